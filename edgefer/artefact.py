@@ -1,0 +1,190 @@
+"""A model file that carries its contract: a .tflite with a ZIP behind it, so that ``unzip -l model.tflite`` works.
+
+    artefact = Artefact.load(Path("small-int8.tflite"))
+    artefact.labels, artefact.input_spec, artefact.scheme
+    artefact.golden.check(outputs)                  # raises when this machine computes something else
+
+TensorFlow Lite reads a flatbuffer from its beginning and ignores what follows; a ZIP is read from its end. So one file
+is both, and every runtime that takes the plain model takes this one. The ZIP holds ``labels.txt``, ``edgefer.json`` and
+``golden.npz``: a few dozen drawn inputs with the outputs that the workstation got for them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgefer import atomic
+from edgefer.errors import DataError, IncompatibleError
+from edgefer.preprocess import InputSpec
+
+__all__ = ["Artefact", "Golden"]
+
+CONTRACT_VERSION = 1
+# ZIP entries carry a date; a fixed one keeps the same model the same bytes.
+ZIP_DATE = (1980, 1, 1, 0, 0, 0)
+
+
+@dataclass(frozen=True)
+class Golden:
+    """Inputs whose outputs are known.
+
+    Attributes:
+        inputs: uint8 (n, height, width), prepared faces.
+        outputs: (n, classes), the raw output tensor on the workstation: integer steps, or float logits.
+        tolerance: how far another runtime may be off, in the unit of ``outputs``. It is measured when the model is made
+            (the spread between kernel families), because integer kernels are not equal to the last step everywhere.
+    """
+
+    inputs: npt.NDArray[np.uint8]
+    outputs: npt.NDArray[Any]
+    tolerance: float
+
+    def check(self, outputs: npt.NDArray[Any]) -> float:
+        """Compare ``outputs`` (n, classes) of this machine with the recorded ones; return the largest difference.
+
+        Raises:
+            IncompatibleError: some output is further off than the tolerance; the message says how far and where.
+        """
+        difference = np.abs(outputs.astype(np.float64) - self.outputs.astype(np.float64))
+        worst = float(difference.max())
+        # A NaN is never within a tolerance, so ask for "within" and not for "beyond".
+        if not worst <= self.tolerance:
+            row, column = np.unravel_index(int(np.argmax(np.nan_to_num(difference, nan=np.inf))), difference.shape)
+            unit = "steps" if np.issubdtype(self.outputs.dtype, np.integer) else "logits"
+            raise IncompatibleError(
+                f"the model computes something else here: {worst:g} {unit} off in golden vector {row}, class {column}",
+                why=f"{self.tolerance:g} are within what its kernels differ by; "
+                f"{int((~(difference <= self.tolerance)).any(axis=1).sum())} of {len(difference)} vectors are beyond it",
+                fix="another runtime (--runtime), or quantize the run again with the runtime of this device",
+            )
+        return worst
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """A model with all that a board must know to run it.
+
+    Attributes:
+        model: the flatbuffer, without the contract.
+        labels: class names in the order of the outputs.
+        input_spec: how a picture becomes an input.
+        scheme: how it was quantized, a name from the catalogue of schemes.
+        golden: inputs with known outputs.
+        provenance: plain values on where it came from: system, settings, data, scores, versions.
+    """
+
+    model: bytes
+    labels: tuple[str, ...]
+    input_spec: InputSpec
+    scheme: str
+    golden: Golden
+    provenance: dict[str, Any]
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the flatbuffer, in hex: the identity by which results are joined."""
+        return hashlib.sha256(self.model).hexdigest()
+
+    def to_bytes(self) -> bytes:
+        """Flatbuffer and ZIP in one; equal artefacts give equal bytes."""
+        facts = {
+            "contract_version": CONTRACT_VERSION,
+            "model_bytes": len(self.model),
+            "model_sha256": self.sha256,
+            "scheme": self.scheme,
+            "input": self.input_spec.to_json(),
+            "golden_tolerance": self.golden.tolerance,
+            "provenance": self.provenance,
+        }
+        buffer = io.BytesIO(self.model)
+        # Appending keeps the offsets right for readers that count from the start of the file, as unzip does.
+        with zipfile.ZipFile(buffer, "a") as archive:
+            for name, content in (
+                ("labels.txt", "\n".join(self.labels) + "\n"),
+                ("edgefer.json", json.dumps(facts, indent=1, sort_keys=True) + "\n"),
+                ("golden.npz", _pack(inputs=self.golden.inputs, outputs=self.golden.outputs)),
+            ):
+                # np.savez has packed its content already, and a second deflate would only cost time.
+                method = zipfile.ZIP_STORED if name.endswith(".npz") else zipfile.ZIP_DEFLATED
+                archive.writestr(zipfile.ZipInfo(name, ZIP_DATE), content, compress_type=method)
+        return buffer.getvalue()
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> Artefact:
+        """The inverse of to_bytes().
+
+        Raises:
+            DataError: there is no contract, or it does not belong to the model in front of it.
+            IncompatibleError: the contract is of a later version than this edgefer reads.
+        """
+        try:
+            with zipfile.ZipFile(io.BytesIO(content)) as archive:
+                facts = json.loads(archive.read("edgefer.json"))
+                labels = tuple(archive.read("labels.txt").decode().split())
+                golden = np.load(io.BytesIO(archive.read("golden.npz")), allow_pickle=False)
+                inputs, outputs = golden["inputs"], golden["outputs"]
+        except (zipfile.BadZipFile, KeyError, ValueError, EOFError) as error:
+            raise DataError(
+                "the model carries no contract that can be read",
+                why=f"labels, input and golden vectors are appended to the file by edgefer ({error})",
+                fix="edgefer quantize --int8 RUN",
+            ) from error
+        if facts["contract_version"] > CONTRACT_VERSION:
+            raise IncompatibleError(
+                f"the model's contract has version {facts['contract_version']}",
+                why=f"this edgefer reads versions up to {CONTRACT_VERSION}",
+                fix="pip install --upgrade edgefer",
+            )
+        artefact = cls(
+            model=content[: facts["model_bytes"]],
+            labels=labels,
+            input_spec=InputSpec.from_json(facts["input"]),
+            scheme=facts["scheme"],
+            golden=Golden(inputs, outputs, facts["golden_tolerance"]),
+            provenance=facts["provenance"],
+        )
+        if artefact.sha256 != facts["model_sha256"]:
+            raise DataError(
+                "the model is damaged",
+                why=f"its contract belongs to sha256 {facts['model_sha256'][:12]}, the flatbuffer has {artefact.sha256[:12]}",
+                fix="copy the file again, or quantize the run again",
+            )
+        return artefact
+
+    def save(self, path: Path) -> None:
+        """Write to_bytes() to ``path`` in one step."""
+        atomic.write_bytes(path, self.to_bytes())
+
+    @classmethod
+    def load(cls, path: Path) -> Artefact:
+        """Read what save() wrote.
+
+        Raises:
+            DataError: no such file, or as from_bytes(); the message names the file.
+        """
+        try:
+            return cls.from_bytes(path.read_bytes())
+        except OSError as error:
+            raise DataError(f"cannot read {path}", why=error.strerror or str(error), fix="edgefer quantize --int8") from error
+        except DataError as error:
+            raise DataError(f"{path}: {error.what}", why=error.why, fix=error.fix) from error
+
+
+def _pack(**arrays: npt.NDArray[Any]) -> bytes:
+    """np.savez_compressed with fixed dates."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, array in arrays.items():
+            content = io.BytesIO()
+            np.lib.format.write_array(content, array, allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy", ZIP_DATE), content.getvalue(), zipfile.ZIP_DEFLATED, 9)
+    return buffer.getvalue()

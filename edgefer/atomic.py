@@ -1,0 +1,61 @@
+"""Files that are either whole or not there: written under a temporary name beside the target, then renamed.
+
+    with writing(path) as temporary:
+        np.savez(temporary, pixels=pixels)
+
+    write_text(path, "...")
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+__all__ = ["link_to", "write_bytes", "write_text", "writing"]
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path in the folder of ``path``, with its suffix; rename it to ``path`` on success.
+
+    Missing folders are made. If the block raises, ``path`` stays as it was and the temporary file is removed.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Savers such as np.savez and h5py choose the format by the suffix, so the temporary name keeps it.
+    handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        # mkstemp makes files that only their owner may read; give the result the usual permissions.
+        mask = os.umask(0)
+        os.umask(mask)
+        temporary.chmod(0o666 & ~mask)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write ``content`` to ``path`` in one step."""
+    with writing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_text(path: Path, content: str) -> None:
+    """Write ``content`` to ``path`` in UTF-8 in one step."""
+    write_bytes(path, content.encode())
+
+
+def link_to(link: Path, target: str) -> None:
+    """Point the symbolic link ``link`` to ``target`` (relative to the link's folder), replacing an older link in one step."""
+    link.parent.mkdir(parents=True, exist_ok=True)
+    temporary = link.with_name(f".{link.name}-{os.getpid()}")
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(target)
+    temporary.replace(link)

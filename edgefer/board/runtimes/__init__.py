@@ -1,0 +1,1 @@
+"""TensorFlow Lite runtimes, one file each: available() and open_model()."""

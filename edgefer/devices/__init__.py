@@ -1,0 +1,1 @@
+"""Where a bench runs, one file each."""

@@ -1,0 +1,115 @@
+"""From a picture to what every model takes: uint8 grey (48, 48). The only preprocessing in edgefer.
+
+    image = read_image(path.read_bytes())           # uint8 BGR (h, w, 3)
+    face = prepare(image, InputSpec())              # uint8 (48, 48)
+
+Training, calibration, evaluation, bench and live all call prepare(), so that a model meets on a board the bytes that it
+met in training. There is no mean, no standard deviation and no [-1, 1] here: a model's float domain is pixel / 255, and
+encoder() gives the one table from pixel to input number.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from edgefer.affine import QuantParams, quantize
+from edgefer.errors import DataError
+
+__all__ = ["Clahe", "InputSpec", "encoder", "prepare", "read_image"]
+
+Image = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Clahe:
+    """Contrast-limited adaptive histogram equalization, as cv2.createCLAHE takes it."""
+
+    clip_limit: float = 2.0
+    tiles: int = 8
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """What a model wants to be fed with; it travels with the model.
+
+    Attributes:
+        height, width: pixels.
+        clahe: local contrast equalization after the resize, or None.
+    """
+
+    height: int = 48
+    width: int = 48
+    clahe: Clahe | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """A dict of plain values; from_json() is its inverse."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, fields: dict[str, Any]) -> InputSpec:
+        """The inverse of to_json()."""
+        clahe = fields["clahe"]
+        return cls(fields["height"], fields["width"], Clahe(**clahe) if clahe else None)
+
+
+def read_image(content: bytes) -> Image:
+    """Decode the bytes of a picture file to uint8 BGR (h, w, 3), turned upright by its EXIF tag.
+
+    Always through three channels: libjpeg's own grey differs from the grey of the decoded colours by a step here and
+    there, and a face read in two ways would be two inputs.
+
+    Raises:
+        DataError: OpenCV cannot decode it.
+    """
+    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
+    if image is None:
+        raise DataError("not a picture that OpenCV can read", why=f"{len(content)} bytes in no known format")
+    return np.asarray(image, np.uint8)
+
+
+def prepare(image: npt.NDArray[Any], spec: InputSpec) -> Image:
+    """uint8 (h, w), (h, w, 1), BGR (h, w, 3) or BGRA (h, w, 4) -> uint8 (spec.height, spec.width).
+
+    A grey image of the right size comes back with the same bytes (unless the spec asks for CLAHE).
+
+    Raises:
+        DataError: another shape or dtype, or an empty image.
+    """
+    grey = _to_grey(image)
+    if grey.shape != (spec.height, spec.width):
+        # Area averaging does not alias when it shrinks; it would turn to nearest neighbour when it enlarges.
+        shrinks = grey.shape[0] >= spec.height and grey.shape[1] >= spec.width
+        grey = np.asarray(
+            cv2.resize(grey, (spec.width, spec.height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR),
+            np.uint8,
+        )
+    if spec.clahe is not None:
+        tiles = (spec.clahe.tiles, spec.clahe.tiles)
+        grey = np.asarray(cv2.createCLAHE(spec.clahe.clip_limit, tiles).apply(grey), np.uint8)
+    return np.ascontiguousarray(grey)
+
+
+def _to_grey(image: npt.NDArray[Any]) -> Image:
+    if image.dtype != np.uint8:
+        raise DataError(f"an image of dtype {image.dtype}", why="uint8 in 0..255 was expected", fix="image.astype('uint8')")
+    channels = image.shape[2] if image.ndim == 3 else 1
+    if image.ndim not in (2, 3) or image.size == 0 or channels not in (1, 3, 4):
+        raise DataError(f"an image of shape {image.shape}", why="(h, w), (h, w, 1), (h, w, 3) or (h, w, 4) was expected")
+    if channels == 1:
+        return image.reshape(image.shape[:2])
+    code = cv2.COLOR_BGR2GRAY if channels == 3 else cv2.COLOR_BGRA2GRAY
+    return np.asarray(cv2.cvtColor(image, code), np.uint8)
+
+
+def encoder(params: QuantParams) -> npt.NDArray[Any]:
+    """The (256,) table from a pixel to the number that an input tensor of ``params`` takes for it.
+
+    ``encoder(params)[faces]`` feeds a model: pixel / 255 in float32, pixel - 128 in the int8 models of edgefer, and
+    whatever the scale and the zero point of any other model ask for.
+    """
+    return quantize(np.arange(256, dtype=np.float32) / np.float32(255), params)

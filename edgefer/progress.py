@@ -1,0 +1,72 @@
+"""How long work tells the user that it is alive: a rich bar on a terminal, plain lines elsewhere, always on stderr.
+
+A library function takes ``progress: Progress = silent`` and calls it now and then; a command passes the real one:
+
+    with shown("reading fer2013.csv") as progress:
+        load(path, progress=progress)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+__all__ = ["Progress", "shown", "silent"]
+
+Progress = Callable[[int, int, str], None]
+"""progress(done, total, note): ``done`` of ``total`` units of work, and a short remark such as "loss 1.23"."""
+
+PLAIN_INTERVAL_S = 5.0
+
+
+def silent(done: int, total: int, note: str = "") -> None:
+    """The Progress that shows nothing."""
+
+
+@contextlib.contextmanager
+def shown(title: str) -> Iterator[Progress]:
+    """Yield a Progress that writes to stderr under ``title``; NO_COLOR is honoured."""
+    if sys.stderr.isatty():
+        with _bar(title) as progress:
+            yield progress
+    else:
+        yield _plain(title)
+
+
+@contextlib.contextmanager
+def _bar(title: str) -> Iterator[Progress]:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress as RichProgress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+        TimeRemainingColumn(compact=True),
+        TextColumn("{task.fields[note]}"),
+    )
+    with RichProgress(*columns, console=Console(stderr=True)) as rich:
+        task = rich.add_task(title, total=None, note="")
+
+        def progress(done: int, total: int, note: str = "") -> None:
+            rich.update(task, completed=done, total=total, note=note)
+
+        yield progress
+
+
+def _plain(title: str) -> Progress:
+    last_ns = 0
+
+    def progress(done: int, total: int, note: str = "") -> None:
+        nonlocal last_ns
+        now_ns = time.monotonic_ns()
+        # A log should show life, not every step; a new note (an epoch's result) at the end of the work always shows.
+        if done < total and now_ns - last_ns < PLAIN_INTERVAL_S * 1e9:
+            return
+        last_ns = now_ns
+        sys.stderr.write(f"{title}: {done}/{total} {note}".rstrip() + "\n")
+        sys.stderr.flush()
+
+    return progress

@@ -1,0 +1,1 @@
+"""Reproducible training set-ups, one file each: SYSTEM."""
