@@ -19,13 +19,13 @@ __all__ = ["link_to", "write_bytes", "write_text", "writing"]
 
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path in the folder of ``path``, with its suffix; rename it to ``path`` on success.
+    """Yield a temporary path in the folder of ``path`` that ends as it does; rename it to ``path`` on success.
 
     Missing folders are made. If the block raises, ``path`` stays as it was and the temporary file is removed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Savers such as np.savez and h5py choose the format by the suffix, so the temporary name keeps it.
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
+    # Savers such as np.savez and Keras choose the format by how a name ends, so the temporary name keeps all of it.
+    handle, name = tempfile.mkstemp(prefix=".", suffix=f"-{path.name}", dir=path.parent)
     os.close(handle)
     temporary = Path(name)
     try:

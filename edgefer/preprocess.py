@@ -20,7 +20,7 @@ import numpy.typing as npt
 from edgefer.affine import QuantParams, quantize
 from edgefer.errors import DataError
 
-__all__ = ["Clahe", "InputSpec", "encoder", "prepare", "read_image"]
+__all__ = ["Clahe", "InputSpec", "encoder", "prepare", "prepare_all", "read_image"]
 
 Image = npt.NDArray[np.uint8]
 
@@ -92,6 +92,14 @@ def prepare(image: npt.NDArray[Any], spec: InputSpec) -> Image:
         tiles = (spec.clahe.tiles, spec.clahe.tiles)
         grey = np.asarray(cv2.createCLAHE(spec.clahe.clip_limit, tiles).apply(grey), np.uint8)
     return np.ascontiguousarray(grey)
+
+
+def prepare_all(images: npt.NDArray[np.uint8], spec: InputSpec) -> Image:
+    """uint8 (n, h, w) of one size -> uint8 (n, spec.height, spec.width), each through prepare()."""
+    prepared = np.empty((len(images), spec.height, spec.width), np.uint8)
+    for index, image in enumerate(images):
+        prepared[index] = prepare(image, spec)
+    return prepared
 
 
 def _to_grey(image: npt.NDArray[Any]) -> Image:

@@ -1,0 +1,208 @@
+"""How long a model takes on this device: loading, first run, warm-ups and steady runs apart.
+
+    measurement = measure(Path("small-int8.tflite"), faces)     # in this process
+    python -m edgefer.board.bench REQUEST.json REPLY.json       # in a fresh one: a BenchRequest and its Measurement
+
+Loading, first run and memory are honest only in a fresh process, which is why ``devices/`` starts one for every request.
+Steady runs are what counts: batch 1, real inputs in turn, garbage collection off, the model timed apart from the copies
+around it. The golden vectors are replayed first, so that no wrong model is measured.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import sys
+import time
+import zipfile
+from array import array
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime, timezone
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+import edgefer
+from edgefer import atomic
+from edgefer.artefact import Artefact
+from edgefer.board import sysfs
+from edgefer.board.classifier import Classifier
+from edgefer.board.runtime import Runtime, choose
+from edgefer.errors import DataError, EdgeferError
+from edgefer.measurement import BenchRequest, Latency, Measurement, Samples, failure
+from edgefer.progress import Progress, silent
+
+__all__ = ["measure"]
+
+# Encoded ahead and kept, so that the steady runs time no encoding; more would only grow the memory that is reported.
+MOST_FACES = 256
+RUNS_PER_REPORT = 256
+
+
+def measure(
+    artefact_path: Path,
+    faces: npt.NDArray[np.uint8] | None = None,
+    *,
+    runtime: str | None = None,
+    threads: int = 1,
+    kernels: str = "default",
+    minimum_runs: int = 1024,
+    minimum_seconds: float = 3.0,
+    warmup_runs: int = 50,
+    warmup_seconds: float = 0.25,
+    progress: Progress = silent,
+) -> Measurement:
+    """Measure a model in this process.
+
+    Args:
+        artefact_path: the model file.
+        faces: uint8 (n, height, width), n >= 1, prepared, of which the first 256 are run in turn; None takes the golden
+            inputs.
+        runtime, threads, kernels: as Classifier.open().
+        minimum_runs, minimum_seconds: the steady runs go on until both are reached.
+        warmup_runs, warmup_seconds: the same for the warm-ups.
+        progress: told between runs, outside of the timed spans.
+
+    Raises:
+        DataError: the model or the faces cannot be used.
+        IncompatibleError: the runtime is missing, cannot load the model, or computes something else.
+        UsageError: no such runtime or kernels, or no thread.
+    """
+    artefact = Artefact.load(artefact_path)
+    faces = artefact.golden.inputs if faces is None else faces[:MOST_FACES]
+    _check_faces(faces, artefact)
+    module = choose(runtime)
+    module.load()
+    load_before = sysfs.load_average()
+    started_at = datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+    before_ns = time.perf_counter_ns()
+    opened = module.open_model(artefact.model, threads=threads, kernels=kernels)
+    init_ns = time.perf_counter_ns() - before_ns
+
+    classifier = Classifier(artefact, opened)
+    inputs = cycle([classifier.encode(face) for face in faces])
+    first = _run(opened, inputs, runs=1, seconds=0.0)
+    classifier.replay()
+    warmup = _run(opened, inputs, runs=warmup_runs, seconds=warmup_seconds)
+    peak_rss_bytes = sysfs.peak_rss_bytes()
+    steady = _run(opened, inputs, runs=minimum_runs, seconds=minimum_seconds, progress=progress)
+    return Measurement(
+        subject={"file": artefact_path.name, **classifier.subject},
+        device=sysfs.describe(),
+        runtime=opened.name,
+        runtime_version=opened.version,
+        threads=threads,
+        kernels=kernels,
+        started_at=started_at,
+        harness_version=edgefer.__version__,
+        init_ns=init_ns,
+        first_ns=int(first.set_to_get_ns[0]),
+        warmup=Latency.from_samples(warmup.set_to_get_ns),
+        invoke=Latency.from_samples(steady.invoke_ns),
+        set_to_get=Latency.from_samples(steady.set_to_get_ns),
+        cpu=Latency.from_samples(steady.cpu_ns),
+        peak_rss_bytes=peak_rss_bytes,
+        load_before=load_before,
+        load_after=sysfs.load_average(),
+        samples=replace(steady, warmup_ns=warmup.set_to_get_ns),
+    )
+
+
+def _run(
+    runtime: Runtime,
+    inputs: Iterator[npt.NDArray[Any]],
+    *,
+    runs: int,
+    seconds: float,
+    progress: Progress = silent,
+) -> Samples:
+    """Run until both ``runs`` (one at least) and ``seconds`` are reached; Samples without warm-ups."""
+    # Arrays of machine integers: half a million tuples would be more memory than the model.
+    invoke_ns, set_to_get_ns, cpu_ns = array("q"), array("q"), array("q")
+    clock, cpu_clock = time.perf_counter_ns, time.thread_time_ns
+    begin_ns = clock()
+    done, elapsed_ns = 0, 0
+    with _no_garbage_collection():
+        while done < max(1, runs) or elapsed_ns < seconds * 1e9:
+            face = next(inputs)
+            # The processor clock is a system call on some kernels, so it stays outside of the span that is timed.
+            cpu_begin = cpu_clock()
+            set_begin = clock()
+            runtime.set_input(face)
+            invoke_begin = clock()
+            runtime.invoke()
+            invoke_end = clock()
+            runtime.get_output()
+            get_end = clock()
+            cpu_ns.append(cpu_clock() - cpu_begin)
+            invoke_ns.append(invoke_end - invoke_begin)
+            set_to_get_ns.append(get_end - set_begin)
+            done, elapsed_ns = done + 1, get_end - begin_ns
+            if done % RUNS_PER_REPORT == 0:
+                share = min(done / max(1, runs), elapsed_ns / max(1.0, seconds * 1e9), 1.0)
+                progress(int(100 * share), 100, f"{done:,} runs")
+    return Samples(np.array([], np.int64), *(np.array(times, np.int64) for times in (invoke_ns, set_to_get_ns, cpu_ns)))
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    was_enabled = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _check_faces(faces: npt.NDArray[Any], artefact: Artefact) -> None:
+    spec = artefact.input_spec
+    if faces.dtype != np.uint8 or len(faces) == 0 or faces.shape[1:] != (spec.height, spec.width):
+        raise DataError(
+            f"faces of shape {faces.shape} and dtype {faces.dtype}",
+            why=f"uint8 (n, {spec.height}, {spec.width}) with n >= 1 was expected",
+        )
+
+
+def _read_faces(path: str) -> npt.NDArray[Any]:
+    try:
+        return np.asarray(np.load(path, allow_pickle=False)["faces"])
+    # An IndexError is an .npy: one array instead of an archive.
+    except (OSError, KeyError, IndexError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(f"cannot read faces from {path}", why=str(error), fix="leave --faces out") from error
+
+
+def _measure_request(request: BenchRequest) -> Measurement:
+    return measure(
+        Path(request.model),
+        _read_faces(request.faces) if request.faces else None,
+        runtime=request.runtime,
+        threads=request.threads,
+        kernels=request.kernels,
+        minimum_runs=request.minimum_runs,
+        minimum_seconds=request.minimum_seconds,
+        warmup_runs=request.warmup_runs,
+        warmup_seconds=request.warmup_seconds,
+    )
+
+
+def main(request_path: str, reply_path: str) -> int:
+    """Read a BenchRequest, measure, and write the reply that edgefer.measurement.read_reply() reads; the exit code."""
+    try:
+        request = BenchRequest.from_json(json.loads(Path(request_path).read_text()))
+        reply, exit_code = _measure_request(request).to_json(samples=request.samples), 0
+    except EdgeferError as error:
+        reply, exit_code = failure(error), error.exit_code
+    atomic.write_text(Path(reply_path), json.dumps(reply) + "\n")
+    return exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

@@ -1,0 +1,62 @@
+"""The machine that this runs on: a bench in a fresh Python process, one for every request.
+
+    measurement = run(BenchRequest(model="small-int8.tflite", threads=2))
+
+Fresh, because the second model in a process loads faster than the first, and the largest memory of a process never
+falls again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import edgefer
+from edgefer.errors import EdgeferError
+from edgefer.measurement import BenchRequest, Measurement, read_reply
+
+__all__ = ["run"]
+
+
+def run(request: BenchRequest) -> Measurement:
+    """Measure as ``request`` says and wait for it; Ctrl-C ends the child too.
+
+    Raises:
+        EdgeferError: what the bench raised, of the same kind; or the child crashed, and the message says how.
+    """
+    with tempfile.TemporaryDirectory(prefix="edgefer-bench-") as folder:
+        request_path, reply_path = Path(folder, "request.json"), Path(folder, "reply.json")
+        request_path.write_text(json.dumps(request.to_json()))
+        command = [sys.executable, "-m", "edgefer.board.bench", str(request_path), str(reply_path)]
+        # subprocess.run() kills the child when an exception such as KeyboardInterrupt passes through it.
+        child = subprocess.run(command, env=_environment(), capture_output=True, text=True, errors="replace", check=False)
+        if not reply_path.exists():
+            raise _crash(child, request)
+        return read_reply(json.loads(reply_path.read_text()))
+
+
+def _environment() -> dict[str, str]:
+    """This process's environment, in which the child finds the same edgefer, installed or not."""
+    home = str(Path(edgefer.__file__).resolve().parent.parent)
+    others = os.environ.get("PYTHONPATH")
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([home, others] if others else [home])}
+
+
+def _crash(child: subprocess.CompletedProcess[str], request: BenchRequest) -> EdgeferError:
+    last_line = (child.stderr.strip().splitlines() or [""])[-1]
+    if child.returncode >= 0:
+        return EdgeferError(f"the bench of {request.model} ended with code {child.returncode}", why=last_line)
+    name = signal.Signals(-child.returncode).name
+    # The kernel ends what takes too much memory with SIGKILL; all else that a signal ends is a crash in native code.
+    if name == "SIGKILL":
+        return EdgeferError(f"the bench of {request.model} was ended by SIGKILL", why="perhaps memory ran out")
+    return EdgeferError(
+        f"the bench of {request.model} was ended by {name}",
+        why=last_line or "the runtime crashed",
+        fix="another runtime (--runtime) or --kernels reference",
+    )

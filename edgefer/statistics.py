@@ -1,0 +1,62 @@
+"""The statistics that results are told with: percentiles of samples, and intervals that say how far to trust a number.
+
+    percentile(latencies_ns, 90)
+    percentile_interval(latencies_ns, 50)           # where the median lies with 95 % confidence
+    wilson_interval(2350, 3589)                     # the same for a share, such as an accuracy
+"""
+
+from __future__ import annotations
+
+import math
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["percentile", "percentile_interval", "wilson_interval"]
+
+
+def percentile(samples: npt.NDArray[Any], percent: float) -> Any:
+    """The nearest-rank percentile of samples (n,), n >= 1: the smallest one that ``percent`` % of them do not exceed.
+
+    It is always a value that was measured, and p90 is never better than what a tenth of the runs took. This is
+    definition 1 of Hyndman and Fan, Sample Quantiles in Statistical Packages, The American Statistician 50 (1996).
+    """
+    return np.percentile(samples, percent, method="inverted_cdf")
+
+
+def percentile_interval(
+    samples: npt.NDArray[Any], percent: float, *, confidence: float = 0.95, resamples: int = 2000, seed: int = 0
+) -> tuple[Any, Any]:
+    """Bootstrap interval of percentile(samples, percent): (low, high), both of them samples; the same for a seed.
+
+    The k-th smallest of n draws with replacement from n sorted samples is the one at position ceil(n u), where u is the
+    k-th smallest of n uniform numbers, and that has the distribution Beta(k, n + 1 - k) (Efron and Tibshirani, An
+    Introduction to the Bootstrap, 1993, chapter 13, for the percentile interval). So one Beta number stands for a
+    whole resample, and half a million samples cost no more than a hundred.
+
+    Samples are taken as independent. Latencies are not quite so: read a wide interval as a warning and a narrow one with
+    reserve.
+    """
+    ordered = np.sort(samples)
+    count = len(ordered)
+    rank = max(1, math.ceil(count * percent / 100))
+    uniform = np.random.default_rng(seed).beta(rank, count + 1 - rank, size=resamples)
+    drawn = ordered[np.clip(np.ceil(count * uniform).astype(np.int64) - 1, 0, count - 1)]
+    tail = 50 * (1 - confidence)
+    return percentile(drawn, tail), percentile(drawn, 100 - tail)
+
+
+def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Interval (low, high) in 0..1 for a share of ``successes`` in ``n`` >= 1 independent trials.
+
+    Wilson's, because the usual plus-minus interval is too short for shares near 0 or 1 and for the 55 images of a rare
+    class (Wilson, Probable Inference, Journal of the American Statistical Association 22, 1927).
+    """
+    z = NormalDist().inv_cdf(0.5 + confidence / 2)
+    share = successes / n
+    middle = share + z * z / (2 * n)
+    half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    scale = 1 + z * z / n
+    return max(0.0, (middle - half) / scale), min(1.0, (middle + half) / scale)

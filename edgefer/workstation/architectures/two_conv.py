@@ -1,0 +1,34 @@
+"""``two_conv``: the classic compact FER2013 net of many tutorials.
+
+    Conv32 - ReLU - max-pool - Conv64 - ReLU - max-pool - Flatten - Dense128 - ReLU - Dropout - Dense -> logits
+
+Convolutions are 3x3 without padding. Nine tenths of its parameters are the first Dense layer.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["build"]
+
+
+def build(keras: Any, *, input_shape: tuple[int, int, int], classes: int, dropout: float = 0.5) -> Any:
+    """A functional model from float32 (n, h, w, 1) in [0, 1] to logits (n, classes).
+
+    Args:
+        keras: the framework to build in, ``keras`` or ``tf_keras``.
+        input_shape: (height, width, 1).
+        classes: number of logits.
+        dropout: share of the 128 features that are dropped in training.
+    """
+    layers = keras.layers
+    inputs = keras.Input(input_shape, name="face")
+    x = inputs
+    for filters in (32, 64):
+        x = layers.Conv2D(filters, 3, activation="relu", name=f"conv{filters}")(x)
+        x = layers.MaxPooling2D(2, name=f"pool{filters}")(x)
+    x = layers.Flatten(name="flatten")(x)
+    x = layers.Dense(128, activation="relu", name="dense128")(x)
+    x = layers.Dropout(dropout, name="dropout")(x)
+    logits = layers.Dense(classes, dtype="float32", name="logits")(x)
+    return keras.Model(inputs, logits, name="two_conv")

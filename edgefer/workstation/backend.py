@@ -1,0 +1,50 @@
+"""Importing Keras, in the one way that makes a training repeat itself bit for bit.
+
+    keras = load_keras()                            # on $KERAS_BACKEND: tensorflow (default), jax or torch
+    keras = load_keras(backend="tensorflow")        # to convert
+
+Keras binds its backend when it is imported, so a process has one backend and nothing else may import Keras first.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+from edgefer.errors import EdgeferError, UsageError
+
+__all__ = ["load_keras"]
+
+BACKENDS = ("tensorflow", "jax", "torch")
+
+
+def load_keras(*, backend: str | None = None) -> Any:
+    """Import Keras on ``backend`` (default: $KERAS_BACKEND, else tensorflow), with deterministic kernels and quiet logs.
+
+    Raises:
+        UsageError: no such backend, or this process runs Keras on another one already.
+        EdgeferError: Keras or the backend is not installed.
+    """
+    wanted = backend or os.environ.get("KERAS_BACKEND") or "tensorflow"
+    if wanted not in BACKENDS:
+        raise UsageError(f"KERAS_BACKEND is {wanted!r}", why=f"there are {', '.join(BACKENDS)}", fix="unset KERAS_BACKEND")
+    if "keras" not in sys.modules:
+        os.environ["KERAS_BACKEND"] = wanted
+        # Read once, when the backend starts: sums in a fixed order, and no start-up chatter on stderr.
+        os.environ.setdefault("TF_DETERMINISTIC_OPS", "1")
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        import keras
+    except ImportError as error:
+        extra = "workstation" if wanted == "tensorflow" else f"workstation,{wanted}"
+        raise EdgeferError(
+            f"Keras on {wanted} cannot be imported", why=str(error), fix=f"pip install 'edgefer[{extra}]'"
+        ) from error
+    if keras.backend.backend() != wanted:
+        raise UsageError(
+            f"this process runs Keras on {keras.backend.backend()}",
+            why=f"{wanted} is needed, and Keras binds its backend when it is imported",
+            fix=f"KERAS_BACKEND={wanted}",
+        )
+    return keras

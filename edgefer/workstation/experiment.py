@@ -1,0 +1,89 @@
+"""One training from the first epoch to its pictures: what ``edgefer train`` does.
+
+    run = start(settings, dataset)                  # a run folder with settings and environment in it
+    evaluation = complete(run, dataset)             # trains, or goes on training, then scores and draws
+
+complete() may be called on any run folder, however far it has come; it does what is left.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+import edgefer
+from edgefer.evaluation import Evaluation
+from edgefer.progress import Progress, silent
+from edgefer.workstation.backend import load_keras
+from edgefer.workstation.dataset import Dataset
+from edgefer.workstation.evaluation import evaluate_run, score_set
+from edgefer.workstation.pictures import draw_confusion, draw_curves
+from edgefer.workstation.runs import RUNS, Run, new_run
+from edgefer.workstation.schedule import best_epoch
+from edgefer.workstation.settings import TrainSettings
+from edgefer.workstation.training import check_trainable, selection_split, train
+
+__all__ = ["complete", "start"]
+
+PACKAGES = ("keras", "tensorflow", "jax", "torch", "numpy", "opencv-python-headless")
+
+
+def start(settings: TrainSettings, dataset: Dataset, *, folder: Path | None = None, root: Path = RUNS) -> Run:
+    """Make the folder of a new run; nothing is trained yet.
+
+    Raises:
+        UsageError: the settings name an architecture that does not exist, or options that it does not have.
+        DataError: ``folder`` holds a run, or the data set lacks what training needs.
+    """
+    check_trainable(dataset, settings)
+    run = new_run(root, settings, folder=folder)
+    run.save_json("environment.json", _environment(dataset))
+    return run
+
+
+def complete(run: Run, dataset: Dataset, *, progress: Progress = silent) -> Evaluation:
+    """Train ``run`` to its end, score its best weights on the selection split, and draw the pictures.
+
+    Raises:
+        DataError: the data are not those that the run was started on.
+    """
+    settings = run.settings()
+    run.require_data(dataset)
+    train(dataset, settings, run=run, progress=progress)
+    _, select, name = selection_split(dataset, settings)
+    evaluation = evaluate_run(run, score_set(dataset, select, name=name, spec=settings.input))
+    history = run.history()
+    best = best_epoch(history, settings)
+    metrics = {"best_epoch": history[best].epoch, "epochs": len(history), "evaluation": evaluation.to_json()}
+    run.save_json("metrics.json", metrics)
+    draw_curves(history, run.folder / "curves.png", best=best)
+    draw_confusion(evaluation, run.folder / "confusion.png")
+    return evaluation
+
+
+def _environment(dataset: Dataset) -> dict[str, Any]:
+    """What the numbers of a run depend on beside its settings."""
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return {
+        "edgefer": edgefer.__version__,
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "system": platform.system(),
+        "cpu_count": os.cpu_count(),
+        "backend": load_keras().backend.backend(),
+        "packages": versions,
+        "data": {
+            "source": dataset.source,
+            "layout": dataset.layout,
+            "sha256": dataset.sha256,
+            "images": {name: len(split) for name, split in dataset.splits.items()},
+        },
+    }

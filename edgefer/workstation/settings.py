@@ -1,0 +1,236 @@
+"""TrainSettings: everything that decides how a training goes, as one frozen value that is saved with its result.
+
+    settings = replace(load_system("compact_small"), epochs=30)
+    settings = resolve(settings, file=Path("mine.toml"), assignments=["augment.rotation_degrees=15", "model.width=16"])
+    to_toml(settings)                               # what a run folder keeps, and what --settings takes
+
+A system (edgefer/workstation/systems/) is a TrainSettings with a name; a file and ``--set key=value`` are deltas on it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from edgefer.errors import UsageError
+from edgefer.preprocess import InputSpec
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+__all__ = ["Augment", "TrainSettings", "from_toml", "resolve", "to_toml"]
+
+
+@dataclass(frozen=True)
+class Augment:
+    """Random changes of each training image, drawn anew in every epoch. Zero or False turns one off.
+
+    Attributes:
+        flip: mirror half of the images.
+        rotation_degrees, shift, zoom: uniform in +-value; shift is a share of the side, zoom a share of the size.
+        brightness, contrast: uniform in +-value; brightness is added (1.0 = white), contrast scales around the mean.
+        erasing: probability of painting one rectangle over with a random grey.
+        erasing_side: longest side of that rectangle, as a share of the image's side.
+    """
+
+    flip: bool = True
+    rotation_degrees: float = 10.0
+    shift: float = 0.08
+    zoom: float = 0.1
+    brightness: float = 0.1
+    contrast: float = 0.2
+    erasing: float = 0.3
+    erasing_side: float = 0.4
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """How a model is trained.
+
+    Attributes:
+        system: name of the set-up.
+        architecture: a name from the catalogue of architectures; ``model`` holds the options of its build().
+        epochs: passes over the training images; the schedule is laid out over them.
+        optimizer: sgd (Nesterov momentum 0.9), adam or adamw.
+        learning_rate: its peak. weight_decay: decoupled, not on biases and normalization.
+        schedule: cosine, plateau, step or constant, after ``warmup_epochs`` of linear growth.
+        floor: lowest learning rate, as a share of the peak.
+        plateau_patience, step_epochs, factor: epochs without a new best (plateau) or between drops (step), and the drop.
+        early_stopping: stop after so many epochs without a new best; 0 never stops.
+        monitor: what makes an epoch the best one, "accuracy" or "loss" on the selection split.
+        label_smoothing: share of each target spread over all classes.
+        class_weights: "none", or "balanced": each class weighs the same in the loss.
+        ferplus_weight: share of the FER+ vote distribution in the targets, where votes were given.
+        ema_epochs: time constant of the averaged weights that are evaluated and kept; 0 keeps the raw weights.
+        precision: float32, or bfloat16 for the activations.
+        selection_share: share of Training held out, stratified, to choose the best epoch where there is no PublicTest.
+        seed: everything random follows from it.
+        goal: accuracy on PublicTest of FER2013, in percent, that the system is to reach; 0 where none is claimed.
+    """
+
+    system: str = "custom"
+    architecture: str = "compact"
+    model: Mapping[str, Any] = field(default_factory=dict)
+    input: InputSpec = InputSpec()
+    epochs: int = 40
+    batch_size: int = 128
+    optimizer: str = "sgd"
+    learning_rate: float = 0.1
+    weight_decay: float = 5e-4
+    schedule: str = "cosine"
+    warmup_epochs: int = 1
+    floor: float = 0.001
+    plateau_patience: int = 4
+    step_epochs: int = 15
+    factor: float = 0.2
+    early_stopping: int = 0
+    monitor: str = "accuracy"
+    label_smoothing: float = 0.1
+    class_weights: str = "none"
+    ferplus_weight: float = 0.5
+    ema_epochs: float = 2.0
+    precision: str = "float32"
+    selection_share: float = 0.1
+    seed: int = 0
+    goal: float = 0.0
+    augment: Augment = Augment()
+
+    def __post_init__(self) -> None:
+        _check_types(self)
+        for name, allowed in CHOICES.items():
+            if getattr(self, name) not in allowed:
+                raise UsageError(f"{name} = {getattr(self, name)!r}", why=f"there are {', '.join(allowed)}")
+        for name, (low, high) in RANGES.items():
+            if not low <= getattr(self, name) <= high:
+                raise UsageError(f"{name} = {getattr(self, name)!r}", why=f"{low} to {high} was expected")
+
+
+CHOICES = {
+    "optimizer": ("sgd", "adam", "adamw"),
+    "schedule": ("cosine", "plateau", "step", "constant"),
+    "monitor": ("accuracy", "loss"),
+    "class_weights": ("none", "balanced"),
+    "precision": ("float32", "bfloat16"),
+}
+MANY = 1_000_000
+RANGES = {
+    "epochs": (1, MANY),
+    "batch_size": (1, MANY),
+    "learning_rate": (1e-9, 1e3),
+    "weight_decay": (0, 1),
+    "warmup_epochs": (0, MANY),
+    "floor": (0, 1),
+    "plateau_patience": (1, MANY),
+    "step_epochs": (1, MANY),
+    "factor": (1e-6, 1),
+    "early_stopping": (0, MANY),
+    "label_smoothing": (0, 0.999),
+    "ferplus_weight": (0, 1),
+    "ema_epochs": (0, MANY),
+    "selection_share": (0.01, 0.5),
+    "seed": (0, 2**31 - 1),
+    "goal": (0, 100),
+}
+
+
+def _check_types(settings: Any) -> None:
+    for item in dataclasses.fields(settings):
+        value = getattr(settings, item.name)
+        expected = {"int": int, "float": (int, float), "str": str, "bool": bool}.get(str(item.type))
+        # bool is an int to Python, but "epochs = true" is a slip.
+        if expected is not None and (not isinstance(value, expected) or (isinstance(value, bool) and expected is not bool)):
+            raise UsageError(f"{item.name} = {value!r}", why=f"a value of type {item.type} was expected")
+
+
+def resolve(base: TrainSettings, *, file: Path | None = None, assignments: Iterable[str] = ()) -> TrainSettings:
+    """``base`` with what a TOML ``file`` says, then with each "key=value" of ``assignments``; nested keys have a dot.
+
+    Raises:
+        UsageError: a key that does not exist, a value of the wrong type or range, a file that is not TOML.
+    """
+    settings = base
+    if file is not None:
+        try:
+            settings = _merge(settings, tomllib.loads(file.read_text()))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise UsageError(f"cannot read settings from {file}", why=str(error)) from error
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        if not equals:
+            raise UsageError(f"--set {assignment}", why="key=value was expected", fix="--set epochs=30")
+        delta: Any = _parse(text.strip())
+        for part in reversed(key.strip().split(".")):
+            delta = {part: delta}
+        settings = _merge(settings, delta)
+    return settings
+
+
+def _parse(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        # A bare word is a string: nobody quotes twice in a shell.
+        return text
+
+
+def _merge(value: Any, delta: Mapping[str, Any], *, prefix: str = "") -> Any:
+    """A copy of a dataclass ``value`` with the entries of ``delta``; sub-tables are merged, not replaced."""
+    known = [item.name for item in dataclasses.fields(value)]
+    changes: dict[str, Any] = {}
+    for key, new in delta.items():
+        if key not in known:
+            close = difflib.get_close_matches(key, known, n=1)
+            raise UsageError(
+                f"no setting {prefix}{key}", why=f"there are {', '.join(known)}", fix=f"{prefix}{close[0]}" if close else ""
+            )
+        old = getattr(value, key)
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            changes[key] = {**old, **new}
+        elif dataclasses.is_dataclass(old) and isinstance(new, Mapping):
+            changes[key] = InputSpec.from_json({**dataclasses.asdict(old), **new}) if key == "input" else _merge(
+                old, new, prefix=f"{prefix}{key}."
+            )
+        elif isinstance(old, Mapping) or dataclasses.is_dataclass(old):
+            raise UsageError(f"{prefix}{key} = {new!r}", why="it is a table", fix=f"--set {prefix}{key}.NAME=VALUE")
+        else:
+            # An int is a fine float; storing it as one keeps saved settings equal however they were written.
+            changes[key] = float(new) if isinstance(old, float) and type(new) is int else new
+    merged = dataclasses.replace(value, **changes)
+    _check_types(merged)
+    return merged
+
+
+def to_toml(settings: TrainSettings) -> str:
+    """The settings as TOML; from_toml() and ``edgefer train --settings`` read it back to an equal value."""
+    fields = dataclasses.asdict(settings)
+    tables = {name: fields.pop(name) for name in ("model", "input", "augment")}
+    lines = _assignments(fields)
+    for name, table in tables.items():
+        lines += ["", f"[{name}]", *_assignments(table)]
+    return "\n".join(lines) + "\n"
+
+
+def _assignments(table: Mapping[str, Any]) -> list[str]:
+    lines = []
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            inner = ", ".join(_assignments(value))
+            lines.append(f"{key} = {{ {inner} }}")
+        elif value is not None:  # TOML has no null: an absent key keeps the default, which is None
+            # JSON and TOML write strings, numbers and booleans alike.
+            lines.append(f"{key} = {json.dumps(value)}")
+    return lines
+
+
+def from_toml(text: str) -> TrainSettings:
+    """The inverse of to_toml()."""
+    merged: TrainSettings = _merge(TrainSettings(), tomllib.loads(text))
+    return merged
