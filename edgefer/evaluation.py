@@ -227,7 +227,7 @@ def _check(
     logits: npt.NDArray[Any], labels: npt.NDArray[Any], *, classes: int, seen_in_training: npt.NDArray[np.bool_] | None
 ) -> None:
     if logits.shape != (len(labels), classes) or len(labels) == 0:
-        raise DataError(f"logits of shape {logits.shape}", why=f"({len(labels)} labels, {classes} classes), with n >= 1")
+        raise DataError(f"logits of shape {logits.shape}", why=f"({len(labels)}, {classes}) was expected, with n >= 1")
     if labels.min() < 0 or labels.max() >= classes:
         raise DataError(f"labels in {labels.min()}..{labels.max()}", why=f"0..{classes - 1} was expected")
     if not np.isfinite(logits).all():

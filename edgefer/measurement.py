@@ -229,7 +229,8 @@ class Measurement:
             doubts.append(f"the median run took {wait:.2f} x its processor time; the rest of it was spent waiting")
         cores = self.device["cores"]
         if self.load_before is not None and self.load_before > cores - self.threads + LOAD_SLACK:
-            doubts.append(f"load average was {self.load_before:.2f} before {self.threads} threads started on {cores} cores")
+            asked = f"{self.threads} of {cores} cores"
+            doubts.append(f"load average was {self.load_before:.2f} before the run, which was to have {asked}")
         governor = self.device.get("governor")
         if governor not in (None, "performance"):
             doubts.append(f"the clock is governed by {governor!r}, not 'performance'")
@@ -269,8 +270,9 @@ class Measurement:
             IncompatibleError: a later schema version.
         """
         records.check(fields, KIND, SCHEMA_VERSION)
-        kept = ("subject", "device", "runtime", "runtime_version", "threads", "kernels", "started_at", "harness_version")
-        plain: dict[str, Any] = {name: fields[name] for name in (*kept, "peak_rss_bytes", "load_before", "load_after")}
+        model_and_way = ("subject", "device", "runtime", "runtime_version", "threads", "kernels")
+        circumstances = ("started_at", "harness_version", "peak_rss_bytes", "load_before", "load_after")
+        plain: dict[str, Any] = {name: fields[name] for name in (*model_and_way, *circumstances)}
         return cls(
             **plain,
             init_ns=round(fields["init_us"] * 1000),

@@ -36,8 +36,8 @@ def percentile_interval(
     Introduction to the Bootstrap, 1993, chapter 13, for the percentile interval). So one Beta number stands for a
     whole resample, and half a million samples cost no more than a hundred.
 
-    Samples are taken as independent. Latencies are not quite so: read a wide interval as a warning and a narrow one with
-    reserve.
+    Samples are taken as independent. Latencies are not quite so: read a wide interval as a warning, and a narrow one
+    with reserve.
     """
     ordered = np.sort(samples)
     count = len(ordered)

@@ -3,7 +3,7 @@
     measurement = measure(Path("small-int8.tflite"), faces)     # in this process
     python -m edgefer.board.bench REQUEST.json REPLY.json       # in a fresh one: a BenchRequest and its Measurement
 
-Loading, first run and memory are honest only in a fresh process, which is why ``devices/`` starts one for every request.
+Loading, first run and memory are honest only in a fresh process, so ``devices/`` starts one for every request.
 Steady runs are what counts: batch 1, real inputs in turn, garbage collection off, the model timed apart from the copies
 around it. The golden vectors are replayed first, so that no wrong model is measured.
 """
@@ -93,7 +93,7 @@ def measure(
     peak_rss_bytes = sysfs.peak_rss_bytes()
     steady = _run(opened, inputs, runs=minimum_runs, seconds=minimum_seconds, progress=progress)
     return Measurement(
-        subject={"file": artefact_path.name, **classifier.subject},
+        subject={"file": artefact_path.name, "file_bytes": artefact_path.stat().st_size, **classifier.subject},
         device=sysfs.describe(),
         runtime=opened.name,
         runtime_version=opened.version,
@@ -126,9 +126,9 @@ def _run(
     # Arrays of machine integers: half a million tuples would be more memory than the model.
     invoke_ns, set_to_get_ns, cpu_ns = array("q"), array("q"), array("q")
     clock, cpu_clock = time.perf_counter_ns, time.thread_time_ns
-    begin_ns = clock()
     done, elapsed_ns = 0, 0
     with _no_garbage_collection():
+        begin_ns = clock()
         while done < max(1, runs) or elapsed_ns < seconds * 1e9:
             face = next(inputs)
             # The processor clock is a system call on some kernels, so it stays outside of the span that is timed.

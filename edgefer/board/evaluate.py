@@ -50,7 +50,7 @@ def evaluate_classifier(
         DataError: no faces, not as many labels, or what evaluate() refuses.
     """
     if len(faces) != len(labels) or len(faces) == 0:
-        raise DataError(f"{len(faces)} faces and {len(labels)} labels", why="as many of each were expected, at least one")
+        raise DataError(f"{len(faces)} faces and {len(labels)} labels", why="as many of each were expected, n >= 1")
     logits = np.empty((len(faces), len(classifier.artefact.labels)), np.float32)
     for start in range(0, len(faces), FACES_PER_REPORT):
         stop = min(start + FACES_PER_REPORT, len(faces))

@@ -21,6 +21,7 @@ import numpy.typing as npt
 from edgefer import catalogue
 from edgefer.affine import QuantParams
 from edgefer.errors import IncompatibleError, UsageError
+from edgefer.quiet import quiet
 
 __all__ = ["InterpreterRuntime", "Runtime", "RuntimeModule", "TensorSpec", "choose"]
 
@@ -31,8 +32,8 @@ RESOLVERS = {
     "default": "BUILTIN",
     # The optimized built-in kernels alone: what a wheel without XNNPACK for int8 runs.
     "builtin": "BUILTIN_WITHOUT_DEFAULT_DELEGATES",
-    # Plain loops written from the quantization specification, slow, without any delegate. BUILTIN_WITHOUT_DEFAULT_DELEGATES
-    # would still be one optimization among others; to ask whether an optimization changed the answers takes this one.
+    # Plain loops written from the quantization specification, slow, without any delegate. "builtin" would still be one
+    # optimization among others; to ask whether an optimization changed the answers takes this one.
     "reference": "BUILTIN_REF",
 }
 
@@ -149,16 +150,17 @@ class InterpreterRuntime:
         if threads < 1:
             raise UsageError(f"{threads} threads", why="at least one is needed", fix="--threads 1")
         if kernels not in RESOLVERS:
-            raise UsageError(f"no kernels {kernels!r}", why=f"there are {', '.join(RESOLVERS)}", fix="--kernels default")
+            raise UsageError(f"no kernels {kernels!r}", why=f"there are {', '.join(RESOLVERS)}", fix="leave it out")
         # tflite-runtime does not verify a flatbuffer and crashes on other files, so look at the file identifier here.
         if model[4:8] != b"TFL3":
             raise IncompatibleError("not a TensorFlow Lite model", why="the file identifier TFL3 is missing")
         resolver = getattr(wheel.OpResolverType, RESOLVERS[kernels])
         try:
-            interpreter = wheel.Interpreter(
-                model_content=model, num_threads=threads, experimental_op_resolver_type=resolver
-            )
-            interpreter.allocate_tensors()
+            with quiet():
+                interpreter = wheel.Interpreter(
+                    model_content=model, num_threads=threads, experimental_op_resolver_type=resolver
+                )
+                interpreter.allocate_tensors()
         except (RuntimeError, ValueError) as error:
             raise IncompatibleError(
                 f"{name} {version} cannot load the model",

@@ -34,7 +34,7 @@ ARM_CORES = {
 
 
 def read_first_line(path: str, *, root: Path = ROOT) -> str | None:
-    """The first line of ``path`` (such as "/proc/loadavg") below ``root``, without blanks and NULs around it, or None."""
+    """The first line of ``path`` (such as "/proc/loadavg") below ``root``, stripped of blanks and NULs, or None."""
     lines = _read_lines(path, root=root)
     return lines[0].strip("\0 \t") if lines else None
 

@@ -33,11 +33,24 @@ def run(request: BenchRequest) -> Measurement:
         request_path, reply_path = Path(folder, "request.json"), Path(folder, "reply.json")
         request_path.write_text(json.dumps(request.to_json()))
         command = [sys.executable, "-m", "edgefer.board.bench", str(request_path), str(reply_path)]
-        # subprocess.run() kills the child when an exception such as KeyboardInterrupt passes through it.
-        child = subprocess.run(command, env=_environment(), capture_output=True, text=True, errors="replace", check=False)
+        exit_code, stderr = _run_child(command)
         if not reply_path.exists():
-            raise _crash(child, request)
+            raise _crash(exit_code, stderr, request)
         return read_reply(json.loads(reply_path.read_text()))
+
+
+def _run_child(command: list[str]) -> tuple[int, str]:
+    """Run to the end; exit code and what it wrote to stderr."""
+    with subprocess.Popen(
+        command, env=_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace"
+    ) as child:
+        try:
+            _, stderr = child.communicate()
+        finally:
+            # On Ctrl-C subprocess.run() would kill the child too, but not wait for it, and leave a zombie.
+            child.kill()
+            exit_code = child.wait()
+    return exit_code, stderr
 
 
 def _environment() -> dict[str, str]:
@@ -47,11 +60,11 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join([home, others] if others else [home])}
 
 
-def _crash(child: subprocess.CompletedProcess[str], request: BenchRequest) -> EdgeferError:
-    last_line = (child.stderr.strip().splitlines() or [""])[-1]
-    if child.returncode >= 0:
-        return EdgeferError(f"the bench of {request.model} ended with code {child.returncode}", why=last_line)
-    name = signal.Signals(-child.returncode).name
+def _crash(exit_code: int, stderr: str, request: BenchRequest) -> EdgeferError:
+    last_line = (stderr.strip().splitlines() or [""])[-1]
+    if exit_code >= 0:
+        return EdgeferError(f"the bench of {request.model} ended with code {exit_code}", why=last_line)
+    name = signal.Signals(-exit_code).name
     # The kernel ends what takes too much memory with SIGKILL; all else that a signal ends is a crash in native code.
     if name == "SIGKILL":
         return EdgeferError(f"the bench of {request.model} was ended by SIGKILL", why="perhaps memory ran out")

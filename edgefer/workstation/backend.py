@@ -13,6 +13,7 @@ import sys
 from typing import Any
 
 from edgefer.errors import EdgeferError, UsageError
+from edgefer.quiet import quiet
 
 __all__ = ["load_keras"]
 
@@ -35,7 +36,8 @@ def load_keras(*, backend: str | None = None) -> Any:
         os.environ.setdefault("TF_DETERMINISTIC_OPS", "1")
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
-        import keras
+        with quiet():
+            import keras
     except ImportError as error:
         extra = "workstation" if wanted == "tensorflow" else f"workstation,{wanted}"
         raise EdgeferError(

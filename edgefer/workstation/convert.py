@@ -8,16 +8,16 @@ Both come out with batch 1 and with operator versions that tflite-runtime 2.14 k
 
 from __future__ import annotations
 
-import contextlib
-import os
-import tempfile
+import importlib
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from edgefer.board.runtime import choose
 from edgefer.errors import EdgeferError
+from edgefer.quiet import quiet
 
 __all__ = ["convert"]
 
@@ -46,19 +46,17 @@ def convert(model: Any, *, calibration: npt.NDArray[np.uint8] | None = None) -> 
         # Per-channel Dense weights need FULLY_CONNECTED version 12, which no runtime before 2.17 has.
         converter._experimental_disable_per_channel_quantization_for_dense_layers = True
     try:
-        with _quiet_stderr():
+        with quiet():
             flatbuffer = bytes(converter.convert())
     except (ValueError, RuntimeError, tf.errors.OpError) as error:
         raise EdgeferError("the model cannot be converted", why=str(error).strip().splitlines()[-1]) from error
     if calibration is not None:
-        _check_identity_input(tf, flatbuffer)
+        _check_identity_input(flatbuffer)
     return flatbuffer
 
 
 def _keras_of(model: Any) -> Any:
     """The framework that a model was built in: keras or tf_keras."""
-    import importlib
-
     return importlib.import_module(type(model).__module__.partition(".")[0])
 
 
@@ -74,28 +72,7 @@ def _representative(faces: npt.NDArray[np.uint8]) -> Iterator[npt.NDArray[np.flo
         yield face[None, ..., None].astype(np.float32) / np.float32(255)
 
 
-def _check_identity_input(tf: Any, flatbuffer: bytes) -> None:
-    details = tf.lite.Interpreter(model_content=flatbuffer).get_input_details()[0]
-    scale, zero_point = details["quantization"]
-    if details["dtype"] is not np.int8 or abs(scale * 255 - 1) > 1e-6 or zero_point != -128:
-        raise EdgeferError(
-            "the int8 input is not pixel - 128",
-            why=f"dtype {details['dtype'].__name__}, scale {scale} and zero point {zero_point} came, 1/255 and -128 were expected",
-        )
-
-
-@contextlib.contextmanager
-def _quiet_stderr() -> Iterator[None]:
-    """Keep the converter's C++ logs off the terminal; they come back when it fails."""
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as log:
-        os.dup2(log.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            log.seek(0)
-            os.write(kept, log.read())
-            raise
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
+def _check_identity_input(flatbuffer: bytes) -> None:
+    params = choose().open_model(flatbuffer).input.params
+    if params.dtype != "int8" or abs(params.scale * 255 - 1) > 1e-6 or params.zero_point != -128:
+        raise EdgeferError("the int8 input is not pixel - 128", why=f"{params} came, scale 1/255 was expected")

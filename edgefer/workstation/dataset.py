@@ -95,7 +95,8 @@ class Dataset:
 def resolve(data: str | None, *, environ: Mapping[str, str] = os.environ, folder: Path | None = None) -> Path | None:
     """Where the data set is: ``data``, else $EDGEFER_DATA, else fer2013.csv in ``folder``, else None.
 
-    ``folder`` is the working folder where it is not given. None stands for synthetic_dataset(): there is no data set here, and nobody asked for one.
+    ``folder`` is the working folder where it is not given. None stands for synthetic_dataset(): there is no data set
+    here, and nobody asked for one.
 
     Raises:
         DataError: ``data`` or $EDGEFER_DATA names something that does not exist; this never falls back.

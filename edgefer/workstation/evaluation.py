@@ -1,12 +1,10 @@
 """Scoring what Keras trained, with the same record and the same images as a .tflite on a board is scored.
 
-    held_out = score_set(dataset, split)                 # faces, labels, and which of them stand in Training too
-    evaluation = evaluate_run(run, held_out)
+    evaluation = evaluate_run(run, score_set(dataset, split, name="PublicTest", spec=InputSpec()))
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,43 +12,14 @@ import numpy.typing as npt
 
 from edgefer.evaluation import Evaluation, evaluate
 from edgefer.labels import LABELS
-from edgefer.preprocess import InputSpec, prepare_all
 from edgefer.workstation.backend import load_keras
-from edgefer.workstation.datacheck import twins_of
-from edgefer.workstation.dataset import Dataset, Split
 from edgefer.workstation.runs import Run
+from edgefer.workstation.scoreset import ScoreSet
 from edgefer.workstation.training import build_network
 
-__all__ = ["ScoreSet", "evaluate_logits", "evaluate_run", "keras_logits", "load_network", "score_set"]
+__all__ = ["evaluate_logits", "evaluate_run", "keras_logits", "load_network"]
 
 BATCH = 256
-
-
-@dataclass(frozen=True)
-class ScoreSet:
-    """The images that a model is scored on.
-
-    Attributes:
-        data: the data set, for people.
-        split: the name that results are quoted with.
-        faces: uint8 (n, h, w). labels: int64 (n,).
-        seen_in_training: bool (n,), whether the same pixels stand in Training; None where Training is not at hand.
-    """
-
-    data: str
-    split: str
-    faces: npt.NDArray[np.uint8]
-    labels: npt.NDArray[np.int64]
-    seen_in_training: npt.NDArray[np.bool_] | None
-
-
-def score_set(dataset: Dataset, split: Split, *, name: str, spec: InputSpec) -> ScoreSet:
-    """The images of ``split`` as ``spec`` wants them; ``name`` is how the result will be quoted."""
-    training = dataset.splits.get("Training")
-    seen = None
-    if training is not None and name != "Training":
-        seen = twins_of(split.pixels, training.pixels)
-    return ScoreSet(dataset.layout, name, prepare_all(split.pixels, spec), split.labels, seen)
 
 
 def load_network(keras: Any, run: Run) -> Any:

@@ -8,31 +8,56 @@ complete() may be called on any run folder, however far it has come; it does wha
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.metadata
 import os
 import platform
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import edgefer
+from edgefer import catalogue, records
+from edgefer.errors import DataError
 from edgefer.evaluation import Evaluation
 from edgefer.progress import Progress, silent
+from edgefer.report.text import describe
+from edgefer.result import Result
 from edgefer.workstation.backend import load_keras
 from edgefer.workstation.dataset import Dataset
-from edgefer.workstation.evaluation import evaluate_run, score_set
+from edgefer.workstation.evaluation import evaluate_run
 from edgefer.workstation.pictures import draw_confusion, draw_curves
 from edgefer.workstation.runs import RUNS, Run, new_run
+from edgefer.workstation.scoreset import score_set
 from edgefer.workstation.schedule import best_epoch
 from edgefer.workstation.settings import TrainSettings
 from edgefer.workstation.training import check_trainable, selection_split, train
 
-__all__ = ["complete", "start"]
+__all__ = ["complete", "load_system", "start", "summary"]
 
+SYSTEMS = "edgefer.workstation.systems"
 PACKAGES = ("keras", "tensorflow", "jax", "torch", "numpy", "opencv-python-headless")
 
 
-def start(settings: TrainSettings, dataset: Dataset, *, folder: Path | None = None, root: Path = RUNS) -> Run:
+def load_system(name: str) -> TrainSettings:
+    """The settings of the system ``name``; UsageError where there is none."""
+    system: TrainSettings = catalogue.load(SYSTEMS, name).SYSTEM
+    return system
+
+
+def start(
+    settings: TrainSettings,
+    dataset: Dataset,
+    *,
+    opened_with: Mapping[str, Any],
+    folder: Path | None = None,
+    root: Path = RUNS,
+) -> Run:
     """Make the folder of a new run; nothing is trained yet.
+
+    Args:
+        opened_with: how ``dataset`` was asked for, in plain values; the run remembers it, so that later commands find
+            the same data.
 
     Raises:
         UsageError: the settings name an architecture that does not exist, or options that it does not have.
@@ -40,7 +65,7 @@ def start(settings: TrainSettings, dataset: Dataset, *, folder: Path | None = No
     """
     check_trainable(dataset, settings)
     run = new_run(root, settings, folder=folder)
-    run.save_json("environment.json", _environment(dataset))
+    run.save_json("environment.json", _environment(dataset, opened_with))
     return run
 
 
@@ -64,7 +89,7 @@ def complete(run: Run, dataset: Dataset, *, progress: Progress = silent) -> Eval
     return evaluation
 
 
-def _environment(dataset: Dataset) -> dict[str, Any]:
+def _environment(dataset: Dataset, opened_with: Mapping[str, Any]) -> dict[str, Any]:
     """What the numbers of a run depend on beside its settings."""
     versions = {}
     for package in PACKAGES:
@@ -84,6 +109,29 @@ def _environment(dataset: Dataset) -> dict[str, Any]:
             "source": dataset.source,
             "layout": dataset.layout,
             "sha256": dataset.sha256,
+            "opened_with": dict(opened_with),
             "images": {name: len(split) for name, split in dataset.splits.items()},
         },
     }
+
+
+def summary(run: Run) -> Result:
+    """What a finished run came to."""
+    metrics = run.metrics()
+    if metrics is None:
+        raise DataError(f"{run.folder} is not finished", fix=f"edgefer train --resume {run.folder}")
+    evaluation = Evaluation.from_json(metrics["evaluation"])
+    record = {
+        **records.stamp("training", 1),
+        "run": str(run.folder),
+        "settings": dataclasses.asdict(run.settings()),
+        "environment": run.environment(),
+        **metrics,
+        "duration_s": sum(epoch.duration_s for epoch in run.history()),
+    }
+    text = (
+        f"{run.settings().system}: {describe(evaluation)},\n"
+        f"best epoch {metrics['best_epoch']} of {metrics['epochs']}; everything is in {run.folder}\n"
+        "next: edgefer quantize --int8"
+    )
+    return Result(record, text)

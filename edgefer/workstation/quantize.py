@@ -10,27 +10,31 @@ from __future__ import annotations
 import dataclasses
 import importlib.metadata
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 import edgefer
-from edgefer import catalogue
+from edgefer import catalogue, records
 from edgefer.artefact import Artefact, Golden
 from edgefer.board.classifier import Classifier
 from edgefer.evaluation import Evaluation
 from edgefer.labels import LABELS
 from edgefer.preprocess import prepare_all
 from edgefer.progress import Progress, silent
+from edgefer.report.text import points
+from edgefer.result import Result, percent, table
 from edgefer.workstation.backend import load_keras
 from edgefer.workstation.calibration import calibration_faces
 from edgefer.workstation.dataset import Dataset
-from edgefer.workstation.evaluation import ScoreSet, evaluate_logits, keras_logits, load_network, score_set
+from edgefer.workstation.evaluation import evaluate_logits, keras_logits, load_network
 from edgefer.workstation.runs import Run
+from edgefer.workstation.scoreset import ScoreSet, score_set
 from edgefer.workstation.synthetic import golden_faces
 from edgefer.workstation.training import selection_split
 
-__all__ = ["Quantized", "quantize"]
+__all__ = ["Quantized", "quantize", "summary"]
 
 SCHEMES = "edgefer.workstation.schemes"
 GOLDEN_COUNT = 24
@@ -146,3 +150,33 @@ def _score(
     logits = classifier.logits(images.faces)
     evaluation = evaluate_logits(logits, images, model=name, subject=classifier.subject)
     return evaluation, float((logits.argmax(axis=1) == parent_logits.argmax(axis=1)).mean())
+
+
+def summary(quantized: Quantized, path: Path) -> Result:
+    """What quantizing cost; ``path`` is where the artefact was written."""
+    artefact, parent, own = quantized.artefact, quantized.parent, quantized.evaluation
+    record = {
+        **records.stamp("quantization", 1),
+        "path": str(path),
+        "sha256": artefact.sha256,
+        "scheme": artefact.scheme,
+        "model_bytes": len(artefact.model),
+        "file_bytes": path.stat().st_size,
+        "drop_points": quantized.drop_points,
+        "agreement": quantized.agreement,
+        "golden_tolerance": artefact.golden.tolerance,
+        "provenance": artefact.provenance,
+        "parent": parent.to_json(),
+        "evaluation": own.to_json(),
+    }
+    rows = [
+        [name, points(each.accuracy), points(each.unseen), percent(each.macro_f1)]
+        for name, each in (("float parent", parent), (artefact.scheme, own))
+    ]
+    text = (
+        f"{path}: {path.stat().st_size:,} bytes, of which {len(artefact.model):,} are the model\n"
+        f"{table(['', f'{own.split} (95 %)', 'without twins', 'macro-F1'], rows)}\n"
+        f"{quantized.drop_points:+.2f} points lost, the same label for {quantized.agreement:.2%} of {own.n:,} images\n"
+        "next: edgefer bench --device"
+    )
+    return Result(record, text)

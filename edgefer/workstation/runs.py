@@ -62,6 +62,13 @@ class Run:
                 f"{self.folder} holds no weights yet", why="no epoch has ended", fix=f"edgefer train --resume {self.folder}"
             )
 
+    def progress_note(self) -> str:
+        """How far the training has come, in a few words."""
+        history, settings = self.history(), self.settings()
+        if self.metrics() is not None:
+            return f"trained for {len(history)} epochs"
+        return f"still at epoch {len(history)} of {settings.epochs}, so the best weights so far"
+
     def require_data(self, dataset: Dataset) -> None:
         """Raise DataError unless ``dataset`` is what the run was started on."""
         started_on = self.environment()["data"]
@@ -69,7 +76,7 @@ class Run:
             raise DataError(
                 f"{self.folder} was trained on other data than {dataset.source}",
                 why=f"sha256 {started_on['sha256'][:12]} ({started_on['source']}) against {dataset.sha256[:12]}",
-                fix=f"--data {started_on['source']}",
+                fix=f"--data {started_on['opened_with']['data']}",
             )
 
     @property
@@ -91,6 +98,11 @@ class Run:
         """Versions, backend, machine and data of the training."""
         facts: dict[str, Any] = json.loads((self.folder / "environment.json").read_text())
         return facts
+
+    def opened_with(self) -> dict[str, Any]:
+        """How the data of the run were asked for: data, ferplus and skip_bad_rows."""
+        choice: dict[str, Any] = self.environment()["data"]["opened_with"]
+        return choice
 
     def history(self) -> list[Epoch]:
         """The epochs so far; empty before the first has ended."""

@@ -24,7 +24,7 @@ from edgefer.errors import UsageError
 from edgefer.labels import LABELS
 from edgefer.progress import Progress, silent
 
-__all__ = ["Expression", "draw", "golden_faces"]
+__all__ = ["draw", "golden_faces"]
 
 Image = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float64]

@@ -18,7 +18,7 @@ TOLERANCES = {"int8": 4.0, "float32": 2e-4}
 
 
 def drawn_faces(count: int, seed: int = 0) -> np.ndarray:
-    """uint8 (count, 48, 48): random grey blocks of random size; integer arithmetic, so the same bytes on every machine."""
+    """uint8 (count, 48, 48): random grey blocks of random size, by integer arithmetic: the same everywhere."""
     rng = np.random.default_rng(seed)
     faces = []
     for blocks in rng.integers(2, 25, count):

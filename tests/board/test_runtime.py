@@ -8,6 +8,7 @@ import pytest
 
 from edgefer import catalogue
 from edgefer.artefact import Artefact
+from edgefer.board.classifier import Classifier
 from edgefer.board.runtime import RUNTIMES, InterpreterRuntime, choose
 from edgefer.board.runtimes import litert, tflite_runtime
 from edgefer.errors import IncompatibleError, UsageError
@@ -27,7 +28,7 @@ def module(request: pytest.FixtureRequest):
 
 
 def with_op_version(model: bytes, version: int) -> bytes:
-    """``model`` with the version of its first operator set: Model.operator_codes[0].version of the flatbuffer schema."""
+    """``model`` with the version of its first operator set: Model.operator_codes[0].version in its schema."""
     content = bytearray(model)
 
     def u16(at: int) -> int:
@@ -65,9 +66,7 @@ def test_int8_input_is_scaled_by_255(module, int8_artefact: Artefact) -> None:
 
 @pytest.mark.parametrize("kernels", ["default", "builtin", "reference"])
 @pytest.mark.parametrize("threads", [1, 2])
-def test_kernels_and_threads_agree_with_the_golden_vectors(module, artefact: Artefact, kernels: str, threads: int) -> None:
-    from edgefer.board.classifier import Classifier
-
+def test_kernels_and_threads_agree(module, artefact: Artefact, kernels: str, threads: int) -> None:
     runtime = module.open_model(artefact.model, threads=threads, kernels=kernels)
     assert Classifier(artefact, runtime).replay() <= artefact.golden.tolerance
 

@@ -18,7 +18,7 @@ from edgefer.workstation.dataset import Dataset, ferplus_targets, load
 
 MATERIALIZE = Path(__file__).parents[3] / "shared" / "fer2013" / "materialize.py"
 PRIVATE_IS_MISSING = ("There are no PrivateTest images: the final score cannot be taken.",)
-# Counted with awk over the labels of the challenge's file.
+# Counted with awk, in the order of LABELS.
 CLASSES = {
     "Training": (3995, 436, 4097, 7215, 4830, 3171, 4965),
     "PublicTest": (467, 56, 496, 895, 653, 415, 607),
@@ -119,7 +119,7 @@ def test_the_whole_file(folder):
     whole = materialize(folder / "whole", "--csv", "--ferplus")
     command = [sys.executable, "-c", MEASURED_LOAD, whole / "fer2013.csv"]
     measured = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
-    # Reading is one thread's work, and its CPU time, unlike the clock on the wall, does not depend on who else computes.
+    # Reading is one thread's work; its CPU time, unlike the clock on the wall, does not depend on who else computes.
     assert measured["cpu_s"] < 15
     assert measured["peak_kib"] < 1_000_000
     assert measured["calls"] > 100

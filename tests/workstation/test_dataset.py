@@ -113,14 +113,15 @@ def test_types_and_shapes_are_what_the_docs_say(cached, faces, tmp_path):
 def test_the_hash_covers_pixels_labels_and_split(faces, tmp_path):
     changed = faces.copy()
     changed[-1, 47, 47] ^= 1
-    labels, usage = np.int8([*LABEL[:-1], 6]), np.array([*USAGE[:-1], "PublicTest"])
+    labels, moved = np.int8([*LABEL[:-1], 6]), np.array([*USAGE[:-1], "PublicTest"])
+    public, private = np.array(["PublicTest"] * 14), np.array(["PrivateTest"] * 14)
     hashes = {
         load(write_npz(tmp_path, faces)).sha256,
         load(write_npz(tmp_path, changed)).sha256,
         load(write_npz(tmp_path, faces, emotion=labels)).sha256,
-        load(write_npz(tmp_path, faces, usage=usage)).sha256,
+        *(load(write_npz(tmp_path, faces, usage=usage)).sha256 for usage in (moved, public, private)),
     }
-    assert len(hashes) == 4
+    assert len(hashes) == 6
 
 
 def test_a_table_is_recognised_by_content_and_columns_by_name(faces, tmp_path):
@@ -240,7 +241,7 @@ def test_a_file_without_faces_is_refused(content, message, tmp_path):
 def test_skipping_every_row_leaves_no_data_set(tmp_path):
     path = tmp_path / "fer2013.csv"
     path.write_text("emotion,pixels,Usage\n9,1 2,x\n")
-    with pytest.raises(DataError, match="no usable images: .*line 2"):
+    with pytest.raises(DataError, match=r"no usable images: .*line 2"):
         load(path, skip_bad_rows=True)
 
 
@@ -251,11 +252,16 @@ def test_nothing_there(tmp_path):
         load(tmp_path)
 
 
-def test_npz_bad_rows_and_bad_arrays(faces, tmp_path):
-    path = write_npz(tmp_path, faces, emotion=np.int8([7, *LABEL[1:]]))
-    with pytest.raises(DataError, match=r"row 0 \(from 0\): unknown emotion 7"):
+@pytest.mark.parametrize("emotion", [-1, 7])
+def test_npz_bad_rows(emotion, faces, tmp_path):
+    path = write_npz(tmp_path, faces, emotion=np.int8([emotion, *LABEL[1:]]))
+    with pytest.raises(DataError, match=rf"row 0 \(from 0\): unknown emotion {emotion}"):
         load(path)
     assert load(path, skip_bad_rows=True).split("Training").rows.tolist() == [1, 2, 3, 4, 5, 6]
+
+
+def test_npz_bad_arrays(faces, tmp_path):
+    path = tmp_path / "fer2013.npz"
     with pytest.raises(DataError, match=r"pixels is float64 .*uint8 \(n, 48, 48\)"):
         load(write_npz(tmp_path, faces / 255))
     with pytest.raises(DataError, match=r"usage is .*\(3,\)"):
@@ -353,7 +359,8 @@ def test_tree_with_an_unreadable_picture(faces, tmp_path):
     assert load(root, skip_bad_rows=True).sha256 == load(write_csv(tmp_path, faces)).sha256
 
 
-@pytest.mark.parametrize("number", [28709, 10118481])
+# A row of PublicTest, no row at all, and a row that another picture has already.
+@pytest.mark.parametrize("number", [28709, 10118481, 0])
 def test_numbers_that_are_no_rows_are_not_taken_for_rows(number, faces, tmp_path):
     root = write_tree(tmp_path, faces)
     write_image(root / "train" / "sad" / f"Training_{number}.png", faces[0])
@@ -491,7 +498,7 @@ def test_votes_for_a_split_that_is_not_there_are_left_out(faces, tmp_path):
 
 def test_votes_that_do_not_belong_are_refused(faces, tmp_path):
     path = write_csv(tmp_path, faces)
-    with pytest.raises(DataError, match="it has 13 rows .* the data set has 14"):
+    with pytest.raises(DataError, match=r"it has 13 rows .* the data set has 14"):
         load(path, ferplus=write_votes(tmp_path, USAGE[1:], votes_for(13)))
     with pytest.raises(DataError, match="stand in another split there, the first at row 0"):
         load(path, ferplus=write_votes(tmp_path, USAGE[::-1], votes_for(14)))
@@ -548,7 +555,7 @@ def test_resolve_order(tmp_path):
 
 def test_resolve_never_falls_back(tmp_path):
     (tmp_path / "fer2013.csv").write_text("")
-    with pytest.raises(DataError, match="--data names nowhere.csv"):
+    with pytest.raises(DataError, match=r"--data names nowhere\.csv"):
         resolve("nowhere.csv", environ={}, folder=tmp_path)
     with pytest.raises(DataError, match=r"EDGEFER_DATA names nowhere\.csv"):
         resolve(None, environ={"EDGEFER_DATA": "nowhere.csv"}, folder=tmp_path)

@@ -1,7 +1,7 @@
 """tflite-runtime, whose last release is 2.14.0: Python up to 3.11, the only wheel for 32-bit ARM (armv7l).
 
-On an int8 model it has no XNNPACK kernels, and it does not verify a flatbuffer before it reads it: a truncated model can
-crash the process. The hash in an Artefact finds a truncated one first.
+It has no XNNPACK kernels for int8, and it does not verify a flatbuffer before it reads it: a truncated model can crash
+the process. The hash in an Artefact finds a truncated one first.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ def available() -> str | None:
 
 def load() -> ModuleType:
     """As RuntimeModule.load()."""
-    # The wheel is compiled against numpy 1 and ends the process under numpy 2 (a segmentation fault, not an exception).
+    # Under numpy 2 the wheel prints a page of warnings and then raises a SystemError from C that names no cause.
     if int(np.__version__.split(".")[0]) >= 2:
         raise IncompatibleError(
             f"tflite-runtime does not work with numpy {np.__version__}",
-            why="its last release is built for numpy 1 and crashes under numpy 2",
+            why="its last release is built for numpy 1 and fails under numpy 2",
             fix='pip install "numpy<2"',
         )
     return importlib.import_module("tflite_runtime.interpreter")

@@ -1,0 +1,59 @@
+"""What several commands share: the options that say which data, and opening what they say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from edgefer.workstation.dataset import Dataset
+
+__all__ = ["PATH", "SPLITS", "data_options", "open_data", "say"]
+
+PATH = click.Path(path_type=Path)
+SPLITS = {"public": "PublicTest", "private": "PrivateTest", "train": "Training"}
+SYNTHETIC = "synthetic"
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def say(sentence: str) -> None:
+    """Tell the user, on stderr, what was chosen."""
+    click.echo(sentence, err=True)
+
+
+def data_options(command: Command) -> Command:
+    """--data, --ferplus and --skip-bad-rows; open_data() takes their values."""
+    for option in (
+        click.option("--skip-bad-rows", is_flag=True, help="Leave out rows that cannot be used instead of refusing."),
+        click.option("--ferplus", type=PATH, metavar="FILE", help="FER+ votes of the same images, fer2013new.csv."),
+        click.option(
+            "--data",
+            metavar="PATH",
+            help="fer2013.csv, icml_face_data.csv, an image tree, an .npz, or 'synthetic' for drawn faces.  "
+            "[default: $EDGEFER_DATA, else ./fer2013.csv, else synthetic]",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def open_data(data: str | None, ferplus: str | Path | None, skip_bad_rows: bool) -> Dataset:
+    """Load what was asked for, or the drawn faces where nothing was and no FER2013 is at hand; says what it chose."""
+    from edgefer.progress import shown
+    from edgefer.workstation.dataset import load, resolve, synthetic_dataset
+
+    path = None if data == SYNTHETIC else resolve(data)
+    if path is None:
+        why = "as asked for" if data == SYNTHETIC else "no --data, no $EDGEFER_DATA and no ./fer2013.csv"
+        say(f"data: synthetic faces ({why})")
+        with shown("drawing faces") as progress:
+            return synthetic_dataset(progress=progress)
+    say(f"data: {path}")
+    with shown(f"reading {path.name}") as progress:
+        dataset = load(path, ferplus=Path(ferplus) if ferplus else None, skip_bad_rows=skip_bad_rows, progress=progress)
+    for note in dataset.notes:
+        say(f"  {note}")
+    return dataset

@@ -1,0 +1,70 @@
+"""edgefer bench"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from edgefer.commands._options import PATH, say
+from edgefer.errors import UsageError
+from edgefer.result import Result
+
+DEVICES = "edgefer.devices"
+LOCAL = "local"
+
+
+@click.command()
+@click.argument("model", metavar="[MODEL]", required=False, type=PATH)
+@click.option("--device", is_flag=False, flag_value=LOCAL, default=LOCAL, metavar="[NAME]", help="Where.  [default: local]")
+@click.option("--threads", default="1", show_default=True, metavar="N[,N...]", help="Numbers of threads to try.")
+@click.option("--runtime", metavar="NAME", help="Which runtime.  [default: the best installed]")
+@click.option("--runs", type=click.IntRange(1), default=1024, show_default=True, help="Timed runs, at least.")
+@click.option("--seconds", type=click.FloatRange(0), default=3.0, show_default=True, help="Timed seconds, at least.")
+@click.option("--faces", type=PATH, metavar="FILE", help="An .npz with 'faces', uint8 (n, 48, 48).  [default: drawn faces]")
+@click.option("--samples", is_flag=True, help="Keep each run's time in the JSON.")
+def command(
+    model: Path | None, device: str, threads: str, runtime: str | None, runs: int, seconds: float, faces: Path | None, samples: bool
+) -> Result:
+    """Measure how long a MODEL takes on a device: loading, first run, and steady runs with percentiles.
+
+    Without MODEL: the newest artefact, else the model that ships.
+
+    \b
+    Example:
+        edgefer bench --device
+        edgefer bench model.tflite --device local --threads 1,2,4 --out bench.json --samples
+    """
+    from edgefer import catalogue, records
+    from edgefer.measurement import BenchRequest
+    from edgefer.models import find_model
+    from edgefer.report.text import measurements_text
+
+    if device.endswith(".tflite"):
+        raise UsageError(f"--device {device}", why="a device was expected", fix=f"edgefer bench {device} --device")
+    counts = _thread_counts(threads)
+    place = catalogue.load(DEVICES, device)
+    path, reason = find_model(model)
+    say(f"model: {path} ({reason})\ndevice: {device}")
+    measurements = []
+    for count in counts:
+        say(f"{count} thread{'s' if count > 1 else ''}: at least {runs:,} runs and {seconds:g} s")
+        request = BenchRequest(
+            model=str(path),
+            faces=str(faces) if faces else None,
+            runtime=runtime,
+            threads=count,
+            minimum_runs=runs,
+            minimum_seconds=seconds,
+            samples=samples,
+        )
+        measurements.append(place.run(request))
+    record = {**records.stamp("bench", 1), "measurements": [each.to_json(samples=samples) for each in measurements]}
+    return Result(record, measurements_text(measurements))
+
+
+def _thread_counts(text: str) -> list[int]:
+    parts = text.split(",")
+    if not all(part.strip().isdigit() and int(part) > 0 for part in parts):
+        raise UsageError(f"--threads {text}", why="positive numbers were expected", fix="--threads 1,2,4")
+    return [int(part) for part in parts]

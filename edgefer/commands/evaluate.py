@@ -1,0 +1,75 @@
+"""edgefer evaluate"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from edgefer.commands._options import PATH, SPLITS, data_options, open_data, say
+from edgefer.result import Result
+
+if TYPE_CHECKING:
+    from edgefer.evaluation import Evaluation
+    from edgefer.workstation.dataset import Dataset
+
+
+@click.command()
+@click.argument("subject", metavar="[MODEL|RUN]", required=False, type=PATH)
+@data_options
+@click.option("--split", type=click.Choice(list(SPLITS)), default="public", show_default=True, help="What to score on.")
+@click.option("--runtime", metavar="NAME", help="Which runtime runs a .tflite.  [default: the best installed]")
+def command(
+    subject: Path | None, data: str | None, ferplus: Path | None, skip_bad_rows: bool, split: str, runtime: str | None
+) -> Result:
+    """Score a .tflite or a trained run: accuracy with interval, per class, confusion.
+
+    Without an argument: the newest artefact, else the model that ships. PrivateTest is for the very end: choosing
+    anything by it makes its number worthless.
+
+    \b
+    Example:
+        edgefer evaluate runs/latest/compact_small-int8.tflite --data fer2013.csv
+    """
+    from edgefer.report.text import evaluation_text
+
+    dataset = open_data(data, ferplus, skip_bad_rows)
+    is_run = subject is not None and subject.is_dir()
+    evaluation = _score_run(subject, dataset, split) if is_run else _score_model(subject, dataset, split, runtime)
+    return Result(evaluation.to_json(), evaluation_text(evaluation))
+
+
+def _score_run(folder: Path | None, dataset: Dataset, split: str) -> Evaluation:
+    from edgefer.workstation.evaluation import evaluate_run, score_set
+    from edgefer.workstation.runs import find_run
+
+    run = find_run(folder)
+    say(f"run: {run.folder}")
+    name = SPLITS[split]
+    return evaluate_run(run, score_set(dataset, dataset.split(name), name=name, spec=run.settings().input))
+
+
+def _score_model(model: Path | None, dataset: Dataset, split: str, runtime: str | None) -> Evaluation:
+    from edgefer.board.classifier import Classifier
+    from edgefer.board.evaluate import evaluate_classifier
+    from edgefer.models import find_model
+    from edgefer.progress import shown
+    from edgefer.workstation.scoreset import score_set
+
+    path, reason = find_model(model)
+    say(f"model: {path} ({reason})")
+    classifier = Classifier.open(path, runtime=runtime)
+    name = SPLITS[split]
+    images = score_set(dataset, dataset.split(name), name=name, spec=classifier.artefact.input_spec)
+    with shown("evaluating") as progress:
+        return evaluate_classifier(
+            classifier,
+            images.faces,
+            images.labels,
+            split=images.split,
+            model=path.stem,
+            data=images.data,
+            seen_in_training=images.seen_in_training,
+            progress=progress,
+        )

@@ -1,0 +1,76 @@
+"""edgefer train"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edgefer.commands._options import PATH, data_options, open_data, say
+from edgefer.errors import UsageError
+from edgefer.result import Result
+
+NEWEST = "newest"
+
+
+@click.command()
+@data_options
+@click.option("--system", metavar="NAME", help="The set-up to train.  [default: compact_small]")
+@click.option("--settings", type=PATH, metavar="FILE", help="A TOML file with what differs from the system.")
+@click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="One setting; may be repeated.")
+@click.option("--epochs", metavar="N", help="Short for --set epochs=N.")
+@click.option("--seed", metavar="N", help="Short for --set seed=N.")
+@click.option("--run", "folder", type=PATH, metavar="FOLDER", help="The run folder.  [default: runs/TIME-SYSTEM]")
+@click.option("--resume", is_flag=False, flag_value=NEWEST, metavar="[RUN]", help="Go on with a run, or with the newest.")
+def command(resume: str | None, folder: Path | None, **options: Any) -> Result:
+    """Train a network on FER2013, or on drawn faces where there is none.
+
+    The run folder keeps settings, weights, history and pictures. A run that was stopped, however hard, goes on with
+    --resume and ends with the same weights.
+
+    \b
+    Example:
+        edgefer train --data fer2013.csv --epochs 60 --set augment.rotation_degrees=15
+    """
+    from edgefer.progress import shown
+    from edgefer.workstation.experiment import complete, summary
+
+    run, dataset = _begin(folder, **options) if resume is None else _resume(resume, **options)
+    say(f"run: {run.folder}, {run.settings().system} on {run.environment()['backend']}")
+    with shown("training") as progress:
+        complete(run, dataset, progress=progress)
+    return summary(run)
+
+
+def _begin(folder: Path | None, *, data: str | None, ferplus: Path | None, skip_bad_rows: bool, **options: Any) -> Any:
+    from edgefer.workstation.experiment import load_system, start
+    from edgefer.workstation.settings import resolve
+
+    system = options["system"] or "compact_small"
+    short = [f"{key}={options[key]}" for key in ("epochs", "seed") if options[key] is not None]
+    settings = resolve(load_system(system), file=options["settings"], assignments=[*options["assignments"], *short])
+    dataset = open_data(data, ferplus, skip_bad_rows)
+    opened_with = {
+        "data": dataset.source if dataset.layout == "synthetic" else str(Path(dataset.source).resolve()),
+        "ferplus": str(ferplus.resolve()) if ferplus else None,
+        "skip_bad_rows": skip_bad_rows,
+    }
+    return start(settings, dataset, opened_with=opened_with, folder=folder), dataset
+
+
+def _resume(resume: str, *, data: str | None, ferplus: Path | None, skip_bad_rows: bool, **options: Any) -> Any:
+    from edgefer.workstation.runs import find_run
+
+    given = [name for name, value in options.items() if value]
+    if given:
+        raise UsageError(
+            f"--resume together with {', '.join(given)}",
+            why="a run goes on with the settings that it was started with",
+            fix="leave them out, or start a new run without --resume",
+        )
+    run = find_run(None if resume == NEWEST else Path(resume))
+    opened_with = run.opened_with()
+    if data is not None:
+        opened_with.update(data=data, ferplus=ferplus, skip_bad_rows=skip_bad_rows)
+    return run, open_data(**opened_with)

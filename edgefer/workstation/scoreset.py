@@ -1,0 +1,45 @@
+"""The images that a model is scored on, the same for a Keras run and a .tflite.
+
+    images = score_set(dataset, dataset.split("PublicTest"), name="PublicTest", spec=artefact.input_spec)
+    images.faces, images.labels, images.seen_in_training
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from edgefer.preprocess import InputSpec, prepare_all
+from edgefer.workstation.datacheck import twins_of
+from edgefer.workstation.dataset import Dataset, Split
+
+__all__ = ["ScoreSet", "score_set"]
+
+
+@dataclass(frozen=True)
+class ScoreSet:
+    """The images that a model is scored on.
+
+    Attributes:
+        data: the data set, for people.
+        split: the name that results are quoted with.
+        faces: uint8 (n, h, w). labels: int64 (n,).
+        seen_in_training: bool (n,), whether the same pixels stand in Training; None where Training is not at hand.
+    """
+
+    data: str
+    split: str
+    faces: npt.NDArray[np.uint8]
+    labels: npt.NDArray[np.int64]
+    seen_in_training: npt.NDArray[np.bool_] | None
+
+
+def score_set(dataset: Dataset, split: Split, *, name: str, spec: InputSpec) -> ScoreSet:
+    """The images of ``split`` as ``spec`` wants them; ``name`` is how the result will be quoted."""
+    training = dataset.splits.get("Training")
+    seen = None
+    if training is not None and name != "Training":
+        seen = twins_of(split.pixels, training.pixels)
+    return ScoreSet(dataset.layout, name, prepare_all(split.pixels, spec), split.labels, seen)

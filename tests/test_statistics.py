@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edgefer.statistics import percentile, percentile_interval, wilson_interval
+
+
+def test_percentile_is_the_nearest_rank() -> None:
+    samples = np.array([50, 20, 15, 40, 35])
+    assert [percentile(samples, percent) for percent in (5, 30, 40, 50, 100)] == [15, 20, 20, 35, 50]
+    assert percentile(np.arange(1, 101), 90) == 90
+    assert percentile(np.array([7]), 99) == 7
+
+
+def test_percentile_is_never_between_samples() -> None:
+    samples = np.random.default_rng(1).integers(0, 1000, 997)
+    for percent in (1, 50, 90, 99):
+        value = percentile(samples, percent)
+        assert value in samples
+        assert (samples <= value).mean() >= percent / 100 > (samples < value).mean()
+
+
+@pytest.mark.parametrize("percent", [50, 90])
+@pytest.mark.parametrize("count", [200, 1001])
+def test_percentile_interval_is_what_resampling_gives(percent: float, count: int) -> None:
+    samples = np.random.default_rng(2).gamma(2.0, 100.0, count)
+    draws = np.random.default_rng(3).choice(samples, (4000, count))
+    resampled = np.percentile(draws, percent, axis=1, method="inverted_cdf")
+    expected = np.percentile(resampled, [2.5, 97.5])
+    # The bounds are samples, so compare by rank: two bootstraps of the same samples differ by some of them.
+    ranks = np.searchsorted(np.sort(samples), [*percentile_interval(samples, percent, resamples=4000), *expected])
+    assert abs(ranks[0] - ranks[2]) <= max(2, count // 200)
+    assert abs(ranks[1] - ranks[3]) <= max(2, count // 200)
+
+
+def test_percentile_interval_covers_the_true_median() -> None:
+    rng = np.random.default_rng(4)
+    hits = 0
+    for _ in range(400):
+        low, high = percentile_interval(rng.normal(size=150), 50, resamples=500)
+        hits += low <= 0 <= high
+    assert 0.92 <= hits / 400 <= 0.98
+
+
+def test_percentile_interval_is_deterministic_and_stands_few_samples() -> None:
+    samples = np.random.default_rng(5).normal(size=100)
+    assert percentile_interval(samples, 50) == percentile_interval(samples[::-1], 50)
+    assert percentile_interval(np.array([3]), 50) == (3, 3)
+    assert percentile_interval(np.array([1, 2]), 99) == (1, 2)
+
+
+def test_percentile_interval_of_many_samples_is_narrow() -> None:
+    low, high = percentile_interval(np.arange(500_000), 50)
+    assert low < 250_000 < high
+    # 1.96 standard errors of the median's rank are 693.
+    assert 1200 < high - low < 1600
+
+
+@pytest.mark.parametrize(
+    ("successes", "n", "expected"),
+    # The first two are rows of Newcombe, Statistics in Medicine 17 (1998), table I, method 3.
+    [(81, 263, (0.2553, 0.3662)), (15, 148, (0.0624, 0.1605)), (0, 20, (0.0, 0.1611)), (20, 20, (0.8389, 1.0))],
+)
+def test_wilson_interval(successes: int, n: int, expected: tuple[float, float]) -> None:
+    assert wilson_interval(successes, n) == pytest.approx(expected, abs=6e-5)
+
+
+def test_wilson_interval_grows_with_confidence() -> None:
+    low, high = wilson_interval(60, 100)
+    lower, higher = wilson_interval(60, 100, confidence=0.99)
+    assert lower < low < 0.6 < high < higher
