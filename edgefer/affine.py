@@ -47,7 +47,7 @@ def quantize(real: npt.NDArray[np.floating[Any]], params: QuantParams) -> npt.ND
     steps = real.astype(np.float64) / np.float64(params.scale)
     # numpy's round() goes to even; TensorFlow Lite goes away from zero.
     rounded = np.trunc(steps + np.copysign(0.5, steps)) + params.zero_point
-    return np.clip(rounded, limits.min, limits.max).astype(params.dtype)
+    return np.asarray(np.clip(rounded, limits.min, limits.max), params.dtype)
 
 
 def dequantize(quantized: npt.NDArray[Any], params: QuantParams) -> npt.NDArray[np.float32]:
@@ -55,4 +55,4 @@ def dequantize(quantized: npt.NDArray[Any], params: QuantParams) -> npt.NDArray[
     if not params.is_quantized:
         return quantized.astype(np.float32)
     # int8 minus zero point overflows int8, so subtract in a wide integer.
-    return ((quantized.astype(np.int64) - params.zero_point) * np.float64(params.scale)).astype(np.float32)
+    return np.asarray((quantized.astype(np.int64) - params.zero_point) * np.float64(params.scale), np.float32)

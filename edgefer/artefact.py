@@ -59,11 +59,12 @@ class Golden:
         # A NaN is never within a tolerance, so ask for "within" and not for "beyond".
         if not worst <= self.tolerance:
             row, column = np.unravel_index(int(np.argmax(np.nan_to_num(difference, nan=np.inf))), difference.shape)
+            beyond = int((~(difference <= self.tolerance)).any(axis=1).sum())
             unit = "steps" if np.issubdtype(self.outputs.dtype, np.integer) else "logits"
             raise IncompatibleError(
                 f"the model computes something else here: {worst:g} {unit} off in golden vector {row}, class {column}",
                 why=f"{self.tolerance:g} are within what its kernels differ by; "
-                f"{int((~(difference <= self.tolerance)).any(axis=1).sum())} of {len(difference)} vectors are beyond it",
+                f"{beyond} of {len(difference)} vectors are beyond it",
                 fix="another runtime (--runtime), or quantize the run again with the runtime of this device",
             )
         return worst
@@ -155,7 +156,8 @@ class Artefact:
         if artefact.sha256 != facts["model_sha256"]:
             raise DataError(
                 "the model is damaged",
-                why=f"its contract belongs to sha256 {facts['model_sha256'][:12]}, the flatbuffer has {artefact.sha256[:12]}",
+                why=f"its contract belongs to sha256 {facts['model_sha256'][:12]}, "
+                f"the flatbuffer has {artefact.sha256[:12]}",
                 fix="copy the file again, or quantize the run again",
             )
         return artefact
@@ -174,7 +176,9 @@ class Artefact:
         try:
             return cls.from_bytes(path.read_bytes())
         except OSError as error:
-            raise DataError(f"cannot read {path}", why=error.strerror or str(error), fix="edgefer quantize --int8") from error
+            raise DataError(
+                f"cannot read {path}", why=error.strerror or str(error), fix="edgefer quantize --int8"
+            ) from error
         except DataError as error:
             raise DataError(f"{path}: {error.what}", why=error.why, fix=error.fix) from error
 

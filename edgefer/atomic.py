@@ -53,7 +53,7 @@ def write_text(path: Path, content: str) -> None:
 
 
 def link_to(link: Path, target: str) -> None:
-    """Point the symbolic link ``link`` to ``target`` (relative to the link's folder), replacing an older link in one step."""
+    """Point the symbolic link ``link`` to ``target`` (relative to its folder), replacing an older link in one step."""
     link.parent.mkdir(parents=True, exist_ok=True)
     temporary = link.with_name(f".{link.name}-{os.getpid()}")
     temporary.unlink(missing_ok=True)

@@ -7,6 +7,7 @@ Exit codes: 0 ok, 1 failure, 2 usage, 3 gate not met, 4 device unreachable, 5 in
 from __future__ import annotations
 
 import contextlib
+import difflib
 import os
 import sys
 import traceback
@@ -45,7 +46,12 @@ def _common_options() -> list[click.Option]:
     shared: dict[str, Any] = {"expose_value": False, "callback": keep}
     return [
         click.Option(["--json", "as_json"], is_flag=True, help="Print the result as JSON.", **shared),
-        click.Option(["--out"], type=click.Path(path_type=Path), help="Write that JSON to a file too.", **shared),
+        click.Option(
+            ["--out"],
+            type=click.Path(path_type=Path, dir_okay=False),
+            help="Write that JSON to a file too.",
+            **shared,
+        ),
         click.Option(["--debug"], is_flag=True, help="Show the traceback of an error.", **shared),
     ]
 
@@ -64,6 +70,17 @@ class Commands(click.Group):
         command: click.Command = catalogue.load(COMMANDS, cmd_name).command
         _add_common_options(command)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does it, with a suggestion for a name that does not exist; click would only look at loaded ones."""
+        known = self.list_commands(ctx)
+        if args[0] not in known and not args[0].startswith("-"):
+            close = difflib.get_close_matches(args[0], known, n=1)
+            hint = f"Did you mean {close[0]!r}?" if close else f"There are {', '.join(known)}."
+            ctx.fail(f"No such command {args[0]!r}. {hint}")
+        return super().resolve_command(ctx, args)
 
 
 def _add_common_options(command: click.Command) -> None:

@@ -63,7 +63,7 @@ class DeviceUnreachable(EdgeferError):
 
 
 class IncompatibleError(EdgeferError):
-    """A model and the runtime at hand do not fit, or a model does not compute here what it computed when it was made."""
+    """A model and the runtime at hand do not fit, or a model computes here something else than when it was made."""
 
     exit_code = 5
 

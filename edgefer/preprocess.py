@@ -104,10 +104,14 @@ def prepare_all(images: npt.NDArray[np.uint8], spec: InputSpec) -> Image:
 
 def _to_grey(image: npt.NDArray[Any]) -> Image:
     if image.dtype != np.uint8:
-        raise DataError(f"an image of dtype {image.dtype}", why="uint8 in 0..255 was expected", fix="image.astype('uint8')")
+        raise DataError(
+            f"an image of dtype {image.dtype}", why="uint8 in 0..255 was expected", fix="image.astype('uint8')"
+        )
     channels = image.shape[2] if image.ndim == 3 else 1
     if image.ndim not in (2, 3) or image.size == 0 or channels not in (1, 3, 4):
-        raise DataError(f"an image of shape {image.shape}", why="(h, w), (h, w, 1), (h, w, 3) or (h, w, 4) was expected")
+        raise DataError(
+            f"an image of shape {image.shape}", why="(h, w), (h, w, 1), (h, w, 3) or (h, w, 4) was expected"
+        )
     if channels == 1:
         return image.reshape(image.shape[:2])
     code = cv2.COLOR_BGR2GRAY if channels == 3 else cv2.COLOR_BGRA2GRAY

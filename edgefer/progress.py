@@ -57,15 +57,17 @@ def _bar(title: str) -> Iterator[Progress]:
 
 
 def _plain(title: str) -> Progress:
-    last_ns = 0
+    last_ns, last_done, last_note = -int(PLAIN_INTERVAL_S * 1e9), 0, ""
 
     def progress(done: int, total: int, note: str = "") -> None:
-        nonlocal last_ns
+        nonlocal last_ns, last_done, last_note
         now_ns = time.monotonic_ns()
-        # A log should show life, not every step; a new note (an epoch's result) at the end of the work always shows.
-        if done < total and now_ns - last_ns < PLAIN_INTERVAL_S * 1e9:
+        # A step that is done and has its own remark, such as an epoch's result, belongs in a log; the rest only shows
+        # life.
+        is_result = done > last_done and note != last_note
+        if done < total and not is_result and now_ns - last_ns < PLAIN_INTERVAL_S * 1e9:
             return
-        last_ns = now_ns
+        last_ns, last_done, last_note = now_ns, done, note
         sys.stderr.write(f"{title}: {done}/{total} {note}".rstrip() + "\n")
         sys.stderr.flush()
 

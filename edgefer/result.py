@@ -36,13 +36,16 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     from rich.console import Console
     from rich.table import Table
 
-    grid = Table(box=SIMPLE_HEAD, pad_edge=False)
+    cells = [["-" if cell is None else str(cell) for cell in row] for row in rows]
+    grid = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for index, header in enumerate(headers):
-        grid.add_column(header, justify="left" if index == 0 else "right", overflow="fold")
-    for row in rows:
-        grid.add_row(*("-" if cell is None else str(cell) for cell in row))
+        # A long name folds; a number that folds, or is cropped, is another number.
+        least = max((len(row[index]) for row in cells), default=0) if index else None
+        grid.add_column(header, justify="right" if index else "left", overflow="fold", min_width=least)
+    for row in cells:
+        grid.add_row(*row)
     console = Console(file=io.StringIO(), width=WIDTH, color_system=None, markup=False)
-    console.print(grid)
+    console.print(grid, crop=False)
     written = console.file.getvalue()  # type: ignore[attr-defined]
     return "\n".join(line.rstrip() for line in written.splitlines()).strip("\n")
 

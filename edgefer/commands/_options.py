@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from edgefer.errors import UsageError
+
 if TYPE_CHECKING:
     from edgefer.workstation.dataset import Dataset
 
-__all__ = ["PATH", "SPLITS", "data_options", "open_data", "say"]
+__all__ = ["PATH", "SPLITS", "SYNTHETIC", "data_options", "open_data", "say"]
 
 PATH = click.Path(path_type=Path)
 SPLITS = {"public": "PublicTest", "private": "PrivateTest", "train": "Training"}
@@ -47,6 +49,8 @@ def open_data(data: str | None, ferplus: str | Path | None, skip_bad_rows: bool)
 
     path = None if data == SYNTHETIC else resolve(data)
     if path is None:
+        if ferplus:
+            raise UsageError(f"--ferplus {ferplus} without --data", why="nobody has voted on drawn faces", fix="--data FILE")
         why = "as asked for" if data == SYNTHETIC else "no --data, no $EDGEFER_DATA and no ./fer2013.csv"
         say(f"data: synthetic faces ({why})")
         with shown("drawing faces") as progress:

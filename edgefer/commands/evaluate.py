@@ -41,8 +41,9 @@ def command(
 
 
 def _score_run(folder: Path | None, dataset: Dataset, split: str) -> Evaluation:
-    from edgefer.workstation.evaluation import evaluate_run, score_set
+    from edgefer.workstation.evaluation import evaluate_run
     from edgefer.workstation.runs import find_run
+    from edgefer.workstation.scoreset import score_set
 
     run = find_run(folder)
     say(f"run: {run.folder}")
@@ -71,5 +72,6 @@ def _score_model(model: Path | None, dataset: Dataset, split: str, runtime: str 
             model=path.stem,
             data=images.data,
             seen_in_training=images.seen_in_training,
+            subject={"file": path.name, "file_bytes": path.stat().st_size},
             progress=progress,
         )

@@ -7,11 +7,12 @@ from typing import Any
 
 import click
 
-from edgefer.commands._options import PATH, data_options, open_data, say
+from edgefer.commands._options import PATH, SYNTHETIC, data_options, open_data, say
 from edgefer.errors import UsageError
 from edgefer.result import Result
 
 NEWEST = "newest"
+FLAGS = {"folder": "--run", "assignments": "--set"}
 
 
 @click.command()
@@ -36,7 +37,7 @@ def command(resume: str | None, folder: Path | None, **options: Any) -> Result:
     from edgefer.progress import shown
     from edgefer.workstation.experiment import complete, summary
 
-    run, dataset = _begin(folder, **options) if resume is None else _resume(resume, **options)
+    run, dataset = _begin(folder, **options) if resume is None else _resume(resume, folder=folder, **options)
     say(f"run: {run.folder}, {run.settings().system} on {run.environment()['backend']}")
     with shown("training") as progress:
         complete(run, dataset, progress=progress)
@@ -52,7 +53,7 @@ def _begin(folder: Path | None, *, data: str | None, ferplus: Path | None, skip_
     settings = resolve(load_system(system), file=options["settings"], assignments=[*options["assignments"], *short])
     dataset = open_data(data, ferplus, skip_bad_rows)
     opened_with = {
-        "data": dataset.source if dataset.layout == "synthetic" else str(Path(dataset.source).resolve()),
+        "data": SYNTHETIC if dataset.layout == SYNTHETIC else str(Path(dataset.source).resolve()),
         "ferplus": str(ferplus.resolve()) if ferplus else None,
         "skip_bad_rows": skip_bad_rows,
     }
@@ -62,15 +63,18 @@ def _begin(folder: Path | None, *, data: str | None, ferplus: Path | None, skip_
 def _resume(resume: str, *, data: str | None, ferplus: Path | None, skip_bad_rows: bool, **options: Any) -> Any:
     from edgefer.workstation.runs import find_run
 
-    given = [name for name, value in options.items() if value]
+    run = find_run(None if resume == NEWEST else Path(resume))
+    opened_with = run.opened_with()
+    # The same faces may lie elsewhere by now, but votes that the run did not have would change what it learns.
+    if ferplus and not opened_with["ferplus"]:
+        options["ferplus"] = ferplus
+    given = [FLAGS.get(name, f"--{name}") for name, value in options.items() if value]
     if given:
         raise UsageError(
             f"--resume together with {', '.join(given)}",
             why="a run goes on with the settings that it was started with",
             fix="leave them out, or start a new run without --resume",
         )
-    run = find_run(None if resume == NEWEST else Path(resume))
-    opened_with = run.opened_with()
-    if data is not None:
-        opened_with.update(data=data, ferplus=ferplus, skip_bad_rows=skip_bad_rows)
+    moved = {"data": data, "ferplus": ferplus, "skip_bad_rows": skip_bad_rows}
+    opened_with.update({name: value for name, value in moved.items() if value})
     return run, open_data(**opened_with)

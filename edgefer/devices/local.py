@@ -17,6 +17,7 @@ import tempfile
 from pathlib import Path
 
 import edgefer
+from edgefer import atomic
 from edgefer.errors import EdgeferError
 from edgefer.measurement import BenchRequest, Measurement, read_reply
 
@@ -31,7 +32,7 @@ def run(request: BenchRequest) -> Measurement:
     """
     with tempfile.TemporaryDirectory(prefix="edgefer-bench-") as folder:
         request_path, reply_path = Path(folder, "request.json"), Path(folder, "reply.json")
-        request_path.write_text(json.dumps(request.to_json()))
+        atomic.write_text(request_path, json.dumps(request.to_json()))
         command = [sys.executable, "-m", "edgefer.board.bench", str(request_path), str(reply_path)]
         exit_code, stderr = _run_child(command)
         if not reply_path.exists():

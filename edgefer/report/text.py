@@ -75,7 +75,7 @@ def measurements_text(measurements: Sequence[Measurement]) -> str:
     headers = [
         "threads", "p50 us", "p90 us", "p99 us", "set to get us", "init ms", "first ms", "RSS MiB", "runs",
     ]  # fmt: skip
-    doubts = [f"in doubt, {each.threads} threads: {doubt}" for each in measurements for doubt in each.doubts()]
+    doubts = [f"in doubt ({each.threads} thread{'s' * (each.threads > 1)}): {doubt}" for each in measurements for doubt in each.doubts()]
     return "\n".join(
         [
             f"{subject['file']}: {subject['scheme']}, {subject['file_bytes']:,} bytes",

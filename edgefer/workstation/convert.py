@@ -36,7 +36,7 @@ def convert(model: Any, *, calibration: npt.NDArray[np.uint8] | None = None) -> 
     keras = _keras_of(model)
     # A dynamic batch in the graph costs tflite-runtime 2.14 a factor of six; a board has one face at a time anyway.
     fixed_input = keras.Input(batch_shape=(1, *model.input_shape[1:]), name="face")
-    fixed = keras.Model(fixed_input, model(fixed_input))
+    fixed = keras.Model(fixed_input, model(fixed_input), name="edgefer")
     converter = tf.lite.TFLiteConverter.from_keras_model(fixed)
     if calibration is not None:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]

@@ -10,6 +10,7 @@ Twins are images with equal bytes. A score over test images that also stand in T
 from __future__ import annotations
 
 import hashlib
+import textwrap
 from collections import defaultdict
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -17,11 +18,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edgefer import records
 from edgefer.labels import LABELS
+from edgefer.result import WIDTH, Result, percent, table
 from edgefer.workstation.dataset import Dataset, Split
 from edgefer.workstation.ferplus import in_label_order
 
-__all__ = ["DataCheck", "check", "twins_of"]
+__all__ = ["DataCheck", "check", "summary", "twins_of"]
 
 Faces = npt.NDArray[np.uint8]
 
@@ -87,6 +90,32 @@ def check(dataset: Dataset) -> DataCheck:
             if split.votes is not None and in_label_order(split.votes).any()
         },
     )
+
+
+def summary(found: DataCheck) -> Result:
+    """What check() found, for the command line."""
+    splits = list(found.classes)
+    totals = {name: sum(counts.values()) for name, counts in found.classes.items()}
+    rows = [[label, *(f"{found.classes[name][label]:,}" for name in splits)] for label in LABELS]
+    rows.append(["all", *(f"{totals[name]:,}" for name in splits)])
+    rows.append(["with a single grey value", *(f"{found.constant_images[name]:,}" for name in splits)])
+    if found.also_in_training:
+        also = ["" if name == "Training" else f"{found.also_in_training[name]:,}" for name in splits]
+        rows.append(["also in Training", *also])
+    if found.ferplus_agreement:
+        agree = [percent(found.ferplus_agreement.get(name)) for name in splits]
+        rows.append(["label has most FER+ votes", *(share or "" for share in agree)])
+    twins = (
+        f"Exact twins: {found.twin_images:,} images stand in {found.twin_groups:,} groups of identical ones; of those "
+        f"{found.groups_across_splits:,} cross splits and {found.groups_with_conflicting_labels:,} carry more labels."
+    )
+    lines = [
+        f"{found.source}: {found.layout}, {sum(totals.values()):,} images",
+        f"sha256 {found.sha256}",
+        table(["", *splits], rows),
+        *(textwrap.fill(sentence, WIDTH, subsequent_indent="  ") for sentence in (twins, *found.notes)),
+    ]
+    return Result({**records.stamp("data_check", 1), **found.to_json()}, "\n".join(lines))
 
 
 def twins_of(images: Faces, others: Faces) -> npt.NDArray[np.bool_]:

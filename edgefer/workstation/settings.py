@@ -15,11 +15,12 @@ import json
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 from edgefer.errors import UsageError
-from edgefer.preprocess import InputSpec
+from edgefer.preprocess import Clahe, InputSpec
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -105,12 +106,18 @@ class TrainSettings:
 
     def __post_init__(self) -> None:
         _check_types(self)
+        _check_types(self.input, prefix="input.")
+        _check_types(self.augment, prefix="augment.")
         for name, allowed in CHOICES.items():
             if getattr(self, name) not in allowed:
-                raise UsageError(f"{name} = {getattr(self, name)!r}", why=f"there are {', '.join(allowed)}")
+                close = difflib.get_close_matches(getattr(self, name), allowed, n=1)
+                fix = f"--set {name}={(close or allowed)[0]}"
+                raise UsageError(f"{name} = {getattr(self, name)!r}", why=f"there are {', '.join(allowed)}", fix=fix)
         for name, (low, high) in RANGES.items():
-            if not low <= getattr(self, name) <= high:
-                raise UsageError(f"{name} = {getattr(self, name)!r}", why=f"{low} to {high} was expected")
+            value = attrgetter(name)(self)
+            if not low <= value <= high:
+                fix = f"--set {name}={attrgetter(name)(type(self))}"
+                raise UsageError(f"{name} = {value!r}", why=f"{low:,} to {high:,} was expected", fix=fix)
 
 
 CHOICES = {
@@ -138,16 +145,27 @@ RANGES = {
     "selection_share": (0.01, 0.5),
     "seed": (0, 2**31 - 1),
     "goal": (0, 100),
+    "input.height": (8, 1024),
+    "input.width": (8, 1024),
+    "augment.rotation_degrees": (0, 180),
+    "augment.shift": (0, 1),
+    "augment.zoom": (0, 0.9),
+    "augment.brightness": (0, 1),
+    "augment.contrast": (0, 1),
+    "augment.erasing": (0, 1),
+    "augment.erasing_side": (0, 1),
 }
 
 
-def _check_types(settings: Any) -> None:
+def _check_types(settings: Any, *, prefix: str = "") -> None:
     for item in dataclasses.fields(settings):
         value = getattr(settings, item.name)
         expected = {"int": int, "float": (int, float), "str": str, "bool": bool}.get(str(item.type))
         # bool is an int to Python, but "epochs = true" is a slip.
         if expected is not None and (not isinstance(value, expected) or (isinstance(value, bool) and expected is not bool)):
-            raise UsageError(f"{item.name} = {value!r}", why=f"a value of type {item.type} was expected")
+            name = f"{prefix}{item.name}"
+            fix = f"--set {name}={json.dumps(item.default)}"
+            raise UsageError(f"{name} = {value!r}", why=f"a value of type {item.type} was expected", fix=fix)
 
 
 def resolve(base: TrainSettings, *, file: Path | None = None, assignments: Iterable[str] = ()) -> TrainSettings:
@@ -161,7 +179,9 @@ def resolve(base: TrainSettings, *, file: Path | None = None, assignments: Itera
         try:
             settings = _merge(settings, tomllib.loads(file.read_text()))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise UsageError(f"cannot read settings from {file}", why=str(error)) from error
+            raise UsageError(
+                f"cannot read settings from {file}", why=str(error), fix="a TOML file such as the settings.toml of a run"
+            ) from error
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
         if not equals:
@@ -189,22 +209,28 @@ def _merge(value: Any, delta: Mapping[str, Any], *, prefix: str = "") -> Any:
         if key not in known:
             close = difflib.get_close_matches(key, known, n=1)
             raise UsageError(
-                f"no setting {prefix}{key}", why=f"there are {', '.join(known)}", fix=f"{prefix}{close[0]}" if close else ""
+                f"no setting {prefix}{key}",
+                why=f"there are {', '.join(known)}",
+                fix=f"{prefix}{close[0]}" if close else "one of these, or leave it out",
             )
         old = getattr(value, key)
+        if key == "clahe":
+            # The one part that may be absent; TOML has no null, so false turns it off again.
+            old = old or Clahe()
+            if new is False:
+                changes[key] = None
+                continue
         if isinstance(old, Mapping) and isinstance(new, Mapping):
             changes[key] = {**old, **new}
         elif dataclasses.is_dataclass(old) and isinstance(new, Mapping):
-            changes[key] = InputSpec.from_json({**dataclasses.asdict(old), **new}) if key == "input" else _merge(
-                old, new, prefix=f"{prefix}{key}."
-            )
+            changes[key] = _merge(old, new, prefix=f"{prefix}{key}.")
         elif isinstance(old, Mapping) or dataclasses.is_dataclass(old):
             raise UsageError(f"{prefix}{key} = {new!r}", why="it is a table", fix=f"--set {prefix}{key}.NAME=VALUE")
         else:
             # An int is a fine float; storing it as one keeps saved settings equal however they were written.
             changes[key] = float(new) if isinstance(old, float) and type(new) is int else new
     merged = dataclasses.replace(value, **changes)
-    _check_types(merged)
+    _check_types(merged, prefix=prefix)
     return merged
 
 
@@ -225,8 +251,9 @@ def _assignments(table: Mapping[str, Any]) -> list[str]:
             inner = ", ".join(_assignments(value))
             lines.append(f"{key} = {{ {inner} }}")
         elif value is not None:  # TOML has no null: an absent key keeps the default, which is None
-            # JSON and TOML write strings, numbers and booleans alike.
-            lines.append(f"{key} = {json.dumps(value)}")
+            # JSON and TOML write strings, integers and booleans alike, and TOML infinities as Python does.
+            text = repr(value) if isinstance(value, float) else json.dumps(value, ensure_ascii=False)
+            lines.append(f"{key} = {text}")
     return lines
 
 

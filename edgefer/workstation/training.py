@@ -242,7 +242,7 @@ class _Trainer:
 
             def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
                 # When fit() ends, Keras overwrites the weights by their average; the raw ones go on learning.
-                trainer.raw = [np.array(variable) for variable in trainer.model.trainable_variables]
+                trainer.raw = trainer.values_of(trainer.model.trainable_variables)
 
         return Watcher()
 
@@ -276,7 +276,7 @@ class _Trainer:
         """Put the raw weights back and write everything that the next epoch starts from."""
         for variable, value in zip(self.model.trainable_variables, self.raw, strict=True):
             variable.assign(value)
-        arrays = {f"v{index}": np.array(variable) for index, variable in enumerate(self._variables())}
+        arrays = {f"v{index}": value for index, value in enumerate(self.values_of(self._variables()))}
         rows = json.dumps([dataclasses.asdict(epoch) for epoch in history])
         with atomic.writing(run.state) as temporary:
             np.savez(temporary, history=np.array(rows), **arrays)
@@ -299,6 +299,10 @@ class _Trainer:
             for index, variable in enumerate(variables):
                 variable.assign(state[f"v{index}"])
             return [Epoch(**row) for row in json.loads(str(state["history"]))]
+
+    def values_of(self, variables: Sequence[Any]) -> list[npt.NDArray[Any]]:
+        """Copies of variables of any backend."""
+        return [np.array(self.keras.ops.convert_to_numpy(variable)) for variable in variables]
 
     def _variables(self) -> list[Any]:
         return [*self.model.weights, *self.model.optimizer.variables]

@@ -1,0 +1,121 @@
+# make install   .venv with edgefer and all that the workstation and the checks need
+# make demo      train, quantize and measure a small network on drawn faces
+# make test      every check, and the tests on the workstation, on a board's install, and on the oldest one
+# make tables    write the tables in the documents anew, from the result files
+# make clean     remove all of the above but runs/
+#
+# PYTHON=python3.12 picks the interpreter; otherwise it is the first of these that is Python 3.10 to 3.13 and runs.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+
+CANDIDATES := python3 python3.11 python3.12 python3.13 python3.10
+# A name on the PATH may be a stub of a version manager that only prints an error, so each is asked to run.
+first_python = $(shell for name in $(1); do \
+    "$$name" -c 'import sys; sys.exit(not ((3, 10) <= sys.version_info[:2] <= (3, $(2))))' 2>/dev/null && echo "$$name" && break; done)
+PYTHON ?= $(call first_python,$(CANDIDATES),13)
+# tflite-runtime has no wheels for anything newer.
+OLD_PYTHON ?= $(call first_python,$(PYTHON) python3.11 python3.10,11)
+
+# pip says what fails and nothing else.
+PIP_INSTALL := -m pip --disable-pip-version-check -qq install
+# The pins are of Python 3.11; Python 3.10 has no wheels of some of them and takes what the ranges in pyproject.toml give.
+PINNED = $(if $(shell $(PYTHON) -c 'import sys; sys.version_info >= (3, 11) and print(1)' 2>/dev/null),-c constraints.txt)
+
+BIN := .venv/bin
+# What must pass wherever edgefer runs. The pytest script, unlike python -m pytest, leaves the checkout off the path, so
+# that the installed package is tested.
+BOARD_TESTS = tests/board tests/devices tests/contracts/test_wall.py $(wildcard tests/test_*.py)
+
+.PHONY: help install test check test-workstation test-board test-oldest demo tables clean
+help:
+	@sed -n 's/^# \(make .*\)/\1/p' Makefile
+
+install: .venv/.installed
+
+.venv/.installed: pyproject.toml constraints.txt
+	@$(call new_venv,.venv,$(PYTHON))
+	@echo "Installing edgefer into .venv; TensorFlow is 600 MB."
+	@$(BIN)/python $(PIP_INSTALL) $(PINNED) -e '.[workstation,test]'
+	@touch $@
+	@echo "Done. Now: source .venv/bin/activate"
+
+test: check test-workstation test-board test-oldest
+
+check: install
+	$(BIN)/ruff check --quiet --output-format concise .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo --no-timings
+
+test-workstation: install
+	@echo "--- The workstation: every test"
+	$(BIN)/python -m pytest
+
+test-board: .venv-board/.installed wheel
+	@echo "--- A board: the wheel and what it requires, no TensorFlow"
+	@.venv-board/bin/python $(PIP_INSTALL) --no-deps --force-reinstall dist/*.whl
+	.venv-board/bin/pytest $(BOARD_TESTS)
+
+ifneq ($(OLD_PYTHON),)
+test-oldest: .venv-oldest/.installed wheel
+	@echo "--- The oldest board: tflite-runtime 2.14, numpy 1 and the lower bounds of pyproject.toml"
+	@.venv-oldest/bin/python $(PIP_INSTALL) --no-deps --force-reinstall dist/*.whl
+	.venv-oldest/bin/pytest $(BOARD_TESTS)
+else
+test-oldest:
+	@echo
+	@echo "*** SKIPPED: the tests on tflite-runtime 2.14 with numpy 1. It has no wheels for Python newer than 3.11, and"
+	@echo "*** neither python3.11 nor python3.10 was found on the PATH. To run them: make test OLD_PYTHON=/path/to/python3.11"
+	@echo
+endif
+
+.PHONY: wheel
+wheel: install
+	@# setuptools packs whatever an earlier build left in build/.
+	@rm -rf build dist
+	@$(BIN)/python -m pip --disable-pip-version-check -qq wheel --no-deps --wheel-dir dist .
+
+.venv-board/.installed: pyproject.toml constraints.txt | wheel
+	@$(call new_venv,.venv-board,$(PYTHON))
+	@.venv-board/bin/python $(PIP_INSTALL) $(PINNED) dist/*.whl pytest
+	@touch $@
+
+# Without dependencies, because LiteRT would be one: here tflite-runtime is alone, as it is on a 32-bit ARM board.
+.venv-oldest/.installed: pyproject.toml .ci/constraints-tflite-runtime.txt
+	@$(call new_venv,.venv-oldest,$(OLD_PYTHON))
+	@.venv-oldest/bin/python $(PIP_INSTALL) --no-deps -r .ci/constraints-tflite-runtime.txt
+	@touch $@
+
+# $(1): the folder, $(2): the interpreter
+define new_venv
+if [ -z "$(2)" ]; then echo "edgefer needs Python 3.10 to 3.13, and none was found; PYTHON=/path/to/python names one" >&2; exit 1; fi; \
+if ! "$(2)" -c 'import ensurepip, venv' 2>/dev/null; then echo "$(2) cannot make virtual environments; on Debian, Ubuntu and Raspberry Pi OS: sudo apt install python3-venv" >&2; exit 1; fi; \
+"$(2)" -m venv --clear $(1)
+endef
+
+# What the steps print goes to runs/demo.log, for the table at the end says it in short; errors and progress are shown.
+DEMO := runs/demo
+DEMO_SYSTEM := demo
+DEMO_LOG := >> runs/demo.log
+demo: install
+	@rm -rf $(DEMO) && mkdir -p runs && : > runs/demo.log
+	$(BIN)/edgefer train --data synthetic --system $(DEMO_SYSTEM) --epochs 10 --run $(DEMO) $(DEMO_LOG)
+	$(BIN)/edgefer quantize $(DEMO) --float32 --out $(DEMO)/float32.quantize.json $(DEMO_LOG)
+	$(BIN)/edgefer quantize $(DEMO) --int8 --out $(DEMO)/int8.quantize.json $(DEMO_LOG)
+	$(BIN)/edgefer evaluate $(DEMO)/$(DEMO_SYSTEM)-float32.tflite --data synthetic --out $(DEMO)/float32.evaluation.json $(DEMO_LOG)
+	$(BIN)/edgefer evaluate $(DEMO)/$(DEMO_SYSTEM)-int8.tflite --data synthetic --out $(DEMO)/int8.evaluation.json $(DEMO_LOG)
+	$(BIN)/edgefer bench $(DEMO)/$(DEMO_SYSTEM)-float32.tflite --device --out $(DEMO)/float32.bench.json $(DEMO_LOG)
+	$(BIN)/edgefer bench $(DEMO)/$(DEMO_SYSTEM)-int8.tflite --device --out $(DEMO)/int8.bench.json $(DEMO_LOG)
+	$(BIN)/edgefer report $(DEMO)/*.evaluation.json $(DEMO)/*.bench.json
+
+# A folder of results goes to the section of its name, in each document that has one.
+tables: install
+	@for results in benchmarks/results/*/; do name=$$(basename "$$results"); \
+	    for document in README.md benchmarks/README.md edgefer/models/*.md; do \
+	        if grep -qsF "<!-- results $$name:begin -->" "$$document"; then \
+	            $(BIN)/edgefer report "$$results" --into "$$document" --section "$$name"; fi; done; done
+
+clean:
+	rm -rf .venv .venv-board .venv-oldest build dist edgefer.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	find edgefer tests -name __pycache__ -type d -prune -exec rm -rf {} +

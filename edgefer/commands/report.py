@@ -1,0 +1,58 @@
+"""edgefer report"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from edgefer.commands._options import PATH
+from edgefer.errors import DataError, UsageError
+from edgefer.result import Result
+
+
+@click.command()
+@click.argument("results", nargs=-1, required=True, metavar="RESULTS...", type=PATH)
+@click.option("--markdown", "as_markdown", is_flag=True, help="Print a Markdown table.")
+@click.option("--into", type=PATH, metavar="FILE", help="Put the Markdown between two marker lines of a document.")
+@click.option("--section", metavar="NAME", help="Which markers, where the document has several pairs.")
+def command(results: tuple[Path, ...], as_markdown: bool, into: Path | None, section: str | None) -> Result:
+    """Set models side by side, from the JSON files that other commands wrote with --out.
+
+    RESULTS are files of evaluate, bench, quantize and train, or folders of them. Models are told apart by the SHA-256
+    of their flatbuffer; other images, devices, runtimes or numbers of threads stand in a table of their own.
+
+    \b
+    Example:
+        edgefer report small.json small-bench.json
+        edgefer report benchmarks/results/raspberry_pi_4 --into README.md
+    """
+    from edgefer.report.comparison import compare, to_json
+    from edgefer.report.markdown import markdown, text
+    from edgefer.report.results import read_results
+
+    if section and not into:
+        raise UsageError("--section without --into", why="sections are parts of a document", fix="--into README.md")
+    found = read_results(results)
+    groups = compare(found.evaluations, found.measurements)
+    if into is None:
+        return Result(to_json(groups), markdown(groups) if as_markdown else text(groups))
+    _put(markdown(groups), into, section)
+    models = sum(len(group.rows) for group in groups)
+    return Result(to_json(groups), f"{into}: {models} row{'s' if models > 1 else ''} written")
+
+
+def _put(content: str, document: Path, section: str | None) -> None:
+    from edgefer import atomic
+    from edgefer.report.markdown import replace_section
+
+    try:
+        # Not read_text(): that would change the line ends of a document written on Windows.
+        before = document.read_bytes().decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"cannot read {document}", why=str(error), fix="--into a text file that exists") from error
+    try:
+        after = replace_section(before, content, name=section)
+    except UsageError as error:
+        raise UsageError(f"{document}: {error.what}", why=error.why, fix=error.fix) from error
+    atomic.write_text(document, after)

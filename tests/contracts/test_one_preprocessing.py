@@ -1,0 +1,66 @@
+"""One picture is one input, whichever way it takes to a model."""
+
+import cv2
+import numpy as np
+import pytest
+
+from edgefer.affine import QuantParams
+from edgefer.artefact import Artefact
+from edgefer.board.classifier import Classifier
+from edgefer.preprocess import InputSpec, encoder, prepare, read_image
+from edgefer.workstation.augment import augmentation
+from edgefer.workstation.backend import load_keras
+from edgefer.workstation.calibration import calibration_faces
+from edgefer.workstation.dataset import load
+from edgefer.workstation.scoreset import score_set
+from edgefer.workstation.settings import Augment
+
+SHAPES = {"grey": (48, 48), "colour": (61, 97, 3), "odd": (131, 7), "pixel": (1, 1, 3), "alpha": (80, 33, 4)}
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """Files in an image tree, one class each, and their names in the tree's order."""
+    generator = np.random.default_rng(0)
+    for (name, shape), label in zip(SHAPES.items(), ("angry", "disgust", "fear", "happy", "sad")):
+        folder = tmp_path / "train" / label
+        folder.mkdir(parents=True)
+        image = generator.integers(0, 256, shape, np.uint8)
+        if shape[-1] == 4:
+            image[..., 3] = 255
+        cv2.imwrite(str(folder / f"{name}.png"), image)
+    return tmp_path
+
+
+@pytest.fixture
+def predicted(pictures):
+    """What prepare() makes of each file, by its bytes on disk, as ``edgefer predict`` calls it."""
+    files = sorted((pictures / "train").glob("*/*.png"))
+    return np.stack([prepare(read_image(path.read_bytes()), InputSpec()) for path in files])
+
+
+def in_one_order(faces):
+    return sorted(face.tobytes() for face in faces)
+
+
+def test_training_evaluation_calibration_and_prediction_see_the_same_bytes(pictures, predicted):
+    dataset = load(pictures, cache=False)
+    training = dataset.split("Training")
+    assert in_one_order(training.pixels) == in_one_order(predicted)
+    assert in_one_order(score_set(dataset, training, name="Training", spec=InputSpec()).faces) == in_one_order(predicted)
+    assert in_one_order(calibration_faces(training, size=5)) == in_one_order(predicted)
+
+
+def test_the_network_and_the_float_model_are_fed_the_same_numbers(predicted):
+    layer = augmentation(load_keras(), Augment(), height=48, width=48)
+    trained_on = np.asarray(layer(predicted[..., None], training=False))
+    fed = encoder(QuantParams(0.0, 0, "float32"))[predicted][..., None]
+    assert trained_on.tobytes() == fed.tobytes()
+
+
+def test_a_bench_and_a_prediction_encode_alike(predicted):
+    from edgefer.models import SHIPPED
+
+    classifier = Classifier.from_artefact(Artefact.load(SHIPPED))
+    for face in predicted:
+        assert np.array_equal(classifier.encode(face).reshape(48, 48), face.astype(np.int16) - 128)

@@ -1,0 +1,140 @@
+"""The laws of the house that a machine can check: what may import what, and what stands in one place only."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import edgefer
+from edgefer.labels import LABELS
+
+ROOT = Path(edgefer.__file__).parent
+MODULES = sorted(ROOT.rglob("*.py"))
+HEAVY = ("jax", "keras", "matplotlib", "tensorflow", "tensorflow_model_optimization", "tf_keras", "torch")
+
+# Lists the modules of edgefer but those of the workstation, and imports them where importing HEAVY is an error.
+BEHIND_THE_WALL = f"""
+import importlib, importlib.abc, pkgutil, sys
+
+class Wall(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {HEAVY!r}:
+            raise ImportError(f"{{name}} is behind the wall")
+
+sys.meta_path.insert(0, Wall())
+import edgefer
+
+def modules(package):
+    for module in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
+        if module.name not in ("edgefer.workstation", "edgefer.__main__"):
+            yield module.name
+            if module.ispkg:
+                yield from modules(importlib.import_module(module.name))
+
+names = list(modules(edgefer))
+for name in names:
+    importlib.import_module(name)
+assert {{"edgefer.cli", "edgefer.board.bench", "edgefer.board.runtimes.litert", "edgefer.commands.train"}} <= set(names)
+
+from edgefer import cli
+assert cli.run(["--help"]) == 0
+assert cli.run(["predict", "--help"]) == 0
+"""
+
+LIGHT = """
+import sys
+from edgefer import cli
+exit_code = cli.run(sys.argv[1:])
+print("LOADED", *sorted({name.partition(".")[0] for name in sys.modules}))
+sys.exit(exit_code)
+"""
+
+
+def python(code: str, *arguments: str) -> str:
+    """What ``code`` prints in a process of its own; the installed edgefer is found there as it is here."""
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], check=False, capture_output=True, text=True, cwd=ROOT.parent
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_board_side_runs_where_tensorflow_cannot_be_imported() -> None:
+    printed = python(BEHIND_THE_WALL)
+    assert "quantize" in printed
+    assert "IMAGE..." in printed
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["predict", "--help"], ["train", "--help"]])
+def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
+    loaded = python(LIGHT, *arguments).rpartition("LOADED ")[2].split()
+    assert "edgefer" in loaded
+    assert not {"ai_edge_litert", "cv2", "numpy", "scipy", "tflite_runtime", *HEAVY} & set(loaded)
+
+
+def syntax_trees() -> Iterator[tuple[str, ast.Module]]:
+    for path in MODULES:
+        yield path.relative_to(ROOT).as_posix(), ast.parse(path.read_text(encoding="utf-8"))
+
+
+def words(node: ast.AST) -> list[str]:
+    """The strings that a tuple, list or set literal lists, or the words of a string; a dict is read by name."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return [word.strip(",;|'\"") for word in node.value.split()]
+    values = [item.value for item in getattr(node, "elts", []) if isinstance(item, ast.Constant)]
+    return [value for value in values if isinstance(value, str)]
+
+
+def test_the_label_order_is_written_in_one_place() -> None:
+    found = {
+        name
+        for name, tree in syntax_trees()
+        for node in ast.walk(tree)
+        if tuple(word for word in words(node) if word in LABELS) == LABELS
+    }
+    assert found == {"labels.py"}
+
+
+def names_used(tree: ast.Module) -> set[str]:
+    return {
+        node.attr if isinstance(node, ast.Attribute) else node.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute | ast.Name)
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "home"),
+    [
+        ("TFLiteConverter", "workstation/convert.py"),
+        ("cvtColor", "preprocess.py"),
+        ("createCLAHE", "preprocess.py"),
+        ("imdecode", "preprocess.py"),
+    ],
+)
+def test_some_calls_have_one_home(name: str, home: str) -> None:
+    assert {module for module, tree in syntax_trees() if name in names_used(tree)} == {home}
+
+
+def is_plain_write(node: ast.AST) -> bool:
+    """Whether ``node`` is path.write_text(...), path.write_bytes(...) or open(...) for writing, but not atomic's."""
+    if not isinstance(node, ast.Call):
+        return False
+    function = node.func
+    name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+    if name in ("write_text", "write_bytes"):
+        owner = getattr(function, "value", None)
+        return not (isinstance(owner, ast.Name) and owner.id == "atomic")
+    values = [*node.args, *(keyword.value for keyword in node.keywords if keyword.arg == "mode")]
+    modes = [value.value for value in values if isinstance(value, ast.Constant) and isinstance(value.value, str)]
+    return name == "open" and any(set(mode) <= set("rwaxbt+") and set(mode) & set("wax+") for mode in modes)
+
+
+def test_every_file_is_written_in_one_step() -> None:
+    found = {name for name, tree in syntax_trees() for node in ast.walk(tree) if is_plain_write(node)}
+    assert found == {"atomic.py"}

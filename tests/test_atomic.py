@@ -1,0 +1,50 @@
+import os
+import stat
+
+import pytest
+
+from edgefer import atomic
+
+
+def test_a_file_appears_whole(tmp_path):
+    path = tmp_path / "deep" / "er" / "file.txt"
+    atomic.write_text(path, "whole")
+    assert path.read_text() == "whole"
+    assert os.listdir(path.parent) == ["file.txt"]
+
+
+def test_a_failure_keeps_the_old_file_and_leaves_nothing(tmp_path):
+    path = tmp_path / "file.txt"
+    atomic.write_text(path, "old")
+    with pytest.raises(RuntimeError), atomic.writing(path) as temporary:
+        temporary.write_text("half of the n")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["file.txt"]
+
+
+def test_nobody_sees_the_name_before_it_is_whole(tmp_path):
+    path = tmp_path / "best.weights.h5"
+    with atomic.writing(path) as temporary:
+        temporary.write_bytes(b"x")
+        assert not path.exists()
+        assert temporary.parent == path.parent
+        assert temporary.name.endswith("best.weights.h5")
+    assert path.exists()
+
+
+def test_others_may_read_it_as_the_umask_says(tmp_path):
+    previous = os.umask(0o022)
+    try:
+        atomic.write_bytes(tmp_path / "file", b"")
+    finally:
+        os.umask(previous)
+    assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o644
+
+
+def test_a_link_is_replaced_in_one_step(tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        atomic.link_to(tmp_path / "latest", name)
+        assert (tmp_path / "latest").resolve() == tmp_path / name
+    assert sorted(os.listdir(tmp_path)) == ["latest", "one", "two"]

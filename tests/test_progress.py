@@ -1,0 +1,22 @@
+from edgefer.progress import shown
+
+
+def test_plain_lines_show_results_and_the_end(capsys):
+    with shown("training") as progress:
+        for epoch in range(3):
+            for batch in range(50):
+                progress(epoch, 3, f"epoch {epoch + 1}, batch {batch}")
+            progress(epoch + 1, 3, f"loss {3 - epoch}")
+    out, err = capsys.readouterr()
+    assert out == ""
+    lines = err.splitlines()
+    assert lines[0] == "training: 0/3 epoch 1, batch 0"
+    assert [line for line in lines if "loss" in line] == [f"training: {n}/3 loss {4 - n}" for n in (1, 2, 3)]
+    assert len(lines) < 12
+
+
+def test_a_count_without_remarks_is_thinned_out(capsys):
+    with shown("reading") as progress:
+        for row in range(10_000):
+            progress(row + 1, 10_000, "rows")
+    assert len(capsys.readouterr().err.splitlines()) <= 4

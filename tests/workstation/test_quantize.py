@@ -1,0 +1,129 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from edgefer.artefact import Artefact
+from edgefer.board.classifier import Classifier
+from edgefer.errors import DataError, UsageError
+from edgefer.workstation.calibration import calibration_faces
+from edgefer.workstation.convert import convert
+from edgefer.workstation.dataset import synthetic_dataset
+from edgefer.workstation.quantize import quantize, summary
+from edgefer.workstation.runs import find_run, new_run
+
+
+@pytest.fixture(scope="module")
+def by_scheme(finished_run, faces):
+    return {scheme: quantize(finished_run, scheme, faces, calibration_size=140) for scheme in ("float32", "int8")}
+
+
+def test_float32_is_its_parent(by_scheme):
+    quantized = by_scheme["float32"]
+    assert quantized.agreement == 1.0
+    assert quantized.drop_points == 0.0
+    assert quantized.evaluation.cross_entropy == pytest.approx(quantized.parent.cross_entropy, rel=1e-5)
+
+
+def test_int8_is_smaller_and_close(by_scheme):
+    quantized = by_scheme["int8"]
+    assert len(quantized.artefact.model) < 0.4 * len(by_scheme["float32"].artefact.model)
+    assert quantized.agreement > 0.8
+
+
+def test_the_int8_model_is_int8_from_input_to_logits(by_scheme):
+    runtime = Classifier.from_artefact(by_scheme["int8"].artefact).runtime
+    assert runtime.input.params.dtype == runtime.output.params.dtype == "int8"
+    assert runtime.input.params.zero_point == -128
+    assert runtime.input.params.scale == pytest.approx(1 / 255, rel=1e-6)
+    assert runtime.input.shape == (1, 48, 48, 1)
+
+
+def test_the_contract_tells_how_the_model_came_about(by_scheme, finished_run, faces):
+    provenance = by_scheme["int8"].artefact.provenance
+    assert provenance["system"] == finished_run.settings().system
+    assert provenance["data"]["sha256"] == faces.sha256
+    assert provenance["calibration"] == {"faces": 140, "seed": 0}
+    assert provenance["scores"]["accuracy"] == by_scheme["int8"].evaluation.accuracy.share
+
+
+def test_quantizing_twice_gives_the_same_bytes(by_scheme, finished_run, faces):
+    again = quantize(finished_run, "int8", faces, calibration_size=140)
+    assert again.artefact.to_bytes() == by_scheme["int8"].artefact.to_bytes()
+
+
+def test_golden_vectors_hold_on_the_reference_kernels(by_scheme, tmp_path):
+    for scheme, quantized in by_scheme.items():
+        path = tmp_path / f"{scheme}.tflite"
+        quantized.artefact.save(path)
+        assert len(Artefact.load(path).golden.inputs) == 24
+        assert Classifier.open(path, kernels="reference", check=False).replay() <= quantized.artefact.golden.tolerance
+
+
+def test_the_summary_has_both_scores(by_scheme, tmp_path):
+    path = tmp_path / "model.tflite"
+    by_scheme["int8"].artefact.save(path)
+    result = summary(by_scheme["int8"], path)
+    assert result.record["file_bytes"] == path.stat().st_size
+    assert result.record["evaluation"]["accuracy"]["n"] == 140
+    assert "float parent" in result.text
+    assert max(map(len, result.text.splitlines())) <= max(80, len(str(path)) + 60)
+
+
+def test_other_data_than_the_run_was_trained_on_is_refused(finished_run):
+    with pytest.raises(DataError, match="trained on other data"):
+        quantize(finished_run, "int8", synthetic_dataset(training=210, held_out=70, seed=9))
+
+
+def test_a_run_without_weights_is_refused(finished_run, faces, tmp_path):
+    run = new_run(tmp_path, finished_run.settings())
+    run.save_json("environment.json", finished_run.environment())
+    with pytest.raises(DataError, match="no weights yet") as caught:
+        quantize(run, "int8", faces)
+    assert "--resume" in caught.value.fix
+
+
+def test_a_misspelt_scheme_quantizes_nothing(finished_run, faces):
+    with pytest.raises(UsageError, match="itn8"):
+        quantize(finished_run, "itn8", faces)
+
+
+def test_no_run_says_how_to_make_one(tmp_path):
+    with pytest.raises(DataError) as caught:
+        find_run(None, root=tmp_path)
+    assert caught.value.fix == "edgefer train"
+
+
+def test_calibration_is_balanced_and_repeatable(faces):
+    training = faces.split("Training")
+    drawn = calibration_faces(training, size=70, seed=1)
+    index = {face.tobytes(): label for face, label in zip(training.pixels, training.labels)}
+    assert np.bincount([index[face.tobytes()] for face in drawn]).tolist() == [10] * 7
+    assert np.array_equal(drawn, calibration_faces(training, size=70, seed=1))
+    assert not np.array_equal(drawn, calibration_faces(training, size=70, seed=2))
+
+
+def test_calibration_uses_all_of_a_rare_class_and_fills_up_with_others(faces):
+    training = faces.split("Training")
+    rare = np.flatnonzero(training.labels == 1)[:2]
+    kept = np.sort(np.concatenate([np.flatnonzero(training.labels != 1), rare]))
+    few = dataclasses.replace(
+        training, pixels=training.pixels[kept], labels=training.labels[kept], rows=training.rows[kept]
+    )
+    drawn = {face.tobytes() for face in calibration_faces(few, size=100)}
+    assert len(drawn) == 100
+    assert all(training.pixels[row].tobytes() in drawn for row in rare)
+
+
+def test_more_calibration_faces_than_there_are_is_refused(faces):
+    with pytest.raises(DataError, match="Training holds 420"):
+        calibration_faces(faces.split("Training"), size=421)
+
+
+def test_the_input_range_is_pinned_even_when_calibration_is_dim(finished_run):
+    from edgefer.workstation.backend import load_keras
+    from edgefer.workstation.evaluation import load_network
+
+    dim = np.full((8, 48, 48), 90, np.uint8)
+    flatbuffer = convert(load_network(load_keras(), finished_run), calibration=dim)
+    assert flatbuffer[4:8] == b"TFL3"
