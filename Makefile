@@ -9,6 +9,8 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
+# Tests of timings want the machine for themselves.
+.NOTPARALLEL:
 
 CANDIDATES := python3 python3.11 python3.12 python3.13 python3.10
 # A name on the PATH may be a stub of a version manager that only prints an error, so each is asked to run.
@@ -26,9 +28,9 @@ PINNED = $(if $(shell $(PYTHON) -c 'import sys; sys.version_info >= (3, 11) and 
 BIN := .venv/bin
 # What must pass wherever edgefer runs. The pytest script, unlike python -m pytest, leaves the checkout off the path, so
 # that the installed package is tested.
-BOARD_TESTS = tests/board tests/devices tests/contracts/test_wall.py $(wildcard tests/test_*.py)
+BOARD_TESTS = tests/board tests/devices tests/report tests/contracts/test_wall.py $(wildcard tests/test_*.py)
 
-.PHONY: help install test check test-workstation test-board test-oldest demo tables clean
+.PHONY: help install test check test-workstation test-board test-oldest wheel demo tables clean
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
 
@@ -46,7 +48,7 @@ test: check test-workstation test-board test-oldest
 check: install
 	$(BIN)/ruff check --quiet --output-format concise .
 	$(BIN)/mypy
-	$(BIN)/lint-imports --no-logo --no-timings
+	$(BIN)/lint-imports --no-logo
 
 test-workstation: install
 	@echo "--- The workstation: every test"
@@ -70,7 +72,6 @@ test-oldest:
 	@echo
 endif
 
-.PHONY: wheel
 wheel: install
 	@# setuptools packs whatever an earlier build left in build/.
 	@rm -rf build dist
@@ -89,8 +90,12 @@ wheel: install
 
 # $(1): the folder, $(2): the interpreter
 define new_venv
-if [ -z "$(2)" ]; then echo "edgefer needs Python 3.10 to 3.13, and none was found; PYTHON=/path/to/python names one" >&2; exit 1; fi; \
-if ! "$(2)" -c 'import ensurepip, venv' 2>/dev/null; then echo "$(2) cannot make virtual environments; on Debian, Ubuntu and Raspberry Pi OS: sudo apt install python3-venv" >&2; exit 1; fi; \
+if ! "$(2)" -c 'import sys; sys.exit(not ((3, 10) <= sys.version_info[:2] <= (3, 13)))' 2>/dev/null; then \
+    echo "edgefer needs Python 3.10 to 3.13; tried: $(or $(2),$(CANDIDATES)). Name one: make install PYTHON=/path/to/python3" >&2; \
+    exit 1; fi; \
+if ! "$(2)" -c 'import ensurepip, venv' 2>/dev/null; then \
+    echo "$(2) cannot make virtual environments; on Debian, Ubuntu and Raspberry Pi OS: sudo apt install python3-venv" >&2; \
+    exit 1; fi; \
 "$(2)" -m venv --clear $(1)
 endef
 

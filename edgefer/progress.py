@@ -38,12 +38,12 @@ def shown(title: str) -> Iterator[Progress]:
 @contextlib.contextmanager
 def _bar(title: str) -> Iterator[Progress]:
     from rich.console import Console
-    from rich.progress import BarColumn, Progress as RichProgress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress as RichProgress, TextColumn, TimeRemainingColumn
 
     columns = (
         TextColumn("{task.description}"),
         BarColumn(bar_width=24),
-        TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+        MofNCompleteColumn(),
         TimeRemainingColumn(compact=True),
         TextColumn("{task.fields[note]}"),
     )

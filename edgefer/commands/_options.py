@@ -50,7 +50,7 @@ def open_data(data: str | None, ferplus: str | Path | None, skip_bad_rows: bool)
     path = None if data == SYNTHETIC else resolve(data)
     if path is None:
         if ferplus:
-            raise UsageError(f"--ferplus {ferplus} without --data", why="nobody has voted on drawn faces", fix="--data FILE")
+            raise UsageError("--ferplus without --data", why="nobody has voted on drawn faces", fix="--data FILE")
         why = "as asked for" if data == SYNTHETIC else "no --data, no $EDGEFER_DATA and no ./fer2013.csv"
         say(f"data: synthetic faces ({why})")
         with shown("drawing faces") as progress:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,22 +11,27 @@ from edgefer.commands._options import PATH, say
 from edgefer.errors import UsageError
 from edgefer.result import Result
 
+if TYPE_CHECKING:
+    from edgefer.measurement import BenchRequest
+
 DEVICES = "edgefer.devices"
 LOCAL = "local"
 
 
 @click.command()
 @click.argument("model", metavar="[MODEL]", required=False, type=PATH)
-@click.option("--device", is_flag=False, flag_value=LOCAL, default=LOCAL, metavar="[NAME]", help="Where.  [default: local]")
+@click.option(
+    "--device", is_flag=False, flag_value=LOCAL, default=LOCAL, metavar="[NAME]", help="Where.  [default: local]"
+)
 @click.option("--threads", default="1", show_default=True, metavar="N[,N...]", help="Numbers of threads to try.")
 @click.option("--runtime", metavar="NAME", help="Which runtime.  [default: the best installed]")
 @click.option("--runs", type=click.IntRange(1), default=1024, show_default=True, help="Timed runs, at least.")
 @click.option("--seconds", type=click.FloatRange(0), default=3.0, show_default=True, help="Timed seconds, at least.")
-@click.option("--faces", type=PATH, metavar="FILE", help="An .npz with 'faces', uint8 (n, 48, 48).  [default: drawn faces]")
+@click.option(
+    "--faces", type=PATH, metavar="FILE", help="An .npz with 'faces', uint8 (n, 48, 48).  [default: drawn faces]"
+)
 @click.option("--samples", is_flag=True, help="Keep each run's time in the JSON.")
-def command(
-    model: Path | None, device: str, threads: str, runtime: str | None, runs: int, seconds: float, faces: Path | None, samples: bool
-) -> Result:
+def command(model: Path | None, device: str, threads: str, **options: Any) -> Result:
     """Measure how long a MODEL takes on a device: loading, first run, and steady runs with percentiles.
 
     Without MODEL: the newest artefact, else the model that ships.
@@ -36,7 +42,6 @@ def command(
         edgefer bench model.tflite --device local --threads 1,2,4 --out bench.json --samples
     """
     from edgefer import catalogue, records
-    from edgefer.measurement import BenchRequest
     from edgefer.models import find_model
     from edgefer.report.text import measurements_text
 
@@ -46,21 +51,26 @@ def command(
     place = catalogue.load(DEVICES, device)
     path, reason = find_model(model)
     say(f"model: {path} ({reason})\ndevice: {device}")
-    measurements = []
-    for count in counts:
-        say(f"{count} thread{'s' if count > 1 else ''}: at least {runs:,} runs and {seconds:g} s")
-        request = BenchRequest(
-            model=str(path),
-            faces=str(faces) if faces else None,
-            runtime=runtime,
-            threads=count,
-            minimum_runs=runs,
-            minimum_seconds=seconds,
-            samples=samples,
-        )
-        measurements.append(place.run(request))
-    record = {**records.stamp("bench", 1), "measurements": [each.to_json(samples=samples) for each in measurements]}
-    return Result(record, measurements_text(measurements))
+    measurements = [place.run(_request(path, threads=count, **options)) for count in counts]
+    documents = [each.to_json(samples=options["samples"]) for each in measurements]
+    return Result({**records.stamp("bench", 1), "measurements": documents}, measurements_text(measurements))
+
+
+def _request(
+    model: Path, *, threads: int, runtime: str | None, runs: int, seconds: float, faces: Path | None, samples: bool
+) -> BenchRequest:
+    from edgefer.measurement import BenchRequest
+
+    say(f"{threads} thread{'s' if threads > 1 else ''}: at least {runs:,} runs and {seconds:g} s")
+    return BenchRequest(
+        model=str(model),
+        faces=str(faces) if faces else None,
+        runtime=runtime,
+        threads=threads,
+        minimum_runs=runs,
+        minimum_seconds=seconds,
+        samples=samples,
+    )
 
 
 def _thread_counts(text: str) -> list[int]:

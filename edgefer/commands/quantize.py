@@ -19,11 +19,9 @@ SCHEMES = "edgefer.workstation.schemes"
 @click.argument("run_folder", metavar="[RUN]", required=False, type=PATH)
 @data_options
 @click.option("--scheme", metavar="NAME", help="The scheme; --int8 is short for --scheme int8.")
-@click.option("--calibration-size", type=click.IntRange(1), default=500, show_default=True, help="Faces that set ranges.")
+@click.option("--calibration-size", type=click.IntRange(1), default=500, show_default=True, help="Faces for ranges.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Which faces those are.")
-def command(
-    run_folder: Path | None, scheme: str | None, calibration_size: int, seed: int, **options: Any
-) -> Result:
+def command(run_folder: Path | None, scheme: str | None, calibration_size: int, seed: int, **options: Any) -> Result:
     """Turn a trained RUN (default: the newest) into a .tflite that carries its contract.
 
     The artefact is scored against its float parent on the same images before it is written, into the run folder.

@@ -23,7 +23,7 @@ FLAGS = {"folder": "--run", "assignments": "--set"}
 @click.option("--epochs", metavar="N", help="Short for --set epochs=N.")
 @click.option("--seed", metavar="N", help="Short for --set seed=N.")
 @click.option("--run", "folder", type=PATH, metavar="FOLDER", help="The run folder.  [default: runs/TIME-SYSTEM]")
-@click.option("--resume", is_flag=False, flag_value=NEWEST, metavar="[RUN]", help="Go on with a run, or with the newest.")
+@click.option("--resume", is_flag=False, flag_value=NEWEST, metavar="[RUN]", help="Go on with a run (the newest).")
 def command(resume: str | None, folder: Path | None, **options: Any) -> Result:
     """Train a network on FER2013, or on drawn faces where there is none.
 

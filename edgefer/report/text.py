@@ -33,7 +33,8 @@ def evaluation_text(evaluation: Evaluation) -> str:
     names = evaluation.label_names
     lines = [f"{evaluation.model} on {evaluation.data}: {describe(evaluation)} (95 % interval)"]
     if evaluation.unseen is not None:
-        lines.append(f"without images that stand in Training too: {points(evaluation.unseen)} of {evaluation.unseen.n:,}")
+        unseen = f"{points(evaluation.unseen)} of {evaluation.unseen.n:,}"
+        lines.append(f"without images that stand in Training too: {unseen}")
     lines.append(f"macro-F1 {percent(evaluation.macro_f1)}, cross-entropy {evaluation.cross_entropy:.3f} nats")
     scores = [
         [score.label, score.n, percent(score.precision), percent(score.recall), percent(score.f1)]
@@ -75,7 +76,11 @@ def measurements_text(measurements: Sequence[Measurement]) -> str:
     headers = [
         "threads", "p50 us", "p90 us", "p99 us", "set to get us", "init ms", "first ms", "RSS MiB", "runs",
     ]  # fmt: skip
-    doubts = [f"in doubt ({each.threads} thread{'s' * (each.threads > 1)}): {doubt}" for each in measurements for doubt in each.doubts()]
+    doubts = [
+        f"in doubt ({each.threads} thread{'s' * (each.threads > 1)}): {doubt}"
+        for each in measurements
+        for doubt in each.doubts()
+    ]
     return "\n".join(
         [
             f"{subject['file']}: {subject['scheme']}, {subject['file_bytes']:,} bytes",

@@ -23,8 +23,7 @@ from edgefer import catalogue
 from edgefer.errors import DataError
 from edgefer.labels import LABELS
 from edgefer.progress import Progress, silent
-from edgefer.workstation import dataset_cache
-from edgefer.workstation import ferplus as ferplus_file
+from edgefer.workstation import dataset_cache, ferplus as ferplus_file
 from edgefer.workstation.rows import SPLITS, BadRows, Rows
 
 __all__ = ["Dataset", "Split", "ferplus_targets", "load", "resolve", "synthetic_dataset"]

@@ -64,7 +64,7 @@ class TrainSettings:
         learning_rate: its peak. weight_decay: decoupled, not on biases and normalization.
         schedule: cosine, plateau, step or constant, after ``warmup_epochs`` of linear growth.
         floor: lowest learning rate, as a share of the peak.
-        plateau_patience, step_epochs, factor: epochs without a new best (plateau) or between drops (step), and the drop.
+        plateau_patience, step_epochs, factor: epochs without a new best or between drops, and a drop's factor.
         early_stopping: stop after so many epochs without a new best; 0 never stops.
         monitor: what makes an epoch the best one, "accuracy" or "loss" on the selection split.
         label_smoothing: share of each target spread over all classes.
@@ -155,14 +155,15 @@ RANGES = {
     "augment.erasing": (0, 1),
     "augment.erasing_side": (0, 1),
 }
+TYPES: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "str": (str,), "bool": (bool,)}
 
 
 def _check_types(settings: Any, *, prefix: str = "") -> None:
     for item in dataclasses.fields(settings):
         value = getattr(settings, item.name)
-        expected = {"int": int, "float": (int, float), "str": str, "bool": bool}.get(str(item.type))
+        expected = TYPES.get(str(item.type))
         # bool is an int to Python, but "epochs = true" is a slip.
-        if expected is not None and (not isinstance(value, expected) or (isinstance(value, bool) and expected is not bool)):
+        if expected and (not isinstance(value, expected) or (isinstance(value, bool) and expected != (bool,))):
             name = f"{prefix}{item.name}"
             fix = f"--set {name}={json.dumps(item.default)}"
             raise UsageError(f"{name} = {value!r}", why=f"a value of type {item.type} was expected", fix=fix)
@@ -179,9 +180,8 @@ def resolve(base: TrainSettings, *, file: Path | None = None, assignments: Itera
         try:
             settings = _merge(settings, tomllib.loads(file.read_text()))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise UsageError(
-                f"cannot read settings from {file}", why=str(error), fix="a TOML file such as the settings.toml of a run"
-            ) from error
+            fix = "a TOML file such as the settings.toml of a run"
+            raise UsageError(f"cannot read settings from {file}", why=str(error), fix=fix) from error
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
         if not equals:
@@ -214,13 +214,11 @@ def _merge(value: Any, delta: Mapping[str, Any], *, prefix: str = "") -> Any:
                 fix=f"{prefix}{close[0]}" if close else "one of these, or leave it out",
             )
         old = getattr(value, key)
-        if key == "clahe":
-            # The one part that may be absent; TOML has no null, so false turns it off again.
+        if key == "clahe":  # the one part that may be absent
             old = old or Clahe()
-            if new is False:
-                changes[key] = None
-                continue
-        if isinstance(old, Mapping) and isinstance(new, Mapping):
+        if key == "clahe" and new is False:  # TOML has no null
+            changes[key] = None
+        elif isinstance(old, Mapping) and isinstance(new, Mapping):
             changes[key] = {**old, **new}
         elif dataclasses.is_dataclass(old) and isinstance(new, Mapping):
             changes[key] = _merge(old, new, prefix=f"{prefix}{key}.")

@@ -201,7 +201,6 @@ class _Trainer:
         settings, number = self.settings, len(history)
         rate = learning_rate(history, settings)
         self.model.optimizer.learning_rate = rate
-        self._reseed(number)
         pixels, targets, weights = data
         started_ns = time.monotonic_ns()
         logs = self.model.fit(
@@ -214,6 +213,8 @@ class _Trainer:
             callbacks=[self._watcher(number, len(pixels), progress)],
         ).history
         if settings.ema_epochs:
+            # On JAX the weights and their average are now the same buffers, which predict() would give away.
+            self._assign(self.values_of(self.model.trainable_variables))
             self._refresh_statistics(pixels)
         return Epoch(
             epoch=number + 1,
@@ -225,7 +226,10 @@ class _Trainer:
             duration_s=round((time.monotonic_ns() - started_ns) / 1e9, 1),
         )
 
-    def _reseed(self, epoch: int) -> None:
+    def reseed(self, epoch: int) -> None:
+        """Make everything that will be drawn follow from (seed, epoch)."""
+        # Keras on torch draws dropout from torch's own generator, the other backends from the layers' seeds.
+        self.keras.utils.set_random_seed(int(np.random.SeedSequence([self.settings.seed, 3, epoch]).generate_state(1)[0]))
         seeds = [variable for variable in self.model.variables if variable.path.endswith("seed_generator_state")]
         for index, variable in enumerate(seeds):
             words = np.random.SeedSequence([self.settings.seed, 2, epoch, index]).generate_state(2)
@@ -236,11 +240,15 @@ class _Trainer:
         steps = max(1, images // settings.batch_size)
 
         class Watcher(self.keras.callbacks.Callback):  # type: ignore[misc, name-defined]
+            def on_epoch_begin(self, _: int, logs: dict[str, float] | None = None) -> None:
+                # Here and not before fit(), which traces the model first and on torch draws numbers in doing so.
+                trainer.reseed(epoch)
+
             def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
                 if batch % 8 == 0:
                     progress(epoch, settings.epochs, f"epoch {epoch + 1}, batch {batch + 1}/{steps}")
 
-            def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+            def on_epoch_end(self, _: int, logs: dict[str, float] | None = None) -> None:
                 # When fit() ends, Keras overwrites the weights by their average; the raw ones go on learning.
                 trainer.raw = trainer.values_of(trainer.model.trainable_variables)
 
@@ -274,8 +282,7 @@ class _Trainer:
 
     def save(self, run: Run, history: Sequence[Epoch]) -> None:
         """Put the raw weights back and write everything that the next epoch starts from."""
-        for variable, value in zip(self.model.trainable_variables, self.raw, strict=True):
-            variable.assign(value)
+        self._assign(self.raw)
         arrays = {f"v{index}": value for index, value in enumerate(self.values_of(self._variables()))}
         rows = json.dumps([dataclasses.asdict(epoch) for epoch in history])
         with atomic.writing(run.state) as temporary:
@@ -299,6 +306,10 @@ class _Trainer:
             for index, variable in enumerate(variables):
                 variable.assign(state[f"v{index}"])
             return [Epoch(**row) for row in json.loads(str(state["history"]))]
+
+    def _assign(self, values: Sequence[npt.NDArray[Any]]) -> None:
+        for variable, value in zip(self.model.trainable_variables, values, strict=True):
+            variable.assign(value)
 
     def values_of(self, variables: Sequence[Any]) -> list[npt.NDArray[Any]]:
         """Copies of variables of any backend."""

@@ -33,7 +33,7 @@ class Outcome:
 
 @contextlib.contextmanager
 def working_in(folder):
-    before = os.getcwd()
+    before = Path.cwd()
     os.chdir(folder)
     try:
         yield
@@ -130,3 +130,18 @@ def pictures(data, tmp_path_factory):
     for path, face in zip(paths, np.load(data)["pixels"]):
         cv2.imwrite(str(path), face)
     return paths
+
+
+@pytest.fixture(scope="session")
+def results(workplace, tmp_path_factory):
+    """A folder with what a whole session of commands wrote with --out."""
+    folder = tmp_path_factory.mktemp("results")
+    for name in ("train", "int8", "float32"):
+        shutil.copy(workplace.folder / f"{name}.json", folder)
+    for model in (workplace.int8, workplace.float32):
+        timed = ("bench", model, "--runs", 20, "--seconds", 0, "--out", folder / f"{model.stem}-bench.json")
+        scored = ("evaluate", model, "--data", workplace.data, "--out", folder / f"{model.stem}.json")
+        for arguments in (timed, scored):
+            outcome = run_edgefer(*arguments, cwd=folder)
+            assert outcome.code == 0, outcome.err
+    return folder

@@ -99,7 +99,6 @@ def test_a_run_on_drawn_faces_is_resumed_on_drawn_faces(edgefer, tmp_path, monke
         (["--settings", "nowhere.toml"], "nowhere.toml"),
         (["--ferplus", "fer2013new.csv"], "--data"),
         (["--set", "architecture=three_conv"], "two_conv"),
-        (["--set", "model.depht=2"], "depth"),
     ],
 )
 def test_slips_are_refused_before_anything_is_made(refused, tmp_path, data, wrong, fix):
@@ -108,13 +107,19 @@ def test_slips_are_refused_before_anything_is_made(refused, tmp_path, data, wron
     assert not (tmp_path / "runs").exists()
 
 
+def test_an_option_that_the_architecture_does_not_have(edgefer, data):
+    outcome = edgefer("train", "--data", data, "--set", "model.depht=2")
+    assert outcome.code == 2
+    assert "there are stem, width, depth, dropout" in outcome.err
+
+
 def test_data_that_are_asked_for_are_never_replaced(refused, tmp_path):
     assert "nowhere.csv" in refused("train", "--data", "nowhere.csv", code=1)
     assert not (tmp_path / "runs").exists()
 
 
 def test_a_settings_file_is_a_delta_on_the_system(refused, tmp_path, data):
-    (tmp_path / "mine.toml").write_text("epochs = 3\n[augment]\nrotate = 3\n")
+    (tmp_path / "mine.toml").write_text("epochs = 3\n[augment]\nrotation = 3\n")
     assert "augment.rotation_degrees" in refused("train", "--data", data, "--settings", "mine.toml", code=2)
 
 

@@ -1,0 +1,83 @@
+import shutil
+import zipfile
+
+import pytest
+
+from edgefer.artefact import Artefact
+from edgefer.workstation.runs import find_run
+
+
+def test_an_artefact_lies_in_the_newest_run_with_its_contract(workplace):
+    record = workplace.quantized.record
+    assert (record["kind"], record["schema_version"], record["scheme"]) == ("quantization", 1, "int8")
+    artefact = Artefact.load(workplace.int8)
+    assert artefact.sha256 == record["sha256"]
+    assert artefact.provenance["calibration"] == {"faces": 50, "seed": 0}
+    assert record["file_bytes"] == workplace.int8.stat().st_size > record["model_bytes"]
+    with zipfile.ZipFile(workplace.int8) as archive:
+        assert set(archive.namelist()) == {"labels.txt", "edgefer.json", "golden.npz"}
+
+
+def test_the_parent_is_scored_on_the_same_images(workplace):
+    record = workplace.quantized.record
+    assert record["parent"]["accuracy"] == workplace.trained.record["evaluation"]["accuracy"]
+    assert record["parent"]["split"] == record["evaluation"]["split"] == "PublicTest"
+    lost = record["parent"]["accuracy"]["correct"] - record["evaluation"]["accuracy"]["correct"]
+    assert record["drop_points"] == pytest.approx(100 * lost / 70)
+
+
+def test_progress_and_choices_are_told_on_stderr(workplace):
+    assert "(the newest), scheme int8; trained for 1 epochs" in workplace.quantized.err
+    assert f"data: {workplace.data}" in workplace.quantized.err
+
+
+def test_the_same_settings_give_the_same_bytes(edgefer, workplace, scratch):
+    made = scratch / workplace.int8.name
+    made.unlink()
+    outcome = edgefer("quantize", scratch, "--scheme", "int8", "--calibration-size", 50)
+    assert outcome.code == 0, outcome.err
+    assert made.read_bytes() == workplace.int8.read_bytes()
+    assert "next: edgefer bench --device" in outcome.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "named"),
+    [
+        ([], 2, "edgefer quantize --int8"),
+        (["--int8", "--float32"], 2, "2 schemes were named"),
+        (["--int8", "--scheme", "float32"], 2, "2 schemes were named"),
+        (["--scheme", "itn8"], 2, "'int8'"),
+        (["--int8", "--calibration-size", "281"], 1, "--calibration-size 280"),
+        (["--int8", "--data", "nowhere.csv"], 1, "nowhere.csv"),
+    ],
+)
+def test_slips(refused, workplace, arguments, code, named):
+    assert named in refused("quantize", workplace.run, *arguments, code=code)
+
+
+def test_other_data_than_the_run_learned_from_are_refused(refused, workplace, tmp_path):
+    import numpy as np
+
+    arrays = dict(np.load(workplace.data))
+    arrays["pixels"][0, 0, 0] ^= 1
+    np.savez(tmp_path / "other.npz", **arrays)
+    error = refused("quantize", workplace.run, "--int8", "--data", "other.npz", code=1)
+    assert f"--data {workplace.data.resolve()}" in error
+
+
+def test_without_a_run(refused, tmp_path):
+    assert "edgefer train" in refused("quantize", "--int8", code=1)
+    assert "edgefer train" in refused("quantize", "--int8", tmp_path, code=1)
+
+
+def test_a_run_without_weights(refused, scratch):
+    find_run(scratch).best_weights.unlink()
+    assert f"edgefer train --resume {scratch}" in refused("quantize", scratch, "--int8", code=1)
+
+
+def test_an_unfinished_run_says_so(edgefer, workplace, scratch):
+    (scratch / "metrics.json").unlink()
+    shutil.rmtree(scratch / "runs", ignore_errors=True)
+    outcome = edgefer("quantize", scratch, "--float32")
+    assert outcome.code == 0
+    assert "the best weights so far" in outcome.err

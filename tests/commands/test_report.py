@@ -1,0 +1,115 @@
+import json
+import os
+
+import pytest
+
+BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
+
+
+def test_a_folder_becomes_one_table_with_a_row_per_model(edgefer, results, workplace):
+    outcome = edgefer("report", results, "--json")
+    assert outcome.code == 0, outcome.err
+    record = outcome.record
+    assert (record["kind"], record["schema_version"], len(record["groups"])) == ("report", 1, 1)
+    rows = {row["scheme"]: row for row in record["groups"][0]["rows"]}
+    assert set(rows) == {"int8", "float32", "keras"}
+    assert {row["model"] for row in rows.values()} == {"compact_nano"}
+    assert rows["int8"]["file_bytes"] == workplace.int8.stat().st_size
+    assert rows["int8"]["accuracy"] == workplace.quantized.record["evaluation"]["accuracy"]
+    bench = json.loads((results / "compact_nano-int8-bench.json").read_text())["measurements"][0]
+    assert rows["int8"]["p50_us"] == bench["invoke"]["p50_us"]
+    assert rows["keras"]["p50_us"] is None
+
+
+def test_the_table_fits_a_terminal_and_says_what_it_holds_for(edgefer, results):
+    out = edgefer("report", results).out
+    assert max(map(len, out.splitlines())) <= 80
+    for said in ("PublicTest of npz, 70 images", "1 thread of", "in doubt: compact_nano int8: only 20 runs"):
+        assert said in " ".join(out.split())
+
+
+def test_markdown_is_a_table(edgefer, results):
+    lines = edgefer("report", results, "--markdown").out.splitlines()
+    table = [line for line in lines if line.startswith("|")]
+    assert len(table) == 2 + 3
+    assert {line.count("|") for line in table} == {9}
+
+
+def test_other_circumstances_are_never_pooled(edgefer, results, tmp_path):
+    record = json.loads((results / "compact_nano-int8-bench.json").read_text())
+    record["measurements"][0]["device"]["cpu"] = "Cortex-A76"
+    (tmp_path / "pi.json").write_text(json.dumps(record))
+    groups = edgefer("report", results, "pi.json", "--json").record["groups"]
+    assert len(groups) == 2
+    assert groups[1]["circumstances"]["device"]["cpu"] == "Cortex-A76"
+    assert [row["scheme"] for row in groups[1]["rows"]] == ["int8"]
+
+
+def test_a_document_gets_the_table_between_its_markers(edgefer, results, tmp_path):
+    document = tmp_path / "README.md"
+    document.write_bytes(f"# Title\r\n{BEGIN}\nold numbers\n{END}\r\nrest\n".encode())
+    outcome = edgefer("report", results, "--into", "README.md")
+    assert outcome.code == 0, outcome.err
+    assert outcome.out == "README.md: 3 rows written\n"
+    written = document.read_bytes().decode()
+    assert written.startswith(f"# Title\r\n{BEGIN}\n\n| model |")
+    assert written.endswith(f"\n\n{END}\r\nrest\n")
+    assert "old numbers" not in written
+    assert edgefer("report", results, "--into", "README.md").code == 0
+    assert document.read_bytes().decode() == written
+    assert os.listdir(tmp_path) == ["README.md"]
+
+
+def test_a_section_is_named(edgefer, results, tmp_path):
+    other = "<!-- results x86:begin -->\nkept\n<!-- results x86:end -->"
+    (tmp_path / "R.md").write_text(f"{other}\n<!-- results pi:begin -->\n<!-- results pi:end -->\n")
+    assert edgefer("report", results, "--into", "R.md", "--section", "pi").code == 0
+    assert (tmp_path / "R.md").read_text().startswith(f"{other}\n<!-- results pi:begin -->\n\n| model |")
+
+
+@pytest.mark.parametrize("document", ["", BEGIN, f"{END}\n{BEGIN}", f"{BEGIN}\n{END}\n{BEGIN}\n{END}"])
+def test_missing_markers_are_said_and_nothing_is_written(refused, results, tmp_path, document):
+    (tmp_path / "README.md").write_text(document)
+    error = refused("report", results, "--into", "README.md", code=2)
+    assert error.endswith(f"{BEGIN}\n{END}\n")
+    assert (tmp_path / "README.md").read_text() == document
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("predictions.json", '{"kind": "predictions", "schema_version": 1}'),
+        ("list.json", "[1, 2]"),
+        ("plain.json", '{"accuracy": 1.0}'),
+        ("text.json", "accuracy 99 %"),
+        ("binary.json", "\x00"),
+        ("damaged.json", '{"kind": "evaluation", "schema_version": 1}'),
+        ("empty.json", ""),
+    ],
+)
+def test_what_is_no_result_is_refused_by_name(refused, results, tmp_path, name, content):
+    (tmp_path / name).write_text(content)
+    assert name in refused("report", results, name, code=1)
+    assert name in refused("report", results, tmp_path, code=1)
+
+
+def test_a_later_schema_is_incompatible(refused, tmp_path):
+    (tmp_path / "later.json").write_text('{"kind": "bench", "schema_version": 99, "measurements": []}')
+    error = refused("report", "later.json", code=5)
+    assert "later.json" in error
+    assert "pip install --upgrade edgefer" in error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "named"),
+    [
+        (["nowhere.json"], 1, "nowhere.json"),
+        (["empty"], 1, "empty holds no *.json"),
+        (["--section", "pi"], 2, "--into"),
+        (["--into", "nowhere.md"], 1, "nowhere.md"),
+    ],
+)
+def test_slips(refused, results, tmp_path, arguments, code, named):
+    (tmp_path / "empty").mkdir()
+    given = [] if code == 1 and arguments[0] != "--into" else [results]
+    assert named in refused("report", *given, *arguments, code=code)

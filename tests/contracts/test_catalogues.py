@@ -1,0 +1,250 @@
+"""Every entry of every catalogue keeps its contract; a new one is tested here without a new test."""
+
+import ast
+import importlib
+import inspect
+import re
+import textwrap
+from pathlib import Path
+
+import click
+import numpy as np
+import pytest
+
+from edgefer import catalogue
+from edgefer.board.runtime import RuntimeModule, choose
+from edgefer.errors import IncompatibleError
+from edgefer.labels import LABELS
+from edgefer.measurement import BenchRequest
+from edgefer.workstation.backend import load_keras
+from edgefer.workstation.experiment import load_system
+from edgefer.workstation.settings import TrainSettings, from_toml, to_toml
+from edgefer.workstation.training import build_network
+
+ARCHITECTURES = "edgefer.workstation.architectures"
+SYSTEMS = "edgefer.workstation.systems"
+SCHEMES = "edgefer.workstation.schemes"
+LAYOUTS = "edgefer.workstation.layouts"
+RUNTIMES = "edgefer.board.runtimes"
+DEVICES = "edgefer.devices"
+COMMANDS = "edgefer.commands"
+CATALOGUES = (ARCHITECTURES, SYSTEMS, SCHEMES, LAYOUTS, RUNTIMES, DEVICES, COMMANDS)
+LONGEST_COMMAND = 20
+BOARD_DATA = Path(__file__).parents[1] / "board" / "data"
+
+
+def entries(package):
+    return pytest.mark.parametrize("name", catalogue.names(package))
+
+
+def keywords(function):
+    return [item.name for item in inspect.signature(function).parameters.values() if item.kind is item.KEYWORD_ONLY]
+
+
+@pytest.mark.parametrize("package", CATALOGUES)
+def test_a_catalogue_has_entries_and_says_what_they_are(package):
+    assert catalogue.names(package)
+    assert importlib.import_module(package).__doc__
+
+
+@pytest.mark.parametrize(
+    ("package", "name"), [(package, name) for package in CATALOGUES for name in catalogue.names(package)]
+)
+def test_an_entry_opens_with_what_it_is(package, name):
+    assert catalogue.load(package, name).__doc__
+
+
+# Commands
+
+
+def leaves(command, path=()):
+    """(path, command) of everything below ``command`` that runs."""
+    if isinstance(command, click.Group):
+        for name in command.list_commands(click.Context(command)):
+            yield from leaves(command.get_command(click.Context(command), name), (*path, name))
+    else:
+        yield path, command
+
+
+def all_leaves():
+    from edgefer.cli import app
+
+    return [pytest.param(path, command, id="-".join(path)) for path, command in leaves(app)]
+
+
+@pytest.mark.parametrize(("path", "command"), all_leaves())
+def test_a_command_has_help_an_example_and_the_common_options(path, command):
+    assert {"as_json", "out", "debug"} <= {parameter.name for parameter in command.params}
+    example = command.help.partition("Example:")[2]
+    assert f"edgefer {' '.join(path)}" in example
+    for parameter in command.params:
+        if isinstance(parameter, click.Option) and parameter.name != "threads":
+            assert parameter.help, parameter.name
+
+
+@pytest.mark.parametrize(("path", "command"), all_leaves())
+def test_the_options_of_an_example_exist(path, command):
+    known = {option for parameter in command.params for option in parameter.opts}
+    assert set(re.findall(r"--[a-z0-9-]+", command.help.partition("Example:")[2])) <= known
+
+
+@pytest.mark.parametrize(("path", "command"), all_leaves())
+def test_a_command_is_short(path, command):
+    (function,) = ast.parse(textwrap.dedent(inspect.getsource(command.callback))).body
+    body = function.body[1:]
+    assert ast.get_docstring(function)
+    assert body[-1].end_lineno - body[0].lineno + 1 <= LONGEST_COMMAND
+
+
+# Architectures and systems
+
+
+def built(keras, name, **options):
+    return catalogue.load(ARCHITECTURES, name).build(keras, input_shape=(48, 48, 1), classes=len(LABELS), **options)
+
+
+@entries(ARCHITECTURES)
+def test_an_architecture_ends_in_logits(name):
+    network = built(load_keras(), name)
+    assert network.input_shape == (None, 48, 48, 1)
+    assert network.output_shape == (None, len(LABELS))
+    assert network.layers[-1].activation.__name__ == "linear"
+    assert not [layer for layer in network.layers if type(layer).__name__ == "Softmax"]
+
+
+@entries(ARCHITECTURES)
+def test_an_architecture_is_the_same_network_in_both_frameworks(name):
+    tf_keras = pytest.importorskip("tf_keras")
+    keras = load_keras()
+    keras.utils.set_random_seed(1)
+    network, twin = built(keras, name), built(tf_keras, name)
+    weights = network.get_weights()
+    assert [each.shape for each in twin.get_weights()] == [each.shape for each in weights]
+    # Normalization and biases too, which start as ones and zeros and would hide a swap.
+    generator = np.random.default_rng(2)
+    weights = [each + generator.uniform(0.01, 0.05, each.shape).astype(np.float32) for each in weights]
+    network.set_weights(weights)
+    twin.set_weights(weights)
+    faces = generator.random((4, 48, 48, 1), np.float32)
+    logits = np.asarray(network(faces, training=False))
+    assert logits.shape == (4, len(LABELS))
+    assert not np.allclose(logits.sum(axis=1), 1)
+    np.testing.assert_allclose(np.asarray(twin(faces, training=False)), logits, rtol=1e-5, atol=1e-5)
+
+
+@entries(ARCHITECTURES)
+def test_an_architecture_follows_the_size_of_the_input(name):
+    network = catalogue.load(ARCHITECTURES, name).build(load_keras(), input_shape=(64, 56, 1), classes=3)
+    assert (network.input_shape, network.output_shape) == ((None, 64, 56, 1), (None, 3))
+
+
+def test_compact_is_made_of_what_int8_kernels_and_quantizers_take():
+    network = built(load_keras(), "compact")
+    assert {type(layer).__name__ for layer in network.layers} <= {
+        "InputLayer", "Conv2D", "BatchNormalization", "ReLU", "Add", "MaxPooling2D", "GlobalAveragePooling2D",
+        "Dropout", "Dense",
+    }  # fmt: skip
+    for layer in network.layers:
+        if type(layer).__name__ == "Conv2D":
+            (follower,) = {node.operation for node in layer._outbound_nodes}
+            assert type(follower).__name__ == "BatchNormalization"
+            assert layer.activation.__name__ == "linear"
+
+
+@pytest.mark.parametrize(
+    ("system", "least", "most"),
+    [("compact_nano", 0, 0.1e6), ("compact_small", 0.25e6, 0.35e6), ("compact_base", 0.65e6, 0.75e6)],
+)
+def test_compact_systems_are_as_large_as_they_say(system, least, most):
+    assert least < build_network(load_keras(), load_system(system)).count_params() < most
+
+
+@entries(SYSTEMS)
+def test_a_system_can_be_built_and_written_down(name):
+    settings = load_system(name)
+    assert isinstance(settings, TrainSettings)
+    assert settings.system == name
+    assert from_toml(to_toml(settings)) == settings
+    build = catalogue.load(ARCHITECTURES, settings.architecture).build
+    assert set(settings.model) <= set(keywords(build)) - {"input_shape", "classes"}
+    assert build_network(load_keras(), settings).output_shape == (None, len(LABELS))
+
+
+# Schemes
+
+
+@entries(SCHEMES)
+def test_a_scheme_makes_a_model_that_runs(name):
+    scheme = catalogue.load(SCHEMES, name)
+    assert scheme.DESCRIPTION
+    assert isinstance(scheme.NEEDS_CALIBRATION, bool)
+    assert keywords(scheme.convert) == ["calibration"]
+    generator = np.random.default_rng(0)
+    faces = generator.integers(0, 256, (8, 48, 48), np.uint8)
+    network = built(load_keras(), "compact", stem=4, width=4, depth=1)
+    flatbuffer = scheme.convert(network, calibration=faces if scheme.NEEDS_CALIBRATION else None)
+    runtime = choose().open_model(flatbuffer)
+    assert (runtime.input.shape, runtime.output.shape) == ((1, 48, 48, 1), (1, len(LABELS)))
+    # Whatever the format, the input means pixel / 255.
+    if runtime.input.params.dtype != "float32":
+        assert runtime.input.params.scale == pytest.approx(1 / 255, rel=1e-6)
+
+
+# Layouts
+
+
+@entries(LAYOUTS)
+def test_a_layout_recognises_only_its_own(name, tmp_path):
+    layout = catalogue.load(LAYOUTS, name)
+    assert list(inspect.signature(layout.read).parameters) == ["path", "bad", "progress"]
+    (tmp_path / "empty").touch()
+    (tmp_path / "noise").write_bytes(bytes(range(256)) * 20)
+    (tmp_path / "text.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "folder").mkdir()
+    for other in ("empty", "noise", "text.csv", "folder", "nowhere"):
+        assert layout.recognises(tmp_path / other) is False
+    (tmp_path / "source").write_text("anything")
+    assert isinstance(layout.cache_key(tmp_path / "source"), str)
+
+
+# Runtimes and devices
+
+
+@entries(RUNTIMES)
+def test_a_runtime_has_what_its_protocol_asks_for(name):
+    module = catalogue.load(RUNTIMES, name)
+    assert module.INSTALL.startswith("pip install ")
+    assert isinstance(module.PREFERENCE, int)
+    for function in ("available", "load", "open_model"):
+        promised = inspect.signature(getattr(RuntimeModule, function)).parameters
+        assert list(inspect.signature(getattr(module, function)).parameters) == [
+            each for each in promised if each != "self"
+        ]
+    assert module.available() is None or re.match(r"\d+\.\d+", module.available())
+
+
+@entries(RUNTIMES)
+def test_a_runtime_that_is_installed_runs_a_model(name):
+    module = catalogue.load(RUNTIMES, name)
+    if module.available() is None:
+        with pytest.raises(IncompatibleError) as caught:
+            choose(name)
+        assert caught.value.fix == module.INSTALL
+        return
+    runtime = module.open_model((BOARD_DATA / "tiny-int8.tflite").read_bytes(), threads=1)
+    assert (runtime.name, runtime.version) == (name, module.available())
+    runtime.set_input(np.zeros(runtime.input.shape, np.int8))
+    runtime.invoke()
+    assert runtime.get_output().shape == runtime.output.shape == (1, len(LABELS))
+
+
+def test_runtimes_differ_in_preference():
+    preferences = [catalogue.load(RUNTIMES, name).PREFERENCE for name in catalogue.names(RUNTIMES)]
+    assert len(set(preferences)) == len(preferences)
+
+
+@entries(DEVICES)
+def test_a_device_runs_a_request(name):
+    run = catalogue.load(DEVICES, name).run
+    (parameter,) = inspect.signature(run, eval_str=True).parameters.values()
+    assert parameter.annotation is BenchRequest
