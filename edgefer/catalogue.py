@@ -35,6 +35,6 @@ def load(package: str, name: str) -> ModuleType:
         raise UsageError(
             f"no entry {name!r} in {kind}",
             why=f"there are {', '.join(known)}",
-            fix=f"write {close[0]!r}" if close else "",
+            fix=f"write {close[0]!r}" if close else f"write {known[0]!r}" if known else "",
         )
     return importlib.import_module(f"{package}.{name}")

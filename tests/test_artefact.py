@@ -1,6 +1,7 @@
 import dataclasses
 import io
 import subprocess
+import sys
 import zipfile
 
 import numpy as np
@@ -110,10 +111,7 @@ def test_a_later_contract_is_refused(artefact):
 
 
 def test_python_itself_lists_the_contract(artefact, tmp_path):
-    import sys
-
     artefact.save(tmp_path / "model.tflite")
-    listing = subprocess.run(
-        [sys.executable, "-m", "zipfile", "-l", str(tmp_path / "model.tflite")], capture_output=True, text=True, check=True
-    )
+    command = [sys.executable, "-m", "zipfile", "-l", str(tmp_path / "model.tflite")]
+    listing = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "edgefer.json" in listing.stdout

@@ -17,7 +17,9 @@ def test_a_grey_face_of_the_right_size_keeps_its_bytes():
     assert np.array_equal(prepare(face, SPEC), face)
 
 
-@pytest.mark.parametrize("shape", [(48, 48, 1), (1, 1), (1, 1, 3), (7, 131), (200, 3, 3), (97, 61, 4), (47, 49, 3), (480, 640, 3)])
+@pytest.mark.parametrize(
+    "shape", [(48, 48, 1), (1, 1), (1, 1, 3), (7, 131), (200, 3, 3), (97, 61, 4), (47, 49, 3), (480, 640, 3)]
+)
 def test_any_picture_becomes_one_face(shape):
     face = prepare(pattern(*shape), SPEC)
     assert face.shape == (48, 48)
@@ -61,7 +63,9 @@ def test_a_spec_survives_json(spec):
     assert InputSpec.from_json(spec.to_json()) == spec
 
 
-@pytest.mark.parametrize("image", [pattern(4, 4).astype(np.float32), pattern(4), pattern(4, 4, 2), np.empty((0, 4), np.uint8)])
+@pytest.mark.parametrize(
+    "image", [pattern(4, 4).astype(np.float32), pattern(4), pattern(4, 4, 2), np.empty((0, 4), np.uint8)]
+)
 def test_what_is_no_picture_is_refused(image):
     with pytest.raises(DataError, match="image of"):
         prepare(image, SPEC)

@@ -31,7 +31,7 @@ def describe(evaluation: Evaluation) -> str:
 def evaluation_text(evaluation: Evaluation) -> str:
     """Accuracy, scores per class and the confusion matrix."""
     names = evaluation.label_names
-    lines = [f"{evaluation.model} on {evaluation.data}: {describe(evaluation)} (95 % interval)"]
+    lines = [f"{evaluation.model} on {evaluation.data}, with 95 % intervals", describe(evaluation)]
     if evaluation.unseen is not None:
         unseen = f"{points(evaluation.unseen)} of {evaluation.unseen.n:,}"
         lines.append(f"without images that stand in Training too: {unseen}")
@@ -45,9 +45,9 @@ def evaluation_text(evaluation: Evaluation) -> str:
         [name, *("-" if value != value else f"{100 * value:.1f}" for value in row)]
         for name, row in zip(names, evaluation.confusion_shares.tolist())
     ]
-    return "\n".join(
+    return "\n\n".join(
         [
-            *lines,
+            "\n".join(lines),
             table(["class", "n", "precision", "recall", "F1"], scores),
             table(["label \\ predicted", *names], counts),
             table(["the same, % of row", *names], shares),

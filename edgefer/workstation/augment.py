@@ -18,11 +18,11 @@ __all__ = ["augmentation"]
 
 
 def augmentation(keras: Any, settings: Augment, *, height: int, width: int) -> Any:
-    """A layer from uint8 (n, height, width, 1) to float32 of the same shape in [0, 1]; see Augment for what it draws."""
+    """A layer from uint8 (n, height, width, 1) to float32 of that shape in [0, 1]; see Augment for what it draws."""
     ops, random = keras.ops, keras.random
     moves = settings.flip or settings.rotation_degrees or settings.shift or settings.zoom
 
-    class Augmentation(keras.layers.Layer):  # type: ignore[misc, name-defined]
+    class Augmentation(keras.layers.Layer):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__(name="augmentation", dtype="float32", autocast=False)
             self.seeds = random.SeedGenerator(0)

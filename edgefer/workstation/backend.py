@@ -21,7 +21,7 @@ BACKENDS = ("tensorflow", "jax", "torch")
 
 
 def load_keras(*, backend: str | None = None) -> Any:
-    """Import Keras on ``backend`` (default: $KERAS_BACKEND, else tensorflow), with deterministic kernels and quiet logs.
+    """Import Keras on ``backend`` (default: $KERAS_BACKEND, else tensorflow), with deterministic kernels.
 
     Raises:
         UsageError: no such backend, or this process runs Keras on another one already.
@@ -29,7 +29,8 @@ def load_keras(*, backend: str | None = None) -> Any:
     """
     wanted = backend or os.environ.get("KERAS_BACKEND") or "tensorflow"
     if wanted not in BACKENDS:
-        raise UsageError(f"KERAS_BACKEND is {wanted!r}", why=f"there are {', '.join(BACKENDS)}", fix="unset KERAS_BACKEND")
+        known = ", ".join(BACKENDS)
+        raise UsageError(f"KERAS_BACKEND is {wanted!r}", why=f"there are {known}", fix="unset KERAS_BACKEND")
     if "keras" not in sys.modules:
         os.environ["KERAS_BACKEND"] = wanted
         # Read once, when the backend starts: sums in a fixed order, and no start-up chatter on stderr.

@@ -34,4 +34,5 @@ def calibration_faces(training: Split, *, size: int = 500, seed: int = 0) -> npt
     queues = [generator.permutation(np.flatnonzero(training.labels == label)) for label in range(len(LABELS))]
     # Round by round one face of each class that still has some; rare classes run out first.
     rounds = [queue[turn] for turn in range(size) for queue in queues if turn < len(queue)]
-    return training.pixels[np.array(rounds[:size])]
+    faces: npt.NDArray[np.uint8] = training.pixels[np.array(rounds[:size])]
+    return faces

@@ -63,8 +63,8 @@ def _keras_of(model: Any) -> Any:
 def _representative(faces: npt.NDArray[np.uint8]) -> Iterator[npt.NDArray[np.float32]]:
     """float32 (1, h, w, 1) images in [0, 1], the first of which is made to reach both ends of the range.
 
-    The input's range must be exactly [0, 1], or its quantization is not the identity on pixels. Two corner pixels of one
-    face see to that and leave the ranges of the layers behind it as they are.
+    The input's range must be exactly [0, 1], or its quantization is not the identity on pixels. Two corner pixels of
+    one face see to that and leave the ranges of the layers behind it as they are.
     """
     pinned = faces[:1].copy()
     pinned[0, 0, 0], pinned[0, -1, -1] = 0, 255

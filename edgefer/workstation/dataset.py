@@ -107,7 +107,7 @@ def resolve(data: str | None, *, environ: Mapping[str, str] = os.environ, folder
                 raise DataError(
                     f"{origin} names {given}, which does not exist",
                     why="a data set that was asked for is never replaced by another one",
-                    fix="edgefer data check --data path/to/fer2013.csv",
+                    fix="edgefer data check path/to/fer2013.csv",
                 )
             return path
     local = (folder or Path.cwd()) / "fer2013.csv"
@@ -184,7 +184,7 @@ def synthetic_dataset(
 def _recognise(path: Path) -> tuple[str, Path]:
     """The layout's name and the file or folder that holds it."""
     if not path.exists():
-        raise DataError(f"{path} does not exist", fix="edgefer data check --data path/to/fer2013.csv")
+        raise DataError(f"{path} does not exist", fix="edgefer data check path/to/fer2013.csv")
     # A folder may also hold the file, as the challenge's archive unpacks to fer2013/fer2013.csv.
     inside = sorted((*path.glob("*.csv"), *path.glob("*.npz"), *path.glob("*/*.csv"))) if path.is_dir() else []
     found = [

@@ -44,7 +44,8 @@ def keras_logits(network: Any, faces: npt.NDArray[np.uint8]) -> npt.NDArray[np.f
 def evaluate_run(run: Run, images: ScoreSet) -> Evaluation:
     """Score the best weights of ``run``, in float32, on the backend that trains."""
     network = load_network(load_keras(), run)
-    return evaluate_logits(keras_logits(network, images.faces), images, model=run.settings().system, subject=run.subject)
+    logits = keras_logits(network, images.faces)
+    return evaluate_logits(logits, images, model=run.settings().system, subject=run.subject)
 
 
 def evaluate_logits(

@@ -28,8 +28,8 @@ from edgefer.workstation.dataset import Dataset
 from edgefer.workstation.evaluation import evaluate_run
 from edgefer.workstation.pictures import draw_confusion, draw_curves
 from edgefer.workstation.runs import RUNS, Run, new_run
-from edgefer.workstation.scoreset import score_set
 from edgefer.workstation.schedule import best_epoch
+from edgefer.workstation.scoreset import score_set
 from edgefer.workstation.settings import TrainSettings
 from edgefer.workstation.training import check_trainable, selection_split, train
 

@@ -58,9 +58,8 @@ class Run:
     def require_weights(self) -> None:
         """Raise DataError unless an epoch has ended."""
         if not self.best_weights.exists():
-            raise DataError(
-                f"{self.folder} holds no weights yet", why="no epoch has ended", fix=f"edgefer train --resume {self.folder}"
-            )
+            fix = f"edgefer train --resume {self.folder}"
+            raise DataError(f"{self.folder} holds no weights yet", why="no epoch has ended", fix=fix)
 
     def progress_note(self) -> str:
         """How far the training has come, in a few words."""
@@ -109,9 +108,8 @@ class Run:
         path = self.folder / "history.csv"
         if not path.exists():
             return []
-        kinds = {item.name: int if item.type == "int" else float for item in dataclasses.fields(Epoch)}
         rows = csv.DictReader(io.StringIO(path.read_text()))
-        return [Epoch(**{name: kind(row[name]) for name, kind in kinds.items()}) for row in rows]
+        return [Epoch(epoch=int(row.pop("epoch")), **{name: float(text) for name, text in row.items()}) for row in rows]
 
     def save_history(self, history: Sequence[Epoch]) -> None:
         """Write history.csv."""

@@ -1,6 +1,6 @@
 """What a training decides between epochs: the learning rate, the best epoch, whether to stop.
 
-All of it is a pure function of the settings and the epochs so far, so a resumed training decides as an uninterrupted one.
+All of it is a pure function of the settings and the epochs so far, so a resumed training decides alike.
 """
 
 from __future__ import annotations

@@ -49,7 +49,8 @@ def build_network(keras: Any, settings: TrainSettings) -> Any:
 def selection_split(dataset: Dataset, settings: TrainSettings) -> tuple[Split, Split, str]:
     """(images to learn from, images to choose the best epoch on, the name of the latter).
 
-    PublicTest selects where there is one; else a stratified share of Training is held out. PrivateTest is never touched.
+    PublicTest selects where there is one; else a stratified share of Training is held out. PrivateTest is never
+    touched.
     """
     training = dataset.split("Training")
     if "PublicTest" in dataset.splits:
@@ -78,10 +79,11 @@ def check_trainable(dataset: Dataset, settings: TrainSettings) -> None:
     known = [name for name in inspect.signature(build).parameters if name not in ("keras", "input_shape", "classes")]
     for name in settings.model:
         if name not in known:
-            raise UsageError(f"{settings.architecture} has no option model.{name}", why=f"there are {', '.join(known)}")
+            what = f"{settings.architecture} has no option model.{name}"
+            raise UsageError(what, why=f"there are {', '.join(known)}", fix="one of these, or leave it out")
     learn, select, name = selection_split(dataset, settings)
     if not len(learn) or not len(select):
-        raise DataError(f"{len(learn)} images to learn from and {len(select)} in {name}", why="both need some")
+        raise DataError(f"{len(learn)} images to learn from and {len(select)} in {name}", why="both need some", fix="--set selection_share=0.2")
 
 
 def train(dataset: Dataset, settings: TrainSettings, *, run: Run, progress: Progress = silent) -> Run:
@@ -229,7 +231,8 @@ class _Trainer:
     def reseed(self, epoch: int) -> None:
         """Make everything that will be drawn follow from (seed, epoch)."""
         # Keras on torch draws dropout from torch's own generator, the other backends from the layers' seeds.
-        self.keras.utils.set_random_seed(int(np.random.SeedSequence([self.settings.seed, 3, epoch]).generate_state(1)[0]))
+        (word,) = np.random.SeedSequence([self.settings.seed, 3, epoch]).generate_state(1)
+        self.keras.utils.set_random_seed(int(word))
         seeds = [variable for variable in self.model.variables if variable.path.endswith("seed_generator_state")]
         for index, variable in enumerate(seeds):
             words = np.random.SeedSequence([self.settings.seed, 2, epoch, index]).generate_state(2)
@@ -283,7 +286,7 @@ class _Trainer:
     def save(self, run: Run, history: Sequence[Epoch]) -> None:
         """Put the raw weights back and write everything that the next epoch starts from."""
         self._assign(self.raw)
-        arrays = {f"v{index}": value for index, value in enumerate(self.values_of(self._variables()))}
+        arrays: dict[str, Any] = {f"v{index}": value for index, value in enumerate(self.values_of(self._variables()))}
         rows = json.dumps([dataclasses.asdict(epoch) for epoch in history])
         with atomic.writing(run.state) as temporary:
             np.savez(temporary, history=np.array(rows), **arrays)

@@ -47,7 +47,8 @@ def test_training_evaluation_calibration_and_prediction_see_the_same_bytes(pictu
     dataset = load(pictures, cache=False)
     training = dataset.split("Training")
     assert in_one_order(training.pixels) == in_one_order(predicted)
-    assert in_one_order(score_set(dataset, training, name="Training", spec=InputSpec()).faces) == in_one_order(predicted)
+    scored = score_set(dataset, training, name="Training", spec=InputSpec())
+    assert in_one_order(scored.faces) == in_one_order(predicted)
     assert in_one_order(calibration_faces(training, size=5)) == in_one_order(predicted)
 
 
