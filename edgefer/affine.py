@@ -4,8 +4,8 @@
     quantize(np.float32([0.0, 1.0]), params)        # [-128, 127]
     dequantize(np.int8([-128, 127]), params)        # [0.0, 1.0]
 
-The rule is TensorFlow Lite's: divide, round half away from zero, add the zero point, saturate
-(https://ai.google.dev/edge/litert/models/quantization_spec).
+The rule is that of TensorFlow Lite's AffineQuantize (tensorflow/lite/kernels/internal/reference/quantize.h): divide,
+round half away from zero, add the zero point, saturate. It divides in float32, edgefer in float64.
 """
 
 from __future__ import annotations

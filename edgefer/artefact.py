@@ -14,7 +14,9 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import math
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgefer import atomic
-from edgefer.errors import DataError, IncompatibleError
+from edgefer.errors import DataError, EdgeferError, IncompatibleError
 from edgefer.preprocess import InputSpec
 
 __all__ = ["Artefact", "Golden"]
@@ -31,6 +33,8 @@ __all__ = ["Artefact", "Golden"]
 CONTRACT_VERSION = 1
 # ZIP entries carry a date; a fixed one keeps the same model the same bytes.
 ZIP_DATE = (1980, 1, 1, 0, 0, 0)
+# What reading raises where a contract holds something else than it should.
+DAMAGED = (AttributeError, EOFError, IndexError, KeyError, RuntimeError, TypeError, ValueError)
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,7 @@ class Artefact:
         input_spec: how a picture becomes an input.
         scheme: how it was quantized, a name from the catalogue of schemes.
         golden: inputs with known outputs.
-        provenance: plain values on where it came from: system, settings, data, scores, versions.
+        provenance: plain values on where it came from: system, epochs, data, calibration, scores, versions.
     """
 
     model: bytes
@@ -124,35 +128,32 @@ class Artefact:
         """The inverse of to_bytes().
 
         Raises:
-            DataError: there is no contract, or it does not belong to the model in front of it.
+            DataError: there is no contract, it is damaged, or it does not belong to the model in front of it.
             IncompatibleError: the contract is of a later version than this edgefer reads.
         """
         try:
             with zipfile.ZipFile(io.BytesIO(content)) as archive:
                 facts = json.loads(archive.read("edgefer.json"))
-                labels = tuple(archive.read("labels.txt").decode().split())
-                golden = np.load(io.BytesIO(archive.read("golden.npz")), allow_pickle=False)
-                inputs, outputs = golden["inputs"], golden["outputs"]
-        except (zipfile.BadZipFile, KeyError, ValueError, EOFError) as error:
+                _refuse_later(facts)
+                labels = tuple(archive.read("labels.txt").decode().splitlines())
+                with np.load(io.BytesIO(archive.read("golden.npz")), allow_pickle=False) as golden:
+                    inputs, outputs = golden["inputs"], golden["outputs"]
+            artefact = cls(
+                model=content[: facts["model_bytes"]],
+                labels=labels,
+                input_spec=InputSpec.from_json(facts["input"]),
+                scheme=facts["scheme"],
+                golden=Golden(inputs, outputs, float(facts["golden_tolerance"])),
+                provenance=facts["provenance"],
+            )
+            artefact._check()
+        except (zipfile.BadZipFile, zlib.error, *DAMAGED) as error:
             raise DataError(
                 "the model carries no contract that can be read",
-                why=f"labels, input and golden vectors are appended to the file by edgefer ({error})",
+                why="labels, input and golden vectors are appended to the file by edgefer; "
+                f"this one was made by something else, or is damaged ({type(error).__name__}: {error})",
                 fix="edgefer quantize --int8 RUN",
             ) from error
-        if facts["contract_version"] > CONTRACT_VERSION:
-            raise IncompatibleError(
-                f"the model's contract has version {facts['contract_version']}",
-                why=f"this edgefer reads versions up to {CONTRACT_VERSION}",
-                fix="pip install --upgrade edgefer",
-            )
-        artefact = cls(
-            model=content[: facts["model_bytes"]],
-            labels=labels,
-            input_spec=InputSpec.from_json(facts["input"]),
-            scheme=facts["scheme"],
-            golden=Golden(inputs, outputs, facts["golden_tolerance"]),
-            provenance=facts["provenance"],
-        )
         if artefact.sha256 != facts["model_sha256"]:
             raise DataError(
                 "the model is damaged",
@@ -171,7 +172,8 @@ class Artefact:
         """Read what save() wrote.
 
         Raises:
-            DataError: no such file, or as from_bytes(); the message names the file.
+            DataError: no such file, or as from_bytes(); each message names the file.
+            IncompatibleError: as from_bytes().
         """
         try:
             return cls.from_bytes(path.read_bytes())
@@ -179,8 +181,30 @@ class Artefact:
             raise DataError(
                 f"cannot read {path}", why=error.strerror or str(error), fix="edgefer quantize --int8"
             ) from error
-        except DataError as error:
-            raise DataError(f"{path}: {error.what}", why=error.why, fix=error.fix) from error
+        except EdgeferError as error:
+            raise type(error)(f"{path}: {error.what}", why=error.why, fix=error.fix) from error
+
+    def _check(self) -> None:
+        """Refuse fields of the wrong type, and golden vectors that cannot be replayed, before a runtime gets them."""
+        if not isinstance(self.scheme, str) or not isinstance(self.provenance, dict):
+            raise TypeError("scheme and provenance are not text and a dict")
+        inputs, outputs, tolerance = self.golden.inputs, self.golden.outputs, self.golden.tolerance
+        count, size = len(inputs), (self.input_spec.height, self.input_spec.width)
+        if inputs.dtype != np.uint8 or inputs.shape != (count, *size) or count == 0:
+            raise ValueError(f"golden inputs are {inputs.dtype} {inputs.shape}")
+        if outputs.shape != (count, len(self.labels)) or outputs.dtype.kind not in "iuf":
+            raise ValueError(f"golden outputs are {outputs.dtype} {outputs.shape} for {len(self.labels)} labels")
+        if not 0 <= tolerance < math.inf:
+            raise ValueError(f"a golden tolerance of {tolerance}")
+
+
+def _refuse_later(facts: dict[str, Any]) -> None:
+    if facts["contract_version"] > CONTRACT_VERSION:
+        raise IncompatibleError(
+            f"the model's contract has version {facts['contract_version']}",
+            why=f"this edgefer reads versions up to {CONTRACT_VERSION}",
+            fix="pip install --upgrade edgefer",
+        )
 
 
 def _pack(**arrays: npt.NDArray[Any]) -> bytes:

@@ -21,8 +21,10 @@ __all__ = ["link_to", "write_bytes", "write_text", "writing"]
 def writing(path: Path) -> Iterator[Path]:
     """Yield a temporary path in the folder of ``path`` that ends as it does; rename it to ``path`` on success.
 
-    Missing folders are made. If the block raises, ``path`` stays as it was and the temporary file is removed.
+    Missing folders are made, and a link stays one: what it points to is replaced. If the block raises, ``path`` stays
+    as it was and the temporary file is removed.
     """
+    path = Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     # Savers such as np.savez and Keras choose the format by how a name ends, so the temporary name keeps all of it.
     handle, name = tempfile.mkstemp(prefix=".", suffix=f"-{path.name}", dir=path.parent)
@@ -42,7 +44,11 @@ def writing(path: Path) -> Iterator[Path]:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write ``content`` to ``path`` in one step."""
+    """Write ``content`` to ``path`` in one step; a pipe or a device, such as /dev/stdout, is written to as it is."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        # Renaming a file onto it would take its place.
+        path.write_bytes(content)
+        return
     with writing(path) as temporary:
         temporary.write_bytes(content)
 

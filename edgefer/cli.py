@@ -158,6 +158,11 @@ def _errors_as_sentences(common: Common) -> Iterator[None]:
             traceback.print_exc()
         elif isinstance(error, EdgeferError):
             click.echo(f"edgefer: {error}", err=True)
+        elif isinstance(error, OSError) and error.strerror:
+            # A full disk, a folder that is not ours: the user's to mend, wherever it comes to light.
+            place = f"{error.filename}: " if error.filename else ""
+            fix = "the same command where there is room, and the right to write"
+            click.echo(f"edgefer: {place}{error.strerror}\n  try: {fix}", err=True)
         else:
             click.echo(f"edgefer: {type(error).__name__}: {error}\n  try: the same command with --debug", err=True)
         raise _Ended(error.exit_code if isinstance(error, EdgeferError) else 1) from error

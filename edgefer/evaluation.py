@@ -49,6 +49,18 @@ class Accuracy:
         interval = list(self.interval) if self.interval else None
         return {"correct": self.correct, "n": self.n, "share": self.share, "interval_95": interval}
 
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> Accuracy:
+        """The inverse of to_json(); share and interval are derived again.
+
+        Raises:
+            DataError: no counts, or more right than there were.
+        """
+        records.require(fields, correct=int, n=int)
+        if not 0 <= fields["correct"] <= fields["n"]:
+            raise DataError(f"an accuracy of {fields['correct']} right in {fields['n']}", why="that cannot be")
+        return cls(fields["correct"], fields["n"])
+
 
 @dataclass(frozen=True)
 class ClassScore:
@@ -148,19 +160,23 @@ class Evaluation:
         """The inverse of to_json(); scores are derived again from the counts.
 
         Raises:
-            DataError: not an evaluation.
+            DataError: not an evaluation, or one whose fields cannot be.
             IncompatibleError: a later schema version.
         """
         records.check(fields, KIND, SCHEMA_VERSION)
+        records.require(
+            fields, model=str, data=str, split=str, label_names=list, confusion=list, cross_entropy_nats=(int, float),
+            accuracy_unseen_in_training=(dict, type(None)), subject=dict,
+        )  # fmt: skip
         unseen = fields["accuracy_unseen_in_training"]
         return cls(
             model=fields["model"],
             data=fields["data"],
             split=fields["split"],
             label_names=tuple(fields["label_names"]),
-            confusion=np.array(fields["confusion"], np.int64),
+            confusion=_counts(fields["confusion"], classes=len(fields["label_names"])),
             cross_entropy=fields["cross_entropy_nats"],
-            unseen=Accuracy(unseen["correct"], unseen["n"]) if unseen else None,
+            unseen=Accuracy.from_json(unseen) if unseen else None,
             subject=fields["subject"],
         )
 
@@ -239,6 +255,21 @@ def _check(
             f"seen_in_training has shape {seen_in_training.shape} and dtype {seen_in_training.dtype}",
             why=f"bool {labels.shape} was expected",
         )
+
+
+def _counts(rows: list[Any], *, classes: int) -> npt.NDArray[np.int64]:
+    """A confusion matrix as it stands in a record -> int64 (classes, classes)."""
+    try:
+        counts = np.array(rows)
+    except ValueError:  # rows of different lengths
+        counts = np.array([])
+    # Numbers beyond int64 make an array of objects.
+    if counts.shape != (classes, classes) or counts.dtype.kind not in "iu" or counts.min() < 0 or not counts.any():
+        raise DataError(
+            f"a confusion matrix of shape {counts.shape} and dtype {counts.dtype}",
+            why=f"counts of images, ({classes}, {classes}), none negative and not all zero, were expected",
+        )
+    return counts.astype(np.int64)
 
 
 def _cross_entropy(logits: npt.NDArray[Any], labels: npt.NDArray[Any]) -> float:

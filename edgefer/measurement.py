@@ -27,7 +27,7 @@ __all__ = ["BenchRequest", "Latency", "Measurement", "Samples", "failure", "read
 KIND = "measurement"
 SCHEMA_VERSION = 1
 
-# What MLPerf's inference rules asked of a single stream at least; a p90 at 99 % confidence would take 24,576.
+# So many that a hundred of them lie beyond the p90: its rank then has a standard error of ten, one percent of the runs.
 ENOUGH_RUNS = 1024
 LARGEST_SPREAD = 1.3
 LARGEST_WAIT = 1.15
@@ -122,9 +122,16 @@ class Latency:
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Latency:
-        """The inverse of to_json()."""
-        low, high = fields["p50_interval_95_us"]
+        """The inverse of to_json().
+
+        Raises:
+            DataError: a number is missing, or is none.
+        """
         names = ("min", "p50", "p90", "p99", "max")
+        records.require(
+            fields, runs=int, p50_interval_95_us=list, **{f"{name}_us": (int, float) for name in names}
+        )
+        low, high = fields["p50_interval_95_us"]
         return cls(
             runs=fields["runs"],
             p50_interval_ns=(round(low * 1000), round(high * 1000)),
@@ -219,7 +226,8 @@ class Measurement:
         """Plain sentences on why the numbers should not be believed; empty when nothing speaks against them."""
         doubts = []
         if self.invoke.runs < ENOUGH_RUNS:
-            doubts.append(f"only {self.invoke.runs:,} runs; {ENOUGH_RUNS:,} are the least for a p90")
+            runs = f"{self.invoke.runs:,} run{'s' * (self.invoke.runs != 1)}"
+            doubts.append(f"only {runs}; {ENOUGH_RUNS:,} are the least for a p90")
         spread = self.invoke.p90_ns / max(1, self.invoke.p50_ns)
         if spread > LARGEST_SPREAD:
             doubts.append(f"p90 is {spread:.2f} x p50; above {LARGEST_SPREAD} something else ran or the clock changed")
@@ -228,8 +236,10 @@ class Measurement:
         if self.threads == 1 and wait > LARGEST_WAIT:
             doubts.append(f"the median run took {wait:.2f} x its processor time; the rest of it was spent waiting")
         cores = self.device["cores"]
-        if self.load_before is not None and self.load_before > cores - self.threads + LOAD_SLACK:
-            asked = f"{self.threads} of {cores} cores"
+        if self.threads > cores:
+            doubts.append(f"{self.threads} threads on {cores} core{'s' * (cores != 1)} wait for each other")
+        if self.load_before is not None and self.load_before > max(0, cores - self.threads) + LOAD_SLACK:
+            asked = f"{min(self.threads, cores)} of {cores} cores"
             doubts.append(f"load average was {self.load_before:.2f} before the run, which was to have {asked}")
         governor = self.device.get("governor")
         if governor not in (None, "performance"):
@@ -266,10 +276,17 @@ class Measurement:
         """The inverse of to_json(); doubts are raised anew.
 
         Raises:
-            DataError: not a measurement.
+            DataError: not a measurement, or one whose fields cannot be.
             IncompatibleError: a later schema version.
         """
         records.check(fields, KIND, SCHEMA_VERSION)
+        number, maybe = (int, float), (int, float, type(None))
+        records.require(
+            fields, subject=dict, device=dict, runtime=str, runtime_version=str, threads=int, kernels=str,
+            started_at=str, harness_version=str, peak_rss_bytes=(int, type(None)), load_before=maybe, load_after=maybe,
+            init_us=number, first_us=number, warmup=dict, invoke=dict, set_to_get=dict, cpu=dict,
+        )  # fmt: skip
+        records.require(fields["device"], cores=int)
         model_and_way = ("subject", "device", "runtime", "runtime_version", "threads", "kernels")
         circumstances = ("started_at", "harness_version", "peak_rss_bytes", "load_before", "load_after")
         plain: dict[str, Any] = {name: fields[name] for name in (*model_and_way, *circumstances)}

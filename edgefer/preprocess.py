@@ -64,11 +64,17 @@ def read_image(content: bytes) -> Image:
     there, and a face read in two ways would be two inputs.
 
     Raises:
-        DataError: OpenCV cannot decode it.
+        DataError: OpenCV cannot decode it, or has no memory for so many pixels.
     """
-    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
+    try:
+        image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
+    except cv2.error as error:
+        # Too many pixels, by OpenCV's own limit or for this machine's memory: it raises for nothing else.
+        why = f"OpenCV says: {error.err or error}"
+        raise DataError("a picture too large to decode", why=why, fix="crop it to the face") from error
     if image is None:
-        raise DataError("not a picture that OpenCV can read", why=f"{len(content)} bytes in no known format")
+        why = f"{len(content)} bytes that are damaged, or in no format it knows" if content else "it is empty"
+        raise DataError("not a picture that OpenCV can read", why=why)
     return np.asarray(image, np.uint8)
 
 

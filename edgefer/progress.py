@@ -9,6 +9,7 @@ A library function takes ``progress: Progress = silent`` and calls it now and th
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -28,7 +29,11 @@ def silent(done: int, total: int, note: str = "") -> None:
 @contextlib.contextmanager
 def shown(title: str) -> Iterator[Progress]:
     """Yield a Progress that writes to stderr under ``title``; NO_COLOR is honoured."""
-    if sys.stderr.isatty():
+    if sys.stderr is None:  # closed by the shell, or a service
+        yield silent
+        return
+    # On a terminal that cannot move its cursor rich would show nothing until the end.
+    if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
         with _bar(title) as progress:
             yield progress
     else:

@@ -24,7 +24,8 @@ def quiet() -> Iterator[None]:
     except OSError:  # a service without a stderr
         yield
         return
-    sys.stderr.flush()
+    if sys.stderr is not None:
+        sys.stderr.flush()
     with tempfile.TemporaryFile() as log:
         os.dup2(log.fileno(), 2)
         try:

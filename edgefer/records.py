@@ -2,6 +2,7 @@
 
     {**stamp("measurement", 1), ...}                # when it is written
     check(fields, "measurement", 1)                 # when it is read
+    require(fields, runtime=str, threads=int)
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any
 
 from edgefer.errors import DataError, IncompatibleError
 
-__all__ = ["check", "stamp"]
+__all__ = ["check", "require", "stamp"]
 
 
 def stamp(kind: str, version: int) -> dict[str, Any]:
@@ -29,9 +30,26 @@ def check(fields: Mapping[str, Any], kind: str, version: int) -> None:
     if fields.get("kind") != kind:
         raise DataError(f"a record of kind {fields.get('kind')!r}", why=f"kind {kind!r} was expected")
     found = fields.get("schema_version")
-    if not isinstance(found, int) or found > version:
+    if not isinstance(found, int):
+        raise DataError(f"a {kind} of schema version {found!r}", why="a whole number was expected")
+    if found > version:
         raise IncompatibleError(
             f"a {kind} of schema version {found}",
             why=f"this edgefer reads versions up to {version}",
             fix="pip install --upgrade edgefer",
         )
+
+
+def require(fields: Mapping[str, Any], **types: type | tuple[type, ...]) -> None:
+    """Refuse a record that lacks one of the fields ``types``, or has it in another type.
+
+    Raises:
+        DataError: such a field; the message names the first.
+    """
+    for name, expected in types.items():
+        if name not in fields:
+            raise DataError(f"a record without {name!r}", why=f"it has {', '.join(map(repr, fields)) or 'no field'}")
+        if not isinstance(fields[name], expected):
+            kinds = expected if isinstance(expected, tuple) else (expected,)
+            wanted = " or ".join(kind.__name__ for kind in kinds)
+            raise DataError(f"a record whose {name!r} is {type(fields[name]).__name__}", why=f"{wanted} was expected")

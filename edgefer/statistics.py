@@ -31,10 +31,10 @@ def percentile_interval(
 ) -> tuple[Any, Any]:
     """Bootstrap interval of percentile(samples, percent): (low, high), both of them samples; the same for a seed.
 
-    The k-th smallest of n draws with replacement from n sorted samples is the one at position ceil(n u), where u is the
-    k-th smallest of n uniform numbers, and that has the distribution Beta(k, n + 1 - k) (Efron and Tibshirani, An
-    Introduction to the Bootstrap, 1993, chapter 13, for the percentile interval). So one Beta number stands for a
-    whole resample, and half a million samples cost no more than a hundred.
+    It is the percentile interval, without resampling: the k-th smallest of n draws with replacement from n sorted
+    samples is the one at position ceil(n u), where u is the k-th smallest of n uniform numbers, and that has the
+    distribution Beta(k, n + 1 - k). So one Beta number stands for a whole resample, and half a million samples cost no
+    more than a hundred.
 
     Samples are taken as independent. Latencies are not quite so: read a wide interval as a warning, and a narrow one
     with reserve.

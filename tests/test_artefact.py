@@ -1,5 +1,7 @@
+import contextlib
 import dataclasses
 import io
+import json
 import subprocess
 import sys
 import zipfile
@@ -115,3 +117,78 @@ def test_python_itself_lists_the_contract(artefact, tmp_path):
     command = [sys.executable, "-m", "zipfile", "-l", str(tmp_path / "model.tflite")]
     listing = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "edgefer.json" in listing.stdout
+
+
+def with_entries(artefact, **entries):
+    """The file of ``artefact`` with other content in some entries of its ZIP; "edgefer" stands for edgefer.json."""
+    names = {"edgefer": "edgefer.json", "golden": "golden.npz", "labels": "labels.txt"}
+    buffer = io.BytesIO(artefact.model)
+    with zipfile.ZipFile(io.BytesIO(artefact.to_bytes())) as old, zipfile.ZipFile(buffer, "a") as new:
+        for key, name in names.items():
+            new.writestr(name, entries.get(key, old.read(name)))
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"scheme": None}, {"provenance": []}, {"contract_version": "one"}, {"model_bytes": "many"}, {"input": {}},
+        {"input": {"height": 48, "width": 48, "clahe": {"strength": 1}}}, {"input": {"height": 32, "width": 48,
+        "clahe": None}}, {"golden_tolerance": "some"}, {"golden_tolerance": float("inf")}, {"golden_tolerance": -1},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_odd_facts_are_a_contract_that_cannot_be_read(artefact, changes):
+    with zipfile.ZipFile(io.BytesIO(artefact.to_bytes())) as archive:
+        facts = json.loads(archive.read("edgefer.json"))
+    with pytest.raises(DataError, match="no contract that can be read"):
+        Artefact.from_bytes(with_entries(artefact, edgefer=json.dumps({**facts, **changes})))
+
+
+def npz(**arrays):
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    return buffer.getvalue()
+
+
+def npy(array):
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    "golden",
+    [
+        b"junk",
+        npy(np.zeros(3)),
+        npz(inputs=np.zeros((0, 48, 48), np.uint8), outputs=np.zeros((0, 7), np.int8)),
+        npz(inputs=np.zeros((3, 48, 48), np.uint8), outputs=np.zeros((2, 7), np.int8)),
+        npz(inputs=np.zeros((3, 48, 32), np.uint8), outputs=np.zeros((3, 7), np.int8)),
+        npz(inputs=np.zeros((3, 48, 48)), outputs=np.zeros((3, 7), np.int8)),
+        npz(inputs=np.zeros((3, 48, 48), np.uint8), outputs=np.full((3, 7), "x")),
+    ],
+)
+def test_golden_vectors_that_cannot_be_replayed_are_refused(artefact, golden):
+    with pytest.raises(DataError, match="no contract that can be read"):
+        Artefact.from_bytes(with_entries(artefact, golden=golden))
+
+
+def test_no_flipped_byte_is_more_than_a_damaged_file(artefact):
+    content = artefact.to_bytes()
+    for position in range(len(artefact.model), len(content), 7):
+        flipped = bytearray(content)
+        flipped[position] ^= 255
+        with contextlib.suppress(DataError, IncompatibleError):
+            assert Artefact.from_bytes(bytes(flipped)).model == artefact.model
+
+
+def test_a_label_may_have_a_blank_in_it(artefact):
+    labels = ("very happy", *LABELS[1:])
+    assert Artefact.from_bytes(dataclasses.replace(artefact, labels=labels).to_bytes()).labels == labels
+
+
+def test_a_later_contract_names_its_file(artefact, tmp_path):
+    (tmp_path / "later.tflite").write_bytes(with_entries(artefact, edgefer='{"contract_version": 99}'))
+    with pytest.raises(IncompatibleError, match=r"later\.tflite: .*version 99"):
+        Artefact.load(tmp_path / "later.tflite")

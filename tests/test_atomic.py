@@ -48,3 +48,22 @@ def test_a_link_is_replaced_in_one_step(tmp_path):
         atomic.link_to(tmp_path / "latest", name)
         assert (tmp_path / "latest").resolve() == tmp_path / name
     assert sorted(os.listdir(tmp_path)) == ["latest", "one", "two"]
+
+
+def test_a_link_stays_and_what_it_points_to_is_replaced(tmp_path):
+    (tmp_path / "results").mkdir()
+    (tmp_path / "link.json").symlink_to("results/today.json")
+    atomic.write_text(tmp_path / "link.json", "new")
+    assert (tmp_path / "link.json").is_symlink()
+    assert (tmp_path / "results" / "today.json").read_text() == "new"
+
+
+def test_a_pipe_is_written_to_and_not_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        atomic.write_text(tmp_path / "pipe", "through")
+        assert os.read(reader, 100) == b"through"
+    finally:
+        os.close(reader)
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)

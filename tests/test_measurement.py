@@ -102,6 +102,7 @@ def test_every_doubt_says_its_numbers() -> None:
         "1.31 x its processor time": replace(quiet, set_to_get=slower(quiet.set_to_get, p50_ns=1.3)),
         "load average was 3.90 before the run, which was to have 1 of 4 cores": replace(quiet, load_before=3.9),
         "'ondemand'": replace(quiet, device={**quiet.device, "governor": "ondemand"}),
+        "100 threads on 4 cores": replace(quiet, threads=100, load_before=0.4),
     }
     for sentence, measurement in doubtful.items():
         (doubt,) = measurement.doubts()

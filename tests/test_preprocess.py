@@ -1,3 +1,6 @@
+import struct
+import zlib
+
 import cv2
 import numpy as np
 import pytest
@@ -81,3 +84,38 @@ def test_a_grey_png_is_read_with_its_own_bytes():
     grey = pattern(48, 48)
     _, encoded = cv2.imencode(".png", grey)
     assert np.array_equal(prepare(read_image(encoded.tobytes()), SPEC), grey)
+
+
+def huge_png(side):
+    """A grey PNG of ``side`` x ``side`` pixels in a few KB, as long as nobody decodes it."""
+
+    def chunk(kind, content):
+        checksum = zlib.crc32(kind + content)
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", checksum)
+
+    header = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(9))) + chunk(b"IEND", b"")
+
+
+def test_a_picture_beyond_the_limit_of_opencv_is_refused():
+    with pytest.raises(DataError, match="too large"):
+        read_image(huge_png(40_000))
+
+
+@pytest.mark.parametrize("extension", [".png", ".tiff"])
+def test_sixteen_bits_are_scaled_to_eight(extension):
+    _, encoded = cv2.imencode(extension, pattern(48, 48).astype(np.uint16) * 257)
+    assert np.array_equal(prepare(read_image(encoded.tobytes()), SPEC), pattern(48, 48))
+
+
+def test_a_photo_is_turned_upright_by_its_exif_tag():
+    face = np.zeros((48, 48), np.uint8)
+    face[:24] = 255
+    _, encoded = cv2.imencode(".jpg", np.rot90(face))
+    # Orientation 6: the camera was held so that the picture has to be turned clockwise.
+    tiff = b"MM\0*\0\0\0\x08\0\x01" + struct.pack(">HHIHH", 0x112, 3, 1, 6, 0) + bytes(4)
+    exif = b"Exif\0\0" + tiff
+    jpeg = encoded.tobytes()
+    tagged = jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + jpeg[2:]
+    upright = prepare(read_image(tagged), SPEC).astype(int)
+    assert abs(upright - face).max() < 30

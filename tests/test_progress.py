@@ -1,3 +1,7 @@
+import sys
+
+import pytest
+
 from edgefer.progress import shown
 
 
@@ -20,3 +24,18 @@ def test_a_count_without_remarks_is_thinned_out(capsys):
         for row in range(10_000):
             progress(row + 1, 10_000, "rows")
     assert len(capsys.readouterr().err.splitlines()) <= 4
+
+
+@pytest.mark.parametrize(("terminal", "line"), [("dumb", "reading: 1/1 rows"), ("xterm", "1/1")])
+def test_a_terminal_that_cannot_move_its_cursor_gets_lines(monkeypatch, capsys, terminal, line):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", terminal)
+    with shown("reading") as progress:
+        progress(1, 1, "rows")
+    assert line in capsys.readouterr().err
+
+
+def test_without_a_stderr_nothing_is_shown(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", None)
+    with shown("reading") as progress:
+        progress(1, 1, "rows")

@@ -59,11 +59,17 @@ def test_percentile_interval_of_many_samples_is_narrow() -> None:
 
 @pytest.mark.parametrize(
     ("successes", "n", "expected"),
-    # The first two are rows of Newcombe, Statistics in Medicine 17 (1998), table I, method 3.
     [(81, 263, (0.2553, 0.3662)), (15, 148, (0.0624, 0.1605)), (0, 20, (0.0, 0.1611)), (20, 20, (0.8389, 1.0))],
 )
 def test_wilson_interval(successes: int, n: int, expected: tuple[float, float]) -> None:
     assert wilson_interval(successes, n) == pytest.approx(expected, abs=6e-5)
+
+
+@pytest.mark.parametrize(("successes", "n"), [(3, 55), (81, 263), (2350, 3589), (54, 55)])
+def test_a_share_at_either_end_would_just_give_the_one_observed(successes: int, n: int) -> None:
+    # What defines Wilson's interval: at its ends the observed share lies 1.96 standard errors away.
+    for end in wilson_interval(successes, n):
+        assert abs(successes / n - end) / np.sqrt(end * (1 - end) / n) == pytest.approx(1.959964, abs=1e-6)
 
 
 def test_wilson_interval_grows_with_confidence() -> None:

@@ -15,6 +15,7 @@ import json
 import sys
 import time
 import zipfile
+import zlib
 from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -74,7 +75,7 @@ def measure(
         UsageError: no such runtime or kernels, or no thread.
     """
     artefact = Artefact.load(artefact_path)
-    faces = artefact.golden.inputs if faces is None else faces[:MOST_FACES]
+    faces = artefact.golden.inputs if faces is None else faces
     _check_faces(faces, artefact)
     module = choose(runtime)
     module.load()
@@ -86,7 +87,7 @@ def measure(
     init_ns = time.perf_counter_ns() - before_ns
 
     classifier = Classifier(artefact, opened)
-    inputs = cycle([classifier.encode(face) for face in faces])
+    inputs = cycle([classifier.encode(face) for face in faces[:MOST_FACES]])
     first = _run(opened, inputs, runs=1, seconds=0.0)
     classifier.replay()
     warmup = _run(opened, inputs, runs=warmup_runs, seconds=warmup_seconds)
@@ -164,7 +165,7 @@ def _no_garbage_collection() -> Iterator[None]:
 
 def _check_faces(faces: npt.NDArray[Any], artefact: Artefact) -> None:
     spec = artefact.input_spec
-    if faces.dtype != np.uint8 or len(faces) == 0 or faces.shape[1:] != (spec.height, spec.width):
+    if faces.dtype != np.uint8 or faces.ndim != 3 or len(faces) == 0 or faces.shape[1:] != (spec.height, spec.width):
         raise DataError(
             f"faces of shape {faces.shape} and dtype {faces.dtype}",
             why=f"uint8 (n, {spec.height}, {spec.width}) with n >= 1 was expected",
@@ -173,10 +174,14 @@ def _check_faces(faces: npt.NDArray[Any], artefact: Artefact) -> None:
 
 def _read_faces(path: str) -> npt.NDArray[Any]:
     try:
-        return np.asarray(np.load(path, allow_pickle=False)["faces"])
-    # An IndexError is an .npy: one array instead of an archive.
-    except (OSError, KeyError, IndexError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"cannot read faces from {path}", why=str(error), fix="leave --faces out") from error
+        with Path(path).open("rb") as file:
+            loaded = np.load(file, allow_pickle=False)
+            if isinstance(loaded, np.ndarray):
+                raise ValueError("it holds one array and no names, as np.save writes it; np.savez was expected")
+            return np.asarray(loaded["faces"])
+    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        why, fix = str(error).strip("'\""), "np.savez(path, faces=...), or leave --faces out"
+        raise DataError(f"cannot read faces from {path}", why=why, fix=fix) from error
 
 
 def _measure_request(request: BenchRequest) -> Measurement:

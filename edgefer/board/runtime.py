@@ -26,6 +26,8 @@ from edgefer.quiet import quiet
 __all__ = ["InterpreterRuntime", "Runtime", "RuntimeModule", "TensorSpec", "choose"]
 
 RUNTIMES = "edgefer.board.runtimes"
+# More than any board has cores; asked for a hundred thousand, LiteRT starts them until the process crashes.
+MOST_THREADS = 1024
 
 RESOLVERS = {
     # The wheel's own choice: XNNPACK takes the operations it knows, the optimized built-in kernels the rest.
@@ -114,7 +116,7 @@ class RuntimeModule(Protocol):
 
         Raises:
             IncompatibleError: not a model, or one that this runtime is too old for.
-            UsageError: threads below one, or no such kernels.
+            UsageError: threads not in 1..1024, or no such kernels.
         """
 
 
@@ -147,8 +149,8 @@ class InterpreterRuntime:
         cls, wheel: ModuleType, model: bytes, *, threads: int, kernels: str, name: str, version: str
     ) -> InterpreterRuntime:
         """Load ``model`` with ``wheel``, a module that has Interpreter and OpResolverType; raises as open_model()."""
-        if threads < 1:
-            raise UsageError(f"{threads} threads", why="at least one is needed", fix="--threads 1")
+        if not 1 <= threads <= MOST_THREADS:
+            raise UsageError(f"{threads} threads", why=f"1 to {MOST_THREADS} are possible", fix="--threads 1")
         if kernels not in RESOLVERS:
             raise UsageError(f"no kernels {kernels!r}", why=f"there are {', '.join(RESOLVERS)}", fix="leave it out")
         # tflite-runtime does not verify a flatbuffer and crashes on other files, so look at the file identifier here.

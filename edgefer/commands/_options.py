@@ -12,8 +12,9 @@ from edgefer.errors import UsageError
 
 if TYPE_CHECKING:
     from edgefer.workstation.dataset import Dataset
+    from edgefer.workstation.runs import Run
 
-__all__ = ["PATH", "SPLITS", "SYNTHETIC", "data_options", "open_data", "say"]
+__all__ = ["PATH", "SPLITS", "SYNTHETIC", "data_options", "open_data", "open_data_of", "say"]
 
 PATH = click.Path(path_type=Path)
 SPLITS = {"public": "PublicTest", "private": "PrivateTest", "train": "Training"}
@@ -61,3 +62,9 @@ def open_data(data: str | None, ferplus: str | Path | None, skip_bad_rows: bool)
     for note in dataset.notes:
         say(f"  {note}")
     return dataset
+
+
+def open_data_of(run: Run, data: str | None, ferplus: str | Path | None, skip_bad_rows: bool) -> Dataset:
+    """Load the data that ``run`` was started on; what is given here takes the place of what was given then."""
+    given = {"data": data, "ferplus": ferplus, "skip_bad_rows": skip_bad_rows}
+    return open_data(**{**run.opened_with(), **{name: value for name, value in given.items() if value}})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +49,8 @@ def command(model: Path | None, device: str, threads: str, **options: Any) -> Re
     if device.endswith(".tflite"):
         raise UsageError(f"--device {device}", why="a device was expected", fix=f"edgefer bench {device} --device")
     counts = _thread_counts(threads)
+    if not math.isfinite(options["seconds"]):
+        raise UsageError(f"--seconds {options['seconds']}", why="a number was expected", fix="--seconds 3")
     place = catalogue.load(DEVICES, device)
     path, reason = find_model(model)
     say(f"model: {path} ({reason})\ndevice: {device}")
@@ -61,7 +64,7 @@ def _request(
 ) -> BenchRequest:
     from edgefer.measurement import BenchRequest
 
-    say(f"{threads} thread{'s' if threads > 1 else ''}: at least {runs:,} runs and {seconds:g} s")
+    say(f"{threads} thread{'s' if threads > 1 else ''}: at least {runs:,} run{'s' * (runs > 1)} and {seconds:g} s")
     return BenchRequest(
         model=str(model),
         faces=str(faces) if faces else None,
@@ -75,6 +78,6 @@ def _request(
 
 def _thread_counts(text: str) -> list[int]:
     parts = text.split(",")
-    if not all(part.strip().isdigit() and int(part) > 0 for part in parts):
+    if not all(part.strip().isdecimal() and int(part) > 0 for part in parts):
         raise UsageError(f"--threads {text}", why="positive numbers were expected", fix="--threads 1,2,4")
     return [int(part) for part in parts]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgefer.commands._options import PATH, SPLITS, data_options, open_data, say
+from edgefer.commands._options import PATH, SPLITS, data_options, open_data, open_data_of, say
+from edgefer.errors import UsageError
 from edgefer.result import Result
 
 if TYPE_CHECKING:
@@ -25,8 +26,9 @@ def command(
 ) -> Result:
     """Score a .tflite or a trained run: accuracy with interval, per class, confusion.
 
-    Without an argument: the newest artefact, else the model that ships. PrivateTest is for the very end: choosing
-    anything by it makes its number worthless.
+    Without an argument: the newest artefact, else the model that ships. A run is scored on the data that it was
+    trained on unless --data says otherwise. PrivateTest is for the very end: choosing anything by it makes its number
+    worthless.
 
     \b
     Example:
@@ -34,20 +36,24 @@ def command(
     """
     from edgefer.report.text import evaluation_text
 
-    dataset = open_data(data, ferplus, skip_bad_rows)
-    is_run = subject is not None and subject.is_dir()
-    evaluation = _score_run(subject, dataset, split) if is_run else _score_model(subject, dataset, split, runtime)
+    options: dict[str, Any] = {"data": data, "ferplus": ferplus, "skip_bad_rows": skip_bad_rows}
+    if subject is not None and subject.is_dir():
+        if runtime is not None:
+            raise UsageError("--runtime with a run", why="Keras runs it", fix="name a .tflite, or leave it out")
+        evaluation = _score_run(subject, split, options)
+    else:
+        evaluation = _score_model(subject, open_data(**options), split, runtime)
     return Result(evaluation.to_json(), evaluation_text(evaluation))
 
 
-def _score_run(folder: Path | None, dataset: Dataset, split: str) -> Evaluation:
+def _score_run(folder: Path, split: str, options: dict[str, Any]) -> Evaluation:
     from edgefer.workstation.evaluation import evaluate_run
     from edgefer.workstation.runs import find_run
     from edgefer.workstation.scoreset import score_set
 
     run = find_run(folder)
     say(f"run: {run.folder}")
-    name = SPLITS[split]
+    dataset, name = open_data_of(run, **options), SPLITS[split]
     return evaluate_run(run, score_set(dataset, dataset.split(name), name=name, spec=run.settings().input))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from edgefer import catalogue
-from edgefer.commands._options import PATH, data_options, open_data, say
+from edgefer.commands._options import PATH, data_options, open_data_of, say
 from edgefer.errors import UsageError
 from edgefer.result import Result
 
@@ -40,7 +40,7 @@ def command(run_folder: Path | None, scheme: str | None, calibration_size: int, 
     run = find_run(run_folder)
     run.require_weights()
     say(f"run: {run.folder} ({'as named' if run_folder else 'the newest'}), scheme {chosen}; {run.progress_note()}")
-    dataset = open_data(**(data if data["data"] else run.opened_with()))
+    dataset = open_data_of(run, **data)
     with shown("quantizing") as progress:
         quantized = quantize(run, chosen, dataset, calibration_size=calibration_size, seed=seed, progress=progress)
     path = run.artefact(chosen)

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from edgefer.commands._options import PATH, SYNTHETIC, data_options, open_data, say
+from edgefer.commands._options import PATH, SYNTHETIC, data_options, open_data, open_data_of, say
 from edgefer.errors import UsageError
 from edgefer.result import Result
 
@@ -39,8 +39,12 @@ def command(resume: str | None, folder: Path | None, **options: Any) -> Result:
 
     run, dataset = _begin(folder, **options) if resume is None else _resume(resume, folder=folder, **options)
     say(f"run: {run.folder}, {run.settings().system} on {run.environment()['backend']}")
-    with shown("training") as progress:
-        complete(run, dataset, progress=progress)
+    try:
+        with shown("training") as progress:
+            complete(run, dataset, progress=progress)
+    except (KeyboardInterrupt, OSError):
+        say(f"to go on: edgefer train --resume {run.folder}")
+        raise
     return summary(run)
 
 
@@ -64,9 +68,8 @@ def _resume(resume: str, *, data: str | None, ferplus: Path | None, skip_bad_row
     from edgefer.workstation.runs import find_run
 
     run = find_run(None if resume == NEWEST else Path(resume))
-    opened_with = run.opened_with()
     # The same faces may lie elsewhere by now, but votes that the run did not have would change what it learns.
-    if ferplus and not opened_with["ferplus"]:
+    if ferplus and not run.opened_with()["ferplus"]:
         options["ferplus"] = ferplus
     given = [FLAGS.get(name, f"--{name}") for name, value in options.items() if value]
     if given:
@@ -75,6 +78,4 @@ def _resume(resume: str, *, data: str | None, ferplus: Path | None, skip_bad_row
             why="a run goes on with the settings that it was started with",
             fix="leave them out, or start a new run without --resume",
         )
-    moved = {"data": data, "ferplus": ferplus, "skip_bad_rows": skip_bad_rows}
-    opened_with.update({name: value for name, value in moved.items() if value})
-    return run, open_data(**opened_with)
+    return run, open_data_of(run, data, ferplus, skip_bad_rows)

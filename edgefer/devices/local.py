@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import edgefer
@@ -32,19 +33,28 @@ def run(request: BenchRequest) -> Measurement:
     """
     with tempfile.TemporaryDirectory(prefix="edgefer-bench-") as folder:
         request_path, reply_path = Path(folder, "request.json"), Path(folder, "reply.json")
-        atomic.write_text(request_path, json.dumps(request.to_json()))
+        atomic.write_text(request_path, json.dumps(_from_anywhere(request).to_json()))
         command = [sys.executable, "-m", "edgefer.board.bench", str(request_path), str(reply_path)]
-        exit_code, stderr = _run_child(command)
+        exit_code, stderr = _run_child(command, folder=folder)
         if not reply_path.exists():
             raise _crash(exit_code, stderr, request)
         return read_reply(json.loads(reply_path.read_text()))
 
 
-def _run_child(command: list[str]) -> tuple[int, str]:
-    """Run to the end; exit code and what it wrote to stderr."""
+def _from_anywhere(request: BenchRequest) -> BenchRequest:
+    """The same request, with paths that hold in any working folder."""
+    faces = str(Path(request.faces).absolute()) if request.faces else None
+    return replace(request, model=str(Path(request.model).absolute()), faces=faces)
+
+
+def _run_child(command: list[str], *, folder: str) -> tuple[int, str]:
+    """Run to the end in ``folder``; exit code and what it wrote to stderr."""
+    # Python puts the working folder before everything else: in the user's own a json.py, or another edgefer, would be
+    # taken for the real one.
     with subprocess.Popen(
-        command, env=_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace"
-    ) as child:
+        command, cwd=folder, env=_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        errors="replace",
+    ) as child:  # fmt: skip
         try:
             _, stderr = child.communicate()
         finally:
@@ -57,12 +67,14 @@ def _run_child(command: list[str]) -> tuple[int, str]:
 def _environment() -> dict[str, str]:
     """This process's environment, in which the child finds the same edgefer, installed or not."""
     home = str(Path(edgefer.__file__).resolve().parent.parent)
-    others = os.environ.get("PYTHONPATH")
-    return {**os.environ, "PYTHONPATH": os.pathsep.join([home, others] if others else [home])}
+    others = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    path = [home, *(str(Path(other).absolute()) for other in others if other)]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
 
 
 def _crash(exit_code: int, stderr: str, request: BenchRequest) -> EdgeferError:
-    last_line = (stderr.strip().splitlines() or [""])[-1]
+    # Some errors quote all their arguments, the model's bytes among them.
+    last_line = (stderr.strip().splitlines() or [""])[-1][:300]
     if exit_code >= 0:
         return EdgeferError(f"the bench of {request.model} ended with code {exit_code}", why=last_line)
     name = signal.Signals(-exit_code).name

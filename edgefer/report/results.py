@@ -59,10 +59,10 @@ def _read(path: Path) -> Results:
     except OSError as error:
         why = error.strerror or str(error)
         raise DataError(f"cannot read {path}", why=why, fix=f"edgefer bench --out {path}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path} is not JSON", why=str(error), fix="give what a command wrote with --out") from error
     kind = fields.get("kind") if isinstance(fields, dict) else None
-    if kind not in READERS:
+    if not isinstance(kind, str) or kind not in READERS:
         raise DataError(
             f"{path} holds {f'a result of kind {kind!r}' if kind else 'no result'}",
             why=f"a report is made of {', '.join(READERS)}",
@@ -71,8 +71,8 @@ def _read(path: Path) -> Results:
     try:
         return READERS[kind](fields)
     except EdgeferError as error:
-        raise type(error)(f"{path}: {error.what}", why=error.why, fix=error.fix) from error
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise type(error)(f"{path}: {error.what}", why=error.why, fix=error.fix or "write it again") from error
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise DataError(f"{path} is damaged", why=f"{type(error).__name__}: {error}", fix="write it again") from error
 
 

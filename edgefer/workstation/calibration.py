@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from edgefer.errors import DataError
+from edgefer.errors import DataError, UsageError
 from edgefer.labels import LABELS
 from edgefer.workstation.dataset import Split
 
@@ -22,8 +22,12 @@ def calibration_faces(training: Split, *, size: int = 500, seed: int = 0) -> npt
     """Draw ``size`` faces of ``training``, as balanced over the classes as the data allow; uint8 (size, h, w).
 
     Raises:
+        UsageError: ``size`` is less than 1.
         DataError: Training holds fewer than ``size`` images.
     """
+    if size < 1:
+        what = f"{size} calibration faces were asked for"
+        raise UsageError(what, why="one is the least", fix="--calibration-size 500")
     if len(training) < size:
         raise DataError(
             f"{size} calibration faces were asked for",

@@ -32,6 +32,7 @@ def convert(model: Any, *, calibration: npt.NDArray[np.uint8] | None = None) -> 
         EdgeferError: the converter fails, or the int8 input is not exactly pixel - 128.
     """
     import tensorflow as tf
+    from tensorflow.lite.python.convert_phase import ConverterError  # what tf.lite raises and does not export
 
     keras = _keras_of(model)
     # A dynamic batch in the graph costs tflite-runtime 2.14 a factor of six; a board has one face at a time anyway.
@@ -48,8 +49,9 @@ def convert(model: Any, *, calibration: npt.NDArray[np.uint8] | None = None) -> 
     try:
         with quiet():
             flatbuffer = bytes(converter.convert())
-    except (ValueError, RuntimeError, tf.errors.OpError) as error:
-        raise EdgeferError("the model cannot be converted", why=str(error).strip().splitlines()[-1]) from error
+    except (ValueError, RuntimeError, ConverterError, tf.errors.OpError) as error:
+        *_, reason = [type(error).__name__, *str(error).strip().splitlines()]
+        raise EdgeferError("the model cannot be converted", why=reason) from error
     if calibration is not None:
         _check_identity_input(flatbuffer)
     return flatbuffer

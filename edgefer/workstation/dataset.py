@@ -34,6 +34,8 @@ WITHOUT = {
     "PublicTest": "no model can be selected",
     "PrivateTest": "the final score cannot be taken",
 }
+# How a file is unpacked whose name ends so; the first that fits.
+UNPACK = {".tar.gz": "tar -xf", ".tgz": "tar -xf", ".tar": "tar -xf", ".gz": "gunzip", ".zip": "unzip"}
 
 
 @dataclass(frozen=True)
@@ -100,12 +102,14 @@ def resolve(data: str | None, *, environ: Mapping[str, str] = os.environ, folder
     Raises:
         DataError: ``data`` or $EDGEFER_DATA names something that does not exist; this never falls back.
     """
-    for origin, given in (("--data", data), ("EDGEFER_DATA", environ.get("EDGEFER_DATA"))):
-        if given:
-            path = Path(given).expanduser()
-            if not path.exists():
+    # An empty variable is as good as none; an empty --data comes of a variable that should not have been.
+    for origin, given in (("--data", data), ("EDGEFER_DATA", environ.get("EDGEFER_DATA") or None)):
+        if given is not None:
+            # Path.expanduser() would raise where it knows no such user.
+            path = Path(os.path.expanduser(given))  # noqa: PTH111
+            if not given or not path.exists():
                 raise DataError(
-                    f"{origin} names {given}, which does not exist",
+                    f"{origin} names {given or 'nothing'}, which does not exist",
                     why="a data set that was asked for is never replaced by another one",
                     fix="edgefer data check path/to/fer2013.csv",
                 )
@@ -140,7 +144,7 @@ def load(
         raise DataError(f"cannot read {path}", why=str(error)) from error
     if not len(rows.labels):
         raise DataError(
-            f"{source} has no usable images", why="; ".join(rows.notes) or "it has a header and nothing else"
+            f"{source} has no usable images", why="; ".join(rows.notes) or "it holds none at all"
         )
     if ferplus is not None:
         rows = ferplus_file.attach(ferplus, rows)
@@ -194,13 +198,7 @@ def _recognise(path: Path) -> tuple[str, Path]:
         if catalogue.load(LAYOUTS, layout).recognises(candidate)
     ]
     if not found:
-        raise DataError(
-            f"{path} is no data set that edgefer knows",
-            why="the file is empty"
-            if path.is_file() and not path.stat().st_size
-            else "expected fer2013.csv, icml_face_data.csv, a .npz file with pixels, or a folder with train/ and test/",
-            fix="download fer2013.csv and give it with --data fer2013.csv",
-        )
+        raise _unknown(path)
     named = [choice for choice in found if choice[1].name == "fer2013.csv"]
     if len(found) > 1 and len(named) != 1:
         raise DataError(
@@ -209,6 +207,18 @@ def _recognise(path: Path) -> tuple[str, Path]:
             fix=f"--data {found[0][1]}",
         )
     return (named or found)[0]
+
+
+def _unknown(path: Path) -> DataError:
+    why = "expected fer2013.csv, icml_face_data.csv, a .npz file with pixels, or a folder with train/ and test/"
+    fix = "download fer2013.csv and give it with --data fer2013.csv"
+    unpack = next((command for ending, command in UNPACK.items() if path.name.endswith(ending)), None)
+    if path.is_file() and not path.stat().st_size:
+        why = "the file is empty"
+    elif path.is_file() and unpack:
+        # As the challenge's own download is.
+        why, fix = "it is a packed archive", f"{unpack} {path}"
+    return DataError(f"{path} is no data set that edgefer knows", why=why, fix=fix)
 
 
 def _read(layout: str, source: Path, *, skip_bad_rows: bool, cache: bool, progress: Progress) -> Rows:
@@ -222,9 +232,9 @@ def _read(layout: str, source: Path, *, skip_bad_rows: bool, cache: bool, progre
     bad = BadRows()
     read: Rows = reader.read(source, bad=bad, progress=progress)
     rows = read.with_notes(bad.refuse(source, skip=skip_bad_rows))
-    if entry:
-        dataset_cache.store(entry, rows)
-    return rows
+    problem = dataset_cache.store(entry, rows) if key else ""
+    note = f"The faces could not be kept in the cache ({problem}): they will be read from their source again."
+    return rows.with_notes((note,)) if problem else rows
 
 
 def _dataset(source: str, rows: Rows) -> Dataset:

@@ -2,7 +2,7 @@
 
     path = entry(key, skip_bad_rows=False)          # ~/.cache/edgefer/<key>-v1.npz
     rows = restore(path)                            # None: not there, or damaged
-    store(path, rows)
+    problem = store(path, rows)                     # "": kept
 
 An entry is named by the content of its source and never by its path, so it can be old but not wrong. Whether bad rows
 were left out and the version of this format are part of the name.
@@ -26,9 +26,15 @@ __all__ = ["entry", "restore", "store"]
 FORMAT_VERSION = 1
 
 
-def entry(key: str, *, skip_bad_rows: bool) -> Path:
-    """Where the rows of the source with ``key`` are kept: in $XDG_CACHE_HOME/edgefer, or ~/.cache/edgefer."""
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+def entry(key: str, *, skip_bad_rows: bool) -> Path | None:
+    """Where the rows of the source with ``key`` are kept: in $XDG_CACHE_HOME/edgefer, or ~/.cache/edgefer.
+
+    None for a user without a home, as services and containers have.
+    """
+    try:
+        home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    except RuntimeError:
+        return None
     suffix = "-skipped" if skip_bad_rows else ""
     return Path(home) / "edgefer" / f"{key}-v{FORMAT_VERSION}{suffix}.npz"
 
@@ -36,7 +42,8 @@ def entry(key: str, *, skip_bad_rows: bool) -> Path:
 def restore(path: Path) -> Rows | None:
     """What store() wrote, or None where the file is missing or damaged (the checksums in a .npz tell)."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # Where the file is damaged, np.load() would not close what it opened itself.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             facts = json.loads(str(archive["facts"]))
             return Rows(
                 pixels=archive["pixels"],
@@ -53,8 +60,13 @@ def restore(path: Path) -> Rows | None:
         return None
 
 
-def store(path: Path, rows: Rows) -> None:
-    """Write ``rows`` to ``path`` in one step; where that cannot be written, the next load reads the source again."""
+def store(path: Path | None, rows: Rows) -> str:
+    """Write ``rows`` to ``path`` in one step; return why they could not be kept, or "".
+
+    A full disk or a read-only home costs time and must not cost the run, so it is no error.
+    """
+    if path is None:
+        return "this user has no home folder"
     facts = json.dumps(
         {"layout": rows.layout, "row_count": rows.row_count, "numbered": rows.numbered, "notes": rows.notes}
     )
@@ -68,6 +80,6 @@ def store(path: Path, rows: Rows) -> None:
                 rows=rows.rows,
                 facts=np.array(facts),
             )
-    except OSError:
-        # A full disk or a read-only home costs time and must not cost the run.
-        return
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""

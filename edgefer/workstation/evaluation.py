@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from edgefer.errors import DataError
 from edgefer.evaluation import Evaluation, evaluate
 from edgefer.labels import LABELS
 from edgefer.workstation.backend import load_keras
@@ -26,11 +28,21 @@ def load_network(keras: Any, run: Run) -> Any:
     """The float32 network of ``run`` with the weights of its best epoch.
 
     Raises:
-        DataError: the run has no weights yet.
+        DataError: the run has no weights yet, or they are damaged or of another network than its settings say.
     """
     run.require_weights()
     network = build_network(keras, run.settings())
-    network.load_weights(run.best_weights)
+    try:
+        with warnings.catch_warnings():
+            # Keras only warns where it leaves a part of the network as it was.
+            warnings.simplefilter("error", UserWarning)
+            network.load_weights(run.best_weights)
+    except (OSError, ValueError, KeyError, UserWarning) as error:
+        raise DataError(
+            f"cannot load {run.best_weights}",
+            why=str(error).strip().partition("\n")[0],
+            fix=f"edgefer train --settings {run.folder / 'settings.toml'}   (a new run)",
+        ) from error
     return network
 
 

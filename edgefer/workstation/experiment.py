@@ -9,6 +9,7 @@ complete() may be called on any run folder, however far it has come; it does wha
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import importlib.metadata
 import os
 import platform
@@ -31,7 +32,7 @@ from edgefer.workstation.runs import RUNS, Run, new_run
 from edgefer.workstation.schedule import best_epoch
 from edgefer.workstation.scoreset import score_set
 from edgefer.workstation.settings import TrainSettings
-from edgefer.workstation.training import check_trainable, selection_split, train
+from edgefer.workstation.training import build_network, check_trainable, selection_split, train
 
 __all__ = ["complete", "load_system", "start", "summary"]
 
@@ -64,8 +65,11 @@ def start(
         DataError: ``folder`` holds a run, or the data set lacks what training needs.
     """
     check_trainable(dataset, settings)
+    # Whatever can fail comes before the folder: one without weights would be the newest run of all later commands.
+    environment = _environment(dataset, opened_with)
+    build_network(load_keras(), settings)
     run = new_run(root, settings, folder=folder)
-    run.save_json("environment.json", _environment(dataset, opened_with))
+    run.save_json("environment.json", environment)
     return run
 
 
@@ -74,9 +78,19 @@ def complete(run: Run, dataset: Dataset, *, progress: Progress = silent) -> Eval
 
     Raises:
         DataError: the data are not those that the run was started on.
+        UsageError: this process runs Keras on another backend than the run was started on.
     """
-    settings = run.settings()
+    settings, environment = run.settings(), run.environment()
     run.require_data(dataset)
+    if environment["data"].get("votes_sha256") != _votes_sha256(dataset):
+        votes = environment["data"]["opened_with"].get("ferplus")
+        raise DataError(
+            f"{run.folder} was started with {'other' if votes else 'no'} FER+ votes",
+            why="a run goes on with the targets that it began with",
+            fix=f"--ferplus {votes}" if votes else "leave --ferplus out",
+        )
+    # Another backend draws other numbers, so a run stays on its own whatever $KERAS_BACKEND says by now.
+    load_keras(backend=environment["backend"])
     train(dataset, settings, run=run, progress=progress)
     _, select, name = selection_split(dataset, settings)
     evaluation = evaluate_run(run, score_set(dataset, select, name=name, spec=settings.input))
@@ -109,10 +123,17 @@ def _environment(dataset: Dataset, opened_with: Mapping[str, Any]) -> dict[str, 
             "source": dataset.source,
             "layout": dataset.layout,
             "sha256": dataset.sha256,
+            "votes_sha256": _votes_sha256(dataset),
             "opened_with": dict(opened_with),
             "images": {name: len(split) for name, split in dataset.splits.items()},
         },
     }
+
+
+def _votes_sha256(dataset: Dataset) -> str | None:
+    """Hash of the FER+ votes of Training; None where nobody has voted."""
+    votes = dataset.split("Training").votes
+    return None if votes is None else hashlib.sha256(votes.tobytes()).hexdigest()
 
 
 def summary(run: Run) -> Result:

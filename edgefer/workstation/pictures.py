@@ -16,52 +16,68 @@ import numpy as np
 
 from edgefer import atomic
 from edgefer.evaluation import Evaluation
+from edgefer.result import percent
 from edgefer.workstation.schedule import Epoch
 
 __all__ = ["draw_confusion", "draw_curves"]
 
-TRAINING, SELECTION, BEST = "#0072B2", "#D55E00", "#009E73"
+TRAINING, SELECTION, BEST, RATE = "#0072B2", "#D55E00", "#009E73", "#555555"
 
 
 def draw_curves(history: Sequence[Epoch], path: Path, *, best: int) -> None:
     """Loss, accuracy and learning rate over the epochs, one panel each; ``best`` is the index of the kept epoch."""
+    from matplotlib.ticker import MaxNLocator
+
     epochs = [epoch.epoch for epoch in history]
     panels = (
         ("loss, nats", {"training": "loss", "selection": "selection_loss"}, 1.0),
         ("accuracy, %", {"training": "accuracy", "selection": "selection_accuracy"}, 100.0),
-        ("learning rate", {"learning rate": "learning_rate"}, 1.0),
+        ("learning rate", {"": "learning_rate"}, 1.0),
     )
-    figure, axes = _figure(3, size=(7, 8))
+    figure, axes = _figure(3, size=(7, 7.5))
     for axis, (title, curves, unit) in zip(axes, panels):
-        for (name, field), colour in zip(curves.items(), (TRAINING, SELECTION)):
+        for (name, field), colour in zip(curves.items(), (TRAINING, SELECTION) if len(curves) > 1 else (RATE,)):
             values = [unit * getattr(epoch, field) for epoch in history]
-            axis.plot(epochs, values, color=colour, label=name, marker="o", markersize=2.5, linewidth=1.4)
+            axis.plot(epochs, values, color=colour, label=name or None, marker="o", markersize=2.5, linewidth=1.4)
         axis.axvline(epochs[best], color=BEST, linestyle="--", linewidth=1.2, label=f"best: epoch {epochs[best]}")
         axis.set_ylabel(title)
         axis.grid(alpha=0.3)
-        axis.legend(frameon=False, fontsize=8)
+        # There is no epoch 1.5.
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        axis.tick_params(labelbottom=axis is axes[-1])
     axes[-1].set_xlabel("epoch")
     axes[0].set_title("Training values are with augmentation and smoothing, selection values without", fontsize=9)
+    # One legend for all panels, where the falling curves leave room, beside the line of a late best epoch.
+    axes[0].legend(frameon=False, fontsize=9, loc="upper right", bbox_to_anchor=(0.9, 1.0))
+    figure.align_ylabels(axes)
     _save(figure, path)
 
 
 def draw_confusion(evaluation: Evaluation, path: Path) -> None:
-    """Counts, coloured by their share of the row; rows are labels, columns predictions."""
-    shares = np.nan_to_num(evaluation.confusion_shares)
-    figure, (axis,) = _figure(1, size=(6.4, 5.6))
-    axis.imshow(shares, cmap="cividis", vmin=0, vmax=1)
+    """Counts above zero, coloured by their share of the row; rows are labels, columns are predictions."""
+    shares = evaluation.confusion_shares
+    figure, (axis,) = _figure(1, size=(6.8, 6.2))
+    axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     names = evaluation.label_names
-    axis.set_xticks(range(len(names)), names, rotation=45, ha="right")
-    axis.set_yticks(range(len(names)), [f"{score.label} (n={score.n})" for score in evaluation.per_class])
-    for row, column in np.ndindex(shares.shape):
-        text = f"{evaluation.confusion[row, column]}\n{shares[row, column]:.0%}"
-        # White on the dark half of the map, black on the light one.
-        colour = "white" if shares[row, column] < 0.55 else "black"
-        axis.text(column, row, text, ha="center", va="center", fontsize=8, color=colour)
+    axis.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor")
+    axis.set_yticks(range(len(names)), [f"{score.label} (n={score.n:,})" for score in evaluation.per_class])
+    # White lines between the cells, which are pale for the most part.
+    axis.set_xticks(np.arange(len(names) - 1) + 0.5, minor=True)
+    axis.set_yticks(np.arange(len(names) - 1) + 0.5, minor=True)
+    axis.grid(which="minor", color="white", linewidth=2)
+    axis.tick_params(which="both", length=0)
+    axis.spines[:].set_visible(False)
+    for row, column in np.argwhere(evaluation.confusion > 0):
+        share = shares[row, column]
+        text = f"{evaluation.confusion[row, column]:,}\n{share:.0%}"
+        colour = "white" if share > 0.55 else "black"
+        weight = "bold" if row == column else "normal"
+        axis.text(column, row, text, ha="center", va="center", fontsize=8, color=colour, fontweight=weight)
     axis.set_xlabel("prediction")
     axis.set_ylabel("label")
     accuracy = evaluation.accuracy
-    axis.set_title(f"{evaluation.model}, {evaluation.split}: {accuracy.share:.2%} of {accuracy.n}", fontsize=10)
+    score = f"{percent(accuracy.share)} of {accuracy.n:,} images"
+    figure.suptitle(f"{evaluation.model}, {evaluation.split}: {score}", fontsize=10)
     _save(figure, path)
 
 

@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.metadata
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,6 +89,8 @@ def quantize(
     settings = run.settings()
     run.require_data(dataset)
     keras = load_keras(backend="tensorflow")
+    import tensorflow as tf
+
     network = load_network(keras, run)
     learn, select, name = selection_split(dataset, settings)
     calibration = None
@@ -109,7 +110,7 @@ def quantize(
     provenance = {
         "system": settings.system,
         "edgefer": edgefer.__version__,
-        "converter": f"tensorflow {importlib.metadata.version('tensorflow')}",
+        "converter": f"tensorflow {tf.__version__}",
         "data": {"name": dataset.layout, "sha256": dataset.sha256},
         "calibration": None if calibration is None else {"faces": len(calibration), "seed": seed},
         "epochs": len(run.history()),
@@ -173,10 +174,12 @@ def summary(quantized: Quantized, path: Path) -> Result:
         [name, points(each.accuracy), points(each.unseen), percent(each.macro_f1)]
         for name, each in (("float parent", parent), (artefact.scheme, own))
     ]
+    drop = quantized.drop_points
+    lost = f"{abs(drop):.2f} points {'gained' if drop < 0 else 'lost'}"
     text = (
         f"{path}: {path.stat().st_size:,} bytes, of which {len(artefact.model):,} are the model\n"
         f"{table(['', f'{own.split} (95 %)', 'without twins', 'macro-F1'], rows)}\n"
-        f"{quantized.drop_points:+.2f} points lost, the same label for {quantized.agreement:.2%} of {own.n:,} images\n"
+        f"{lost}, the same label for {quantized.agreement:.2%} of {own.n:,} images\n"
         "next: edgefer bench --device"
     )
     return Result(record, text)

@@ -10,21 +10,23 @@ resumed training needs), metrics.json, curves.png and confusion.png, and later t
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import dataclasses
+import fcntl
 import hashlib
 import io
 import json
 import os
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from edgefer import atomic
-from edgefer.errors import DataError
+from edgefer.errors import DataError, UsageError
 from edgefer.workstation.dataset import Dataset
 from edgefer.workstation.schedule import Epoch
 from edgefer.workstation.settings import TrainSettings, from_toml, to_toml
@@ -32,6 +34,8 @@ from edgefer.workstation.settings import TrainSettings, from_toml, to_toml
 __all__ = ["Run", "find_run", "new_run"]
 
 RUNS = Path("runs")
+EPOCH_FIELDS = [item.name for item in dataclasses.fields(Epoch)]
+Content = TypeVar("Content")
 
 
 @dataclass(frozen=True)
@@ -85,18 +89,16 @@ class Run:
         return {"system": self.settings().system, "scheme": "keras", "sha256": digest}
 
     def settings(self) -> TrainSettings:
-        """The resolved settings of the run."""
-        return from_toml((self.folder / "settings.toml").read_text())
+        """The resolved settings of the run; as all that reads the folder, DataError names a file that is damaged."""
+        return self._read("settings.toml", from_toml)
 
     def metrics(self) -> dict[str, Any] | None:
         """What metrics.json holds, or None while the training is not finished."""
-        path = self.folder / "metrics.json"
-        return json.loads(path.read_text()) if path.exists() else None
+        return self._read("metrics.json", json.loads) if (self.folder / "metrics.json").exists() else None
 
     def environment(self) -> dict[str, Any]:
         """Versions, backend, machine and data of the training."""
-        facts: dict[str, Any] = json.loads((self.folder / "environment.json").read_text())
-        return facts
+        return self._read("environment.json", json.loads)
 
     def opened_with(self) -> dict[str, Any]:
         """How the data of the run were asked for: data, ferplus and skip_bad_rows."""
@@ -105,36 +107,78 @@ class Run:
 
     def history(self) -> list[Epoch]:
         """The epochs so far; empty before the first has ended."""
-        path = self.folder / "history.csv"
-        if not path.exists():
-            return []
-        rows = csv.DictReader(io.StringIO(path.read_text()))
-        return [Epoch(epoch=int(row.pop("epoch")), **{name: float(text) for name, text in row.items()}) for row in rows]
+        return self._read("history.csv", _parse_history) if (self.folder / "history.csv").exists() else []
 
     def save_history(self, history: Sequence[Epoch]) -> None:
         """Write history.csv."""
-        names = [item.name for item in dataclasses.fields(Epoch)]
         rows = [",".join(str(value) for value in dataclasses.astuple(epoch)) for epoch in history]
-        atomic.write_text(self.folder / "history.csv", "\n".join([",".join(names), *rows]) + "\n")
+        atomic.write_text(self.folder / "history.csv", "\n".join([",".join(EPOCH_FIELDS), *rows]) + "\n")
 
     def save_json(self, name: str, content: dict[str, Any]) -> None:
         """Write ``name`` into the run folder."""
-        atomic.write_text(self.folder / name, json.dumps(content, indent=1) + "\n")
+        atomic.write_text(self.folder / name, json.dumps(content, indent=1, allow_nan=False) + "\n")
 
     def artefact(self, scheme: str) -> Path:
         """Where the artefact of ``scheme`` belongs."""
-        return self.folder / f"{self.settings().system}-{scheme}.tflite"
+        return self.folder / f"{_as_file_name(self.settings().system)}-{scheme}.tflite"
+
+    @contextlib.contextmanager
+    def only_trainer(self) -> Iterator[None]:
+        """Keep other processes from training in this folder, and clear away what a killed one left half-written.
+
+        The kernel forgets the lock when the process ends, however it ends.
+
+        Raises:
+            DataError: another process trains here.
+        """
+        folder = os.open(self.folder, os.O_RDONLY)
+        try:
+            self._lock(folder)
+            for path in (self.state, self.best_weights, self.last_weights, self.folder / "history.csv"):
+                for leftover in self.folder.glob(f".*-{path.name}"):
+                    leftover.unlink()
+            yield
+        finally:
+            os.close(folder)
+
+    def _lock(self, folder: int) -> None:
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            fix = "wait for it, or start another run: edgefer train"
+            raise DataError(f"another process is training in {self.folder}", fix=fix) from error
+        except OSError:
+            # Some network file systems lock no folders; a training there goes unguarded rather than not at all.
+            return
+
+    def _read(self, name: str, parse: Callable[[str], Content]) -> Content:
+        try:
+            return parse((self.folder / name).read_text())
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            fix = "put back what edgefer train wrote, or start a new run"
+            raise DataError(f"cannot read {self.folder / name}", why=str(error), fix=fix) from error
+        except UsageError as error:
+            raise DataError(f"{self.folder / name}: {error.what}", why=error.why, fix=error.fix) from error
+
+
+def _parse_history(text: str) -> list[Epoch]:
+    rows = csv.DictReader(io.StringIO(text))
+    if list(rows.fieldnames or ()) != EPOCH_FIELDS:
+        raise ValueError(f"the columns {', '.join(EPOCH_FIELDS)} were expected")
+    return [Epoch(epoch=int(row.pop("epoch")), **{name: float(value) for name, value in row.items()}) for row in rows]
 
 
 def new_run(root: Path, settings: TrainSettings, *, folder: Path | None = None) -> Run:
     """Make a run folder under ``root`` (or exactly ``folder``), with settings.toml in it, and point root/latest to it.
 
     Raises:
-        DataError: ``folder`` holds a run already.
+        DataError: ``folder`` holds a run already, or is no folder.
     """
     if folder is not None:
         if (folder / "settings.toml").exists():
             raise DataError(f"{folder} holds a run already", fix=f"edgefer train --resume {folder}")
+        if folder.exists() and not folder.is_dir():
+            raise DataError(f"{folder} is a file", why="a run is a folder", fix="--run FOLDER with another name")
         folder.mkdir(parents=True, exist_ok=True)
     else:
         folder = _fresh_folder(root, settings.system)
@@ -143,8 +187,12 @@ def new_run(root: Path, settings: TrainSettings, *, folder: Path | None = None) 
     return Run(folder)
 
 
+def _as_file_name(system: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", system)
+
+
 def _fresh_folder(root: Path, system: str) -> Path:
-    stem = f"{time.strftime('%Y%m%d-%H%M%S')}-{re.sub(r'[^A-Za-z0-9_.-]', '_', system)}"
+    stem = f"{time.strftime('%Y%m%d-%H%M%S')}-{_as_file_name(system)}"
     for suffix in ("", *(f"-{count}" for count in range(2, 1000))):
         folder = root / (stem + suffix)
         try:
@@ -163,6 +211,9 @@ def find_run(folder: Path | None, *, root: Path = RUNS) -> Run:
     """
     chosen = folder if folder is not None else root / "latest"
     if not (chosen / "settings.toml").exists():
+        if folder is None and chosen.is_symlink():
+            why = f"it is a link to {chosen.readlink()}, which is gone"
+            raise DataError(f"{chosen} leads nowhere", why=why, fix=f"name one of the runs in {root}/")
         what = f"{folder} is not a run" if folder is not None else f"there is no run in {root}/ yet"
         raise DataError(what, why="a run folder holds settings.toml and weights", fix="edgefer train")
     # The link is followed once, so that a training started meanwhile does not change what this command works on.

@@ -106,17 +106,20 @@ class TrainSettings:
 
     def __post_init__(self) -> None:
         _check_types(self)
-        _check_types(self.input, prefix="input.")
-        _check_types(self.augment, prefix="augment.")
+        for prefix, table in (("input.", self.input), ("input.clahe.", self.input.clahe), ("augment.", self.augment)):
+            if table is not None:
+                _check_types(table, prefix=prefix)
         for name, allowed in CHOICES.items():
             if getattr(self, name) not in allowed:
                 close = difflib.get_close_matches(getattr(self, name), allowed, n=1)
                 fix = f"--set {name}={(close or allowed)[0]}"
                 raise UsageError(f"{name} = {getattr(self, name)!r}", why=f"there are {', '.join(allowed)}", fix=fix)
         for name, (low, high) in RANGES.items():
+            if name.startswith("input.clahe.") and self.input.clahe is None:
+                continue
             value = attrgetter(name)(self)
             if not low <= value <= high:
-                fix = f"--set {name}={attrgetter(name)(type(self))}"
+                fix = f"--set {name}={attrgetter(name)(TrainSettings(input=InputSpec(clahe=Clahe())))}"
                 raise UsageError(f"{name} = {value!r}", why=f"{low:,} to {high:,} was expected", fix=fix)
 
 
@@ -147,6 +150,8 @@ RANGES = {
     "goal": (0, 100),
     "input.height": (8, 1024),
     "input.width": (8, 1024),
+    "input.clahe.clip_limit": (0, 1000),
+    "input.clahe.tiles": (1, 64),
     "augment.rotation_degrees": (0, 180),
     "augment.shift": (0, 1),
     "augment.zoom": (0, 0.9),
@@ -175,14 +180,9 @@ def resolve(base: TrainSettings, *, file: Path | None = None, assignments: Itera
     Raises:
         UsageError: a key that does not exist, a value of the wrong type or range, a file that is not TOML.
     """
-    settings = base
-    if file is not None:
-        try:
-            settings = _merge(settings, tomllib.loads(file.read_text()))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            fix = "a TOML file such as the settings.toml of a run"
-            raise UsageError(f"cannot read settings from {file}", why=str(error), fix=fix) from error
-    for assignment in assignments:
+    settings = base if file is None else _merge_file(base, file)
+    # First the architecture, which takes the options of the one before with it.
+    for assignment in sorted(assignments, key=lambda each: each.partition("=")[0].strip() != "architecture"):
         key, equals, text = assignment.partition("=")
         if not equals:
             raise UsageError(f"--set {assignment}", why="key=value was expected", fix="--set epochs=30")
@@ -193,18 +193,35 @@ def resolve(base: TrainSettings, *, file: Path | None = None, assignments: Itera
     return settings
 
 
+def _merge_file(base: TrainSettings, file: Path) -> TrainSettings:
+    try:
+        merged: TrainSettings = _merge(base, tomllib.loads(file.read_text()))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        fix = "a TOML file such as the settings.toml of a run"
+        raise UsageError(f"cannot read settings from {file}", why=str(error), fix=fix) from error
+    except UsageError as error:
+        raise UsageError(f"{file}: {error.what}", why=error.why, fix=error.fix) from error
+    return merged
+
+
 def _parse(text: str) -> Any:
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        # A bare word is a string: nobody quotes twice in a shell.
+        (value,) = tomllib.loads(f"value = {text}").values()
+    except ValueError:
+        # A bare word is a string: nobody quotes twice in a shell. So is what would be more than one value.
         return text
+    return value
 
 
 def _merge(value: Any, delta: Mapping[str, Any], *, prefix: str = "") -> Any:
-    """A copy of a dataclass ``value`` with the entries of ``delta``; sub-tables are merged, not replaced."""
+    """A copy of a dataclass ``value`` with the entries of ``delta``; sub-tables are merged, not replaced.
+
+    Only another architecture starts with no options: those that ``value`` holds belong to its own.
+    """
     known = [item.name for item in dataclasses.fields(value)]
     changes: dict[str, Any] = {}
+    if isinstance(value, TrainSettings) and delta.get("architecture", value.architecture) != value.architecture:
+        value = dataclasses.replace(value, model={})
     for key, new in delta.items():
         if key not in known:
             close = difflib.get_close_matches(key, known, n=1)
@@ -216,8 +233,8 @@ def _merge(value: Any, delta: Mapping[str, Any], *, prefix: str = "") -> Any:
         old = getattr(value, key)
         if key == "clahe":  # the one part that may be absent
             old = old or Clahe()
-        if key == "clahe" and new is False:  # TOML has no null
-            changes[key] = None
+        if key == "clahe" and isinstance(new, bool):  # TOML has no null
+            changes[key] = old if new else None
         elif isinstance(old, Mapping) and isinstance(new, Mapping):
             changes[key] = {**old, **new}
         elif dataclasses.is_dataclass(old) and isinstance(new, Mapping):
@@ -227,9 +244,7 @@ def _merge(value: Any, delta: Mapping[str, Any], *, prefix: str = "") -> Any:
         else:
             # An int is a fine float; storing it as one keeps saved settings equal however they were written.
             changes[key] = float(new) if isinstance(old, float) and type(new) is int else new
-    merged = dataclasses.replace(value, **changes)
-    _check_types(merged, prefix=prefix)
-    return merged
+    return dataclasses.replace(value, **changes)
 
 
 def to_toml(settings: TrainSettings) -> str:

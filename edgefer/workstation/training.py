@@ -11,10 +11,17 @@ place after the weights that belong to it.
 from __future__ import annotations
 
 import dataclasses
+import errno
 import inspect
 import json
+import os
+import re
+import shutil
+import textwrap
 import time
-from collections.abc import Sequence
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,20 +37,34 @@ from edgefer.workstation.backend import load_keras
 from edgefer.workstation.dataset import Dataset, Split, ferplus_targets
 from edgefer.workstation.runs import Run
 from edgefer.workstation.schedule import Epoch, best_epoch, has_stalled, learning_rate
-from edgefer.workstation.settings import TrainSettings
+from edgefer.workstation.settings import TrainSettings, from_toml, to_toml
 
 __all__ = ["build_network", "check_trainable", "selection_split", "train"]
 
 ARCHITECTURES = "edgefer.workstation.architectures"
 EVALUATION_BATCH = 256
 STATISTICS_BATCHES = 16
+HDF5_OVERHEAD_BYTES = 1 << 20
 
 
 def build_network(keras: Any, settings: TrainSettings) -> Any:
-    """The architecture of ``settings`` with fresh weights: float32 (n, h, w, 1) in [0, 1] -> logits (n, 7)."""
+    """The architecture of ``settings`` with fresh weights: float32 (n, h, w, 1) in [0, 1] -> logits (n, 7).
+
+    Raises:
+        UsageError: no such architecture, or no network comes of the options and the size of the input.
+    """
     module = catalogue.load(ARCHITECTURES, settings.architecture)
     shape = (settings.input.height, settings.input.width, 1)
-    return module.build(keras, input_shape=shape, classes=len(LABELS), **settings.model)
+    try:
+        return module.build(keras, input_shape=shape, classes=len(LABELS), **settings.model)
+    except (ValueError, TypeError) as error:
+        options = ", ".join(f"model.{name}={value!r}" for name, value in settings.model.items())
+        raise UsageError(
+            f"{settings.architecture} cannot be built for {shape[0]}x{shape[1]} pixels with {options or 'defaults'}",
+            # Keras writes paragraphs, some of it in bold.
+            why=textwrap.shorten(re.sub(r"\x1b\[\d*m", "", str(error)), 240),
+            fix="leave the settings model.* and input.* as the system has them",
+        ) from error
 
 
 def selection_split(dataset: Dataset, settings: TrainSettings) -> tuple[Split, Split, str]:
@@ -75,15 +96,29 @@ def check_trainable(dataset: Dataset, settings: TrainSettings) -> None:
         UsageError: no such architecture, or options that its build() does not have.
         DataError: nothing to learn from, or nothing to select on.
     """
-    build = catalogue.load(ARCHITECTURES, settings.architecture).build
-    known = [name for name in inspect.signature(build).parameters if name not in ("keras", "input_shape", "classes")]
-    for name in settings.model:
-        if name not in known:
-            what = f"{settings.architecture} has no option model.{name}"
-            raise UsageError(what, why=f"there are {', '.join(known)}", fix="one of these, or leave it out")
-    learn, select, name = selection_split(dataset, settings)
+    _check_options(settings)
+    learn, select, _ = selection_split(dataset, settings)
     if not len(learn) or not len(select):
-        raise DataError(f"{len(learn)} images to learn from and {len(select)} in {name}", why="both need some", fix="--set selection_share=0.2")
+        raise DataError(
+            f"{len(select)} of {len(learn) + len(select)} Training images are left to choose the best epoch on",
+            why="there is no PublicTest, and of each class the share of selection_share is rounded",
+            fix="--set selection_share=0.5, or a data set with a PublicTest split",
+        )
+
+
+def _check_options(settings: TrainSettings) -> None:
+    build = catalogue.load(ARCHITECTURES, settings.architecture).build
+    parameters = inspect.signature(build).parameters
+    options = {name: parameters[name].default for name in parameters if name not in ("keras", "input_shape", "classes")}
+    for name, value in settings.model.items():
+        if name not in options:
+            what = f"{settings.architecture} has no option model.{name}"
+            raise UsageError(what, why=f"there are {', '.join(options)}", fix="one of these, or leave it out")
+        # As everywhere in the settings, an int is a fine float.
+        expected = type(options[name])
+        if type(value) is not expected and not (expected is float and type(value) is int):
+            why = f"a value of type {expected.__name__} was expected"
+            raise UsageError(f"model.{name} = {value!r}", why=why, fix=f"--set model.{name}={options[name]}")
 
 
 def train(dataset: Dataset, settings: TrainSettings, *, run: Run, progress: Progress = silent) -> Run:
@@ -93,9 +128,16 @@ def train(dataset: Dataset, settings: TrainSettings, *, run: Run, progress: Prog
         progress: is told (epochs done, epochs in all, the last result), with fractions of an epoch rounded down.
 
     Raises:
-        DataError: the state file belongs to other settings, or the loss is no number any more.
+        DataError: the state file is damaged or belongs to other settings, the loss is no number any more, or another
+            process trains in the folder.
     """
     check_trainable(dataset, settings)
+    with run.only_trainer():
+        _train(dataset, settings, run, progress)
+    return run
+
+
+def _train(dataset: Dataset, settings: TrainSettings, run: Run, progress: Progress) -> None:
     learn, select = (
         dataclasses.replace(split, pixels=prepare_all(split.pixels, settings.input))
         for split in selection_split(dataset, settings)[:2]
@@ -107,7 +149,7 @@ def train(dataset: Dataset, settings: TrainSettings, *, run: Run, progress: Prog
     weights = _sample_weights(learn, settings)
     while len(history) < settings.epochs and not has_stalled(history, settings):
         epoch = trainer.run_epoch(_shuffled(learn.pixels, targets, weights, settings, len(history)), history, progress)
-        epoch = _validated(trainer, epoch, select)
+        epoch = _validated(trainer, epoch, select, settings)
         history.append(epoch)
         # Best weights first: if the process dies in between, the epoch is repeated and writes the same bytes again.
         if best_epoch(history, settings) == len(history) - 1:
@@ -116,7 +158,6 @@ def train(dataset: Dataset, settings: TrainSettings, *, run: Run, progress: Prog
         trainer.save(run, history)
         run.save_history(history)
         progress(len(history), settings.epochs, _remark(history, settings))
-    return run
 
 
 def _remark(history: Sequence[Epoch], settings: TrainSettings) -> str:
@@ -157,7 +198,7 @@ def _shuffled(
     return pixels[order, ..., None], targets[order], weights[order]
 
 
-def _validated(trainer: _Trainer, epoch: Epoch, select: Split) -> Epoch:
+def _validated(trainer: _Trainer, epoch: Epoch, select: Split, settings: TrainSettings) -> Epoch:
     logits = trainer.averaged_logits(select.pixels)
     shifted = logits - logits.max(axis=1, keepdims=True)
     log_likelihood = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
@@ -166,7 +207,7 @@ def _validated(trainer: _Trainer, epoch: Epoch, select: Split) -> Epoch:
         raise DataError(
             f"the training has diverged in epoch {epoch.epoch}",
             why="its loss is no number any more",
-            fix="edgefer train --set learning_rate=0.01",
+            fix=f"edgefer train --system {settings.system} --set learning_rate={settings.learning_rate / 10:g}",
         )
     accuracy = float((logits.argmax(axis=1) == select.labels).mean())
     return dataclasses.replace(epoch, selection_loss=loss, selection_accuracy=accuracy)
@@ -266,7 +307,8 @@ class _Trainer:
         layers = [layer for layer in self.net.layers if isinstance(layer, self.keras.layers.BatchNormalization)]
         momenta = [layer.momentum for layer in layers]
         size = self.settings.batch_size
-        for index in range(min(STATISTICS_BATCHES, len(pixels) // size)):
+        # There is one, if a short one, also where the images do not fill a batch.
+        for index in range(max(1, min(STATISTICS_BATCHES, len(pixels) // size))):
             for layer in layers:
                 layer.momentum = index / (index + 1)  # the plain mean over the batches so far
             self.net(pixels[index * size : (index + 1) * size].astype(np.float32) / np.float32(255), training=True)
@@ -280,6 +322,10 @@ class _Trainer:
 
     def save_averaged(self, path: Any) -> None:
         """Write the weights of the net (without the augmentation in front of it) in Keras's own format."""
+        needed = sum(array.nbytes for array in self.net.get_weights()) + HDF5_OVERHEAD_BYTES
+        if shutil.disk_usage(path.parent).free < needed:
+            # HDF5 would find out by itself, and take the process down with it.
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
         with atomic.writing(path) as temporary:
             self.net.save_weights(temporary)
 
@@ -289,26 +335,39 @@ class _Trainer:
         arrays: dict[str, Any] = {f"v{index}": value for index, value in enumerate(self.values_of(self._variables()))}
         rows = json.dumps([dataclasses.asdict(epoch) for epoch in history])
         with atomic.writing(run.state) as temporary:
-            np.savez(temporary, history=np.array(rows), **arrays)
+            np.savez(temporary, history=np.array(rows), settings=np.array(to_toml(self.settings)), **arrays)
 
     def restore(self, run: Run) -> list[Epoch]:
         """Load what save() wrote; an empty history where there is nothing yet."""
-        for leftover in run.folder.glob(".*"):  # temporary files of a process that was killed
-            leftover.unlink()
         if not run.state.exists():
             return []
-        with np.load(run.state, allow_pickle=False) as state:
-            variables = self._variables()
-            shapes = [state[f"v{index}"].shape for index in range(len(state.files) - 1)]
-            if shapes != [tuple(variable.shape) for variable in variables]:
-                raise DataError(
-                    f"{run.state} does not fit the settings beside it",
-                    why="it holds other variables than this model and optimizer have",
-                    fix="edgefer train   (a new run)",
-                )
-            for index, variable in enumerate(variables):
-                variable.assign(state[f"v{index}"])
-            return [Epoch(**row) for row in json.loads(str(state["history"]))]
+        try:
+            with np.load(run.state, allow_pickle=False) as state:
+                arrays = {name: state[name] for name in state.files}
+            history = [Epoch(**row) for row in json.loads(str(arrays.pop("history")))]
+        except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+            raise DataError(
+                f"{run.state} is damaged, so the training cannot go on",
+                why=f"{error}; the best weights so far are in {run.best_weights.name} all the same",
+                fix=f"edgefer train --settings {run.folder / 'settings.toml'}   (a new run)",
+            ) from error
+        self._check_belongs(run, arrays)
+        for index, variable in enumerate(self._variables()):
+            variable.assign(arrays[f"v{index}"])
+        return history
+
+    def _check_belongs(self, run: Run, arrays: dict[str, npt.NDArray[Any]]) -> None:
+        made_with = from_toml(str(arrays.pop("settings"))) if "settings" in arrays else self.settings
+        changed = _differences(dataclasses.asdict(made_with), dataclasses.asdict(self.settings))
+        shapes = {name: array.shape for name, array in arrays.items()}
+        if not changed and shapes != {f"v{index}": tuple(each.shape) for index, each in enumerate(self._variables())}:
+            changed = ["it holds other variables than this model and optimizer have"]
+        if changed:
+            raise DataError(
+                f"{run.state} does not fit the settings beside it",
+                why="; ".join(changed),
+                fix=f"put them back, or edgefer train --settings {run.folder / 'settings.toml'}   (a new run)",
+            )
 
     def _assign(self, values: Sequence[npt.NDArray[Any]]) -> None:
         for variable, value in zip(self.model.trainable_variables, values, strict=True):
@@ -320,6 +379,18 @@ class _Trainer:
 
     def _variables(self) -> list[Any]:
         return [*self.model.weights, *self.model.optimizer.variables]
+
+
+def _differences(before: Mapping[str, Any], after: Mapping[str, Any], *, prefix: str = "") -> list[str]:
+    """A clause for each setting that was changed; tables are looked into."""
+    changed = []
+    for name in {**before, **after}:
+        old, new = before.get(name), after.get(name)
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            changed += _differences(old, new, prefix=f"{prefix}{name}.")
+        elif old != new:
+            changed.append(f"{prefix}{name} was {old!r} and is {new!r}")
+    return changed
 
 
 def _optimizer(keras: Any, settings: TrainSettings, steps_per_epoch: int) -> Any:

@@ -76,7 +76,8 @@ def test_a_wrong_model_is_not_measured(tmp_path: Path, int8_artefact: Artefact) 
 
 
 @pytest.mark.parametrize(
-    "faces", [np.zeros((0, 48, 48), np.uint8), np.zeros((3, 48, 48)), np.zeros((3, 32, 32), np.uint8)]
+    "faces",
+    [np.zeros((0, 48, 48), np.uint8), np.zeros((3, 48, 48)), np.zeros((3, 32, 32), np.uint8), np.uint8(3).reshape(())],
 )
 def test_faces_are_checked(model_path: Path, faces: np.ndarray) -> None:
     with pytest.raises(DataError, match="faces of shape"):
@@ -120,5 +121,6 @@ def test_unreadable_faces(tmp_path: Path, model_path: Path, name: str) -> None:
     np.savez(tmp_path / "unnamed.npz", np.zeros(3))
     exit_code, reply = answer(tmp_path, BenchRequest(str(model_path), faces=str(tmp_path / name), **BRIEF))
     assert exit_code == 1
-    with pytest.raises(DataError, match=name):
+    with pytest.raises(DataError, match=name) as caught:
         read_reply(reply)
+    assert "np.savez(path, faces=...)" in caught.value.fix

@@ -103,7 +103,9 @@ def test_truncated_model_is_refused_by_litert(int8_artefact: Artefact) -> None:
         litert.open_model(int8_artefact.model[:2000])
 
 
-@pytest.mark.parametrize(("setting", "value"), [("threads", 0), ("kernels", "fast")])
+@pytest.mark.parametrize(
+    ("setting", "value"), [("threads", 0), ("threads", 10**5), ("threads", 10**20), ("kernels", "fast")]
+)
 def test_settings_are_checked(module, int8_artefact: Artefact, setting: str, value: object) -> None:
     with pytest.raises(UsageError, match=str(value)):
         module.open_model(int8_artefact.model, **{setting: value})

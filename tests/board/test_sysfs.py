@@ -6,7 +6,7 @@ import pytest
 
 from edgefer.board import sysfs
 
-# Recorded text, shortened to the lines that matter.
+# In the form that Linux gives it, cut to the lines that matter.
 PI_5 = """processor	: 0
 BogoMIPS	: 108.00
 CPU implementer	: 0x41

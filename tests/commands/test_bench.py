@@ -61,9 +61,13 @@ def test_a_model_given_as_a_device(refused):
         (["--threads", "0"], 2, "--threads 1,2,4"),
         (["--threads", "1,two"], 2, "--threads 1,2,4"),
         (["--threads", ""], 2, "--threads 1,2,4"),
+        (["--threads", "²"], 2, "--threads 1,2,4"),
+        (["--threads", "99999999999"], 2, "--threads 1"),
         (["--runtime", "litret"], 2, "'litert'"),
         (["--faces", "nowhere.npz"], 1, "--faces"),
         (["--seconds", "-1"], 2, "--seconds"),
+        (["--seconds", "nan"], 2, "--seconds"),
+        (["--seconds", "inf"], 2, "--seconds"),
     ],
 )
 def test_slips(refused, workplace, options, code, named):

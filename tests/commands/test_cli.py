@@ -94,6 +94,15 @@ def test_a_bug_says_how_to_see_more(edgefer, monkeypatch):
     assert "Traceback" not in outcome.err
 
 
+def test_what_the_system_refuses_is_a_sentence(edgefer, workplace, pictures, tmp_path):
+    (tmp_path / "taken").touch()
+    outcome = edgefer("predict", pictures[0], "--model", workplace.int8, "--out", "taken/result.json")
+    assert outcome.code == 1
+    assert "edgefer: taken: " in outcome.err
+    assert "try: " in outcome.err
+    assert "Error" not in outcome.err
+
+
 @pytest.mark.parametrize("arguments", [["--debug", "predict", "face.png"], ["predict", "face.png", "--debug"]])
 def test_debug_shows_the_traceback_wherever_it_stands(edgefer, workplace, arguments):
     outcome = edgefer(*arguments, "--model", workplace.int8)
@@ -137,12 +146,11 @@ def test_a_folder_is_no_place_for_out_and_that_is_said_at_once(edgefer, pictures
 
 
 def test_a_reader_that_leaves_is_no_traceback(workplace, pictures):
-    process = start(
-        "predict", *pictures, "--model", workplace.int8, "--json", stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    process.stdout.close()
-    stderr = process.stderr.read().decode()
-    assert process.wait() == 1
+    command = ("predict", *pictures, "--model", workplace.int8, "--json")
+    with start(*command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        stderr = process.stderr.read().decode()
+    assert process.returncode == 1
     assert stderr.splitlines() == [f"model: {workplace.int8} (as named)"]
 
 
@@ -161,6 +169,22 @@ def test_interrupting_ends_with_130_and_leaves_nothing(workplace, tmp_path):
     assert out == ""
     assert err.strip() == "edgefer: interrupted"
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.slow
+def test_an_interrupted_training_says_how_to_go_on(workplace, tmp_path):
+    process = start(
+        "train", "--system", "compact_nano", "--data", workplace.data, "--run", tmp_path / "run", "--epochs", 1000,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path, start_new_session=True,
+    )  # fmt: skip
+    for line in process.stderr:
+        if "epoch 1, batch" in line:
+            break
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (130, "")
+    assert f"to go on: edgefer train --resume {tmp_path / 'run'}" in err
+    assert err.rstrip().endswith("edgefer: interrupted")
 
 
 @pytest.mark.parametrize(("changes", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False)])

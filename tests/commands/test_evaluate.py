@@ -86,3 +86,13 @@ def test_a_split_that_is_not_there(refused, workplace, tmp_path):
     np.savez(tmp_path / "two.npz", **{name: arrays[name][chosen] for name in arrays.files})
     error = refused("evaluate", workplace.int8, "--data", "two.npz", "--split", "private", code=1)
     assert "no PrivateTest images" in error
+
+
+def test_a_run_is_scored_on_its_own_data_unless_others_are_given(edgefer, workplace):
+    own = edgefer("evaluate", workplace.run, "--json")
+    assert f"data: {workplace.data}" in own.err
+    assert own.record["accuracy"] == workplace.trained.record["evaluation"]["accuracy"]
+
+
+def test_a_run_takes_no_runtime(refused, workplace):
+    assert "name a .tflite" in refused("evaluate", workplace.run, "--runtime", "litert", code=2)

@@ -1,4 +1,7 @@
+import os
 import shutil
+import subprocess
+import sys
 import zipfile
 
 import pytest
@@ -81,3 +84,21 @@ def test_an_unfinished_run_says_so(edgefer, workplace, scratch):
     outcome = edgefer("quantize", scratch, "--float32")
     assert outcome.code == 0
     assert "the best weights so far" in outcome.err
+
+
+def test_options_on_the_data_count_without_data_too(refused, workplace):
+    error = refused("quantize", workplace.run, "--int8", "--ferplus", "nowhere.csv", code=1)
+    assert "nowhere.csv" in error
+
+
+@pytest.mark.slow
+def test_it_converts_with_tensorflow_whatever_trains(workplace, scratch):
+    made = scratch / workplace.float32.name
+    made.unlink()
+    command = [sys.executable, "-m", "edgefer", "quantize", str(scratch), "--float32"]
+    done = subprocess.run(
+        command, env={**os.environ, "KERAS_BACKEND": "jax"}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Warning" not in done.stderr
+    assert made.read_bytes() == workplace.float32.read_bytes()

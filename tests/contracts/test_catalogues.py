@@ -17,6 +17,7 @@ from edgefer.errors import IncompatibleError
 from edgefer.labels import LABELS
 from edgefer.measurement import BenchRequest
 from edgefer.workstation.backend import load_keras
+from edgefer.workstation.convert import convert
 from edgefer.workstation.experiment import load_system
 from edgefer.workstation.settings import TrainSettings, from_toml, to_toml
 from edgefer.workstation.training import build_network
@@ -168,6 +169,64 @@ def test_a_system_can_be_built_and_written_down(name):
     build = catalogue.load(ARCHITECTURES, settings.architecture).build
     assert set(settings.model) <= set(keywords(build)) - {"input_shape", "classes"}
     assert build_network(load_keras(), settings).output_shape == (None, len(LABELS))
+
+
+# Operators with the highest version that the last release of tflite-runtime, 2.14, has a kernel for. Each is one that
+# XNNPACK takes in int8 too.
+OPERATORS = {
+    "ADD": 4, "AVERAGE_POOL_2D": 3, "CONV_2D": 8, "DEPTHWISE_CONV_2D": 7, "FULLY_CONNECTED": 10, "MAX_POOL_2D": 3,
+    "MEAN": 3, "PAD": 4, "RESHAPE": 1,
+}  # fmt: skip
+
+
+def converted(name, *, calibrated):
+    """The object tree of an architecture's flatbuffer, with weights that were not trained."""
+    flatbuffer_utils = pytest.importorskip("ai_edge_litert.tools.flatbuffer_utils")
+    faces = np.random.default_rng(0).integers(0, 256, (8, 48, 48), np.uint8)
+    flatbuffer = convert(built(load_keras(), name), calibration=faces if calibrated else None)
+    return flatbuffer_utils.convert_bytearray_to_object(bytearray(flatbuffer))
+
+
+def operators_of(model):
+    """(name, version, operator) of each operator, in the order in which they run."""
+    from ai_edge_litert.schema_py_generated import BuiltinOperator
+
+    names = {code: name for name, code in vars(BuiltinOperator).items() if isinstance(code, int)}
+    (graph,) = model.subgraphs
+    for operator in graph.operators:
+        kind = model.operatorCodes[operator.opcodeIndex]
+        yield names[max(kind.builtinCode, kind.deprecatedBuiltinCode)], kind.version, operator
+
+
+@pytest.mark.parametrize("calibrated", [False, True], ids=["float32", "int8"])
+@entries(ARCHITECTURES)
+def test_an_architecture_converts_to_operators_that_old_runtimes_have(name, calibrated):
+    model = converted(name, calibrated=calibrated)
+    found = {(operator, version) for operator, version, _ in operators_of(model)}
+    assert not {each for each in found if each[1] > OPERATORS.get(each[0], 0)}
+    (graph,) = model.subgraphs
+    (face,) = graph.inputs
+    assert graph.tensors[face].shape.tolist() == [1, 48, 48, 1]
+    # A dynamic batch would be told here, with -1.
+    assert graph.tensors[face].shapeSignature is None
+
+
+@entries(ARCHITECTURES)
+def test_an_int8_architecture_computes_nothing_in_float(name):
+    from ai_edge_litert.schema_py_generated import TensorType
+
+    model = converted(name, calibrated=True)
+    (graph,) = model.subgraphs
+    assert {tensor.type for tensor in graph.tensors} <= {TensorType.INT8, TensorType.INT32}
+    for operator, _, node in operators_of(model):
+        tensors = [graph.tensors[index] for index in (*node.inputs, *node.outputs)]
+        assert tensors[0].type == tensors[-1].type == TensorType.INT8
+        if operator == "CONV_2D":
+            weights = tensors[1]
+            assert len(weights.quantization.scale) == weights.shape[0]
+            assert not np.any(weights.quantization.zeroPoint)
+        if operator == "FULLY_CONNECTED":
+            assert len(tensors[1].quantization.scale) == 1
 
 
 # Schemes

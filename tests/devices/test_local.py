@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 import time
@@ -59,6 +60,19 @@ def test_memory_is_the_childs_own(request_for_tiny: BenchRequest) -> None:
     assert 10 * 1024 * 1024 < peak < ballast.nbytes
 
 
+def test_files_of_the_working_folder_are_not_imported(
+    tmp_path: Path, request_for_tiny: BenchRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "json.py").write_text("raise SystemExit('not the json that was meant')")
+    (tmp_path / "edgefer").mkdir()
+    (tmp_path / "edgefer" / "__init__.py").touch()
+    shutil.copy(request_for_tiny.model, tmp_path / "here.tflite")
+    np.savez(tmp_path / "faces.npz", faces=np.zeros((2, 48, 48), np.uint8))
+    monkeypatch.chdir(tmp_path)
+    measurement = local.run(replace(request_for_tiny, model="here.tflite", faces="faces.npz"))
+    assert measurement.subject["file"] == "here.tflite"
+
+
 def test_errors_of_the_child_are_raised_here(tmp_path: Path, request_for_tiny: BenchRequest) -> None:
     with pytest.raises(DataError, match="nowhere.tflite") as caught:
         local.run(BenchRequest(str(tmp_path / "nowhere.tflite")))
@@ -91,9 +105,10 @@ def test_a_crash_names_the_signal(
 def test_a_traceback_ends_in_its_last_line(
     tmp_path: Path, request_for_tiny: BenchRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    child_that_runs("raise SystemExit('no memory card')", tmp_path, monkeypatch)
-    with pytest.raises(EdgeferError, match="code 1: .*no memory card"):
+    child_that_runs("raise SystemExit('no memory card' + 9000 * '!')", tmp_path, monkeypatch)
+    with pytest.raises(EdgeferError, match="code 1: .*no memory card") as caught:
         local.run(request_for_tiny)
+    assert len(str(caught.value)) < 1000
 
 
 def test_interrupt_ends_the_child(

@@ -47,3 +47,51 @@ def test_a_later_version_and_missing_fields_name_the_file(kind, tmp_path):
     bare = write(tmp_path / "bare.json", **records.stamp(kind, 1))
     with pytest.raises(DataError, match="bare.json is damaged"):
         read_results([bare])
+
+
+def damaged(record, *path, value):
+    """A copy of ``record`` with another value at ``path``."""
+    copy = json.loads(json.dumps(record))
+    inner = copy
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = value
+    return copy
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("device",), {}), (("device", "cores"), "two"), (("subject",), None), (("threads",), "1"),
+        (("load_before",), "high"), (("invoke", "p50_us"), float("inf")), (("invoke", "p50_us"), None),
+        (("invoke", "p50_interval_95_us"), [1]), (("runtime",), None),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_measurement_with_an_odd_field_names_its_file(measured, tmp_path, path, value):
+    odd = write(tmp_path / "odd.json", **damaged(measured().to_json(), *path, value=value))
+    with pytest.raises(DataError, match=r"odd\.json"):
+        read_results([odd])
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("confusion",), [[1, 2], [3]]), (("confusion",), [1, 2]), (("confusion",), []), (("confusion", 0, 0), -1),
+        (("confusion", 0, 0), 1.5), (("confusion", 0, 0), 10**30), (("confusion",), [[0, 0], [0, 0]]),
+        (("label_names",), ["happy"]), (("subject",), "sha256"), (("model",), None),
+        (("accuracy_unseen_in_training",), {"correct": 5, "n": 2}), (("cross_entropy_nats",), "low"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_an_evaluation_with_an_odd_field_names_its_file(evaluated, tmp_path, path, value):
+    odd = write(tmp_path / "odd.json", **damaged(evaluated().to_json(), *path, value=value))
+    with pytest.raises(DataError, match=r"odd\.json"):
+        read_results([odd])
+
+
+@pytest.mark.parametrize("text", ["[1]", "null", '{"kind": ["bench"]}', "[" * 100_000, "{", ""], ids=len)
+def test_json_that_is_no_result_names_its_file(tmp_path, text):
+    (tmp_path / "odd.json").write_text(text)
+    with pytest.raises(DataError, match=r"odd\.json"):
+        read_results([tmp_path / "odd.json"])

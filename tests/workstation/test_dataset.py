@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from pathlib import Path
 
 import cv2
@@ -370,6 +371,54 @@ def test_numbers_that_are_no_rows_are_not_taken_for_rows(number, faces, tmp_path
         load(root, ferplus=write_votes(tmp_path, [*USAGE, "Training"], votes_for(15)))
 
 
+def test_a_link_that_leads_nowhere_is_a_bad_picture_and_not_overlooked(faces, tmp_path):
+    root = write_tree(tmp_path, faces)
+    (root / "train" / "happy" / "Training_00000077.png").symlink_to("nowhere.png")
+    with pytest.raises(DataError, match=r"happy/Training_00000077\.png: cannot be read"):
+        load(root)
+    assert len(load(root, skip_bad_rows=True).split("Training")) == 7
+
+
+def test_an_empty_name_is_not_taken_for_none(tmp_path):
+    with pytest.raises(DataError, match="names nothing"):
+        resolve("", environ={}, folder=tmp_path)
+    assert resolve(None, environ={"EDGEFER_DATA": ""}, folder=tmp_path) is None
+
+
+def test_the_home_of_nobody_does_not_exist(tmp_path):
+    with pytest.raises(DataError, match="does not exist"):
+        resolve("~no-such-user/fer2013.csv", environ={}, folder=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "fix"), [("fer2013.tar.gz", "tar -xf"), ("fer2013.csv.gz", "gunzip"), ("archive.zip", "unzip")]
+)
+def test_an_archive_is_to_be_unpacked(tmp_path, name, fix):
+    (tmp_path / name).write_bytes(b"packed")
+    with pytest.raises(DataError, match="packed archive") as caught:
+        load(tmp_path / name)
+    assert caught.value.fix == f"{fix} {tmp_path / name}"
+
+
+def test_a_file_in_one_line_is_not_quoted_whole(faces, tmp_path):
+    path = write_csv(tmp_path, faces)
+    path.write_text(path.read_text().replace("\n", "\r"), newline="")
+    with pytest.raises(DataError, match="has no column") as caught:
+        load(path)
+    assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize("value", [-1, np.nan, np.inf])
+def test_votes_are_numbers_of_votes(faces, tmp_path, value):
+    with pytest.raises(DataError, match="array votes"):
+        load(write_npz(tmp_path, faces, votes=np.full((14, 10), value)))
+
+
+def test_usage_in_bytes_that_are_no_text_is_bad(faces, tmp_path):
+    with pytest.raises(DataError, match="14 rows that cannot be used: .*unknown usage"):
+        load(write_npz(tmp_path, faces, usage=np.array([b"\xff"] * 14)))
+
+
 # ---------------------------------------------------------------------------------------------------- cache
 
 
@@ -407,8 +456,6 @@ def test_the_cache_is_keyed_by_content(faces, tmp_path):
 
 
 def test_a_replaced_picture_is_read_again_even_with_the_old_time(faces, tmp_path):
-    import os
-
     root = write_tree(tmp_path, faces)
     load(root)
     picture = root / "train" / "angry" / "Training_00000000.png"
@@ -437,7 +484,20 @@ def test_cache_off_and_cache_impossible(faces, tmp_path, monkeypatch):
     assert entries(tmp_path) == []
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    assert len(load(path).split("Training")) == 7
+    dataset = load(path)
+    assert len(dataset.split("Training")) == 7
+    assert "could not be kept in the cache" in dataset.notes[-1]
+
+
+def test_a_user_without_a_home_has_no_cache(faces, tmp_path, monkeypatch):
+    def nobody(cls):
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(Path, "home", classmethod(nobody))
+    dataset = load(write_csv(tmp_path, faces))
+    assert len(dataset.split("Training")) == 7
+    assert "no home folder" in dataset.notes[-1]
 
 
 def test_bad_rows_are_not_cached_as_clean(faces, tmp_path):

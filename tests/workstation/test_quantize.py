@@ -5,12 +5,19 @@ import pytest
 
 from edgefer.artefact import Artefact
 from edgefer.board.classifier import Classifier
-from edgefer.errors import DataError, UsageError
+from edgefer.errors import DataError, EdgeferError, UsageError
+from edgefer.evaluation import evaluate
+from edgefer.labels import LABELS
 from edgefer.workstation.calibration import calibration_faces
 from edgefer.workstation.convert import convert
 from edgefer.workstation.dataset import synthetic_dataset
 from edgefer.workstation.quantize import quantize, summary
 from edgefer.workstation.runs import find_run, new_run
+
+ALL_RIGHT, NONE_RIGHT = (
+    evaluate(np.eye(7, dtype=np.float32)[:2], np.array(labels), label_names=LABELS, split="public")
+    for labels in ([0, 1], [2, 3])
+)
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +125,51 @@ def test_calibration_uses_all_of_a_rare_class_and_fills_up_with_others(faces):
 def test_more_calibration_faces_than_there_are_is_refused(faces):
     with pytest.raises(DataError, match="Training holds 420"):
         calibration_faces(faces.split("Training"), size=421)
+
+
+@pytest.mark.parametrize("size", [0, -1])
+def test_no_calibration_face_at_all_is_refused(faces, size):
+    with pytest.raises(UsageError, match="one is the least"):
+        calibration_faces(faces.split("Training"), size=size)
+
+
+def test_damaged_weights_are_named(finished_run, faces, tmp_path):
+    run = new_run(tmp_path, finished_run.settings())
+    run.save_json("environment.json", finished_run.environment())
+    for content in (b"junk", finished_run.best_weights.read_bytes()[:5000]):
+        run.best_weights.write_bytes(content)
+        with pytest.raises(DataError, match=r"cannot load .*best\.weights\.h5"):
+            quantize(run, "float32", faces)
+
+
+def test_weights_of_another_network_are_named(finished_run, faces, tmp_path):
+    run = new_run(tmp_path, dataclasses.replace(finished_run.settings(), model={"stem": 8, "width": 8, "depth": 1}))
+    run.save_json("environment.json", finished_run.environment())
+    run.best_weights.write_bytes(finished_run.best_weights.read_bytes())
+    with pytest.raises(DataError, match=r"cannot load .*best\.weights\.h5"):
+        quantize(run, "float32", faces)
+
+
+def test_what_the_converter_does_not_know_is_an_error_of_ours():
+    from edgefer.workstation.backend import load_keras
+
+    keras = load_keras()
+    inputs = keras.Input((48, 48, 1))
+    unknown = keras.Model(inputs, keras.ops.erfinv(keras.layers.Flatten()(inputs)))
+    with pytest.raises(EdgeferError, match="cannot be converted: ."):
+        convert(unknown)
+
+
+def test_a_summary_says_lost_or_gained(by_scheme, tmp_path):
+    path = tmp_path / "model.tflite"
+    quantized = by_scheme["int8"]
+    quantized.artefact.save(path)
+    for parent, own, said in ((quantized.parent, quantized.evaluation, "lost"), (NONE_RIGHT, ALL_RIGHT, "gained")):
+        if quantized.drop_points < 0 and said == "lost":
+            continue
+        text = summary(dataclasses.replace(quantized, parent=parent, evaluation=own), path).text
+        assert f" points {said}, the same label" in text
+        assert "-" not in text.partition(" points ")[0].splitlines()[-1]
 
 
 def test_the_input_range_is_pinned_even_when_calibration_is_dim(finished_run):

@@ -188,3 +188,35 @@ def test_every_field_survives_toml():
     assert again == changed
     assert math.isinf(again.model["limit"])
     assert to_toml(again) == to_toml(changed)
+
+
+def test_clahe_is_turned_on_with_its_defaults_and_off_again():
+    assert assigned("input.clahe=true").input.clahe == Clahe()
+    assert assigned("input.clahe.tiles=4", "input.clahe=true").input.clahe == Clahe(tiles=4)
+    assert assigned("input.clahe=true", "input.clahe=false").input.clahe is None
+
+
+def test_one_assignment_is_one_value():
+    assert "epochs = '30\\nseed=3'" in refusal("epochs=30\nseed=3")
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_another_architecture_leaves_the_options_of_the_first_behind(order):
+    base = load_system("compact_small")
+    assert base.model
+    changed = resolve(base, assignments=["architecture=two_conv", "model.dropout=0.3"][::order])
+    assert (changed.architecture, changed.model) == ("two_conv", {"dropout": 0.3})
+    assert resolve(base, assignments=["architecture=compact"]).model == base.model
+
+
+@pytest.mark.parametrize("name", catalogue.names("edgefer.workstation.systems"))
+def test_the_settings_of_a_run_make_the_same_run_whatever_the_system(tmp_path, name):
+    settings = load_system(name)
+    (tmp_path / "settings.toml").write_text(to_toml(settings))
+    assert resolve(load_system("compact_small"), file=tmp_path / "settings.toml") == settings
+
+
+def test_a_slip_in_a_file_names_the_file(tmp_path):
+    (tmp_path / "mine.toml").write_text("[augmnt]\nflip = false\n")
+    with pytest.raises(UsageError, match=r"mine\.toml: no setting augmnt"):
+        resolve(BASE, file=tmp_path / "mine.toml")

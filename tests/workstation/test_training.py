@@ -4,16 +4,20 @@ import dataclasses
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from edgefer.errors import DataError, UsageError
+from edgefer.preprocess import InputSpec
 from edgefer.workstation.dataset import Dataset, Split
+from edgefer.workstation.experiment import complete, start
 from edgefer.workstation.runs import Run, new_run
 from edgefer.workstation.settings import TrainSettings
 from edgefer.workstation.training import check_trainable, selection_split, train
@@ -162,5 +166,103 @@ def test_an_option_that_the_architecture_does_not_have_is_refused_before_trainin
 
 def test_a_training_without_images_is_refused():
     dataset = Dataset("test", "npz", {"Training": split_of([0] * 3)}, "", ())
-    with pytest.raises(DataError, match="3 images to learn from and 0"):
+    with pytest.raises(DataError, match="0 of 3 Training images are left") as caught:
         check_trainable(dataset, TrainSettings(selection_share=0.01))
+    assert "selection_share=0.5" in caught.value.fix
+    check_trainable(dataset, TrainSettings(selection_share=0.5))
+
+
+@pytest.mark.parametrize("value", ["wide", 3.5, True, None, [8]])
+def test_an_option_of_another_type_is_refused_before_training(faces, value):
+    with pytest.raises(UsageError, match=r"model\.width = .*type int"):
+        check_trainable(faces, TrainSettings(model={"width": value}))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"model": {"width": 0}},
+        {"model": {"dropout": 2}},
+        {"architecture": "two_conv", "input": InputSpec(height=8, width=8)},
+    ],
+)
+def test_what_cannot_be_built_leaves_no_folder(faces, settings, tmp_path, changes):
+    with pytest.raises(UsageError, match="cannot be built"):
+        start(dataclasses.replace(settings, **{"model": {}, **changes}), faces, opened_with={}, root=tmp_path)
+    assert os.listdir(tmp_path) == []
+
+
+def test_averaged_weights_get_their_statistics_from_less_than_a_batch_too(faces, settings, tmp_path):
+    from edgefer.workstation.backend import load_keras
+    from edgefer.workstation.evaluation import load_network
+
+    few = dataclasses.replace(settings, epochs=1, batch_size=1000, ema_epochs=2.0)
+    run = train(faces, few, run=new_run(tmp_path, few))
+    network = load_network(load_keras(), run)
+    (stem,) = [layer for layer in network.layers if layer.name == "stem_bn"]
+    training = faces.split("Training").pixels[..., None].astype(np.float32) / 255
+    convolved = np.asarray(network.layers[1](training))
+    np.testing.assert_allclose(np.asarray(stem.moving_mean), convolved.mean(axis=(0, 1, 2)), rtol=1e-3, atol=1e-4)
+
+
+# Resuming what was damaged or changed meanwhile
+
+
+@pytest.fixture
+def copied_run(finished_run, tmp_path):
+    return Run(Path(shutil.copytree(finished_run.folder, tmp_path / "run")))
+
+
+@pytest.mark.parametrize("kept", [0, 1000, 0.5, 0.999])
+def test_a_damaged_state_is_an_error_that_changes_nothing(copied_run, faces, kept):
+    size = copied_run.state.stat().st_size
+    os.truncate(copied_run.state, kept if kept >= 1 else int(kept * size))
+    before = {path.name: path.read_bytes() for path in copied_run.folder.iterdir()}
+    with pytest.raises(DataError, match=r"state\.npz is damaged") as caught:
+        complete(copied_run, faces)
+    assert "--settings" in caught.value.fix
+    assert {path.name: path.read_bytes() for path in copied_run.folder.iterdir()} == before
+
+
+def test_a_run_whose_settings_were_edited_does_not_go_on(copied_run, faces):
+    path = copied_run.folder / "settings.toml"
+    path.write_text(path.read_text().replace("epochs = 2\n", "epochs = 3\n").replace("zoom = 0.05", "zoom = 0.1"))
+    with pytest.raises(DataError, match=r"epochs was 2 and is 3; augment\.zoom was 0\.05 and is 0\.1"):
+        complete(copied_run, faces)
+
+
+def test_a_resumed_run_keeps_its_votes(settings, faces, tmp_path):
+    def voted(seed):
+        votes = np.random.default_rng(seed).integers(0, 5, (420, 10)).astype(np.float32)
+        training = dataclasses.replace(faces.split("Training"), votes=votes)
+        return dataclasses.replace(faces, splits={**faces.splits, "Training": training})
+
+    opened_with = {"data": "synthetic", "ferplus": "votes.csv", "skip_bad_rows": False}
+    run = start(settings, voted(1), opened_with=opened_with, root=tmp_path)
+    for other in (faces, voted(2)):
+        with pytest.raises(DataError, match="other FER"):
+            complete(run, other)
+    assert complete(run, voted(1)).n == 140
+
+
+def test_a_run_without_votes_takes_none(copied_run, faces):
+    training = dataclasses.replace(faces.split("Training"), votes=np.ones((420, 10), np.float32))
+    with pytest.raises(DataError, match="no FER") as caught:
+        complete(copied_run, dataclasses.replace(faces, splits={**faces.splits, "Training": training}))
+    assert caught.value.fix == "leave --ferplus out"
+
+
+def test_a_run_stays_on_its_backend(copied_run, faces):
+    environment = copied_run.environment()
+    copied_run.save_json("environment.json", {**environment, "backend": "torch"})
+    with pytest.raises(UsageError, match="runs Keras on tensorflow"):
+        complete(copied_run, faces)
+
+
+def test_a_full_disk_is_noticed_before_the_weights_are_written(settings, faces, tmp_path, monkeypatch):
+    full = shutil.disk_usage(tmp_path)._replace(free=4096)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: full)
+    run = new_run(tmp_path, settings)
+    with pytest.raises(OSError, match=r"No space left on device: .*best\.weights\.h5"):
+        train(faces, settings, run=run)
+    assert sorted(os.listdir(run.folder)) == ["settings.toml"]

@@ -100,10 +100,15 @@ def _columns(path: Path, header: list[str]) -> tuple[int, int, int]:
     if missing:
         raise DataError(
             f"{path} has no column {' and no column '.join(missing)}",
-            why=f"its first line names {', '.join(header)}; without Usage the test images cannot be told from Training",
+            why=f"its first line names {_shown_names(header)}; without Usage test images cannot be told from Training",
             fix="use the fer2013.csv of the challenge, with the columns emotion, pixels and Usage",
         )
     return header.index(COLUMNS[0]), header.index(COLUMNS[1]), header.index(COLUMNS[2])
+
+
+def _shown_names(header: list[str]) -> str:
+    # With line ends that are none to Python, the first line is the whole file.
+    return ", ".join(name[:20] for name in header[:8]) + (", ..." if len(header) > 8 else "")
 
 
 def _parse(line: bytes, order: tuple[int, int, int], width: int) -> tuple[int, bytes, int]:

@@ -82,7 +82,7 @@ def cache_key(path: Path) -> str:
     """
     digest = hashlib.sha256(cv2.__version__.encode())
     for picture in _pictures(path):
-        stat = picture.path.stat()
+        stat = picture.path.stat() if picture.path.exists() else picture.path.lstat()
         digest.update(f"{picture.name}\0{stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns}\n".encode())
     return digest.hexdigest()
 
@@ -176,7 +176,8 @@ def _pictures(path: Path) -> Iterator[_Picture]:
         for folder in _folders(split):
             label = _label(folder)
             for file in sorted(folder.rglob("*")):
-                if file.name.startswith(".") or file.name.lower() in NO_PICTURES or not file.is_file():
+                # A link that leads nowhere is a picture that is missing, so it is read, and found to be bad.
+                if file.name.startswith(".") or file.name.lower() in NO_PICTURES or file.is_dir():
                     continue
                 found = PREFIX.match(file.stem)
                 yield _Picture(

@@ -57,17 +57,20 @@ def read(path: Path, *, bad: BadRows, progress: Progress) -> Rows:
     _require(path, usage.shape == (count,) and usage.dtype.kind in "US", "usage", f"text ({count},)", usage)
     votes = arrays.get("votes")
     if votes is not None:
-        _require(
-            path, votes.shape == (count, VOTE_COLUMNS) and votes.dtype.kind in "iuf", "votes", f"({count}, 10)", votes
-        )
+        counted = votes.shape == (count, VOTE_COLUMNS) and votes.dtype.kind in "iuf"
+        _require(path, counted, "votes", f"({count}, 10)", votes)
+        if not (np.isfinite(votes) & (votes >= 0)).all():
+            why = "none of them may be negative, NaN or infinite"
+            raise DataError(f"{path}: array votes has odd numbers", why=why, fix=FIX)
     split = np.full(count, -1, np.int8)
-    names = np.char.strip(usage.astype(str))
+    text = np.char.decode(usage, "utf-8", "replace") if usage.dtype.kind == "S" else usage
+    names = np.char.strip(text)
     for index, name in enumerate(SPLITS):
         split[names == name] = index
     labels = emotion.astype(np.int64)
     good = (split >= 0) & (labels >= 0) & (labels < len(LABELS))
     for row in np.flatnonzero(~good):
-        reason = f"unknown usage {str(names[row])!r}" if split[row] < 0 else f"unknown emotion {labels[row]}"
+        reason = f"unknown usage {str(names[row])!r}" if split[row] < 0 else f"unknown emotion {emotion[row]}"
         bad.add(f"row {row} (from 0)", reason)
     progress(count, count, "rows")
     kept = np.flatnonzero(good)
