@@ -161,7 +161,7 @@ def _errors_as_sentences(common: Common) -> Iterator[None]:
         elif isinstance(error, OSError) and error.strerror:
             # A full disk, a folder that is not ours: the user's to mend, wherever it comes to light.
             place = f"{error.filename}: " if error.filename else ""
-            fix = "the same command where there is room, and the right to write"
+            fix = "another place, or make room and the right to write there"
             click.echo(f"edgefer: {place}{error.strerror}\n  try: {fix}", err=True)
         else:
             click.echo(f"edgefer: {type(error).__name__}: {error}\n  try: the same command with --debug", err=True)

@@ -113,6 +113,7 @@ def quantize(
         "converter": f"tensorflow {tf.__version__}",
         "data": {"name": dataset.layout, "sha256": dataset.sha256},
         "calibration": None if calibration is None else {"faces": len(calibration), "seed": seed},
+        "settings": dataclasses.asdict(settings),
         "epochs": len(run.history()),
         "scores": {
             "split": name,

@@ -342,7 +342,7 @@ class _Trainer:
         if not run.state.exists():
             return []
         try:
-            with np.load(run.state, allow_pickle=False) as state:
+            with run.state.open("rb") as file, np.load(file, allow_pickle=False) as state:
                 arrays = {name: state[name] for name in state.files}
             history = [Epoch(**row) for row in json.loads(str(arrays.pop("history")))]
         except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:

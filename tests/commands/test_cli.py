@@ -98,7 +98,7 @@ def test_what_the_system_refuses_is_a_sentence(edgefer, workplace, pictures, tmp
     (tmp_path / "taken").touch()
     outcome = edgefer("predict", pictures[0], "--model", workplace.int8, "--out", "taken/result.json")
     assert outcome.code == 1
-    assert "edgefer: taken: " in outcome.err
+    assert f"edgefer: {tmp_path / 'taken'}: " in outcome.err
     assert "try: " in outcome.err
     assert "Error" not in outcome.err
 
