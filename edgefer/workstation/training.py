@@ -32,7 +32,7 @@ from edgefer.workstation.runs import Run
 from edgefer.workstation.schedule import Epoch, best_epoch, has_stalled, learning_rate
 from edgefer.workstation.settings import TrainSettings
 
-__all__ = ["build_network", "check_trainable", "selection_split", "train"]
+__all__ = ["build_network", "check_trainable", "selection_split", "train", "without_selection"]
 
 ARCHITECTURES = "edgefer.workstation.architectures"
 EVALUATION_BATCH = 256
@@ -63,6 +63,12 @@ def selection_split(dataset: Dataset, settings: TrainSettings) -> tuple[Split, S
     return _subset(training, ~held_out), _subset(training, held_out), f"{settings.selection_share:.0%} of Training"
 
 
+def without_selection(dataset: Dataset, settings: TrainSettings) -> Dataset:
+    """``dataset`` with the images that choose the best epoch in a split of their own, outside Training."""
+    learn, select, name = selection_split(dataset, settings)
+    return dataclasses.replace(dataset, splits={**dataset.splits, "Training": learn, name: select})
+
+
 def _subset(split: Split, chosen: npt.NDArray[np.bool_]) -> Split:
     votes = None if split.votes is None else split.votes[chosen]
     return Split(split.pixels[chosen], split.labels[chosen], split.rows[chosen], votes)
@@ -83,7 +89,8 @@ def check_trainable(dataset: Dataset, settings: TrainSettings) -> None:
             raise UsageError(what, why=f"there are {', '.join(known)}", fix="one of these, or leave it out")
     learn, select, name = selection_split(dataset, settings)
     if not len(learn) or not len(select):
-        raise DataError(f"{len(learn)} images to learn from and {len(select)} in {name}", why="both need some", fix="--set selection_share=0.2")
+        what = f"{len(learn)} images to learn from and {len(select)} in {name}"
+        raise DataError(what, why="both need some", fix="--set selection_share=0.2")
 
 
 def train(dataset: Dataset, settings: TrainSettings, *, run: Run, progress: Progress = silent) -> Run:
