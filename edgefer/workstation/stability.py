@@ -102,14 +102,15 @@ def stability(
 
 
 def with_stability(result: Result, found: Stability) -> Result:
-    """The result of quantizing, with the spread in its record and in its text."""
-    low, high = percent(min(found.accuracies)), percent(max(found.accuracies))
+    """The result of quantizing, with the spread in its record and, above its last line, in its text."""
+    low, high = (100 * bound(found.accuracies) for bound in (min, max))
     text = (
-        f"{len(found.correct)} disjoint sets of {found.size:,} calibration faces give {low} to {high} "
-        f"(std {found.std_points:.2f} points);\n"
-        f"two such models give the same label to {percent(found.agreement)} of the images"
+        f"{len(found.correct)} disjoint sets of {found.size:,} calibration faces: {low:.2f} to {high:.2f} %, "
+        f"std {found.std_points:.2f} points;\n"
+        f"two such models give the same label to {percent(found.agreement)} of {found.n:,} images of {found.split}"
     )
-    return Result({**result.record, "stability": found.to_json()}, f"{result.text}\n{text}")
+    before, _, what_next = result.text.rpartition("\n")
+    return Result({**result.record, "stability": found.to_json()}, f"{before}\n{text}\n{what_next}")
 
 
 def _labels(flatbuffer: bytes, images: npt.NDArray[np.uint8], *, scheme: str, spec: InputSpec) -> npt.NDArray[np.intp]:

@@ -97,7 +97,7 @@ class Candidates:
                 f"{sets * size:,} different faces were asked for",
                 why=f"Training has {len(self.split):,}, besides {self.constant:,} with a single grey value and "
                 f"{self.twins:,} with an exact twin",
-                fix=f"{len(self.split) // sets} faces a set at most",
+                fix=f"--{'size' if sets == 1 else 'calibration-size'} {len(self.split) // sets}",
             )
         return [_chosen(self, sorted(members)) for members in _take_turns(self, sets, size, seed)]
 
