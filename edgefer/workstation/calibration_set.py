@@ -141,7 +141,7 @@ def find_set(named: str | None, dataset: Dataset, *, pinned: Path = PINNED) -> C
     known = {path.stem: path for path in sorted(pinned.glob("*.csv"))}
     if named is None:
         with contextlib.suppress(DataError):
-            return load_set(known[DEFAULT], dataset, without_twins=True)
+            return load_set(pinned / f"{DEFAULT}.csv", dataset, without_twins=True)
         return None
     if named in known:
         return load_set(known[named], dataset, without_twins=True)

@@ -20,10 +20,7 @@ REAL = Path(__file__).parents[3] / "shared" / "fer2013"
 CALIBRATION = Path(__file__).parents[2] / "calibration"
 SEED = 16
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not REAL.is_dir(), reason="FER2013 is not beside the repository (../shared/fer2013)"),
-]
+pytestmark = pytest.mark.skipif(not REAL.is_dir(), reason="FER2013 is not beside the repository (../shared/fer2013)")
 
 
 @pytest.fixture(scope="module")

@@ -133,8 +133,9 @@ def test_a_name_that_is_nowhere(faces):
     assert caught.value.fix == "edgefer calibrate fer2013-50.csv"
 
 
-def test_without_a_name_other_data_get_no_set(faces):
+def test_without_a_name_other_data_get_no_set(faces, tmp_path):
     assert find_set(None, faces) is None
+    assert find_set(None, faces, pinned=tmp_path) is None
 
 
 def test_a_set_named_by_what_it_is_not_for_is_refused(faces):
