@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,16 +12,37 @@ from edgefer.commands._options import PATH, data_options, open_data_of, say
 from edgefer.errors import UsageError
 from edgefer.result import Result
 
+if TYPE_CHECKING:
+    from edgefer.workstation.dataset import Dataset
+    from edgefer.workstation.runs import Run
+    from edgefer.workstation.stratified import Chosen
+
 SCHEMES = "edgefer.workstation.schemes"
+SIZE = 500
+DATA = ("data", "ferplus", "skip_bad_rows")
+CALIBRATION = ("set_name", "calibration_size", "seed")
 
 
 @click.command()
 @click.argument("run_folder", metavar="[RUN]", required=False, type=PATH)
 @data_options
 @click.option("--scheme", metavar="NAME", help="The scheme; --int8 is short for --scheme int8.")
-@click.option("--calibration-size", type=click.IntRange(1), default=500, show_default=True, help="Faces for ranges.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Which faces those are.")
-def command(run_folder: Path | None, scheme: str | None, calibration_size: int, seed: int, **options: Any) -> Result:
+@click.option(
+    "--calibration",
+    "set_name",
+    metavar="SET",
+    help="The faces for ranges: a .csv of edgefer calibrate, fer2013-500 or fer2013-210.  "
+    "[default: fer2013-500 if the data are FER2013, else drawn from Training]",
+)
+@click.option("--calibration-size", type=click.IntRange(1), help="Draw so many faces instead.  [default: 500]")
+@click.option("--seed", type=click.IntRange(0), help="Draw these faces instead.  [default: 0]")
+@click.option(
+    "--stability",
+    type=click.IntRange(2),
+    metavar="K",
+    help="Also convert with K disjoint sets of faces, and tell how far the scores spread.",
+)
+def command(run_folder: Path | None, scheme: str | None, stability: int | None, **options: Any) -> Result:
     """Turn a trained RUN (default: the newest) into a .tflite that carries its contract.
 
     The artefact is scored against its float parent on the same images before it is written, into the run folder.
@@ -29,23 +50,79 @@ def command(run_folder: Path | None, scheme: str | None, calibration_size: int, 
     \b
     Example:
         edgefer quantize --int8
-        edgefer quantize --int8 runs/latest --calibration-size 1000
+        edgefer quantize --int8 runs/latest --calibration my-set.csv --stability 5
     """
     from edgefer.progress import shown
     from edgefer.workstation.quantize import quantize, summary
     from edgefer.workstation.runs import find_run
 
-    data = {name: options.pop(name) for name in ("data", "ferplus", "skip_bad_rows")}
+    data, asked = ({name: options.pop(name) for name in names} for names in (DATA, CALIBRATION))
     chosen = _one_scheme(scheme, [name for name, given in options.items() if given])
+    _check(chosen, stability, **asked)
     run = find_run(run_folder)
     run.require_weights()
     say(f"run: {run.folder} ({'as named' if run_folder else 'the newest'}), scheme {chosen}; {run.progress_note()}")
     dataset = open_data_of(run, **data)
+    calibration = _calibration(chosen, run, dataset, **asked)
+    sets = _disjoint_sets(stability, run, dataset, **calibration)
     with shown("quantizing") as progress:
-        quantized = quantize(run, chosen, dataset, calibration_size=calibration_size, seed=seed, progress=progress)
+        quantized = quantize(run, chosen, dataset, **calibration, progress=progress)
     path = run.artefact(chosen)
     quantized.artefact.save(path)
-    return summary(quantized, path)
+    result = summary(quantized, path)
+    return _with_stability(result, run, chosen, dataset, sets) if sets else result
+
+
+def _check(scheme: str, stability: int | None, set_name: str | None, **drawing: int | None) -> None:
+    """Refuse what contradicts itself before anything is read."""
+    given = [name for name, value in (("--calibration", set_name), ("--stability", stability)) if value]
+    if given and not catalogue.load(SCHEMES, scheme).NEEDS_CALIBRATION:
+        raise UsageError(f"{given[0]} with {scheme}", why="it is not calibrated", fix="edgefer quantize --int8")
+    also = [name for name, value in drawing.items() if value is not None]
+    if set_name and also:
+        flag = f"--{also[0].replace('_', '-')}"
+        raise UsageError(f"--calibration with {flag}", why="a set says which faces it has", fix=f"leave out {flag}")
+
+
+def _calibration(
+    scheme: str, run: Run, dataset: Dataset, *, set_name: str | None, calibration_size: int | None, seed: int | None
+) -> dict[str, Any]:
+    """What quantize() is told about calibration; the user is told too."""
+    if not catalogue.load(SCHEMES, scheme).NEEDS_CALIBRATION:
+        return {}
+    from edgefer.workstation.calibration_set import find_set
+    from edgefer.workstation.training import without_selection
+
+    run.require_data(dataset)
+    is_drawn = calibration_size is not None or seed is not None
+    found = None if is_drawn else find_set(set_name, without_selection(dataset, run.settings()))
+    if found is not None:
+        say(f"calibration: {found}")
+        return {"calibration": found}
+    size, seed = calibration_size or SIZE, seed or 0
+    why = "as asked for" if is_drawn else "no set that ships is of these data"
+    say(f"calibration: {size:,} faces drawn from Training, seed {seed} ({why})")
+    return {"calibration_size": size, "seed": seed}
+
+
+def _disjoint_sets(stability: int | None, run: Run, dataset: Dataset, **calibration: Any) -> list[Chosen]:
+    if stability is None:
+        return []
+    from edgefer.workstation.stratified import candidates
+    from edgefer.workstation.training import without_selection
+
+    found = calibration.get("calibration")
+    size = len(found.faces) if found else calibration["calibration_size"]
+    usable = candidates(without_selection(dataset, run.settings()))
+    return usable.choose_disjoint(sets=stability, size=size, seed=calibration.get("seed", 0))
+
+
+def _with_stability(result: Result, run: Run, scheme: str, dataset: Dataset, sets: list[Chosen]) -> Result:
+    from edgefer.progress import shown
+    from edgefer.workstation.stability import stability, with_stability
+
+    with shown("checking stability") as progress:
+        return with_stability(result, stability(run, scheme, dataset, sets, progress=progress))
 
 
 def _one_scheme(scheme: str | None, flags: list[str]) -> str:

@@ -24,7 +24,7 @@ from edgefer.result import WIDTH, Result, percent, table
 from edgefer.workstation.dataset import Dataset, Split
 from edgefer.workstation.ferplus import in_label_order
 
-__all__ = ["DataCheck", "check", "summary", "twins_of"]
+__all__ = ["DataCheck", "check", "digest", "summary", "twins_of"]
 
 Faces = npt.NDArray[np.uint8]
 
@@ -120,8 +120,8 @@ def summary(found: DataCheck) -> Result:
 
 def twins_of(images: Faces, others: Faces) -> npt.NDArray[np.bool_]:
     """Which of ``images`` (n, h, w) also stand, byte for byte, in ``others`` (m, h, w): bool (n,)."""
-    known = set(map(_digest, others))
-    return np.fromiter((_digest(image) in known for image in images), np.bool_, len(images))
+    known = set(map(digest, others))
+    return np.fromiter((digest(image) in known for image in images), np.bool_, len(images))
 
 
 def _twin_groups(dataset: Dataset) -> list[list[tuple[str, int]]]:
@@ -129,11 +129,12 @@ def _twin_groups(dataset: Dataset) -> list[list[tuple[str, int]]]:
     groups: dict[bytes, list[tuple[str, int]]] = defaultdict(list)
     for name, split in dataset.splits.items():
         for image, label in zip(split.pixels, split.labels.tolist(), strict=True):
-            groups[_digest(image)].append((name, label))
+            groups[digest(image)].append((name, label))
     return [group for group in groups.values() if len(group) > 1]
 
 
-def _digest(image: Faces) -> bytes:
+def digest(image: Faces) -> bytes:
+    """SHA-256 of the pixels of one image; twins have the same."""
     return hashlib.sha256(np.ascontiguousarray(image).data).digest()
 
 

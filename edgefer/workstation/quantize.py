@@ -26,6 +26,7 @@ from edgefer.report.text import points
 from edgefer.result import Result, percent, table
 from edgefer.workstation.backend import load_keras
 from edgefer.workstation.calibration import calibration_faces
+from edgefer.workstation.calibration_set import CalibrationSet
 from edgefer.workstation.dataset import Dataset
 from edgefer.workstation.evaluation import evaluate_logits, keras_logits, load_network
 from edgefer.workstation.runs import Run
@@ -70,6 +71,7 @@ def quantize(
     scheme: str,
     dataset: Dataset,
     *,
+    calibration: CalibrationSet | None = None,
     calibration_size: int = 500,
     seed: int = 0,
     progress: Progress = silent,
@@ -79,7 +81,8 @@ def quantize(
     Args:
         scheme: a name from the catalogue of schemes.
         dataset: the data that the run was trained on: its Training calibrates, its selection split scores.
-        calibration_size, seed: how many Training faces set the ranges, and which.
+        calibration: the faces that set the ranges, as they were read for this data.
+        calibration_size, seed: without such a set, how many Training faces are drawn, and which.
 
     Raises:
         UsageError: no such scheme.
@@ -93,11 +96,14 @@ def quantize(
 
     network = load_network(keras, run)
     learn, select, name = selection_split(dataset, settings)
-    calibration = None
-    if module.NEEDS_CALIBRATION:
-        calibration = prepare_all(calibration_faces(learn, size=calibration_size, seed=seed), settings.input)
+    ranges, told = None, None
+    if module.NEEDS_CALIBRATION and calibration is not None:
+        ranges, told = prepare_all(calibration.faces, settings.input), calibration.provenance()
+    elif module.NEEDS_CALIBRATION:
+        ranges = prepare_all(calibration_faces(learn, size=calibration_size, seed=seed), settings.input)
+        told = {"faces": len(ranges), "seed": seed}
     progress(0, STAGES, f"converting {settings.system} to {scheme}")
-    flatbuffer = module.convert(network, calibration=calibration)
+    flatbuffer = module.convert(network, calibration=ranges)
     progress(1, STAGES, "scoring the float parent")
     images = score_set(dataset, select, name=name, spec=settings.input)
     parent_logits = keras_logits(network, images.faces)
@@ -112,7 +118,7 @@ def quantize(
         "edgefer": edgefer.__version__,
         "converter": f"tensorflow {tf.__version__}",
         "data": {"name": dataset.layout, "sha256": dataset.sha256},
-        "calibration": None if calibration is None else {"faces": len(calibration), "seed": seed},
+        "calibration": told,
         "settings": dataclasses.asdict(settings),
         "epochs": len(run.history()),
         "scores": {

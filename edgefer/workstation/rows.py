@@ -69,6 +69,10 @@ class BadRows:
         if len(self.first) < NAMED_BAD_ROWS:
             self.first.append(f"{place}: {reason}")
 
+    def named(self) -> str:
+        """The first ten, in one line."""
+        return "; ".join(self.first) + ("; ..." if self.count > len(self.first) else "")
+
     def refuse(self, path: Path, *, skip: bool) -> tuple[str, ...]:
         """Return the notes on what was left out.
 
@@ -77,7 +81,7 @@ class BadRows:
         """
         if not self.count:
             return ()
-        named = "; ".join(self.first) + ("; ..." if self.count > len(self.first) else "")
+        named = self.named()
         rows = "1 row" if self.count == 1 else f"{self.count} rows"
         if not skip:
             raise DataError(

@@ -39,7 +39,7 @@ from edgefer.workstation.runs import Run
 from edgefer.workstation.schedule import Epoch, best_epoch, has_stalled, learning_rate
 from edgefer.workstation.settings import TrainSettings, from_toml, to_toml
 
-__all__ = ["build_network", "check_trainable", "selection_split", "train"]
+__all__ = ["build_network", "check_trainable", "selection_split", "train", "without_selection"]
 
 ARCHITECTURES = "edgefer.workstation.architectures"
 EVALUATION_BATCH = 256
@@ -82,6 +82,12 @@ def selection_split(dataset: Dataset, settings: TrainSettings) -> tuple[Split, S
         members = generator.permutation(np.flatnonzero(training.labels == label))
         held_out[members[: round(len(members) * settings.selection_share)]] = True
     return _subset(training, ~held_out), _subset(training, held_out), f"{settings.selection_share:.0%} of Training"
+
+
+def without_selection(dataset: Dataset, settings: TrainSettings) -> Dataset:
+    """``dataset`` with the images that choose the best epoch in a split of their own, outside Training."""
+    learn, select, name = selection_split(dataset, settings)
+    return dataclasses.replace(dataset, splits={**dataset.splits, "Training": learn, name: select})
 
 
 def _subset(split: Split, chosen: npt.NDArray[np.bool_]) -> Split:

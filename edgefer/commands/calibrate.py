@@ -1,0 +1,56 @@
+"""edgefer calibrate"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edgefer.commands._options import PATH, data_options, open_data, say
+from edgefer.result import Result
+
+if TYPE_CHECKING:
+    from edgefer.workstation.dataset import Dataset
+
+
+@click.command()
+@click.argument("path", metavar="SET.csv", type=PATH)
+@data_options
+@click.option("--size", type=click.IntRange(1), default=500, show_default=True, help="How many faces.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Which faces.")
+@click.option("--run", "folder", type=PATH, metavar="RUN", help="Use its data, without what chose its best epoch.")
+def command(path: Path, size: int, seed: int, **options: Any) -> Result:
+    """Choose the faces that calibrate int8 models and write down in SET.csv, by row and hash, which they are.
+
+    They come from Training, as many of each class, spread over brightness and contrast; images with a single grey value
+    or with an exact twin are left out. The same data, size and seed give the same file, byte for byte.
+
+    \b
+    Example:
+        edgefer calibrate my-set.csv --data fer2013.csv --size 500 --seed 0
+    """
+    from edgefer import atomic
+    from edgefer.workstation.calibration_set import check_target, to_csv
+    from edgefer.workstation.stratified import candidates, summary
+
+    check_target(path)
+    found = candidates(_open(**options))
+    chosen = found.choose(size=size, seed=seed)
+    atomic.write_text(path, to_csv(chosen))
+    return summary(chosen, found, path)
+
+
+def _open(folder: Path | None, **data: Any) -> Dataset:
+    from edgefer.workstation.runs import find_run
+    from edgefer.workstation.training import without_selection
+
+    if folder is None:
+        dataset = open_data(**data)
+        if "PublicTest" not in dataset.splits:
+            say("  A training will choose its best epoch on some of these images; --run RUN leaves them out.")
+        return dataset
+    run = find_run(folder)
+    dataset = open_data(**(data if data["data"] else run.opened_with()))
+    run.require_data(dataset)
+    return without_selection(dataset, run.settings())

@@ -1,0 +1,59 @@
+"""The calibration sets that ship, against FER2013 itself where it lies beside the repository."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgefer.workstation.calibration_set import find_set, load_set, to_csv
+from edgefer.workstation.dataset import Dataset, load
+from edgefer.workstation.stratified import candidates
+
+REAL = Path(__file__).parents[3] / "shared" / "fer2013"
+CALIBRATION = Path(__file__).parents[2] / "calibration"
+SEED = 16
+
+pytestmark = pytest.mark.skipif(not REAL.is_dir(), reason="FER2013 is not beside the repository (../shared/fer2013)")
+
+
+@pytest.fixture(scope="module")
+def fer2013(tmp_path_factory) -> Iterator[Dataset]:
+    folder = tmp_path_factory.mktemp("fer2013")
+    subprocess.run([sys.executable, REAL / "materialize.py", folder, "--npz"], check=True)
+    yield load(folder / "fer2013.npz", cache=False)
+    shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("size", [210, 500])
+def test_every_row_fits(size, fer2013):
+    found = load_set(CALIBRATION / f"fer2013-{size}.csv", fer2013)
+    assert found.faces.shape == (size, 48, 48)
+    assert found.left_out == 0
+
+
+@pytest.mark.parametrize("size", [210, 500])
+def test_the_command_gives_them_byte_for_byte(size, fer2013):
+    chosen = candidates(fer2013).choose(size=size, seed=SEED)
+    assert to_csv(chosen).encode() == (CALIBRATION / f"fer2013-{size}.csv").read_bytes()
+    for tenths in (chosen.brightness, chosen.contrast):
+        assert np.bincount(tenths).tolist() == [size // 10] * 10
+
+
+def test_it_is_what_fer2013_is_calibrated_with(fer2013):
+    assert find_set(None, fer2013).name == "fer2013-500"
+
+
+def test_no_row_has_pixels_in_doubt():
+    with (REAL / "labels.csv").open(newline="") as file:
+        doubtful = {row["row"] for row in csv.DictReader(file) if row["recovered"] == "1"}
+    assert doubtful
+    for path in CALIBRATION.glob("*.csv"):
+        with path.open(newline="") as file:
+            assert not doubtful & {row["row"] for row in csv.DictReader(file)}
