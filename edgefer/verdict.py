@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -84,9 +85,9 @@ class Verdict:
         trials, fewer = self.only_parent + self.only_own, min(self.only_parent, self.only_own)
         if not trials:
             return 1.0
-        # Integers throughout: 2 ** trials leaves the range of floats at 1,024 changed images.
+        # Whole numbers throughout: 2 ** trials leaves the range of floats at 1,024 changed images.
         tail = sum(math.comb(trials, count) for count in range(fewer + 1))
-        return min(1.0, (2 * tail * 10**18 // 2**trials) / 10**18)
+        return float(min(Fraction(1), Fraction(2 * tail, 2**trials)))
 
     def to_json(self) -> dict[str, Any]:
         """A dict of plain values."""
@@ -209,5 +210,6 @@ def _softmax(logits: Logits) -> npt.NDArray[np.float64]:
 def _check(parent: Logits, own: Logits, labels: npt.NDArray[Any]) -> None:
     if parent.shape != own.shape or parent.ndim != 2 or len(parent) != len(labels) or len(labels) == 0:
         raise DataError(
-            f"logits of shapes {parent.shape} and {own.shape} for {len(labels)} labels", why="(n, classes) twice, n >= 1"
+            f"logits of shapes {parent.shape} and {own.shape} for {len(labels)} labels",
+            why="(n, classes) twice, n >= 1",
         )
