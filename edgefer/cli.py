@@ -120,6 +120,8 @@ def _print_result(context: click.Context, result: Result) -> None:
 
         atomic.write_text(common.out, text + "\n")
     click.echo(text if common.as_json else result.text)
+    if result.failure is not None:
+        raise result.failure
 
 
 def run(arguments: list[str] | None = None) -> int:

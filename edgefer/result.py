@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from edgefer.errors import EdgeferError
+
 __all__ = ["Result", "percent", "table"]
 
 WIDTH = 80
@@ -24,10 +26,12 @@ class Result:
     Attributes:
         record: plain values with ``kind`` and ``schema_version``; units are in the names.
         text: for a terminal, at most 80 columns wide where the values allow it.
+        failure: raised after the result was printed: it was reached, but a bound that the user set was not kept.
     """
 
     record: Mapping[str, Any]
     text: str
+    failure: EdgeferError | None = None
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

@@ -13,10 +13,13 @@ from edgefer.errors import UsageError
 from edgefer.result import Result
 
 if TYPE_CHECKING:
+    from edgefer.measurement import Measurement
     from edgefer.workstation.dataset import Dataset
+    from edgefer.workstation.quantize import Quantized
     from edgefer.workstation.runs import Run
     from edgefer.workstation.stratified import Chosen
 
+DEVICES = "edgefer.devices"
 SCHEMES = "edgefer.workstation.schemes"
 SIZE = 500
 DATA = ("data", "ferplus", "skip_bad_rows")
@@ -42,21 +45,26 @@ CALIBRATION = ("set_name", "calibration_size", "seed")
     metavar="K",
     help="Also convert with K disjoint sets of faces, and tell how far the scores spread.",
 )
+@click.option("--max-drop", type=float, metavar="POINTS", help="Exit code 3 if more accuracy is lost.")
+@click.option("--min-accuracy", type=float, metavar="PERCENT", help="Exit code 3 if less is reached.")
+@click.option("--max-bytes", type=click.IntRange(1), metavar="N", help="Exit code 3 if the file is larger.")
 def command(run_folder: Path | None, scheme: str | None, stability: int | None, **options: Any) -> Result:
     """Turn a trained RUN (default: the newest) into a .tflite that carries its contract.
 
-    The artefact is scored against its float parent on the same images before it is written, into the run folder.
+    The artefact is written into the run folder and compared with its float parent, image by image; flips.csv beside it
+    lists each image whose label changed, flips.png shows the first 50.
 
     \b
     Example:
         edgefer quantize --int8
-        edgefer quantize --int8 runs/latest --calibration my-set.csv --stability 5
+        edgefer quantize --int8 runs/latest --max-drop 0.5
+        edgefer quantize --int8 --calibration my-set.csv --stability 5
     """
-    from edgefer.progress import shown
-    from edgefer.workstation.quantize import quantize, summary
     from edgefer.workstation.runs import find_run
+    from edgefer.workstation.summary import Gates, summary, write_flips
 
     data, asked = ({name: options.pop(name) for name in names} for names in (DATA, CALIBRATION))
+    gates = Gates(*(options.pop(name) for name in ("max_drop", "min_accuracy", "max_bytes")))
     chosen = _one_scheme(scheme, [name for name, given in options.items() if given])
     _check(chosen, stability, **asked)
     run = find_run(run_folder)
@@ -65,12 +73,27 @@ def command(run_folder: Path | None, scheme: str | None, stability: int | None, 
     dataset = open_data_of(run, **data)
     calibration = _calibration(chosen, run, dataset, **asked)
     sets = _disjoint_sets(stability, run, dataset, **calibration)
-    with shown("quantizing") as progress:
-        quantized = quantize(run, chosen, dataset, **calibration, progress=progress)
-    path = run.artefact(chosen)
+    quantized, path = _quantize(run, chosen, dataset, **calibration), run.artefact(chosen)
     quantized.artefact.save(path)
-    result = summary(quantized, path)
+    write_flips(quantized, path)
+    result = summary(quantized, path, _bench(path), gates=gates)
     return _with_stability(result, run, chosen, dataset, sets) if sets else result
+
+
+def _quantize(run: Run, scheme: str, dataset: Dataset, **calibration: Any) -> Quantized:
+    from edgefer.progress import shown
+    from edgefer.workstation.quantize import quantize
+
+    with shown("quantizing") as progress:
+        return quantize(run, scheme, dataset, **calibration, progress=progress)
+
+
+def _bench(path: Path) -> Measurement:
+    from edgefer.measurement import BenchRequest
+
+    say("timing it here for a second")
+    measured: Measurement = catalogue.load(DEVICES, "local").run(BenchRequest(model=str(path), minimum_seconds=1.0))
+    return measured
 
 
 def _check(scheme: str, stability: int | None, set_name: str | None, **drawing: int | None) -> None:

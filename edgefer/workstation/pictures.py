@@ -1,7 +1,8 @@
-"""Pictures of a training: curves.png and confusion.png, drawn when the numbers behind them are safe on disk.
+"""Pictures of a training and of a quantization, drawn when the numbers behind them are safe on disk.
 
     draw_curves(run.history(), path)
     draw_confusion(evaluation, path)
+    draw_flips(images.faces, flips, path, label_names=LABELS)
 
 Colours are Okabe and Ito's, which stay apart for colour-blind readers (https://jfly.uni-koeln.de/color/).
 """
@@ -13,13 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from edgefer import atomic
 from edgefer.evaluation import Evaluation
 from edgefer.result import percent
+from edgefer.verdict import Flip
 from edgefer.workstation.schedule import Epoch
 
-__all__ = ["draw_confusion", "draw_curves"]
+__all__ = ["draw_confusion", "draw_curves", "draw_flips"]
 
 TRAINING, SELECTION, BEST, RATE = "#0072B2", "#D55E00", "#009E73", "#555555"
 
@@ -81,14 +84,38 @@ def draw_confusion(evaluation: Evaluation, path: Path) -> None:
     _save(figure, path)
 
 
-def _figure(rows: int, *, size: tuple[float, float]) -> tuple[Any, Any]:
+def draw_flips(
+    faces: npt.NDArray[np.uint8], flips: Sequence[Flip], path: Path, *, label_names: Sequence[str]
+) -> None:
+    """The first 50 images that changed their label, with both answers; green where the new one is right.
+
+    Args:
+        faces: uint8 (n, h, w), what Flip.index counts.
+        flips: in the order in which they are shown.
+    """
+    columns, shown = 10, list(flips[:50])
+    figure, axes = _figure(5, size=(13, 8.5), columns=columns)
+    for axis in axes.flat:
+        axis.axis("off")
+    for axis, flip in zip(axes.flat, shown):
+        axis.imshow(faces[flip.index], cmap="gray", vmin=0, vmax=255)
+        colour = BEST if flip.own == flip.label else SELECTION if flip.parent == flip.label else "black"
+        before = f"{label_names[flip.parent]} {flip.parent_probability:.0%}"
+        after = f"{label_names[flip.own]} {flip.own_probability:.0%}"
+        axis.set_title(f"is {label_names[flip.label]}\n{before}\nnow {after}", fontsize=7, color=colour)
+    figure.suptitle(f"{len(shown)} of {len(flips)} changed labels: green mended, orange broken, black wrong both times")
+    _save(figure, path)
+
+
+def _figure(rows: int, *, size: tuple[float, float], columns: int = 1) -> tuple[Any, Any]:
     # Figure without pyplot: no window system is looked for, and no state stays behind.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=size, layout="constrained")
     FigureCanvasAgg(figure)
-    return figure, figure.subplots(rows, 1, squeeze=False)[:, 0]
+    axes = figure.subplots(rows, columns, squeeze=False)
+    return figure, axes[:, 0] if columns == 1 else axes
 
 
 def _save(figure: Any, path: Path) -> None:

@@ -2,28 +2,26 @@
 
     quantized = quantize(run, "int8", dataset)
     quantized.artefact.save(run.artefact("int8"))
-    quantized.parent.accuracy, quantized.evaluation.accuracy, quantized.agreement
+    quantized.verdict.difference_points, quantized.verdict.p_value
 """
 
 from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 import edgefer
-from edgefer import catalogue, records
+from edgefer import catalogue
 from edgefer.artefact import Artefact, Golden
 from edgefer.board.classifier import Classifier
 from edgefer.evaluation import Evaluation
 from edgefer.labels import LABELS
 from edgefer.preprocess import prepare_all
 from edgefer.progress import Progress, silent
-from edgefer.report.text import points
-from edgefer.result import Result, percent, table
+from edgefer.verdict import Flip, Verdict, compare, flips
 from edgefer.workstation.backend import load_keras
 from edgefer.workstation.calibration import calibration_faces
 from edgefer.workstation.calibration_set import CalibrationSet
@@ -34,7 +32,7 @@ from edgefer.workstation.scoreset import ScoreSet, score_set
 from edgefer.workstation.synthetic import golden_faces
 from edgefer.workstation.training import selection_split
 
-__all__ = ["Quantized", "quantize", "summary"]
+__all__ = ["Quantized", "quantize"]
 
 SCHEMES = "edgefer.workstation.schemes"
 GOLDEN_COUNT = 24
@@ -52,18 +50,17 @@ class Quantized:
         artefact: the model and its contract.
         parent: the Keras network on the selection split.
         evaluation: the artefact on the same images.
-        agreement: share of those images that both give the same label.
+        verdict: the two compared image by image.
+        images: those images.
+        flips: which of them get another label than from the parent.
     """
 
     artefact: Artefact
     parent: Evaluation
     evaluation: Evaluation
-    agreement: float
-
-    @property
-    def drop_points(self) -> float:
-        """Accuracy lost against the parent, in percentage points; negative where it gained."""
-        return 100 * (self.parent.accuracy.correct - self.evaluation.accuracy.correct) / self.parent.n
+    verdict: Verdict
+    images: ScoreSet
+    flips: tuple[Flip, ...]
 
 
 def quantize(
@@ -112,7 +109,10 @@ def quantize(
     bare = Artefact(flatbuffer, LABELS, settings.input, scheme, NO_GOLDEN, {})
     bare = _with_golden(bare, prepare_all(learn.pixels[:SPREAD_COUNT], settings.input))
     progress(3, STAGES, f"scoring {scheme}")
-    evaluation, agreement = _score(bare, images, parent_logits, name=f"{settings.system}-{scheme}")
+    classifier = Classifier.from_artefact(bare)
+    logits = classifier.logits(images.faces)
+    evaluation = evaluate_logits(logits, images, model=f"{settings.system}-{scheme}", subject=classifier.subject)
+    verdict = compare(parent_logits, logits, images.labels, label_names=LABELS)
     provenance = {
         "system": settings.system,
         "edgefer": edgefer.__version__,
@@ -126,11 +126,12 @@ def quantize(
             "n": evaluation.n,
             "accuracy": evaluation.accuracy.share,
             "float_accuracy": parent.accuracy.share,
-            "agreement": agreement,
+            "agreement": verdict.agreement,
         },
     }
     progress(STAGES, STAGES, "done")
-    return Quantized(dataclasses.replace(bare, provenance=provenance), parent, evaluation, agreement)
+    changed = tuple(flips(parent_logits, logits, images.labels))
+    return Quantized(dataclasses.replace(bare, provenance=provenance), parent, evaluation, verdict, images, changed)
 
 
 def _with_golden(bare: Artefact, faces: npt.NDArray[np.uint8]) -> Artefact:
@@ -148,45 +149,3 @@ def _with_golden(bare: Artefact, faces: npt.NDArray[np.uint8]) -> Artefact:
     spread = float(np.abs(fast.astype(np.float64) - plain.astype(np.float64)).max())
     tolerance = spread + 1 if np.issubdtype(fast.dtype, np.integer) else max(10 * spread, 1e-4)
     return dataclasses.replace(bare, golden=Golden(inputs, fast[: len(inputs)], tolerance))
-
-
-def _score(
-    artefact: Artefact, images: ScoreSet, parent_logits: npt.NDArray[np.float32], *, name: str
-) -> tuple[Evaluation, float]:
-    """The record of the artefact on ``images``, and the share of them that get the label that the parent gives."""
-    classifier = Classifier.from_artefact(artefact)
-    logits = classifier.logits(images.faces)
-    evaluation = evaluate_logits(logits, images, model=name, subject=classifier.subject)
-    return evaluation, float((logits.argmax(axis=1) == parent_logits.argmax(axis=1)).mean())
-
-
-def summary(quantized: Quantized, path: Path) -> Result:
-    """What quantizing cost; ``path`` is where the artefact was written."""
-    artefact, parent, own = quantized.artefact, quantized.parent, quantized.evaluation
-    record = {
-        **records.stamp("quantization", 1),
-        "path": str(path),
-        "sha256": artefact.sha256,
-        "scheme": artefact.scheme,
-        "model_bytes": len(artefact.model),
-        "file_bytes": path.stat().st_size,
-        "drop_points": quantized.drop_points,
-        "agreement": quantized.agreement,
-        "golden_tolerance": artefact.golden.tolerance,
-        "provenance": artefact.provenance,
-        "parent": parent.to_json(),
-        "evaluation": own.to_json(),
-    }
-    rows = [
-        [name, points(each.accuracy), points(each.unseen), percent(each.macro_f1)]
-        for name, each in (("float parent", parent), (artefact.scheme, own))
-    ]
-    drop = quantized.drop_points
-    lost = f"{abs(drop):.2f} points {'gained' if drop < 0 else 'lost'}"
-    text = (
-        f"{path}: {path.stat().st_size:,} bytes, of which {len(artefact.model):,} are the model\n"
-        f"{table(['', f'{own.split} (95 %)', 'without twins', 'macro-F1'], rows)}\n"
-        f"{lost}, the same label for {quantized.agreement:.2%} of {own.n:,} images\n"
-        "next: edgefer bench --device"
-    )
-    return Result(record, text)

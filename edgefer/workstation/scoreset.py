@@ -26,6 +26,7 @@ class ScoreSet:
         data: the data set, for people.
         split: the name that results are quoted with.
         faces: uint8 (n, h, w). labels: int64 (n,).
+        rows: int64 (n,), the identity of each image in its source.
         seen_in_training: bool (n,), whether the same pixels stand in Training; None where Training is not at hand.
     """
 
@@ -33,6 +34,7 @@ class ScoreSet:
     split: str
     faces: npt.NDArray[np.uint8]
     labels: npt.NDArray[np.int64]
+    rows: npt.NDArray[np.int64]
     seen_in_training: npt.NDArray[np.bool_] | None
 
 
@@ -42,4 +44,4 @@ def score_set(dataset: Dataset, split: Split, *, name: str, spec: InputSpec) -> 
     seen = None
     if training is not None and name != "Training":
         seen = twins_of(split.pixels, training.pixels)
-    return ScoreSet(dataset.layout, name, prepare_all(split.pixels, spec), split.labels, seen)
+    return ScoreSet(dataset.layout, name, prepare_all(split.pixels, spec), split.labels, split.rows, seen)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -110,7 +110,9 @@ def with_stability(result: Result, found: Stability) -> Result:
         f"two such models give the same label to {percent(found.agreement)} of {found.n:,} images of {found.split}"
     )
     before, _, what_next = result.text.rpartition("\n")
-    return Result({**result.record, "stability": found.to_json()}, f"{before}\n{text}\n{what_next}")
+    return replace(
+        result, record={**result.record, "stability": found.to_json()}, text=f"{before}\n{text}\n{what_next}"
+    )
 
 
 def _labels(flatbuffer: bytes, images: npt.NDArray[np.uint8], *, scheme: str, spec: InputSpec) -> npt.NDArray[np.intp]:

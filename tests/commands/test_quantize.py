@@ -26,7 +26,7 @@ def test_the_parent_is_scored_on_the_same_images(workplace):
     assert record["parent"]["accuracy"] == workplace.trained.record["evaluation"]["accuracy"]
     assert record["parent"]["split"] == record["evaluation"]["split"] == "PublicTest"
     lost = record["parent"]["accuracy"]["correct"] - record["evaluation"]["accuracy"]["correct"]
-    assert record["drop_points"] == pytest.approx(100 * lost / 70)
+    assert record["verdict"]["difference_points"] == pytest.approx(-100 * lost / 70)
 
 
 def test_progress_and_choices_are_told_on_stderr(workplace):
@@ -102,3 +102,11 @@ def test_it_converts_with_tensorflow_whatever_trains(workplace, scratch):
     assert done.returncode == 0, done.stderr
     assert "Warning" not in done.stderr
     assert made.read_bytes() == workplace.float32.read_bytes()
+def test_a_gate_ends_with_3_after_the_result_and_keeps_the_file(edgefer, workplace, scratch):
+    made = scratch / workplace.int8.name
+    made.unlink()
+    outcome = edgefer("quantize", scratch, "--int8", "--calibration-size", 50, "--max-bytes", 1000, "--json")
+    assert outcome.code == 3
+    assert outcome.record["gates_broken"]
+    assert "bytes, 1,000 may be" in outcome.err
+    assert made.exists()

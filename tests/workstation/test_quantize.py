@@ -1,23 +1,22 @@
+import csv
 import dataclasses
+import json
 
 import numpy as np
 import pytest
 
 from edgefer.artefact import Artefact
 from edgefer.board.classifier import Classifier
-from edgefer.errors import DataError, EdgeferError, UsageError
-from edgefer.evaluation import evaluate
+from edgefer.devices import local
+from edgefer.errors import DataError, EdgeferError, GateNotMet, UsageError
 from edgefer.labels import LABELS
+from edgefer.measurement import BenchRequest
 from edgefer.workstation.calibration import calibration_faces
 from edgefer.workstation.convert import convert
 from edgefer.workstation.dataset import synthetic_dataset
-from edgefer.workstation.quantize import quantize, summary
+from edgefer.workstation.quantize import quantize
 from edgefer.workstation.runs import find_run, new_run
-
-ALL_RIGHT, NONE_RIGHT = (
-    evaluate(np.eye(7, dtype=np.float32)[:2], np.array(labels), label_names=LABELS, split="public")
-    for labels in ([0, 1], [2, 3])
-)
+from edgefer.workstation.summary import Gates, summary, write_flips
 
 
 @pytest.fixture(scope="module")
@@ -27,15 +26,16 @@ def by_scheme(finished_run, faces):
 
 def test_float32_is_its_parent(by_scheme):
     quantized = by_scheme["float32"]
-    assert quantized.agreement == 1.0
-    assert quantized.drop_points == 0.0
+    assert quantized.verdict.agreement == 1.0
+    assert quantized.verdict.difference_points == 0.0
+    assert quantized.flips == ()
     assert quantized.evaluation.cross_entropy == pytest.approx(quantized.parent.cross_entropy, rel=1e-5)
 
 
 def test_int8_is_smaller_and_close(by_scheme):
     quantized = by_scheme["int8"]
     assert len(quantized.artefact.model) < 0.4 * len(by_scheme["float32"].artefact.model)
-    assert quantized.agreement > 0.8
+    assert quantized.verdict.agreement > 0.8
 
 
 def test_the_int8_model_is_int8_from_input_to_logits(by_scheme):
@@ -67,14 +67,64 @@ def test_golden_vectors_hold_on_the_reference_kernels(by_scheme, tmp_path):
         assert Classifier.open(path, kernels="reference", check=False).replay() <= quantized.artefact.golden.tolerance
 
 
-def test_the_summary_has_both_scores(by_scheme, tmp_path):
+def test_the_verdict_fits_the_two_evaluations(by_scheme):
+    quantized = by_scheme["int8"]
+    verdict = quantized.verdict
+    assert verdict.parent_correct == quantized.parent.accuracy.correct
+    assert verdict.own_correct == quantized.evaluation.accuracy.correct
+    assert len(quantized.flips) == round((1 - verdict.agreement) * verdict.n)
+
+
+@pytest.fixture
+def written(by_scheme, tmp_path):
+    """An artefact on disk, and how long it takes there."""
     path = tmp_path / "model.tflite"
     by_scheme["int8"].artefact.save(path)
-    result = summary(by_scheme["int8"], path)
+    request = BenchRequest(model=str(path), minimum_runs=20, minimum_seconds=0.0, warmup_seconds=0.0)
+    return path, local.run(request)
+
+
+def test_the_summary_has_both_scores_in_80_columns(by_scheme, written):
+    path, measurement = written
+    result = summary(by_scheme["int8"], path, measurement, gates=Gates())
+    assert result.failure is None
     assert result.record["file_bytes"] == path.stat().st_size
     assert result.record["evaluation"]["accuracy"]["n"] == 140
+    assert json.loads(json.dumps(result.record, allow_nan=False))["verdict"]["n"] == 140
     assert "float parent" in result.text
-    assert max(map(len, result.text.splitlines())) <= max(80, len(str(path)) + 60)
+    assert max(len(line) for line in result.text.splitlines() if str(path) not in line) <= 80
+
+
+def test_a_gate_that_is_not_met_is_named_and_the_result_kept(by_scheme, written):
+    path, measurement = written
+    gates = Gates(max_drop_points=-100.0, min_accuracy_percent=100.0, max_bytes=1)
+    result = summary(by_scheme["int8"], path, measurement, gates=gates)
+    assert isinstance(result.failure, GateNotMet)
+    assert len(result.record["gates_broken"]) == 3
+    assert path.exists()
+
+
+def test_a_gate_holds_at_its_very_bound(by_scheme, written):
+    path, measurement = written
+    quantized = by_scheme["int8"]
+    gates = Gates(
+        max_drop_points=-quantized.verdict.difference_points,
+        min_accuracy_percent=100 * quantized.evaluation.accuracy.share,
+        max_bytes=path.stat().st_size,
+    )
+    assert summary(quantized, path, measurement, gates=gates).failure is None
+
+
+def test_flips_are_listed_by_row_with_both_answers(by_scheme, written, faces):
+    quantized = by_scheme["int8"]
+    table, picture = write_flips(quantized, written[0])
+    rows = list(csv.DictReader(table.read_text().splitlines()))
+    assert len(rows) == len(quantized.flips)
+    for row, flip in zip(rows, quantized.flips):
+        assert faces.split("PublicTest").labels[int(row["row"])] == LABELS.index(row["label"])
+        assert row["float_label"] != row["label_now"]
+        assert float(row["probability_now"]) == pytest.approx(flip.own_probability, abs=1e-4)
+    assert picture.read_bytes().startswith(b"\x89PNG")
 
 
 def test_other_data_than_the_run_was_trained_on_is_refused(finished_run):
@@ -158,18 +208,6 @@ def test_what_the_converter_does_not_know_is_an_error_of_ours():
     unknown = keras.Model(inputs, keras.ops.erfinv(keras.layers.Flatten()(inputs)))
     with pytest.raises(EdgeferError, match="cannot be converted: ."):
         convert(unknown)
-
-
-def test_a_summary_says_lost_or_gained(by_scheme, tmp_path):
-    path = tmp_path / "model.tflite"
-    quantized = by_scheme["int8"]
-    quantized.artefact.save(path)
-    for parent, own, said in ((quantized.parent, quantized.evaluation, "lost"), (NONE_RIGHT, ALL_RIGHT, "gained")):
-        if quantized.drop_points < 0 and said == "lost":
-            continue
-        text = summary(dataclasses.replace(quantized, parent=parent, evaluation=own), path).text
-        assert f" points {said}, the same label" in text
-        assert "-" not in text.partition(" points ")[0].splitlines()[-1]
 
 
 def test_the_input_range_is_pinned_even_when_calibration_is_dim(finished_run):

@@ -1,0 +1,215 @@
+"""What a change of a model costs, image by image: the verdict on a quantized model against its float parent.
+
+    verdict = compare(parent_logits, own_logits, labels, label_names=LABELS)
+    verdict.difference_points, verdict.interval_points, verdict.p_value, verdict.agreement
+    for flip in flips(parent_logits, own_logits, labels): ...
+
+Both models answer the same images, so the difference is far better known than either accuracy: only the images on which
+exactly one of them is right count. A drop within its interval is noise; an agreement far below the accuracies says that
+many answers changed, even where as many got better as worse.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgefer.errors import DataError
+
+__all__ = ["ClassDelta", "Flip", "Verdict", "compare", "flips"]
+
+BINS = 15
+RESAMPLES = 10_000
+
+Logits = npt.NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True)
+class ClassDelta:
+    """How many images of one class are right before and after."""
+
+    label: str
+    n: int
+    parent_correct: int
+    own_correct: int
+
+    @property
+    def delta_points(self) -> float | None:
+        """Recall gained, in percentage points; negative where it was lost, None where the class has no image."""
+        return 100 * (self.own_correct - self.parent_correct) / self.n if self.n else None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A model against its parent on the same images.
+
+    Attributes:
+        n: how many images.
+        parent_correct, own_correct: how many each got right.
+        only_parent, only_own: how many exactly that one got right.
+        agreement: share of the images that get the same label from both, right or wrong.
+        interval_points: where the difference lies with 95 % confidence, by bootstrap over the images.
+        parent_ece, own_ece: expected calibration error, in 0..1.
+        per_class: one entry a class.
+    """
+
+    n: int
+    parent_correct: int
+    own_correct: int
+    only_parent: int
+    only_own: int
+    agreement: float
+    interval_points: tuple[float, float]
+    parent_ece: float
+    own_ece: float
+    per_class: tuple[ClassDelta, ...]
+
+    @property
+    def difference_points(self) -> float:
+        """Accuracy gained, in percentage points; negative where it was lost."""
+        return 100 * (self.own_correct - self.parent_correct) / self.n
+
+    @property
+    def p_value(self) -> float:
+        """McNemar's exact two-sided p: how often chance alone gives a difference like this one.
+
+        McNemar, "Note on the sampling error of the difference between correlated proportions", Psychometrika 1947; the
+        exact form is the binomial test on the images that only one of the two got right.
+        """
+        trials, fewer = self.only_parent + self.only_own, min(self.only_parent, self.only_own)
+        if not trials:
+            return 1.0
+        # Whole numbers throughout: 2 ** trials leaves the range of floats at 1,024 changed images.
+        tail = sum(math.comb(trials, count) for count in range(fewer + 1))
+        return float(min(Fraction(1), Fraction(2 * tail, 2**trials)))
+
+    def to_json(self) -> dict[str, Any]:
+        """A dict of plain values."""
+        return {
+            "n": self.n,
+            "parent_correct": self.parent_correct,
+            "own_correct": self.own_correct,
+            "only_parent_correct": self.only_parent,
+            "only_own_correct": self.only_own,
+            "difference_points": self.difference_points,
+            "difference_interval_95_points": list(self.interval_points),
+            "mcnemar_p": self.p_value,
+            "agreement": self.agreement,
+            "parent_ece": self.parent_ece,
+            "own_ece": self.own_ece,
+            "per_class": [{**vars(delta), "delta_points": delta.delta_points} for delta in self.per_class],
+        }
+
+
+@dataclass(frozen=True)
+class Flip:
+    """One image that gets another label than before.
+
+    Attributes:
+        index: its position among the images.
+        label: what it is. parent, own: what each says. All three are class positions.
+        parent_probability, own_probability: what each gives its own answer, in 0..1.
+    """
+
+    index: int
+    label: int
+    parent: int
+    own: int
+    parent_probability: float
+    own_probability: float
+
+
+def compare(
+    parent: Logits, own: Logits, labels: npt.NDArray[np.integer[Any]], *, label_names: Sequence[str]
+) -> Verdict:
+    """Compare the float (n, classes) logits of two models on the images with ``labels``, integers (n,).
+
+    Raises:
+        DataError: shapes that do not fit each other, or no image.
+    """
+    _check(parent, own, labels)
+    parent_right, own_right = parent.argmax(axis=1) == labels, own.argmax(axis=1) == labels
+    only_parent, only_own = int((parent_right & ~own_right).sum()), int((own_right & ~parent_right).sum())
+    return Verdict(
+        n=len(labels),
+        parent_correct=int(parent_right.sum()),
+        own_correct=int(own_right.sum()),
+        only_parent=only_parent,
+        only_own=only_own,
+        agreement=float((parent.argmax(axis=1) == own.argmax(axis=1)).mean()),
+        interval_points=_difference_interval(only_parent, only_own, len(labels)),
+        parent_ece=calibration_error(parent, labels),
+        own_ece=calibration_error(own, labels),
+        per_class=tuple(
+            ClassDelta(
+                name,
+                int((labels == index).sum()),
+                int(parent_right[labels == index].sum()),
+                int(own_right[labels == index].sum()),
+            )
+            for index, name in enumerate(label_names)
+        ),
+    )
+
+
+def flips(parent: Logits, own: Logits, labels: npt.NDArray[np.integer[Any]]) -> list[Flip]:
+    """The images whose label changes, those that both models were surest of first."""
+    _check(parent, own, labels)
+    before, after = _softmax(parent), _softmax(own)
+    changed = np.flatnonzero(parent.argmax(axis=1) != own.argmax(axis=1))
+    found = [
+        Flip(
+            index=int(index),
+            label=int(labels[index]),
+            parent=int(before[index].argmax()),
+            own=int(after[index].argmax()),
+            parent_probability=float(before[index].max()),
+            own_probability=float(after[index].max()),
+        )
+        for index in changed
+    ]
+    return sorted(found, key=lambda flip: -min(flip.parent_probability, flip.own_probability))
+
+
+def calibration_error(logits: Logits, labels: npt.NDArray[np.integer[Any]]) -> float:
+    """Expected calibration error of the softmax of ``logits``, in 0..1, over 15 equal bins of confidence.
+
+    Guo et al., "On calibration of modern neural networks", ICML 2017, equation 3.
+    """
+    probabilities = _softmax(logits)
+    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    gap = np.bincount(bins, weights=right - confidence, minlength=BINS)
+    return float(np.abs(gap).sum() / len(labels))
+
+
+def _difference_interval(only_parent: int, only_own: int, n: int) -> tuple[float, float]:
+    """Percentile bootstrap of the difference in points.
+
+    Resampling n images with replacement and counting the two kinds that differ is a draw from a multinomial, so the
+    images themselves are not needed.
+    """
+    shares = [only_parent / n, only_own / n, (n - only_parent - only_own) / n]
+    draws = np.random.default_rng(0).multinomial(n, shares, size=RESAMPLES)
+    low, high = np.percentile(100 * (draws[:, 1] - draws[:, 0]) / n, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def _softmax(logits: Logits) -> npt.NDArray[np.float64]:
+    powers = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
+    probabilities: npt.NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
+    return probabilities
+
+
+def _check(parent: Logits, own: Logits, labels: npt.NDArray[Any]) -> None:
+    if parent.shape != own.shape or parent.ndim != 2 or len(parent) != len(labels) or len(labels) == 0:
+        raise DataError(
+            f"logits of shapes {parent.shape} and {own.shape} for {len(labels)} labels",
+            why="(n, classes) twice, n >= 1",
+        )

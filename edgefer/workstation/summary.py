@@ -1,0 +1,132 @@
+"""What a quantization came to: for people, for programs, and as the list of images that it changed.
+
+    write_flips(quantized, folder)                  # flips.csv and flips.png, beside the artefact
+    summary(quantized, path, measurement, gates=Gates(max_drop_points=0.3))
+"""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgefer import atomic, records
+from edgefer.errors import GateNotMet
+from edgefer.evaluation import Accuracy
+from edgefer.measurement import Measurement
+from edgefer.result import WIDTH, Result, table
+from edgefer.workstation.pictures import draw_flips
+from edgefer.workstation.quantize import Quantized
+
+__all__ = ["Gates", "summary", "write_flips"]
+
+
+@dataclass(frozen=True)
+class Gates:
+    """Bounds that a quantized model has to keep; None sets none.
+
+    Attributes:
+        max_drop_points: accuracy that may be lost against the float parent, in percentage points.
+        min_accuracy_percent: accuracy that must be reached, in percent.
+        max_bytes: size of the file, contract included.
+    """
+
+    max_drop_points: float | None = None
+    min_accuracy_percent: float | None = None
+    max_bytes: int | None = None
+
+    def broken(self, quantized: Quantized, *, file_bytes: int) -> list[str]:
+        """What is worse than its bound, one clause each."""
+        drop, accuracy = -quantized.verdict.difference_points, 100 * (quantized.evaluation.accuracy.share or 0.0)
+        found = []
+        if self.max_drop_points is not None and drop > self.max_drop_points:
+            found.append(f"{drop:.2f} points were lost, {self.max_drop_points:g} may be")
+        if self.min_accuracy_percent is not None and accuracy < self.min_accuracy_percent:
+            found.append(f"accuracy is {accuracy:.2f} %, {self.min_accuracy_percent:g} % was asked for")
+        if self.max_bytes is not None and file_bytes > self.max_bytes:
+            found.append(f"the file has {file_bytes:,} bytes, {self.max_bytes:,} may be")
+        return found
+
+
+def write_flips(quantized: Quantized, artefact: Path) -> tuple[Path, Path]:
+    """Write the images that changed their label beside ``artefact``: as csv, and the first 50 as a picture.
+
+    The picture shows faces of the data set, so it is for the user's disk and for nobody else's.
+    """
+    names, rows = quantized.artefact.labels, quantized.images.rows
+    lines = ["row,label,float_label,label_now,float_probability,probability_now"]
+    for flip in quantized.flips:
+        answers = f"{names[flip.label]},{names[flip.parent]},{names[flip.own]}"
+        lines.append(f"{rows[flip.index]},{answers},{flip.parent_probability:.4f},{flip.own_probability:.4f}")
+    table_path, picture_path = (artefact.with_suffix(f".flips.{kind}") for kind in ("csv", "png"))
+    atomic.write_text(table_path, "\n".join(lines) + "\n")
+    draw_flips(quantized.images.faces, quantized.flips, picture_path, label_names=names)
+    return table_path, picture_path
+
+
+def summary(quantized: Quantized, path: Path, measurement: Measurement, *, gates: Gates) -> Result:
+    """The verdict on the artefact that was written to ``path``; a broken gate becomes the result's failure."""
+    artefact, verdict, file_bytes = quantized.artefact, quantized.verdict, path.stat().st_size
+    broken = gates.broken(quantized, file_bytes=file_bytes)
+    record = {
+        **records.stamp("quantization", 1),
+        "path": str(path),
+        "sha256": artefact.sha256,
+        "scheme": artefact.scheme,
+        "model_bytes": len(artefact.model),
+        "file_bytes": file_bytes,
+        "golden_tolerance": artefact.golden.tolerance,
+        "provenance": artefact.provenance,
+        "verdict": verdict.to_json(),
+        "parent": quantized.parent.to_json(),
+        "evaluation": quantized.evaluation.to_json(),
+        "measurement": measurement.to_json(),
+        "gates_broken": broken,
+    }
+    failure = None
+    if broken:
+        failure = GateNotMet("; ".join(broken), why=f"{path} is kept", fix="a looser bound, or more training")
+    return Result(record, _text(quantized, path, measurement), failure)
+
+
+def _text(quantized: Quantized, path: Path, measurement: Measurement) -> str:
+    artefact, verdict, own = quantized.artefact, quantized.verdict, quantized.evaluation
+    scored = (("float parent", quantized.parent, verdict.parent_ece), (artefact.scheme, own, verdict.own_ece))
+    rows = [
+        [name, _bounds(each.accuracy), _bounds(each.unseen), f"{100 * each.macro_f1:.1f}", f"{100 * error:.1f}"]
+        for name, each, error in scored
+    ]
+    classes = [
+        [each.label, each.n, each.parent_correct, each.own_correct, _signed(each.delta_points)]
+        for each in verdict.per_class
+    ]
+    low, high = verdict.interval_points
+    findings = (
+        f"{_signed(verdict.difference_points)} points (95 %: {low:+.2f} to {high:+.2f}), McNemar p = "
+        f"{verdict.p_value:.2g}: {verdict.only_parent} images only the parent has right, {verdict.only_own} only "
+        f"{artefact.scheme}. The same label for {verdict.agreement:.2%} of {verdict.n:,} images; the "
+        f"{len(quantized.flips)} changes are in {path.with_suffix('.flips.csv').name}."
+    )
+    sizes = f"{path.stat().st_size:,} bytes, of which {len(artefact.model):,} are the model"
+    speed = f"{measurement.p50_us:.1f} us p50 with {measurement.runtime} on this machine, one thread"
+    return "\n".join(
+        [
+            f"{path}\n{sizes}\n{speed}\n",
+            table(["", f"{own.split}, %", "no twins, %", "macro-F1, %", "ECE, %"], rows),
+            f"\n{textwrap.fill(findings, WIDTH)}\n",
+            table(["class", "n", "right before", "right now", "points"], classes),
+            "\nnext: edgefer bench --device",
+        ]
+    )
+
+
+def _bounds(accuracy: Accuracy | None) -> str | None:
+    """An accuracy with its 95 % interval in percent: "65.34 (63.8 to 66.9)"."""
+    if accuracy is None or accuracy.share is None or accuracy.interval is None:
+        return None
+    low, high = accuracy.interval
+    return f"{100 * accuracy.share:.2f} ({100 * low:.1f} to {100 * high:.1f})"
+
+
+def _signed(value: float | None) -> str | None:
+    return None if value is None else f"{value:+.2f}"

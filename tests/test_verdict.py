@@ -1,0 +1,113 @@
+import json
+import math
+
+import numpy as np
+import pytest
+
+from edgefer.errors import DataError
+from edgefer.verdict import calibration_error, compare, flips
+
+NAMES = ("a", "b", "c")
+
+
+def logits_for(answers, *, confidence=0.9):
+    others = (1 - confidence) / 2
+    return np.log(np.where(np.eye(3)[answers] > 0, confidence, others))
+
+
+LABELS = np.array([0, 0, 0, 1, 1, 1, 2, 2])
+PARENT = np.array([0, 0, 1, 1, 1, 2, 2, 0])
+OWN = np.array([0, 1, 0, 1, 2, 2, 2, 1])
+
+
+@pytest.fixture
+def verdict():
+    return compare(logits_for(PARENT), logits_for(OWN), LABELS, label_names=NAMES)
+
+
+def test_counts(verdict):
+    assert (verdict.n, verdict.parent_correct, verdict.own_correct) == (8, 5, 4)
+    assert (verdict.only_parent, verdict.only_own) == (2, 1)
+    assert verdict.agreement == 4 / 8
+    assert verdict.difference_points == -12.5
+
+
+def test_classes(verdict):
+    assert [(each.label, each.n, each.parent_correct, each.own_correct) for each in verdict.per_class] == [
+        ("a", 3, 2, 2),
+        ("b", 3, 2, 1),
+        ("c", 2, 1, 1),
+    ]
+    assert verdict.per_class[1].delta_points == pytest.approx(-100 / 3)
+
+
+def changed(only_parent, only_own, same):
+    labels = np.zeros(only_parent + only_own + same, int)
+    parent, own = labels.copy(), labels.copy()
+    own[:only_parent] = 1
+    parent[only_parent : only_parent + only_own] = 1
+    return compare(logits_for(parent), logits_for(own), labels, label_names=NAMES)
+
+
+@pytest.mark.parametrize(("b", "c"), [(0, 0), (5, 5), (1, 0), (10, 2), (30, 50), (900, 700)])
+def test_p_is_the_binomial_test(b, c):
+    trials, fewer = b + c, min(b, c)
+    logs = [
+        math.lgamma(trials + 1) - math.lgamma(k + 1) - math.lgamma(trials - k + 1) - trials * math.log(2)
+        for k in range(fewer + 1)
+    ]
+    assert changed(b, c, 100).p_value == pytest.approx(min(1.0, 2 * math.fsum(map(math.exp, logs))), abs=1e-12)
+
+
+def test_the_interval_holds_the_difference_and_has_the_width_that_theory_gives():
+    verdict = changed(60, 40, 3489)
+    low, high = verdict.interval_points
+    assert low < verdict.difference_points < high
+    # The variance of the difference of two counts of a multinomial.
+    n, b, c = 3589, 60, 40
+    expected = 1.96 * 100 * math.sqrt((b + c) / n - ((c - b) / n) ** 2) / math.sqrt(n)
+    assert (high - low) / 2 == pytest.approx(expected, rel=0.05)
+
+
+def test_equal_models_differ_in_nothing():
+    verdict = changed(0, 0, 50)
+    assert verdict.interval_points == (0.0, 0.0)
+    assert verdict.p_value == 1.0
+    assert verdict.agreement == 1.0
+
+
+def test_calibration_error_is_the_gap_between_confidence_and_accuracy():
+    answers = np.zeros(100, int)
+    labels = np.r_[np.zeros(70, int), np.ones(30, int)]
+    assert calibration_error(logits_for(answers, confidence=0.9), labels) == pytest.approx(0.2)
+    assert calibration_error(logits_for(answers, confidence=0.7), labels) == pytest.approx(0.0, abs=1e-12)
+
+
+def test_over_and_under_confidence_in_different_bins_do_not_cancel():
+    logits = np.concatenate([logits_for(np.zeros(50, int)), logits_for(np.zeros(50, int), confidence=0.5)])
+    labels = np.r_[np.ones(50, int), np.zeros(50, int)]
+    assert calibration_error(logits, labels) == pytest.approx(0.5 * 0.9 + 0.5 * 0.5)
+
+
+def test_flips_are_the_changed_images_the_surest_first():
+    parent, own = logits_for(PARENT), logits_for(OWN)
+    own[4] = logits_for([2], confidence=0.6)[0]
+    found = flips(parent, own, LABELS)
+    assert {flip.index for flip in found} == {1, 2, 4, 7}
+    assert found[-1].index == 4
+    assert (found[-1].label, found[-1].parent, found[-1].own) == (1, 1, 2)
+    assert found[-1].own_probability == pytest.approx(0.6)
+
+
+def test_huge_logits_do_not_overflow():
+    with np.errstate(over="raise", invalid="raise"):
+        assert calibration_error(np.float32([[900.0, 0.0, 0.0]]), np.array([0])) == 0.0
+
+
+def test_a_verdict_is_plain_json(verdict):
+    assert json.loads(json.dumps(verdict.to_json(), allow_nan=False))["difference_points"] == -12.5
+
+
+def test_shapes_that_do_not_fit_are_refused():
+    with pytest.raises(DataError):
+        compare(np.zeros((3, 3)), np.zeros((2, 3)), np.zeros(3, int), label_names=NAMES)
