@@ -71,7 +71,8 @@ class TrainSettings:
         class_weights: "none", or "balanced": each class weighs the same in the loss.
         ferplus_weight: share of the FER+ vote distribution in the targets, where votes were given.
         ema_epochs: time constant of the averaged weights that are evaluated and kept; 0 keeps the raw weights.
-        precision: float32, or bfloat16 for the activations.
+        precision: float32, or bfloat16 for the activations in training and in the scores of history.csv. A run is
+            reported, converted and evaluated in float32, so those scores may differ by some images.
         selection_share: share of Training held out, stratified, to choose the best epoch where there is no PublicTest.
         seed: everything random follows from it.
         goal: accuracy on PublicTest of FER2013, in percent, that the system is to reach; 0 where none is claimed.
