@@ -48,21 +48,30 @@ class Golden:
     outputs: npt.NDArray[Any]
     tolerance: float
 
+    @property
+    def unit(self) -> str:
+        """What a difference of one is: "steps" of an integer output, or "logits"."""
+        return "steps" if np.issubdtype(self.outputs.dtype, np.integer) else "logits"
+
+    def difference(self, outputs: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        """How far ``outputs`` of this machine are from the recorded ones, without sign; both are (n, classes)."""
+        return np.abs(outputs.astype(np.float64) - self.outputs.astype(np.float64))
+
     def check(self, outputs: npt.NDArray[Any]) -> float:
         """Compare ``outputs`` (n, classes) of this machine with the recorded ones; return the largest difference.
 
         Raises:
             IncompatibleError: some output is further off than the tolerance; the message says how far and where.
         """
-        difference = np.abs(outputs.astype(np.float64) - self.outputs.astype(np.float64))
+        difference = self.difference(outputs)
         worst = float(difference.max())
         # A NaN is never within a tolerance, so ask for "within" and not for "beyond".
         if not worst <= self.tolerance:
             row, column = np.unravel_index(int(np.argmax(np.nan_to_num(difference, nan=np.inf))), difference.shape)
             beyond = int((~(difference <= self.tolerance)).any(axis=1).sum())
-            unit = "steps" if np.issubdtype(self.outputs.dtype, np.integer) else "logits"
             raise IncompatibleError(
-                f"the model computes something else here: {worst:g} {unit} off in golden vector {row}, class {column}",
+                f"the model computes something else here: {worst:g} {self.unit} off "
+                f"in golden vector {row}, class {column}",
                 why=f"{self.tolerance:g} are within what its kernels differ by; "
                 f"{beyond} of {len(difference)} vectors are beyond it",
                 fix="another runtime (--runtime), or quantize the run again with the runtime of this device",
