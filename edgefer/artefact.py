@@ -14,7 +14,11 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import lzma
+import struct
+import tokenize
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +35,11 @@ __all__ = ["Artefact", "Golden"]
 CONTRACT_VERSION = 1
 # ZIP entries carry a date; a fixed one keeps the same model the same bytes.
 ZIP_DATE = (1980, 1, 1, 0, 0, 0)
+# What zipfile, json and numpy raise for content that is not what they expect; found by damaging models at random.
+UNREADABLE = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, tokenize.TokenError, LookupError, ValueError,
+    TypeError, AttributeError, EOFError, OSError, ArithmeticError, RuntimeError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -137,35 +146,17 @@ class Artefact:
             IncompatibleError: the contract is of a later version than this edgefer reads.
         """
         try:
-            with zipfile.ZipFile(io.BytesIO(content)) as archive:
-                facts = json.loads(archive.read("edgefer.json"))
-                labels = tuple(archive.read("labels.txt").decode().split())
-                golden = np.load(io.BytesIO(archive.read("golden.npz")), allow_pickle=False)
-                inputs, outputs = golden["inputs"], golden["outputs"]
-        except (zipfile.BadZipFile, KeyError, ValueError, EOFError) as error:
+            facts, artefact = _unpack(content)
+        except UNREADABLE as error:
             raise DataError(
                 "the model carries no contract that can be read",
                 why=f"labels, input and golden vectors are appended to the file by edgefer ({error})",
                 fix="edgefer quantize --int8 RUN",
             ) from error
-        if facts["contract_version"] > CONTRACT_VERSION:
-            raise IncompatibleError(
-                f"the model's contract has version {facts['contract_version']}",
-                why=f"this edgefer reads versions up to {CONTRACT_VERSION}",
-                fix="pip install --upgrade edgefer",
-            )
-        artefact = cls(
-            model=content[: facts["model_bytes"]],
-            labels=labels,
-            input_spec=InputSpec.from_json(facts["input"]),
-            scheme=facts["scheme"],
-            golden=Golden(inputs, outputs, facts["golden_tolerance"]),
-            provenance=facts["provenance"],
-        )
         if artefact.sha256 != facts["model_sha256"]:
             raise DataError(
                 "the model is damaged",
-                why=f"its contract belongs to sha256 {facts['model_sha256'][:12]}, "
+                why=f"its contract belongs to sha256 {str(facts['model_sha256'])[:12]}, "
                 f"the flatbuffer has {artefact.sha256[:12]}",
                 fix="copy the file again, or quantize the run again",
             )
@@ -190,6 +181,35 @@ class Artefact:
             ) from error
         except DataError as error:
             raise DataError(f"{path}: {error.what}", why=error.why, fix=error.fix) from error
+
+
+def _unpack(content: bytes) -> tuple[dict[str, Any], Artefact]:
+    """The facts of the contract and what they make; raises one of UNREADABLE, or IncompatibleError."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        # Python's json reads and writes NaN, which is not JSON; a score that was none stays none.
+        facts = json.loads(archive.read("edgefer.json"), parse_constant=lambda name: None)
+        labels = tuple(archive.read("labels.txt").decode().split())
+        golden = np.load(io.BytesIO(archive.read("golden.npz")), allow_pickle=False)
+        inputs, outputs = golden["inputs"], golden["outputs"]
+    if facts["contract_version"] > CONTRACT_VERSION:
+        raise IncompatibleError(
+            f"the model's contract has version {facts['contract_version']}",
+            why=f"this edgefer reads versions up to {CONTRACT_VERSION}",
+            fix="pip install --upgrade edgefer",
+        )
+    spec = InputSpec.from_json(facts["input"])
+    if inputs.dtype != np.uint8 or inputs.shape != (len(inputs), spec.height, spec.width) or len(inputs) == 0:
+        raise ValueError(f"golden inputs {inputs.dtype} {inputs.shape}")
+    if outputs.dtype.kind not in "iuf" or outputs.shape != (len(inputs), len(labels)):
+        raise ValueError(f"golden outputs {outputs.dtype} {outputs.shape} for {len(labels)} labels")
+    return facts, Artefact(
+        model=content[: facts["model_bytes"]],
+        labels=labels,
+        input_spec=spec,
+        scheme=str(facts["scheme"]),
+        golden=Golden(inputs, outputs, float(facts["golden_tolerance"])),
+        provenance=dict(facts["provenance"]),
+    )
 
 
 def _pack(**arrays: npt.NDArray[Any]) -> bytes:

@@ -40,7 +40,10 @@ def read_partition(interpreter: Any, graph: Subgraph) -> Partition:
     """Read the partition of ``interpreter``, whose tensors are allocated; ``graph`` is the main graph of its model."""
     if not hasattr(interpreter, "_get_ops_details"):
         return Partition(None, why="this runtime does not list its nodes")
-    nodes = interpreter._get_ops_details()
+    try:
+        nodes = interpreter._get_ops_details()
+    except ValueError as error:  # names that are no UTF-8, for one
+        return Partition(None, why=f"this runtime cannot list its nodes: {error}")
     own = [node for node in nodes if node["op_name"] != DELEGATE]
     delegates = [node for node in nodes if node["op_name"] == DELEGATE]
     if len(own) != len(graph.ops):

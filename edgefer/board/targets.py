@@ -3,9 +3,9 @@
     for target in targets(anatomy, runtime="litert 2.3.0"): ...
 
 LiteRT is asked itself, by running the model. The others are not at hand and are judged by what they publish: the
-operator versions that TensorFlow Lite 2.14 has, the operators and limits that Coral documents for the Edge TPU compiler,
-and the operators that TensorFlow Lite Micro registers. Limits that depend on an operator's options are checked only in
-part.
+operator versions that TensorFlow Lite 2.14 has, the operators and limits that Coral documents for the Edge TPU
+compiler, and the operators that TensorFlow Lite Micro registers. Limits that depend on an operator's options are
+checked only in part.
 """
 
 from __future__ import annotations
