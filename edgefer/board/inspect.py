@@ -156,7 +156,7 @@ def _verify(content: bytes, path: Path, module: RuntimeModule, *, name: str, ver
     try:
         open_interpreter(module.load(), content, kernels="builtin", name=name, version=version)
     except IncompatibleError as error:
-        said = error.why or error.what
+        said = _said(error)
         if any(words.lower() in said.lower() for words in NOT_A_MODEL):
             raise DataError(
                 f"{path} is not a TensorFlow Lite model, or a damaged one", why=said, fix="copy the file again"
@@ -165,13 +165,18 @@ def _verify(content: bytes, path: Path, module: RuntimeModule, *, name: str, ver
     return ""
 
 
+def _said(error: IncompatibleError) -> str:
+    # An allocation that fails is a failure without words.
+    return error.why or f"{error.what} and does not say why; perhaps it wants more memory than it may take"
+
+
 def _run(content: bytes, anatomy: Anatomy, module: RuntimeModule, version: str) -> tuple[Partition, str]:
     """Load as a program would, and run once on zeros; the partition, and what went wrong or empty."""
     name = "litert"
     try:
         interpreter = open_interpreter(module.load(), content, name=name, version=version)
     except IncompatibleError as error:
-        return Partition(None, why="the model does not load with XNNPACK"), error.why or error.what
+        return Partition(None, why="the model does not load with XNNPACK"), _said(error)
     partition = read_partition(interpreter, anatomy.main)
     try:
         with quiet():
@@ -313,8 +318,10 @@ def main(path: str, reply_path: str, memory_bytes: str) -> int:
     def stage(name: str) -> None:
         atomic.write_text(reply, json.dumps({"stage": name}))
 
-    _limit(int(memory_bytes))
     try:
+        # What the limit is to stop is the file, so load first what a file needs no say in.
+        _litert().load()
+        _limit(int(memory_bytes))
         content: dict[str, Any] = inspect(Path(path), stage=stage).to_json()
         exit_code = 0
     except EdgeferError as error:

@@ -13,7 +13,7 @@ from edgefer.result import Result
 @click.command()
 @click.argument("model", metavar="FILE", type=PATH)
 @click.option("--timeout", type=click.FloatRange(1), default=60, show_default=True, help="Seconds that it may take.")
-@click.option("--memory", type=click.IntRange(256), default=1024, show_default=True, help="MiB that it may take.")
+@click.option("--memory", type=click.IntRange(512), default=1024, show_default=True, help="MiB that it may take.")
 def command(model: Path, timeout: float, memory: int) -> Result:
     """Say all that a .tflite FILE tells, whoever made it: operators, memory, what it fits, and its contract.
 

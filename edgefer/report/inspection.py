@@ -44,24 +44,24 @@ def _head(inspection: Inspection) -> Iterator[str]:
 
 
 def _ends(inspection: Inspection) -> str:
-    rows = [["input", *_end(each)] for each in inspection.inputs]
-    rows += [["output", *_end(each)] for each in inspection.outputs]
-    return table(["", "name", "dtype", "shape", "scale", "zero point"], rows)
+    rows = [_end("input", each) for each in inspection.inputs]
+    rows += [_end("output", each) for each in inspection.outputs]
+    return table(["", "dtype", "shape", "scale", "zero point"], rows)
 
 
-def _end(tensor: TensorFacts) -> list[object]:
+def _end(which: str, tensor: TensorFacts) -> list[object]:
     scale = None if tensor.scale is None else f"{tensor.scale:.6g}"
     shape = _shape(tensor.shape) + (" *" if tensor.dynamic else "")
-    return [_plain(tensor.name, LONGEST_NAME), tensor.dtype, shape, scale, tensor.zero_point]
+    return [f"{which} {_plain(tensor.name, LONGEST_NAME)}", tensor.dtype, shape, scale, tensor.zero_point]
 
 
 def _ops(ops: Sequence[OpFacts], inspection: Inspection) -> str:
     if len(ops) <= MOST_ROWS:
         names = [f"{index} {_plain(op.name, LONGEST_NAME)}" for index, op in enumerate(ops)]
         rows = [[name, *_op(op), _yes(op.in_delegate)] for name, op in zip(names, ops)]
-        text = table(["operator", "version", "since", "output", "parameters", "MACs", "XNNPACK"], rows)
+        text = table(["operator", "v", "since", "output", "parameters", "MACs", "XNNPACK"], rows)
     else:
-        text = table(["operator", "count", "version", "since", "parameters", "MACs", "XNNPACK"], list(_kinds(ops)))
+        text = table(["operator", "count", "v", "since", "parameters", "MACs", "XNNPACK"], list(_kinds(ops)))
     notes = []
     if any(tensor.dynamic for tensor in (*inspection.inputs, *inspection.outputs)):
         notes.append("* a dimension is decided at run time; all numbers are for the shape shown")
@@ -93,7 +93,7 @@ def _kinds(ops: Sequence[OpFacts]) -> Iterator[list[object]]:
 def _totals(inspection: Inspection) -> Iterator[str]:
     ops = inspection.main_ops
     yield f"parameters: {inspection.parameters:,} in {_kib(inspection.parameter_bytes)}"
-    missing = _without(inspection.macs_unknown_ops, "operator", "")
+    missing = _without(inspection.macs_unknown_ops, "operator", " of unknown cost")
     yield from _wrapped(f"MACs: {inspection.macs:,}{missing}")
     beside = f", and {_kib(inspection.variable_bytes)} kept between runs" * bool(inspection.variable_bytes)
     unsized = _without(inspection.unsized_tensors, "tensor", " of unknown size")

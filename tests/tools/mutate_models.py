@@ -95,7 +95,7 @@ def _hostile_length(model: bytearray, other: bytes, rng: random.Random) -> bytea
 
 
 def _nudge(model: bytearray, other: bytes, rng: random.Random) -> bytearray:
-    """Small words a little larger or smaller: other operators, tensors, dimensions and options in a file that verifies."""
+    """Small words a little larger or smaller: other operators, tensors, dimensions and options, and offsets kept."""
     end = _flatbuffer_end(model)
     words = [at for at in range(0, end - 3, 4) if struct.unpack_from("<I", model, at)[0] < 512]
     for _ in range(rng.choice((1, 1, 1, 2, 4))):
@@ -146,8 +146,8 @@ class Outcome:
     """What became of one mutant.
 
     Attributes:
-        kind: "inspected", the name of an EdgeferError, "crash SIGSEGV" and the like, "MemoryError", "hang", or
-            "uncaught" with the name of an exception that should not have come through.
+        kind: "inspected" and whether it runs, the name of an EdgeferError, "crash SIGSEGV" and the like,
+            "MemoryError", "hang", or "uncaught" with the name of an exception that should not have come through.
         peak_bytes: largest memory of the child.
         seconds: how long it took.
         detail: the message.
@@ -204,7 +204,8 @@ def _in_child(path: Path, writing: int) -> None:
     try:
         inspection = inspect(path)
         json.dumps(inspection.to_json(), allow_nan=False)
-        said = f"inspected\n{inspection.contract.status}; {inspection.first_run}"
+        runs = inspection.first_run == "ok"
+        said = f"inspected, {'runs' if runs else 'does not run'}\n{inspection.contract.status}; {inspection.first_run}"
     except EdgeferError as error:
         said = f"{type(error).__name__}\n{error.what}: {error.why}"
     except MemoryError:
@@ -262,7 +263,7 @@ def main() -> int:
                     options.keep.mkdir(parents=True, exist_ok=True)
                     (options.keep / f"{seed}.tflite").write_bytes(content)
     for (name, kind), count in sorted(outcomes.items()):
-        print(f"{name:16} {kind:28} {count:6}")
+        print(f"{name:16} {kind:30} {count:6}")
     print(f"{options.count} mutants, {failures} failed; at most {worst_bytes / 2**20:.0f} MiB and {worst_s:.2f} s each")
     return 1 if failures else 0
 
