@@ -26,6 +26,8 @@ __all__ = ["Anatomy", "Op", "Subgraph", "Tensor", "read"]
 SCHEMA = "ai_edge_litert.schema_py_generated"
 # No kernel takes more than eight; a file may claim any number.
 MOST_DIMENSIONS = 64
+# Many tensors can share one name in a file, and each gets a copy of it here.
+LONGEST_NAME = 1000
 BITS = {
     "bool": 8, "int2": 2, "int4": 4, "uint4": 4, "int8": 8, "uint8": 8, "int16": 16, "uint16": 16, "int32": 32,
     "uint32": 32, "int64": 64, "uint64": 64, "float8_e4m3fn": 8, "float8_e5m2": 8, "float16": 16, "bfloat16": 16,
@@ -258,4 +260,4 @@ def _integers(length: Callable[[], int], value: Callable[[int], int]) -> tuple[i
 
 
 def _text(content: bytes | None) -> str:
-    return (content or b"").decode("utf-8", "replace")
+    return (content or b"")[:LONGEST_NAME].decode("utf-8", "replace")

@@ -32,7 +32,8 @@ from pathlib import Path
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from edgefer.board.anatomy import SCHEMA
-from edgefer.board.inspect import MEMORY_BYTES, inspect, inspect_apart
+from edgefer.board.dissect import dissect
+from edgefer.board.inspect import MEMORY_BYTES, inspect_apart
 from edgefer.board.runtime import choose
 from edgefer.errors import EdgeferError
 
@@ -173,7 +174,7 @@ def mutate(models: list[bytes], seed: int) -> tuple[str, bytes]:
 
 
 def run_forked(path: Path, *, timeout_s: float = 20.0) -> Outcome:
-    """inspect() on ``path`` in a forked child with the limits of inspect_apart()."""
+    """dissect() on ``path`` in a forked child with the limits of inspect_apart()."""
     reading, writing = os.pipe()
     begin = time.monotonic()
     child = os.fork()
@@ -202,7 +203,7 @@ def _in_child(path: Path, writing: int) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     try:
-        inspection = inspect(path)
+        inspection = dissect(path)
         json.dumps(inspection.to_json(), allow_nan=False)
         runs = inspection.first_run == "ok"
         said = f"inspected, {'runs' if runs else 'does not run'}\n{inspection.contract.status}; {inspection.first_run}"
