@@ -1,5 +1,6 @@
 import dataclasses
 import io
+import json
 import subprocess
 import sys
 import zipfile
@@ -115,3 +116,47 @@ def test_python_itself_lists_the_contract(artefact, tmp_path):
     command = [sys.executable, "-m", "zipfile", "-l", str(tmp_path / "model.tflite")]
     listing = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "edgefer.json" in listing.stdout
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_damaged_contract_is_a_data_error_or_whole(artefact, seed):
+    rng, content = np.random.default_rng(seed), artefact.to_bytes()
+    for _ in range(50):
+        damaged = bytearray(content)
+        for place in rng.integers(len(artefact.model), len(content), 3):
+            damaged[place] = rng.integers(256)
+        try:
+            found = Artefact.from_bytes(bytes(damaged))
+        except (DataError, IncompatibleError):
+            continue
+        assert found.model == artefact.model
+        assert found.golden.outputs.shape == artefact.golden.outputs.shape
+
+
+def with_facts(artefact, **changes):
+    """The bytes of ``artefact`` with other values in its edgefer.json; the checksums are right."""
+    content = io.BytesIO(artefact.model)
+    with zipfile.ZipFile(io.BytesIO(artefact.to_bytes())) as old, zipfile.ZipFile(content, "a") as new:
+        for name in old.namelist():
+            text = old.read(name)
+            new.writestr(name, json.dumps(json.loads(text) | changes) if name == "edgefer.json" else text)
+    return content.getvalue()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"contract_version": "1"},
+        {"contract_version": None},
+        {"model_bytes": "all"},
+        {"input": []},
+        {"input": {"height": 48, "width": 47, "clahe": None}},
+        {"golden_tolerance": None},
+        {"golden_tolerance": "much"},
+        {"provenance": 3},
+    ],
+)
+def test_facts_of_another_kind_are_refused(artefact, changes):
+    assert Artefact.from_bytes(with_facts(artefact)).labels == artefact.labels
+    with pytest.raises(DataError):
+        Artefact.from_bytes(with_facts(artefact, **changes))
