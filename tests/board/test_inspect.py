@@ -10,7 +10,6 @@ import pytest
 from edgefer.board.anatomy import SCHEMA
 from edgefer.board.dissect import dissect
 from edgefer.board.inspect import MEMORY_BYTES, _crash, inspect_apart
-from edgefer.board.runtimes import litert as litert_runtime
 from edgefer.child import Ended
 from edgefer.errors import DataError, IncompatibleError
 from edgefer.models import SHIPPED
@@ -23,16 +22,24 @@ def test_apart_and_here_agree(litert) -> None:
     assert json.dumps(inspect_apart(SHIPPED).to_json()) == json.dumps(dissect(SHIPPED).to_json())
 
 
-def test_a_file_that_crashes_the_runtime_is_a_message(litert, tmp_path: Path) -> None:
+def test_a_child_that_crashes_is_a_message(litert, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "sitecustomize.py").write_text("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(DataError, match="crashed with SIGSEGV while starting"):
+        inspect_apart(SHIPPED)
+
+
+def test_a_file_that_may_crash_the_runtime_is_survived(litert, tmp_path: Path) -> None:
     content = bytearray((DATA / "tiny-float32.tflite").read_bytes())
-    # Found by tests/tools/mutate_models.py: LiteRT 2.3 verifies this file, and ends with SIGSEGV when it runs it.
+    # Found by tests/tools/mutate_models.py: LiteRT 2.3 verifies this file and reads what is not its own, which ends
+    # with SIGSEGV or does not, as memory happens to lie.
     content[6416], content[7972] = content[7972], content[6416]
     path = tmp_path / "model.tflite"
     path.write_bytes(content)
-    if not (litert_runtime.available() or "").startswith("2.3."):
-        pytest.skip("another LiteRT may take it or refuse it")
-    with pytest.raises(DataError, match="crashed with SIGSEGV while running it once"):
-        inspect_apart(path)
+    try:
+        assert inspect_apart(path).parameters > 0
+    except DataError as error:
+        assert "crashed with SIG" in error.why  # noqa: PT017 - either is right
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", bytes(4096), b"\x1c\0\0\0TFL3" + b"\xff" * 500])
