@@ -14,7 +14,10 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import lzma
 import math
+import struct
+import tokenize
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -33,8 +36,11 @@ __all__ = ["Artefact", "Golden"]
 CONTRACT_VERSION = 1
 # ZIP entries carry a date; a fixed one keeps the same model the same bytes.
 ZIP_DATE = (1980, 1, 1, 0, 0, 0)
-# What reading raises where a contract holds something else than it should.
-DAMAGED = (AttributeError, EOFError, IndexError, KeyError, RuntimeError, TypeError, ValueError)
+# What zipfile, json and numpy raise where a contract holds something else than it should; found by damaging models.
+UNREADABLE = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, tokenize.TokenError, LookupError, ValueError,
+    TypeError, AttributeError, EOFError, OSError, ArithmeticError, RuntimeError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -52,21 +58,30 @@ class Golden:
     outputs: npt.NDArray[Any]
     tolerance: float
 
+    @property
+    def unit(self) -> str:
+        """What a difference of one is: "steps" of an integer output, or "logits"."""
+        return "steps" if np.issubdtype(self.outputs.dtype, np.integer) else "logits"
+
+    def difference(self, outputs: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        """How far ``outputs`` of this machine are from the recorded ones, without sign; both are (n, classes)."""
+        return np.abs(outputs.astype(np.float64) - self.outputs.astype(np.float64))
+
     def check(self, outputs: npt.NDArray[Any]) -> float:
         """Compare ``outputs`` (n, classes) of this machine with the recorded ones; return the largest difference.
 
         Raises:
             IncompatibleError: some output is further off than the tolerance; the message says how far and where.
         """
-        difference = np.abs(outputs.astype(np.float64) - self.outputs.astype(np.float64))
+        difference = self.difference(outputs)
         worst = float(difference.max())
         # A NaN is never within a tolerance, so ask for "within" and not for "beyond".
         if not worst <= self.tolerance:
             row, column = np.unravel_index(int(np.argmax(np.nan_to_num(difference, nan=np.inf))), difference.shape)
             beyond = int((~(difference <= self.tolerance)).any(axis=1).sum())
-            unit = "steps" if np.issubdtype(self.outputs.dtype, np.integer) else "logits"
             raise IncompatibleError(
-                f"the model computes something else here: {worst:g} {unit} off in golden vector {row}, class {column}",
+                f"the model computes something else here: {worst:g} {self.unit} off "
+                f"in golden vector {row}, class {column}",
                 why=f"{self.tolerance:g} are within what its kernels differ by; "
                 f"{beyond} of {len(difference)} vectors are beyond it",
                 fix="another runtime (--runtime), or quantize the run again with the runtime of this device",
@@ -133,7 +148,8 @@ class Artefact:
         """
         try:
             with zipfile.ZipFile(io.BytesIO(content)) as archive:
-                facts = json.loads(archive.read("edgefer.json"))
+                # Python's json reads and writes NaN, which is not JSON; a score that was none stays none.
+                facts = json.loads(archive.read("edgefer.json"), parse_constant=lambda name: None)
                 _refuse_later(facts)
                 labels = tuple(archive.read("labels.txt").decode().splitlines())
                 with np.load(io.BytesIO(archive.read("golden.npz")), allow_pickle=False) as golden:
@@ -147,7 +163,7 @@ class Artefact:
                 provenance=facts["provenance"],
             )
             artefact._check()
-        except (zipfile.BadZipFile, zlib.error, *DAMAGED) as error:
+        except UNREADABLE as error:
             raise DataError(
                 "the model carries no contract that can be read",
                 why="labels, input and golden vectors are appended to the file by edgefer; "
@@ -157,7 +173,7 @@ class Artefact:
         if artefact.sha256 != facts["model_sha256"]:
             raise DataError(
                 "the model is damaged",
-                why=f"its contract belongs to sha256 {facts['model_sha256'][:12]}, "
+                why=f"its contract belongs to sha256 {str(facts['model_sha256'])[:12]}, "
                 f"the flatbuffer has {artefact.sha256[:12]}",
                 fix="copy the file again, or quantize the run again",
             )

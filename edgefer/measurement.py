@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgefer import errors, records
-from edgefer.errors import DataError, EdgeferError, IncompatibleError
+from edgefer import records
+from edgefer.child import failure, revive
+from edgefer.errors import IncompatibleError
 from edgefer.statistics import percentile, percentile_interval
 
 __all__ = ["BenchRequest", "Latency", "Measurement", "Samples", "failure", "read_reply"]
@@ -302,11 +303,6 @@ class Measurement:
         )
 
 
-def failure(error: EdgeferError) -> dict[str, Any]:
-    """The reply of a bench that could not be done: an error in plain values."""
-    return {"error": {"kind": type(error).__name__, "what": error.what, "why": error.why, "fix": error.fix}}
-
-
 def read_reply(fields: Mapping[str, Any]) -> Measurement:
     """What the bench in another process answered: Measurement.to_json(), or failure().
 
@@ -316,6 +312,4 @@ def read_reply(fields: Mapping[str, Any]) -> Measurement:
     """
     if "error" not in fields:
         return Measurement.from_json(fields)
-    error = fields["error"]
-    kind = getattr(errors, error["kind"]) if error["kind"] in errors.__all__ else DataError
-    raise kind(error["what"], why=error["why"], fix=error["fix"])
+    raise revive(fields)

@@ -119,6 +119,21 @@ def test_python_itself_lists_the_contract(artefact, tmp_path):
     assert "edgefer.json" in listing.stdout
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_a_damaged_contract_is_a_data_error_or_whole(artefact, seed):
+    rng, content = np.random.default_rng(seed), artefact.to_bytes()
+    for _ in range(50):
+        damaged = bytearray(content)
+        for place in rng.integers(len(artefact.model), len(content), 3):
+            damaged[place] = rng.integers(256)
+        try:
+            found = Artefact.from_bytes(bytes(damaged))
+        except (DataError, IncompatibleError):
+            continue
+        assert found.model == artefact.model
+        assert found.golden.outputs.shape == artefact.golden.outputs.shape
+
+
 def with_entries(artefact, **entries):
     """The file of ``artefact`` with other content in some entries of its ZIP; "edgefer" stands for edgefer.json."""
     names = {"edgefer": "edgefer.json", "golden": "golden.npz", "labels": "labels.txt"}

@@ -23,7 +23,7 @@ from edgefer.affine import QuantParams
 from edgefer.errors import IncompatibleError, UsageError
 from edgefer.quiet import quiet
 
-__all__ = ["InterpreterRuntime", "Runtime", "RuntimeModule", "TensorSpec", "choose"]
+__all__ = ["InterpreterRuntime", "Runtime", "RuntimeModule", "TensorSpec", "choose", "open_interpreter"]
 
 RUNTIMES = "edgefer.board.runtimes"
 # More than any board has cores; asked for a hundred thousand, LiteRT starts them until the process crashes.
@@ -149,26 +149,7 @@ class InterpreterRuntime:
         cls, wheel: ModuleType, model: bytes, *, threads: int, kernels: str, name: str, version: str
     ) -> InterpreterRuntime:
         """Load ``model`` with ``wheel``, a module that has Interpreter and OpResolverType; raises as open_model()."""
-        if not 1 <= threads <= MOST_THREADS:
-            raise UsageError(f"{threads} threads", why=f"1 to {MOST_THREADS} are possible", fix="--threads 1")
-        if kernels not in RESOLVERS:
-            raise UsageError(f"no kernels {kernels!r}", why=f"there are {', '.join(RESOLVERS)}", fix="leave it out")
-        # tflite-runtime does not verify a flatbuffer and crashes on other files, so look at the file identifier here.
-        if model[4:8] != b"TFL3":
-            raise IncompatibleError("not a TensorFlow Lite model", why="the file identifier TFL3 is missing")
-        resolver = getattr(wheel.OpResolverType, RESOLVERS[kernels])
-        try:
-            with quiet():
-                interpreter = wheel.Interpreter(
-                    model_content=model, num_threads=threads, experimental_op_resolver_type=resolver
-                )
-                interpreter.allocate_tensors()
-        except (RuntimeError, ValueError) as error:
-            raise IncompatibleError(
-                f"{name} {version} cannot load the model",
-                why=" ".join(str(error).split()),
-                fix="another runtime (--runtime), or a newer one: pip install --upgrade ai-edge-litert",
-            ) from error
+        interpreter = open_interpreter(wheel, model, threads=threads, kernels=kernels, name=name, version=version)
         return cls(interpreter, name=name, version=version)
 
     def set_input(self, array: npt.NDArray[Any]) -> None:
@@ -178,6 +159,36 @@ class InterpreterRuntime:
     def get_output(self) -> npt.NDArray[Any]:
         """As Runtime.get_output()."""
         return cast("npt.NDArray[Any]", self._get_tensor(self._output_index))
+
+
+def open_interpreter(
+    wheel: ModuleType, model: bytes, *, threads: int = 1, kernels: str = "default", name: str, version: str
+) -> Any:
+    """The wheel's own ``Interpreter`` of ``model`` with its tensors allocated, for what a Runtime does not show.
+
+    ``wheel`` is a module that has Interpreter and OpResolverType; raises as RuntimeModule.open_model().
+    """
+    if not 1 <= threads <= MOST_THREADS:
+        raise UsageError(f"{threads} threads", why=f"1 to {MOST_THREADS} are possible", fix="--threads 1")
+    if kernels not in RESOLVERS:
+        raise UsageError(f"no kernels {kernels!r}", why=f"there are {', '.join(RESOLVERS)}", fix="leave it out")
+    # tflite-runtime does not verify a flatbuffer and crashes on other files, so look at the file identifier here.
+    if model[4:8] != b"TFL3":
+        raise IncompatibleError("not a TensorFlow Lite model", why="the file identifier TFL3 is missing")
+    resolver = getattr(wheel.OpResolverType, RESOLVERS[kernels])
+    try:
+        with quiet():
+            interpreter = wheel.Interpreter(
+                model_content=model, num_threads=threads, experimental_op_resolver_type=resolver
+            )
+            interpreter.allocate_tensors()
+    except (RuntimeError, ValueError) as error:
+        raise IncompatibleError(
+            f"{name} {version} cannot load the model",
+            why=" ".join(str(error).split()),
+            fix="another runtime (--runtime), or a newer one: pip install --upgrade ai-edge-litert",
+        ) from error
+    return interpreter
 
 
 def choose(name: str | None = None) -> RuntimeModule:

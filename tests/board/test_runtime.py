@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import importlib.metadata
-import struct
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -25,28 +25,6 @@ def module(request: pytest.FixtureRequest):
     if request.param is tflite_runtime and NUMPY_2:
         pytest.skip("tflite-runtime needs numpy 1")
     return request.param
-
-
-def with_op_version(model: bytes, version: int) -> bytes:
-    """``model`` with the version of its first operator set: Model.operator_codes[0].version in its schema."""
-    content = bytearray(model)
-
-    def u16(at: int) -> int:
-        return struct.unpack_from("<H", content, at)[0]
-
-    def i32(at: int) -> int:
-        return struct.unpack_from("<i", content, at)[0]
-
-    def field(table: int, slot: int) -> int:
-        offset = u16(table - i32(table) + 4 + 2 * slot)
-        assert offset, "the field is absent"
-        return table + offset
-
-    codes = field(i32(0), 1)
-    vector = codes + i32(codes)
-    first = vector + 4 + i32(vector + 4)
-    struct.pack_into("<i", content, field(first, 2), version)
-    return bytes(content)
 
 
 def test_specs_are_asked_of_the_model(module, artefact: Artefact) -> None:
@@ -83,7 +61,9 @@ def test_output_is_not_touched_by_later_runs(module, artefact: Artefact) -> None
     assert not (runtime.get_output() == kept).all()
 
 
-def test_unknown_op_version_is_told_in_the_words_of_the_runtime(module, int8_artefact: Artefact) -> None:
+def test_unknown_op_version_is_told_in_the_words_of_the_runtime(
+    module, int8_artefact: Artefact, with_op_version: Callable[[bytes, int], bytes]
+) -> None:
     with pytest.raises(IncompatibleError, match=r"cannot load the model: .*version.* '?99'?") as caught:
         module.open_model(with_op_version(int8_artefact.model, 99))
     assert caught.value.exit_code == 5

@@ -1,0 +1,107 @@
+"""A module of edgefer in a Python process of its own, so that a crash there is an answer here.
+
+    ended = run_module("edgefer.board.bench", request_path, reply_path, folder=private)
+    ended.exit_code, ended.signal, ended.stderr
+    raise revive(failure(error))                    # an EdgeferError, there and back as plain values
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgefer import errors
+from edgefer.errors import DataError, EdgeferError
+
+__all__ = ["Ended", "failure", "revive", "run_module"]
+
+LONGEST_QUOTE = 300
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a child ended.
+
+    Attributes:
+        exit_code: as the operating system gives it; below zero, a signal ended it.
+        stderr: what it wrote there.
+        timed_out: whether it was ended here, because its time was up.
+    """
+
+    exit_code: int
+    stderr: str
+    timed_out: bool = False
+
+    @property
+    def signal(self) -> str | None:
+        """The name of the signal that ended it, or None."""
+        return signal.Signals(-self.exit_code).name if self.exit_code < 0 else None
+
+    @property
+    def last_line(self) -> str:
+        """The last line on stderr, where Python says what was raised; empty if there is none.
+
+        Cut off, because some errors quote all their arguments, and a model's bytes may be among them.
+        """
+        return (self.stderr.strip().splitlines() or [""])[-1][:LONGEST_QUOTE]
+
+
+def run_module(
+    module: str,
+    *arguments: str | Path,
+    folder: Path,
+    timeout_s: float | None = None,
+    variables: Mapping[str, str] | None = None,
+) -> Ended:
+    """Run ``python -m module arguments`` and wait for it; Ctrl-C, and the end of ``timeout_s``, end the child too.
+
+    Args:
+        module: the same edgefer is found in the child, installed or not.
+        arguments: its command line; paths in it are absolute.
+        folder: where it runs, a private one. Python puts the working folder before everything else: in the user's own a
+            json.py, or another edgefer, would be taken for the real one.
+        timeout_s: seconds of wall clock, or None.
+        variables: environment variables to set for it.
+    """
+    command = [sys.executable, "-m", module, *map(str, arguments)]
+    environment = {**_environment(), **(variables or {})}
+    timed_out, stderr = False, ""
+    with subprocess.Popen(
+        command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        errors="replace",
+    ) as child:  # fmt: skip
+        try:
+            _, stderr = child.communicate(timeout=timeout_s)
+        except subprocess.TimeoutExpired:
+            timed_out = True
+        finally:
+            # On Ctrl-C subprocess.run() would kill the child too, but not wait for it, and leave a zombie.
+            child.kill()
+            exit_code = child.wait()
+    return Ended(exit_code, stderr, timed_out)
+
+
+def failure(error: EdgeferError) -> dict[str, Any]:
+    """The reply of a child that could not do it: an error in plain values."""
+    return {"error": {"kind": type(error).__name__, "what": error.what, "why": error.why, "fix": error.fix}}
+
+
+def revive(fields: Mapping[str, Any]) -> EdgeferError:
+    """The inverse of failure(): an error of the same kind with the same text; an unknown kind becomes a DataError."""
+    error = fields["error"]
+    kind: type[EdgeferError] = getattr(errors, error["kind"]) if error["kind"] in errors.__all__ else DataError
+    return kind(error["what"], why=error["why"], fix=error["fix"])
+
+
+def _environment() -> dict[str, str]:
+    """This process's environment, in which the child finds the same edgefer, installed or not."""
+    home = str(Path(errors.__file__).resolve().parent.parent)
+    others = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    path = [home, *(str(Path(other).absolute()) for other in others if other)]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(path)}

@@ -1,0 +1,32 @@
+"""edgefer inspect"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from edgefer.commands._options import PATH
+from edgefer.result import Result
+
+
+@click.command()
+@click.argument("model", metavar="FILE", type=PATH)
+@click.option("--timeout", type=click.FloatRange(1), default=60, show_default=True, help="Seconds that it may take.")
+@click.option("--memory", type=click.IntRange(512), default=1024, show_default=True, help="MiB that it may take.")
+def command(model: Path, timeout: float, memory: int) -> Result:
+    """Say all that a .tflite FILE tells, whoever made it: operators, memory, what it fits, and its contract.
+
+    The file is read and run once in a process of its own, with a limit of time and memory; a file that crashes the
+    runtime is an error that says so.
+
+    \b
+    Example:
+        edgefer inspect model.tflite
+        edgefer inspect model.tflite --json --out model.inspection.json
+    """
+    from edgefer.board.inspect import inspect_apart
+    from edgefer.report.inspection import inspection_text
+
+    inspection = inspect_apart(model, timeout_s=timeout, memory_bytes=memory * 2**20)
+    return Result(inspection.to_json(), inspection_text(inspection))

@@ -1,0 +1,51 @@
+from pathlib import Path
+
+import pytest
+
+from edgefer.child import failure, revive, run_module
+from edgefer.errors import DataError, EdgeferError, IncompatibleError
+
+
+@pytest.fixture
+def module(tmp_path: Path):
+    """Run a module of the given text, and what it takes to find it."""
+
+    def run(text: str, *arguments: str, **options):
+        (tmp_path / "guest.py").write_text(text)
+        return run_module("guest", *arguments, folder=tmp_path, **options)
+
+    return run
+
+
+def test_exit_code_arguments_and_last_line(module) -> None:
+    ended = module("import sys; print('first', file=sys.stderr); sys.exit(' '.join(sys.argv[1:]))", "a", "b")
+    assert (ended.exit_code, ended.signal, ended.timed_out) == (1, None, False)
+    assert ended.last_line == "a b"
+
+
+def test_a_crash_is_the_name_of_a_signal(module) -> None:
+    ended = module("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
+    assert ended.signal == "SIGSEGV"
+    assert not ended.timed_out
+
+
+def test_a_child_that_hangs_is_ended(module) -> None:
+    ended = module("import time; time.sleep(60)", timeout_s=0.2)
+    assert ended.timed_out
+    assert ended.signal == "SIGKILL"
+
+
+def test_the_child_finds_the_same_edgefer(tmp_path: Path) -> None:
+    # cli without arguments is a usage error; a missing module would be exit code 1.
+    assert run_module("edgefer", folder=tmp_path).exit_code == 2
+
+
+@pytest.mark.parametrize("error", [DataError("a", why="b", fix="c"), IncompatibleError("a")])
+def test_an_error_goes_there_and_back(error: EdgeferError) -> None:
+    back = revive(failure(error))
+    assert type(back) is type(error)
+    assert str(back) == str(error)
+
+
+def test_an_error_of_a_kind_that_is_unknown_here_is_still_an_error() -> None:
+    assert isinstance(revive({"error": {"kind": "KeyError", "what": "a", "why": "", "fix": ""}}), DataError)
