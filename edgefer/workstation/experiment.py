@@ -37,6 +37,8 @@ from edgefer.workstation.training import build_network, check_trainable, selecti
 __all__ = ["complete", "load_system", "start", "summary"]
 
 SYSTEMS = "edgefer.workstation.systems"
+# Paths of a machine; the record of a training is made to be shown to others, the run folder is not.
+PRIVATE = ("source", "opened_with")
 PACKAGES = ("keras", "tensorflow", "jax", "torch", "numpy", "opencv-python-headless")
 
 
@@ -142,11 +144,13 @@ def summary(run: Run) -> Result:
     if metrics is None:
         raise DataError(f"{run.folder} is not finished", fix=f"edgefer train --resume {run.folder}")
     evaluation = Evaluation.from_json(metrics["evaluation"])
+    environment = run.environment()
+    data = environment["data"]
     record = {
         **records.stamp("training", 1),
         "run": str(run.folder),
         "settings": dataclasses.asdict(run.settings()),
-        "environment": run.environment(),
+        "environment": {**environment, "data": {name: data[name] for name in data if name not in PRIVATE}},
         **metrics,
         "duration_s": sum(epoch.duration_s for epoch in run.history()),
     }
