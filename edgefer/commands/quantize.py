@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from edgefer.workstation.quantize import Quantized
     from edgefer.workstation.runs import Run
     from edgefer.workstation.stratified import Chosen
+    from edgefer.workstation.summary import Gates
 
 DEVICES = "edgefer.devices"
 SCHEMES = "edgefer.workstation.schemes"
@@ -30,6 +31,7 @@ CALIBRATION = ("set_name", "calibration_size", "seed")
 @click.argument("run_folder", metavar="[RUN]", required=False, type=PATH)
 @data_options
 @click.option("--scheme", metavar="NAME", help="The scheme; --int8 is short for --scheme int8.")
+@click.option("--all", "every", is_flag=True, help="Every scheme, in one table.")
 @click.option(
     "--calibration",
     "set_name",
@@ -58,26 +60,36 @@ def command(run_folder: Path | None, scheme: str | None, stability: int | None, 
     Example:
         edgefer quantize --int8
         edgefer quantize --int8 runs/latest --max-drop 0.5
+        edgefer quantize --all
         edgefer quantize --int8 --calibration my-set.csv --stability 5
     """
     from edgefer.workstation.runs import find_run
-    from edgefer.workstation.summary import Gates, summary, write_flips
+    from edgefer.workstation.summary import Gates, together
 
     data, asked = ({name: options.pop(name) for name in names} for names in (DATA, CALIBRATION))
     gates = Gates(*(options.pop(name) for name in ("max_drop", "min_accuracy", "max_bytes")))
-    chosen = _one_scheme(scheme, [name for name, given in options.items() if given])
-    _check(chosen, stability, **asked)
+    schemes = _schemes(scheme, options.pop("every"), [name for name, given in options.items() if given])
+    for chosen in schemes:
+        _check(chosen, stability, **asked)
     run = find_run(run_folder)
     run.require_weights()
-    say(f"run: {run.folder} ({'as named' if run_folder else 'the newest'}), scheme {chosen}; {run.progress_note()}")
+    say(f"run: {run.folder} ({'as named' if run_folder else 'the newest'}); {run.progress_note()}")
     dataset = open_data_of(run, **data)
-    calibration = _calibration(chosen, run, dataset, **asked)
+    results = [_make(run, chosen, dataset, stability=stability, gates=gates, **asked) for chosen in schemes]
+    return results[0] if len(results) == 1 else together(results)
+
+
+def _make(run: Run, scheme: str, dataset: Dataset, *, stability: int | None, gates: Gates, **asked: Any) -> Result:
+    from edgefer.workstation.summary import summary, write_flips
+
+    say(f"scheme: {scheme}, {catalogue.load(SCHEMES, scheme).DESCRIPTION}")
+    calibration = _calibration(scheme, run, dataset, **asked)
     sets = _disjoint_sets(stability, run, dataset, **calibration)
-    quantized, path = _quantize(run, chosen, dataset, **calibration), run.artefact(chosen)
+    quantized, path = _quantize(run, scheme, dataset, **calibration), run.artefact(scheme)
     quantized.artefact.save(path)
     write_flips(quantized, path)
     result = summary(quantized, path, _bench(path), gates=gates)
-    return _with_stability(result, run, chosen, dataset, sets) if sets else result
+    return _with_stability(result, run, scheme, dataset, sets) if sets else result
 
 
 def _quantize(run: Run, scheme: str, dataset: Dataset, **calibration: Any) -> Quantized:
@@ -148,12 +160,15 @@ def _with_stability(result: Result, run: Run, scheme: str, dataset: Dataset, set
         return with_stability(result, stability(run, scheme, dataset, sets, progress=progress))
 
 
-def _one_scheme(scheme: str | None, flags: list[str]) -> str:
-    named = [*flags, *([scheme] if scheme else [])]
+def _schemes(scheme: str | None, every: bool, flags: list[str]) -> list[str]:
+    if every and not scheme and not flags:
+        return list(catalogue.names(SCHEMES))
+    named = [*flags, *([scheme] if scheme else []), *(["--all"] if every else [])]
     if len(named) != 1:
         raise UsageError(f"{len(named)} schemes were named", why="one is needed", fix="edgefer quantize --int8")
-    return named[0]
+    return named
 
 
 for _name in catalogue.names(SCHEMES):
-    command.params.append(click.Option([f"--{_name.replace('_', '-')}", _name], is_flag=True, help=f"Scheme {_name}."))
+    _flag, _help = f"--{_name.replace('_', '-')}", f"Short for --scheme {_name}."
+    command.params.append(click.Option([_flag, _name], is_flag=True, help=_help))

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from edgefer.result import WIDTH, Result, table
 from edgefer.workstation.pictures import draw_flips
 from edgefer.workstation.quantize import Quantized
 
-__all__ = ["Gates", "summary", "write_flips"]
+__all__ = ["Gates", "summary", "together", "write_flips"]
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,36 @@ def summary(quantized: Quantized, path: Path, measurement: Measurement, *, gates
     if broken:
         failure = GateNotMet("; ".join(broken), why=f"{path} is kept", fix="a looser bound, or more training")
     return Result(record, _text(quantized, path, measurement), failure)
+
+
+def together(results: Sequence[Result]) -> Result:
+    """The results of several schemes of one run as one record and one table; the first broken gate is the failure."""
+    made = [result.record for result in results]
+    split = made[0]["evaluation"]["split"]
+    rows = [
+        [
+            each["scheme"],
+            f"{each['file_bytes'] / 1024:,.0f}",
+            f"{100 * each['evaluation']['accuracy']['share']:.2f}",
+            f"{each['verdict']['difference_points']:+.2f} "
+            "({:+.2f} to {:+.2f})".format(*each["verdict"]["difference_interval_95_points"]),
+            f"{each['verdict']['mcnemar_p']:.2g}",
+            f"{100 * each['verdict']['agreement']:.2f}",
+            f"{each['measurement']['invoke']['p50_us']:,.0f}",
+        ]
+        for each in made
+    ]
+    headers = ["scheme", "KiB", f"{split}, %", "points (95 %)", "p", "agree, %", "p50, us"]
+    text = "\n".join(
+        [
+            table(headers, rows),
+            "\npoints, McNemar's p and agreement are against the float parent, image by image",
+            *(str(each["path"]) for each in made),
+        ]
+    )
+    failures = [result.failure for result in results if result.failure is not None]
+    record = {**records.stamp("quantizations", 1), "quantizations": made}
+    return Result(record, text, failures[0] if failures else None)
 
 
 def _text(quantized: Quantized, path: Path, measurement: Measurement) -> str:

@@ -17,7 +17,6 @@ from edgefer.errors import IncompatibleError
 from edgefer.labels import LABELS
 from edgefer.measurement import BenchRequest
 from edgefer.workstation.backend import load_keras
-from edgefer.workstation.convert import convert
 from edgefer.workstation.experiment import load_system
 from edgefer.workstation.settings import TrainSettings, from_toml, to_toml
 from edgefer.workstation.training import build_network
@@ -174,16 +173,17 @@ def test_a_system_can_be_built_and_written_down(name):
 # Operators with the highest version that the last release of tflite-runtime, 2.14, has a kernel for. Each is one that
 # XNNPACK takes in int8 too.
 OPERATORS = {
-    "ADD": 4, "AVERAGE_POOL_2D": 3, "CONV_2D": 8, "DEPTHWISE_CONV_2D": 7, "FULLY_CONNECTED": 10, "MAX_POOL_2D": 3,
-    "MEAN": 3, "PAD": 4, "RESHAPE": 1,
+    "ADD": 4, "AVERAGE_POOL_2D": 3, "CONV_2D": 8, "DEPTHWISE_CONV_2D": 7, "DEQUANTIZE": 3, "FULLY_CONNECTED": 10,
+    "MAX_POOL_2D": 3, "MEAN": 3, "PAD": 4, "QUANTIZE": 3, "RESHAPE": 1,
 }  # fmt: skip
 
 
-def converted(name, *, calibrated):
+def converted(name, *, scheme):
     """The object tree of an architecture's flatbuffer, with weights that were not trained."""
     flatbuffer_utils = pytest.importorskip("ai_edge_litert.tools.flatbuffer_utils")
     faces = np.random.default_rng(0).integers(0, 256, (8, 48, 48), np.uint8)
-    flatbuffer = convert(built(load_keras(), name), calibration=faces if calibrated else None)
+    module = catalogue.load(SCHEMES, scheme)
+    flatbuffer = module.convert(built(load_keras(), name), calibration=faces if module.NEEDS_CALIBRATION else None)
     return flatbuffer_utils.convert_bytearray_to_object(bytearray(flatbuffer))
 
 
@@ -198,10 +198,10 @@ def operators_of(model):
         yield names[max(kind.builtinCode, kind.deprecatedBuiltinCode)], kind.version, operator
 
 
-@pytest.mark.parametrize("calibrated", [False, True], ids=["float32", "int8"])
+@pytest.mark.parametrize("scheme", catalogue.names(SCHEMES))
 @entries(ARCHITECTURES)
-def test_an_architecture_converts_to_operators_that_old_runtimes_have(name, calibrated):
-    model = converted(name, calibrated=calibrated)
+def test_an_architecture_converts_to_operators_that_old_runtimes_have(name, scheme):
+    model = converted(name, scheme=scheme)
     found = {(operator, version) for operator, version, _ in operators_of(model)}
     assert not {each for each in found if each[1] > OPERATORS.get(each[0], 0)}
     (graph,) = model.subgraphs
@@ -215,7 +215,7 @@ def test_an_architecture_converts_to_operators_that_old_runtimes_have(name, cali
 def test_an_int8_architecture_computes_nothing_in_float(name):
     from ai_edge_litert.schema_py_generated import TensorType
 
-    model = converted(name, calibrated=True)
+    model = converted(name, scheme="int8")
     (graph,) = model.subgraphs
     assert {tensor.type for tensor in graph.tensors} <= {TensorType.INT8, TensorType.INT32}
     for operator, _, node in operators_of(model):
