@@ -4,7 +4,7 @@ import json
 import pytest
 
 from edgefer.workstation import dataset
-from edgefer.workstation.runs import find_run
+from edgefer.workstation.runs import Run, find_run
 
 
 def test_a_training_leaves_a_run_and_says_what_it_came_to(workplace):
@@ -12,7 +12,9 @@ def test_a_training_leaves_a_run_and_says_what_it_came_to(workplace):
     assert (record["kind"], record["schema_version"]) == ("training", 1)
     assert record["settings"]["system"] == "compact_nano"
     assert record["evaluation"]["split"] == "PublicTest"
-    assert record["environment"]["data"]["opened_with"]["data"] == str(workplace.data.resolve())
+    assert Run(workplace.run).opened_with()["data"] == str(workplace.data.resolve())
+    # The record is made to be shown to others; the paths of this machine stay in the run folder.
+    assert str(workplace.data.parent) not in json.dumps(record["environment"])
     assert record["duration_s"] > 0
     assert (workplace.folder / record["run"]).resolve() == workplace.run
     assert workplace.run.parent == (workplace.folder / "runs").resolve()
@@ -78,7 +80,7 @@ def test_a_run_on_drawn_faces_is_resumed_on_drawn_faces(edgefer, tmp_path, monke
     monkeypatch.setattr(dataset, "synthetic_dataset", few)
     begun = edgefer("train", "--system", "compact_nano", "--epochs", 1, "--set", "batch_size=32", "--json")
     assert "synthetic faces (no --data, no $EDGEFER_DATA and no ./fer2013.csv)" in begun.err
-    assert begun.record["environment"]["data"]["opened_with"]["data"] == "synthetic"
+    assert begun.record["environment"]["data"]["layout"] == "synthetic"
     # A data set that has turned up since does not take their place.
     (tmp_path / "fer2013.csv").write_text("emotion,pixels,Usage\n")
     resumed = edgefer("train", "--resume", "--json")
