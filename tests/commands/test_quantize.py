@@ -6,6 +6,7 @@ import zipfile
 
 import pytest
 
+from edgefer import catalogue
 from edgefer.artefact import Artefact
 from edgefer.workstation.runs import find_run
 
@@ -30,7 +31,8 @@ def test_the_parent_is_scored_on_the_same_images(workplace):
 
 
 def test_progress_and_choices_are_told_on_stderr(workplace):
-    assert "(the newest), scheme int8; trained for 1 epochs" in workplace.quantized.err
+    assert "(the newest); trained for 1 epochs" in workplace.quantized.err
+    assert "scheme: int8, " in workplace.quantized.err
     assert f"data: {workplace.data}" in workplace.quantized.err
 
 
@@ -110,3 +112,19 @@ def test_a_gate_ends_with_3_after_the_result_and_keeps_the_file(edgefer, workpla
     assert outcome.record["gates_broken"]
     assert "bytes, 1,000 may be" in outcome.err
     assert made.exists()
+
+
+def test_all_makes_every_scheme_and_tells_them_in_one_table(edgefer, scratch):
+    for made in scratch.glob("*.tflite"):
+        made.unlink()
+    outcome = edgefer("quantize", scratch, "--all", "--calibration-size", 50, "--json")
+    assert outcome.code == 0, outcome.err
+    made = {each["scheme"]: each for each in outcome.record["quantizations"]}
+    assert tuple(made) == catalogue.names("edgefer.workstation.schemes")
+    assert {path.stem.partition("-")[2] for path in scratch.glob("*.tflite")} == set(made)
+    assert made["float32"]["verdict"]["agreement"] == 1.0
+    assert made["int8"]["file_bytes"] < made["float16"]["file_bytes"] < made["float32"]["file_bytes"]
+
+
+def test_all_and_a_scheme_contradict_each_other(refused, workplace):
+    assert "2 schemes were named" in refused("quantize", workplace.run, "--all", "--int8", code=2)
