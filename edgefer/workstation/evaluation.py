@@ -15,9 +15,9 @@ from edgefer.errors import DataError
 from edgefer.evaluation import Evaluation, evaluate
 from edgefer.labels import LABELS
 from edgefer.workstation.backend import load_keras
+from edgefer.workstation.network import build_network
 from edgefer.workstation.runs import Run
 from edgefer.workstation.scoreset import ScoreSet
-from edgefer.workstation.training import build_network
 
 __all__ = ["evaluate_logits", "evaluate_run", "keras_logits", "load_network"]
 

@@ -27,12 +27,13 @@ from edgefer.result import Result
 from edgefer.workstation.backend import load_keras
 from edgefer.workstation.dataset import Dataset
 from edgefer.workstation.evaluation import evaluate_run
+from edgefer.workstation.network import build_network
 from edgefer.workstation.pictures import draw_confusion, draw_curves
 from edgefer.workstation.runs import RUNS, Run, new_run
 from edgefer.workstation.schedule import best_epoch
 from edgefer.workstation.scoreset import score_set
 from edgefer.workstation.settings import TrainSettings
-from edgefer.workstation.training import build_network, check_trainable, selection_split, train
+from edgefer.workstation.training import check_trainable, selection_split, train
 
 __all__ = ["complete", "load_system", "start", "summary"]
 

@@ -18,8 +18,8 @@ from edgefer.labels import LABELS
 from edgefer.measurement import BenchRequest
 from edgefer.workstation.backend import load_keras
 from edgefer.workstation.experiment import load_system
+from edgefer.workstation.network import build_network
 from edgefer.workstation.settings import TrainSettings, from_toml, to_toml
-from edgefer.workstation.training import build_network
 
 ARCHITECTURES = "edgefer.workstation.architectures"
 SYSTEMS = "edgefer.workstation.systems"

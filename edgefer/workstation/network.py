@@ -1,0 +1,53 @@
+"""From settings to a Keras network: the architecture by its name, with the options that the settings give it."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import textwrap
+from typing import Any
+
+from edgefer import catalogue
+from edgefer.errors import UsageError
+from edgefer.labels import LABELS
+from edgefer.workstation.settings import TrainSettings
+
+__all__ = ["build_network", "check_options"]
+
+ARCHITECTURES = "edgefer.workstation.architectures"
+
+
+def build_network(keras: Any, settings: TrainSettings) -> Any:
+    """The architecture of ``settings`` with fresh weights: float32 (n, h, w, 1) in [0, 1] -> logits (n, 7).
+
+    Raises:
+        UsageError: no such architecture, or no network comes of the options and the size of the input.
+    """
+    module = catalogue.load(ARCHITECTURES, settings.architecture)
+    shape = (settings.input.height, settings.input.width, 1)
+    try:
+        return module.build(keras, input_shape=shape, classes=len(LABELS), **settings.model)
+    except (ValueError, TypeError) as error:
+        options = ", ".join(f"model.{name}={value!r}" for name, value in settings.model.items())
+        raise UsageError(
+            f"{settings.architecture} cannot be built for {shape[0]}x{shape[1]} pixels with {options or 'defaults'}",
+            # Keras writes paragraphs, some of it in bold.
+            why=textwrap.shorten(re.sub(r"\x1b\[\d*m", "", str(error)), 240),
+            fix="leave the settings model.* and input.* as the system has them",
+        ) from error
+
+
+def check_options(settings: TrainSettings) -> None:
+    """Raise UsageError for an option that the architecture does not have, or a value of another type."""
+    build = catalogue.load(ARCHITECTURES, settings.architecture).build
+    parameters = inspect.signature(build).parameters
+    options = {name: parameters[name].default for name in parameters if name not in ("keras", "input_shape", "classes")}
+    for name, value in settings.model.items():
+        if name not in options:
+            what = f"{settings.architecture} has no option model.{name}"
+            raise UsageError(what, why=f"there are {', '.join(options)}", fix="one of these, or leave it out")
+        # As everywhere in the settings, an int is a fine float.
+        expected = type(options[name])
+        if type(value) is not expected and not (expected is float and type(value) is int):
+            why = f"a value of type {expected.__name__} was expected"
+            raise UsageError(f"model.{name} = {value!r}", why=why, fix=f"--set model.{name}={options[name]}")
