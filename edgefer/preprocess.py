@@ -78,7 +78,7 @@ def read_image(content: bytes) -> Image:
     return np.asarray(image, np.uint8)
 
 
-def prepare(image: npt.NDArray[Any], spec: InputSpec) -> Image:
+def prepare(image: npt.NDArray[Any] | None, spec: InputSpec) -> Image:
     """uint8 (h, w), (h, w, 1), BGR (h, w, 3) or BGRA (h, w, 4) -> uint8 (spec.height, spec.width).
 
     A grey image of the right size comes back with the same bytes (unless the spec asks for CLAHE).
@@ -108,7 +108,10 @@ def prepare_all(images: npt.NDArray[np.uint8], spec: InputSpec) -> Image:
     return prepared
 
 
-def _to_grey(image: npt.NDArray[Any]) -> Image:
+def _to_grey(image: npt.NDArray[Any] | None) -> Image:
+    if image is None:
+        # What cv2.imread() gives for a file that it cannot read.
+        raise DataError("None instead of an image", why="cv2.imread() could not read the file", fix="another file")
     if image.dtype != np.uint8:
         raise DataError(
             f"an image of dtype {image.dtype}", why="uint8 in 0..255 was expected", fix="image.astype('uint8')"

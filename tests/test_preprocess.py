@@ -74,6 +74,11 @@ def test_what_is_no_picture_is_refused(image):
         prepare(image, SPEC)
 
 
+def test_the_none_of_imread_is_a_sentence():
+    with pytest.raises(DataError, match="None instead of an image"):
+        prepare(cv2.imread("nowhere.png"), SPEC)
+
+
 @pytest.mark.parametrize("content", [b"", b"not a picture", b"\x89PNG\r\n\x1a\n"])
 def test_bytes_that_are_no_picture_are_refused(content):
     with pytest.raises(DataError, match="not a picture"):

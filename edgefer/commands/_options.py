@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from edgefer import catalogue
 from edgefer.errors import UsageError
 
 if TYPE_CHECKING:
     from edgefer.workstation.dataset import Dataset
     from edgefer.workstation.runs import Run
 
-__all__ = ["PATH", "SPLITS", "SYNTHETIC", "data_options", "open_data", "open_data_of", "say"]
+__all__ = ["PATH", "RUNTIMES", "SPLITS", "SYNTHETIC", "data_options", "open_data", "open_data_of", "say"]
 
 PATH = click.Path(path_type=Path)
+RUNTIMES = ", ".join(catalogue.names("edgefer.board.runtimes"))
 SPLITS = {"public": "PublicTest", "private": "PrivateTest", "train": "Training"}
 SYNTHETIC = "synthetic"
 Command = TypeVar("Command", bound=Callable[..., Any])

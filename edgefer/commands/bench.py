@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgefer.commands._options import PATH, say
+from edgefer.commands._options import PATH, RUNTIMES, say
 from edgefer.errors import UsageError
 from edgefer.result import Result
 
@@ -19,13 +19,13 @@ DEVICES = "edgefer.devices"
 LOCAL = "local"
 
 
-@click.command()
+@click.command(short_help="Measure how long a model takes on a device.")
 @click.argument("model", metavar="[MODEL]", required=False, type=PATH)
 @click.option(
     "--device", is_flag=False, flag_value=LOCAL, default=LOCAL, metavar="[NAME]", help="Where.  [default: local]"
 )
 @click.option("--threads", default="1", show_default=True, metavar="N[,N...]", help="Numbers of threads to try.")
-@click.option("--runtime", metavar="NAME", help="Which runtime.  [default: the best installed]")
+@click.option("--runtime", metavar="NAME", help=f"One of {RUNTIMES}.  [default: the best installed]")
 @click.option("--runs", type=click.IntRange(1), default=1024, show_default=True, help="Timed runs, at least.")
 @click.option("--seconds", type=click.FloatRange(0), default=3.0, show_default=True, help="Timed seconds, at least.")
 @click.option(
@@ -40,7 +40,7 @@ def command(model: Path | None, device: str, threads: str, **options: Any) -> Re
     \b
     Example:
         edgefer bench --device
-        edgefer bench model.tflite --device local --threads 1,2,4 --out bench.json --samples
+        edgefer bench model.tflite --threads 1,2,4 --out bench.json --samples
     """
     from edgefer import catalogue, records
     from edgefer.models import find_model

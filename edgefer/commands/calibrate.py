@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from edgefer.workstation.dataset import Dataset
 
 
-@click.command()
+@click.command(short_help="Choose the faces that calibrate int8 models.")
 @click.argument("path", metavar="SET.csv", type=PATH)
 @data_options
 @click.option("--size", type=click.IntRange(1), default=500, show_default=True, help="How many faces.")

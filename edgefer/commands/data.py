@@ -12,7 +12,7 @@ from edgefer.result import Result
 
 @click.group()
 def command() -> None:
-    """Look at a data set."""
+    """Look at a data set: data check PATH."""
 
 
 @command.command()

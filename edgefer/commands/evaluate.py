@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgefer.commands._options import PATH, SPLITS, data_options, open_data, open_data_of, say
+from edgefer.commands._options import PATH, RUNTIMES, SPLITS, data_options, open_data, open_data_of, say
 from edgefer.errors import UsageError
 from edgefer.result import Result
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from edgefer.workstation.dataset import Dataset
 
 
-@click.command()
+@click.command(short_help="Score a .tflite or a trained run.")
 @click.argument("subject", metavar="[MODEL|RUN]", required=False, type=PATH)
 @data_options
 @click.option("--split", type=click.Choice(list(SPLITS)), default="public", show_default=True, help="What to score on.")
-@click.option("--runtime", metavar="NAME", help="Which runtime runs a .tflite.  [default: the best installed]")
+@click.option("--runtime", metavar="NAME", help=f"What runs a .tflite: {RUNTIMES}.  [default: the best installed]")
 def command(
     subject: Path | None, data: str | None, ferplus: Path | None, skip_bad_rows: bool, split: str, runtime: str | None
 ) -> Result:

@@ -10,7 +10,7 @@ from edgefer.commands._options import PATH
 from edgefer.result import Result
 
 
-@click.command()
+@click.command(short_help="Say what a .tflite holds and where it runs.")
 @click.argument("model", metavar="FILE", type=PATH)
 @click.option("--timeout", type=click.FloatRange(1), default=60, show_default=True, help="Seconds that it may take.")
 @click.option("--memory", type=click.IntRange(512), default=1024, show_default=True, help="MiB that it may take.")

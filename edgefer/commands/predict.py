@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgefer.commands._options import PATH, say
+from edgefer.commands._options import PATH, RUNTIMES, say
 from edgefer.errors import DataError
 from edgefer.result import Result
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from edgefer.board.classifier import Classifier, Prediction
 
 
-@click.command()
+@click.command(short_help="Name the expression on pictures.")
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE...", type=PATH)
 @click.option("--model", type=PATH, metavar="FILE", help="A .tflite.  [default: the newest, else the one that ships]")
-@click.option("--runtime", metavar="NAME", help="Which runtime.  [default: the best installed]")
+@click.option("--runtime", metavar="NAME", help=f"One of {RUNTIMES}.  [default: the best installed]")
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True)
 def command(images: tuple[Path, ...], model: Path | None, runtime: str | None, threads: int) -> Result:
     """Name the expression on each IMAGE, a picture cropped to one face.

@@ -27,10 +27,10 @@ DATA = ("data", "ferplus", "skip_bad_rows")
 CALIBRATION = ("set_name", "calibration_size", "seed")
 
 
-@click.command()
+@click.command(short_help="Turn a trained run into a .tflite.")
 @click.argument("run_folder", metavar="[RUN]", required=False, type=PATH)
 @data_options
-@click.option("--scheme", metavar="NAME", help="The scheme; --int8 is short for --scheme int8.")
+@click.option("--scheme", metavar="NAME", help=f"One of {', '.join(catalogue.names(SCHEMES))}.")
 @click.option("--all", "every", is_flag=True, help="Every scheme, in one table.")
 @click.option(
     "--calibration",
@@ -110,8 +110,9 @@ def _bench(path: Path) -> Measurement:
 
 def _check(scheme: str, stability: int | None, set_name: str | None, **drawing: int | None) -> None:
     """Refuse what contradicts itself before anything is read."""
+    needs_calibration = catalogue.load(SCHEMES, scheme).NEEDS_CALIBRATION
     given = [name for name, value in (("--calibration", set_name), ("--stability", stability)) if value]
-    if given and not catalogue.load(SCHEMES, scheme).NEEDS_CALIBRATION:
+    if given and not needs_calibration:
         raise UsageError(f"{given[0]} with {scheme}", why="it is not calibrated", fix="edgefer quantize --int8")
     also = [name for name, value in drawing.items() if value is not None]
     if set_name and also:

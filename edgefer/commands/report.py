@@ -11,7 +11,7 @@ from edgefer.errors import DataError, UsageError
 from edgefer.result import Result
 
 
-@click.command()
+@click.command(short_help="Set results side by side in one table.")
 @click.argument("results", nargs=-1, required=True, metavar="RESULTS...", type=PATH)
 @click.option("--markdown", "as_markdown", is_flag=True, help="Print a Markdown table.")
 @click.option("--into", type=PATH, metavar="FILE", help="Put the Markdown between two marker lines of a document.")

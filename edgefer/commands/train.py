@@ -7,17 +7,19 @@ from typing import Any
 
 import click
 
+from edgefer import catalogue
 from edgefer.commands._options import PATH, SYNTHETIC, data_options, open_data, open_data_of, say
 from edgefer.errors import UsageError
 from edgefer.result import Result
 
 NEWEST = "newest"
+SYSTEMS = ", ".join(catalogue.names("edgefer.workstation.systems"))
 FLAGS = {"folder": "--run", "assignments": "--set"}
 
 
-@click.command()
+@click.command(short_help="Train a network on FER2013 or drawn faces.")
 @data_options
-@click.option("--system", metavar="NAME", help="The set-up to train.  [default: compact_small]")
+@click.option("--system", metavar="NAME", help=f"One of {SYSTEMS}.  [default: compact_small]")
 @click.option("--settings", type=PATH, metavar="FILE", help="A TOML file with what differs from the system.")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="One setting; may be repeated.")
 @click.option("--epochs", metavar="N", help="Short for --set epochs=N.")
@@ -32,7 +34,7 @@ def command(resume: str | None, folder: Path | None, **options: Any) -> Result:
 
     \b
     Example:
-        edgefer train --data fer2013.csv --epochs 60 --set augment.rotation_degrees=15
+        edgefer train --data fer2013.csv --epochs 60 --set augment.zoom=0.2
     """
     from edgefer.progress import shown
     from edgefer.workstation.experiment import complete, summary
@@ -49,11 +51,13 @@ def command(resume: str | None, folder: Path | None, **options: Any) -> Result:
 
 
 def _begin(folder: Path | None, *, data: str | None, ferplus: Path | None, skip_bad_rows: bool, **options: Any) -> Any:
+    from edgefer.workstation.backend import load_keras
     from edgefer.workstation.experiment import load_system, start
     from edgefer.workstation.settings import resolve
 
     system = options["system"] or "compact_small"
     short = [f"{key}={options[key]}" for key in ("epochs", "seed") if options[key] is not None]
+    load_keras()  # before the data are read: without it the wait was for nothing
     settings = resolve(load_system(system), file=options["settings"], assignments=[*options["assignments"], *short])
     dataset = open_data(data, ferplus, skip_bad_rows)
     opened_with = {

@@ -6,11 +6,12 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
 from edgefer.evaluation import Accuracy, Evaluation
 from edgefer.measurement import Measurement
-from edgefer.result import percent, table
+from edgefer.result import WIDTH, percent, table
 
 __all__ = ["describe", "evaluation_text", "measurements_text", "points"]
 
@@ -77,7 +78,7 @@ def measurements_text(measurements: Sequence[Measurement]) -> str:
         "threads", "p50 us", "p90 us", "p99 us", "set to get us", "init ms", "first ms", "RSS MiB", "runs",
     ]  # fmt: skip
     doubts = [
-        f"in doubt ({each.threads} thread{'s' * (each.threads > 1)}): {doubt}"
+        textwrap.fill(f"in doubt ({_counted(each.threads)}): {doubt}", WIDTH, subsequent_indent="  ")
         for each in measurements
         for doubt in each.doubts()
     ]
@@ -89,3 +90,7 @@ def measurements_text(measurements: Sequence[Measurement]) -> str:
             *doubts,
         ]
     )
+
+
+def _counted(threads: int) -> str:
+    return f"{threads} thread{'s' * (threads != 1)}"

@@ -41,9 +41,8 @@ def load_keras(*, backend: str | None = None) -> Any:
             import keras
     except ImportError as error:
         extra = "workstation" if wanted == "tensorflow" else f"workstation,{wanted}"
-        raise EdgeferError(
-            f"Keras on {wanted} cannot be imported", why=str(error), fix=f"pip install 'edgefer[{extra}]'"
-        ) from error
+        fix = f"in a checkout of edgefer: pip install -e '.[{extra}]'"
+        raise EdgeferError(f"Keras on {wanted} cannot be imported", why=str(error), fix=fix) from error
     if keras.backend.backend() != wanted:
         raise UsageError(
             f"this process runs Keras on {keras.backend.backend()}",

@@ -69,7 +69,7 @@ class Run:
         """How far the training has come, in a few words."""
         history, settings = self.history(), self.settings()
         if self.metrics() is not None:
-            return f"trained for {len(history)} epochs"
+            return f"trained for {len(history)} epoch{'s' * (len(history) != 1)}"
         return f"still at epoch {len(history)} of {settings.epochs}, so the best weights so far"
 
     def require_data(self, dataset: Dataset) -> None:

@@ -31,7 +31,7 @@ def test_the_parent_is_scored_on_the_same_images(workplace):
 
 
 def test_progress_and_choices_are_told_on_stderr(workplace):
-    assert "(the newest); trained for 1 epochs" in workplace.quantized.err
+    assert "(the newest); trained for 1 epoch\n" in workplace.quantized.err
     assert "scheme: int8, " in workplace.quantized.err
     assert f"data: {workplace.data}" in workplace.quantized.err
 
