@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from edgefer import records
 from edgefer.errors import DataError
-from edgefer.statistics import wilson_interval
+from edgefer.statistics import cross_entropy, wilson_interval
 
 __all__ = ["Accuracy", "ClassScore", "Evaluation", "evaluate"]
 
@@ -233,7 +233,7 @@ def evaluate(
         split=split,
         label_names=tuple(label_names),
         confusion=confusion.reshape(classes, classes).astype(np.int64),
-        cross_entropy=_cross_entropy(logits, labels),
+        cross_entropy=cross_entropy(logits.astype(np.float64), labels),
         unseen=unseen,
         subject=dict(subject or {}),
     )
@@ -270,9 +270,3 @@ def _counts(rows: list[Any], *, classes: int) -> npt.NDArray[np.int64]:
             why=f"counts of images, ({classes}, {classes}), none negative and not all zero, were expected",
         )
     return counts.astype(np.int64)
-
-
-def _cross_entropy(logits: npt.NDArray[Any], labels: npt.NDArray[Any]) -> float:
-    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
-    log_sums = np.log(np.exp(shifted).sum(axis=1))
-    return float((log_sums - shifted[np.arange(len(labels)), labels]).mean())

@@ -3,6 +3,7 @@
     percentile(latencies_ns, 90)
     percentile_interval(latencies_ns, 50)           # where the median lies with 95 % confidence
     wilson_interval(2350, 3589)                     # the same for a share, such as an accuracy
+    softmax(logits), cross_entropy(logits, labels)  # what logits say, and how far that is from the labels
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["percentile", "percentile_interval", "wilson_interval"]
+__all__ = ["cross_entropy", "percentile", "percentile_interval", "softmax", "wilson_interval"]
 
 
 def percentile(samples: npt.NDArray[Any], percent: float) -> Any:
@@ -60,3 +61,17 @@ def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> tuple[f
     half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
     scale = 1 + z * z / n
     return max(0.0, (middle - half) / scale), min(1.0, (middle + half) / scale)
+
+
+def softmax(logits: npt.NDArray[np.floating[Any]]) -> npt.NDArray[Any]:
+    """Probabilities along the last axis, in the dtype of ``logits`` (..., classes)."""
+    # Without the subtraction float32's exp() overflows from a logit of 89 on.
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=-1, keepdims=True), logits.dtype)
+
+
+def cross_entropy(logits: npt.NDArray[np.floating[Any]], labels: npt.NDArray[np.integer[Any]]) -> float:
+    """Mean of -log softmax at the label, in nats, of (n, classes) and (n,); computed in the dtype of ``logits``."""
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    log_sums = np.log(np.exp(shifted).sum(axis=1))
+    return float((log_sums - shifted[np.arange(len(labels)), labels]).mean())

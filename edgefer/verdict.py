@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgefer.errors import DataError
+from edgefer.statistics import softmax
 
 __all__ = ["ClassDelta", "Flip", "Verdict", "compare", "flips"]
 
@@ -161,7 +162,7 @@ def compare(
 def flips(parent: Logits, own: Logits, labels: npt.NDArray[np.integer[Any]]) -> list[Flip]:
     """The images whose label changes, those that both models were surest of first."""
     _check(parent, own, labels)
-    before, after = _softmax(parent), _softmax(own)
+    before, after = softmax(parent.astype(np.float64)), softmax(own.astype(np.float64))
     changed = np.flatnonzero(parent.argmax(axis=1) != own.argmax(axis=1))
     found = [
         Flip(
@@ -182,7 +183,7 @@ def calibration_error(logits: Logits, labels: npt.NDArray[np.integer[Any]]) -> f
 
     Guo et al., "On calibration of modern neural networks", ICML 2017, equation 3.
     """
-    probabilities = _softmax(logits)
+    probabilities = softmax(logits.astype(np.float64))
     confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
     bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
     gap = np.bincount(bins, weights=right - confidence, minlength=BINS)
@@ -199,12 +200,6 @@ def _difference_interval(only_parent: int, only_own: int, n: int) -> tuple[float
     draws = np.random.default_rng(0).multinomial(n, shares, size=RESAMPLES)
     low, high = np.percentile(100 * (draws[:, 1] - draws[:, 0]) / n, [2.5, 97.5])
     return float(low), float(high)
-
-
-def _softmax(logits: Logits) -> npt.NDArray[np.float64]:
-    powers = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
-    probabilities: npt.NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
-    return probabilities
 
 
 def _check(parent: Logits, own: Logits, labels: npt.NDArray[Any]) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgefer.statistics import percentile, percentile_interval, wilson_interval
+from edgefer.statistics import cross_entropy, percentile, percentile_interval, softmax, wilson_interval
 
 
 def test_percentile_is_the_nearest_rank() -> None:
@@ -76,3 +76,23 @@ def test_wilson_interval_grows_with_confidence() -> None:
     low, high = wilson_interval(60, 100)
     lower, higher = wilson_interval(60, 100, confidence=0.99)
     assert lower < low < 0.6 < high < higher
+
+
+def test_softmax_sums_to_one_along_the_last_axis_and_keeps_the_dtype():
+    logits = np.random.default_rng(0).normal(size=(5, 7)).astype(np.float32)
+    probabilities = softmax(logits)
+    assert probabilities.dtype == np.float32
+    assert probabilities.sum(axis=1) == pytest.approx(np.ones(5), rel=1e-6)
+    assert probabilities[0] == pytest.approx(np.exp(logits[0]) / np.exp(logits[0]).sum(), rel=1e-6)
+    assert np.array_equal(softmax(logits[0]), probabilities[0])
+
+
+def test_softmax_and_cross_entropy_take_huge_logits():
+    logits = np.float32([[900.0, 0.0], [0.0, -900.0]])
+    assert softmax(logits).tolist() == [[1.0, 0.0], [1.0, 0.0]]
+    assert cross_entropy(logits, np.array([0, 1])) == 450.0
+
+
+def test_cross_entropy_is_the_mean_of_minus_log_probability():
+    logits = np.log(np.array([[0.5, 0.25, 0.25], [0.1, 0.1, 0.8]]))
+    assert cross_entropy(logits, np.array([0, 1])) == pytest.approx(-(np.log(0.5) + np.log(0.1)) / 2)

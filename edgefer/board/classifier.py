@@ -23,6 +23,7 @@ from edgefer.artefact import Artefact
 from edgefer.board.runtime import Runtime, choose
 from edgefer.errors import DataError, IncompatibleError
 from edgefer.preprocess import encoder, prepare
+from edgefer.statistics import softmax
 
 __all__ = ["Classifier", "Prediction"]
 
@@ -133,7 +134,7 @@ class Classifier:
             DataError: not such an array.
         """
         logits = self.logits(prepare(image, self.artefact.input_spec)[np.newaxis])[0]
-        probabilities = _softmax(logits)
+        probabilities = softmax(logits)
         best = int(np.argmax(logits))
         return Prediction(self.artefact.labels[best], float(probabilities[best]), probabilities, logits)
 
@@ -169,9 +170,3 @@ class Classifier:
 def _check_shape(what: str, shape: tuple[int, ...], expected: tuple[int, ...]) -> None:
     if shape != expected:
         raise IncompatibleError(f"the model's {what} has shape {shape}", why=f"its contract says {expected}")
-
-
-def _softmax(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    # Without the subtraction exp() overflows from a logit of 89 on.
-    powers = np.exp(logits - logits.max())
-    return np.asarray(powers / powers.sum(), np.float32)

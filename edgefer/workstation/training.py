@@ -21,6 +21,7 @@ from edgefer.errors import DataError
 from edgefer.labels import LABELS
 from edgefer.preprocess import prepare_all
 from edgefer.progress import Progress, silent
+from edgefer.statistics import cross_entropy
 from edgefer.workstation.backend import load_keras
 from edgefer.workstation.dataset import Dataset, Split, ferplus_targets
 from edgefer.workstation.network import check_options
@@ -157,9 +158,7 @@ def _shuffled(
 
 def _validated(trainer: Trainer, epoch: Epoch, select: Split, settings: TrainSettings) -> Epoch:
     logits = trainer.averaged_logits(select.pixels)
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    log_likelihood = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    loss = -float(log_likelihood[np.arange(len(select)), select.labels].mean())
+    loss = cross_entropy(logits, select.labels)
     if not np.isfinite(loss):
         raise DataError(
             f"the training has diverged in epoch {epoch.epoch}",
