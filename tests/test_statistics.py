@@ -96,3 +96,8 @@ def test_softmax_and_cross_entropy_take_huge_logits():
 def test_cross_entropy_is_the_mean_of_minus_log_probability():
     logits = np.log(np.array([[0.5, 0.25, 0.25], [0.1, 0.1, 0.8]]))
     assert cross_entropy(logits, np.array([0, 1])) == pytest.approx(-(np.log(0.5) + np.log(0.1)) / 2)
+
+
+def test_softmax_stands_large_logits():
+    probabilities = softmax(np.float32([1000, 0, -1000]))
+    assert probabilities.tolist() == [1, 0, 0]

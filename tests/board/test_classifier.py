@@ -113,13 +113,6 @@ def test_raw_takes_prepared_faces_only(int8_classifier: Classifier, faces: np.nd
         int8_classifier.raw(faces)
 
 
-def test_softmax_stands_large_logits(artefact: Artefact, faces: np.ndarray) -> None:
-    from edgefer.board.classifier import _softmax
-
-    probabilities = _softmax(np.float32([1000, 0, -1000]))
-    assert probabilities.tolist() == [1, 0, 0]
-
-
 WITHOUT_TENSORFLOW = """
 import sys
 
