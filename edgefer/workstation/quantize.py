@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,20 +26,21 @@ from edgefer.verdict import Flip, Verdict, compare, flips
 from edgefer.workstation.backend import load_keras
 from edgefer.workstation.calibration import calibration_faces
 from edgefer.workstation.calibration_set import CalibrationSet
-from edgefer.workstation.dataset import Dataset
-from edgefer.workstation.evaluation import evaluate_logits, keras_logits, load_network
+from edgefer.workstation.dataset import Dataset, Split
+from edgefer.workstation.evaluation import bare_artefact, evaluate_logits, keras_logits, load_network
+from edgefer.workstation.recipe import Recipe, check_recipe
 from edgefer.workstation.runs import Run
 from edgefer.workstation.scoreset import ScoreSet, score_set
 from edgefer.workstation.synthetic import golden_faces
+from edgefer.workstation.target import for_target, require_fit
 from edgefer.workstation.training import selection_split
 
-__all__ = ["Quantized", "quantize"]
+__all__ = ["Quantized", "calibration_for", "quantize"]
 
 SCHEMES = "edgefer.workstation.schemes"
 GOLDEN_COUNT = 24
 # Real faces on which the kernels are compared, beside the golden ones, to measure how far apart they may be.
 SPREAD_COUNT = 256
-NO_GOLDEN = Golden(np.empty((0, 48, 48), np.uint8), np.empty((0, len(LABELS)), np.float32), 0.0)
 STAGES = 4
 
 
@@ -71,6 +73,8 @@ def quantize(
     calibration: CalibrationSet | None = None,
     calibration_size: int = 500,
     seed: int = 0,
+    recipe: Recipe = Recipe(),
+    target: str | None = None,
     progress: Progress = silent,
 ) -> Quantized:
     """Make the artefact of ``run`` by ``scheme``, scored on the split that chose the run's best epoch.
@@ -80,12 +84,17 @@ def quantize(
         dataset: the data that the run was trained on: its Training calibrates, its selection split scores.
         calibration: the faces that set the ranges, as they were read for this data.
         calibration_size, seed: without such a set, how many Training faces are drawn, and which.
+        recipe: what else can be chosen.
+        target: where the model has to run, an entry of TARGETS in target.py; None is wherever it can.
 
     Raises:
-        UsageError: no such scheme.
+        UsageError: no such scheme, or one that does not take what the recipe asks for.
         DataError: the run has no weights, or was trained on other data.
+        IncompatibleError: the model does not run on the target.
     """
     module = catalogue.load(SCHEMES, scheme)
+    check_recipe(recipe, scheme=scheme, takes=module.TAKES)
+    recipe = for_target(recipe, target)
     settings = run.settings()
     run.require_data(dataset)
     keras = load_keras(backend="tensorflow")
@@ -94,19 +103,21 @@ def quantize(
     network = load_network(keras, run)
     learn, select, name = selection_split(dataset, settings)
     ranges, told = None, None
-    if module.NEEDS_CALIBRATION and calibration is not None:
-        ranges, told = prepare_all(calibration.faces, settings.input), calibration.provenance()
-    elif module.NEEDS_CALIBRATION:
-        ranges = prepare_all(calibration_faces(learn, size=calibration_size, seed=seed), settings.input)
-        told = {"faces": len(ranges), "seed": seed}
+    if module.NEEDS_CALIBRATION:
+        faces, told = calibration_for(
+            learn, calibration=calibration, calibration_size=calibration_size, seed=seed
+        )
+        ranges = prepare_all(faces, settings.input)
     progress(0, STAGES, f"converting {settings.system} to {scheme}")
-    flatbuffer = module.convert(network, calibration=ranges)
+    flatbuffer = module.convert(network, calibration=ranges, recipe=recipe)
+    if target is not None:
+        require_fit(flatbuffer, target)
     progress(1, STAGES, "scoring the float parent")
     images = score_set(dataset, select, name=name, spec=settings.input)
     parent_logits = keras_logits(network, images.faces)
     parent = evaluate_logits(parent_logits, images, model=settings.system, subject=run.subject)
     progress(2, STAGES, "recording golden vectors")
-    bare = Artefact(flatbuffer, LABELS, settings.input, scheme, NO_GOLDEN, {})
+    bare = bare_artefact(flatbuffer, settings.input, scheme=scheme)
     bare = _with_golden(bare, prepare_all(learn.pixels[:SPREAD_COUNT], settings.input))
     progress(3, STAGES, f"scoring {scheme}")
     classifier = Classifier.from_artefact(bare)
@@ -119,6 +130,7 @@ def quantize(
         "converter": f"tensorflow {tf.__version__}",
         "data": {"name": dataset.layout, "sha256": dataset.sha256},
         "calibration": told,
+        "recipe": {name: getattr(recipe, name) for name in module.TAKES},
         "settings": dataclasses.asdict(settings),
         "epochs": len(run.history()),
         "scores": {
@@ -132,6 +144,16 @@ def quantize(
     progress(STAGES, STAGES, "done")
     changed = tuple(flips(parent_logits, logits, images.labels))
     return Quantized(dataclasses.replace(bare, provenance=provenance), parent, evaluation, verdict, images, changed)
+
+
+def calibration_for(
+    learn: Split, *, calibration: CalibrationSet | None = None, calibration_size: int = 500, seed: int = 0
+) -> tuple[npt.NDArray[np.uint8], dict[str, Any]]:
+    """The faces that calibrate, uint8 (n, h, w), and what the contract tells of them; arguments as of quantize()."""
+    if calibration is not None:
+        return calibration.faces, calibration.provenance()
+    faces = calibration_faces(learn, size=calibration_size, seed=seed)
+    return faces, {"faces": len(faces), "seed": seed}
 
 
 def _with_golden(bare: Artefact, faces: npt.NDArray[np.uint8]) -> Artefact:

@@ -183,7 +183,7 @@ def converted(name, *, scheme):
     flatbuffer_utils = pytest.importorskip("ai_edge_litert.tools.flatbuffer_utils")
     faces = np.random.default_rng(0).integers(0, 256, (8, 48, 48), np.uint8)
     module = catalogue.load(SCHEMES, scheme)
-    flatbuffer = module.convert(built(load_keras(), name), calibration=faces if module.NEEDS_CALIBRATION else None)
+    flatbuffer = module.convert(built(load_keras(), name), calibration=faces if module.NEEDS_CALIBRATION else None, recipe=Recipe())
     return flatbuffer_utils.convert_bytearray_to_object(bytearray(flatbuffer))
 
 
@@ -241,7 +241,7 @@ def test_a_scheme_makes_a_model_that_runs(name):
     generator = np.random.default_rng(0)
     faces = generator.integers(0, 256, (8, 48, 48), np.uint8)
     network = built(load_keras(), "compact", stem=4, width=4, depth=1)
-    flatbuffer = scheme.convert(network, calibration=faces if scheme.NEEDS_CALIBRATION else None)
+    flatbuffer = scheme.convert(network, calibration=faces if scheme.NEEDS_CALIBRATION else None, recipe=Recipe())
     runtime = choose().open_model(flatbuffer)
     assert (runtime.input.shape, runtime.output.shape) == ((1, 48, 48, 1), (1, len(LABELS)))
     # Whatever the format, the input means pixel / 255.

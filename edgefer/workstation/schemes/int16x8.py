@@ -13,15 +13,17 @@ import numpy as np
 import numpy.typing as npt
 
 from edgefer.workstation.convert import convert as to_flatbuffer, representative
+from edgefer.workstation.recipe import Recipe
 
-__all__ = ["DESCRIPTION", "NEEDS_CALIBRATION", "convert"]
+__all__ = ["DESCRIPTION", "NEEDS_CALIBRATION", "TAKES", "convert"]
 
 DESCRIPTION = "int8 weights, int16 activations, calibrated after training"
 NEEDS_CALIBRATION = True
+TAKES = ()
 
 
-def convert(model: Any, *, calibration: npt.NDArray[np.uint8] | None) -> bytes:
-    """The flatbuffer of a float Keras model, calibrated with uint8 (n, h, w) faces."""
+def convert(model: Any, *, calibration: npt.NDArray[np.uint8] | None, recipe: Recipe) -> bytes:
+    """The flatbuffer of a float Keras model, calibrated with uint8 (n, h, w) faces; ``recipe`` is not looked at."""
     if calibration is None:
         raise TypeError("int16x8 needs calibration faces")
 
