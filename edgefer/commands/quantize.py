@@ -15,6 +15,7 @@ from edgefer.result import Result
 if TYPE_CHECKING:
     from edgefer.measurement import Measurement
     from edgefer.workstation.dataset import Dataset
+    from edgefer.workstation.qat import QatSettings
     from edgefer.workstation.quantize import Quantized
     from edgefer.workstation.runs import Run
     from edgefer.workstation.stratified import Chosen
@@ -25,6 +26,7 @@ SCHEMES = "edgefer.workstation.schemes"
 SIZE = 500
 DATA = ("data", "ferplus", "skip_bad_rows")
 CALIBRATION = ("set_name", "calibration_size", "seed")
+QAT = ("qat_epochs", "qat_learning_rate", "distill")
 
 
 @click.command(short_help="Turn a trained run into a .tflite.")
@@ -47,6 +49,14 @@ CALIBRATION = ("set_name", "calibration_size", "seed")
     metavar="K",
     help="Also convert with K disjoint sets of faces, and tell how far the scores spread.",
 )
+@click.option("--qat-epochs", type=click.IntRange(1), metavar="N", help="How long int8_qat trains.  [default: 4]")
+@click.option("--qat-learning-rate", type=float, metavar="RATE", help="Its peak in int8_qat.  [default: 0.0003]")
+@click.option(
+    "--distill",
+    type=click.FloatRange(0, 1),
+    metavar="SHARE",
+    help="How much int8_qat learns from the float parent, and not from the labels.  [default: 1]",
+)
 @click.option("--max-drop", type=float, metavar="POINTS", help="Exit code 3 if more accuracy is lost.")
 @click.option("--min-accuracy", type=float, metavar="PERCENT", help="Exit code 3 if less is reached.")
 @click.option("--max-bytes", type=click.IntRange(1), metavar="N", help="Exit code 3 if the file is larger.")
@@ -61,43 +71,55 @@ def command(run_folder: Path | None, scheme: str | None, stability: int | None, 
         edgefer quantize --int8
         edgefer quantize --int8 runs/latest --max-drop 0.5
         edgefer quantize --all
+        edgefer quantize --int8-qat --qat-epochs 8 --distill 0.5
         edgefer quantize --int8 --calibration my-set.csv --stability 5
     """
     from edgefer.workstation.runs import find_run
     from edgefer.workstation.summary import Gates, together
 
-    data, asked = ({name: options.pop(name) for name in names} for names in (DATA, CALIBRATION))
+    data, asked, tuning = ({name: options.pop(name) for name in names} for names in (DATA, CALIBRATION, QAT))
     gates = Gates(*(options.pop(name) for name in ("max_drop", "min_accuracy", "max_bytes")))
     schemes = _schemes(scheme, options.pop("every"), [name for name, given in options.items() if given])
     for chosen in schemes:
         _check(chosen, stability, **asked)
+    qat = _qat(schemes, **tuning)
     run = find_run(run_folder)
     run.require_weights()
     say(f"run: {run.folder} ({'as named' if run_folder else 'the newest'}); {run.progress_note()}")
+    _require_trainable(run, qat)
     dataset = open_data_of(run, **data)
-    results = [_make(run, chosen, dataset, stability=stability, gates=gates, **asked) for chosen in schemes]
+    results = [_make(run, each, dataset, stability=stability, gates=gates, qat=qat, **asked) for each in schemes]
     return results[0] if len(results) == 1 else together(results)
 
 
-def _make(run: Run, scheme: str, dataset: Dataset, *, stability: int | None, gates: Gates, **asked: Any) -> Result:
+def _make(
+    run: Run,
+    scheme: str,
+    dataset: Dataset,
+    *,
+    stability: int | None,
+    gates: Gates,
+    qat: QatSettings | None,
+    **asked: Any,
+) -> Result:
     from edgefer.workstation.summary import summary, write_flips
 
     say(f"scheme: {scheme}, {catalogue.load(SCHEMES, scheme).DESCRIPTION}")
     calibration = _calibration(scheme, run, dataset, **asked)
     sets = _disjoint_sets(stability, run, dataset, **calibration)
-    quantized, path = _quantize(run, scheme, dataset, **calibration), run.artefact(scheme)
+    quantized, path = _quantize(run, scheme, dataset, qat=qat, **calibration), run.artefact(scheme)
     quantized.artefact.save(path)
     write_flips(quantized, path)
     result = summary(quantized, path, _bench(path), gates=gates)
     return _with_stability(result, run, scheme, dataset, sets) if sets else result
 
 
-def _quantize(run: Run, scheme: str, dataset: Dataset, **calibration: Any) -> Quantized:
+def _quantize(run: Run, scheme: str, dataset: Dataset, **options: Any) -> Quantized:
     from edgefer.progress import shown
     from edgefer.workstation.quantize import quantize
 
     with shown("quantizing") as progress:
-        return quantize(run, scheme, dataset, **calibration, progress=progress)
+        return quantize(run, scheme, dataset, **options, progress=progress)
 
 
 def _bench(path: Path) -> Measurement:
@@ -114,10 +136,35 @@ def _check(scheme: str, stability: int | None, set_name: str | None, **drawing: 
     given = [name for name, value in (("--calibration", set_name), ("--stability", stability)) if value]
     if given and not needs_calibration:
         raise UsageError(f"{given[0]} with {scheme}", why="it is not calibrated", fix="edgefer quantize --int8")
+    if stability and catalogue.load(SCHEMES, scheme).NEEDS_TRAINING:
+        why = "the network would be trained anew with each set of faces"
+        raise UsageError(f"--stability with {scheme}", why=why, fix="edgefer quantize --int8 --stability 5")
     also = [name for name, value in drawing.items() if value is not None]
     if set_name and also:
         flag = f"--{also[0].replace('_', '-')}"
         raise UsageError(f"--calibration with {flag}", why="a set says which faces it has", fix=f"leave out {flag}")
+
+
+def _qat(schemes: list[str], **tuning: Any) -> QatSettings | None:
+    """How the schemes that need training do it; None where there are none among ``schemes``."""
+    given = {name.removeprefix("qat_"): value for name, value in tuning.items() if value is not None}
+    if not any(catalogue.load(SCHEMES, scheme).NEEDS_TRAINING for scheme in schemes):
+        if given:
+            flag = next(name for name, value in tuning.items() if value is not None).replace("_", "-")
+            raise UsageError(f"--{flag} with {schemes[0]}", why="it is not trained", fix="edgefer quantize --int8-qat")
+        return None
+    from edgefer.workstation.qat import QatSettings
+
+    return QatSettings(**given)
+
+
+def _require_trainable(run: Run, qat: QatSettings | None) -> None:
+    if qat is None:
+        return
+    from edgefer.workstation.qat import require_supported
+
+    require_supported(run)
+    say(f"int8_qat trains for {qat.epochs} epochs, which takes minutes on FER2013")
 
 
 def _calibration(

@@ -27,6 +27,7 @@ from edgefer.workstation.calibration import calibration_faces
 from edgefer.workstation.calibration_set import CalibrationSet
 from edgefer.workstation.dataset import Dataset
 from edgefer.workstation.evaluation import evaluate_logits, keras_logits, load_network
+from edgefer.workstation.qat import QatSettings, finetune
 from edgefer.workstation.runs import Run
 from edgefer.workstation.scoreset import ScoreSet, score_set
 from edgefer.workstation.synthetic import golden_faces
@@ -71,6 +72,7 @@ def quantize(
     calibration: CalibrationSet | None = None,
     calibration_size: int = 500,
     seed: int = 0,
+    qat: QatSettings | None = None,
     progress: Progress = silent,
 ) -> Quantized:
     """Make the artefact of ``run`` by ``scheme``, scored on the split that chose the run's best epoch.
@@ -80,9 +82,10 @@ def quantize(
         dataset: the data that the run was trained on: its Training calibrates, its selection split scores.
         calibration: the faces that set the ranges, as they were read for this data.
         calibration_size, seed: without such a set, how many Training faces are drawn, and which.
+        qat: how a scheme that needs training fine-tunes the run; its own defaults where None.
 
     Raises:
-        UsageError: no such scheme.
+        UsageError: no such scheme, or a network that it cannot train.
         DataError: the run has no weights, or was trained on other data.
     """
     module = catalogue.load(SCHEMES, scheme)
@@ -99,8 +102,11 @@ def quantize(
     elif module.NEEDS_CALIBRATION:
         ranges = prepare_all(calibration_faces(learn, size=calibration_size, seed=seed), settings.input)
         told = {"faces": len(ranges), "seed": seed}
+    tuned = None
+    if module.NEEDS_TRAINING and ranges is not None:
+        tuned = finetune(run, dataset, qat or QatSettings(), calibration=ranges, progress=progress)
     progress(0, STAGES, f"converting {settings.system} to {scheme}")
-    flatbuffer = module.convert(network, calibration=ranges)
+    flatbuffer = module.convert(tuned.model if tuned else network, calibration=ranges)
     progress(1, STAGES, "scoring the float parent")
     images = score_set(dataset, select, name=name, spec=settings.input)
     parent_logits = keras_logits(network, images.faces)
@@ -119,6 +125,7 @@ def quantize(
         "converter": f"tensorflow {tf.__version__}",
         "data": {"name": dataset.layout, "sha256": dataset.sha256},
         "calibration": told,
+        **({"qat": tuned.provenance()} if tuned else {}),
         "settings": dataclasses.asdict(settings),
         "epochs": len(run.history()),
         "scores": {

@@ -13,10 +13,11 @@ import numpy.typing as npt
 
 from edgefer.workstation.convert import convert as to_flatbuffer
 
-__all__ = ["DESCRIPTION", "NEEDS_CALIBRATION", "convert"]
+__all__ = ["DESCRIPTION", "NEEDS_CALIBRATION", "NEEDS_TRAINING", "convert"]
 
 DESCRIPTION = "float16 weights, float arithmetic"
 NEEDS_CALIBRATION = False
+NEEDS_TRAINING = False
 
 
 def convert(model: Any, *, calibration: npt.NDArray[np.uint8] | None) -> bytes:

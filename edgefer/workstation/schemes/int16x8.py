@@ -14,10 +14,11 @@ import numpy.typing as npt
 
 from edgefer.workstation.convert import convert as to_flatbuffer, representative
 
-__all__ = ["DESCRIPTION", "NEEDS_CALIBRATION", "convert"]
+__all__ = ["DESCRIPTION", "NEEDS_CALIBRATION", "NEEDS_TRAINING", "convert"]
 
 DESCRIPTION = "int8 weights, int16 activations, calibrated after training"
 NEEDS_CALIBRATION = True
+NEEDS_TRAINING = False
 
 
 def convert(model: Any, *, calibration: npt.NDArray[np.uint8] | None) -> bytes:

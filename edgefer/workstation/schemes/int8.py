@@ -13,10 +13,11 @@ import numpy.typing as npt
 
 from edgefer.workstation.convert import convert as to_flatbuffer, representative, require_identity_input
 
-__all__ = ["DESCRIPTION", "NEEDS_CALIBRATION", "convert"]
+__all__ = ["DESCRIPTION", "NEEDS_CALIBRATION", "NEEDS_TRAINING", "convert"]
 
 DESCRIPTION = "int8 weights, activations, input and output, calibrated after training"
 NEEDS_CALIBRATION = True
+NEEDS_TRAINING = False
 
 
 def convert(model: Any, *, calibration: npt.NDArray[np.uint8] | None) -> bytes:
