@@ -49,13 +49,13 @@ QAT = ("qat_epochs", "qat_learning_rate", "distill")
     metavar="K",
     help="Also convert with K disjoint sets of faces, and tell how far the scores spread.",
 )
-@click.option("--qat-epochs", type=click.IntRange(1), metavar="N", help="How long int8_qat trains.  [default: 4]")
-@click.option("--qat-learning-rate", type=float, metavar="RATE", help="Its peak in int8_qat.  [default: 0.0003]")
+@click.option("--qat-epochs", type=click.IntRange(1), metavar="N", help="How long int8_qat trains.  [default: 3]")
+@click.option("--qat-learning-rate", type=float, metavar="RATE", help="Its peak in int8_qat.  [default: 0.0001]")
 @click.option(
     "--distill",
     type=click.FloatRange(0, 1),
     metavar="SHARE",
-    help="How much int8_qat learns from the float parent, and not from the labels.  [default: 1]",
+    help="How much int8_qat learns from its float parent's answers; the rest from the labels.  [default: 1]",
 )
 @click.option("--max-drop", type=float, metavar="POINTS", help="Exit code 3 if more accuracy is lost.")
 @click.option("--min-accuracy", type=float, metavar="PERCENT", help="Exit code 3 if less is reached.")
@@ -164,7 +164,7 @@ def _require_trainable(run: Run, qat: QatSettings | None) -> None:
     from edgefer.workstation.qat import require_supported
 
     require_supported(run)
-    say(f"int8_qat trains for {qat.epochs} epochs, which takes minutes on FER2013")
+    say(f"int8_qat trains for {qat.epochs} epoch{'s' * (qat.epochs != 1)}, which takes minutes on FER2013")
 
 
 def _calibration(

@@ -1,6 +1,6 @@
 """Quantization-aware training: a trained network learns on for some epochs with int8's rounding simulated.
 
-    settings = QatSettings(epochs=4, distill=1.0)
+    settings = QatSettings(epochs=3, distill=1.0)
     tuned = finetune(run, dataset, settings, calibration=faces)
     tuned.model                                     # what the scheme int8_qat converts
 
@@ -121,8 +121,7 @@ def finetune(
         for leftover in folder.glob(".*"):
             leftover.unlink()
         history = _train(tuner, folder, learn, select, progress)
-    best = history[best_epoch(history, plan)]
-    return FineTuned(tuner.model, settings, tuple(history), best, folder)
+    return FineTuned(tuner.model, settings, tuple(history), _best(history, tuner), folder)
 
 
 def _key(
@@ -148,11 +147,11 @@ def _train(tuner: Tuner, folder: Path, learn: Split, select: Split, progress: Pr
         epoch = tuner.run_epoch(lesson(learn, plan, epoch=len(history)), history, progress)
         history.append(_scored(tuner, epoch, select, expected))
         # Best weights first: if the process dies in between, the epoch is repeated and writes the same again.
-        if best_epoch(history, plan) == len(history) - 1:
+        if _best(history, tuner) is history[-1]:
             _save(best_weights, tuner.model.variables, [history[-1]])
         _save(state, tuner.variables(), history)
         _write_history(folder / "history.csv", history)
-        progress(len(history), epochs, _remark(history, plan))
+        progress(len(history), epochs, _remark(history[-1], _best(history, tuner)))
     _load(best_weights, tuner.model.variables)
     return history
 
@@ -171,11 +170,19 @@ def _scored(tuner: Tuner, epoch: QatEpoch, select: Split, expected: npt.NDArray[
     return dataclasses.replace(epoch, selection_loss=loss, selection_accuracy=accuracy, agreement=agreement)
 
 
-def _remark(history: Sequence[QatEpoch], plan: TrainSettings) -> str:
-    last, best = history[-1], history[best_epoch(history, plan)]
+def _best(history: Sequence[QatEpoch], tuner: Tuner) -> QatEpoch:
+    """What the run's settings call the best epoch; where the labels play no part, the one closest to the float parent.
+
+    Between such epochs the accuracy differs by chance alone, and choosing by it would flatter the result.
+    """
+    if tuner.settings.distill == 1:
+        return max(history, key=lambda epoch: epoch.agreement)
+    return history[best_epoch(history, tuner.plan)]
+
+
+def _remark(last: QatEpoch, best: QatEpoch) -> str:
     return (
-        f"fine-tuning, selection {last.selection_accuracy:.2%}, {last.agreement:.2%} as the float parent, "
-        f"best {best.selection_accuracy:.2%} in epoch {best.epoch}"
+        f"selection {last.selection_accuracy:.2%}, {last.agreement:.2%} as the float parent; best is epoch {best.epoch}"
     )
 
 

@@ -39,6 +39,8 @@ def simulated(twin: Any, faces: npt.NDArray[np.uint8]) -> Any:
         import tensorflow_model_optimization as tfmot
         import tf_keras
 
+        # Layers that tfmot adds are numbered through the process; the flatbuffer has their names.
+        tf_keras.backend.reset_uids()
         per_channel = _per_channel_config(tfmot)
         library = tfmot.quantization.keras
 

@@ -41,8 +41,8 @@ class QatSettings:
         seed: everything random follows from it.
     """
 
-    epochs: int = 4
-    learning_rate: float = 3e-4
+    epochs: int = 3
+    learning_rate: float = 1e-4
     batch_size: int = 128
     distill: float = 1.0
     temperature: float = 1.0
@@ -56,8 +56,8 @@ class QatSettings:
 
 
 RANGES: dict[str, tuple[float, float, str]] = {
-    "epochs": (1, 1_000_000, "--qat-epochs 4"),
-    "learning_rate": (1e-9, 1.0, "--qat-learning-rate 3e-4"),
+    "epochs": (1, 1_000_000, "--qat-epochs 3"),
+    "learning_rate": (1e-9, 1.0, "--qat-learning-rate 1e-4"),
     "batch_size": (1, 1_000_000, "QatSettings(batch_size=128)"),
     "distill": (0.0, 1.0, "--distill 1"),
     "temperature": (0.01, 1000.0, "QatSettings(temperature=1.0)"),
