@@ -31,7 +31,7 @@ QAT = ("qat_epochs", "qat_learning_rate", "distill")
 @click.option(
     "--auto", is_flag=True, help="int8, searched until --max-drop holds (0.3 points by itself); trains on if it must."
 )
-@click.option("--target", metavar="NAME", help="litert, tflite-runtime, edgetpu or tflm; refuses what cannot run there.")
+@click.option("--target", metavar="NAME", help="litert, tflite-runtime, edgetpu, tflm: refuses what cannot run there.")
 @click.option("--io", metavar="DTYPE", help="Input and output: int8, uint8 or float32.  [default: as the scheme]")
 @click.option(
     "--calibration",

@@ -72,9 +72,10 @@ def representative(faces: npt.NDArray[np.uint8]) -> Iterator[list[npt.NDArray[np
 def require_identity_input(flatbuffer: bytes) -> bytes:
     """The flatbuffer, if its input becomes exactly pixel - 128 (of a uint8 input: is the pixel); else EdgeferError."""
     graph = Flatbuffer(flatbuffer)
-    first = graph.ops[0]
-    # A float input is quantized by the first operator.
-    tensor = first.outputs[0] if first.kind == "QUANTIZE" and graph.dtype(graph.inputs[0]) == "float32" else graph.inputs[0]
+    first = graph.ops[0]  # which quantizes a float input
+    tensor = graph.inputs[0]
+    if first.kind == "QUANTIZE" and graph.dtype(tensor) == "float32":
+        tensor = first.outputs[0]
     dtype, (scales, zero_points) = graph.dtype(tensor), graph.scales(tensor)
     expected = {"int8": -128, "uint8": 0}.get(dtype)
     if expected is None or [*zero_points] != [expected] or abs(scales[0] * 255 - 1) > 1e-6:

@@ -73,7 +73,7 @@ class Flatbuffer:
 
     @property
     def computing(self) -> list[Op]:
-        """The operators without those that only convert between float and integer, so that two schemes can be paired."""
+        """The operators without those between float and integer: what two schemes of one network have in common."""
         return [op for op in self.ops if op.kind not in BORDERS]
 
     def name(self, tensor: int) -> str:
@@ -89,7 +89,7 @@ class Flatbuffer:
         from tensorflow.lite.python.schema_py_generated import TensorType
 
         names = {number: name for name, number in vars(TensorType).items() if isinstance(number, int)}
-        return names[self._graph.tensors[tensor].type].lower()
+        return str(names[self._graph.tensors[tensor].type].lower())
 
     def values(self, tensor: int) -> npt.NDArray[Any]:
         """A copy of the values of a constant tensor, in its shape and dtype."""

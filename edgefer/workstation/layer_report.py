@@ -35,7 +35,7 @@ def with_layers(result: Result, errors: Sequence[LayerError], artefact: Path) ->
     writer.writerows(rows)
     atomic.write_text(table_path, text.getvalue())
     named = culprits({error.layer: error.gain_db for error in errors if error.gain_db is not None})
-    decibels = {
+    decibels: dict[str, list[float | None]] = {
         "activations": [error.activation.snr_db for error in errors],
         "weights": [error.weights.snr_db if error.weights else None for error in errors],
         "gain of the logits if left float": [error.gain_db for error in errors],
@@ -44,8 +44,9 @@ def with_layers(result: Result, errors: Sequence[LayerError], artefact: Path) ->
     draw_layers([error.layer for error in errors], shown, picture_path, named=named)
     before, _, what_next = result.text.rpartition("\n")
     record = {**result.record, "layers": [dict(zip(COLUMNS, row)) for row in rows], "culprits": list(named)}
-    text_now = f"{before}\n{_text(errors, named)}\nall of it is in {table_path.name} and {picture_path.name}\n{what_next}"
-    return dataclasses.replace(result, record=record, text=text_now)
+    where = f"all of it is in {table_path.name} and {picture_path.name}"
+    told = "\n".join([before, _text(errors, named), where, what_next])
+    return dataclasses.replace(result, record=record, text=told)
 
 
 def _row(error: LayerError) -> list[object]:

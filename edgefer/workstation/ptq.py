@@ -5,8 +5,8 @@
     other = calibrated.quantize(Recipe(ranges="percentile"))
 
 The calibration faces run through the float model once. What they produce sets the ranges of the activations, rounds the
-weights and corrects the biases; the arithmetic in between, and the choice of what can be quantized at all, is TensorFlow
-Lite's (https://ai.google.dev/edge/litert/models/quantization_spec).
+weights and corrects the biases; the arithmetic in between, and the choice of what can be quantized at all, is that of
+TensorFlow Lite (https://ai.google.dev/edge/litert/models/quantization_spec).
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ from edgefer.workstation.layer_report import with_layers
 from edgefer.workstation.ptq import Calibrated
 from edgefer.workstation.qat import QatSettings, require_supported
 from edgefer.workstation.quantize import SCHEMES, Quantized, calibration_for, quantize
-from edgefer.workstation.recipe import Recipe, check_recipe
+from edgefer.workstation.recipe import DEFAULTS, Recipe, check_recipe
 from edgefer.workstation.runs import Run
 from edgefer.workstation.scoreset import score_set
 from edgefer.workstation.search import Found, search, with_search
@@ -49,6 +49,7 @@ SIZE = 500
 AUTO_SETS = 3
 AUTO_MAX_DROP_POINTS = 0.3
 LAYER_FACES = 100
+NO_GATES = Gates()
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class Plan:
     """
 
     scheme: str
-    recipe: Recipe = Recipe()
+    recipe: Recipe = DEFAULTS
     target: str | None = None
     auto: bool = False
     set_name: str | None = None
@@ -93,7 +94,7 @@ class Plan:
     stability: int | None = None
     debug_layers: bool = False
     qat: QatSettings | None = None
-    gates: Gates = Gates()
+    gates: Gates = NO_GATES
 
     def check(self) -> None:
         """Refuse what contradicts itself.
@@ -109,7 +110,8 @@ class Plan:
             raise UsageError(f"--calibration with {flag}", why="a set says which faces it has", fix=f"leave out {flag}")
         for flag, given in (("--calibration", self.set_name), ("--stability", self.stability)):
             if given and not module.NEEDS_CALIBRATION:
-                raise UsageError(f"{flag} with {self.scheme}", why="it is not calibrated", fix="edgefer quantize --int8")
+                why, fix = "it is not calibrated", "edgefer quantize --int8"
+                raise UsageError(f"{flag} with {self.scheme}", why=why, fix=fix)
         if self.stability and module.NEEDS_TRAINING:
             why = "the network would be trained anew with each set of faces"
             fix = "edgefer quantize --int8 --stability 5"

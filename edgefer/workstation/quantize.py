@@ -28,7 +28,8 @@ from edgefer.workstation.calibration import calibration_faces
 from edgefer.workstation.calibration_set import CalibrationSet
 from edgefer.workstation.dataset import Dataset, Split
 from edgefer.workstation.evaluation import bare_artefact, evaluate_logits, keras_logits, load_network
-from edgefer.workstation.recipe import Recipe, check_recipe
+from edgefer.workstation.qat import QatSettings, finetune
+from edgefer.workstation.recipe import DEFAULTS, Recipe, check_recipe
 from edgefer.workstation.runs import Run
 from edgefer.workstation.scoreset import ScoreSet, score_set
 from edgefer.workstation.synthetic import golden_faces
@@ -73,8 +74,9 @@ def quantize(
     calibration: CalibrationSet | None = None,
     calibration_size: int = 500,
     seed: int = 0,
-    recipe: Recipe = Recipe(),
+    recipe: Recipe = DEFAULTS,
     target: str | None = None,
+    qat: QatSettings | None = None,
     progress: Progress = silent,
 ) -> Quantized:
     """Make the artefact of ``run`` by ``scheme``, scored on the split that chose the run's best epoch.
@@ -86,9 +88,10 @@ def quantize(
         calibration_size, seed: without such a set, how many Training faces are drawn, and which.
         recipe: what else can be chosen.
         target: where the model has to run, an entry of TARGETS in target.py; None is wherever it can.
+        qat: how a scheme that needs training fine-tunes the run; its own defaults where None.
 
     Raises:
-        UsageError: no such scheme, or one that does not take what the recipe asks for.
+        UsageError: no such scheme, one that does not take what the recipe asks for, or a network that it cannot train.
         DataError: the run has no weights, or was trained on other data.
         IncompatibleError: the model does not run on the target.
     """
@@ -108,8 +111,11 @@ def quantize(
             learn, calibration=calibration, calibration_size=calibration_size, seed=seed
         )
         ranges = prepare_all(faces, settings.input)
+    tuned = None
+    if module.NEEDS_TRAINING and ranges is not None:
+        tuned = finetune(run, dataset, qat or QatSettings(), calibration=ranges, progress=progress)
     progress(0, STAGES, f"converting {settings.system} to {scheme}")
-    flatbuffer = module.convert(network, calibration=ranges, recipe=recipe)
+    flatbuffer = module.convert(tuned.model if tuned else network, calibration=ranges, recipe=recipe)
     if target is not None:
         require_fit(flatbuffer, target)
     progress(1, STAGES, "scoring the float parent")
@@ -131,6 +137,7 @@ def quantize(
         "data": {"name": dataset.layout, "sha256": dataset.sha256},
         "calibration": told,
         "recipe": {name: getattr(recipe, name) for name in module.TAKES},
+        **({"qat": tuned.provenance()} if tuned else {}),
         "settings": dataclasses.asdict(settings),
         "epochs": len(run.history()),
         "scores": {

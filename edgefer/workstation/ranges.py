@@ -11,8 +11,8 @@ A wide range spends its 256 steps on values that hardly occur, a narrow one clip
 - "percentile": leaves out 0.01 % of the values at each end, as in Wu et al., "Integer quantization for deep learning
   inference", 2020, section 5.2, which finds 99.99 % best or near it for most networks.
 - "moving-average": each face's smallest and largest value, averaged over the faces. Frameworks average over batches as
-  they pass (Jacob et al., "Quantization and training of neural networks", CVPR 2018, section 3.1); here each face counts
-  the same, so that their order does not matter.
+  they pass (Jacob et al., "Quantization and training of neural networks", CVPR 2018, section 3.1); here each face
+  counts the same, so that their order does not matter.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Ranges:
         return float(low), float(high)
 
     def note(self, method: str) -> None:
-        """Write all ranges into the graph. The input's is [0, 1], which makes its quantization the identity on pixels."""
+        """Write all ranges into the graph; the input's is [0, 1], so that its quantization is the identity on pixels."""
         for index in self._tensors:
             self._graph.set_range(index, *self.range_of(index, method))
         for index in self._graph.inputs:

@@ -16,7 +16,7 @@ from typing import Any
 
 from edgefer.errors import UsageError
 
-__all__ = ["IO_TYPES", "RANGE_METHODS", "ROUNDINGS", "Recipe", "check_recipe"]
+__all__ = ["DEFAULTS", "RANGE_METHODS", "Recipe", "check_recipe"]
 
 IO_TYPES = ("int8", "uint8", "float32")
 RANGE_METHODS = ("percentile", "min-max", "moving-average")
@@ -67,6 +67,7 @@ class Recipe:
         return {name: value for name, value in changed.items() if value != getattr(DEFAULTS, name)}
 
 
+# What is best without a reason to do otherwise.
 DEFAULTS = Recipe()
 
 

@@ -43,7 +43,7 @@ SAME = 0  # Padding in the schema
 class Moments:
     """Mean and covariance of what goes into each operator with weights, in the float model ``graph``.
 
-    Where fewer patches than weights of one output will be seen, the covariance would be made of chance, and is left out.
+    Where fewer patches than weights of an output will be seen, the covariance would be made of chance; it is left out.
     """
 
     def __init__(self, graph: Flatbuffer, *, faces: int) -> None:
@@ -175,7 +175,7 @@ def _patches(graph: Flatbuffer, op: Op, source: Array, generator: np.random.Gene
     windows = windows[:: strides[0], :: strides[1]]  # (rows, columns, channels, height, width)
     rows, columns = windows.shape[:2]
     chosen = generator.choice(rows * columns, min(PATCHES, rows * columns), replace=False)
-    patches = windows[chosen // columns, chosen % columns]
+    patches: Array = windows[chosen // columns, chosen % columns]
     if op.kind == "DEPTHWISE_CONV_2D":
         return patches.reshape(len(patches), image.shape[2], height * width)
     return patches.transpose(0, 2, 3, 1).reshape(len(patches), 1, height * width * image.shape[2])

@@ -32,7 +32,7 @@ from edgefer.workstation.evaluation import flatbuffer_logits
 from edgefer.workstation.layer_errors import culprits, float_gains
 from edgefer.workstation.ptq import Calibrated
 from edgefer.workstation.quantize import Quantized
-from edgefer.workstation.recipe import RANGE_METHODS, Recipe
+from edgefer.workstation.recipe import DEFAULTS, RANGE_METHODS, Recipe
 from edgefer.workstation.scoreset import ScoreSet
 
 __all__ = ["Found", "Method", "Try", "search", "with_search"]
@@ -101,7 +101,7 @@ def search(
     spec: InputSpec,
     faces: npt.NDArray[np.uint8],
     sets: Sequence[npt.NDArray[np.uint8]],
-    base: Recipe = Recipe(),
+    base: Recipe = DEFAULTS,
     max_drop_points: float,
     progress: Progress = silent,
 ) -> Found:
@@ -125,7 +125,7 @@ def search(
     # The least spread first; equal ones in the order of the catalogue.
     methods.sort(key=lambda method: -method.agreement)
     calibrated = Calibrated(model, faces)
-    tries = []
+    tries: list[Try] = []
     chosen = None
     for name, recipe in _candidates(calibrated, base, [method.name for method in methods], faces, tries):
         progress(len(sets) + len(tries), steps, name)

@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from edgefer import catalogue
 from edgefer.preprocess import prepare_all
@@ -25,7 +24,7 @@ from edgefer.workstation.backend import load_keras
 from edgefer.workstation.dataset import Dataset
 from edgefer.workstation.evaluation import flatbuffer_logits, load_network
 from edgefer.workstation.quantize import SCHEMES
-from edgefer.workstation.recipe import Recipe
+from edgefer.workstation.recipe import DEFAULTS, Recipe
 from edgefer.workstation.runs import Run
 from edgefer.workstation.stratified import Chosen
 from edgefer.workstation.training import selection_split
@@ -81,10 +80,10 @@ def stability(
     dataset: Dataset,
     sets: Sequence[Chosen],
     *,
-    recipe: Recipe = Recipe(),
+    recipe: Recipe = DEFAULTS,
     progress: Progress = silent,
 ) -> Stability:
-    """Convert ``run`` by ``scheme`` and ``recipe`` once with each of two or more ``sets`` and score all on its selection split."""
+    """Convert ``run`` by ``scheme`` and ``recipe`` once with each of the ``sets``, two at least, and score them all."""
     module = catalogue.load(SCHEMES, scheme)
     spec = run.settings().input
     network = load_network(load_keras(backend="tensorflow"), run)

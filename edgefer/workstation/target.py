@@ -3,8 +3,8 @@
     recipe = for_target(recipe, "litert")
     require_fit(model, "tflm")                      # raises, naming each operator that stands in the way
 
-Without a target a model is made for all of them as far as its scheme allows: operator versions that TensorFlow Lite 2.14
-has, and batch 1.
+Without a target a model is made for all of them as far as its scheme allows: operator versions that TensorFlow Lite
+2.14 has, and batch 1.
 """
 
 from __future__ import annotations

@@ -30,8 +30,7 @@ from edgefer.workstation.schedule import Epoch, best_epoch, has_stalled
 from edgefer.workstation.settings import TrainSettings
 from edgefer.workstation.trainer import Trainer
 
-__all__ = ["check_trainable", "selection_split", "train", "without_selection"]
-
+__all__ = ["check_trainable", "lesson", "selection_split", "train", "without_selection"]
 
 
 def selection_split(dataset: Dataset, settings: TrainSettings) -> tuple[Split, Split, str]:
@@ -103,10 +102,8 @@ def _train(dataset: Dataset, settings: TrainSettings, run: Run, progress: Progre
     keras = load_keras()
     trainer = Trainer(keras, settings, steps_per_epoch=max(1, len(learn) // settings.batch_size))
     history = trainer.restore(run)
-    targets = _targets(learn, settings)
-    weights = _sample_weights(learn, settings)
     while len(history) < settings.epochs and not has_stalled(history, settings):
-        epoch = trainer.run_epoch(_shuffled(learn.pixels, targets, weights, settings, len(history)), history, progress)
+        epoch = trainer.run_epoch(lesson(learn, settings, epoch=len(history)), history, progress)
         epoch = _validated(trainer, epoch, select, settings)
         history.append(epoch)
         # Best weights first: if the process dies in between, the epoch is repeated and writes the same bytes again.
@@ -126,6 +123,16 @@ def _remark(history: Sequence[Epoch], settings: TrainSettings) -> str:
     )
 
 
+def lesson(learn: Split, settings: TrainSettings, *, epoch: int) -> tuple[npt.NDArray[Any], ...]:
+    """What ``epoch`` (counted from 0) learns, in its order: uint8 (n, h, w, 1), targets (n, 7) and weights (n,).
+
+    A rest that fills no batch is left to another epoch's draw.
+    """
+    order = np.random.default_rng([settings.seed, 0, epoch]).permutation(len(learn))
+    order = order[: max(1, len(order) // settings.batch_size) * settings.batch_size]
+    return learn.pixels[order, ..., None], _targets(learn, settings)[order], _sample_weights(learn, settings)[order]
+
+
 def _targets(split: Split, settings: TrainSettings) -> npt.NDArray[np.float32]:
     """(n, 7) distributions: one-hot, mixed with FER+ votes where there are any, then smoothed."""
     targets = np.eye(len(LABELS), dtype=np.float32)[split.labels]
@@ -141,19 +148,6 @@ def _sample_weights(split: Split, settings: TrainSettings) -> npt.NDArray[np.flo
     present = counts > 0
     weight = np.where(present, len(split) / (present.sum() * np.maximum(counts, 1)), 0.0)
     return weight.astype(np.float32)[split.labels]
-
-
-def _shuffled(
-    pixels: npt.NDArray[np.uint8],
-    targets: npt.NDArray[np.float32],
-    weights: npt.NDArray[np.float32],
-    settings: TrainSettings,
-    epoch: int,
-) -> tuple[npt.NDArray[Any], ...]:
-    """The training images in the order of ``epoch``; a rest that fills no batch is left to another epoch's draw."""
-    order = np.random.default_rng([settings.seed, 0, epoch]).permutation(len(pixels))
-    order = order[: max(1, len(order) // settings.batch_size) * settings.batch_size]
-    return pixels[order, ..., None], targets[order], weights[order]
 
 
 def _validated(trainer: Trainer, epoch: Epoch, select: Split, settings: TrainSettings) -> Epoch:

@@ -54,6 +54,14 @@ def test_the_same_settings_give_the_same_bytes(edgefer, workplace, scratch):
         (["--scheme", "itn8"], 2, "'int8'"),
         (["--int8", "--calibration-size", "281"], 1, "--calibration-size 280"),
         (["--int8", "--data", "nowhere.csv"], 1, "nowhere.csv"),
+        (["--int8", "--qat-epochs", "2"], 2, "--qat-epochs with int8"),
+        (["--float32", "--qat-learning-rate", "1e-4"], 2, "--qat-learning-rate with float32"),
+        (["--int8", "--distill", "0"], 2, "--distill with int8"),
+        (["--int8-qat", "--distill", "1.5"], 2, "'--distill'"),
+        (["--int8-qat", "--qat-epochs", "0"], 2, "'--qat-epochs'"),
+        (["--int8-qat", "--qat-learning-rate", "0"], 2, "--qat-learning-rate 1e-4"),
+        (["--int8-qat", "--stability", "3"], 2, "--stability with int8_qat"),
+        (["--float32", "--stability", "3"], 2, "--stability with float32"),
     ],
 )
 def test_slips(refused, workplace, arguments, code, named):
@@ -117,13 +125,30 @@ def test_a_gate_ends_with_3_after_the_result_and_keeps_the_file(edgefer, workpla
 def test_all_makes_every_scheme_and_tells_them_in_one_table(edgefer, scratch):
     for made in scratch.glob("*.tflite"):
         made.unlink()
-    outcome = edgefer("quantize", scratch, "--all", "--calibration-size", 50, "--json")
+    outcome = edgefer("quantize", scratch, "--all", "--calibration-size", 50, "--qat-epochs", 1, "--json")
     assert outcome.code == 0, outcome.err
     made = {each["scheme"]: each for each in outcome.record["quantizations"]}
     assert tuple(made) == catalogue.names("edgefer.workstation.schemes")
     assert {path.stem.partition("-")[2] for path in scratch.glob("*.tflite")} == set(made)
     assert made["float32"]["verdict"]["agreement"] == 1.0
+    assert "int8_qat trains for 1 epoch, which takes minutes on FER2013" in outcome.err
+    assert {scheme for scheme in made if "qat" in made[scheme]["provenance"]} == {"int8_qat"}
     assert made["int8"]["file_bytes"] < made["float16"]["file_bytes"] < made["float32"]["file_bytes"]
+
+
+def test_int8_qat_is_trained_as_it_was_asked_for_and_only_once(edgefer, scratch):
+    options = ("--calibration-size", 50, "--qat-epochs", 2, "--qat-learning-rate", 1e-3, "--distill", 0.5)
+    first = edgefer("quantize", scratch, "--int8-qat", *options, "--json")
+    assert first.code == 0, first.err
+    told = first.record["provenance"]["qat"]
+    assert (told["epochs"], told["learning_rate"], told["distill"]) == (2, 1e-3, 0.5)
+    assert told["best_epoch"] in (1, 2)
+    assert [line for line in first.err.splitlines() if "quantizing: 2/2 selection" in line]
+    made = find_run(scratch).artefact("int8_qat")
+    before = made.read_bytes()
+    second = edgefer("quantize", scratch, "--scheme", "int8_qat", *options)
+    assert "selection" not in second.err
+    assert made.read_bytes() == before
 
 
 def test_all_and_a_scheme_contradict_each_other(refused, workplace):

@@ -19,6 +19,9 @@ from edgefer.measurement import BenchRequest
 from edgefer.workstation.backend import load_keras
 from edgefer.workstation.experiment import load_system
 from edgefer.workstation.network import build_network
+from edgefer.workstation.qat_simulation import simulated
+from edgefer.workstation.qat_twin import folded
+from edgefer.workstation.recipe import Recipe
 from edgefer.workstation.settings import TrainSettings, from_toml, to_toml
 
 ARCHITECTURES = "edgefer.workstation.architectures"
@@ -182,9 +185,18 @@ def converted(name, *, scheme):
     """The object tree of an architecture's flatbuffer, with weights that were not trained."""
     flatbuffer_utils = pytest.importorskip("ai_edge_litert.tools.flatbuffer_utils")
     faces = np.random.default_rng(0).integers(0, 256, (8, 48, 48), np.uint8)
-    module = catalogue.load(SCHEMES, scheme)
-    flatbuffer = module.convert(built(load_keras(), name), calibration=faces if module.NEEDS_CALIBRATION else None, recipe=Recipe())
+    flatbuffer = converted_by(catalogue.load(SCHEMES, scheme), faces, name)
     return flatbuffer_utils.convert_bytearray_to_object(bytearray(flatbuffer))
+
+
+def converted_by(scheme, faces, name, **options):
+    """The flatbuffer of a network that was not trained, not even by a scheme that trains."""
+    calibration = faces if scheme.NEEDS_CALIBRATION else None
+    if not scheme.NEEDS_TRAINING:
+        return scheme.convert(built(load_keras(), name, **options), calibration=calibration, recipe=Recipe())
+    keras = load_keras() and pytest.importorskip("tf_keras")
+    twin = folded(built(keras, name, **options))
+    return scheme.convert(simulated(twin, faces), calibration=calibration, recipe=Recipe())
 
 
 def operators_of(model):
@@ -211,11 +223,12 @@ def test_an_architecture_converts_to_operators_that_old_runtimes_have(name, sche
     assert graph.tensors[face].shapeSignature is None
 
 
+@pytest.mark.parametrize("scheme", ["int8", "int8_qat"])
 @entries(ARCHITECTURES)
-def test_an_int8_architecture_computes_nothing_in_float(name):
+def test_an_int8_architecture_computes_nothing_in_float(name, scheme):
     from ai_edge_litert.schema_py_generated import TensorType
 
-    model = converted(name, scheme="int8")
+    model = converted(name, scheme=scheme)
     (graph,) = model.subgraphs
     assert {tensor.type for tensor in graph.tensors} <= {TensorType.INT8, TensorType.INT32}
     for operator, _, node in operators_of(model):
@@ -237,11 +250,12 @@ def test_a_scheme_makes_a_model_that_runs(name):
     scheme = catalogue.load(SCHEMES, name)
     assert scheme.DESCRIPTION
     assert isinstance(scheme.NEEDS_CALIBRATION, bool)
-    assert keywords(scheme.convert) == ["calibration"]
+    # Training starts from the ranges that calibration gives.
+    assert scheme.NEEDS_TRAINING in (False, scheme.NEEDS_CALIBRATION)
+    assert keywords(scheme.convert) == ["calibration", "recipe"]
     generator = np.random.default_rng(0)
     faces = generator.integers(0, 256, (8, 48, 48), np.uint8)
-    network = built(load_keras(), "compact", stem=4, width=4, depth=1)
-    flatbuffer = scheme.convert(network, calibration=faces if scheme.NEEDS_CALIBRATION else None, recipe=Recipe())
+    flatbuffer = converted_by(scheme, faces, "compact", stem=4, width=4, depth=1)
     runtime = choose().open_model(flatbuffer)
     assert (runtime.input.shape, runtime.output.shape) == ((1, 48, 48, 1), (1, len(LABELS)))
     # Whatever the format, the input means pixel / 255.

@@ -10,10 +10,11 @@ import numpy.typing as npt
 from edgefer.workstation.convert import convert as to_flatbuffer
 from edgefer.workstation.recipe import Recipe
 
-__all__ = ["DESCRIPTION", "NEEDS_CALIBRATION", "TAKES", "convert"]
+__all__ = ["DESCRIPTION", "NEEDS_CALIBRATION", "NEEDS_TRAINING", "TAKES", "convert"]
 
 DESCRIPTION = "float weights and arithmetic"
 NEEDS_CALIBRATION = False
+NEEDS_TRAINING = False
 TAKES = ()
 
 

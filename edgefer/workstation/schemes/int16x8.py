@@ -15,10 +15,11 @@ import numpy.typing as npt
 from edgefer.workstation.convert import convert as to_flatbuffer, representative
 from edgefer.workstation.recipe import Recipe
 
-__all__ = ["DESCRIPTION", "NEEDS_CALIBRATION", "TAKES", "convert"]
+__all__ = ["DESCRIPTION", "NEEDS_CALIBRATION", "NEEDS_TRAINING", "TAKES", "convert"]
 
 DESCRIPTION = "int8 weights, int16 activations, calibrated after training"
 NEEDS_CALIBRATION = True
+NEEDS_TRAINING = False
 TAKES = ()
 
 

@@ -14,10 +14,11 @@ from edgefer.workstation.convert import convert as to_flatbuffer, require_identi
 from edgefer.workstation.ptq import Calibrated
 from edgefer.workstation.recipe import Recipe
 
-__all__ = ["DESCRIPTION", "NEEDS_CALIBRATION", "TAKES", "convert"]
+__all__ = ["DESCRIPTION", "NEEDS_CALIBRATION", "NEEDS_TRAINING", "TAKES", "convert"]
 
 DESCRIPTION = "int8 weights, activations, input and output, calibrated after training"
 NEEDS_CALIBRATION = True
+NEEDS_TRAINING = False
 TAKES = ("io", "per_channel", "dense_per_channel", "ranges", "rounding", "bias_correction", "float_layers")
 
 
