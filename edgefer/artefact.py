@@ -49,7 +49,7 @@ class Golden:
     """Inputs whose outputs are known.
 
     There are two records, because integer kernels are not equal to the last step everywhere: the reference kernels
-    round a product twice, XNNPACK's once. A runtime may follow the one or the other, and is measured against the nearer.
+    round a product twice, XNNPACK's once. A runtime may follow either, so it is measured against the nearer.
 
     Attributes:
         inputs: uint8 (n, height, width), prepared faces.
@@ -161,13 +161,13 @@ class Artefact:
                 _refuse_later(facts)
                 labels = tuple(archive.read("labels.txt").decode().splitlines())
                 with np.load(io.BytesIO(archive.read("golden.npz")), allow_pickle=False) as golden:
-                    vectors = [golden[name] for name in ("inputs", "outputs", "reference")]
+                    vectors = {name: golden[name] for name in ("inputs", "outputs", "reference")}
             artefact = cls(
                 model=content[: facts["model_bytes"]],
                 labels=labels,
                 input_spec=InputSpec.from_json(facts["input"]),
                 scheme=facts["scheme"],
-                golden=Golden(*vectors, tolerance=float(facts["golden_tolerance"])),
+                golden=Golden(**vectors, tolerance=float(facts["golden_tolerance"])),
                 provenance=facts["provenance"],
             )
             artefact._check()
