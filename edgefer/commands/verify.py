@@ -69,7 +69,7 @@ def command(
     from edgefer.progress import shown
     from edgefer.report.parity import parity_text
 
-    count, runtimes = _count(faces), runtime.split(",") if runtime else None
+    count, runtimes = _count(faces), [name.strip() for name in runtime.split(",")] if runtime else None
     path, reason = find_model(model)
     say(f"model: {path} ({reason})")
     artefact = Artefact.load(path)
@@ -119,7 +119,8 @@ def _failure(parity: Parity, min_agreement: float | None) -> EdgeferError | None
         row = parity.failed[0]
         what = f"--min-agreement {min_agreement:g}: {row.configuration.runtime} did not run"
         return GateNotMet(what, why=row.problem, fix="install it, or name the others with --runtime")
-    if parity.least_agreement is not None and 100 * parity.least_agreement < min_agreement:
+    # "Not at least" and not "less": a bound of NaN is never kept.
+    if parity.least_agreement is not None and not 100 * parity.least_agreement >= min_agreement:
         found = percent(parity.least_agreement)
         what = f"--min-agreement {min_agreement:g}: {found} was reached"
         return GateNotMet(what, why="so often do the two that differ most give the same label", fix="a lower bound")
