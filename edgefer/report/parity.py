@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import string
 import textwrap
-from collections.abc import Iterator
-from itertools import groupby
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 from edgefer.parity import Parity, Parting, Row
 from edgefer.result import WIDTH, percent, table
@@ -16,6 +16,7 @@ from edgefer.result import WIDTH, percent, table
 __all__ = ["parity_text"]
 
 HEADERS = ("runtime", "kernels", "threads", "same", "top-1", "worst", "golden", "parts")
+T = TypeVar("T")
 KERNELS = "default: XNNPACK for what it knows; builtin: optimized, without it; reference: plain loops"
 
 
@@ -69,37 +70,43 @@ def _legend(parity: Parity) -> Iterator[str]:
 
 
 def _findings(parity: Parity) -> Iterator[str]:
-    parted = [(number, row) for number, row in enumerate(parity.rows, 1) if row.parting]
-
-    def key(numbered: tuple[int, Row]) -> tuple[int, str, float, float]:
-        parting = numbered[1].parting
-        return (parting.op, parting.tensor, parting.differing, parting.largest_difference) if parting else (0, "", 0, 0)
-
-    for _, group in groupby(sorted(parted, key=key), key=key):
-        same = list(group)
-        if same[0][1].parting:
-            yield from _wrapped(_sentence([number for number, _ in same], same[0][1].parting))
-    for number, row in enumerate(parity.rows, 1):
-        if row.problem:
-            yield from _wrapped(f"Row {number} did not run: {row.problem}.")
-        if row.parting_problem:
-            yield from _wrapped(f"Where row {number} parts was not found out: {row.parting_problem}.")
-        if row.golden_ok is False:
-            yield from _wrapped(f"Row {number} breaks the contract: its golden vectors are further off than allowed.")
+    for parting, rows in _alike(parity, lambda row: row.parting):
+        yield from _wrapped(_parted(rows, parting))
+    for problem, rows in _alike(parity, lambda row: row.problem):
+        yield from _wrapped(f"{_named(rows)} did not run: {problem}.")
+    for problem, rows in _alike(parity, lambda row: row.parting_problem):
+        yield from _wrapped(f"{_named(rows)}: where the difference begins was not found out: {problem}.")
+    for _, rows in _alike(parity, lambda row: row.golden_ok is False):
+        yield from _wrapped(f"{_named(rows)}: the golden vectors are further off than the contract allows.")
     if parity.least_agreement is None or parity.least_pair is None:
         yield "Fewer than two configurations ran: there is nothing to compare."
     else:
         one, two = parity.least_pair
         least = f"Least top-1 agreement of any two rows: {percent(parity.least_agreement)}"
-        yield least if parity.least_agreement == 1 else f"{least}, of rows {one + 1} and {two + 1}."
+        yield f"{least}." if parity.least_agreement == 1 else f"{least}, of rows {one + 1} and {two + 1}."
 
 
-def _sentence(numbers: list[int], parting: Parting) -> str:
-    rows = f"Row {numbers[0]} parts" if len(numbers) == 1 else f"Rows {', '.join(map(str, numbers))} part"
+def _alike(parity: Parity, what: Callable[[Row], T | None]) -> list[tuple[T, list[int]]]:
+    """Numbers of the rows that have the same ``what``, for each that is not empty."""
+    found: dict[T, list[int]] = {}
+    for number, row in enumerate(parity.rows, 1):
+        value = what(row)
+        if value:
+            found.setdefault(value, []).append(number)
+    return list(found.items())
+
+
+def _named(rows: list[int]) -> str:
+    return f"Row {rows[0]}" if len(rows) == 1 else f"Rows {', '.join(map(str, rows))}"
+
+
+def _parted(rows: list[int], parting: Parting) -> str:
+    part = "parts" if len(rows) == 1 else "part"
     differing = f"{100 * parting.differing:.2g} % of its values differ"
     unit = parting.unit if parting.largest_difference != 1 else parting.unit[:-1]
+    ends = "face that ends apart" if parting.faces == 1 else "faces that end apart"
     by = f"by {_number(parting.largest_difference)} {unit} at most"
-    return f"{rows} at op {parting.op}, {parting.name}: {differing}, {by}, on {parting.faces} faces that end apart."
+    return f"{_named(rows)} {part} at op {parting.op}, {parting.name}: {differing}, {by}, on {parting.faces} {ends}."
 
 
 def _marks(parity: Parity) -> dict[str, str]:

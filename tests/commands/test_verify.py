@@ -115,7 +115,7 @@ def test_golden_vectors_beyond_the_tolerance_are_incompatible(edgefer, tmp_path)
     outcome = edgefer("verify", "wrong.tflite", *LITERT)
     assert outcome.code == 5
     assert "steps off; 4 are allowed" in outcome.err
-    assert "Row 1 breaks the contract" in outcome.out
+    assert "Rows 1, 2, 3: the golden vectors are further off" in outcome.out
 
 
 def test_another_python(edgefer, monkeypatch):

@@ -1,4 +1,4 @@
-"""The int8 model of every architecture, and the models that ship, in every runtime that edgefer names, two Pythons wide.
+"""The int8 model of every architecture, and the models that ship, in every runtime there is, in two Pythons.
 
 Run by ``make test-parity``, which says in $EDGEFER_OLD_PYTHON where the Python with tflite-runtime 2.14 is.
 """
@@ -31,8 +31,8 @@ RUNTIMES = ("litert", "tensorflow", "tflite_runtime")
 # Options that keep an architecture quick to train; the others are built as they are by default.
 SMALL = {"compact": {"stem": 8, "width": 16, "depth": 1}}
 EPOCHS = 4
-# All kernels, and several threads for those of which edgefer is made: the built-in ones wait for each other by spinning,
-# which takes a hundred times as long where threads are more than idle processors.
+# All kernels, but several threads for the default ones alone: the threads of the built-in ones wait for each other by
+# spinning, which takes a hundred times as long where they are more than the idle processors.
 WAYS = (("default", 1), ("default", 4), ("builtin", 1), ("reference", 1))
 # Of nets that saw a few hundred faces a few times; what trained ones reach on real faces is edgefer verify's to say.
 LEAST_AGREEMENT = 0.97
@@ -61,7 +61,8 @@ def verified(artefact, faces=None):
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_an_architecture_answers_alike_everywhere(name, faces, tmp_path):
-    settings = dataclasses.replace(load_system("demo"), architecture=name, model=SMALL.get(name, {}), epochs=EPOCHS, batch_size=32)
+    changes = {"architecture": name, "model": SMALL.get(name, {}), "epochs": EPOCHS, "batch_size": 32}
+    settings = dataclasses.replace(load_system("demo"), **changes)
     run = start(settings, faces, opened_with={"data": "synthetic"}, root=tmp_path)
     artefact = quantize(train(faces, settings, run=run), "int8", faces, calibration_size=140).artefact
     public = prepare_all(faces.split("PublicTest").pixels, artefact.input_spec)

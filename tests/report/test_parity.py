@@ -71,8 +71,8 @@ def test_what_went_wrong_is_told(parity):
     text = " ".join(parity_text(odd).split())
     assert "Row 1 did not run: the runtime litert is not installed here." in text
     assert "Each row is compared with row 2." in text
-    assert "Row 7 breaks the contract" in text
-    assert "Where row 10 parts was not found out: the flatbuffer schema" in text
+    assert "Row 7: the golden vectors are further off" in text
+    assert "Row 10: where the difference begins was not found out: the flatbuffer schema" in text
 
 
 def test_without_real_faces_it_says_so(parity):
