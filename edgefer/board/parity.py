@@ -22,7 +22,7 @@ from edgefer.artefact import Artefact
 from edgefer.board.execute import Installed, execute, installed
 from edgefer.board.runtime import RUNTIMES, choose
 from edgefer.board.tap import Layer, layers, tapped
-from edgefer.catalogue import load
+from edgefer.catalogue import load, names
 from edgefer.errors import EdgeferError, IncompatibleError
 from edgefer.parity import Configuration, Parity, Parting, Row
 from edgefer.progress import Progress, silent
@@ -68,8 +68,10 @@ def configurations(
     found: dict[str, Installed] = {python: installed(python) for python in ("", *pythons)}
     for python in pythons:
         if not set(found[python].runtimes).intersection(runtimes or found[python].runtimes):
-            why = f"{found[python].about}; looked for {', '.join(runtimes or ['any'])}"
-            raise IncompatibleError(f"{python} has no such runtime", why=why, fix=f"{python} -m pip install a runtime")
+            wanted = tuple(runtimes or names(RUNTIMES))
+            why = f"{found[python].about}; looked for {', '.join(wanted)}"
+            fix = f"{python} -m {load(RUNTIMES, wanted[-1]).INSTALL}"
+            raise IncompatibleError(f"{python} has no such runtime", why=why, fix=fix)
     if not any(each.runtimes for each in found.values()):
         choose(None)  # raises, and names what to install
     versions = {}

@@ -202,5 +202,6 @@ def test_another_python_without_what_was_asked_for(best: str) -> None:
     missing = next((name for name in ("litert", "tflite_runtime") if name not in installed().runtimes), None)
     if missing is None:
         pytest.skip("all are installed")
-    with pytest.raises(IncompatibleError, match="has no such runtime"):
+    with pytest.raises(IncompatibleError, match="has no such runtime") as caught:
         configurations([missing], [sys.executable])
+    assert caught.value.fix.startswith(f"{sys.executable} -m pip install ")
