@@ -59,7 +59,7 @@ def keras_logits(network: Any, faces: npt.NDArray[np.uint8]) -> npt.NDArray[np.f
 def bare_artefact(model: bytes, spec: InputSpec, *, scheme: str = "") -> Artefact:
     """A flatbuffer that is on its way: it can be run, and has neither golden vectors nor provenance yet."""
     nothing = np.empty((0, len(LABELS)), np.float32)
-    golden = Golden(np.empty((0, spec.height, spec.width), np.uint8), nothing, 0.0)
+    golden = Golden(np.empty((0, spec.height, spec.width), np.uint8), nothing, nothing, 0.0)
     return Artefact(model, LABELS, spec, scheme, golden, {})
 
 

@@ -166,15 +166,15 @@ def calibration_for(
 def _with_golden(bare: Artefact, faces: npt.NDArray[np.uint8]) -> Artefact:
     """``bare`` with golden vectors, and with a tolerance that follows from how far its kernels are apart.
 
-    The outputs of the default kernels are the record. The reference kernels, which every runtime can fall back on, run
-    the same inputs and some real ``faces``; a board must land within their largest difference and one step more. Float
-    kernels only sum in another order, so ten times their difference is still small.
+    The outputs of the default kernels and of the reference kernels, which every runtime can fall back on, are the
+    records. Both run some real ``faces`` too; a board must land within their largest difference and one step more.
+    Float kernels only sum in another order, so ten times their difference is still small.
     """
     inputs = prepare_all(golden_faces(GOLDEN_COUNT), bare.input_spec)
-    trial = np.concatenate([inputs, faces])
+    trial, count = np.concatenate([inputs, faces]), len(inputs)
     fast, plain = (
         Classifier.from_artefact(bare, kernels=kernels, check=False).raw(trial) for kernels in ("default", "reference")
     )
     spread = float(np.abs(fast.astype(np.float64) - plain.astype(np.float64)).max())
     tolerance = spread + 1 if np.issubdtype(fast.dtype, np.integer) else max(10 * spread, 1e-4)
-    return dataclasses.replace(bare, golden=Golden(inputs, fast[: len(inputs)], tolerance))
+    return dataclasses.replace(bare, golden=Golden(inputs, fast[:count], plain[:count], tolerance))

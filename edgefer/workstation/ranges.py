@@ -62,7 +62,7 @@ class Ranges:
         return float(low), float(high)
 
     def note(self, method: str) -> None:
-        """Write all ranges into the graph; the input's is [0, 1], so that its quantization is the identity on pixels."""
+        """Write all ranges into the graph; the input's is [0, 1], which makes a pixel its own step."""
         for index in self._tensors:
             self._graph.set_range(index, *self.range_of(index, method))
         for index in self._graph.inputs:
