@@ -285,7 +285,7 @@ constexpr int kOutputZeroPoint = {output_zero_point};
 
 // Memory. kPlannedArenaBytes is what the plan of TensorFlow Lite Micro takes for activations, input and output. Not in
 // that plan: what it keeps about tensors, operators and channels ({kept_bytes} bytes at most, on a machine with 64-bit
-// pointers), and the scratch memory of optimized kernels (the convolutions of CMSIS-NN add {scratch_bytes} bytes to it).
+// pointers), and the scratch memory of optimized kernels (CMSIS-NN's convolutions add {scratch_bytes} bytes to it).
 // kArenaBytes is the sum in whole KiB. Kernels that ask for more, such as ESP-NN's, are not in it: start larger, then
 // read interpreter.arena_used_bytes().
 constexpr size_t kPlannedArenaBytes = {planned_bytes};
