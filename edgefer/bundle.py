@@ -17,10 +17,13 @@ import importlib.resources
 import io
 import zipfile
 from collections.abc import Iterator
-from importlib.abc import Traversable
 from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
 
 from edgefer.artefact import ZIP_DATE, Artefact
+
+if TYPE_CHECKING:
+    from importlib.abc import Traversable
 
 __all__ = ["SUFFIX", "bundle"]
 

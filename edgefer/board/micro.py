@@ -95,7 +95,7 @@ def micro_needs(anatomy: Anatomy) -> MicroNeeds:
 
 
 def _function(operator: str) -> str:
-    words = (word[:1] + word[1:].lower() if word.isalpha() else word for word in operator.split("_"))
+    words = (word if word[:1].isdigit() else word.capitalize() for word in operator.split("_"))
     return IRREGULAR.get(operator) or "".join(words)
 
 
