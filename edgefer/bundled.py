@@ -46,10 +46,10 @@ def about(file: str) -> str:
         EdgeferError: the model computes something else here, or cannot be run.
     """
     path = bundled()
-    about = _model(path, file) if path else [f"{file}: the board side of edgefer {__version__}, without a model"]
-    commands = [name for name in catalogue.names(cli.COMMANDS) if name != "predict"]
-    uses = [f"face.png{'' if path else ' --model MODEL'}", f"{'|'.join(commands)} ...", "--help"]
-    return "\n".join([*about, "", *(f"python3 {file} {use}" for use in uses)])
+    lines = _model(path, file) if path else [f"{file}: the board side of edgefer {__version__}, without a model"]
+    uses = [f"face.png{'' if path else ' --model MODEL'}", "COMMAND --help"]
+    commands = _folded("COMMAND:", f"one of {', '.join(catalogue.names(cli.COMMANDS))}")
+    return "\n".join([*lines, "", *(f"python3 {file} {use}" for use in uses), *commands])
 
 
 def _is_picture(argument: str) -> bool:
@@ -69,7 +69,8 @@ def _model(path: Path, file: str) -> list[str]:
         "model:": f"{path.stem}, {artefact.scheme}, {len(artefact.model):,} bytes, sha256 {artefact.sha256[:12]}",
         "names:": ", ".join(artefact.labels),
         "accuracy:": _accuracy(classifier),
-        "runs on:": f"{runtime.name} {runtime.version}; needs Python 3.10 to 3.13, numpy, OpenCV and such a runtime",
+        "needs:": "Python 3.10 to 3.13, numpy, OpenCV, and LiteRT or tflite-runtime",
+        "runs on:": f"{runtime.name} {runtime.version}",
         "golden:": vectors,
     }
     head = [f"{file}: expressions on pictures cropped to one face, by edgefer {__version__}", ""]

@@ -23,12 +23,20 @@ if __name__ == "__main__":
     import sysconfig
     from pathlib import Path
 
-    wanted = ['"' + package + '"' for module, package in (NUMPY, OPENCV) if not importlib.util.find_spec(module)]
-    if not any(importlib.util.find_spec(module) for module in RUNTIMES):
-        wanted.append(LITERT if platform.machine() in LITERT_MACHINES else TFLITE_RUNTIME)
     # Help wants nothing but Python.
-    if wanted and not {"--help", "-h", "--version"} & set(sys.argv[1:]):
-        lacks = " ".join(wanted).replace('"', "")
+    needed = () if {"--help", "-h", "--version"} & set(sys.argv[1:]) else (NUMPY, OPENCV)
+    wanted, reasons = [], []
+    for module, package in needed:
+        # Finding it would not be enough: an OpenCV with windows is there and fails for want of libGL.
+        try:
+            importlib.import_module(module)
+        except ImportError as error:
+            wanted.append('"' + package + '"')
+            reasons.append(str(error).splitlines()[0])
+    if needed and not any(importlib.util.find_spec(module) for module in RUNTIMES):
+        wanted.append(LITERT if platform.machine() in LITERT_MACHINES else TFLITE_RUNTIME)
+        reasons.append("no TensorFlow Lite runtime")
+    if wanted:
         if TFLITE_RUNTIME in wanted and sys.version_info >= (3, 12):
             sys.exit(
                 "edgefer: Python " + here + " on " + platform.machine() + " has no TensorFlow Lite runtime\n"
@@ -42,7 +50,7 @@ if __name__ == "__main__":
             line += " && ~/edgefer/bin/python " + shlex.join(sys.argv)
         else:
             line = shlex.quote(sys.executable) + " " + install
-        sys.exit("edgefer: missing here: " + lacks + "\n  try: " + line)
+        sys.exit("edgefer: " + "; ".join(reasons) + "\n  try: " + line)
 
     from edgefer.bundled import main
 

@@ -207,6 +207,16 @@ def test_what_is_missing_is_one_line_that_mends_it(python):
         assert package in error[1]
 
 
+def test_a_library_that_cannot_be_loaded_is_one_line_too(python, board):
+    (board / "cv2.py").write_text("raise ImportError('libGL.so.1: cannot open shared object file')")
+    code = OLD.replace("sys.version_info", "sys.path.insert(0, '.')\nignored")
+    error = python("-c", code, "bundle.pyz", code=1).stderr
+    (board / "cv2.py").unlink()
+    assert error.startswith("edgefer: libGL.so.1")
+    assert '"opencv-python-headless' in error
+    assert '"numpy' not in error
+
+
 def test_help_wants_only_python(python):
     assert "Commands:" in python("bundle.pyz", "--help", flag="-S").stdout
 

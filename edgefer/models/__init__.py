@@ -7,6 +7,7 @@ In a bundle (edgefer.bundle) it is the model inside.
 
 from __future__ import annotations
 
+import atexit
 import functools
 import importlib.resources
 import tempfile
@@ -19,8 +20,6 @@ __all__ = ["SHIPPED", "bundled", "find_model"]
 
 SHIPPED = Path(__file__).with_name("compact_small-int8.tflite")
 RUNS = Path("runs")
-# Emptied when the process ends.
-_unpacked: list[tempfile.TemporaryDirectory[str]] = []
 
 
 def find_model(named: Path | None, *, runs: Path = RUNS) -> tuple[Path, str]:
@@ -54,7 +53,8 @@ def bundled() -> Path | None:
     if not inside:
         return None
     # Other processes, and code that is not Python's, take the path of a file and no place in a zip.
-    _unpacked.append(tempfile.TemporaryDirectory(prefix="edgefer-"))
-    path = Path(_unpacked[0].name, inside[0].name)
+    unpacked = tempfile.TemporaryDirectory(prefix="edgefer-")
+    atexit.register(unpacked.cleanup)
+    path = Path(unpacked.name, inside[0].name)
     atomic.write_bytes(path, inside[0].read_bytes())
     return path
