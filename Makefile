@@ -1,6 +1,6 @@
 # make install   .venv with edgefer and all that the workstation and the checks need
 # make demo      train, quantize and measure a small network on drawn faces
-# make test      every check, and the tests on the workstation, on a board's install, and on the oldest one
+# make test      every check, and the tests on the workstation, on a board's install, on the oldest one, and across them
 # make tables    write the tables in the documents anew, from the result files
 # make clean     remove all of the above but runs/
 #
@@ -30,7 +30,7 @@ BIN := .venv/bin
 # that the installed package is tested.
 BOARD_TESTS = tests/board tests/devices tests/report tests/contracts/test_wall.py $(wildcard tests/test_*.py)
 
-.PHONY: help install test check test-workstation test-board test-oldest wheel demo tables clean
+.PHONY: help install test check test-workstation test-board test-oldest test-parity wheel demo tables clean
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
 
@@ -43,7 +43,7 @@ install: .venv/.installed
 	@touch $@
 	@echo "Done. Now: source .venv/bin/activate"
 
-test: check test-workstation test-board test-oldest
+test: check test-workstation test-board test-oldest test-parity
 
 check: install
 	$(BIN)/ruff check --quiet --output-format concise .
@@ -64,10 +64,14 @@ test-oldest: .venv-oldest/.installed wheel
 	@echo "--- The oldest board: tflite-runtime 2.14, numpy 1 and the lower bounds of pyproject.toml"
 	@.venv-oldest/bin/python $(PIP_INSTALL) --no-deps --force-reinstall dist/*.whl
 	.venv-oldest/bin/pytest $(BOARD_TESTS)
+
+test-parity: install .venv-oldest/.installed
+	@echo "--- The same answers: every architecture in LiteRT, TensorFlow and tflite-runtime 2.14"
+	EDGEFER_OLD_PYTHON=.venv-oldest/bin/python $(BIN)/python -m pytest tests/parity
 else
-test-oldest:
+test-oldest test-parity:
 	@echo
-	@echo "*** SKIPPED: the tests on tflite-runtime 2.14 with numpy 1. It has no wheels for Python newer than 3.11, and"
+	@echo "*** SKIPPED: $@, which runs tflite-runtime 2.14 with numpy 1. It has no wheels for Python newer than 3.11, and"
 	@echo "*** neither python3.11 nor python3.10 was found on the PATH. To run them: make test OLD_PYTHON=/path/to/python3.11"
 	@echo
 endif

@@ -2,6 +2,7 @@
 
     ended = run_module("edgefer.board.bench", request_path, reply_path, folder=private)
     ended.exit_code, ended.signal, ended.stderr
+    run_module(..., python=Path("old/bin/python"))  # with what is installed there
     raise revive(failure(error))                    # an EdgeferError, there and back as plain values
 """
 
@@ -58,6 +59,7 @@ def run_module(
     folder: Path,
     timeout_s: float | None = None,
     variables: Mapping[str, str] | None = None,
+    python: Path | None = None,
 ) -> Ended:
     """Run ``python -m module arguments`` and wait for it; Ctrl-C, and the end of ``timeout_s``, end the child too.
 
@@ -68,9 +70,13 @@ def run_module(
             json.py, or another edgefer, would be taken for the real one.
         timeout_s: seconds of wall clock, or None.
         variables: environment variables to set for it.
+        python: another interpreter, with packages of its own; this edgefer is lent to it.
+
+    Raises:
+        OSError: ``python`` cannot be run.
     """
-    command = [sys.executable, "-m", module, *map(str, arguments)]
-    environment = {**_environment(), **(variables or {})}
+    command = [str(python or sys.executable), "-m", module, *map(str, arguments)]
+    environment = {**(_environment() if python is None else _lent_to_another(folder)), **(variables or {})}
     timed_out, stderr = False, ""
     with subprocess.Popen(
         command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
@@ -105,3 +111,18 @@ def _environment() -> dict[str, str]:
     others = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     path = [home, *(str(Path(other).absolute()) for other in others if other)]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
+
+
+def _lent_to_another(folder: Path) -> dict[str, str]:
+    """This process's environment, in which another interpreter finds the same edgefer and nothing else of this one's.
+
+    The folder in which an installed edgefer lies holds this interpreter's numpy too, so the other is shown a folder
+    with a link to edgefer alone.
+    """
+    shown = folder / "lent"
+    shown.mkdir(exist_ok=True)
+    link = shown / "edgefer"
+    if not link.is_symlink():
+        link.symlink_to(Path(errors.__file__).resolve().parent, target_is_directory=True)
+    others = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
+    return {**others, "PYTHONPATH": str(shown)}

@@ -165,6 +165,8 @@ def _errors_as_sentences(common: Common) -> Iterator[None]:
             place = f"{error.filename}: " if error.filename else ""
             fix = "another place, or make room and the right to write there"
             click.echo(f"edgefer: {place}{error.strerror}\n  try: {fix}", err=True)
+        elif isinstance(error, ModuleNotFoundError) and str(error.name).startswith("edgefer."):
+            click.echo(f"edgefer: a bundle has no {error.name}\n  try: the same where edgefer is installed", err=True)
         else:
             click.echo(f"edgefer: {type(error).__name__}: {error}\n  try: the same command with --debug", err=True)
         raise _Ended(error.exit_code if isinstance(error, EdgeferError) else 1) from error

@@ -18,12 +18,13 @@ from edgefer.preprocess import InputSpec
 @pytest.fixture
 def artefact():
     generator = np.random.default_rng(0)
+    outputs = np.int8(np.arange(21).reshape(3, 7))
     return Artefact(
         model=generator.bytes(1000),
         labels=LABELS,
         input_spec=InputSpec(),
         scheme="int8",
-        golden=Golden(generator.integers(0, 256, (3, 48, 48), np.uint8), np.int8(np.arange(21).reshape(3, 7)), 2.0),
+        golden=Golden(generator.integers(0, 256, (3, 48, 48), np.uint8), outputs, outputs + np.int8(1), 2.0),
         provenance={"system": "test", "scores": {"accuracy": 0.5}},
     )
 
@@ -36,6 +37,7 @@ def test_what_is_saved_is_what_is_loaded(artefact, tmp_path):
             assert getattr(loaded, item.name) == getattr(artefact, item.name)
     assert np.array_equal(loaded.golden.inputs, artefact.golden.inputs)
     assert np.array_equal(loaded.golden.outputs, artefact.golden.outputs)
+    assert np.array_equal(loaded.golden.reference, artefact.golden.reference)
     assert loaded.golden.outputs.dtype == np.int8
     assert loaded.golden.tolerance == 2.0
 
@@ -58,20 +60,30 @@ def test_other_tools_see_a_zip(artefact, tmp_path):
 
 
 def test_golden_outputs_within_the_tolerance_pass(artefact):
-    assert artefact.golden.check(artefact.golden.outputs + 2) == 2
+    assert artefact.golden.check(artefact.golden.outputs - 2) == 2
+
+
+def test_an_output_is_measured_against_the_nearer_record(artefact):
+    golden = artefact.golden
+    assert golden.check(golden.outputs) == golden.check(golden.reference) == 0
+    mixed = np.where(np.arange(7) % 2, golden.outputs, golden.reference)
+    assert golden.check(mixed) == 0
+    assert golden.check(golden.reference + 2) == 2
+    with pytest.raises(IncompatibleError, match="3 steps off"):
+        golden.check(golden.outputs - 3)
 
 
 def test_a_golden_mismatch_says_by_how_many_steps_and_where(artefact):
     outputs = artefact.golden.outputs.copy()
-    outputs[1, 4] += 9
+    outputs[1, 4] -= 9
     with pytest.raises(IncompatibleError, match="9 steps off in golden vector 1, class 4") as caught:
         artefact.golden.check(outputs)
     assert "1 of 3 vectors" in str(caught.value)
 
 
 def test_a_nan_is_a_mismatch():
-    golden = Golden(np.zeros((1, 48, 48), np.uint8), np.zeros((1, 7), np.float32), 0.1)
     outputs = np.zeros((1, 7), np.float32)
+    golden = Golden(np.zeros((1, 48, 48), np.uint8), outputs.copy(), outputs.copy(), 0.1)
     outputs[0, 2] = np.nan
     with pytest.raises(IncompatibleError, match="class 2"):
         golden.check(outputs)
@@ -166,6 +178,11 @@ def npz(**arrays):
     return buffer.getvalue()
 
 
+def vectors(*, inputs=np.zeros((3, 48, 48), np.uint8), outputs=np.zeros((3, 7), np.int8), reference=None):  # noqa: B008
+    """A golden.npz; the reference record is the other one unless it is given."""
+    return npz(inputs=inputs, outputs=outputs, reference=outputs if reference is None else reference)
+
+
 def npy(array):
     buffer = io.BytesIO()
     np.save(buffer, array)
@@ -177,11 +194,14 @@ def npy(array):
     [
         b"junk",
         npy(np.zeros(3)),
-        npz(inputs=np.zeros((0, 48, 48), np.uint8), outputs=np.zeros((0, 7), np.int8)),
-        npz(inputs=np.zeros((3, 48, 48), np.uint8), outputs=np.zeros((2, 7), np.int8)),
-        npz(inputs=np.zeros((3, 48, 32), np.uint8), outputs=np.zeros((3, 7), np.int8)),
-        npz(inputs=np.zeros((3, 48, 48)), outputs=np.zeros((3, 7), np.int8)),
-        npz(inputs=np.zeros((3, 48, 48), np.uint8), outputs=np.full((3, 7), "x")),
+        vectors(inputs=np.zeros((0, 48, 48), np.uint8), outputs=np.zeros((0, 7), np.int8)),
+        vectors(outputs=np.zeros((2, 7), np.int8)),
+        vectors(inputs=np.zeros((3, 48, 32), np.uint8)),
+        vectors(inputs=np.zeros((3, 48, 48))),
+        vectors(outputs=np.full((3, 7), "x")),
+        vectors(reference=np.zeros((3, 6), np.int8)),
+        vectors(reference=np.zeros((3, 7), np.float32)),
+        npz(inputs=np.zeros((3, 48, 48), np.uint8), outputs=np.zeros((3, 7), np.int8)),
     ],
 )
 def test_golden_vectors_that_cannot_be_replayed_are_refused(artefact, golden):

@@ -1,7 +1,9 @@
+import sys
 from pathlib import Path
 
 import pytest
 
+import edgefer
 from edgefer.child import failure, revive, run_module
 from edgefer.errors import DataError, EdgeferError, IncompatibleError
 
@@ -49,3 +51,19 @@ def test_an_error_goes_there_and_back(error: EdgeferError) -> None:
 
 def test_an_error_of_a_kind_that_is_unknown_here_is_still_an_error() -> None:
     assert isinstance(revive({"error": {"kind": "KeyError", "what": "a", "why": "", "fix": ""}}), DataError)
+
+
+def test_another_python_is_lent_this_edgefer_and_nothing_else(module, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", "/of/this/python")
+    monkeypatch.setenv("PYTHONHOME", "/of/this/python")
+    told = tmp_path / "told"
+    text = "import os, sys, edgefer; open(sys.argv[1], 'w').write(os.path.realpath(edgefer.__file__) + str(sys.path))"
+    ended = module(text, told, python=Path(sys.executable))
+    assert ended.exit_code == 0, ended.stderr
+    assert told.read_text().startswith(str(Path(edgefer.__file__).resolve()))
+    assert "/of/this/python" not in told.read_text()
+
+
+def test_a_python_that_is_not_there(module, tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="nowhere"):
+        module("", python=tmp_path / "nowhere")

@@ -21,7 +21,7 @@ from edgefer import catalogue
 from edgefer.board.runtime import RUNTIMES
 from edgefer.errors import DataError, IncompatibleError
 
-__all__ = ["Anatomy", "Op", "Subgraph", "Tensor", "read"]
+__all__ = ["Anatomy", "Op", "Subgraph", "Tensor", "load_schema", "read"]
 
 SCHEMA = "ai_edge_litert.schema_py_generated"
 # No kernel takes more than eight; a file may claim any number.
@@ -145,7 +145,7 @@ def read(model: bytes) -> Anatomy:
         DataError: the file contradicts itself.
         IncompatibleError: the schema is not installed; the message carries the line that installs it.
     """
-    schema = _schema()
+    schema = load_schema()
     try:
         return _read(schema, schema.Model.GetRootAs(model, 0))
     # What the generated reader raises for offsets and numbers that lead nowhere.
@@ -153,7 +153,8 @@ def read(model: bytes) -> Anatomy:
         raise DataError("the model contradicts itself", why=f"{type(error).__name__}: {error}") from error
 
 
-def _schema() -> ModuleType:
+def load_schema() -> ModuleType:
+    """The generated reader of flatbuffers; IncompatibleError where LiteRT, which brings it, is not installed."""
     try:
         return importlib.import_module(SCHEMA)
     except ImportError as error:

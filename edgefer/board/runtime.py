@@ -162,11 +162,19 @@ class InterpreterRuntime:
 
 
 def open_interpreter(
-    wheel: ModuleType, model: bytes, *, threads: int = 1, kernels: str = "default", name: str, version: str
+    wheel: ModuleType,
+    model: bytes,
+    *,
+    threads: int = 1,
+    kernels: str = "default",
+    keep_tensors: bool = False,
+    name: str,
+    version: str,
 ) -> Any:
     """The wheel's own ``Interpreter`` of ``model`` with its tensors allocated, for what a Runtime does not show.
 
-    ``wheel`` is a module that has Interpreter and OpResolverType; raises as RuntimeModule.open_model().
+    ``wheel`` is a module that has Interpreter and OpResolverType; ``keep_tensors`` keeps the values between the layers
+    until the next run, except inside a delegate. Raises as RuntimeModule.open_model().
     """
     if not 1 <= threads <= MOST_THREADS:
         raise UsageError(f"{threads} threads", why=f"1 to {MOST_THREADS} are possible", fix="--threads 1")
@@ -179,7 +187,10 @@ def open_interpreter(
     try:
         with quiet():
             interpreter = wheel.Interpreter(
-                model_content=model, num_threads=threads, experimental_op_resolver_type=resolver
+                model_content=model,
+                num_threads=threads,
+                experimental_op_resolver_type=resolver,
+                experimental_preserve_all_tensors=keep_tensors,
             )
             interpreter.allocate_tensors()
     except (RuntimeError, ValueError) as error:

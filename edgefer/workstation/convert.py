@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgefer.board.runtime import choose
 from edgefer.errors import EdgeferError
 from edgefer.quiet import quiet
+from edgefer.workstation.flatbuffer import Flatbuffer
 
 __all__ = ["convert", "representative", "require_identity_input"]
 
@@ -70,8 +70,15 @@ def representative(faces: npt.NDArray[np.uint8]) -> Iterator[list[npt.NDArray[np
 
 
 def require_identity_input(flatbuffer: bytes) -> bytes:
-    """The flatbuffer, if its input is exactly pixel - 128; else EdgeferError."""
-    params = choose().open_model(flatbuffer).input.params
-    if params.dtype != "int8" or abs(params.scale * 255 - 1) > 1e-6 or params.zero_point != -128:
-        raise EdgeferError("the int8 input is not pixel - 128", why=f"{params} came, scale 1/255 was expected")
+    """The flatbuffer, if its input becomes exactly pixel - 128 (of a uint8 input: is the pixel); else EdgeferError."""
+    graph = Flatbuffer(flatbuffer)
+    first = graph.ops[0]  # which quantizes a float input
+    tensor = graph.inputs[0]
+    if first.kind == "QUANTIZE" and graph.dtype(tensor) == "float32":
+        tensor = first.outputs[0]
+    dtype, (scales, zero_points) = graph.dtype(tensor), graph.scales(tensor)
+    expected = {"int8": -128, "uint8": 0}.get(dtype)
+    if expected is None or [*zero_points] != [expected] or abs(scales[0] * 255 - 1) > 1e-6:
+        found = f"{dtype}, scale {[*scales]}, zero point {[*zero_points]}"
+        raise EdgeferError("the input is not the identity on pixels", why=f"{found} came, scale 1/255 was expected")
     return flatbuffer

@@ -11,15 +11,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edgefer.artefact import Artefact, Golden
+from edgefer.board.classifier import Classifier
 from edgefer.errors import DataError
 from edgefer.evaluation import Evaluation, evaluate
 from edgefer.labels import LABELS
+from edgefer.preprocess import InputSpec
 from edgefer.workstation.backend import load_keras
 from edgefer.workstation.network import build_network
 from edgefer.workstation.runs import Run
 from edgefer.workstation.scoreset import ScoreSet
 
-__all__ = ["evaluate_logits", "evaluate_run", "keras_logits", "load_network"]
+__all__ = ["bare_artefact", "evaluate_logits", "evaluate_run", "flatbuffer_logits", "keras_logits", "load_network"]
 
 BATCH = 256
 
@@ -51,6 +54,18 @@ def keras_logits(network: Any, faces: npt.NDArray[np.uint8]) -> npt.NDArray[np.f
     batches = (faces[start : start + BATCH, ..., None] for start in range(0, len(faces), BATCH))
     scaled = (batch.astype(np.float32) / np.float32(255) for batch in batches)
     return np.concatenate([np.asarray(network.predict_on_batch(batch), np.float32) for batch in scaled])
+
+
+def bare_artefact(model: bytes, spec: InputSpec, *, scheme: str = "") -> Artefact:
+    """A flatbuffer that is on its way: it can be run, and has neither golden vectors nor provenance yet."""
+    nothing = np.empty((0, len(LABELS)), np.float32)
+    golden = Golden(np.empty((0, spec.height, spec.width), np.uint8), nothing, nothing, 0.0)
+    return Artefact(model, LABELS, spec, scheme, golden, {})
+
+
+def flatbuffer_logits(model: bytes, faces: npt.NDArray[np.uint8], spec: InputSpec) -> npt.NDArray[np.float32]:
+    """What a flatbuffer answers to prepared faces, uint8 (n, h, w) -> float32 (n, 7)."""
+    return Classifier.from_artefact(bare_artefact(model, spec), check=False).logits(faces)
 
 
 def evaluate_run(run: Run, images: ScoreSet) -> Evaluation:

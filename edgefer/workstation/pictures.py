@@ -3,13 +3,14 @@
     draw_curves(run.history(), path)
     draw_confusion(evaluation, path)
     draw_flips(images.faces, flips, path, label_names=LABELS)
+    draw_layers(names, {"activations": snr_db, "weights": others_db}, path, named=("stem_conv",))
 
 Colours are Okabe and Ito's, which stay apart for colour-blind readers (https://jfly.uni-koeln.de/color/).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from edgefer.result import percent
 from edgefer.verdict import Flip
 from edgefer.workstation.schedule import Epoch
 
-__all__ = ["draw_confusion", "draw_curves", "draw_flips"]
+__all__ = ["draw_confusion", "draw_curves", "draw_flips", "draw_layers"]
 
 TRAINING, SELECTION, BEST, RATE = "#0072B2", "#D55E00", "#009E73", "#555555"
 
@@ -104,6 +105,28 @@ def draw_flips(
         after = f"{label_names[flip.own]} {flip.own_probability:.0%}"
         axis.set_title(f"is {label_names[flip.label]}\n{before}\nnow {after}", fontsize=7, color=colour)
     figure.suptitle(f"{len(shown)} of {len(flips)} changed labels: green mended, orange broken, black wrong both times")
+    _save(figure, path)
+
+
+def draw_layers(
+    names: Sequence[str], series: Mapping[str, Sequence[float | None]], path: Path, *, named: Collection[str]
+) -> None:
+    """Decibels as bars, a group a layer, in the order in which the layers run; those in ``named`` are set apart."""
+    figure, (axis,) = _figure(1, size=(8, 1.2 + 0.42 * len(names)))
+    height = 0.8 / len(series)
+    for offset, ((name, values), colour) in enumerate(zip(series.items(), (TRAINING, SELECTION, BEST))):
+        # A layer without weights has no bar for them.
+        shown = [(place, value) for place, value in enumerate(values) if value is not None and np.isfinite(value)]
+        places = [place + (offset - (len(series) - 1) / 2) * height for place, _ in shown]
+        axis.barh(places, [value for _, value in shown], height, color=colour, label=name)
+    axis.set_yticks(range(len(names)), names, fontsize=8)
+    for tick, name in zip(axis.get_yticklabels(), names):
+        tick.set_fontweight("bold" if name in named else "normal")
+    axis.invert_yaxis()
+    axis.grid(axis="x", alpha=0.3)
+    axis.set_xlabel("dB; bold: a layer that costs the logits at least 1 dB" if named else "dB")
+    axis.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside upper center", ncols=len(series), frameon=False, fontsize=9)
     _save(figure, path)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,21 +26,22 @@ from edgefer.verdict import Flip, Verdict, compare, flips
 from edgefer.workstation.backend import load_keras
 from edgefer.workstation.calibration import calibration_faces
 from edgefer.workstation.calibration_set import CalibrationSet
-from edgefer.workstation.dataset import Dataset
-from edgefer.workstation.evaluation import evaluate_logits, keras_logits, load_network
+from edgefer.workstation.dataset import Dataset, Split
+from edgefer.workstation.evaluation import bare_artefact, evaluate_logits, keras_logits, load_network
 from edgefer.workstation.qat import QatSettings, finetune
+from edgefer.workstation.recipe import DEFAULTS, Recipe, check_recipe
 from edgefer.workstation.runs import Run
 from edgefer.workstation.scoreset import ScoreSet, score_set
 from edgefer.workstation.synthetic import golden_faces
+from edgefer.workstation.target import for_target, require_fit
 from edgefer.workstation.training import selection_split
 
-__all__ = ["Quantized", "quantize"]
+__all__ = ["Quantized", "calibration_for", "quantize"]
 
 SCHEMES = "edgefer.workstation.schemes"
 GOLDEN_COUNT = 24
 # Real faces on which the kernels are compared, beside the golden ones, to measure how far apart they may be.
 SPREAD_COUNT = 256
-NO_GOLDEN = Golden(np.empty((0, 48, 48), np.uint8), np.empty((0, len(LABELS)), np.float32), 0.0)
 STAGES = 4
 
 
@@ -72,6 +74,8 @@ def quantize(
     calibration: CalibrationSet | None = None,
     calibration_size: int = 500,
     seed: int = 0,
+    recipe: Recipe = DEFAULTS,
+    target: str | None = None,
     qat: QatSettings | None = None,
     progress: Progress = silent,
 ) -> Quantized:
@@ -82,13 +86,18 @@ def quantize(
         dataset: the data that the run was trained on: its Training calibrates, its selection split scores.
         calibration: the faces that set the ranges, as they were read for this data.
         calibration_size, seed: without such a set, how many Training faces are drawn, and which.
+        recipe: what else can be chosen.
+        target: where the model has to run, an entry of TARGETS in target.py; None is wherever it can.
         qat: how a scheme that needs training fine-tunes the run; its own defaults where None.
 
     Raises:
-        UsageError: no such scheme, or a network that it cannot train.
+        UsageError: no such scheme, one that does not take what the recipe asks for, or a network that it cannot train.
         DataError: the run has no weights, or was trained on other data.
+        IncompatibleError: the model does not run on the target.
     """
     module = catalogue.load(SCHEMES, scheme)
+    check_recipe(recipe, scheme=scheme, takes=module.TAKES)
+    recipe = for_target(recipe, target)
     settings = run.settings()
     run.require_data(dataset)
     keras = load_keras(backend="tensorflow")
@@ -97,22 +106,24 @@ def quantize(
     network = load_network(keras, run)
     learn, select, name = selection_split(dataset, settings)
     ranges, told = None, None
-    if module.NEEDS_CALIBRATION and calibration is not None:
-        ranges, told = prepare_all(calibration.faces, settings.input), calibration.provenance()
-    elif module.NEEDS_CALIBRATION:
-        ranges = prepare_all(calibration_faces(learn, size=calibration_size, seed=seed), settings.input)
-        told = {"faces": len(ranges), "seed": seed}
+    if module.NEEDS_CALIBRATION:
+        faces, told = calibration_for(
+            learn, calibration=calibration, calibration_size=calibration_size, seed=seed
+        )
+        ranges = prepare_all(faces, settings.input)
     tuned = None
     if module.NEEDS_TRAINING and ranges is not None:
         tuned = finetune(run, dataset, qat or QatSettings(), calibration=ranges, progress=progress)
     progress(0, STAGES, f"converting {settings.system} to {scheme}")
-    flatbuffer = module.convert(tuned.model if tuned else network, calibration=ranges)
+    flatbuffer = module.convert(tuned.model if tuned else network, calibration=ranges, recipe=recipe)
+    if target is not None:
+        require_fit(flatbuffer, target)
     progress(1, STAGES, "scoring the float parent")
     images = score_set(dataset, select, name=name, spec=settings.input)
     parent_logits = keras_logits(network, images.faces)
     parent = evaluate_logits(parent_logits, images, model=settings.system, subject=run.subject)
     progress(2, STAGES, "recording golden vectors")
-    bare = Artefact(flatbuffer, LABELS, settings.input, scheme, NO_GOLDEN, {})
+    bare = bare_artefact(flatbuffer, settings.input, scheme=scheme)
     bare = _with_golden(bare, prepare_all(learn.pixels[:SPREAD_COUNT], settings.input))
     progress(3, STAGES, f"scoring {scheme}")
     classifier = Classifier.from_artefact(bare)
@@ -125,6 +136,7 @@ def quantize(
         "converter": f"tensorflow {tf.__version__}",
         "data": {"name": dataset.layout, "sha256": dataset.sha256},
         "calibration": told,
+        "recipe": {name: getattr(recipe, name) for name in module.TAKES},
         **({"qat": tuned.provenance()} if tuned else {}),
         "settings": dataclasses.asdict(settings),
         "epochs": len(run.history()),
@@ -141,18 +153,28 @@ def quantize(
     return Quantized(dataclasses.replace(bare, provenance=provenance), parent, evaluation, verdict, images, changed)
 
 
+def calibration_for(
+    learn: Split, *, calibration: CalibrationSet | None = None, calibration_size: int = 500, seed: int = 0
+) -> tuple[npt.NDArray[np.uint8], dict[str, Any]]:
+    """The faces that calibrate, uint8 (n, h, w), and what the contract tells of them; arguments as of quantize()."""
+    if calibration is not None:
+        return calibration.faces, calibration.provenance()
+    faces = calibration_faces(learn, size=calibration_size, seed=seed)
+    return faces, {"faces": len(faces), "seed": seed}
+
+
 def _with_golden(bare: Artefact, faces: npt.NDArray[np.uint8]) -> Artefact:
     """``bare`` with golden vectors, and with a tolerance that follows from how far its kernels are apart.
 
-    The outputs of the default kernels are the record. The reference kernels, which every runtime can fall back on, run
-    the same inputs and some real ``faces``; a board must land within their largest difference and one step more. Float
-    kernels only sum in another order, so ten times their difference is still small.
+    The outputs of the default kernels and of the reference kernels, which every runtime can fall back on, are the
+    records. Both run some real ``faces`` too; a board must land within their largest difference and one step more.
+    Float kernels only sum in another order, so ten times their difference is still small.
     """
     inputs = prepare_all(golden_faces(GOLDEN_COUNT), bare.input_spec)
-    trial = np.concatenate([inputs, faces])
+    trial, count = np.concatenate([inputs, faces]), len(inputs)
     fast, plain = (
         Classifier.from_artefact(bare, kernels=kernels, check=False).raw(trial) for kernels in ("default", "reference")
     )
     spread = float(np.abs(fast.astype(np.float64) - plain.astype(np.float64)).max())
     tolerance = spread + 1 if np.issubdtype(fast.dtype, np.integer) else max(10 * spread, 1e-4)
-    return dataclasses.replace(bare, golden=Golden(inputs, fast[: len(inputs)], tolerance))
+    return dataclasses.replace(bare, golden=Golden(inputs, fast[:count], plain[:count], tolerance))

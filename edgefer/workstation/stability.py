@@ -15,19 +15,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from edgefer import catalogue
-from edgefer.artefact import Artefact
-from edgefer.board.classifier import Classifier
-from edgefer.labels import LABELS
-from edgefer.preprocess import InputSpec, prepare_all
+from edgefer.preprocess import prepare_all
 from edgefer.progress import Progress, silent
 from edgefer.result import Result, percent
 from edgefer.workstation.backend import load_keras
 from edgefer.workstation.dataset import Dataset
-from edgefer.workstation.evaluation import load_network
-from edgefer.workstation.quantize import NO_GOLDEN, SCHEMES
+from edgefer.workstation.evaluation import flatbuffer_logits, load_network
+from edgefer.workstation.quantize import SCHEMES
+from edgefer.workstation.recipe import DEFAULTS, Recipe
 from edgefer.workstation.runs import Run
 from edgefer.workstation.stratified import Chosen
 from edgefer.workstation.training import selection_split
@@ -78,9 +75,15 @@ class Stability:
 
 
 def stability(
-    run: Run, scheme: str, dataset: Dataset, sets: Sequence[Chosen], *, progress: Progress = silent
+    run: Run,
+    scheme: str,
+    dataset: Dataset,
+    sets: Sequence[Chosen],
+    *,
+    recipe: Recipe = DEFAULTS,
+    progress: Progress = silent,
 ) -> Stability:
-    """Convert ``run`` by ``scheme`` once with each of two or more ``sets`` and score all on its selection split."""
+    """Convert ``run`` by ``scheme`` and ``recipe`` once with each of the ``sets``, two at least, and score them all."""
     module = catalogue.load(SCHEMES, scheme)
     spec = run.settings().input
     network = load_network(load_keras(backend="tensorflow"), run)
@@ -89,8 +92,8 @@ def stability(
     labels = []
     for index, chosen in enumerate(sets):
         progress(index, len(sets), f"{len(chosen)} other faces")
-        flatbuffer = module.convert(network, calibration=prepare_all(chosen.faces, spec))
-        labels.append(_labels(flatbuffer, images, scheme=scheme, spec=spec))
+        flatbuffer = module.convert(network, calibration=prepare_all(chosen.faces, spec), recipe=recipe)
+        labels.append(flatbuffer_logits(flatbuffer, images, spec).argmax(axis=1))
     progress(len(sets), len(sets), "done")
     return Stability(
         size=len(sets[0]),
@@ -113,9 +116,3 @@ def with_stability(result: Result, found: Stability) -> Result:
     return replace(
         result, record={**result.record, "stability": found.to_json()}, text=f"{before}\n{text}\n{what_next}"
     )
-
-
-def _labels(flatbuffer: bytes, images: npt.NDArray[np.uint8], *, scheme: str, spec: InputSpec) -> npt.NDArray[np.intp]:
-    classifier = Classifier.from_artefact(Artefact(flatbuffer, LABELS, spec, scheme, NO_GOLDEN, {}), check=False)
-    labels: npt.NDArray[np.intp] = classifier.logits(images).argmax(axis=1)
-    return labels

@@ -38,8 +38,8 @@ def tiny_artefact(scheme: str) -> Artefact:
     """The tiny model of ``scheme`` with 24 golden vectors, whose outputs data/golden.npz holds."""
     inputs = drawn_faces(24)
     model = (DATA / f"tiny-{scheme}.tflite").read_bytes()
-    outputs = np.load(DATA / "golden.npz")[scheme]
-    golden = Golden(inputs, outputs, TOLERANCES[scheme])
+    with np.load(DATA / "golden.npz") as record:
+        golden = Golden(inputs, record[scheme], record[f"{scheme}_reference"], TOLERANCES[scheme])
     return Artefact(model, LABELS, InputSpec(), scheme, golden, {"system": "tiny"})
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgefer.artefact import Artefact, Golden
+from edgefer.artefact import Artefact
 from edgefer.board import bench
 from edgefer.errors import DataError, IncompatibleError, UsageError
 from edgefer.measurement import BenchRequest, Measurement, read_reply
@@ -69,7 +69,7 @@ def test_progress_reaches_the_end(model_path: Path) -> None:
 
 def test_a_wrong_model_is_not_measured(tmp_path: Path, int8_artefact: Artefact) -> None:
     golden = int8_artefact.golden
-    wrong = Golden(golden.inputs, golden.outputs[::-1], golden.tolerance)
+    wrong = replace(golden, outputs=golden.outputs[::-1], reference=golden.reference[::-1])
     replace(int8_artefact, golden=wrong).save(tmp_path / "wrong.tflite")
     with pytest.raises(IncompatibleError, match="steps off in golden vector"):
         bench.measure(tmp_path / "wrong.tflite", **BRIEF)

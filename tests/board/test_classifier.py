@@ -16,7 +16,7 @@ from edgefer.preprocess import InputSpec, prepare
 
 def with_golden_outputs(artefact: Artefact, outputs: np.ndarray) -> Artefact:
     golden = artefact.golden
-    return replace(artefact, golden=Golden(golden.inputs, outputs, golden.tolerance))
+    return replace(artefact, golden=Golden(golden.inputs, outputs, outputs, golden.tolerance))
 
 
 def test_open_reads_the_file_and_replays(model_path: Path, int8_artefact: Artefact) -> None:

@@ -10,7 +10,7 @@ from edgefer import catalogue
 from edgefer.artefact import Artefact
 from edgefer.board.classifier import Classifier
 from edgefer.board.runtime import RUNTIMES, InterpreterRuntime, choose
-from edgefer.board.runtimes import litert, tflite_runtime
+from edgefer.board.runtimes import litert, tensorflow, tflite_runtime
 from edgefer.errors import IncompatibleError, UsageError
 
 MODULES = [catalogue.load(RUNTIMES, name) for name in catalogue.names(RUNTIMES)]
@@ -119,8 +119,13 @@ def test_auto_takes_what_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     assert choose("auto") is tflite_runtime
 
 
-def test_nothing_installed_names_the_pip_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_takes_tensorflow_last(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.metadata, "version", _not_installed("ai-edge-litert", "tflite-runtime"))
+    assert choose("auto") is tensorflow
+
+
+def test_nothing_installed_names_the_pip_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.metadata, "version", _not_installed("ai-edge-litert", "tflite-runtime", "tensorflow"))
     with pytest.raises(IncompatibleError) as caught:
         choose(None)
     assert caught.value.fix == "pip install ai-edge-litert"
@@ -134,7 +139,7 @@ def test_explicit_runtime_must_be_installed(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_unknown_runtime_names_those_that_exist() -> None:
-    with pytest.raises(UsageError, match="litert, tflite_runtime"):
+    with pytest.raises(UsageError, match="litert, tensorflow, tflite_runtime"):
         choose("onnx")
 
 

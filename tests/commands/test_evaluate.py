@@ -53,7 +53,8 @@ def test_the_newest_artefact_is_taken_where_none_is_named(edgefer, workplace, sc
 
 def test_a_model_that_computes_something_else_is_incompatible(refused, workplace, tmp_path):
     artefact = Artefact.load(workplace.int8)
-    golden = dataclasses.replace(artefact.golden, outputs=127 - artefact.golden.outputs.astype(np.int16))
+    outputs = 127 - artefact.golden.outputs.astype(np.int16)
+    golden = dataclasses.replace(artefact.golden, outputs=outputs, reference=outputs)
     dataclasses.replace(artefact, golden=golden).save(tmp_path / "wrong.tflite")
     error = refused("evaluate", "wrong.tflite", "--data", workplace.data, code=5)
     assert "steps off" in error

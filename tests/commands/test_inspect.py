@@ -38,7 +38,6 @@ def test_other_files_are_refused_in_a_sentence(refused, tmp_path, content):
     [
         (["nowhere.tflite"], 1, "nowhere.tflite"),
         (["."], 1, "a folder"),
-        ([], 2, "FILE"),
         ([SHIPPED, "--timeout", "0"], 2, "--timeout"),
         ([SHIPPED, "--memory", "10"], 2, "--memory"),
     ],

@@ -21,6 +21,7 @@ from edgefer.workstation.experiment import load_system
 from edgefer.workstation.network import build_network
 from edgefer.workstation.qat_simulation import simulated
 from edgefer.workstation.qat_twin import folded
+from edgefer.workstation.recipe import Recipe
 from edgefer.workstation.settings import TrainSettings, from_toml, to_toml
 
 ARCHITECTURES = "edgefer.workstation.architectures"
@@ -192,10 +193,10 @@ def converted_by(scheme, faces, name, **options):
     """The flatbuffer of a network that was not trained, not even by a scheme that trains."""
     calibration = faces if scheme.NEEDS_CALIBRATION else None
     if not scheme.NEEDS_TRAINING:
-        return scheme.convert(built(load_keras(), name, **options), calibration=calibration)
+        return scheme.convert(built(load_keras(), name, **options), calibration=calibration, recipe=Recipe())
     keras = load_keras() and pytest.importorskip("tf_keras")
     twin = folded(built(keras, name, **options))
-    return scheme.convert(simulated(twin, faces), calibration=calibration)
+    return scheme.convert(simulated(twin, faces), calibration=calibration, recipe=Recipe())
 
 
 def operators_of(model):
@@ -251,7 +252,7 @@ def test_a_scheme_makes_a_model_that_runs(name):
     assert isinstance(scheme.NEEDS_CALIBRATION, bool)
     # Training starts from the ranges that calibration gives.
     assert scheme.NEEDS_TRAINING in (False, scheme.NEEDS_CALIBRATION)
-    assert keywords(scheme.convert) == ["calibration"]
+    assert keywords(scheme.convert) == ["calibration", "recipe"]
     generator = np.random.default_rng(0)
     faces = generator.integers(0, 256, (8, 48, 48), np.uint8)
     flatbuffer = converted_by(scheme, faces, "compact", stem=4, width=4, depth=1)

@@ -28,10 +28,11 @@ def request_for_tiny(tmp_path_factory: pytest.TempPathFactory) -> BenchRequest:
 
     inputs = np.random.default_rng(0).integers(0, 256, (4, 48, 48), np.uint8)
     model = (BOARD_DATA / "tiny-int8.tflite").read_bytes()
-    artefact = Artefact(model, LABELS, InputSpec(), "int8", Golden(inputs, np.zeros((4, 7), np.int8), 2.0), {})
+    zeros = np.zeros((4, 7), np.int8)
+    artefact = Artefact(model, LABELS, InputSpec(), "int8", Golden(inputs, zeros, zeros, 2.0), {})
     outputs = Classifier.from_artefact(artefact, check=False).raw(inputs)
     path = tmp_path_factory.mktemp("models") / "tiny-int8.tflite"
-    replace(artefact, golden=Golden(inputs, outputs, 2.0)).save(path)
+    replace(artefact, golden=Golden(inputs, outputs, outputs, 2.0)).save(path)
     return BenchRequest(str(path), minimum_runs=60, minimum_seconds=0.0, warmup_runs=5, warmup_seconds=0.0)
 
 
@@ -86,7 +87,8 @@ def test_exit_code_survives(tmp_path: Path, request_for_tiny: BenchRequest) -> N
     from edgefer.artefact import Artefact, Golden
 
     artefact = Artefact.load(Path(request_for_tiny.model))
-    far_off = Golden(artefact.golden.inputs, 127 - artefact.golden.outputs.astype(np.int16), 2.0)
+    outputs = 127 - artefact.golden.outputs.astype(np.int16)
+    far_off = Golden(artefact.golden.inputs, outputs, outputs, 2.0)
     replace(artefact, golden=far_off).save(tmp_path / "wrong.tflite")
     with pytest.raises(IncompatibleError, match="steps off") as caught:
         local.run(replace(request_for_tiny, model=str(tmp_path / "wrong.tflite")))

@@ -16,6 +16,7 @@ from edgefer.workstation.calibration import calibration_faces
 from edgefer.workstation.convert import convert
 from edgefer.workstation.dataset import synthetic_dataset
 from edgefer.workstation.quantize import quantize
+from edgefer.workstation.recipe import Recipe
 from edgefer.workstation.runs import find_run, new_run
 from edgefer.workstation.schemes import int8
 from edgefer.workstation.summary import Gates, summary, write_flips
@@ -217,6 +218,6 @@ def test_the_input_range_is_pinned_even_when_calibration_is_dim(finished_run):
     from edgefer.workstation.evaluation import load_network
 
     dim = np.full((8, 48, 48), 90, np.uint8)
-    flatbuffer = int8.convert(load_network(load_keras(), finished_run), calibration=dim)
+    flatbuffer = int8.convert(load_network(load_keras(), finished_run), calibration=dim, recipe=Recipe())
     params = choose().open_model(flatbuffer).input.params
     assert (params.scale, params.zero_point) == (pytest.approx(1 / 255, rel=1e-6), -128)

@@ -12,16 +12,18 @@ import numpy as np
 import numpy.typing as npt
 
 from edgefer.workstation.convert import convert as to_flatbuffer
+from edgefer.workstation.recipe import Recipe
 
-__all__ = ["DESCRIPTION", "NEEDS_CALIBRATION", "NEEDS_TRAINING", "convert"]
+__all__ = ["DESCRIPTION", "NEEDS_CALIBRATION", "NEEDS_TRAINING", "TAKES", "convert"]
 
 DESCRIPTION = "float16 weights, float arithmetic"
 NEEDS_CALIBRATION = False
 NEEDS_TRAINING = False
+TAKES = ()
 
 
-def convert(model: Any, *, calibration: npt.NDArray[np.uint8] | None) -> bytes:
-    """The flatbuffer of a float Keras model; ``calibration`` is not looked at."""
+def convert(model: Any, *, calibration: npt.NDArray[np.uint8] | None, recipe: Recipe) -> bytes:
+    """The flatbuffer of a float Keras model; ``calibration`` and ``recipe`` are not looked at."""
 
     def configure(tf: Any, converter: Any) -> None:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]

@@ -13,16 +13,18 @@ import numpy as np
 import numpy.typing as npt
 
 from edgefer.workstation.convert import convert as to_flatbuffer, representative
+from edgefer.workstation.recipe import Recipe
 
-__all__ = ["DESCRIPTION", "NEEDS_CALIBRATION", "NEEDS_TRAINING", "convert"]
+__all__ = ["DESCRIPTION", "NEEDS_CALIBRATION", "NEEDS_TRAINING", "TAKES", "convert"]
 
 DESCRIPTION = "int8 weights, int16 activations, calibrated after training"
 NEEDS_CALIBRATION = True
 NEEDS_TRAINING = False
+TAKES = ()
 
 
-def convert(model: Any, *, calibration: npt.NDArray[np.uint8] | None) -> bytes:
-    """The flatbuffer of a float Keras model, calibrated with uint8 (n, h, w) faces."""
+def convert(model: Any, *, calibration: npt.NDArray[np.uint8] | None, recipe: Recipe) -> bytes:
+    """The flatbuffer of a float Keras model, calibrated with uint8 (n, h, w) faces; ``recipe`` is not looked at."""
     if calibration is None:
         raise TypeError("int16x8 needs calibration faces")
 

@@ -1,7 +1,6 @@
 """int8: full-integer post-training quantization, per-channel weights, input pixel - 128, logits out.
 
-The arithmetic is TensorFlow Lite's (https://ai.google.dev/edge/litert/models/quantization_spec); ranges are the minimum
-and maximum that the calibration faces produce.
+See ptq.py for how the calibration faces set ranges, weights and biases.
 """
 
 from __future__ import annotations
@@ -11,24 +10,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgefer.workstation.convert import convert as to_flatbuffer, representative, require_identity_input
+from edgefer.workstation.convert import convert as to_flatbuffer, require_identity_input
+from edgefer.workstation.ptq import Calibrated
+from edgefer.workstation.recipe import Recipe
 
-__all__ = ["DESCRIPTION", "NEEDS_CALIBRATION", "NEEDS_TRAINING", "convert"]
+__all__ = ["DESCRIPTION", "NEEDS_CALIBRATION", "NEEDS_TRAINING", "TAKES", "convert"]
 
 DESCRIPTION = "int8 weights, activations, input and output, calibrated after training"
 NEEDS_CALIBRATION = True
 NEEDS_TRAINING = False
+TAKES = ("io", "per_channel", "dense_per_channel", "ranges", "rounding", "bias_correction", "float_layers")
 
 
-def convert(model: Any, *, calibration: npt.NDArray[np.uint8] | None) -> bytes:
+def convert(model: Any, *, calibration: npt.NDArray[np.uint8] | None, recipe: Recipe) -> bytes:
     """The flatbuffer of a float Keras model, calibrated with uint8 (n, h, w) faces."""
     if calibration is None:
         raise TypeError("int8 needs calibration faces")
-
-    def configure(tf: Any, converter: Any) -> None:
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.representative_dataset = lambda: representative(calibration)
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-        converter.inference_input_type = converter.inference_output_type = tf.int8
-
-    return require_identity_input(to_flatbuffer(model, configure))
+    return require_identity_input(Calibrated(to_flatbuffer(model), calibration).quantize(recipe))

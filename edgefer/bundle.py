@@ -1,0 +1,104 @@
+"""edgefer's board side and a model in one file that any Python with numpy, OpenCV and a runtime starts: a zipapp.
+
+    atomic.write_bytes(path, bundle(artefact, name="compact_small-int8"))       # python3 compact_small-int8.pyz
+    bundle()                                                                    # without a model, for a bench elsewhere
+
+In it are the modules that a board can use, the model, and click and rich as they are installed here, with their
+licences: both are pure Python, so what a board must have is what is compiled for it. What rich itself requires
+(pygments and markdown-it-py, four times its size) only colours code and Markdown, which edgefer prints none of.
+
+The same artefact, edgefer, click and rich give the same bytes.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.resources
+import io
+import zipfile
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from edgefer.artefact import ZIP_DATE, Artefact
+
+if TYPE_CHECKING:
+    from importlib.abc import Traversable
+
+__all__ = ["SUFFIX", "bundle"]
+
+SUFFIX = ".pyz"
+SHEBANG = b"#!/usr/bin/env python3\n"
+VENDORED = ("click", "rich")
+# Where edgefer.models finds it.
+MODEL_FOLDER = "edgefer/models/bundled"
+# Of the workstation only what reads data sets, so that a board can score its model: numpy and OpenCV are all it needs.
+WORKSTATION = "edgefer/workstation"
+READERS = {
+    "__init__", "datacheck", "dataset", "dataset_cache", "ferplus", "layouts", "portrait", "rows", "scoreset",
+    "synthetic",
+}  # fmt: skip
+
+
+def bundle(artefact: Artefact | None = None, *, name: str = "model") -> bytes:
+    """The content of a .pyz.
+
+    Args:
+        artefact: the model that its commands take unless told otherwise; None for none.
+        name: what to call that model, the stem of its file.
+    """
+    entries = dict(_edgefer())
+    entries["__main__.py"] = entries["edgefer/doorstep.py"]
+    if artefact is not None:
+        entries[f"{MODEL_FOLDER}/{name}.tflite"] = artefact.to_bytes()
+    for package in VENDORED:
+        entries.update(_sources(importlib.resources.files(package), package))
+        entries.update(_licence(package))
+    return _zipped(entries)
+
+
+def _edgefer() -> Iterator[tuple[str, bytes]]:
+    for name, content in _sources(importlib.resources.files("edgefer"), "edgefer"):
+        if _travels(PurePosixPath(name), content):
+            yield name, content
+
+
+def _travels(path: PurePosixPath, content: bytes) -> bool:
+    if path.is_relative_to(WORKSTATION):
+        return path.relative_to(WORKSTATION).parts[0].removesuffix(".py") in READERS
+    if path.is_relative_to("edgefer/commands"):
+        # A command that uses the workstation has nothing to do on a board, unless it uses the board's side too.
+        return b"edgefer.workstation" not in content or b"edgefer.board" in content or path.name.startswith("_")
+    return True
+
+
+def _sources(folder: Traversable, prefix: str) -> Iterator[tuple[str, bytes]]:
+    """Name and content of the Python files below ``folder``, which may itself lie in a bundle."""
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            yield from _sources(entry, f"{prefix}/{entry.name}")
+        elif entry.name.endswith(".py"):
+            yield f"{prefix}/{entry.name}", entry.read_bytes()
+
+
+def _licence(package: str) -> Iterator[tuple[str, bytes]]:
+    """The metadata of an installed package, which name its licence, and the files of that licence."""
+    distribution = importlib.metadata.distribution(package)
+    folder = f"{package}-{distribution.version}.dist-info"
+    files = distribution.metadata.get_all("License-File") or []
+    # Where a licence lies has changed with the version of the metadata.
+    for name in ("METADATA", *files, *(f"licenses/{file}" for file in files)):
+        text = distribution.read_text(name)
+        if text:
+            yield f"{folder}/{name}", text.encode()
+
+
+def _zipped(entries: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO(SHEBANG)
+    with zipfile.ZipFile(buffer, "a") as archive:
+        for name in sorted(entries):
+            entry = zipfile.ZipInfo(name, ZIP_DATE)
+            entry.create_system = 3  # Unix, whatever this machine is
+            entry.external_attr = 0o644 << 16
+            archive.writestr(entry, entries[name], zipfile.ZIP_DEFLATED, 9)
+    return buffer.getvalue()

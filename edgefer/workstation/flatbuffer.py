@@ -1,0 +1,132 @@
+"""A .tflite taken apart so that its constants can be read and changed, and put together again.
+
+    graph = Flatbuffer(model)
+    for op in graph.ops: op.kind, op.layer, op.inputs, op.outputs
+    graph.put(op.inputs[1], graph.values(op.inputs[1]) / 2)
+    changed = graph.to_bytes()
+
+board/anatomy.py reads any file of any origin and trusts none; this is for models that the converter has just made.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Flatbuffer", "Op"]
+
+# The input, the weights and the bias of an operator that has them, by position.
+WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+BORDERS = ("QUANTIZE", "DEQUANTIZE")
+
+
+@dataclass(frozen=True)
+class Op:
+    """One operator.
+
+    Attributes:
+        kind: such as "CONV_2D".
+        layer: the name of the Keras layer that it came of, as near as the converter's names tell.
+        inputs, outputs: numbers of tensors; -1 is an input that was left out.
+        options: the schema's object with the operator's options, or None.
+    """
+
+    kind: str
+    layer: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    options: Any
+
+    @property
+    def weighted(self) -> bool:
+        """Whether input 1 is a matrix or a filter bank that was learned."""
+        return self.kind in WEIGHTED
+
+
+class Flatbuffer:
+    """The main graph of a model.
+
+    Attributes:
+        ops: its operators in the order in which they run.
+        inputs, outputs: numbers of tensors.
+    """
+
+    def __init__(self, model: bytes) -> None:
+        from tensorflow.lite.tools import flatbuffer_utils
+
+        self._utils = flatbuffer_utils
+        self._model = flatbuffer_utils.read_model_from_bytearray(bytearray(model))
+        self._graph = self._model.subgraphs[0]
+        self.inputs, self.outputs = (tuple(map(int, each)) for each in (self._graph.inputs, self._graph.outputs))
+        self.ops = tuple(self._op(each) for each in self._graph.operators)
+
+    def _op(self, operator: Any) -> Op:
+        kind = self._utils.opcode_to_name(self._model, operator.opcodeIndex)
+        inputs, outputs = (tuple(map(int, each)) for each in (operator.inputs, operator.outputs))
+        # The output of the last operator is named after the function that was converted, its weights never are.
+        names = [self.name(inputs[1])] if kind in WEIGHTED else []
+        return Op(kind, _layer([*names, self.name(outputs[0])]), inputs, outputs, operator.builtinOptions)
+
+    @property
+    def computing(self) -> list[Op]:
+        """The operators without those between float and integer: what two schemes of one network have in common."""
+        return [op for op in self.ops if op.kind not in BORDERS]
+
+    def name(self, tensor: int) -> str:
+        """The tensor's name."""
+        return str(self._graph.tensors[tensor].name.decode())
+
+    def shape(self, tensor: int) -> tuple[int, ...]:
+        """The tensor's shape."""
+        return tuple(int(size) for size in self._graph.tensors[tensor].shape)
+
+    def dtype(self, tensor: int) -> str:
+        """The tensor's dtype, such as "int8"."""
+        from tensorflow.lite.python.schema_py_generated import TensorType
+
+        names = {number: name for name, number in vars(TensorType).items() if isinstance(number, int)}
+        return str(names[self._graph.tensors[tensor].type].lower())
+
+    def values(self, tensor: int) -> npt.NDArray[Any]:
+        """A copy of the values of a constant tensor, in its shape and dtype."""
+        content = self._model.buffers[self._graph.tensors[tensor].buffer].data
+        flat = np.frombuffer(np.asarray(content, np.uint8).tobytes(), self.dtype(tensor))
+        return flat.reshape(self.shape(tensor)).copy()
+
+    def put(self, tensor: int, values: npt.NDArray[Any]) -> None:
+        """Change a constant; ``values`` has its shape and is cast to its dtype."""
+        content = np.ascontiguousarray(values, self.dtype(tensor))
+        self._model.buffers[self._graph.tensors[tensor].buffer].data = np.frombuffer(content.tobytes(), np.uint8)
+
+    def scales(self, tensor: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+        """Scales and zero points of a tensor: one, one a channel, or none."""
+        found = self._graph.tensors[tensor].quantization
+        scales, zero_points = (None, None) if found is None else (found.scale, found.zeroPoint)
+        return (
+            np.array([] if scales is None else scales, np.float64),
+            np.array([] if zero_points is None else zero_points, np.int64),
+        )
+
+    def set_range(self, tensor: int, low: float, high: float) -> None:
+        """Note the range of an activation where the quantizer looks for what calibration has found."""
+        from tensorflow.lite.python.schema_py_generated import QuantizationParametersT
+
+        target = self._graph.tensors[tensor]
+        if target.quantization is None:
+            target.quantization = QuantizationParametersT()
+        target.quantization.min, target.quantization.max = [low], [high]
+
+    def to_bytes(self) -> bytes:
+        """The whole model."""
+        return bytes(self._utils.convert_object_to_bytearray(self._model))
+
+
+def _layer(names: list[str]) -> str:
+    """Of "edgefer_1/compact_1/stem_conv_1/convolution;...": stem_conv. Keras numbers a name when it is used again."""
+    paths = [part.split("/") for name in names for part in name.split(";")]
+    inner = next((path[-2] for path in paths if len(path) > 1), paths[0][0])
+    return re.sub(r"_\d+$", "", inner)

@@ -1,0 +1,83 @@
+"""What can be chosen when a network becomes a .tflite, beside the scheme: one value that all of it travels in.
+
+    recipe = Recipe(io="uint8", ranges="percentile")
+    dataclasses.replace(recipe, float_layers=("stem_conv",))
+
+A scheme names the fields that it knows in ``TAKES``; check_recipe() refuses the others before anything slow.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from edgefer.errors import UsageError
+
+__all__ = ["DEFAULTS", "RANGE_METHODS", "Recipe", "check_recipe"]
+
+IO_TYPES = ("int8", "uint8", "float32")
+RANGE_METHODS = ("percentile", "min-max", "moving-average")
+ROUNDINGS = ("second-order", "nearest")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to quantize; each default is what is best without a reason to do otherwise.
+
+    Attributes:
+        io: dtype of input and output; None is what the scheme has by itself.
+        per_channel: whether each output channel of a weight has its own scale, or each tensor one.
+        dense_per_channel: the same for fully connected layers, whose per-channel form needs a runtime of 2.17 or later.
+        ranges: how the range of an activation follows from what the calibration faces produce; see ranges.py.
+        rounding: "second-order" (each weight makes up for the rounding of those before it) or "nearest".
+        bias_correction: whether biases take back the mean error that rounded weights cause.
+        float_layers: regular expressions; layers whose name one of them finds keep their float weights and arithmetic.
+    """
+
+    io: str | None = None
+    per_channel: bool = True
+    dense_per_channel: bool = False
+    ranges: str = "percentile"
+    rounding: str = "second-order"
+    bias_correction: bool = True
+    float_layers: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for what, value, known in (
+            ("input and output type", self.io, (None, *IO_TYPES)),
+            ("range method", self.ranges, RANGE_METHODS),
+            ("rounding", self.rounding, ROUNDINGS),
+        ):
+            if value not in known:
+                choices = ", ".join(each for each in known if each)
+                raise UsageError(f"no {what} {value!r}", why=f"there are {choices}", fix="one of these")
+        for pattern in self.float_layers:
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                what = f"{pattern!r} is no regular expression"
+                raise UsageError(what, why=str(error), fix="--skip-layer 'stem.*'") from error
+
+    def told(self) -> dict[str, Any]:
+        """What differs from the defaults, in plain values."""
+        changed = {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
+        return {name: value for name, value in changed.items() if value != getattr(DEFAULTS, name)}
+
+
+# What is best without a reason to do otherwise.
+DEFAULTS = Recipe()
+
+
+def check_recipe(recipe: Recipe, *, scheme: str, takes: Collection[str]) -> None:
+    """Raise UsageError where ``recipe`` asks ``scheme`` for something else than the fields in ``takes``."""
+    for name, value in recipe.told().items():
+        if name not in takes:
+            shown = ", ".join(value) if isinstance(value, tuple) else value
+            raise UsageError(
+                f"{scheme} with {name.replace('_', ' ')} {shown}",
+                why=f"{scheme} leaves the choice of {', '.join(takes).replace('_', ' ') or 'nothing'}",
+                fix="edgefer quantize --int8",
+            )

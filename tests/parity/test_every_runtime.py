@@ -1,0 +1,78 @@
+"""The int8 model of every architecture, and the models that ship, in every runtime there is, in two Pythons.
+
+Run by ``make test-parity``, which says in $EDGEFER_OLD_PYTHON where the Python with tflite-runtime 2.14 is.
+"""
+
+import dataclasses
+import os
+from pathlib import Path
+
+import pytest
+
+import edgefer.models
+from edgefer import catalogue
+from edgefer.artefact import Artefact
+from edgefer.board import parity as parity_module
+from edgefer.board.parity import verify
+from edgefer.preprocess import prepare_all
+from edgefer.report.parity import parity_text
+from edgefer.workstation.dataset import synthetic_dataset
+from edgefer.workstation.experiment import load_system, start
+from edgefer.workstation.quantize import quantize
+from edgefer.workstation.training import train
+
+OLD_PYTHON = os.environ.get("EDGEFER_OLD_PYTHON", "")
+if not OLD_PYTHON:
+    pytest.skip("no $EDGEFER_OLD_PYTHON with tflite-runtime 2.14: make test-parity sets it", allow_module_level=True)
+
+ARCHITECTURES = catalogue.names("edgefer.workstation.architectures")
+SHIPPED = sorted(Path(edgefer.models.__file__).parent.glob("*.tflite"))
+RUNTIMES = ("litert", "tensorflow", "tflite_runtime")
+# Options that keep an architecture quick to train; the others are built as they are by default.
+SMALL = {"compact": {"stem": 8, "width": 16, "depth": 1}}
+EPOCHS = 4
+# All kernels, but several threads for the default ones alone: the threads of the built-in ones wait for each other by
+# spinning, which takes a hundred times as long where they are more than the idle processors.
+WAYS = (("default", 1), ("default", 4), ("builtin", 1), ("reference", 1))
+# Of nets that saw a few hundred faces a few times; what trained ones reach on real faces is edgefer verify's to say.
+LEAST_AGREEMENT = 0.97
+MOST_STEPS = 8
+
+
+@pytest.fixture(scope="module")
+def faces():
+    return synthetic_dataset(training=420, held_out=140, seed=3)
+
+
+@pytest.fixture(autouse=True)
+def few_threads(monkeypatch):
+    monkeypatch.setattr(parity_module, "WAYS", WAYS)
+
+
+def verified(artefact, faces=None):
+    """``artefact`` in every configuration, all of which ran and kept the contract."""
+    parity = verify(artefact, faces, data="drawn faces" if faces is not None else "", pythons=[OLD_PYTHON])
+    print(parity_text(parity))
+    assert not parity.failed
+    assert not parity.beyond
+    assert {row.configuration.runtime for row in parity.rows} >= set(RUNTIMES)
+    return parity
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_an_architecture_answers_alike_everywhere(name, faces, tmp_path):
+    changes = {"architecture": name, "model": SMALL.get(name, {}), "epochs": EPOCHS, "batch_size": 32}
+    settings = dataclasses.replace(load_system("demo"), **changes)
+    run = start(settings, faces, opened_with={"data": "synthetic"}, root=tmp_path)
+    artefact = quantize(train(faces, settings, run=run), "int8", faces, calibration_size=140).artefact
+    public = prepare_all(faces.split("PublicTest").pixels, artefact.input_spec)
+    parity = verified(artefact, public)
+    assert parity.least_agreement >= LEAST_AGREEMENT
+    for row in parity.rows[1:]:
+        assert row.largest_difference <= MOST_STEPS
+        assert row.parting is not None or row.identical == 1
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_a_model_that_ships_keeps_its_contract_everywhere(path):
+    assert verified(Artefact.load(path)).golden_vectors >= 24
