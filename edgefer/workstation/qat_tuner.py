@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -31,7 +31,8 @@ class QatSettings:
     """How a network is fine-tuned; the run's own settings say the rest.
 
     Attributes:
-        epochs: passes over the training images; the run's schedule is laid out over them, without warm-up.
+        epochs: passes over the training images; the run's schedule is laid out over them, without warm-up. Within an
+            epoch the rate goes straight to that of the next: there are few, and rounded weights settle in small steps.
         learning_rate: of Adam, at its peak.
         batch_size: images of one step.
         distill: share of the loss that is the distance from the float parent's answers to the same augmented images
@@ -70,6 +71,7 @@ class QatEpoch(Epoch):
     """One row of history.csv; the scores are those of the simulation of int8, on the selection split.
 
     Attributes:
+        learning_rate: at the beginning of the epoch.
         agreement: share of the selection split's images that get the same label from the float parent.
     """
 
@@ -98,22 +100,24 @@ class Tuner:
         self, data: tuple[npt.NDArray[Any], ...], history: Sequence[QatEpoch], progress: Progress
     ) -> QatEpoch:
         """One pass over ``data``; the scores on the selection split are not known yet."""
-        size, number, rate = self.settings.batch_size, len(history), learning_rate(history, self.plan)
-        self.optimizer.learning_rate.assign(rate)
+        size, number = self.settings.batch_size, len(history)
+        unknown = QatEpoch(number + 1, learning_rate(history, self.plan), *[float("nan")] * 6)
+        following = learning_rate([*history, unknown], self.plan)
         self._reseed(number)
         started_ns = time.monotonic_ns()
         results = []
         steps = range(0, len(data[0]), size)
         for index, start in enumerate(steps):
+            passed = index / len(steps)
+            self.optimizer.learning_rate.assign((1 - passed) * unknown.learning_rate + passed * following)
             results.append([float(value) for value in self.step(*(each[start : start + size] for each in data))])
             if index % 8 == 0:
                 note = f"fine-tuning, epoch {number + 1}, batch {index + 1}/{len(steps)}"
                 progress(number, self.settings.epochs, note)
         settle(self.model)
         loss, accuracy = np.mean(results, axis=0)
-        unknown = {"selection_loss": float("nan"), "selection_accuracy": float("nan"), "agreement": float("nan")}
         duration_s = round((time.monotonic_ns() - started_ns) / 1e9, 1)
-        return QatEpoch(number + 1, rate, float(loss), float(accuracy), duration_s=duration_s, **unknown)
+        return replace(unknown, loss=float(loss), accuracy=float(accuracy), duration_s=duration_s)
 
     def _reseed(self, epoch: int) -> None:
         words = np.random.SeedSequence([self.settings.seed, 4, epoch]).generate_state(2)

@@ -11,6 +11,7 @@ from edgefer.workstation.backend import load_keras
 from edgefer.workstation.evaluation import keras_logits, load_network
 from edgefer.workstation.qat_simulation import simulated
 from edgefer.workstation.qat_twin import check_supported, folded, folded_twin
+from edgefer.workstation.recipe import DEFAULTS
 from edgefer.workstation.schemes import int8_qat
 
 FACES = np.random.default_rng(3).integers(0, 256, (32, 16, 16), np.uint8)
@@ -140,7 +141,7 @@ def test_the_int8_model_computes_what_its_simulation_does(tf_keras, case):
     assert not {"BatchNormalization", "Dropout", "SpatialDropout2D"} & {type(layer).__name__ for layer in twin.layers}
 
     model = simulated(twin, FACES)
-    flatbuffer = int8_qat.convert(model, calibration=None)
+    flatbuffer = int8_qat.convert(model, calibration=None, recipe=DEFAULTS)
     assert {tensor.dtype for tensor in read(flatbuffer).main.tensors} <= {"int8", "int32"}
     expected = keras_logits(model, FACES)
     runtime = choose().open_model(flatbuffer)
@@ -175,7 +176,8 @@ def test_every_kernel_is_quantized_in_training(tf_keras):
 
 @pytest.mark.parametrize("case", ["depthwise", "depthwise, two outputs a channel"])
 def test_a_depthwise_kernel_has_a_scale_for_each_output(tf_keras, case):
-    graph = read(int8_qat.convert(simulated(folded(network(tf_keras, TAKEN[case])), FACES), calibration=None)).main
+    model = simulated(folded(network(tf_keras, TAKEN[case])), FACES)
+    graph = read(int8_qat.convert(model, calibration=None, recipe=DEFAULTS)).main
     (op,) = [op for op in graph.ops if op.name == "DEPTHWISE_CONV_2D"]
     kernel = graph.tensors[op.inputs[1]]
     assert kernel.scales == kernel.shape[-1] > 1
