@@ -141,7 +141,7 @@ class Flatbuffer:
 
 
 def _layer(names: list[str]) -> str:
-    """Of "edgefer_1/compact_1/stem_conv_1/convolution;...", as the converter names it, or "stem_conv/weights": stem_conv.
+    """stem_conv of "edgefer_1/compact_1/stem_conv_1/convolution;...", as the converter has it, or "stem_conv/weights".
 
     Keras numbers a name when it is used again, as it is for the model around the network.
     """
