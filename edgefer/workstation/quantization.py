@@ -120,7 +120,6 @@ class Plan:
             why, fix = "its activations are float", "edgefer quantize --int8 --debug-layers"
             raise UsageError(f"--debug-layers with {self.scheme}", why=why, fix=fix)
 
-
     def check_run(self, run: Run) -> None:
         """Refuse, before its data are read, a run that the scheme cannot take."""
         if catalogue.load(SCHEMES, self.scheme).NEEDS_TRAINING:
@@ -182,8 +181,9 @@ def _with_stability(
     result: Result, run: Run, dataset: Dataset, plan: Plan, console: Console, calibration: dict[str, Any]
 ) -> Result:
     sets = _disjoint(run, dataset, sets=plan.stability or 0, **calibration)
+    recipe = for_target(plan.recipe, plan.target)
     with console.shown("checking stability") as progress:
-        found = stability(run, plan.scheme, dataset, sets, recipe=plan.recipe, progress=progress)
+        found = stability(run, plan.scheme, dataset, sets, recipe=recipe, progress=progress)
     return with_stability(result, found)
 
 
@@ -197,11 +197,11 @@ def _with_layers(
         progress(0, 1, "calibrating")
         calibrated = Calibrated(convert(network), faces)
         errors = layer_errors(calibrated.model, quantized.artefact.model, faces[:LAYER_FACES])
-        # What training has made of a layer cannot be had by leaving it float in the parent.
+        # Where a layer cannot stay float by itself, as in what training has made of it, there is nothing to gain.
         gains = (
-            {}
-            if catalogue.load(SCHEMES, plan.scheme).NEEDS_TRAINING
-            else float_gains(calibrated, plan.recipe, faces[:LAYER_FACES], progress=progress)
+            float_gains(calibrated, for_target(plan.recipe, plan.target), faces[:LAYER_FACES], progress=progress)
+            if "float_layers" in catalogue.load(SCHEMES, plan.scheme).TAKES
+            else {}
         )
     told = [dataclasses.replace(error, gain_db=gains.get(error.layer)) for error in errors]
     return with_layers(result, told, path)
@@ -245,5 +245,9 @@ def _settled(run: Run, plan: Plan, found: Found, console: Console) -> Plan:
         return dataclasses.replace(plan, recipe=found.recipe, gates=gates)
     require_supported(run)
     console.say("nothing held without training; int8_qat trains on, which takes minutes on FER2013")
+    dropped = [name.replace("_", " ") for name in plan.recipe.told() if name != "io"]
+    dropped += ["stability"] if plan.stability else []
+    if dropped:
+        console.say(f"it takes nothing of what was asked about {', '.join(dropped)}")
     recipe = Recipe(io=plan.recipe.io)
     return dataclasses.replace(plan, scheme="int8_qat", recipe=recipe, stability=None, gates=gates)

@@ -1,13 +1,17 @@
+import csv
 import os
 import shutil
 import subprocess
 import sys
 import zipfile
 
+import cv2
+import numpy as np
 import pytest
 
 from edgefer import catalogue
 from edgefer.artefact import Artefact
+from edgefer.board.classifier import Classifier
 from edgefer.workstation.runs import find_run
 
 
@@ -62,6 +66,21 @@ def test_the_same_settings_give_the_same_bytes(edgefer, workplace, scratch):
         (["--int8-qat", "--qat-learning-rate", "0"], 2, "--qat-learning-rate 1e-4"),
         (["--int8-qat", "--stability", "3"], 2, "--stability with int8_qat"),
         (["--float32", "--stability", "3"], 2, "--stability with float32"),
+        (["--float32", "--io", "uint8"], 2, "float32 with io uint8"),
+        (["--int16x8", "--skip-layer", "stem"], 2, "int16x8 with float layers stem"),
+        (["--dynamic", "--no-bias-correction"], 2, "dynamic without bias correction"),
+        (["--float16", "--rounding", "nearest"], 2, "float16 with rounding nearest"),
+        (["--int8-qat", "--per-tensor"], 2, "int8_qat without per channel"),
+        (["--all", "--ranges", "min-max"], 2, "with ranges min-max"),
+        (["--int8", "--io", "int16"], 2, "int8, uint8, float32"),
+        (["--int8", "--ranges", "max"], 2, "percentile, min-max, moving-average"),
+        (["--int8", "--rounding", "up"], 2, "second-order, nearest"),
+        (["--int8", "--skip-layer", "("], 2, "'(' is no regular expression"),
+        (["--int8", "--skip-layer", "nothing", "--calibration-size", "20"], 2, "there are stem_conv, stem_pool"),
+        (["--int8", "--target", "tensorrt"], 2, "litert, tflite-runtime, edgetpu, tflm"),
+        (["--float32", "--debug-layers"], 2, "--int8 --debug-layers"),
+        (["--int8", "--auto"], 2, "2 schemes were named"),
+        (["--all", "--auto"], 2, "2 schemes were named"),
     ],
 )
 def test_slips(refused, workplace, arguments, code, named):
@@ -69,8 +88,6 @@ def test_slips(refused, workplace, arguments, code, named):
 
 
 def test_other_data_than_the_run_learned_from_are_refused(refused, workplace, tmp_path):
-    import numpy as np
-
     arrays = dict(np.load(workplace.data))
     arrays["pixels"][0, 0, 0] ^= 1
     np.savez(tmp_path / "other.npz", **arrays)
@@ -153,3 +170,107 @@ def test_int8_qat_is_trained_as_it_was_asked_for_and_only_once(edgefer, scratch)
 
 def test_all_and_a_scheme_contradict_each_other(refused, workplace):
     assert "2 schemes were named" in refused("quantize", workplace.run, "--all", "--int8", code=2)
+
+
+def widest(text):
+    """Columns of the longest line, those aside that are a path, which nobody can shorten."""
+    return max(len(line) for line in text.splitlines() if os.sep not in line)
+
+
+@pytest.mark.parametrize("io", ["uint8", "float32"])
+def test_the_type_of_input_and_output_is_what_was_asked_for(edgefer, scratch, workplace, data, io):
+    made = scratch / workplace.int8.name
+    before = Classifier.open(made)
+    outcome = edgefer("quantize", scratch, "--int8", "--calibration-size", 50, "--io", io)
+    assert outcome.code == 0, outcome.err
+    assert widest(outcome.out) <= 80
+    after = Classifier.open(made)
+    assert (after.runtime.input.params.dtype, after.runtime.output.params.dtype) == (io, io)
+    assert after.artefact.provenance["recipe"]["io"] == io
+    faces = np.load(data)["pixels"][:40]
+    assert np.allclose(after.logits(faces), before.logits(faces), atol=1e-5)
+
+
+@pytest.mark.parametrize("scheme", ["dynamic", "float16"])
+def test_what_does_not_fit_its_target_is_not_written(refused, scratch, scheme):
+    made = find_run(scratch).artefact(scheme)
+    made.write_bytes(b"what was there")
+    before = sorted(os.listdir(scratch))
+    error = refused("quantize", scratch, f"--{scheme}", "--target", "tflm", code=5)
+    assert "does not run on tflm" in error
+    assert "edgefer quantize --int8 --target tflm" in error
+    assert made.read_bytes() == b"what was there"
+    assert sorted(os.listdir(scratch)) == before
+
+
+def test_debug_layers_writes_a_table_and_bars_and_says_what_each_layer_loses(edgefer, scratch, workplace):
+    options = ("--calibration-size", 50, "--target", "litert", "--debug-layers")
+    outcome = edgefer("quantize", scratch, "--int8", *options)
+    assert outcome.code == 0, outcome.err
+    assert widest(outcome.out) <= 80
+    assert "next: edgefer bench --device" in outcome.out.splitlines()[-1]
+    with (scratch / f"{workplace.int8.stem}.layers.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert (rows[0]["layer"], rows[-1]["layer"]) == ("stem_conv", "logits")
+    assert all(20 < float(row["activation_snr_db"]) < 80 for row in rows)
+    assert all(bool(row["float_gain_db"]) == bool(row["weight_snr_db"]) for row in rows)
+    assert cv2.imread(str(scratch / f"{workplace.int8.stem}.layers.png")).shape[1] > 500
+    record = edgefer("quantize", scratch, "--int8", *options, "--json").record
+    assert [layer["layer"] for layer in record["layers"]] == [row["layer"] for row in rows]
+    assert isinstance(record["culprits"], list)
+
+
+@pytest.mark.parametrize("scheme", ["int16x8", "int8_qat"])
+def test_a_layer_that_cannot_stay_float_has_no_gain_from_it(edgefer, scratch, scheme):
+    options = ("--qat-epochs", 1) if scheme == "int8_qat" else ()
+    arguments = ("--scheme", scheme, "--calibration-size", 50, "--debug-layers", "--json", *options)
+    outcome = edgefer("quantize", scratch, *arguments)
+    assert outcome.code == 0, outcome.err
+    assert {layer["float_gain_db"] for layer in outcome.record["layers"]} == {None}
+    assert outcome.record["layers"][0]["weight_snr_db"] > 20
+
+
+def test_auto_takes_the_first_recipe_that_holds(edgefer, scratch, workplace):
+    outcome = edgefer("quantize", scratch, "--auto", "--calibration-size", 50, "--max-drop", 100, "--json")
+    assert outcome.code == 0, outcome.err
+    record = outcome.record
+    tries = record["search"]["tries"]
+    assert (len(tries), tries[0]["name"], record["scheme"]) == (2, "converter alone", "int8")
+    assert record["provenance"]["recipe"] == tries[1]["recipe"]
+    assert record["verdict"]["difference_points"] == pytest.approx(tries[1]["difference_points"])
+    assert record["model_bytes"] == tries[1]["model_bytes"]
+    assert Artefact.load(find_run(scratch).artefact("int8")).sha256 == record["sha256"]
+
+
+def test_auto_trains_on_where_nothing_holds_and_ends_with_3_if_that_does_not_either(edgefer, scratch):
+    options = ("--auto", "--calibration-size", 50, "--max-drop", -100, "--qat-epochs", 1, "--per-tensor")
+    outcome = edgefer("quantize", scratch, *options, "--json")
+    assert outcome.code == 3, outcome.err
+    assert "nothing held without training; int8_qat trains on" in outcome.err
+    assert "takes nothing of what was asked about per channel" in outcome.err
+    record = outcome.record
+    assert (record["scheme"], record["search"]["tries"][-1]["scheme"]) == ("int8_qat", "int8_qat")
+    assert not any(each["holds"] for each in record["search"]["tries"])
+    assert record["gates_broken"]
+    text = edgefer("quantize", scratch, *options)
+    assert text.code == 3
+    assert widest(text.out) <= 80
+    assert "int8_qat, trained on" in text.out
+
+
+def test_without_public_test_and_with_an_equalized_input_of_another_size(edgefer, data, tmp_path):
+    arrays = dict(np.load(data))
+    np.savez(tmp_path / "faces.npz", **{**arrays, "usage": np.repeat("Training", len(arrays["emotion"]))})
+    settings = ("--epochs", 1, "--set", "batch_size=32", "--set", "warmup_epochs=0", "--set", "input.clahe=true")
+    size = ("--set", "input.width=40", "--set", "input.height=40")
+    trained = edgefer("train", "--system", "compact_nano", *settings, *size, "--data", "faces.npz")
+    assert trained.code == 0, trained.err
+    outcome = edgefer(
+        "quantize", "--auto", "--calibration-size", 30, "--max-drop", 100, "--debug-layers", "--stability", 2, "--json"
+    )
+    assert outcome.code == 0, outcome.err
+    record = outcome.record
+    assert record["evaluation"]["split"] != "PublicTest"
+    assert record["verdict"]["difference_points"] == pytest.approx(record["search"]["tries"][1]["difference_points"])
+    assert record["layers"][-1]["activation_snr_db"] > 10
+    assert record["stability"]["sets"] == 2
