@@ -113,7 +113,10 @@ def _plans(options: dict[str, Any]) -> list[Plan]:
     shared = {name: options.pop(name) for name in ("target", "auto", "set_name", "size", "seed")}
     shared |= {name: options.pop(name) for name in ("stability", "debug_layers")}
     qat = QatSettings(**tuning) if tuning else None
-    plans = [Plan(each, recipe=made, gates=gates, qat=qat, **shared) for each in _schemes(shared["auto"], options)]
+    schemes = _schemes(shared["auto"], options)
+    # Of several schemes, those that train take the settings of training.
+    trained = [each for each in schemes if catalogue.load(SCHEMES, each).NEEDS_TRAINING] or schemes
+    plans = [Plan(each, recipe=made, gates=gates, qat=qat if each in trained else None, **shared) for each in schemes]
     for plan in plans:
         plan.check()
     return plans
