@@ -6,7 +6,7 @@
 
 TensorFlow Lite reads a flatbuffer from its beginning and ignores what follows; a ZIP is read from its end. So one file
 is both, and every runtime that takes the plain model takes this one. The ZIP holds ``labels.txt``, ``edgefer.json`` and
-``golden.npz``: a few dozen drawn inputs with the outputs that the workstation got for them, by its default and by the
+``golden.npz``: a few drawn inputs with the outputs that the workstation got for them, by its default and by the
 reference kernels.
 """
 

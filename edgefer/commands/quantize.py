@@ -114,9 +114,10 @@ def _plans(options: dict[str, Any]) -> list[Plan]:
     shared |= {name: options.pop(name) for name in ("stability", "debug_layers")}
     qat = QatSettings(**tuning) if tuning else None
     schemes = _schemes(shared["auto"], options)
-    # Of several schemes, those that train take the settings of training.
-    trained = [each for each in schemes if catalogue.load(SCHEMES, each).NEEDS_TRAINING] or schemes
-    plans = [Plan(each, recipe=made, gates=gates, qat=qat if each in trained else None, **shared) for each in schemes]
+    if tuning and not shared["auto"] and not any(catalogue.load(SCHEMES, each).NEEDS_TRAINING for each in schemes):
+        flag = next(f"--{name.replace('_', '-')}" for name in QAT if name.removeprefix("qat_") in tuning)
+        raise UsageError(f"{flag} with {schemes[0]}", why="it is not trained", fix="edgefer quantize --int8-qat")
+    plans = [Plan(each, recipe=made, gates=gates, qat=qat, **shared) for each in schemes]
     for plan in plans:
         plan.check()
     return plans

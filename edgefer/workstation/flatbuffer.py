@@ -10,6 +10,7 @@ board/anatomy.py reads any file of any origin and trusts none; this is for model
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -80,6 +81,20 @@ class Flatbuffer:
         """The tensor's name."""
         return str(self._graph.tensors[tensor].name.decode())
 
+    def name_after_layers(self) -> None:
+        """Give each tensor a short name, of which the layer of its operator is the first part."""
+        names: dict[int, str] = {}
+        for op in self.ops:
+            names[op.outputs[0]] = op.layer
+            if op.weighted:
+                names |= {index: f"{op.layer}/{part}" for index, part in zip(op.inputs[1:], ("weights", "bias"))}
+        taken: set[str] = set()
+        for index, name in names.items():
+            numbered = (name if count == 0 else f"{name}:{count}" for count in itertools.count())
+            unique = next(each for each in numbered if each not in taken)
+            taken.add(unique)
+            self._graph.tensors[index].name = unique.encode()
+
     def shape(self, tensor: int) -> tuple[int, ...]:
         """The tensor's shape."""
         return tuple(int(size) for size in self._graph.tensors[tensor].shape)
@@ -126,7 +141,11 @@ class Flatbuffer:
 
 
 def _layer(names: list[str]) -> str:
-    """Of "edgefer_1/compact_1/stem_conv_1/convolution;...": stem_conv. Keras numbers a name when it is used again."""
+    """stem_conv of "edgefer_1/compact_1/stem_conv_1/convolution;...", as the converter has it, or "stem_conv/weights".
+
+    Keras numbers a name when it is used again, as it is for the model around the network.
+    """
     paths = [part.split("/") for name in names for part in name.split(";")]
-    inner = next((path[-2] for path in paths if len(path) > 1), paths[0][0])
-    return re.sub(r"_\d+$", "", inner)
+    path = next((path for path in paths if len(path) > 1), paths[0])
+    inner = path[-2] if len(path) > 1 else path[0]
+    return re.sub(r"_\d+$", "", inner) if len(path) > 2 else inner

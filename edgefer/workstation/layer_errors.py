@@ -132,8 +132,8 @@ def layer_errors(float_model: bytes, quantized: bytes, faces: npt.NDArray[np.uin
 def float_gains(
     calibrated: Calibrated, recipe: Recipe, faces: npt.NDArray[np.uint8], *, progress: Progress = silent
 ) -> dict[str, float]:
-    """For each layer: the decibels that the logits' signal-to-noise ratio gains when it alone stays float."""
-    layers = list(dict.fromkeys(op.layer for op in calibrated.graph.computing))
+    """For each layer with weights: the decibels that the logits' signal-to-noise ratio gains when it stays float."""
+    layers = list(dict.fromkeys(op.layer for op in calibrated.graph.computing if op.weighted))
     wanted = _logits(calibrated.model, faces)
     basis = _snr_db(wanted, _logits(calibrated.quantize(recipe), faces))
     gains = {}

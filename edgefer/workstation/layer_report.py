@@ -60,7 +60,7 @@ def _row(error: LayerError) -> list[object]:
 def _text(errors: Sequence[LayerError], named: Sequence[str]) -> str:
     rows = [
         [
-            error.layer[-28:],
+            error.layer[-30:],
             f"{error.activation.snr_db:.1f}",
             f"{error.activation.cosine:.4f}",
             f"{100 * error.activation.saturation:.2f}",
@@ -71,5 +71,5 @@ def _text(errors: Sequence[LayerError], named: Sequence[str]) -> str:
     ]
     asked = any(error.gain_db is not None for error in errors)
     found = f"culprits: {', '.join(named)}" if named else "no layer alone costs the logits 1 dB"
-    headers = ["layer", "SNR, dB", "cosine", "clipped, %", "weights, dB", "if float, dB"]
+    headers = ["layer", "SNR, dB", "cosine", "clip, %", "weights, dB", "if float"]
     return table(headers, rows) + (f"\n{found}" if asked else "")

@@ -116,10 +116,6 @@ class Plan:
             why = "the network would be trained anew with each set of faces"
             fix = "edgefer quantize --int8 --stability 5"
             raise UsageError(f"--stability with {self.scheme}", why=why, fix=fix)
-        if self.qat is not None and not (module.NEEDS_TRAINING or self.auto):
-            why, fix = "nothing is trained in it", "edgefer quantize --int8-qat"
-            flags = "--qat-epochs, --qat-learning-rate or --distill"
-            raise UsageError(f"{flags} with {self.scheme}", why=why, fix=fix)
         if self.debug_layers and not module.NEEDS_CALIBRATION:
             why, fix = "its activations are float", "edgefer quantize --int8 --debug-layers"
             raise UsageError(f"--debug-layers with {self.scheme}", why=why, fix=fix)

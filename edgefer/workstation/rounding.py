@@ -53,6 +53,7 @@ class Moments:
         self._counts = dict.fromkeys((index for index, _ in self._ops), 0)
         self._sums: dict[int, Array] = {}
         self._products: dict[int, Array] = {}
+        self._rounded: dict[tuple[int, bool, bytes], Array] = {}
         self._enough = {
             index for index, op in self._ops
             if faces * min(PATCHES, _positions(graph, op)) >= _rows(graph, op).shape[2]
@@ -90,6 +91,17 @@ class Moments:
         mean = self._sums[index] / self._counts[index]
         return second - mean[:, :, None] * mean[:, None, :] if centred else second
 
+    def round(self, index: int, wanted: Array, scales: Array, *, centred: bool) -> Array | None:
+        """Steps for the weights (groups, outputs, inputs) of an operator; None where its covariance is not known."""
+        key = (index, centred, scales.tobytes())
+        # Models of one network differ in their ranges or in what stays float, and their weights have the same scales.
+        if key not in self._rounded:
+            covariance = self.covariance(index, centred=centred)
+            if covariance is None:
+                return None
+            self._rounded[key] = np.stack([_round(*each) for each in zip(wanted, scales, covariance)])
+        return self._rounded[key]
+
 
 def refine(model: bytes, observed: Moments, *, second_order: bool, bias_correction: bool) -> bytes:
     """The int8 ``model`` of the float graph in ``observed``, with better weights and biases; layers in float stay."""
@@ -101,9 +113,9 @@ def refine(model: bytes, observed: Moments, *, second_order: bool, bias_correcti
         wanted, steps = _rows(origin, theirs).astype(np.float64), _rows(graph, op)
         scales = np.broadcast_to(graph.scales(op.inputs[1])[0], steps.shape[0] * steps.shape[1])
         scales = scales.reshape(*steps.shape[:2], 1)
-        covariance = observed.covariance(index, centred=bias_correction) if second_order else None
-        if covariance is not None:
-            steps = np.stack([_round(*each) for each in zip(wanted, scales[..., 0], covariance)])
+        rounded = observed.round(index, wanted, scales[..., 0], centred=bias_correction) if second_order else None
+        if rounded is not None:
+            steps = rounded
             graph.put(op.inputs[1], _from_rows(steps, op, graph.shape(op.inputs[1])))
         if bias_correction:
             missing = np.einsum("goi,gi->go", wanted - steps * scales, mean).reshape(-1)

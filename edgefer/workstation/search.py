@@ -225,7 +225,10 @@ def _bought(tries: Sequence[Try]) -> str:
     points = last.difference_points - first.difference_points
     agreement = 100 * (last.agreement - first.agreement)
     size = (last.model_bytes - first.model_bytes) / 1024
-    return f"bought over the converter alone: {points:+.2f} points, {agreement:+.2f} % agreement, for {size:+.1f} KiB"
+    return (
+        f"bought over the converter alone: {points:+.2f} points of accuracy,\n"
+        f"{agreement:+.2f} points of agreement, for {size:+.1f} KiB"
+    )
 
 
 def _text(methods: Sequence[Method], tries: Sequence[Try], max_drop_points: float) -> str:

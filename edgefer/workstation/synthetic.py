@@ -107,8 +107,8 @@ SITTERS: Final = (
     Scene(skin=110.0, hair=0.15, hair_length=-1.0, backdrop=235.0, jaw=0.2, nose_size=1.15),
 )
 # Darkest and brightest tone of the golden faces that stand here in each cycle; the others go from 0 to 255.
-EXPOSURE_CYCLE: Final = 12
-EXPOSURES: Final = {10: (0, 64), 11: (191, 255)}
+EXPOSURE_CYCLE: Final = 9
+EXPOSURES: Final = {7: (0, 64), 8: (191, 255)}
 PROGRESS_EVERY: Final = 100
 
 
@@ -144,7 +144,7 @@ def golden_faces(count: int) -> Image:
     """``count`` plain frontal faces in few grey levels, cycling over the classes of LABELS.
 
     They are made to be shipped: without noise they pack to about 200 bytes each. The first seven are the mean
-    expressions; the people change after that, and of each twelve faces one is very dark and one very bright, so that a
+    expressions; the people change after that, and of each nine faces one is very dark and one very bright, so that a
     model meets its whole input range.
 
     Returns:
