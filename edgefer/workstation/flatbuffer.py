@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Flatbuffer", "Op"]
+__all__ = ["Flatbuffer", "Op", "weight_bytes"]
 
 # The input, the weights and the bias of an operator that has them, by position.
 WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
@@ -138,6 +138,13 @@ class Flatbuffer:
     def to_bytes(self) -> bytes:
         """The whole model."""
         return bytes(self._utils.convert_object_to_bytearray(self._model))
+
+
+def weight_bytes(model: bytes) -> int:
+    """How many bytes of a flatbuffer are weights: no biases, scales or names."""
+    graph = Flatbuffer(model)
+    weights = {op.inputs[1] for op in graph.ops if op.weighted}
+    return sum(graph.values(index).nbytes for index in weights)
 
 
 def _layer(names: list[str]) -> str:

@@ -131,7 +131,9 @@ def carry_out(run: Run, dataset: Dataset, plan: Plan, console: Console) -> Resul
     """Make, write and judge the artefact; what a gate refuses is kept, and is the result's failure."""
     module = catalogue.load(SCHEMES, plan.scheme)
     if module.NEEDS_TRAINING:
-        console.say(f"{plan.scheme} trains on; on FER2013 that takes minutes")
+        epochs = (plan.qat or QatSettings()).epochs
+        spelled = f"{epochs} epoch{'s' * (epochs != 1)}"
+        console.say(f"{plan.scheme} trains for {spelled}, which takes minutes on FER2013")
     calibration = _choose_calibration(run, dataset, plan, console) if module.NEEDS_CALIBRATION else {}
     found = None
     if plan.auto:
