@@ -106,6 +106,11 @@ class Flatbuffer:
         names = {number: name for name, number in vars(TensorType).items() if isinstance(number, int)}
         return str(names[self._graph.tensors[tensor].type].lower())
 
+    def constant(self, tensor: int) -> bool:
+        """Whether the file has the tensor's values."""
+        content = self._model.buffers[self._graph.tensors[tensor].buffer].data
+        return content is not None and len(content) > 0
+
     def values(self, tensor: int) -> npt.NDArray[Any]:
         """A copy of the values of a constant tensor, in its shape and dtype."""
         content = self._model.buffers[self._graph.tensors[tensor].buffer].data
@@ -143,8 +148,9 @@ class Flatbuffer:
 def weight_bytes(model: bytes) -> int:
     """How many bytes of a flatbuffer are weights: no biases, scales or names."""
     graph = Flatbuffer(model)
-    weights = {op.inputs[1] for op in graph.ops if op.weighted}
-    return sum(graph.values(index).nbytes for index in weights)
+    read = {index for op in graph.ops for index in op.inputs if index >= 0}
+    # A bias, or the shape for a RESHAPE, has one dimension.
+    return sum(graph.values(index).nbytes for index in read if len(graph.shape(index)) > 1 and graph.constant(index))
 
 
 def _layer(names: list[str]) -> str:
