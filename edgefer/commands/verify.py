@@ -31,7 +31,7 @@ ALL = "all"
 )
 @click.option("--faces", default="256", show_default=True, metavar="N|all", help="How many, spread over PublicTest.")
 @click.option("--runtime", metavar="NAME[,NAME...]", help=f"Of {RUNTIMES}.  [default: all that are installed]")
-@click.option("--threads", default="1,4", show_default=True, metavar="N[,N...]", help="Of default and builtin kernels.")
+@click.option("--threads", default="1,4", show_default=True, metavar="N[,N...]", help="How many; reference has one.")
 @click.option(
     "--python",
     "pythons",
