@@ -77,15 +77,19 @@ def representative(faces: npt.NDArray[np.uint8]) -> Iterator[list[npt.NDArray[np
 
 
 def require_identity_input(flatbuffer: bytes) -> bytes:
-    """The flatbuffer, if its input becomes exactly pixel - 128 (of a uint8 input: is the pixel); else EdgeferError."""
+    """The flatbuffer, if its input becomes exactly pixel - 128 (of a uint8 input: is the pixel); else EdgeferError.
+
+    A float input is followed to where it is quantized; layers that take it as it is see pixel / 255.
+    """
     graph = Flatbuffer(flatbuffer)
-    first = graph.ops[0]  # which quantizes a float input
-    tensor = graph.inputs[0]
-    if first.kind == "QUANTIZE" and graph.dtype(tensor) == "float32":
-        tensor = first.outputs[0]
-    dtype, (scales, zero_points) = graph.dtype(tensor), graph.scales(tensor)
-    expected = {"int8": -128, "uint8": 0}.get(dtype)
-    if expected is None or [*zero_points] != [expected] or abs(scales[0] * 255 - 1) > 1e-6:
-        found = f"{dtype}, scale {[*scales]}, zero point {[*zero_points]}"
-        raise EdgeferError("the input is not the identity on pixels", why=f"{found} came, scale 1/255 was expected")
+    (tensor,) = graph.inputs
+    quantized = [tensor]
+    if graph.dtype(tensor) == "float32":
+        quantized = [op.outputs[0] for op in graph.ops if op.kind == "QUANTIZE" and op.inputs[0] == tensor]
+    for each in quantized:
+        dtype, (scales, zero_points) = graph.dtype(each), graph.scales(each)
+        expected = {"int8": -128, "uint8": 0}.get(dtype)
+        if expected is None or zero_points.tolist() != [expected] or abs(scales[0] * 255 - 1) > 1e-6:
+            found = f"{dtype}, scale {scales.tolist()}, zero point {zero_points.tolist()}"
+            raise EdgeferError("the input is not the identity on pixels", why=f"{found} came, scale 1/255 was expected")
     return flatbuffer

@@ -77,6 +77,10 @@ class Flatbuffer:
         """The operators without those between float and integer: what two schemes of one network have in common."""
         return [op for op in self.ops if op.kind not in BORDERS]
 
+    def uses(self, tensor: int) -> int:
+        """How many operators read a tensor."""
+        return sum(tensor in op.inputs for op in self.ops)
+
     def name(self, tensor: int) -> str:
         """The tensor's name."""
         return str(self._graph.tensors[tensor].name.decode())
@@ -120,7 +124,12 @@ class Flatbuffer:
     def put(self, tensor: int, values: npt.NDArray[Any]) -> None:
         """Change a constant; ``values`` has its shape and is cast to its dtype."""
         content = np.ascontiguousarray(values, self.dtype(tensor))
-        self._model.buffers[self._graph.tensors[tensor].buffer].data = np.frombuffer(content.tobytes(), np.uint8)
+        target = self._graph.tensors[tensor]
+        # The converter stores equal constants once, such as the zero biases of two layers.
+        if sum(each.buffer == target.buffer for graph in self._model.subgraphs for each in graph.tensors) > 1:
+            target.buffer = len(self._model.buffers)
+            self._model.buffers.append(type(self._model.buffers[0])())
+        self._model.buffers[target.buffer].data = np.frombuffer(content.tobytes(), np.uint8)
 
     def scales(self, tensor: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
         """Scales and zero points of a tensor: one, one a channel, or none."""
@@ -156,9 +165,11 @@ def weight_bytes(model: bytes) -> int:
 def _layer(names: list[str]) -> str:
     """stem_conv of "edgefer_1/compact_1/stem_conv_1/convolution;...", as the converter has it, or "stem_conv/weights".
 
-    Keras numbers a name when it is used again, as it is for the model around the network.
+    Keras numbers a name when it is used again, as it is for the model around the network. A Dense layer on more than
+    two dimensions computes in a scope of its own.
     """
-    paths = [part.split("/") for name in names for part in name.split(";")]
+    paths = [[step for step in part.split("/") if step != "Tensordot"] for name in names for part in name.split(";")]
     path = next((path for path in paths if len(path) > 1), paths[0])
-    inner = path[-2] if len(path) > 1 else path[0]
+    # name_after_layers() has numbered the second operator of a layer.
+    inner = path[-2] if len(path) > 1 else re.sub(r":\d+$", "", path[0])
     return re.sub(r"_\d+$", "", inner) if len(path) > 2 else inner

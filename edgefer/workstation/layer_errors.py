@@ -141,7 +141,9 @@ def float_gains(
         progress(index, len(layers), f"{layer} in float")
         patterns = (*recipe.float_layers, f"^{re.escape(layer)}$")
         model = calibrated.quantize(dataclasses.replace(recipe, float_layers=patterns))
-        gains[layer] = _snr_db(wanted, _logits(model, faces)) - basis
+        found = _snr_db(wanted, _logits(model, faces))
+        # Of two infinite ones there is no difference.
+        gains[layer] = 0.0 if found == basis else found - basis
     progress(len(layers), len(layers), "done")
     return gains
 

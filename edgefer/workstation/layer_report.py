@@ -8,11 +8,13 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
+import math
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
 from edgefer import atomic
-from edgefer.result import Result, table
+from edgefer.result import WIDTH, Result, table
 from edgefer.workstation.layer_errors import Distance, LayerError, culprits
 from edgefer.workstation.pictures import draw_layers
 
@@ -44,7 +46,7 @@ def with_layers(result: Result, errors: Sequence[LayerError], artefact: Path) ->
     draw_layers([error.layer for error in errors], shown, picture_path, named=named)
     before, _, what_next = result.text.rpartition("\n")
     record = {**result.record, "layers": [dict(zip(COLUMNS, row)) for row in rows], "culprits": list(named)}
-    where = f"all of it is in {table_path.name} and {picture_path.name}"
+    where = textwrap.fill(f"all of it is in {table_path.name} and {picture_path.name}", WIDTH, break_on_hyphens=False)
     told = "\n".join([before, _text(errors, named), where, what_next])
     return dataclasses.replace(result, record=record, text=told)
 
@@ -53,7 +55,7 @@ def _row(error: LayerError) -> list[object]:
     distances = [error.activation, error.weights]
     measures = [getattr(each, name) if each else None for each in distances for name in MEASURES]
     # Infinity, of a layer without any error, is not JSON.
-    known = [None if value in (float("inf"), float("-inf")) else value for value in (*measures, error.gain_db)]
+    known = [value if value is None or math.isfinite(value) else None for value in (*measures, error.gain_db)]
     return [error.index, error.kind, error.layer, *known]
 
 
@@ -71,5 +73,6 @@ def _text(errors: Sequence[LayerError], named: Sequence[str]) -> str:
     ]
     asked = any(error.gain_db is not None for error in errors)
     found = f"culprits: {', '.join(named)}" if named else "no layer alone costs the logits 1 dB"
+    found = textwrap.fill(found, WIDTH, break_on_hyphens=False)
     headers = ["layer", "SNR, dB", "cosine", "clip, %", "weights, dB", "if float"]
     return table(headers, rows) + (f"\n{found}" if asked else "")

@@ -122,7 +122,7 @@ def draw_layers(
     axis.set_yticks(range(len(names)), names, fontsize=8)
     for tick, name in zip(axis.get_yticklabels(), names):
         tick.set_fontweight("bold" if name in named else "normal")
-    axis.invert_yaxis()
+    axis.set_ylim(len(names) - 0.5, -0.5)
     axis.grid(axis="x", alpha=0.3)
     axis.set_xlabel("dB; bold: a layer that costs the logits at least 1 dB" if named else "dB")
     axis.spines[["top", "right"]].set_visible(False)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgefer.errors import EdgeferError, UsageError
+from edgefer.errors import DataError, EdgeferError, UsageError
 from edgefer.quiet import quiet
 from edgefer.workstation.activations import activations
 from edgefer.workstation.flatbuffer import Flatbuffer
@@ -37,8 +37,15 @@ class Calibrated:
     """
 
     def __init__(self, model: bytes, faces: npt.NDArray[np.uint8]) -> None:
-        """``faces`` are prepared, uint8 (n, h, w)."""
+        """``faces`` are prepared, uint8 (n, h, w), n >= 1.
+
+        Raises:
+            DataError: no face, or weights that are not finite.
+        """
+        if not len(faces):
+            raise DataError("no calibration face", why="one is the least", fix="--calibration-size 500")
         self.model, self.graph = model, Flatbuffer(model)
+        _require_finite(self.graph)
         self._ranges, self._moments = Ranges(self.graph), Moments(self.graph, faces=len(faces))
         for values in activations(model, faces):
             self._ranges.see(values)
@@ -49,6 +56,7 @@ class Calibrated:
 
         Raises:
             UsageError: no layer has a name that ``recipe.float_layers`` asks for.
+            DataError: the network puts out values that are not finite.
             EdgeferError: TensorFlow Lite's quantizer fails.
         """
         kept = _kept_float(self.graph, recipe.float_layers)
@@ -58,6 +66,15 @@ class Calibrated:
         if second_order or recipe.bias_correction:
             model = refine(model, self._moments, second_order=second_order, bias_correction=recipe.bias_correction)
         return model
+
+
+def _require_finite(graph: Flatbuffer) -> None:
+    constants = ((op, index) for op in graph.ops if op.weighted for index in op.inputs[1:] if index >= 0)
+    for op, index in constants:
+        # The converter makes the largest number there is of an infinite one.
+        if not (np.abs(graph.values(index)) < np.finfo(np.float32).max).all():
+            why = f"{op.layer} has weights that are not finite"
+            raise DataError("the model cannot be quantized", why=why, fix="edgefer train   (a new run)")
 
 
 def _kept_float(graph: Flatbuffer, patterns: tuple[str, ...]) -> list[str]:
@@ -87,7 +104,7 @@ def _quantize(calibrated: bytes, recipe: Recipe, kept: list[str]) -> bytes:
                     calibrated,
                     disable_per_channel=not recipe.per_channel,
                     disable_per_channel_for_dense_layers=not recipe.dense_per_channel,
-                    fully_quantize=True,
+                    # With fully_quantize=True, input and output would be int8 whatever is said here.
                     input_data_type=dtype,
                     output_data_type=dtype,
                     denylisted_nodes=kept,

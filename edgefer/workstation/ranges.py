@@ -17,12 +17,14 @@ A wide range spends its 256 steps on values that hardly occur, a narrow one clip
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from edgefer.errors import DataError
 from edgefer.workstation.flatbuffer import Flatbuffer
 
 __all__ = ["Ranges"]
@@ -45,15 +47,17 @@ class Ranges:
     def see(self, values: Callable[[int], npt.NDArray[Any]]) -> None:
         """Take in what one face produces."""
         for index in self._tensors:
-            found = values(index).ravel()
+            found = values(index)
             self._lows[index].append(float(found.min()))
             self._highs[index].append(float(found.max()))
-            # A stride that is odd does not fall into step with the channels, of which there are 2^k.
-            self._samples[index].append(found[:: max(1, len(found) // SAMPLE) | 1].copy())
+            self._samples[index].append(found.ravel()[:: _stride(found.size, found.shape[-1])].copy())
 
     def range_of(self, tensor: int, method: str) -> tuple[float, float]:
         """(low, high) of an activation; ``method`` is one of the three above."""
         lows, highs = self._lows[tensor], self._highs[tensor]
+        if not np.isfinite([*lows, *highs]).all():
+            why = f"{self._graph.name(tensor)} puts out values that are not finite"
+            raise DataError("the model cannot be quantized", why=why, fix="edgefer train   (a new run)")
         if method == "min-max":
             return min(lows), max(highs)
         if method == "moving-average":
@@ -64,6 +68,18 @@ class Ranges:
     def note(self, method: str) -> None:
         """Write all ranges into the graph; the input's is [0, 1], which makes a pixel its own step."""
         for index in self._tensors:
-            self._graph.set_range(index, *self.range_of(index, method))
+            low, high = self.range_of(index, method)
+            if low == high == 0:
+                low, high = self.range_of(index, "min-max")
+            # No runtime takes a scale of zero; what is always zero can have any other.
+            self._graph.set_range(index, low, high if low or high else 1.0)
         for index in self._graph.inputs:
             self._graph.set_range(index, 0.0, 1.0)
+
+
+def _stride(size: int, channels: int) -> int:
+    """The step through ``size`` values that leaves SAMPLE of them and does not fall into step with the channels."""
+    stride = max(1, size // SAMPLE) | 1
+    while math.gcd(stride, channels) > 1:
+        stride += 2
+    return stride

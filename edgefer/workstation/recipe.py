@@ -30,7 +30,8 @@ class Recipe:
     Attributes:
         io: dtype of input and output; None is what the scheme has by itself.
         per_channel: whether each output channel of a weight has its own scale, or each tensor one.
-        dense_per_channel: the same for fully connected layers, whose per-channel form needs a runtime of 2.17 or later.
+        dense_per_channel: the same for fully connected layers, whose per-channel form TensorFlow Lite Micro of before
+            mid-2024 computes wrongly, without an error.
         ranges: how the range of an activation follows from what the calibration faces produce; see ranges.py.
         rounding: "second-order" (each weight makes up for the rounding of those before it) or "nearest".
         bias_correction: whether biases take back the mean error that rounded weights cause.
@@ -76,8 +77,9 @@ def check_recipe(recipe: Recipe, *, scheme: str, takes: Collection[str]) -> None
     for name, value in recipe.told().items():
         if name not in takes:
             shown = ", ".join(value) if isinstance(value, tuple) else value
+            asked = f"{'with' if value else 'without'} {name.replace('_', ' ')}"
             raise UsageError(
-                f"{scheme} with {name.replace('_', ' ')} {shown}",
+                f"{scheme} {asked}" + ("" if isinstance(value, bool) else f" {shown}"),
                 why=f"{scheme} leaves the choice of {', '.join(takes).replace('_', ' ') or 'nothing'}",
                 fix="edgefer quantize --int8",
             )

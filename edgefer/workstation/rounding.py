@@ -19,6 +19,7 @@ Scales stay as the quantizer chose them, so size and speed of the model do not c
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -36,7 +37,11 @@ PATCHES = 50
 TOGETHER = 25
 # Added to the diagonal of the covariance, as a share of its mean: inputs that hardly vary must not get free weights.
 DAMPING = 1e-3
+# The least of that, as a share of the inputs' mean square: float32 sums leave so much of a covariance that is zero.
+NOISE = 1e-5
+ATTEMPTS = 6
 LARGEST = 127
+LIMITS = (-(2**31) + 1, 2**31 - 1)
 SAME = 0  # Padding in the schema
 
 
@@ -96,10 +101,12 @@ class Moments:
         key = (index, centred, scales.tobytes())
         # Models of one network differ in their ranges or in what stays float, and their weights have the same scales.
         if key not in self._rounded:
-            covariance = self.covariance(index, centred=centred)
-            if covariance is None:
+            covariance, second = (self.covariance(index, centred=each) for each in (centred, False))
+            if covariance is None or second is None:
                 return None
-            self._rounded[key] = np.stack([_round(*each) for each in zip(wanted, scales, covariance)])
+            floors = NOISE * np.einsum("gii->g", second) / second.shape[1]
+            by_group = zip(wanted, scales, covariance, floors)
+            self._rounded[key] = np.stack([_round(*each[:3], floor=each[3]) for each in by_group])
         return self._rounded[key]
 
 
@@ -108,7 +115,8 @@ def refine(model: bytes, observed: Moments, *, second_order: bool, bias_correcti
     origin, graph = observed.graph, Flatbuffer(model)
     for index, (theirs, op) in enumerate(zip(origin.computing, graph.computing, strict=True)):
         mean = observed.mean(index)
-        if mean is None or graph.dtype(op.inputs[1]) != "int8":
+        # What two operators share cannot be made to fit the inputs of both.
+        if mean is None or graph.dtype(op.inputs[1]) != "int8" or graph.uses(op.inputs[1]) > 1:
             continue
         wanted, steps = _rows(origin, theirs).astype(np.float64), _rows(graph, op)
         scales = np.broadcast_to(graph.scales(op.inputs[1])[0], steps.shape[0] * steps.shape[1])
@@ -120,18 +128,19 @@ def refine(model: bytes, observed: Moments, *, second_order: bool, bias_correcti
         if bias_correction:
             missing = np.einsum("goi,gi->go", wanted - steps * scales, mean).reshape(-1)
             bias_scale, _ = graph.scales(op.inputs[2])
-            graph.put(op.inputs[2], np.round((origin.values(theirs.inputs[2]) + missing) / bias_scale))
+            bias = np.round((origin.values(theirs.inputs[2]) + missing) / bias_scale)
+            graph.put(op.inputs[2], np.clip(bias, *LIMITS))
     return graph.to_bytes()
 
 
-def _round(wanted: Array, scales: Array, covariance: Array) -> Array:
-    """float64 (outputs, inputs) with a scale an output -> steps in -127..127, rounded input by input."""
-    size = len(covariance)
-    damped = covariance + np.eye(size) * (DAMPING * np.trace(covariance) / size + 1e-12)
+def _round(wanted: Array, scales: Array, covariance: Array, *, floor: float = 0.0) -> Array:
+    """float64 (outputs, inputs) with a scale an output -> steps in -127..127, rounded input by input.
+
+    ``floor`` is the least that is added to the diagonal of the covariance.
+    """
     # The inputs that weigh most come first, while there are still many others to make up for them.
-    order = np.argsort(-np.diag(damped), kind="stable")
-    # Row j of this factor tells how the error of input j is best spread over the inputs behind it.
-    factor = np.linalg.cholesky(np.linalg.inv(damped[np.ix_(order, order)])).T
+    order = np.argsort(-np.diag(covariance), kind="stable")
+    factor = _factor(covariance[np.ix_(order, order)], floor)
     rest, steps = wanted[:, order].copy(), np.empty_like(wanted)
     for position, column in enumerate(order):
         chosen = np.clip(np.round(rest[:, position] / scales), -LARGEST, LARGEST)
@@ -139,6 +148,19 @@ def _round(wanted: Array, scales: Array, covariance: Array) -> Array:
         error = (rest[:, position] - chosen * scales) / factor[position, position]
         rest[:, position + 1 :] -= np.outer(error, factor[position, position + 1 :])
     return steps
+
+
+def _factor(covariance: Array, floor: float) -> Array:
+    """Upper triangular; row j tells how the error of input j is best spread over the inputs behind it."""
+    size = len(covariance)
+    damping = max(DAMPING * np.trace(covariance) / size, floor) + 1e-12
+    for _ in range(ATTEMPTS):
+        try:
+            return np.linalg.cholesky(np.linalg.inv(covariance + np.eye(size) * damping)).T
+        except np.linalg.LinAlgError:
+            # Of many inputs that hardly vary, what the sums leave may be more.
+            damping *= 10
+    return np.eye(size)
 
 
 def _is_plain(graph: Flatbuffer, op: Op) -> bool:
@@ -169,13 +191,14 @@ def _from_rows(rows: Array, op: Op, shape: tuple[int, ...]) -> Array:
 def _positions(graph: Flatbuffer, op: Op) -> int:
     """How often an operator applies its weights to one face."""
     shape = graph.shape(op.outputs[0])
-    return 1 if op.kind == "FULLY_CONNECTED" else shape[1] * shape[2]
+    return math.prod(shape[:-1]) if op.kind == "FULLY_CONNECTED" else shape[1] * shape[2]
 
 
 def _patches(graph: Flatbuffer, op: Op, source: Array, generator: np.random.Generator) -> Array:
     """float32 (positions, groups, inputs): what the weights are multiplied with, at PATCHES positions at most."""
     if op.kind == "FULLY_CONNECTED":
-        return source.reshape(1, 1, -1)
+        rows = source.reshape(-1, 1, graph.shape(op.inputs[1])[1])
+        return rows if len(rows) == 1 else generator.choice(rows, min(PATCHES, len(rows)), replace=False)
     height, width = graph.shape(op.inputs[1])[1:3]
     image = source[0]
     strides = (op.options.strideH, op.options.strideW)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -150,7 +151,7 @@ def _candidates(
     best = max(zip(tries[1:], recipes), key=lambda pair: (pair[0].difference_points, pair[0].agreement))[1]
     named = culprits(float_gains(calibrated, best, faces[:GAIN_FACES]))
     for count in range(1, min(MOST_FLOAT_LAYERS, len(named)) + 1):
-        patterns = tuple(f"^{layer}$" for layer in named[:count])
+        patterns = (*base.float_layers, *(f"^{re.escape(layer)}$" for layer in named[:count]))
         yield f"{', '.join(named[:count])} in float", dataclasses.replace(best, float_layers=patterns)
 
 

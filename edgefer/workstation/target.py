@@ -23,7 +23,7 @@ TARGETS = ("litert", "tflite-runtime", "edgetpu", "tflm")
 
 
 def for_target(recipe: Recipe, target: str | None) -> Recipe:
-    """``recipe`` with what ``target`` allows beyond the others: per-channel fully connected layers need a new LiteRT.
+    """``recipe`` with what ``target`` allows beyond the others: LiteRT gets per-channel dense layers right.
 
     Raises:
         UsageError: no such target.
