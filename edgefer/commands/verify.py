@@ -64,6 +64,7 @@ def command(
         edgefer verify --python tflite-venv/bin/python --min-agreement 99
     """
     import dataclasses
+    import functools
 
     from edgefer.artefact import Artefact
     from edgefer.board.parity import verify
@@ -71,18 +72,17 @@ def command(
     from edgefer.progress import shown
     from edgefer.report.parity import parity_text
 
-    count, runtimes = _count(faces), [name.strip() for name in runtime.split(",")] if runtime else None
-    counts = _threads(threads)
+    count, counts = _count(faces), _threads(threads)
+    runtimes = [name.strip() for name in runtime.split(",")] if runtime else None
     path, reason = find_model(model)
     say(f"model: {path} ({reason})")
     artefact = Artefact.load(path)
     real, told = _faces(data, count, artefact.input_spec)
+    compare = functools.partial(verify, runtimes=runtimes, pythons=pythons, threads=counts)
     with shown("verifying") as progress:
-        parity = verify(
-            artefact, real, data=told, runtimes=runtimes, pythons=pythons, threads=counts, progress=progress
-        )
-    file = {"file": path.name, "file_bytes": path.stat().st_size}
-    parity = dataclasses.replace(parity, subject={**parity.subject, **file})
+        parity = compare(artefact, real, data=told, progress=progress)
+    subject = {**parity.subject, "file": path.name, "file_bytes": path.stat().st_size}
+    parity = dataclasses.replace(parity, subject=subject)
     return Result(parity.to_json(), parity_text(parity), _failure(parity, min_agreement))
 
 

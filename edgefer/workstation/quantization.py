@@ -116,6 +116,9 @@ class Plan:
             why = "the network would be trained anew with each set of faces"
             fix = "edgefer quantize --int8 --stability 5"
             raise UsageError(f"--stability with {self.scheme}", why=why, fix=fix)
+        if self.auto and "ranges" in self.recipe.told():
+            why, fix = "it chooses them by how steady they are", "leave out --ranges"
+            raise UsageError("--ranges with --auto", why=why, fix=fix)
         if self.debug_layers and not module.NEEDS_CALIBRATION:
             why, fix = "its activations are float", "edgefer quantize --int8 --debug-layers"
             raise UsageError(f"--debug-layers with {self.scheme}", why=why, fix=fix)
