@@ -81,8 +81,7 @@ def command(
     compare = functools.partial(verify, runtimes=runtimes, pythons=pythons, threads=counts)
     with shown("verifying") as progress:
         parity = compare(artefact, real, data=told, progress=progress)
-    subject = {**parity.subject, "file": path.name, "file_bytes": path.stat().st_size}
-    parity = dataclasses.replace(parity, subject=subject)
+    parity = dataclasses.replace(parity, subject={**parity.subject, "file": path.name})
     return Result(parity.to_json(), parity_text(parity), _failure(parity, min_agreement))
 
 
