@@ -34,6 +34,7 @@ VENDORED = ("click", "rich")
 MODEL_FOLDER = "edgefer/models/bundled"
 # Of the workstation only what reads data sets, so that a board can score its model: numpy and OpenCV are all it needs.
 WORKSTATION = "edgefer/workstation"
+NOT_THERE = {"edgefer/board/runtimes/tensorflow.py"}  # a board has one of the others
 READERS = {
     "__init__", "datacheck", "dataset", "dataset_cache", "ferplus", "layouts", "portrait", "rows", "scoreset",
     "synthetic",
@@ -64,6 +65,8 @@ def _edgefer() -> Iterator[tuple[str, bytes]]:
 
 
 def _travels(path: PurePosixPath, content: bytes) -> bool:
+    if str(path) in NOT_THERE:
+        return False
     if path.is_relative_to(WORKSTATION):
         return path.relative_to(WORKSTATION).parts[0].removesuffix(".py") in READERS
     if path.is_relative_to("edgefer/commands"):

@@ -243,7 +243,7 @@ def test_the_doorstep_asks_for_what_the_package_requires():
     assert tuple(machines.split()) == doorstep.LITERT_MACHINES
 
 
-@pytest.mark.parametrize("name", catalogue.names("edgefer.board.runtimes"))
-def test_the_doorstep_knows_each_runtime(name):
+@pytest.mark.parametrize("name", sorted({*catalogue.names("edgefer.board.runtimes")} - {"tensorflow"}))
+def test_the_doorstep_knows_each_runtime_that_a_board_can_have(name):
     source = Path(catalogue.load("edgefer.board.runtimes", name).__file__).read_text()
     assert [module for module in doorstep.RUNTIMES if f'"{module}.' in source]

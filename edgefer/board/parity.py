@@ -10,6 +10,7 @@ the first convolution already, and what matters is what becomes of it at the end
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -31,7 +32,8 @@ __all__ = ["configurations", "verify"]
 
 # Reference kernels have one thread. They are slow, 5.5 ms for a face where XNNPACK takes 0.16, but run all faces like
 # the others: how many there are is the caller's choice, and agreement between any two rows wants the same faces in all.
-WAYS = (("default", 1), ("default", 4), ("builtin", 1), ("builtin", 4), ("reference", 1))
+THREADED, REFERENCE = ("default", "builtin"), ("reference", 1)
+THREADS = (1, 4)
 # Faces on which the layers of two configurations are compared.
 LAYER_FACES = 32
 
@@ -47,13 +49,14 @@ class Ran:
 
 
 def configurations(
-    runtimes: Sequence[str] | None = None, pythons: Sequence[str] = ()
+    runtimes: Sequence[str] | None = None, pythons: Sequence[str] = (), threads: Sequence[int] = THREADS
 ) -> tuple[dict[Configuration, str], dict[str, str]]:
     """What there is to run a model with.
 
     Args:
         runtimes: names, the first of which is what the others are compared with; None takes all that are installed.
         pythons: paths of other interpreters whose runtimes count too.
+        threads: how many, for the kernels that can have several.
 
     Returns:
         versions: of the runtime of each configuration; empty for a runtime that was named and is nowhere installed.
@@ -78,8 +81,8 @@ def configurations(
     for name in runtimes or dict.fromkeys(name for each in found.values() for name in each.runtimes):
         homes = [home for home, each in found.items() if name in each.runtimes]
         for home in homes:
-            for kernels, threads in WAYS:
-                versions[Configuration(name, kernels, threads, home)] = found[home].runtimes[name]
+            for kernels, count in (*itertools.product(THREADED, threads), REFERENCE):
+                versions[Configuration(name, kernels, count, home)] = found[home].runtimes[name]
         if not homes:
             versions[Configuration(name)] = ""
     return versions, {python: each.about for python, each in found.items()}
@@ -92,6 +95,7 @@ def verify(
     data: str = "",
     runtimes: Sequence[str] | None = None,
     pythons: Sequence[str] = (),
+    threads: Sequence[int] = THREADS,
     progress: Progress = silent,
 ) -> Parity:
     """Run ``artefact`` in every configuration and compare each with the first that runs, and any two at the end.
@@ -100,7 +104,7 @@ def verify(
         artefact: the model; its golden vectors are replayed in each configuration.
         faces: uint8 (n, height, width), n >= 1, prepared; None lets the golden vectors stand for them.
         data: what the faces are, for people.
-        runtimes, pythons: as configurations().
+        runtimes, pythons, threads: as configurations().
         progress: told after each configuration.
 
     Raises:
@@ -108,7 +112,7 @@ def verify(
     """
     golden = artefact.golden
     real = golden.inputs[:0] if faces is None else faces
-    versions, about = configurations(runtimes, pythons)
+    versions, about = configurations(runtimes, pythons, threads)
     ran: list[Ran] = []
     for done, (configuration, version) in enumerate(versions.items()):
         progress(done, len(versions), f"{configuration.runtime}, {configuration.kernels} kernels")

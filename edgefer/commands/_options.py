@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from edgefer.workstation.dataset import Dataset
     from edgefer.workstation.runs import Run
 
-__all__ = ["PATH", "RUNTIMES", "SPLITS", "SYNTHETIC", "data_options", "open_data", "open_data_of", "say"]
+__all__ = ["PATH", "RUNTIMES", "SPLITS", "SYNTHETIC", "Command", "data_options", "open_data", "open_data_of", "say"]
 
 PATH = click.Path(path_type=Path)
 RUNTIMES = ", ".join(catalogue.names("edgefer.board.runtimes"))

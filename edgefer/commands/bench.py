@@ -26,8 +26,12 @@ LOCAL = "local"
 )
 @click.option("--threads", default="1", show_default=True, metavar="N[,N...]", help="Numbers of threads to try.")
 @click.option("--runtime", metavar="NAME", help=f"One of {RUNTIMES}.  [default: the best installed]")
-@click.option("--runs", type=click.IntRange(1), default=1024, show_default=True, help="Timed runs, at least.")
-@click.option("--seconds", type=click.FloatRange(0), default=3.0, show_default=True, help="Timed seconds, at least.")
+@click.option(
+    "--runs", type=click.IntRange(1), metavar="N", default=1024, show_default=True, help="Timed runs, at least."
+)
+@click.option(
+    "--seconds", type=click.FloatRange(0), metavar="S", default=3.0, show_default=True, help="Timed seconds, at least."
+)
 @click.option(
     "--faces", type=PATH, metavar="FILE", help="An .npz with 'faces', uint8 (n, 48, 48).  [default: drawn faces]"
 )

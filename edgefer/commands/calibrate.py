@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 @click.command(short_help="Choose the faces that calibrate int8 models.")
 @click.argument("path", metavar="SET.csv", type=PATH)
 @data_options
-@click.option("--size", type=click.IntRange(1), default=500, show_default=True, help="How many faces.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Which faces.")
+@click.option("--size", type=click.IntRange(1), metavar="N", default=500, show_default=True, help="How many faces.")
+@click.option("--seed", type=click.IntRange(0), metavar="N", default=0, show_default=True, help="Which faces.")
 @click.option("--run", "folder", type=PATH, metavar="RUN", help="Use its data, without what chose its best epoch.")
 def command(path: Path, size: int, seed: int, **options: Any) -> Result:
     """Choose the faces that calibrate int8 models and write down in SET.csv, by row and hash, which they are.

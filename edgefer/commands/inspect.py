@@ -12,8 +12,12 @@ from edgefer.result import Result
 
 @click.command(short_help="Say what a .tflite holds and where it runs.")
 @click.argument("model", metavar="[FILE]", required=False, type=PATH)
-@click.option("--timeout", type=click.FloatRange(1), default=60, show_default=True, help="Seconds that it may take.")
-@click.option("--memory", type=click.IntRange(512), default=1024, show_default=True, help="MiB that it may take.")
+@click.option(
+    "--timeout", type=click.FloatRange(1), metavar="S", default=60, show_default=True, help="Seconds that it may take."
+)
+@click.option(
+    "--memory", type=click.IntRange(512), metavar="MIB", default=1024, show_default=True, help="MiB that it may take."
+)
 def command(model: Path | None, timeout: float, memory: int) -> Result:
     """Say all that a .tflite FILE tells, whoever made it: operators, memory, what it fits, and its contract.
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE...", type=PATH)
 @click.option("--model", type=PATH, metavar="FILE", help="A .tflite.  [default: the newest, else the one that ships]")
 @click.option("--runtime", metavar="NAME", help=f"One of {RUNTIMES}.  [default: the best installed]")
-@click.option("--threads", type=click.IntRange(1), default=1, show_default=True)
+@click.option("--threads", type=click.IntRange(1), metavar="N", default=1, show_default=True, help="Threads to run on.")
 def command(images: tuple[Path, ...], model: Path | None, runtime: str | None, threads: int) -> Result:
     """Name the expression on each IMAGE, a picture cropped to one face.
 

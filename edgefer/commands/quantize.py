@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgefer import catalogue
-from edgefer.commands._options import PATH, data_options, open_data_of, say
+from edgefer.commands._options import PATH, Command, data_options, open_data_of, say
 from edgefer.errors import UsageError
 from edgefer.result import Result
 
@@ -17,69 +17,104 @@ if TYPE_CHECKING:
     from edgefer.workstation.quantization import Console, Plan
 
 SCHEMES = "edgefer.workstation.schemes"
+# Those that compute in int8 first.
+NAMES = sorted(catalogue.names(SCHEMES), key=lambda name: (not name.startswith("int8"), name))
 DATA = ("data", "ferplus", "skip_bad_rows")
 RECIPE = ("io", "ranges", "rounding")
 GATES = ("max_drop", "min_accuracy", "max_bytes")
 QAT = ("qat_epochs", "qat_learning_rate", "distill")
 
 
+class SchemeFlag(click.Option):
+    """--NAME for --scheme NAME; its help is what the scheme says of itself, read when somebody asks for it."""
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str]:
+        """The flag and a sentence."""
+        description: str = catalogue.load(SCHEMES, str(self.name)).DESCRIPTION
+        return self.opts[0], f"{description[0].upper()}{description[1:]}."
+
+
+def scheme_flags(command: Command) -> Command:
+    """A flag for each scheme."""
+    for name in reversed(NAMES):
+        flag = click.option(f"--{name.replace('_', '-')}", name, cls=SchemeFlag, is_flag=True, help="A scheme.")
+        command = flag(command)
+    return command
+
+
+# The order of the options is that of --help: what to make, from which data, calibrated with what, by which arithmetic,
+# trained on how, judged by what.
 @click.command(short_help="Turn a trained run into a .tflite.")
 @click.argument("run_folder", metavar="[RUN]", required=False, type=PATH)
-@data_options
-@click.option("--scheme", metavar="NAME", help=f"One of {', '.join(catalogue.names(SCHEMES))}.")
-@click.option("--all", "every", is_flag=True, help="Every scheme, in one table.")
+@scheme_flags
+@click.option("--scheme", metavar="NAME", help=f"The same by name: {', '.join(NAMES)}.")
+@click.option("--all", "every", is_flag=True, help="Each scheme, in one table.")
 @click.option(
-    "--auto", is_flag=True, help="int8, searched until --max-drop holds (0.3 points by itself); trains on if it must."
+    "--auto", is_flag=True, help="Int8 by the first recipe that keeps --max-drop; int8_qat where none keeps it."
 )
-@click.option("--target", metavar="NAME", help="litert, tflite-runtime, edgetpu, tflm: refuses what cannot run there.")
-@click.option("--io", metavar="DTYPE", help="Input and output: int8, uint8 or float32.  [default: as the scheme]")
+@data_options
 @click.option(
     "--calibration",
     "set_name",
     metavar="SET",
-    help="The faces for ranges: a .csv of edgefer calibrate, fer2013-500 or fer2013-210.  "
+    help="The faces that set int8 ranges: a .csv of edgefer calibrate, fer2013-500 or fer2013-210.  "
     "[default: fer2013-500 if the data are FER2013, else drawn from Training]",
 )
-@click.option("--calibration-size", "size", type=click.IntRange(1), help="Draw so many faces instead.  [default: 500]")
-@click.option("--seed", type=click.IntRange(0), help="Draw these faces instead.  [default: 0]")
-@click.option("--ranges", metavar="METHOD", help="percentile, min-max or moving-average.  [default: percentile]")
-@click.option("--rounding", metavar="METHOD", help="Of weights: second-order or nearest.  [default: second-order]")
-@click.option("--no-bias-correction", is_flag=True, help="Leave in the biases what rounding has shifted.")
-@click.option("--per-tensor", is_flag=True, help="One scale a weight tensor instead of one an output channel.")
-@click.option("--skip-layer", multiple=True, metavar="REGEX", help="Keep these layers in float; may be repeated.")
-@click.option("--qat-epochs", type=click.IntRange(1), metavar="N", help="How long int8_qat trains.  [default: 3]")
-@click.option("--qat-learning-rate", type=float, metavar="RATE", help="Its peak in int8_qat.  [default: 0.0001]")
 @click.option(
-    "--distill",
-    type=click.FloatRange(0, 1),
-    metavar="SHARE",
-    help="How much int8_qat learns from its float parent's answers; the rest from the labels.  [default: 1]",
+    "--calibration-size",
+    "size",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Draw N faces from Training instead.  [default: 500]",
 )
-@click.option("--debug-layers", is_flag=True, help="Say which layers lose what: layers.csv, bars, the culprits.")
+@click.option("--seed", type=click.IntRange(0), metavar="N", help="Which faces such a draw takes.  [default: 0]")
 @click.option(
     "--stability",
     type=click.IntRange(2),
     metavar="K",
     help="Also convert with K disjoint sets of faces, and tell how far the scores spread.",
 )
-@click.option("--max-drop", type=float, metavar="POINTS", help="Exit code 3 if more accuracy is lost.")
-@click.option("--min-accuracy", type=float, metavar="PERCENT", help="Exit code 3 if less is reached.")
+@click.option("--target", metavar="NAME", help="Refuse what cannot run on litert, tflite-runtime, edgetpu or tflm.")
+@click.option("--io", metavar="DTYPE", help="Of input and output: int8, uint8 or float32.  [default: as the scheme]")
+@click.option("--ranges", metavar="METHOD", help="percentile, min-max or moving-average.  [default: percentile]")
+@click.option("--rounding", metavar="METHOD", help="Of weights: second-order or nearest.  [default: second-order]")
+@click.option("--no-bias-correction", is_flag=True, help="Leave in the mean error that rounded weights cause.")
+@click.option("--per-tensor", is_flag=True, help="One scale for a layer's weights, not one for each output channel.")
+@click.option("--skip-layer", multiple=True, metavar="REGEX", help="Keep such layers in float; may be repeated.")
+@click.option("--qat-epochs", type=click.IntRange(1), metavar="N", help="How long int8_qat trains on.  [default: 3]")
+@click.option("--qat-learning-rate", type=float, metavar="RATE", help="Its highest in int8_qat.  [default: 0.0001]")
+@click.option(
+    "--distill",
+    type=click.FloatRange(0, 1),
+    metavar="SHARE",
+    help="How much int8_qat learns from its float parent's answers; the rest is from the labels.  [default: 1]",
+)
+@click.option("--debug-layers", is_flag=True, help="Say which layer loses how much, and which ones are to blame.")
+@click.option(
+    "--max-drop",
+    type=float,
+    metavar="POINTS",
+    help="Exit code 3 if more accuracy is lost against the float parent.  [default: 0.3 with --auto, else none]",
+)
+@click.option("--min-accuracy", type=float, metavar="PERCENT", help="Exit code 3 if accuracy is lower.")
 @click.option("--max-bytes", type=click.IntRange(1), metavar="N", help="Exit code 3 if the file is larger.")
 def command(run_folder: Path | None, **options: Any) -> Result:
     """Turn a trained RUN (default: the newest) into a .tflite that carries its contract.
 
-    The artefact is written into the run folder and compared with its float parent, image by image; flips.csv beside it
-    lists each image whose label changed, flips.png shows the first 50.
+    One scheme has to be named; begin with --int8. Everything else has a default. The .tflite is written into the run
+    folder and compared with its float parent, image by image: .flips.csv beside it lists each image whose label
+    changed, .flips.png shows the first 50.
 
     \b
     Example:
         edgefer quantize --int8
-        edgefer quantize --int8 runs/latest --max-drop 0.5 --debug-layers
-        edgefer quantize --auto --max-drop 0.3
+        edgefer quantize --int8 runs/latest --max-drop 0.5
         edgefer quantize --all
-        edgefer quantize --int8 --target tflm --io int8
+        edgefer quantize --int8 --debug-layers
+        edgefer quantize --auto --max-drop 0.3
+        edgefer quantize --int8-qat --qat-epochs 8
+        edgefer quantize --int8 --target tflm
         edgefer quantize --int8 --calibration my-set.csv --stability 5
-        edgefer quantize --int8-qat --qat-epochs 8 --distill 0.5
     """
     from edgefer.workstation.quantization import carry_out
     from edgefer.workstation.runs import find_run
@@ -146,8 +181,3 @@ def _bench(path: Path) -> Measurement:
         BenchRequest(model=str(path), minimum_seconds=1.0)
     )
     return measured
-
-
-for _name in catalogue.names(SCHEMES):
-    _flag, _help = f"--{_name.replace('_', '-')}", f"Short for --scheme {_name}."
-    command.params.append(click.Option([_flag, _name], is_flag=True, help=_help))

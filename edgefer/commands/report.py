@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import click
@@ -19,8 +20,9 @@ from edgefer.result import Result
 def command(results: tuple[Path, ...], as_markdown: bool, into: Path | None, section: str | None) -> Result:
     """Set models side by side, from the JSON files that other commands wrote with --out.
 
-    RESULTS are files of evaluate, bench, quantize and train, or folders of them. Models are told apart by the SHA-256
-    of their flatbuffer; other images, devices, runtimes or numbers of threads stand in a table of their own.
+    RESULTS are files of evaluate, bench, quantize, verify and train, or folders of them. Models are told apart by the
+    SHA-256 of their flatbuffer; other images, devices, runtimes or numbers of threads stand in a table of their own.
+    What quantizing has cost is a last table.
 
     \b
     Example:
@@ -28,18 +30,21 @@ def command(results: tuple[Path, ...], as_markdown: bool, into: Path | None, sec
         edgefer report benchmarks/results/raspberry_pi_4 --into README.md
     """
     from edgefer.report.comparison import compare, to_json
-    from edgefer.report.markdown import markdown, text
+    from edgefer.report.markdown import costs_markdown, costs_text, markdown, text
     from edgefer.report.results import read_results
 
     if section and not into:
         raise UsageError("--section without --into", why="sections are parts of a document", fix="--into README.md")
     found = read_results(results)
     groups = compare(found.evaluations, found.measurements)
+    record = {**to_json(groups), "costs": [dataclasses.asdict(each) for each in found.costs]}
+    document = "\n\n".join(part for part in (markdown(groups), costs_markdown(found)) if part)
     if into is None:
-        return Result(to_json(groups), markdown(groups) if as_markdown else text(groups))
-    _put(markdown(groups), into, section)
-    models = sum(len(group.rows) for group in groups)
-    return Result(to_json(groups), f"{into}: {models} row{'s' if models > 1 else ''} written")
+        shown = "\n\n".join(part for part in (text(groups), costs_text(found)) if part)
+        return Result(record, document if as_markdown else shown)
+    _put(document, into, section)
+    rows = sum(len(group.rows) for group in groups) + len(found.costs)
+    return Result(record, f"{into}: {rows} row{'s' if rows > 1 else ''} written")
 
 
 def _put(content: str, document: Path, section: str | None) -> None:

@@ -31,6 +31,7 @@ ALL = "all"
 )
 @click.option("--faces", default="256", show_default=True, metavar="N|all", help="How many, spread over PublicTest.")
 @click.option("--runtime", metavar="NAME[,NAME...]", help=f"Of {RUNTIMES}.  [default: all that are installed]")
+@click.option("--threads", default="1,4", show_default=True, metavar="N[,N...]", help="How many; reference has one.")
 @click.option(
     "--python",
     "pythons",
@@ -49,6 +50,7 @@ def command(
     data: str | None,
     faces: str,
     runtime: str | None,
+    threads: str,
     pythons: tuple[str, ...],
     min_agreement: float | None,
 ) -> Result:
@@ -62,6 +64,7 @@ def command(
         edgefer verify --python tflite-venv/bin/python --min-agreement 99
     """
     import dataclasses
+    import functools
 
     from edgefer.artefact import Artefact
     from edgefer.board.parity import verify
@@ -69,15 +72,16 @@ def command(
     from edgefer.progress import shown
     from edgefer.report.parity import parity_text
 
-    count, runtimes = _count(faces), [name.strip() for name in runtime.split(",")] if runtime else None
+    count, counts = _count(faces), _threads(threads)
+    runtimes = [name.strip() for name in runtime.split(",")] if runtime else None
     path, reason = find_model(model)
     say(f"model: {path} ({reason})")
     artefact = Artefact.load(path)
     real, told = _faces(data, count, artefact.input_spec)
+    compare = functools.partial(verify, runtimes=runtimes, pythons=pythons, threads=counts)
     with shown("verifying") as progress:
-        parity = verify(artefact, real, data=told, runtimes=runtimes, pythons=pythons, progress=progress)
-    file = {"file": path.name, "file_bytes": path.stat().st_size}
-    parity = dataclasses.replace(parity, subject={**parity.subject, **file})
+        parity = compare(artefact, real, data=told, progress=progress)
+    parity = dataclasses.replace(parity, subject={**parity.subject, "file": path.name})
     return Result(parity.to_json(), parity_text(parity), _failure(parity, min_agreement))
 
 
@@ -85,6 +89,13 @@ def _count(faces: str) -> int | None:
     if faces != ALL and not (faces.isdecimal() and int(faces) > 0):
         raise UsageError(f"--faces {faces}", why="a positive number or 'all' was expected", fix="--faces 256")
     return None if faces == ALL else int(faces)
+
+
+def _threads(threads: str) -> list[int]:
+    counts = [each.strip() for each in threads.split(",")]
+    if not all(each.isdecimal() and int(each) > 0 for each in counts):
+        raise UsageError(f"--threads {threads}", why="positive numbers were expected", fix="--threads 1,4")
+    return list(dict.fromkeys(int(each) for each in counts))
 
 
 def _faces(data: str | None, count: int | None, spec: InputSpec) -> tuple[npt.NDArray[np.uint8] | None, str]:

@@ -1,7 +1,7 @@
-"""Groups of models as a table for a terminal or for a document, and putting the latter where it belongs.
+"""Groups of models, and what quantizing cost, as tables for a terminal or for a document.
 
-    text(groups)                                    # at most 80 columns
-    markdown(groups)
+    text(groups), costs_text(results)               # at most 80 columns
+    markdown(groups), costs_markdown(results)
     replace_section(document, markdown(groups), name="raspberry_pi_4")
 
 A number in a document is rendered from a result file, never typed.
@@ -14,9 +14,11 @@ from collections.abc import Sequence
 
 from edgefer.errors import UsageError
 from edgefer.report.comparison import Group, Row
+from edgefer.report.costs import COST_HEADERS, COST_LEGEND, cost_rows
+from edgefer.report.results import Results
 from edgefer.result import WIDTH, table
 
-__all__ = ["markdown", "replace_section", "text"]
+__all__ = ["costs_markdown", "costs_text", "markdown", "replace_section", "text"]
 
 
 def text(groups: Sequence[Group]) -> str:
@@ -27,6 +29,23 @@ def text(groups: Sequence[Group]) -> str:
 def markdown(groups: Sequence[Group]) -> str:
     """The same as GitHub-flavoured Markdown; ends without a newline."""
     return "\n\n".join(_group_markdown(group) for group in groups)
+
+
+def costs_text(results: Results) -> str:
+    """One table of what quantizing has cost, with what its columns mean; empty where no such result is known."""
+    if not results.costs:
+        return ""
+    legend = textwrap.fill(_legend(results), WIDTH, subsequent_indent="  ")
+    return f"{table(COST_HEADERS, cost_rows(results.costs, results.least_agreements))}\n{legend}"
+
+
+def costs_markdown(results: Results) -> str:
+    """The same as GitHub-flavoured Markdown; ends without a newline."""
+    if not results.costs:
+        return ""
+    headers = [header.replace("\n", " ") for header in COST_HEADERS]
+    rows = cost_rows(results.costs, results.least_agreements)
+    return "\n".join([*_markdown_table(headers, rows), "", f"{_legend(results)}."])
 
 
 def replace_section(document: str, content: str, *, name: str | None = None) -> str:
@@ -62,12 +81,21 @@ def _group_text(group: Group) -> str:
 def _group_markdown(group: Group) -> str:
     split = f"{group.evaluation.split}, % (95 % interval)" if group.evaluation else "accuracy, %"
     headers = ["model", "scheme", "KiB", split, "without twins of Training, %", "macro-F1, %", "p50, us", "p90, us"]
-    rules = ["---", "---", *["---:"] * (len(headers) - 2)]
-    rows = [[cell or "-" for cell in _cells(row)] for row in group.rows]
-    lines = [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in [headers, rules, *rows]]
+    lines = _markdown_table(headers, [_cells(row) for row in group.rows])
     held_for = ". ".join(part for part in (group.images, group.circumstances) if part)
     doubts = [f"- in doubt: {doubt}" for doubt in group.doubts()]
     return "\n".join([*lines, "", f"{held_for}.", *(["", *doubts] if doubts else [])])
+
+
+def _legend(results: Results) -> str:
+    return COST_LEGEND.format(split=results.costs[0].split, n=results.costs[0].n)
+
+
+def _markdown_table(headers: Sequence[str], rows: Sequence[Sequence[str | None]]) -> list[str]:
+    """Lines of a table whose columns behind the second are numbers."""
+    rules = ["---", "---", *["---:"] * (len(headers) - 2)]
+    lines = [headers, rules, *([cell or "-" for cell in row] for row in rows)]
+    return [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines]
 
 
 def _cells(row: Row) -> list[str | None]:

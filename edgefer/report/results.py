@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +17,25 @@ from edgefer import records
 from edgefer.errors import DataError, EdgeferError
 from edgefer.evaluation import Evaluation
 from edgefer.measurement import Measurement
+from edgefer.report.costs import Cost, cost_of
 
 __all__ = ["Results", "read_results"]
 
 
 @dataclass(frozen=True)
 class Results:
-    """What stands in some result files, in the order of the files."""
+    """What stands in some result files, in the order of the files.
 
-    evaluations: tuple[Evaluation, ...]
-    measurements: tuple[Measurement, ...]
+    Attributes:
+        evaluations, measurements: of models.
+        costs: of models against their float parents.
+        least_agreements: between kernels, in 0..1, by the sha256 of the flatbuffer.
+    """
+
+    evaluations: tuple[Evaluation, ...] = ()
+    measurements: tuple[Measurement, ...] = ()
+    costs: tuple[Cost, ...] = ()
+    least_agreements: Mapping[str, float] = field(default_factory=dict)
 
 
 def read_results(paths: Sequence[Path]) -> Results:
@@ -37,9 +46,16 @@ def read_results(paths: Sequence[Path]) -> Results:
         IncompatibleError: a result that a later edgefer wrote.
     """
     found = [_read(path) for given in paths for path in _files(given)]
+    return _together(found)
+
+
+def _together(found: Iterable[Results]) -> Results:
+    every = list(found)
     return Results(
-        tuple(each for results in found for each in results.evaluations),
-        tuple(each for results in found for each in results.measurements),
+        tuple(each for results in every for each in results.evaluations),
+        tuple(each for results in every for each in results.measurements),
+        tuple(each for results in every for each in results.costs),
+        {sha256: least for results in every for sha256, least in results.least_agreements.items()},
     )
 
 
@@ -77,7 +93,7 @@ def _read(path: Path) -> Results:
 
 
 def _evaluation(fields: Mapping[str, Any]) -> Results:
-    return Results((Evaluation.from_json(fields),), ())
+    return Results(evaluations=(Evaluation.from_json(fields),))
 
 
 def _training(fields: Mapping[str, Any]) -> Results:
@@ -89,22 +105,36 @@ def _quantization(fields: Mapping[str, Any]) -> Results:
     records.check(fields, "quantization", 1)
     evaluation = Evaluation.from_json(fields["evaluation"])
     file = {"file": Path(fields["path"]).name, "file_bytes": fields["file_bytes"]}
-    return Results((dataclasses.replace(evaluation, subject={**evaluation.subject, **file}),), ())
+    scored = dataclasses.replace(evaluation, subject={**evaluation.subject, **file})
+    return Results(evaluations=(scored,), costs=(cost_of(fields),))
+
+
+def _quantizations(fields: Mapping[str, Any]) -> Results:
+    records.check(fields, "quantizations", 1)
+    return _together(_quantization(each) for each in fields["quantizations"])
+
+
+def _parity(fields: Mapping[str, Any]) -> Results:
+    records.check(fields, "parity", 1)
+    least = fields["least_agreement"]
+    return Results(least_agreements={} if least is None else {str(fields["subject"]["sha256"]): float(least)})
 
 
 def _measurement(fields: Mapping[str, Any]) -> Results:
-    return Results((), (Measurement.from_json(fields),))
+    return Results(measurements=(Measurement.from_json(fields),))
 
 
 def _bench(fields: Mapping[str, Any]) -> Results:
     records.check(fields, "bench", 1)
-    return Results((), tuple(Measurement.from_json(each) for each in fields["measurements"]))
+    return Results(measurements=tuple(Measurement.from_json(each) for each in fields["measurements"]))
 
 
 READERS: dict[str, Callable[[Mapping[str, Any]], Results]] = {
     "evaluation": _evaluation,
     "training": _training,
     "quantization": _quantization,
+    "quantizations": _quantizations,
+    "parity": _parity,
     "measurement": _measurement,
     "bench": _bench,
 }

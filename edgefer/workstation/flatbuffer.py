@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Flatbuffer", "Op"]
+__all__ = ["Flatbuffer", "Op", "weight_bytes"]
 
 # The input, the weights and the bias of an operator that has them, by position.
 WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
@@ -110,6 +110,11 @@ class Flatbuffer:
         names = {number: name for name, number in vars(TensorType).items() if isinstance(number, int)}
         return str(names[self._graph.tensors[tensor].type].lower())
 
+    def constant(self, tensor: int) -> bool:
+        """Whether the file has the tensor's values."""
+        content = self._model.buffers[self._graph.tensors[tensor].buffer].data
+        return content is not None and len(content) > 0
+
     def values(self, tensor: int) -> npt.NDArray[Any]:
         """A copy of the values of a constant tensor, in its shape and dtype."""
         content = self._model.buffers[self._graph.tensors[tensor].buffer].data
@@ -147,6 +152,14 @@ class Flatbuffer:
     def to_bytes(self) -> bytes:
         """The whole model."""
         return bytes(self._utils.convert_object_to_bytearray(self._model))
+
+
+def weight_bytes(model: bytes) -> int:
+    """How many bytes of a flatbuffer are weights: no biases, scales or names."""
+    graph = Flatbuffer(model)
+    read = {index for op in graph.ops for index in op.inputs if index >= 0}
+    # A bias, or the shape for a RESHAPE, has one dimension.
+    return sum(graph.values(index).nbytes for index in read if len(graph.shape(index)) > 1 and graph.constant(index))
 
 
 def _layer(names: list[str]) -> str:

@@ -116,6 +116,9 @@ class Plan:
             why = "the network would be trained anew with each set of faces"
             fix = "edgefer quantize --int8 --stability 5"
             raise UsageError(f"--stability with {self.scheme}", why=why, fix=fix)
+        if self.auto and "ranges" in self.recipe.told():
+            why, fix = "it chooses them by how steady they are", "leave out --ranges"
+            raise UsageError("--ranges with --auto", why=why, fix=fix)
         if self.debug_layers and not module.NEEDS_CALIBRATION:
             why, fix = "its activations are float", "edgefer quantize --int8 --debug-layers"
             raise UsageError(f"--debug-layers with {self.scheme}", why=why, fix=fix)
@@ -130,7 +133,9 @@ def carry_out(run: Run, dataset: Dataset, plan: Plan, console: Console) -> Resul
     """Make, write and judge the artefact; what a gate refuses is kept, and is the result's failure."""
     module = catalogue.load(SCHEMES, plan.scheme)
     if module.NEEDS_TRAINING:
-        console.say(f"{plan.scheme} trains on; on FER2013 that takes minutes")
+        epochs = (plan.qat or QatSettings()).epochs
+        spelled = f"{epochs} epoch{'s' * (epochs != 1)}"
+        console.say(f"{plan.scheme} trains for {spelled}, which takes minutes on FER2013")
     calibration = _choose_calibration(run, dataset, plan, console) if module.NEEDS_CALIBRATION else {}
     found = None
     if plan.auto:

@@ -16,6 +16,7 @@ from edgefer.errors import GateNotMet
 from edgefer.evaluation import Accuracy
 from edgefer.measurement import Measurement
 from edgefer.result import WIDTH, Result, table
+from edgefer.workstation.flatbuffer import weight_bytes
 from edgefer.workstation.pictures import draw_flips
 from edgefer.workstation.quantize import Quantized
 
@@ -75,6 +76,7 @@ def summary(quantized: Quantized, path: Path, measurement: Measurement, *, gates
         "sha256": artefact.sha256,
         "scheme": artefact.scheme,
         "model_bytes": len(artefact.model),
+        "weight_bytes": weight_bytes(artefact.model),
         "file_bytes": file_bytes,
         "golden_tolerance": artefact.golden.tolerance,
         "provenance": artefact.provenance,

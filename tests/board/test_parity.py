@@ -10,12 +10,14 @@ from edgefer.artefact import Artefact
 from edgefer.board import parity as parity_module
 from edgefer.board.anatomy import SCHEMA, load_schema
 from edgefer.board.execute import execute, installed
-from edgefer.board.parity import WAYS, configurations, verify
+from edgefer.board.parity import configurations, verify
 from edgefer.board.runtimes import litert, tflite_runtime
 from edgefer.board.tap import layers
 from edgefer.errors import IncompatibleError, UsageError
 from edgefer.models import SHIPPED
 from edgefer.parity import Configuration
+
+WAYS = [("default", 1), ("default", 4), ("builtin", 1), ("builtin", 4), ("reference", 1)]
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +39,7 @@ def test_every_way_to_run_is_a_row_and_the_first_is_what_all_are_compared_with(
     best: str, artefact: Artefact, faces: np.ndarray
 ) -> None:
     parity = verify(artefact, faces, data="random blocks", runtimes=[best])
-    assert [(row.configuration.kernels, row.configuration.threads) for row in parity.rows] == list(WAYS)
+    assert [(row.configuration.kernels, row.configuration.threads) for row in parity.rows] == WAYS
     first, *others = parity.rows
     assert (first.identical, first.top1_agreement, first.parting) == (None, None, None)
     assert not parity.failed
@@ -158,14 +160,11 @@ def test_outputs_that_are_no_numbers_are_beyond_the_tolerance(
     assert json.loads(json.dumps(parity.to_json(), allow_nan=False))["rows"][-1]["golden_worst"] is None
 
 
-def test_another_python_has_rows_of_its_own(
-    best: str, int8_artefact: Artefact, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(parity_module, "WAYS", (("default", 1), ("reference", 1)))
-    parity = verify(int8_artefact, runtimes=[best], pythons=[sys.executable])
-    assert [row.configuration.python for row in parity.rows] == ["", "", sys.executable, sys.executable]
+def test_another_python_has_rows_of_its_own(best: str, int8_artefact: Artefact) -> None:
+    parity = verify(int8_artefact, runtimes=[best], pythons=[sys.executable], threads=[1])
+    assert [row.configuration.python for row in parity.rows] == [""] * 3 + [sys.executable] * 3
     assert set(parity.pythons) == {"", sys.executable}
-    _, here, first_there, there = parity.rows
+    _, _, here, first_there, _, there = parity.rows
     assert first_there.identical == 1
     assert there.parting == here.parting
 

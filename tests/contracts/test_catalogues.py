@@ -81,7 +81,7 @@ def test_a_command_has_help_an_example_and_the_common_options(path, command):
     example = command.help.partition("Example:")[2]
     assert f"edgefer {' '.join(path)}" in example
     for parameter in command.params:
-        if isinstance(parameter, click.Option) and parameter.name != "threads":
+        if isinstance(parameter, click.Option):
             assert parameter.help, parameter.name
 
 

@@ -4,7 +4,22 @@ import pytest
 
 from edgefer import records
 from edgefer.errors import DataError, IncompatibleError
+from edgefer.report.markdown import costs_markdown, costs_text
 from edgefer.report.results import read_results
+
+QUANTIZATION = {
+    "path": "x/y.tflite",
+    "sha256": "ab",
+    "scheme": "int8",
+    "file_bytes": 9,
+    "weight_bytes": 5,
+    "provenance": {"system": "tiny"},
+    "verdict": {
+        "n": 4, "difference_points": -0.25, "difference_interval_95_points": [-1, 0.5], "mcnemar_p": 1,
+        "agreement": 0.98, "parent_ece": 0.1, "own_ece": 0.2,
+    },
+    "measurement": {"invoke": {"p50_us": 7}},
+}  # fmt: skip
 
 
 def write(target, /, **fields):
@@ -22,15 +37,25 @@ def test_every_kind_gives_its_records(evaluated, measured, tmp_path):
         write(
             tmp_path / "e.json",
             **records.stamp("quantization", 1),
+            **QUANTIZATION,
             evaluation=evaluation,
-            path="x/y.tflite",
-            file_bytes=9,
         ),
+        write(
+            tmp_path / "f.json",
+            **records.stamp("quantizations", 1),
+            quantizations=[{**records.stamp("quantization", 1), **QUANTIZATION, "evaluation": evaluation}] * 2,
+        ),
+        write(tmp_path / "g.json", **records.stamp("parity", 1), subject={"sha256": "ab"}, least_agreement=0.99),
     ]
     results = read_results(files)
     assert [each.to_json() for each in results.evaluations[:2]] == [evaluation] * 2
     assert [each.to_json() for each in results.measurements] == [measurement] * 3
-    assert results.evaluations[2].subject == {**evaluation["subject"], "file": "y.tflite", "file_bytes": 9}
+    assert results.evaluations[-1].subject == {**evaluation["subject"], "file": "y.tflite", "file_bytes": 9}
+    assert [each.sha256 for each in results.costs] == ["ab"] * 3
+    assert results.costs[0].interval_points == (-1.0, 0.5)
+    assert results.least_agreements == {"ab": 0.99}
+    assert "99.00" in costs_text(results)
+    assert "| -0.25 (-1.0 to +0.5) | 98.00 | 99.00 | 7 |" in costs_markdown(results)
 
 
 def test_a_folder_is_its_json_files_by_name(evaluated, tmp_path):

@@ -1,0 +1,87 @@
+"""What the documents say can be typed: commands, their options, targets of make, links."""
+
+import re
+from pathlib import Path
+
+import click
+import pytest
+
+from edgefer.cli import app
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = sorted(
+    path
+    for folder in (".", ".github", "benchmarks", "calibration", "edgefer/models", "tests/board/data")
+    for path in (ROOT / folder).glob("*.md")
+)
+LONGEST_LINE = 120
+# Options of other programs that the documents name.
+FOREIGN = {"--count"}  # tests/tools/mutate_models.py
+
+each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+
+
+def test_there_are_documents():
+    assert {"README.md", "CHANGELOG.md", "CONTRIBUTING.md"} <= {path.name for path in DOCUMENTS}
+
+
+def command_of(words):
+    """The command that the first of ``words`` name, or None."""
+    command = app
+    for word in words:
+        if not isinstance(command, click.Group):
+            break
+        command = command.get_command(click.Context(command), word)
+    return command
+
+
+def options_of(command):
+    return {option for parameter in command.params for option in parameter.opts} | {"--help", "--version"}
+
+
+def typed(text):
+    """The words after each ``edgefer`` of a command line: in a code block, or between backquotes."""
+    blocks = re.findall(r"^(?: {4,}|\$ )(.*)$", text, re.MULTILINE) + re.findall(r"`([^`\n]+)`", text)
+    for line in blocks:
+        found = re.match(r"(?:\S*/)?edgefer ((?:[a-z]|-).*)", line.partition("  #")[0])
+        if found:
+            yield found[1].split()
+
+
+@each_document
+def test_commands_and_their_options_exist(document):
+    for words in typed(document.read_text(encoding="utf-8")):
+        command = command_of([word for word in words if not word.startswith("-")][:2])
+        assert command, words
+        given = {word.partition("=")[0] for word in words if word.startswith("--")}
+        assert given <= options_of(command), words
+
+
+@each_document
+def test_options_that_stand_alone_exist_somewhere(document):
+    known = set(FOREIGN)
+    for name in app.list_commands(click.Context(app)):
+        command = command_of([name])
+        below = command.commands.values() if isinstance(command, click.Group) else [command]
+        known |= set().union(*(options_of(each) for each in below))
+    named = re.findall(r"`(--[a-z0-9-]+)[^`\n]*`", document.read_text(encoding="utf-8"))
+    assert set(named) <= known
+
+
+@each_document
+def test_targets_of_make_exist(document):
+    known = set(re.findall(r"^([a-z-]+)(?: [a-z-]+)*:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    named = re.findall(r"(?:`|^ {4,}|^)make ([a-z-]+)", document.read_text(encoding="utf-8"), re.MULTILINE)
+    assert set(named) <= known
+
+
+@each_document
+def test_links_lead_somewhere(document):
+    for target in re.findall(r"\]\(([^)#]+)\)", document.read_text(encoding="utf-8")):
+        assert "://" in target or (document.parent / target).exists(), target
+
+
+@each_document
+def test_lines_are_short(document):
+    lines = document.read_text(encoding="utf-8").splitlines()
+    assert not [line for line in lines if len(line) > LONGEST_LINE and not line.startswith(("|", "["))]
