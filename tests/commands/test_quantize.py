@@ -81,6 +81,7 @@ def test_the_same_settings_give_the_same_bytes(edgefer, workplace, scratch):
         (["--float32", "--debug-layers"], 2, "--int8 --debug-layers"),
         (["--int8", "--auto"], 2, "2 schemes were named"),
         (["--all", "--auto"], 2, "2 schemes were named"),
+        (["--auto", "--ranges", "min-max"], 2, "--ranges with --auto"),
     ],
 )
 def test_slips(refused, workplace, arguments, code, named):

@@ -44,8 +44,9 @@ def test_it_stops_at_the_first_that_holds_which_is_never_the_converter_alone(ask
 
 def test_the_steadiest_way_to_find_ranges_comes_first(nothing_held):
     assert {method.name for method in nothing_held.methods} == set(RANGE_METHODS)
-    agreements = [method.agreement for method in nothing_held.methods]
-    assert agreements == sorted(agreements, reverse=True)
+    kept = [method.parent_agreement for method in nothing_held.methods]
+    assert kept == sorted(kept, reverse=True)
+    assert all(0 < method.parent_agreement <= 1 and 0 < method.agreement <= 1 for method in nothing_held.methods)
     assert {len(method.accuracies) for method in nothing_held.methods} == {3}
     assert [each.name for each in nothing_held.tries[1:4]] == [method.name for method in nothing_held.methods]
 
