@@ -204,6 +204,7 @@ def test_what_does_not_fit_its_target_is_not_written(refused, scratch, scheme):
     assert sorted(os.listdir(scratch)) == before
 
 
+@pytest.mark.slow
 def test_debug_layers_writes_a_table_and_bars_and_says_what_each_layer_loses(edgefer, scratch, workplace):
     options = ("--calibration-size", 50, "--target", "litert", "--debug-layers")
     outcome = edgefer("quantize", scratch, "--int8", *options)
@@ -221,6 +222,7 @@ def test_debug_layers_writes_a_table_and_bars_and_says_what_each_layer_loses(edg
     assert isinstance(record["culprits"], list)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["int16x8", "int8_qat"])
 def test_a_layer_that_cannot_stay_float_has_no_gain_from_it(edgefer, scratch, scheme):
     options = ("--qat-epochs", 1) if scheme == "int8_qat" else ()
@@ -231,6 +233,7 @@ def test_a_layer_that_cannot_stay_float_has_no_gain_from_it(edgefer, scratch, sc
     assert outcome.record["layers"][0]["weight_snr_db"] > 20
 
 
+@pytest.mark.slow
 def test_auto_takes_the_first_recipe_that_holds(edgefer, scratch, workplace):
     outcome = edgefer("quantize", scratch, "--auto", "--calibration-size", 50, "--max-drop", 100, "--json")
     assert outcome.code == 0, outcome.err
@@ -243,6 +246,7 @@ def test_auto_takes_the_first_recipe_that_holds(edgefer, scratch, workplace):
     assert Artefact.load(find_run(scratch).artefact("int8")).sha256 == record["sha256"]
 
 
+@pytest.mark.slow
 def test_auto_trains_on_where_nothing_holds_and_ends_with_3_if_that_does_not_either(edgefer, scratch):
     options = ("--auto", "--calibration-size", 50, "--max-drop", -100, "--qat-epochs", 1, "--per-tensor")
     outcome = edgefer("quantize", scratch, *options, "--json")
@@ -259,6 +263,7 @@ def test_auto_trains_on_where_nothing_holds_and_ends_with_3_if_that_does_not_eit
     assert "int8_qat, trained on" in text.out
 
 
+@pytest.mark.slow
 def test_without_public_test_and_with_an_equalized_input_of_another_size(edgefer, data, tmp_path):
     arrays = dict(np.load(data))
     np.savez(tmp_path / "faces.npz", **{**arrays, "usage": np.repeat("Training", len(arrays["emotion"]))})
