@@ -137,6 +137,8 @@ def carry_out(run: Run, dataset: Dataset, plan: Plan, console: Console) -> Resul
         spelled = f"{epochs} epoch{'s' * (epochs != 1)}"
         console.say(f"{plan.scheme} trains for {spelled}, which takes minutes on FER2013")
     calibration = _choose_calibration(run, dataset, plan, console) if module.NEEDS_CALIBRATION else {}
+    # Before anything is made: there may be too few faces for so many sets.
+    sets = _disjoint(run, dataset, sets=plan.stability, **calibration) if plan.stability is not None else []
     found = None
     if plan.auto:
         found = _search(run, dataset, plan, console, calibration)
@@ -153,7 +155,7 @@ def carry_out(run: Run, dataset: Dataset, plan: Plan, console: Console) -> Resul
     console.say("timing it here for a second")
     result = summary(quantized, path, console.bench(path), gates=plan.gates)
     if plan.stability is not None:
-        result = _with_stability(result, run, dataset, plan, console, calibration)
+        result = _with_stability(result, run, dataset, plan, console, sets)
     if plan.debug_layers:
         result = _with_layers(result, run, dataset, plan, console, calibration, quantized, path)
     return result if found is None else with_search(result, found, quantized, max_drop_points=_bound(plan))
@@ -183,9 +185,8 @@ def _disjoint(
 
 
 def _with_stability(
-    result: Result, run: Run, dataset: Dataset, plan: Plan, console: Console, calibration: dict[str, Any]
+    result: Result, run: Run, dataset: Dataset, plan: Plan, console: Console, sets: list[Chosen]
 ) -> Result:
-    sets = _disjoint(run, dataset, sets=plan.stability or 0, **calibration)
     recipe = for_target(plan.recipe, plan.target)
     with console.shown("checking stability") as progress:
         found = stability(run, plan.scheme, dataset, sets, recipe=recipe, progress=progress)

@@ -103,7 +103,9 @@ def test_stability_is_in_record_and_text(edgefer, scratch, tmp_path):
 )
 def test_slips_of_quantize(refused, workplace, arguments, code, named):
     before = workplace.int8.read_bytes()
+    before = workplace.int8.read_bytes()
     assert named in refused("quantize", workplace.run, *arguments, code=code)
+    assert workplace.int8.read_bytes() == before
     assert workplace.int8.read_bytes() == before
 
 
