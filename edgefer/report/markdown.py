@@ -20,6 +20,8 @@ from edgefer.result import WIDTH, table
 
 __all__ = ["costs_markdown", "costs_text", "markdown", "replace_section", "text"]
 
+DOCUMENT_WIDTH = 120
+
 
 def text(groups: Sequence[Group]) -> str:
     """One table a group, with what it holds for under it."""
@@ -45,7 +47,7 @@ def costs_markdown(results: Results) -> str:
         return ""
     headers = [header.replace("\n", " ") for header in COST_HEADERS]
     rows = cost_rows(results.costs, results.least_agreements)
-    return "\n".join([*_markdown_table(headers, rows), "", f"{_legend(results)}."])
+    return "\n".join([*_markdown_table(headers, rows), "", textwrap.fill(f"{_legend(results)}.", DOCUMENT_WIDTH)])
 
 
 def replace_section(document: str, content: str, *, name: str | None = None) -> str:

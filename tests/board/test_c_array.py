@@ -162,6 +162,7 @@ def test_names_are_safe(int8_artefact, name, stem):
 
 
 def test_a_model_that_computes_something_else_is_refused(int8_artefact):
-    golden = dataclasses.replace(int8_artefact.golden, outputs=int8_artefact.golden.outputs[::-1])
+    outputs = int8_artefact.golden.outputs[::-1]
+    golden = dataclasses.replace(int8_artefact.golden, outputs=outputs, reference=outputs)
     with pytest.raises(IncompatibleError, match="computes something else"):
         c_array(dataclasses.replace(int8_artefact, golden=golden), name="model")

@@ -17,7 +17,7 @@ MODELS = sorted(Path(edgefer.models.__file__).parent.glob("*.tflite"))
 def test_golden_vectors_are_reproduced(path: Path) -> None:
     classifier = Classifier.open(path, check=False)
     assert classifier.artefact.labels == LABELS
-    assert len(classifier.artefact.golden.inputs) >= 24
+    assert len(classifier.artefact.golden.inputs) >= 9
     assert classifier.replay() <= classifier.artefact.golden.tolerance
 
 
