@@ -88,7 +88,8 @@ def _licence(package: str) -> Iterator[tuple[str, bytes]]:
     """The metadata of an installed package, which name its licence, and the files of that licence."""
     distribution = importlib.metadata.distribution(package)
     folder = f"{package}-{distribution.version}.dist-info"
-    files = distribution.metadata.get_all("License-File") or []
+    # Metadata from before 2022 do not name the file.
+    files = distribution.metadata.get_all("License-File") or ["LICENSE"]
     # Where a licence lies has changed with the version of the metadata.
     for name in ("METADATA", *files, *(f"licenses/{file}" for file in files)):
         text = distribution.read_text(name)
