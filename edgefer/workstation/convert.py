@@ -8,6 +8,7 @@ Whatever comes out has batch 1 and operator versions that tflite-runtime 2.14 kn
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -19,7 +20,7 @@ from edgefer.errors import EdgeferError
 from edgefer.quiet import quiet
 from edgefer.workstation.flatbuffer import Flatbuffer
 
-__all__ = ["convert", "representative", "require_identity_input"]
+__all__ = ["convert", "converting", "representative", "require_identity_input"]
 
 
 def convert(model: Any, configure: Callable[[Any, Any], None] | None = None) -> bytes:
@@ -33,23 +34,32 @@ def convert(model: Any, configure: Callable[[Any, Any], None] | None = None) -> 
         EdgeferError: the converter fails.
     """
     import tensorflow as tf
-    from tensorflow.lite.python.convert_phase import ConverterError  # what tf.lite raises and does not export
 
     keras = _keras_of(model)
     # A dynamic batch in the graph costs tflite-runtime 2.14 a factor of six; a board has one face at a time anyway.
     fixed_input = keras.Input(batch_shape=(1, *model.input_shape[1:]), name="face")
     fixed = keras.Model(fixed_input, model(fixed_input), name="edgefer")
     converter = tf.lite.TFLiteConverter.from_keras_model(fixed)
-    # Per-channel Dense weights need FULLY_CONNECTED version 12, which no runtime before 2.17 has.
+    # In dynamic range, per-channel Dense weights need FULLY_CONNECTED version 12, which no runtime before 2.17 has.
     converter._experimental_disable_per_channel_quantization_for_dense_layers = True
     if configure is not None:
         configure(tf, converter)
+    with converting("the model cannot be converted"):
+        return _with_short_names(converter.convert())
+
+
+@contextlib.contextmanager
+def converting(failure: str) -> Iterator[None]:
+    """Keep TensorFlow Lite's tools quiet; what they raise becomes an EdgeferError that begins with ``failure``."""
+    import tensorflow as tf
+    from tensorflow.lite.python.convert_phase import ConverterError  # what tf.lite raises and does not export
+
     try:
         with quiet():
-            return _with_short_names(converter.convert())
+            yield
     except (ValueError, RuntimeError, ConverterError, tf.errors.OpError) as error:
         *_, reason = [type(error).__name__, *str(error).strip().splitlines()]
-        raise EdgeferError("the model cannot be converted", why=reason) from error
+        raise EdgeferError(failure, why=reason) from error
 
 
 def _with_short_names(model: bytes) -> bytes:

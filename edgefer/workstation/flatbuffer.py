@@ -10,6 +10,7 @@ board/anatomy.py reads any file of any origin and trusts none; this is for model
 
 from __future__ import annotations
 
+import functools
 import itertools
 import re
 from dataclasses import dataclass
@@ -105,10 +106,7 @@ class Flatbuffer:
 
     def dtype(self, tensor: int) -> str:
         """The tensor's dtype, such as "int8"."""
-        from tensorflow.lite.python.schema_py_generated import TensorType
-
-        names = {number: name for name, number in vars(TensorType).items() if isinstance(number, int)}
-        return str(names[self._graph.tensors[tensor].type].lower())
+        return _dtypes()[self._graph.tensors[tensor].type]
 
     def constant(self, tensor: int) -> bool:
         """Whether the file has the tensor's values."""
@@ -152,6 +150,14 @@ class Flatbuffer:
     def to_bytes(self) -> bytes:
         """The whole model."""
         return bytes(self._utils.convert_object_to_bytearray(self._model))
+
+
+@functools.cache
+def _dtypes() -> dict[int, str]:
+    """The schema's number of a tensor type -> dtype."""
+    from tensorflow.lite.python.schema_py_generated import TensorType
+
+    return {number: name.lower() for name, number in vars(TensorType).items() if isinstance(number, int)}
 
 
 def weight_bytes(model: bytes) -> int:

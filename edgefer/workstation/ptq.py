@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgefer.errors import DataError, EdgeferError, UsageError
-from edgefer.quiet import quiet
+from edgefer.errors import DataError, UsageError
 from edgefer.workstation.activations import activations
+from edgefer.workstation.convert import converting
 from edgefer.workstation.flatbuffer import Flatbuffer
 from edgefer.workstation.ranges import Ranges
 from edgefer.workstation.recipe import Recipe
@@ -94,22 +94,17 @@ def _kept_float(graph: Flatbuffer, patterns: tuple[str, ...]) -> list[str]:
 def _quantize(calibrated: bytes, recipe: Recipe, kept: list[str]) -> bytes:
     import tensorflow as tf
     from tensorflow.lite.python.convert import mlir_quantize  # as tf.lite.experimental.QuantizationDebugger uses it
-    from tensorflow.lite.python.convert_phase import ConverterError
 
     dtype: Any = getattr(tf, recipe.io or "int8")
-    try:
-        with quiet():
-            return bytes(
-                mlir_quantize(
-                    calibrated,
-                    disable_per_channel=not recipe.per_channel,
-                    disable_per_channel_for_dense_layers=not recipe.dense_per_channel,
-                    # With fully_quantize=True, input and output would be int8 whatever is said here.
-                    input_data_type=dtype,
-                    output_data_type=dtype,
-                    denylisted_nodes=kept,
-                )
+    with converting("the model cannot be quantized"):
+        return bytes(
+            mlir_quantize(
+                calibrated,
+                disable_per_channel=not recipe.per_channel,
+                disable_per_channel_for_dense_layers=not recipe.dense_per_channel,
+                # With fully_quantize=True, input and output would be int8 whatever is said here.
+                input_data_type=dtype,
+                output_data_type=dtype,
+                denylisted_nodes=kept,
             )
-    except (ValueError, RuntimeError, ConverterError) as error:
-        *_, reason = [type(error).__name__, *str(error).strip().splitlines()]
-        raise EdgeferError("the model cannot be quantized", why=reason) from error
+        )

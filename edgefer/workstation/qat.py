@@ -29,7 +29,6 @@ from edgefer import atomic
 from edgefer.errors import DataError
 from edgefer.preprocess import prepare_all
 from edgefer.progress import Progress, silent
-from edgefer.statistics import cross_entropy
 from edgefer.workstation.backend import load_keras
 from edgefer.workstation.dataset import Dataset, Split
 from edgefer.workstation.evaluation import keras_logits, load_network
@@ -40,7 +39,7 @@ from edgefer.workstation.qat_twin import check_supported, folded_twin
 from edgefer.workstation.runs import Run
 from edgefer.workstation.schedule import best_epoch
 from edgefer.workstation.settings import TrainSettings, to_toml
-from edgefer.workstation.training import lesson, selection_split
+from edgefer.workstation.training import lesson, selection_loss, selection_split
 
 __all__ = ["FineTuned", "QatSettings", "finetune", "require_supported"]
 
@@ -158,13 +157,8 @@ def _train(tuner: Tuner, folder: Path, learn: Split, select: Split, progress: Pr
 
 def _scored(tuner: Tuner, epoch: QatEpoch, select: Split, expected: npt.NDArray[np.intp]) -> QatEpoch:
     logits = keras_logits(tuner.model, select.pixels)
-    loss = cross_entropy(logits, select.labels)
-    if not np.isfinite(loss):
-        raise DataError(
-            f"the fine-tuning has diverged in epoch {epoch.epoch}",
-            why="its loss is no number any more",
-            fix=f"--qat-learning-rate {tuner.settings.learning_rate / 10:g}",
-        )
+    fix = f"--qat-learning-rate {tuner.settings.learning_rate / 10:g}"
+    loss = selection_loss(logits, select, what=f"the fine-tuning has diverged in epoch {epoch.epoch}", fix=fix)
     answers = logits.argmax(axis=1)
     accuracy, agreement = (float((answers == right).mean()) for right in (select.labels, expected))
     return dataclasses.replace(epoch, selection_loss=loss, selection_accuracy=accuracy, agreement=agreement)

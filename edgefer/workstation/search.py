@@ -39,6 +39,7 @@ from edgefer.workstation.scoreset import ScoreSet
 
 __all__ = ["Found", "Method", "Try", "search", "with_search"]
 
+CONVERTER_ALONE = "converter alone"
 PLAIN = Recipe(ranges="min-max", rounding="nearest", bias_correction=False)
 MOST_FLOAT_LAYERS = 3
 # Layers are told apart by decibels; a hundred faces do.
@@ -135,7 +136,7 @@ def search(
         progress(len(sets) + len(tries), steps, name)
         tried = score.tried(name, calibrated, recipe)
         tries.append(tried)
-        if tried.holds and name != "converter alone":
+        if tried.holds and name != CONVERTER_ALONE:
             chosen = recipe
             break
     progress(steps, steps, "done")
@@ -147,7 +148,7 @@ def _candidates(
 ) -> Iterator[tuple[str, Recipe]]:
     """Names and recipes in the order in which they are tried; ``tries`` grows meanwhile."""
     plain = {name: getattr(PLAIN, name) for name in ("ranges", "rounding", "bias_correction")}
-    yield "converter alone", dataclasses.replace(base, **plain)
+    yield CONVERTER_ALONE, dataclasses.replace(base, **plain)
     recipes = [dataclasses.replace(base, ranges=method) for method in methods]
     for recipe in recipes:
         yield recipe.ranges, recipe

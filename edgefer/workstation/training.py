@@ -30,7 +30,7 @@ from edgefer.workstation.schedule import Epoch, best_epoch, has_stalled
 from edgefer.workstation.settings import TrainSettings
 from edgefer.workstation.trainer import Trainer
 
-__all__ = ["check_trainable", "lesson", "selection_split", "train", "without_selection"]
+__all__ = ["check_trainable", "lesson", "selection_loss", "selection_split", "train", "without_selection"]
 
 
 def selection_split(dataset: Dataset, settings: TrainSettings) -> tuple[Split, Split, str]:
@@ -150,14 +150,17 @@ def _sample_weights(split: Split, settings: TrainSettings) -> npt.NDArray[np.flo
     return weight.astype(np.float32)[split.labels]
 
 
-def _validated(trainer: Trainer, epoch: Epoch, select: Split, settings: TrainSettings) -> Epoch:
-    logits = trainer.averaged_logits(select.pixels)
+def selection_loss(logits: npt.NDArray[np.float32], select: Split, *, what: str, fix: str) -> float:
+    """Cross-entropy of ``logits`` (n, 7) in nats; DataError of ``what`` and ``fix`` where it is no number any more."""
     loss = cross_entropy(logits, select.labels)
     if not np.isfinite(loss):
-        raise DataError(
-            f"the training has diverged in epoch {epoch.epoch}",
-            why="its loss is no number any more",
-            fix=f"edgefer train --system {settings.system} --set learning_rate={settings.learning_rate / 10:g}",
-        )
+        raise DataError(what, why="its loss is no number any more", fix=fix)
+    return loss
+
+
+def _validated(trainer: Trainer, epoch: Epoch, select: Split, settings: TrainSettings) -> Epoch:
+    logits = trainer.averaged_logits(select.pixels)
+    fix = f"edgefer train --system {settings.system} --set learning_rate={settings.learning_rate / 10:g}"
+    loss = selection_loss(logits, select, what=f"the training has diverged in epoch {epoch.epoch}", fix=fix)
     accuracy = float((logits.argmax(axis=1) == select.labels).mean())
     return dataclasses.replace(epoch, selection_loss=loss, selection_accuracy=accuracy)
