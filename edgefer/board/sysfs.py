@@ -14,9 +14,22 @@ import platform
 from pathlib import Path
 from typing import Any
 
-__all__ = ["cpu_model", "describe", "governor", "load_average", "peak_rss_bytes", "read_first_line"]
+__all__ = [
+    "below",
+    "board_model",
+    "cpu_model",
+    "describe",
+    "governor",
+    "has_dot_product",
+    "load_average",
+    "peak_rss_bytes",
+    "ram_bytes",
+    "read_first_line",
+    "read_number",
+]
 
 ROOT = Path("/")
+DOT_PRODUCT = {"asimddp", "avx512_vnni", "avx_vnni"}
 
 # (implementer, part) of the cores on the boards that people run this on, from util-linux, sys-utils/lscpu-arm.c.
 ARM_CORES = {
@@ -37,6 +50,44 @@ def read_first_line(path: str, *, root: Path = ROOT) -> str | None:
     """The first line of ``path`` (such as "/proc/loadavg") below ``root``, stripped of blanks and NULs, or None."""
     lines = _read_lines(path, root=root)
     return lines[0].strip("\0 \t") if lines else None
+
+
+def read_number(path: str, *, root: Path = ROOT) -> float | None:
+    """The number in the first line of ``path``, or None where there is none."""
+    try:
+        return float(read_first_line(path, root=root) or "")
+    except ValueError:
+        return None
+
+
+def below(folder: str, pattern: str, *, root: Path = ROOT) -> list[str]:
+    """Paths below ``folder`` that fit ``pattern``, in order, as the other functions take them."""
+    found = (root / folder.lstrip("/")).glob(pattern)
+    return sorted("/" + str(path.relative_to(root)) for path in found)
+
+
+def board_model(*, root: Path = ROOT) -> str | None:
+    """What the device tree calls the board, or None: a PC has none."""
+    places = ("/proc/device-tree/model", "/sys/firmware/devicetree/base/model")
+    return next((name for place in places if (name := read_first_line(place, root=root))), None)
+
+
+def has_dot_product(*, root: Path = ROOT) -> bool | None:
+    """Whether the processor has an instruction for dot products of int8: asimddp on ARM, VNNI on x86."""
+    for line in _read_lines("/proc/cpuinfo", root=root):
+        key, _, value = line.partition(":")
+        if key.strip() in ("Features", "flags"):
+            return bool(DOT_PRODUCT.intersection(value.split()))
+    return None
+
+
+def ram_bytes(*, root: Path = ROOT) -> int | None:
+    """All memory of the device."""
+    for line in _read_lines("/proc/meminfo", root=root):
+        key, _, value = line.partition(":")
+        if key == "MemTotal":
+            return int(value.split()[0]) * 1024
+    return None
 
 
 def cpu_model(*, root: Path = ROOT) -> str | None:
@@ -79,10 +130,12 @@ def peak_rss_bytes(*, root: Path = ROOT) -> int | None:
 def describe(*, root: Path = ROOT) -> dict[str, Any]:
     """The machine in plain values, without the host's name: what latencies depend on. None where it is not known."""
     return {
-        "board": read_first_line("/proc/device-tree/model", root=root),
+        "board": board_model(root=root),
         "machine": platform.machine(),
         "cpu": cpu_model(root=root),
         "cores": _usable_cores(),
+        "dot_product": has_dot_product(root=root),
+        "ram_bytes": ram_bytes(root=root),
         "governor": governor(root=root),
         "os": _os_name(root=root),
         "kernel": f"{platform.system()} {platform.release()}",

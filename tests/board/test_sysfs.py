@@ -62,7 +62,9 @@ def test_first_line_has_no_nul_of_the_device_tree(tmp_path: Path) -> None:
 
 def test_what_cannot_be_read_is_none(tmp_path: Path) -> None:
     described = sysfs.describe(root=tmp_path)
-    assert [key for key, value in described.items() if value is None] == ["board", "cpu", "governor", "os"]
+    assert [key for key, value in described.items() if value is None] == [
+        "board", "cpu", "dot_product", "ram_bytes", "governor", "os",
+    ]  # fmt: skip
     assert sysfs.load_average(root=tmp_path) is None
     assert sysfs.peak_rss_bytes(root=tmp_path) is None
     (tmp_path / "proc").mkdir()

@@ -1,0 +1,71 @@
+"""What kind of board this is, and what it is like at this moment.
+
+    describe()                                      # {"platform": "raspberry_pi", "board": "Raspberry Pi 4 Model B"...
+    sample(elapsed_s=0.0)                           # Conditions
+
+A kind is a file in ``platforms/`` that has what PlatformModule asks for. Files are read below a root and programs are
+asked through a function, so that texts recorded on a board can be read anywhere.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+from edgefer import catalogue
+from edgefer.board import sysfs
+from edgefer.conditions import Conditions
+
+__all__ = ["Ask", "PlatformModule", "ask", "current", "describe", "sample"]
+
+PLATFORMS = "edgefer.board.platforms"
+ASK_S = 5.0
+
+Ask = Callable[[Sequence[str]], str | None]
+"""ask(command): what a program writes, or None where it is not there or fails."""
+
+
+class PlatformModule(Protocol):
+    """What a file in ``platforms/`` defines.
+
+    Attributes:
+        PREFERENCE: of the kinds that a device could be, the lowest is taken.
+    """
+
+    PREFERENCE: int
+
+    def detect(self, *, root: Path) -> bool:
+        """Whether this is such a device."""
+
+    def sample(self, *, root: Path, ask: Ask) -> dict[str, Any]:
+        """Fields of Conditions that this kind knows better than generic_linux does."""
+
+
+def ask(command: Sequence[str]) -> str | None:
+    """Run a program that says something about the device."""
+    try:
+        ended = subprocess.run(command, capture_output=True, timeout=ASK_S, check=False, stdin=subprocess.DEVNULL)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return ended.stdout.decode(errors="replace") if ended.returncode == 0 else None
+
+
+def current(*, root: Path = sysfs.ROOT) -> tuple[str, PlatformModule]:
+    """The kind of this device: its name, and its module."""
+    modules = {name: cast("PlatformModule", catalogue.load(PLATFORMS, name)) for name in catalogue.names(PLATFORMS)}
+    fitting = {name: module for name, module in modules.items() if module.detect(root=root)}
+    return min(fitting.items(), key=lambda item: item[1].PREFERENCE)
+
+
+def describe(*, root: Path = sysfs.ROOT) -> dict[str, Any]:
+    """What sysfs.describe() says, and the kind of the device."""
+    return {**sysfs.describe(root=root), "platform": current(root=root)[0]}
+
+
+def sample(elapsed_s: float, *, root: Path = sysfs.ROOT, ask: Ask = ask) -> Conditions:
+    """The device now, ``elapsed_s`` seconds after a bench began."""
+    _, module = current(root=root)
+    general = cast("PlatformModule", catalogue.load(PLATFORMS, "generic_linux")).sample(root=root, ask=ask)
+    return Conditions(elapsed_s=elapsed_s, **{**general, **module.sample(root=root, ask=ask)})
