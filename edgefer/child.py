@@ -119,10 +119,13 @@ def _lent_to_another(folder: Path) -> dict[str, str]:
     The folder in which an installed edgefer lies holds this interpreter's numpy too, so the other is shown a folder
     with a link to edgefer alone.
     """
+    home = Path(errors.__file__).parent.parent
+    others = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
+    if home.is_file():  # a bundle, which holds nothing that is compiled
+        return {**others, "PYTHONPATH": str(home)}
     shown = folder / "lent"
     shown.mkdir(exist_ok=True)
     link = shown / "edgefer"
     if not link.is_symlink():
         link.symlink_to(Path(errors.__file__).resolve().parent, target_is_directory=True)
-    others = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
     return {**others, "PYTHONPATH": str(shown)}

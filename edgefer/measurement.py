@@ -11,8 +11,9 @@ just taken or written with ``samples=True``, and None when it was read from a fi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -20,13 +21,15 @@ import numpy.typing as npt
 
 from edgefer import records
 from edgefer.child import failure, revive
+from edgefer.conditions import Conditions, doubts as conditions_doubts
 from edgefer.errors import IncompatibleError
 from edgefer.statistics import percentile, percentile_interval
 
 __all__ = ["BenchRequest", "Latency", "Measurement", "Samples", "failure", "read_reply"]
 
 KIND = "measurement"
-SCHEMA_VERSION = 1
+# Version 1 had no p95, no stages but the model's own, one round, and no conditions.
+SCHEMA_VERSION = 2
 
 # So many that a hundred of them lie beyond the p90: its rank then has a standard error of ten, one percent of the runs.
 ENOUGH_RUNS = 1024
@@ -34,6 +37,9 @@ LARGEST_SPREAD = 1.3
 LARGEST_WAIT = 1.15
 # What the services of an idle board amount to.
 LOAD_SLACK = 0.5
+STAGES = ("set", "get", "preprocess")
+# The crop that "preprocess" begins with, in pixels, three colours.
+PREPROCESSED_SIDE = 128
 
 
 @dataclass(frozen=True)
@@ -89,7 +95,7 @@ class Latency:
 
     Attributes:
         runs: how many.
-        min_ns, p50_ns, p90_ns, p99_ns, max_ns: nanoseconds.
+        min_ns, p50_ns, p90_ns, p95_ns, p99_ns, max_ns: nanoseconds; p95 is None in old records.
         p50_interval_ns: where the median lies with 95 % confidence, by bootstrap.
     """
 
@@ -100,13 +106,15 @@ class Latency:
     p99_ns: int
     max_ns: int
     p50_interval_ns: tuple[int, int]
+    p95_ns: int | None = None
 
     @classmethod
     def from_samples(cls, samples_ns: npt.NDArray[np.int64]) -> Latency:
         """Summarize int64 (runs,), runs >= 1."""
         low, high = percentile_interval(samples_ns, 50)
-        p50, p90, p99 = (int(percentile(samples_ns, percent)) for percent in (50, 90, 99))
-        return cls(len(samples_ns), int(samples_ns.min()), p50, p90, p99, int(samples_ns.max()), (int(low), int(high)))
+        p50, p90, p95, p99 = (int(percentile(samples_ns, percent)) for percent in (50, 90, 95, 99))
+        least, most = int(samples_ns.min()), int(samples_ns.max())
+        return cls(len(samples_ns), least, p50, p90, p99, most, (int(low), int(high)), p95)
 
     def to_json(self) -> dict[str, Any]:
         """A dict of plain values in microseconds, to the nanosecond; from_json() is its inverse."""
@@ -117,6 +125,7 @@ class Latency:
             "p50_us": self.p50_ns / 1000,
             "p50_interval_95_us": [low / 1000, high / 1000],
             "p90_us": self.p90_ns / 1000,
+            **({} if self.p95_ns is None else {"p95_us": self.p95_ns / 1000}),
             "p99_us": self.p99_ns / 1000,
             "max_us": self.max_ns / 1000,
         }
@@ -136,8 +145,12 @@ class Latency:
         return cls(
             runs=fields["runs"],
             p50_interval_ns=(round(low * 1000), round(high * 1000)),
+            p95_ns=round(fields["p95_us"] * 1000) if "p95_us" in fields else None,
             **{f"{name}_ns": round(fields[f"{name}_us"] * 1000) for name in names},
         )
+
+
+NO_TIMES = np.array([], np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,12 +162,22 @@ class Samples:
         invoke_ns: int64 (runs,), the model alone.
         set_to_get_ns: int64 (runs,), input set to output got.
         cpu_ns: int64 (runs,), processor time of the calling thread from input set to output got.
+        set_ns, get_ns: int64 (runs,), the copies into the model and out of it; empty in old records.
+        preprocess_ns: int64 (m,), a crop of PREPROCESSED_SIDE pixels to what the model takes; empty in old records.
     """
 
     warmup_ns: npt.NDArray[np.int64]
     invoke_ns: npt.NDArray[np.int64]
     set_to_get_ns: npt.NDArray[np.int64]
     cpu_ns: npt.NDArray[np.int64]
+    set_ns: npt.NDArray[np.int64] = field(default_factory=lambda: NO_TIMES)
+    get_ns: npt.NDArray[np.int64] = field(default_factory=lambda: NO_TIMES)
+    preprocess_ns: npt.NDArray[np.int64] = field(default_factory=lambda: NO_TIMES)
+
+    @classmethod
+    def together(cls, parts: Sequence[Samples]) -> Samples:
+        """Those of several rounds, one after the other."""
+        return cls(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in vars(parts[0])})
 
     def to_json(self) -> dict[str, list[int]]:
         """Lists of integers; from_json() is its inverse."""
@@ -187,6 +210,10 @@ class Measurement:
             None where /proc does not say.
         load_before, load_after: load average of the last minute, or None.
         samples: raw times, or None.
+        set, get: the copies into the model and out of it, or None.
+        preprocess: a colour crop to what the model takes, or None.
+        rounds_p50_ns: the median of each round, where there were several.
+        conditions: of the device, before, between and after the rounds.
     """
 
     subject: Mapping[str, Any]
@@ -207,6 +234,38 @@ class Measurement:
     load_before: float | None
     load_after: float | None
     samples: Samples | None = None
+    set: Latency | None = None
+    get: Latency | None = None
+    preprocess: Latency | None = None
+    rounds_p50_ns: tuple[int, ...] = ()
+    conditions: tuple[Conditions, ...] = ()
+
+    @classmethod
+    def pooled(cls, rounds: Sequence[Measurement], conditions: Sequence[Conditions] = ()) -> Measurement:
+        """One of the rounds of the same model, each from a fresh process and with its samples.
+
+        Its p50 is the median of the rounds' p50s, and the interval of that what the middle of all samples has; the
+        other percentiles are of all samples. Loading and first run are medians of the rounds, memory is the most.
+        """
+        samples = Samples.together([each.samples for each in rounds if each.samples is not None])
+        medians = tuple(each.invoke.p50_ns for each in rounds)
+        return replace(
+            rounds[0],
+            init_ns=int(median(each.init_ns for each in rounds)),
+            first_ns=int(median(each.first_ns for each in rounds)),
+            warmup=Latency.from_samples(samples.warmup_ns),
+            invoke=replace(Latency.from_samples(samples.invoke_ns), p50_ns=int(median(medians))),
+            set_to_get=Latency.from_samples(samples.set_to_get_ns),
+            cpu=Latency.from_samples(samples.cpu_ns),
+            set=Latency.from_samples(samples.set_ns),
+            get=Latency.from_samples(samples.get_ns),
+            preprocess=Latency.from_samples(samples.preprocess_ns),
+            peak_rss_bytes=max((each.peak_rss_bytes or 0 for each in rounds), default=0) or None,
+            load_after=rounds[-1].load_after,
+            samples=samples,
+            rounds_p50_ns=medians,
+            conditions=tuple(conditions),
+        )
 
     @property
     def p50_us(self) -> float:
@@ -245,7 +304,11 @@ class Measurement:
         governor = self.device.get("governor")
         if governor not in (None, "performance"):
             doubts.append(f"the clock is governed by {governor!r}, not 'performance'")
-        return tuple(doubts)
+        return tuple(doubts) + self.invalid()
+
+    def invalid(self) -> tuple[str, ...]:
+        """The doubts for which the numbers must not be quoted: the device was held back, or was not alone."""
+        return conditions_doubts(self.conditions, busy=max(int(self.device["cores"]), self.threads))
 
     def to_json(self, *, samples: bool = False) -> dict[str, Any]:
         """A dict of plain values; from_json() is its inverse. ``samples`` adds the raw ones, where there are any."""
@@ -265,6 +328,9 @@ class Measurement:
             "invoke": self.invoke.to_json(),
             "set_to_get": self.set_to_get.to_json(),
             "cpu": self.cpu.to_json(),
+            **{name: each.to_json() for name, each in self._stages().items() if each is not None},
+            "rounds_p50_us": [each / 1000 for each in self.rounds_p50_ns],
+            "conditions": [each.to_json() for each in self.conditions],
             "peak_rss_bytes": self.peak_rss_bytes,
             "load_before": self.load_before,
             "load_after": self.load_after,
@@ -290,6 +356,7 @@ class Measurement:
         records.require(fields["device"], cores=int)
         model_and_way = ("subject", "device", "runtime", "runtime_version", "threads", "kernels")
         circumstances = ("started_at", "harness_version", "peak_rss_bytes", "load_before", "load_after")
+        stages: dict[str, Any] = {name: Latency.from_json(fields[name]) for name in STAGES if name in fields}
         plain: dict[str, Any] = {name: fields[name] for name in (*model_and_way, *circumstances)}
         return cls(
             **plain,
@@ -300,7 +367,13 @@ class Measurement:
             set_to_get=Latency.from_json(fields["set_to_get"]),
             cpu=Latency.from_json(fields["cpu"]),
             samples=Samples.from_json(fields["samples"]) if "samples" in fields else None,
+            rounds_p50_ns=tuple(round(each * 1000) for each in fields.get("rounds_p50_us", ())),
+            conditions=tuple(Conditions.from_json(each) for each in fields.get("conditions", ())),
+            **stages,
         )
+
+    def _stages(self) -> dict[str, Latency | None]:
+        return {name: getattr(self, name) for name in STAGES}
 
 
 def read_reply(fields: Mapping[str, Any]) -> Measurement:

@@ -3,7 +3,7 @@
     measurement = measure(Path("small-int8.tflite"), faces)     # in this process
     python -m edgefer.board.bench REQUEST.json REPLY.json       # in a fresh one: a BenchRequest and its Measurement
 
-Loading, first run and memory are honest only in a fresh process, so ``devices/`` starts one for every request.
+Loading, first run and memory are honest only in a fresh process, so board/apart.py starts one for every request.
 Steady runs are what counts: batch 1, real inputs in turn, garbage collection off, the model timed apart from the copies
 around it. The golden vectors are replayed first, so that no wrong model is measured.
 """
@@ -25,6 +25,7 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -35,14 +36,24 @@ from edgefer.board import sysfs
 from edgefer.board.classifier import Classifier
 from edgefer.board.runtime import Runtime, choose
 from edgefer.errors import DataError, EdgeferError
-from edgefer.measurement import BenchRequest, Latency, Measurement, Samples, failure
+from edgefer.measurement import (
+    NO_TIMES,
+    PREPROCESSED_SIDE,
+    BenchRequest,
+    Latency,
+    Measurement,
+    Samples,
+    failure,
+)
+from edgefer.preprocess import prepare
 from edgefer.progress import Progress, silent
 
-__all__ = ["measure"]
+__all__ = ["measure", "read_faces"]
 
 # Encoded ahead and kept, so that the steady runs time no encoding; more would only grow the memory that is reported.
 MOST_FACES = 256
 RUNS_PER_REPORT = 256
+PREPROCESSED = 200
 
 
 def measure(
@@ -93,6 +104,7 @@ def measure(
     warmup = _run(opened, inputs, runs=warmup_runs, seconds=warmup_seconds)
     peak_rss_bytes = sysfs.peak_rss_bytes()
     steady = _run(opened, inputs, runs=minimum_runs, seconds=minimum_seconds, progress=progress)
+    samples = replace(steady, warmup_ns=warmup.set_to_get_ns, preprocess_ns=_preprocess(classifier, faces[0]))
     return Measurement(
         subject={"file": artefact_path.name, "file_bytes": artefact_path.stat().st_size, **classifier.subject},
         device=sysfs.describe(),
@@ -111,7 +123,10 @@ def measure(
         peak_rss_bytes=peak_rss_bytes,
         load_before=load_before,
         load_after=sysfs.load_average(),
-        samples=replace(steady, warmup_ns=warmup.set_to_get_ns),
+        samples=samples,
+        set=Latency.from_samples(samples.set_ns),
+        get=Latency.from_samples(samples.get_ns),
+        preprocess=Latency.from_samples(samples.preprocess_ns),
     )
 
 
@@ -125,7 +140,7 @@ def _run(
 ) -> Samples:
     """Run until both ``runs`` (one at least) and ``seconds`` are reached; Samples without warm-ups."""
     # Arrays of machine integers: half a million tuples would be more memory than the model.
-    invoke_ns, set_to_get_ns, cpu_ns = array("q"), array("q"), array("q")
+    invoke_ns, set_to_get_ns, cpu_ns, set_ns, get_ns = (array("q") for _ in range(5))
     clock, cpu_clock = time.perf_counter_ns, time.thread_time_ns
     done, elapsed_ns = 0, 0
     with _no_garbage_collection():
@@ -144,11 +159,26 @@ def _run(
             cpu_ns.append(cpu_clock() - cpu_begin)
             invoke_ns.append(invoke_end - invoke_begin)
             set_to_get_ns.append(get_end - set_begin)
+            set_ns.append(invoke_begin - set_begin)
+            get_ns.append(get_end - invoke_end)
             done, elapsed_ns = done + 1, get_end - begin_ns
             if done % RUNS_PER_REPORT == 0:
                 share = min(done / max(1, runs), elapsed_ns / max(1.0, seconds * 1e9), 1.0)
                 progress(int(100 * share), 100, f"{done:,} runs")
-    return Samples(np.array([], np.int64), *(np.array(times, np.int64) for times in (invoke_ns, set_to_get_ns, cpu_ns)))
+    times = (invoke_ns, set_to_get_ns, cpu_ns, set_ns, get_ns)
+    return Samples(NO_TIMES, *(np.array(each, np.int64) for each in times))
+
+
+def _preprocess(classifier: Classifier, face: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
+    """What a colour crop of 128 x 128 takes until the model can have it, int64 (PREPROCESSED,) nanoseconds."""
+    side = PREPROCESSED_SIDE
+    crop = np.repeat(cv2.resize(face, (side, side))[:, :, None], 3, axis=2)
+    times = np.empty(PREPROCESSED, np.int64)
+    for index in range(len(times)):
+        begin = time.perf_counter_ns()
+        classifier.encode(prepare(crop, classifier.artefact.input_spec))
+        times[index] = time.perf_counter_ns() - begin
+    return times
 
 
 @contextmanager
@@ -172,7 +202,12 @@ def _check_faces(faces: npt.NDArray[Any], artefact: Artefact) -> None:
         )
 
 
-def _read_faces(path: str) -> npt.NDArray[Any]:
+def read_faces(path: str) -> npt.NDArray[Any]:
+    """The ``faces`` of an .npz.
+
+    Raises:
+        DataError: there are none in it.
+    """
     try:
         with Path(path).open("rb") as file:
             loaded = np.load(file, allow_pickle=False)
@@ -187,7 +222,7 @@ def _read_faces(path: str) -> npt.NDArray[Any]:
 def _measure_request(request: BenchRequest) -> Measurement:
     return measure(
         Path(request.model),
-        _read_faces(request.faces) if request.faces else None,
+        read_faces(request.faces) if request.faces else None,
         runtime=request.runtime,
         threads=request.threads,
         kernels=request.kernels,

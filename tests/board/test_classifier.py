@@ -123,7 +123,7 @@ class Blocker:
 
 sys.meta_path.insert(0, Blocker())
 import edgefer
-import edgefer.board.bench, edgefer.board.evaluate, edgefer.devices.local
+import edgefer.board.bench, edgefer.board.evaluate, edgefer.board.apart
 import numpy
 print(edgefer.Classifier.open(sys.argv[1]).predict(numpy.zeros((48, 48), "uint8")).label)
 """

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+
+from edgefer.board.doctor import Check, examine, imported, is_fit
+
+
+def lend(folder: Path, monkeypatch: pytest.MonkeyPatch, code: str) -> None:
+    (folder / "odd_wheel.py").write_text(code)
+    monkeypatch.setenv("PYTHONPATH", str(folder))
+
+
+def test_this_machine_is_fit_and_every_check_says_something() -> None:
+    checks = list(examine())
+    assert is_fit(checks)
+    found = {check.name: check for check in checks}
+    assert found["Python"].text == ".".join(map(str, sys.version_info[:3]))
+    assert found["numpy"].status == found["OpenCV"].status == "ok"
+    has_litert = importlib.util.find_spec("ai_edge_litert") is not None
+    assert found["litert" if has_litert else "tflite_runtime"].status == "ok"
+    assert all(check.text for check in checks)
+
+
+def test_a_wheel_for_another_processor_is_a_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lend(tmp_path, monkeypatch, "import os, signal\nos.kill(os.getpid(), signal.SIGILL)\n")
+    check = imported("LiteRT", "odd_wheel", "9.9", "pip install odd-wheel")
+    assert check.status == "broken"
+    assert "SIGILL" in check.text
+    assert "newer processor" in check.text
+    assert "64-bit" in check.fix
+
+
+def test_an_opencv_with_windows_on_a_board_without_is_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "libGL.so.1: cannot open shared object file: No such file or directory"
+    lend(tmp_path, monkeypatch, f"raise ImportError({text!r})\n")
+    check = imported("OpenCV", "odd_wheel", "4.11", "pip install it")
+    assert (check.status, check.fix) == ("broken", "pip uninstall opencv-python && pip install opencv-python-headless")
+
+
+def test_what_is_not_installed_has_the_line_that_installs_it() -> None:
+    assert imported("numpy", "numpy", None, "pip install numpy") == Check(
+        "numpy", "broken", "not installed", "pip install numpy"
+    )
+    assert not is_fit([Check("numpy", "broken", "not installed")])
+    assert is_fit([Check("camera", "note", "none")])

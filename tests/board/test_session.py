@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgefer.benched import Benched
+from edgefer.board.score import test_set as make_test_set
+from edgefer.board.session import carry_out
+from edgefer.conditions import Conditions
+from edgefer.errors import DataError, MeasurementInvalid
+from edgefer.job import Entry, Job
+from edgefer.models import SHIPPED
+
+FEW = {"runs": 20, "seconds": 0.0}
+
+
+def quiet_device(elapsed_s: float) -> Conditions:
+    return Conditions(elapsed_s, temperature_c=50.0)
+
+
+def test_rounds_are_pooled_and_the_p50_is_the_median_of_theirs() -> None:
+    told: list[float] = []
+    job = Job((Entry(str(SHIPPED)),), rounds=3, runs=30, seconds=0.0, samples=True)
+    benched = carry_out(job, look=quiet_device, on_measurement=lambda each: told.append(each.p50_us))
+    (measurement,) = benched.measurements
+    assert measurement.invoke.runs == 30
+    assert len(measurement.rounds_p50_ns) == 3
+    assert measurement.invoke.p50_ns == sorted(measurement.rounds_p50_ns)[1]
+    assert told == [measurement.p50_us]
+    assert len(measurement.conditions) == 4
+    assert measurement.samples is not None
+    assert measurement.samples.set_ns.shape == (30,)
+
+
+def test_what_is_compared_takes_turns_and_the_interval_holds_the_ratio() -> None:
+    entry = Entry(str(SHIPPED))
+    benched = carry_out(Job((entry, replace(entry, kernels="reference")), rounds=3, **FEW), look=quiet_device)
+    (comparison,) = benched.comparisons
+    assert (comparison.first, comparison.second) == (0, 1)
+    # Plain loops take dozens of times as long as XNNPACK.
+    assert comparison.ratio > 3
+    assert comparison.interval[0] <= comparison.ratio <= comparison.interval[1]
+    again = Benched.from_json(benched.to_json())
+    assert again.comparisons == benched.comparisons
+    assert again.measurements[1].rounds_p50_ns == benched.measurements[1].rounds_p50_ns
+
+
+@pytest.fixture
+def labelled(tmp_path: Path) -> str:
+    rng = np.random.default_rng(0)
+    faces, labels = rng.integers(0, 256, (40, 48, 48), np.uint8), rng.integers(0, 7, 40)
+    buffer = io.BytesIO()
+    np.savez(buffer, **make_test_set(faces, labels, labels == 0, split="PublicTest", data="noise"))  # type: ignore[arg-type]
+    path = tmp_path / "faces.npz"
+    path.write_bytes(buffer.getvalue())
+    return str(path)
+
+
+def test_accuracy_is_taken_once_for_each_model_and_of_as_many_faces_as_were_asked_for(labelled: str) -> None:
+    entries = (Entry(str(SHIPPED)), Entry(str(SHIPPED), threads=2))
+    benched = carry_out(Job(entries, faces=labelled, accuracy=10, rounds=1, **FEW), look=quiet_device)
+    (evaluation,) = benched.evaluations
+    assert (evaluation.n, evaluation.split, evaluation.data) == (10, "PublicTest", "noise")
+    whole = carry_out(Job(entries[:1], faces=labelled, accuracy=0, **FEW), look=quiet_device).evaluations[0]
+    assert whole.n == 40
+    assert whole.unseen is not None
+    assert whole.unseen.n < 40
+
+
+def test_faces_without_labels_are_refused_for_accuracy(tmp_path: Path) -> None:
+    np.savez(tmp_path / "faces.npz", faces=np.zeros((2, 48, 48), np.uint8))
+    job = Job((Entry(str(SHIPPED)),), faces=str(tmp_path / "faces.npz"), accuracy=0, **FEW)
+    with pytest.raises(DataError, match="test set"):
+        carry_out(job, look=quiet_device)
+
+
+def test_a_throttled_run_is_invalid() -> None:
+    def hot(elapsed_s: float) -> Conditions:
+        return Conditions(elapsed_s, throttled=("throttled",) if elapsed_s else ())
+
+    benched = carry_out(Job((Entry(str(SHIPPED)),), **FEW), look=hot)
+    assert "held back" in benched.invalid()[0]
+    assert any("held back" in doubt for doubt in benched.measurements[0].doubts())
+
+
+def test_a_soak_records_latency_and_heat_over_time() -> None:
+    benched = carry_out(Job((Entry(str(SHIPPED)),), soak_s=1.0, **FEW), look=quiet_device)
+    assert benched.soak
+    assert all(row.p50_us > 0 and row.conditions.temperature_c == 50.0 for row in benched.soak)
+
+
+def test_a_device_without_a_thermometer_cannot_be_waited_for() -> None:
+    with pytest.raises(MeasurementInvalid, match="no temperature"):
+        carry_out(Job((Entry(str(SHIPPED)),), cooldown_c=40.0, **FEW), look=lambda elapsed_s: Conditions(elapsed_s))
+
+
+def test_a_cool_device_is_not_waited_for_and_a_warm_one_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[float] = []
+    heat = iter([70.0, 70.0, 45.0, *[44.0] * 9])
+    monkeypatch.setattr("edgefer.board.session.time.sleep", waited.append)
+    carry_out(
+        Job((Entry(str(SHIPPED)),), cooldown_c=60.0, **FEW), look=lambda elapsed_s: Conditions(elapsed_s, next(heat))
+    )
+    assert len(waited) == 1
+
+
+def test_the_harness_costs_less_than_three_microseconds() -> None:
+    benched = carry_out(Job((Entry(str(SHIPPED)),), runs=2000, seconds=0.0), look=quiet_device)
+    measurement = benched.measurements[0]
+    assert (measurement.set_to_get.p50_ns - measurement.invoke.p50_ns) / 1000 < 3

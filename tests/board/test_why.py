@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from edgefer.artefact import Artefact
+from edgefer.board import why
+from edgefer.board.apart import measure_apart
+from edgefer.board.why import causes
+from edgefer.measurement import BenchRequest, Measurement
+from edgefer.models import SHIPPED
+
+
+@pytest.fixture(scope="module")
+def int8() -> Measurement:
+    return measure_apart(BenchRequest(str(SHIPPED), minimum_runs=50, minimum_seconds=0.0))
+
+
+@pytest.fixture(scope="module")
+def model() -> bytes:
+    return Artefact.load(SHIPPED).model
+
+
+def slower(measurement: Measurement, factor: float, **changes: Any) -> Measurement:
+    invoke = replace(measurement.invoke, p50_ns=int(measurement.invoke.p50_ns * factor))
+    return replace(measurement, invoke=invoke, **changes)
+
+
+def test_int8_that_is_fast_enough_needs_no_reason(int8: Measurement, model: bytes) -> None:
+    assert causes(slower(int8, 1.4), int8, model=model) == ()
+
+
+def test_an_old_runtime_is_named(int8: Measurement, model: bytes) -> None:
+    old = replace(int8, runtime="tflite_runtime", runtime_version="2.14.0")
+    assert any("built-in kernels" in cause for cause in causes(old, old, model=model))
+
+
+def test_a_processor_without_dot_product_is_named(
+    int8: Measurement, model: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(why.sysfs, "has_dot_product", lambda: False)
+    assert any("dot products" in cause for cause in causes(int8, int8, model=model))
+
+
+def test_threads_that_do_not_pay_are_named(int8: Measurement, model: bytes) -> None:
+    found = causes(int8, int8, model=model, more_threads=replace(int8, threads=4))
+    assert any(cause.startswith("threads: 4 of them") for cause in found)
+
+
+def test_a_run_that_is_mostly_copies_is_named(int8: Measurement, model: bytes) -> None:
+    far = replace(int8, set_to_get=replace(int8.set_to_get, p50_ns=2 * int8.invoke.p50_ns))
+    assert any(cause.startswith("overhead: 50 %") for cause in causes(far, far, model=model))
+
+
+def test_where_nothing_is_found_that_is_said(int8: Measurement, model: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(why.sysfs, "has_dot_product", lambda: True)
+    calm = replace(int8, set_to_get=int8.invoke)
+    if int8.runtime == "litert":
+        (cause,) = causes(calm, calm, model=model)
+        assert "nothing of what is looked for" in cause
