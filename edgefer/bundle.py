@@ -34,7 +34,9 @@ VENDORED = ("click", "rich")
 MODEL_FOLDER = "edgefer/models/bundled"
 # Of the workstation only what reads data sets, so that a board can score its model: numpy and OpenCV are all it needs.
 WORKSTATION = "edgefer/workstation"
-NOT_THERE = {"edgefer/board/runtimes/tensorflow.py"}  # a board has one of the others
+# A board has one of the other runtimes, reaches no further boards, and quantizes nothing.
+NOT_THERE = {"edgefer/board/runtimes/tensorflow.py", "edgefer/commands/devices.py", "edgefer/commands/quantize.py"}
+WORKSTATION_ONLY = {"devices", "fleet"}
 READERS = {
     "__init__", "datacheck", "dataset", "dataset_cache", "ferplus", "layouts", "portrait", "rows", "scoreset",
     "synthetic",
@@ -65,7 +67,7 @@ def _edgefer() -> Iterator[tuple[str, bytes]]:
 
 
 def _travels(path: PurePosixPath, content: bytes) -> bool:
-    if str(path) in NOT_THERE:
+    if str(path) in NOT_THERE or path.parts[1] in WORKSTATION_ONLY:
         return False
     if path.is_relative_to(WORKSTATION):
         return path.relative_to(WORKSTATION).parts[0].removesuffix(".py") in READERS

@@ -3,6 +3,7 @@
     python bundle.pyz                               # says what it is and whether its model computes here what it should
     python bundle.pyz face.png                      # edgefer predict face.png
     python bundle.pyz bench                         # edgefer bench, of the model inside
+    python bundle.pyz job                           # a bench for another machine: edgefer.board.remote
 """
 
 from __future__ import annotations
@@ -29,6 +30,10 @@ INDENT = 10
 
 def main(arguments: list[str]) -> int:
     """Run one command line of a bundle; the exit code."""
+    if arguments == ["job"]:
+        from edgefer.board import remote
+
+        remote.main()
     if arguments:
         return cli.run(["predict", *arguments] if _is_picture(arguments[0]) else arguments)
     try:

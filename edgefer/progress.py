@@ -4,6 +4,9 @@ A library function takes ``progress: Progress = silent`` and calls it now and th
 
     with shown("reading fer2013.csv") as progress:
         load(path, progress=progress)
+
+    with shown_together(["pi4", "pi5"]) as progress_of:     # a line each, told from several threads
+        progress_of("pi4")(3, 100, "warm-up")
 """
 
 from __future__ import annotations
@@ -12,9 +15,9 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
-__all__ = ["Progress", "shown", "silent"]
+__all__ = ["Progress", "shown", "shown_together", "silent"]
 
 Progress = Callable[[int, int, str], None]
 """progress(done, total, note): ``done`` of ``total`` units of work, and a short remark such as "loss 1.23"."""
@@ -29,19 +32,26 @@ def silent(done: int, total: int, note: str = "") -> None:
 @contextlib.contextmanager
 def shown(title: str) -> Iterator[Progress]:
     """Yield a Progress that writes to stderr under ``title``; NO_COLOR is honoured."""
-    if sys.stderr is None:  # closed by the shell, or a service
-        yield silent
-        return
-    # On a terminal that cannot move its cursor rich would show nothing until the end.
-    if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
-        with _bar(title) as progress:
-            yield progress
-    else:
-        yield _plain(title)
+    with shown_together([title]) as progress_of:
+        yield progress_of(title)
 
 
 @contextlib.contextmanager
-def _bar(title: str) -> Iterator[Progress]:
+def shown_together(titles: Sequence[str]) -> Iterator[Callable[[str], Progress]]:
+    """Yield the Progress of each of several works that go on at the same time, by title; each has a line of its own."""
+    if sys.stderr is None:  # closed by the shell, or a service
+        yield lambda title: silent
+    # On a terminal that cannot move its cursor rich would show nothing until the end.
+    elif sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
+        with _bars(titles) as progress_of:
+            yield progress_of
+    else:
+        lines = {title: _plain(title) for title in titles}
+        yield lines.__getitem__
+
+
+@contextlib.contextmanager
+def _bars(titles: Sequence[str]) -> Iterator[Callable[[str], Progress]]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress as RichProgress, TextColumn, TimeRemainingColumn
 
@@ -53,12 +63,15 @@ def _bar(title: str) -> Iterator[Progress]:
         TextColumn("{task.fields[note]}"),
     )
     with RichProgress(*columns, console=Console(stderr=True)) as rich:
-        task = rich.add_task(title, total=None, note="")
+        tasks = {title: rich.add_task(title, total=None, note="") for title in titles}
 
-        def progress(done: int, total: int, note: str = "") -> None:
-            rich.update(task, completed=done, total=total, note=note)
+        def progress_of(title: str) -> Progress:
+            def progress(done: int, total: int, note: str = "") -> None:
+                rich.update(tasks[title], completed=done, total=total, note=note)
 
-        yield progress
+            return progress
+
+        yield progress_of
 
 
 def _plain(title: str) -> Progress:

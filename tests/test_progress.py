@@ -2,7 +2,7 @@ import sys
 
 import pytest
 
-from edgefer.progress import shown
+from edgefer.progress import shown, shown_together
 
 
 def test_plain_lines_show_results_and_the_end(capsys):
@@ -39,3 +39,15 @@ def test_without_a_stderr_nothing_is_shown(monkeypatch):
     monkeypatch.setattr(sys, "stderr", None)
     with shown("reading") as progress:
         progress(1, 1, "rows")
+
+
+@pytest.mark.parametrize(("terminal", "line"), [("dumb", "pi5: 1/2 warm-up"), ("xterm", "1/2")])
+def test_works_that_go_on_together_have_a_line_each(monkeypatch, capsys, terminal, line):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", terminal)
+    with shown_together(["pi4", "pi5"]) as progress_of:
+        progress_of("pi5")(1, 2, "warm-up")
+        progress_of("pi4")(3, 3, "done")
+    err = capsys.readouterr().err
+    assert line in err
+    assert "3/3" in err

@@ -1,0 +1,237 @@
+"""A bench on a device that is reached over a Connection: check, push, run, and take back what came of it.
+
+    outcome = bench(device, Order(Job(...), faces=content), progress=progress)
+    outcome.benched, outcome.problem
+    outcomes = bench_all(devices, order, progress_of=...)       # side by side; one that fails leaves the others alone
+
+What travels is one zipapp of edgefer's board side, the models and a test set, each kept on the device under its hash.
+The device is asked first what it has, so that a model its runtime cannot load costs no copy.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import json
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from edgefer.artefact import Artefact
+from edgefer.benched import Benched
+from edgefer.board.anatomy import read
+from edgefer.board.remote import read_event
+from edgefer.board.targets import targets
+from edgefer.bundle import SUFFIX, bundle
+from edgefer.child import revive
+from edgefer.errors import DeviceUnreachable, EdgeferError, IncompatibleError
+from edgefer.fleet.agent import Facts, probe, put
+from edgefer.fleet.connection import Connection, Stream, connect
+from edgefer.fleet.registry import Device
+from edgefer.job import Job
+from edgefer.measurement import Measurement
+from edgefer.progress import Progress, silent
+
+__all__ = ["Order", "Outcome", "bench", "bench_all"]
+
+# The device gives up after edgefer.board.remote.SILENCE_S without one.
+HEARTBEAT_S = 5.0
+
+
+@dataclass(frozen=True)
+class Order:
+    """What shall be measured, before it is known where.
+
+    Attributes:
+        job: its entries name models by their path here, and it has no faces.
+        faces: the content of the .npz that goes with it, or None.
+        threads_of_device: whether a device's own numbers of threads take the place of the job's.
+    """
+
+    job: Job
+    faces: bytes | None = None
+    threads_of_device: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a bench on one device.
+
+    Attributes:
+        device: its name.
+        benched: the whole result, or None.
+        measurements: what had come until then, where there is no whole result.
+        problem: why there is none, or None.
+    """
+
+    device: str
+    benched: Benched | None = None
+    measurements: tuple[Measurement, ...] = ()
+    problem: EdgeferError | None = None
+
+
+def bench_all(
+    devices: Sequence[Device], order: Order, *, progress_of: Callable[[str], Progress] = lambda name: silent
+) -> tuple[Outcome, ...]:
+    """bench() on each of the devices at the same time; Ctrl-C ends them all."""
+    stop = threading.Event()
+    with concurrent.futures.ThreadPoolExecutor(max_workers=max(1, len(devices))) as pool:
+        futures = [
+            pool.submit(bench, device, order, progress=progress_of(device.name), stop=stop) for device in devices
+        ]
+        try:
+            return tuple(future.result() for future in futures)
+        finally:
+            stop.set()
+
+
+def bench(
+    device: Device, order: Order, *, progress: Progress = silent, stop: threading.Event | None = None
+) -> Outcome:
+    """Measure on ``device``; what goes wrong stands in the outcome, with what had been measured until then.
+
+    Args:
+        device: where.
+        order: what.
+        progress: told of the steps, and then by the device.
+        stop: when it is set, the bench is given up.
+    """
+    measured: list[Measurement] = []
+    try:
+        with closing(connect(device)) as connection:
+            progress(0, 1, "asking what it has")
+            facts = probe(connection, [device.python] if device.python else [])
+            job = _settled(_threaded(order, device), device, facts)
+            progress(0, 1, "pushing")
+            program = put(connection, bundle(), f"edgefer{SUFFIX}")
+            job = _pushed(connection, job, order.faces)
+            benched = _run(connection, job, program, progress=progress, measured=measured, stop=stop)
+    except EdgeferError as error:
+        return Outcome(device.name, measurements=tuple(measured), problem=error)
+    return Outcome(device.name, benched=benched)
+
+
+def _threaded(order: Order, device: Device) -> Job:
+    if not (order.threads_of_device and device.threads):
+        return order.job
+    entries = [replace(entry, threads=count) for count in device.threads for entry in order.job.entries]
+    return replace(order.job, entries=tuple(entries))
+
+
+def _settled(job: Job, device: Device, facts: Facts) -> Job:
+    """The job with the Python of the device that each entry runs in.
+
+    Raises:
+        IncompatibleError: no such runtime there, or one that is too old for the model.
+    """
+    entries = []
+    for entry in job.entries:
+        runtime, python, version = facts.choose(entry.runtime or device.runtime or None, device=device.name)
+        _check(Path(entry.model), runtime, version, device.name)
+        entries.append(replace(entry, runtime=runtime, python=python))
+    return replace(job, entries=tuple(entries))
+
+
+def _check(model: Path, runtime: str, version: str, device: str) -> None:
+    content = Artefact.load(model).model
+    # LiteRT from 2.3 on, the oldest that edgefer takes, knows all that the converter writes.
+    if runtime != "tflite_runtime":
+        return
+    anatomy = read(content)
+    verdict = next(each for each in targets(anatomy, runtime=version) if each.name == "tflite_runtime")
+    if verdict.obstacles:
+        raise IncompatibleError(
+            f"{model.name} does not run in {runtime} {version} on {device}",
+            why="; ".join(verdict.obstacles),
+            fix=f"edgefer quantize --int8 --target tflite-runtime, or edgefer devices setup {device} --runtime litert",
+        )
+
+
+def _pushed(connection: Connection, job: Job, faces: bytes | None) -> Job:
+    """The job with the paths that things have on the device."""
+    paths: dict[str, str] = {}
+    for entry in job.entries:
+        if entry.model not in paths:
+            paths[entry.model] = put(connection, Path(entry.model).read_bytes(), Path(entry.model).name)
+    there = put(connection, faces, "faces.npz") if faces is not None else None
+    entries = tuple(replace(entry, model=paths[entry.model]) for entry in job.entries)
+    return replace(job, entries=entries, faces=there)
+
+
+def _run(
+    connection: Connection,
+    job: Job,
+    program: str,
+    *,
+    progress: Progress,
+    measured: list[Measurement],
+    stop: threading.Event | None,
+) -> Benched:
+    python = job.entries[0].python
+    # What the first entry runs in is where the job runs, and needs no other interpreter.
+    job = replace(
+        job, entries=tuple(replace(each, python="" if each.python == python else each.python) for each in job.entries)
+    )
+    with connection.stream([python, program, "job"]) as stream:
+        over = threading.Event()
+        threading.Thread(target=_keep_alive, args=(stream, over, stop), daemon=True).start()
+        try:
+            stream.stdin.write(json.dumps({"job": job.to_json(), "device": connection.name}).encode() + b"\n")
+            stream.stdin.flush()
+            return _listen(stream, connection.name, progress=progress, measured=measured)
+        except BrokenPipeError as error:
+            raise _lost(stream, connection.name, measured) from error
+        finally:
+            over.set()
+
+
+def _keep_alive(stream: Stream, over: threading.Event, stop: threading.Event | None) -> None:
+    while not over.wait(HEARTBEAT_S if stop is None else 0.2):
+        if stop is not None and stop.is_set():
+            stream.kill()
+            return
+        try:
+            stream.stdin.write(b"\n")
+            stream.stdin.flush()
+        except (OSError, ValueError):  # the link is gone, and the reader tells it
+            return
+
+
+def _listen(stream: Stream, name: str, *, progress: Progress, measured: list[Measurement]) -> Benched:
+    for line in stream.stdout:
+        try:
+            event = read_event(line)
+        except ValueError:
+            continue  # a line that the device's own shell wrote, or half of one; an end without a result is an error
+        found = _take(event, progress=progress, measured=measured)
+        if found is not None:
+            return found
+    raise _lost(stream, name, measured)
+
+
+def _take(event: Mapping[str, Any], *, progress: Progress, measured: list[Measurement]) -> Benched | None:
+    if event["event"] == "progress":
+        progress(event["done"], event["total"], event["note"])
+    elif event["event"] == "measurement":
+        measured.append(Measurement.from_json(event["measurement"]))
+    elif event["event"] == "error":
+        raise revive(event)
+    elif event["event"] == "result":
+        return Benched.from_json(event["benched"])
+    return None
+
+
+def _lost(stream: Stream, name: str, measured: Sequence[Measurement]) -> EdgeferError:
+    """Why the events ended before the result."""
+    code = stream.wait(10.0)
+    said = stream.stderr_tail()
+    had = f"{len(measured)} measurement{'s' * (len(measured) != 1)} had come"
+    if code == 255 or not said:
+        return DeviceUnreachable(
+            f"the connection to {name} was lost in mid-bench; {had}",
+            why=said or "it ended without a word; the device may have been started anew",
+            fix="the same again: what was pushed is still there",
+        )
+    return EdgeferError(f"the bench on {name} ended with code {code}; {had}", why=said)
