@@ -2,82 +2,235 @@
 
 from __future__ import annotations
 
+import io
 import math
+import re
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgefer.commands._options import PATH, RUNTIMES, say
-from edgefer.errors import UsageError
+from edgefer.commands._options import PATH, RUNTIMES, data_options, open_data, say
+from edgefer.errors import DataError, EdgeferError, UsageError
+from edgefer.job import RIGOURS
 from edgefer.result import Result
 
 if TYPE_CHECKING:
-    from edgefer.measurement import BenchRequest
+    from edgefer.benched import Benched
+    from edgefer.fleet.remote_bench import Outcome
+    from edgefer.job import Job
+    from edgefer.preprocess import InputSpec
 
-DEVICES = "edgefer.devices"
 LOCAL = "local"
+SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
 
 
-@click.command(short_help="Measure how long a model takes on a device.")
+@click.command(short_help="Measure a model on a device: latency, accuracy, heat.")
 @click.argument("model", metavar="[MODEL]", required=False, type=PATH)
 @click.option(
-    "--device", is_flag=False, flag_value=LOCAL, default=LOCAL, metavar="[NAME]", help="Where.  [default: local]"
-)
-@click.option("--threads", default="1", show_default=True, metavar="N[,N...]", help="Numbers of threads to try.")
-@click.option("--runtime", metavar="NAME", help=f"One of {RUNTIMES}.  [default: the best installed]")
-@click.option(
-    "--runs", type=click.IntRange(1), metavar="N", default=1024, show_default=True, help="Timed runs, at least."
-)
-@click.option(
-    "--seconds", type=click.FloatRange(0), metavar="S", default=3.0, show_default=True, help="Timed seconds, at least."
-)
-@click.option(
-    "--faces", type=PATH, metavar="FILE", help="An .npz with 'faces', uint8 (n, 48, 48).  [default: drawn faces]"
-)
+    "--device", "devices", multiple=True, is_flag=False, flag_value=LOCAL, metavar="[NAME|USER@HOST]",
+    help="Where; several run side by side.  [default: local]",
+)  # fmt: skip
+@click.option("--tag", metavar="TAG", help="All devices with this tag in devices.toml.")
+@click.option("--against", type=PATH, metavar="MODEL", help="A second model, in turns with the first.")
+@click.option("--threads", default=None, metavar="N[,N...]", help="Numbers of threads to try.  [default: 1]")
+@click.option("--runtime", metavar="NAME[,NAME...]", help=f"Of {RUNTIMES}.  [default: the best installed]")
+@click.option("--python", metavar="PATH", help="Another Python of this machine, for the runtimes that it has.")
+@click.option("--rigour", type=click.Choice(list(RIGOURS)), default="quick", show_default=True, help="How much.")
+@click.option("--runs", type=click.IntRange(1), metavar="N", help="Timed runs, at least.  [default: by rigour]")
+@click.option("--seconds", type=click.FloatRange(0), metavar="S", help="Timed seconds, at least.  [default: by rigour]")
+@click.option("--rounds", type=click.IntRange(1), metavar="N", help="Fresh processes.  [default: by rigour]")
+@click.option("--faces", type=PATH, metavar="FILE", help="An .npz with 'faces', uint8 (n, 48, 48).  [default: drawn]")
+@click.option("--accuracy", default="none", show_default=True, metavar="full|N|none", help="Over PublicTest of --data.")
+@data_options
+@click.option("--cooldown", type=float, metavar="C", help="Wait before each round until the device is cooler.")
+@click.option("--soak", metavar="TIME", help="Run on for so long, such as 10m, and record heat and clock.")
+@click.option("--strict", is_flag=True, help="Exit code 6 where the device was throttled or loaded.")
+@click.option("--into", type=PATH, metavar="FOLDER", help="Write one JSON a device there.")
 @click.option("--samples", is_flag=True, help="Keep each run's time in the JSON.")
-def command(model: Path | None, device: str, threads: str, **options: Any) -> Result:
-    """Measure how long a MODEL takes on a device: loading, first run, and steady runs with percentiles.
+def command(model: Path | None, devices: tuple[str, ...], tag: str | None, strict: bool, **options: Any) -> Result:
+    """Measure how long a MODEL takes on a device, how right it is there, and what the device was like meanwhile.
 
-    Without MODEL: the newest artefact, else the model that ships.
+    Without MODEL: the newest artefact, else the model that ships. A board needs Python and an SSH server; edgefer's
+    board side, the model and the faces are copied there, once. quick is 1,024 runs and 3 s, standard 10 s in 5 rounds
+    of a fresh process each, mlperf 24,576 runs. What is compared takes turns.
 
     \b
     Example:
         edgefer bench --device
-        edgefer bench model.tflite --threads 1,2,4 --out bench.json --samples
+        edgefer bench model.tflite --device pi@raspberrypi.local --accuracy full --data fer2013.csv
+        edgefer bench int8.tflite --against float32.tflite --rigour standard --threads 1,2,4
     """
-    from edgefer import catalogue, records
     from edgefer.models import find_model
-    from edgefer.report.text import measurements_text
+    from edgefer.report.bench import outcomes_text
 
-    if device.endswith(".tflite"):
-        raise UsageError(f"--device {device}", why="a device was expected", fix=f"edgefer bench {device} --device")
-    counts = _thread_counts(threads)
-    if not math.isfinite(options["seconds"]):
-        raise UsageError(f"--seconds {options['seconds']}", why="a number was expected", fix="--seconds 3")
-    place = catalogue.load(DEVICES, device)
+    for device in devices:
+        if device.endswith(".tflite"):
+            raise UsageError(f"--device {device}", why="a device was expected", fix=f"edgefer bench {device} --device")
     path, reason = find_model(model)
-    say(f"model: {path} ({reason})\ndevice: {device}")
-    measurements = [place.run(_request(path, threads=count, **options)) for count in counts]
-    documents = [each.to_json(samples=options["samples"]) for each in measurements]
-    return Result({**records.stamp("bench", 1), "measurements": documents}, measurements_text(measurements))
+    names = devices or (() if tag else (LOCAL,))
+    say(f"model: {path} ({reason})\ndevice: {', '.join((*names, *([f'all tagged {tag}'] if tag else [])))}")
+    job, faces = _job([path, *([options["against"]] if options["against"] else [])], options)
+    if set(names) == {LOCAL} and not tag:
+        benched = _here(job, faces, options["python"])
+        return _written(_result([benched], outcomes_text([benched]), [], strict, options), [benched], options)
+    return _elsewhere(names, tag, job, faces, strict, options)
 
 
-def _request(
-    model: Path, *, threads: int, runtime: str | None, runs: int, seconds: float, faces: Path | None, samples: bool
-) -> BenchRequest:
-    from edgefer.measurement import BenchRequest
+def _here(job: Job, faces: bytes | None, python: str | None) -> Benched:
+    """The job on this machine."""
+    from edgefer import atomic
+    from edgefer.board.lock import only_bench
+    from edgefer.board.session import carry_out
+    from edgefer.board.within import with_pythons
+    from edgefer.progress import shown
 
-    say(f"{threads} thread{'s' if threads > 1 else ''}: at least {runs:,} run{'s' * (runs > 1)} and {seconds:g} s")
-    return BenchRequest(
-        model=str(model),
-        faces=str(faces) if faces else None,
-        runtime=runtime,
-        threads=threads,
-        minimum_runs=runs,
-        minimum_seconds=seconds,
-        samples=samples,
-    )
+    with tempfile.TemporaryDirectory(prefix="edgefer-faces-") as folder, shown("bench") as progress, only_bench():
+        if faces is not None:
+            atomic.write_bytes(Path(folder, "faces.npz"), faces)
+            job = replace(job, faces=str(Path(folder, "faces.npz")))
+        return carry_out(with_pythons(job, python), progress=progress)
+
+
+def _elsewhere(
+    names: Sequence[str], tag: str | None, job: Job, faces: bytes | None, strict: bool, options: dict[str, Any]
+) -> Result:
+    """The job on boards, and on this machine too where it is among them."""
+    from edgefer.fleet.limits import judged
+    from edgefer.fleet.registry import Registry
+    from edgefer.fleet.remote_bench import Order, bench_all
+    from edgefer.progress import shown_together
+    from edgefer.report.bench import outcomes_text
+
+    chosen = Registry.read().select(names, tag=tag)
+    titles = [device.name for device in chosen]
+    with shown_together(titles) as progress_of:
+        outcomes = bench_all(chosen, Order(job, faces, options["threads"] is None), progress_of=progress_of)
+    done = [each.benched for each in outcomes if each.benched is not None]
+    failure = judged(outcomes, chosen, strict=strict)
+    if len(outcomes) == 1 and failure is not None and not done and not outcomes[0].measurements:
+        raise failure
+    result = _result(done, outcomes_text(done), outcomes, strict, options)
+    return _written(replace(result, failure=failure), done, options)
+
+
+def _result(
+    done: Sequence[Benched], text: str, outcomes: Sequence[Outcome], strict: bool, options: dict[str, Any]
+) -> Result:
+    from edgefer import records
+    from edgefer.child import failure
+    from edgefer.errors import MeasurementInvalid
+
+    lines = [text] if text else []
+    failures = []
+    for outcome in outcomes:
+        if outcome.problem is not None:
+            partly = [each.to_json() for each in outcome.measurements]
+            failures.append({"device": outcome.device, **failure(outcome.problem), "measurements": partly})
+            lines.append(f"{outcome.device}: {outcome.problem}")
+    documents = [each.to_json(samples=options["samples"]) for each in done]
+    if len(documents) == 1 and not failures:
+        record: dict[str, Any] = documents[0]
+    else:
+        record = {**records.stamp("benches", 1), "benches": documents, "failures": failures}
+    problem: EdgeferError | None = None
+    reasons = [reason for each in done for reason in each.invalid()]
+    if strict and reasons:
+        why, fix = "; ".join(reasons), "--cooldown, or a better power supply"
+        problem = MeasurementInvalid("the bench is invalid", why=why, fix=fix)
+    return Result(record, "\n\n".join(lines), problem)
+
+
+def _written(result: Result, done: Sequence[Benched], options: dict[str, Any]) -> Result:
+    import json
+
+    from edgefer import atomic
+
+    if options["into"] is not None:
+        for each in done:
+            name = re.sub(r"[^A-Za-z0-9_.-]", "_", each.device)
+            text = json.dumps(each.to_json(samples=options["samples"]), indent=1, allow_nan=False)
+            atomic.write_text(options["into"] / f"{name}.bench.json", text + "\n")
+    return result
+
+
+def _job(models: Sequence[Path], options: dict[str, Any]) -> tuple[Job, bytes | None]:
+    """What to do, and the faces that go with it."""
+    from edgefer.artefact import Artefact
+    from edgefer.job import Entry, Job
+
+    for model in models:
+        if not model.is_file():
+            raise DataError(f"{model} is not a model file", why="no such file", fix="edgefer quantize --int8")
+    counts = _thread_counts("1" if options["threads"] is None else options["threads"])
+    runtimes = _runtimes(options["runtime"])
+    seconds, accuracy = options["seconds"], _accuracy(options["accuracy"])
+    if seconds is not None and not math.isfinite(seconds):
+        raise UsageError(f"--seconds {seconds}", why="a number was expected", fix="--seconds 3")
+    entries = [
+        Entry(str(model), runtime, count) for runtime in runtimes for count in counts for model in models
+    ]
+    job = Job(
+        tuple(entries), rigour=options["rigour"], runs=options["runs"], seconds=seconds, rounds=options["rounds"],
+        accuracy=accuracy, cooldown_c=options["cooldown"], soak_s=_seconds(options["soak"]), samples=options["samples"],
+    )  # fmt: skip
+    settled = job.settled
+    rounds = f", in {settled.rounds} rounds" if settled.rounds > 1 else ""
+    for count in counts:
+        runs = f"at least {settled.runs:,} run{'s' * (settled.runs > 1)} and {settled.seconds:g} s{rounds}"
+        say(f"{count} thread{'s' if count > 1 else ''}: {runs}")
+    return job, _faces(accuracy, options, Artefact.load(models[0]).input_spec)
+
+
+def _faces(accuracy: int | None, options: dict[str, Any], spec: InputSpec) -> bytes | None:
+    """The content of an .npz: PublicTest where accuracy is asked for, else the user's own, else none."""
+    from edgefer.board.bench import read_faces
+    from edgefer.board.score import test_set
+
+    if accuracy is None:
+        if options["faces"] is None:
+            return None
+        read_faces(str(options["faces"]))
+        return bytes(options["faces"].read_bytes())
+    import numpy as np
+
+    from edgefer.workstation.scoreset import score_set
+
+    dataset = open_data(options["data"], options["ferplus"], options["skip_bad_rows"])
+    images = score_set(dataset, dataset.split("PublicTest"), name="PublicTest", spec=spec)
+    buffer = io.BytesIO()
+    seen = images.seen_in_training
+    arrays: Any = test_set(images.faces, images.labels, seen, split=images.split, data=images.data)
+    np.savez_compressed(buffer, **arrays)
+    return buffer.getvalue()
+
+
+def _accuracy(text: str) -> int | None:
+    if text in ("none", "full"):
+        return None if text == "none" else 0
+    if not text.isdecimal() or int(text) == 0:
+        raise UsageError(f"--accuracy {text}", why="full, none or a number was expected", fix="--accuracy 500")
+    return int(text)
+
+
+def _seconds(text: str | None) -> float:
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text or "0")
+    if not found:
+        raise UsageError(f"--soak {text}", why="a time such as 90s, 10m or 1h was expected", fix="--soak 10m")
+    return float(found[1]) * SECONDS[found[2]]
+
+
+def _runtimes(text: str | None) -> list[str | None]:
+    from edgefer import catalogue
+
+    names = [name.strip() for name in (text or "").split(",")]
+    for name in names:
+        if name and name != "auto":
+            catalogue.load("edgefer.board.runtimes", name)
+    return [name if name and name != "auto" else None for name in names]
 
 
 def _thread_counts(text: str) -> list[int]:

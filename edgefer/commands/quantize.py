@@ -175,9 +175,7 @@ def _console() -> Console:
 
 
 def _bench(path: Path) -> Measurement:
+    from edgefer.board.apart import measure_apart
     from edgefer.measurement import BenchRequest
 
-    measured: Measurement = catalogue.load("edgefer.devices", "local").run(
-        BenchRequest(model=str(path), minimum_seconds=1.0)
-    )
-    return measured
+    return measure_apart(BenchRequest(model=str(path), minimum_seconds=1.0))

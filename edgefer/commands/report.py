@@ -29,6 +29,7 @@ def command(results: tuple[Path, ...], as_markdown: bool, into: Path | None, sec
         edgefer report small.json small-bench.json
         edgefer report benchmarks/results/raspberry_pi_4 --into README.md
     """
+    from edgefer.report.arm64 import arm64_markdown
     from edgefer.report.comparison import compare, to_json
     from edgefer.report.markdown import costs_markdown, costs_text, markdown, text
     from edgefer.report.results import read_results
@@ -36,15 +37,20 @@ def command(results: tuple[Path, ...], as_markdown: bool, into: Path | None, sec
     if section and not into:
         raise UsageError("--section without --into", why="sections are parts of a document", fix="--into README.md")
     found = read_results(results)
-    groups = compare(found.evaluations, found.measurements)
-    record = {**to_json(groups), "costs": [dataclasses.asdict(each) for each in found.costs]}
-    document = "\n\n".join(part for part in (markdown(groups), costs_markdown(found)) if part)
+    groups = () if found.has_only_emulated else compare(found.evaluations, found.measurements)
+    others = {name: [dataclasses.asdict(each) for each in getattr(found, name)] for name in ("costs", "arm64")}
+    record = {**to_json(groups), **others}
+    document = _joined(markdown(groups), costs_markdown(found), arm64_markdown(found.arm64))
     if into is None:
-        shown = "\n\n".join(part for part in (text(groups), costs_text(found)) if part)
+        shown = _joined(text(groups), costs_text(found), arm64_markdown(found.arm64))
         return Result(record, document if as_markdown else shown)
     _put(document, into, section)
-    rows = sum(len(group.rows) for group in groups) + len(found.costs)
+    rows = sum(len(group.rows) for group in groups) + len(found.costs) + len(found.arm64)
     return Result(record, f"{into}: {rows} row{'s' if rows > 1 else ''} written")
+
+
+def _joined(*parts: str) -> str:
+    return "\n\n".join(part for part in parts if part)
 
 
 def _put(content: str, document: Path, section: str | None) -> None:

@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from edgefer import records
+from edgefer.benched import Benched
 from edgefer.errors import DataError, EdgeferError
 from edgefer.evaluation import Evaluation
 from edgefer.measurement import Measurement
+from edgefer.report.arm64 import Arm64
 from edgefer.report.costs import Cost, cost_of
 
 __all__ = ["Results", "read_results"]
@@ -30,12 +32,19 @@ class Results:
         evaluations, measurements: of models.
         costs: of models against their float parents.
         least_agreements: between kernels, in 0..1, by the sha256 of the flatbuffer.
+        arm64: of models on an emulated board.
     """
 
     evaluations: tuple[Evaluation, ...] = ()
     measurements: tuple[Measurement, ...] = ()
     costs: tuple[Cost, ...] = ()
     least_agreements: Mapping[str, float] = field(default_factory=dict)
+    arm64: tuple[Arm64, ...] = ()
+
+    @property
+    def has_only_emulated(self) -> bool:
+        """Whether there are results of an emulated board, and no evaluation or measurement beside them."""
+        return bool(self.arm64) and not (self.evaluations or self.measurements)
 
 
 def read_results(paths: Sequence[Path]) -> Results:
@@ -56,6 +65,7 @@ def _together(found: Iterable[Results]) -> Results:
         tuple(each for results in every for each in results.measurements),
         tuple(each for results in every for each in results.costs),
         {sha256: least for results in every for sha256, least in results.least_agreements.items()},
+        tuple(each for results in every for each in results.arm64),
     )
 
 
@@ -125,8 +135,17 @@ def _measurement(fields: Mapping[str, Any]) -> Results:
 
 
 def _bench(fields: Mapping[str, Any]) -> Results:
-    records.check(fields, "bench", 1)
-    return Results(measurements=tuple(Measurement.from_json(each) for each in fields["measurements"]))
+    benched = Benched.from_json(fields)
+    return Results(benched.evaluations, benched.measurements)
+
+
+def _benches(fields: Mapping[str, Any]) -> Results:
+    records.check(fields, "benches", 1)
+    return _together(_bench(each) for each in fields["benches"])
+
+
+def _arm64(fields: Mapping[str, Any]) -> Results:
+    return Results(arm64=(Arm64.from_json(fields),))
 
 
 READERS: dict[str, Callable[[Mapping[str, Any]], Results]] = {
@@ -137,4 +156,6 @@ READERS: dict[str, Callable[[Mapping[str, Any]], Results]] = {
     "parity": _parity,
     "measurement": _measurement,
     "bench": _bench,
+    "benches": _benches,
+    "arm64": _arm64,
 }

@@ -10,7 +10,7 @@ def test_a_number_of_threads_is_a_measurement(edgefer, workplace):
     outcome = edgefer("bench", workplace.int8, "--threads", "1,2", *QUICK, "--json", "--samples")
     assert outcome.code == 0, outcome.err
     record = outcome.record
-    assert (record["kind"], record["schema_version"]) == ("bench", 1)
+    assert (record["kind"], record["schema_version"]) == ("bench", 2)
     assert [each["threads"] for each in record["measurements"]] == [1, 2]
     for each in record["measurements"]:
         measurement = Measurement.from_json(each)
@@ -57,7 +57,7 @@ def test_a_model_given_as_a_device(refused):
 @pytest.mark.parametrize(
     ("options", "code", "named"),
     [
-        (["--device", "lokal"], 2, "'local'"),
+        (["--device", "lokal"], 2, "there are local"),
         (["--threads", "0"], 2, "--threads 1,2,4"),
         (["--threads", "1,two"], 2, "--threads 1,2,4"),
         (["--threads", ""], 2, "--threads 1,2,4"),

@@ -13,9 +13,10 @@ import pytest
 
 from edgefer import catalogue
 from edgefer.board.runtime import RuntimeModule, choose
+from edgefer.conditions import Conditions
 from edgefer.errors import IncompatibleError
+from edgefer.fleet.registry import Device
 from edgefer.labels import LABELS
-from edgefer.measurement import BenchRequest
 from edgefer.workstation.backend import load_keras
 from edgefer.workstation.experiment import load_system
 from edgefer.workstation.network import build_network
@@ -30,8 +31,9 @@ SCHEMES = "edgefer.workstation.schemes"
 LAYOUTS = "edgefer.workstation.layouts"
 RUNTIMES = "edgefer.board.runtimes"
 DEVICES = "edgefer.devices"
+PLATFORMS = "edgefer.board.platforms"
 COMMANDS = "edgefer.commands"
-CATALOGUES = (ARCHITECTURES, SYSTEMS, SCHEMES, LAYOUTS, RUNTIMES, DEVICES, COMMANDS)
+CATALOGUES = (ARCHITECTURES, SYSTEMS, SCHEMES, LAYOUTS, RUNTIMES, DEVICES, PLATFORMS, COMMANDS)
 LONGEST_COMMAND = 20
 BOARD_DATA = Path(__file__).parents[1] / "board" / "data"
 
@@ -317,7 +319,15 @@ def test_runtimes_differ_in_preference():
 
 
 @entries(DEVICES)
-def test_a_device_runs_a_request(name):
-    run = catalogue.load(DEVICES, name).run
-    (parameter,) = inspect.signature(run, eval_str=True).parameters.values()
-    assert parameter.annotation is BenchRequest
+def test_a_device_is_connected_to(name):
+    connect = catalogue.load(DEVICES, name).connect
+    (parameter,) = inspect.signature(connect, eval_str=True).parameters.values()
+    assert parameter.annotation is Device
+
+
+@entries(PLATFORMS)
+def test_a_platform_has_a_place_among_the_others_and_reads_below_any_root(name, tmp_path):
+    module = catalogue.load(PLATFORMS, name)
+    assert isinstance(module.PREFERENCE, int)
+    assert module.detect(root=tmp_path) is (name == "generic_linux")
+    assert set(module.sample(root=tmp_path, ask=lambda command: None)) <= set(Conditions.__dataclass_fields__)

@@ -66,7 +66,7 @@ def test_a_folder_is_its_json_files_by_name(evaluated, tmp_path):
 
 @pytest.mark.parametrize("kind", ["bench", "training", "quantization"])
 def test_a_later_version_and_missing_fields_name_the_file(kind, tmp_path):
-    later = write(tmp_path / "later.json", **records.stamp(kind, 2))
+    later = write(tmp_path / "later.json", **records.stamp(kind, 3))
     with pytest.raises(IncompatibleError, match="later.json"):
         read_results([later])
     bare = write(tmp_path / "bare.json", **records.stamp(kind, 1))

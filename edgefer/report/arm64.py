@@ -1,0 +1,93 @@
+"""What benchmarks/arm64_emulated.py found, as tables: instructions of an inference, and answers compared with x86-64.
+
+    Arm64.from_json(fields)
+    arm64_markdown(records)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from edgefer import records
+
+__all__ = ["Arm64", "arm64_markdown"]
+
+KIND = "arm64"
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Arm64:
+    """One model on emulated arm64 boards.
+
+    Attributes:
+        file: of the model.
+        data, faces: what was run through it.
+        instructions: of an inference with one thread, by runtime and board.
+        parity: by runtime and board, against the same runtime on x86-64: ``identical``, share of faces whose outputs
+            are all equal; ``largest_difference`` of an output, in steps; ``top1_agreement``; ``golden_ok``.
+    """
+
+    file: str
+    data: str
+    faces: int
+    instructions: Mapping[str, Mapping[str, int]]
+    parity: Mapping[str, Mapping[str, Mapping[str, Any]]]
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> Arm64:
+        """Read a record of kind "arm64".
+
+        Raises:
+            DataError: it is none, or lacks a field.
+            IncompatibleError: a later schema version.
+        """
+        records.check(fields, KIND, SCHEMA_VERSION)
+        records.require(fields, subject=dict, data=str, faces=int, instructions=dict, parity=list)
+        parity = {each["runtime"]: each["boards"] for each in fields["parity"]}
+        return cls(fields["subject"]["file"], fields["data"], fields["faces"], fields["instructions"], parity)
+
+
+def arm64_markdown(found: Sequence[Arm64]) -> str:
+    """Two tables in Markdown, and what their columns mean; empty where nothing was found."""
+    if not found:
+        return ""
+    boards = list(dict.fromkeys(board for each in found for counts in each.instructions.values() for board in counts))
+    instructions = [
+        [each.file.removesuffix(".tflite"), runtime, *(f"{counts[board] / 1e6:.2f}" for board in boards)]
+        for each in found
+        for runtime, counts in each.instructions.items()
+    ]
+    parity = [
+        [each.file.removesuffix(".tflite"), runtime, *_worst(list(boards_of.values()))]
+        for each in found
+        for runtime, boards_of in each.parity.items()
+    ]
+    data = ", ".join(dict.fromkeys(f"{each.faces:,} faces of {each.data}" for each in found if each.parity))
+    legend = "Million instructions of an inference, one thread, counted."
+    counted = [_table(["model", "runtime", *boards], instructions), legend]
+    if not parity:
+        return "\n\n".join(counted)
+    return "\n\n".join(
+        [
+            *counted,
+            _table(["model", "runtime", "same outputs, %", "same label, %", "largest step", "golden"], parity),
+            f"Against the same runtime on x86-64, the worst of the boards: {data}.",
+        ]
+    )
+
+
+def _worst(boards: Sequence[Mapping[str, Any]]) -> list[str]:
+    return [
+        f"{100 * min(each['identical'] for each in boards):.2f}",
+        f"{100 * min(each['top1_agreement'] for each in boards):.2f}",
+        f"{max(each['largest_difference'] for each in boards):g}",
+        "ok" if all(each["golden_ok"] for each in boards) else "off",
+    ]
+
+
+def _table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    rule = ["---", "---", *["---:"] * (len(headers) - 2)]
+    return "\n".join("| " + " | ".join(row) + " |" for row in (headers, rule, *rows))

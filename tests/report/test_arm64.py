@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgefer import records
+from edgefer.cli import run
+from edgefer.errors import DataError
+from edgefer.report.arm64 import Arm64, arm64_markdown
+
+
+def board(identical: float, agreement: float, step: float, golden: bool = True) -> dict[str, Any]:
+    return {
+        "identical": identical, "top1_agreement": agreement, "largest_difference": step, "golden_worst": 0.0,
+        "golden_ok": golden,
+    }  # fmt: skip
+
+
+RECORD = {
+    **records.stamp("arm64", 1),
+    "subject": {"file": "small-int8.tflite"},
+    "data": "PublicTest of fer2013.csv",
+    "faces": 500,
+    "instructions": {"litert": {"Pi 4": 8453055, "Pi 5": 2786948}},
+    "parity": [{"runtime": "litert", "boards": {"Pi 4": board(0.996, 1.0, 1), "Pi 5": board(0.99, 0.998, 2)}}],
+}  # fmt: skip
+
+
+def test_tables_show_the_counts_and_the_worst_board() -> None:
+    lines = arm64_markdown([Arm64.from_json(RECORD)]).splitlines()
+    assert "| small-int8 | litert | 8.45 | 2.79 |" in lines
+    assert "| small-int8 | litert | 99.00 | 99.80 | 2 | ok |" in lines
+    assert lines[-1].endswith("500 faces of PublicTest of fer2013.csv.")
+
+
+def test_golden_vectors_that_are_off_on_one_board_are_off() -> None:
+    boards = {"Pi 4": board(1, 1, 0), "Pi 5": board(1, 1, 0, golden=False)}
+    text = arm64_markdown([Arm64.from_json({**RECORD, "parity": [{"runtime": "litert", "boards": boards}]})])
+    assert text.splitlines()[-3].endswith("| off |")
+
+
+def test_a_record_without_its_counts_is_refused() -> None:
+    with pytest.raises(DataError, match="instructions"):
+        Arm64.from_json({key: value for key, value in RECORD.items() if key != "instructions"})
+
+
+def test_report_puts_a_folder_of_them_into_a_document(tmp_path: Path) -> None:
+    results = tmp_path / "arm64-emulated"
+    results.mkdir()
+    (results / "small.arm64.json").write_text(json.dumps(RECORD))
+    document = tmp_path / "README.md"
+    document.write_text("<!-- results arm64-emulated:begin -->\n<!-- results arm64-emulated:end -->\n")
+    assert run(["report", str(results), "--into", str(document), "--section", "arm64-emulated"]) == 0
+    assert "| small-int8 | litert | 8.45 | 2.79 |" in document.read_text()
