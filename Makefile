@@ -1,6 +1,8 @@
 # make install   .venv with edgefer and all that the workstation and the checks need
 # make demo      train, quantize and measure a small network on drawn faces
-# make test      every check, and the tests on the workstation, on a board's install, on the oldest one, and across them
+# make test      every check, and the tests on the workstation, on a board's install, on the oldest one, across them,
+#                and over SSH on an emulated board
+# make arm-cost  what models compute on arm64, and how many instructions that takes, on the emulated board
 # make tables    write the tables in the documents anew, from the result files
 # make clean     remove all of the above but runs/
 #
@@ -28,9 +30,10 @@ PINNED = $(if $(shell $(PYTHON) -c 'import sys; sys.version_info >= (3, 11) and 
 BIN := .venv/bin
 # What must pass wherever edgefer runs. The pytest script, unlike python -m pytest, leaves the checkout off the path, so
 # that the installed package is tested.
-BOARD_TESTS = tests/board tests/devices tests/report tests/contracts/test_wall.py $(wildcard tests/test_*.py)
+BOARD_TESTS = tests/board tests/report tests/contracts/test_wall.py $(wildcard tests/test_*.py)
 
-.PHONY: help install test check test-workstation test-board test-oldest test-parity wheel demo tables clean
+.PHONY: help install test check test-workstation test-install test-oldest test-parity test-board arm-cost wheel demo \
+    tables clean
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
 
@@ -43,7 +46,7 @@ install: .venv/.installed
 	@touch $@
 	@echo "Done. Now: source .venv/bin/activate"
 
-test: check test-workstation test-board test-oldest test-parity
+test: check test-workstation test-install test-oldest test-parity test-board
 
 check: install
 	$(BIN)/ruff check --quiet --output-format concise .
@@ -54,7 +57,7 @@ test-workstation: install
 	@echo "--- The workstation: every test"
 	$(BIN)/python -m pytest
 
-test-board: .venv-board/.installed wheel
+test-install: .venv-board/.installed wheel
 	@echo "--- A board: the wheel and what it requires, no TensorFlow"
 	@.venv-board/bin/python $(PIP_INSTALL) --no-deps --force-reinstall dist/*.whl
 	.venv-board/bin/pytest $(BOARD_TESTS)
@@ -73,6 +76,29 @@ test-oldest test-parity:
 	@echo
 	@echo "*** SKIPPED: $@, which runs tflite-runtime 2.14 with numpy 1. It has no wheels for Python newer than 3.11, and"
 	@echo "*** neither python3.11 nor python3.10 was found on the PATH. To run them: make test OLD_PYTHON=/path/to/python3.11"
+	@echo
+endif
+
+# The script that builds an arm64 Debian behind a real SSH server on loopback, and the folder where it does. It needs root.
+EMULATOR ?= ../shared/board/board.sh
+EMULATED ?= $(CURDIR)/.board
+CAN_EMULATE = $(and $(wildcard $(EMULATOR)),$(filter 0,$(shell id -u)),$(wildcard /proc/sys/fs/binfmt_misc))
+ifneq ($(CAN_EMULATE),)
+test-board: install
+	@echo "--- An emulated arm64 board, over SSH"
+	bash $(EMULATOR) build $(EMULATED)
+	EDGEFER_EMULATOR=$(EMULATOR) EDGEFER_EMULATED=$(EMULATED) $(BIN)/python -m pytest tests/emulated
+
+# The models that ship; others by MODELS="a.tflite b.tflite". DATA=fer2013.csv compares on real faces.
+MODELS ?= $(wildcard edgefer/models/*.tflite)
+arm-cost: install .venv-oldest/.installed
+	$(BIN)/python benchmarks/arm64_emulated.py $(EMULATOR) $(EMULATED) $(MODELS) $(if $(DATA),--data $(DATA)) \
+	    --tflite-python .venv-oldest/bin/python --out benchmarks/results/arm64-emulated
+else
+test-board arm-cost:
+	@echo
+	@echo "*** SKIPPED: $@, which runs an emulated arm64 board behind an SSH server. It wants Linux with binfmt_misc, root, and"
+	@echo "*** a script that builds the board: make $@ EMULATOR=/path/to/board.sh (its verbs: build, start, stop, exec, drop)"
 	@echo
 endif
 
@@ -126,5 +152,5 @@ tables: install
 	            $(BIN)/edgefer report "$$results" --into "$$document" --section "$$name"; fi; done; done
 
 clean:
-	rm -rf .venv .venv-board .venv-oldest build dist edgefer.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf .venv .venv-board .venv-oldest .board build dist edgefer.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	find edgefer tests -name __pycache__ -type d -prune -exec rm -rf {} +

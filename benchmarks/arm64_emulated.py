@@ -1,0 +1,187 @@
+"""What a model computes on arm64, and how many instructions that takes there, from an emulated board.
+
+    python benchmarks/arm64_emulated.py BOARD_SH FOLDER MODEL... --tflite-python OLD/bin/python --out RESULTS
+
+BOARD_SH is a script that builds an arm64 Debian with qemu's user emulation in FOLDER and runs a command in it (verbs
+build, count and exec; BOARD_MODEL says which processor). Times there mean nothing, so none is taken. Answers do: each
+face goes through each runtime here and there. And so do instructions: qemu counts every one that is executed, and the
+difference between two marks around ten runs, divided by ten, is an inference. It comes out the same to the digit each
+time, and ranks models for a processor that is not at hand.
+
+For each MODEL one RESULTS/<model>.arm64.json is written, of kind "arm64".
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgefer import atomic, records
+from edgefer.artefact import Artefact
+from edgefer.board.execute import execute, installed
+from edgefer.bundle import bundle
+from edgefer.parity import Configuration
+
+PROCESSORS = {"pi3": "Pi 3", "pi4": "Pi 4", "pi5": "Pi 5"}
+PYTHONS = {"litert": "/opt/litert/bin/python", "tflite_runtime": "/opt/tflite/bin/python"}
+# Where things lie on the board.
+PLACE = "/var/tmp/edgefer-arm64"
+RUNS = 10
+COUNT = f"""
+import os, sys
+from pathlib import Path
+from edgefer.artefact import Artefact
+from edgefer.board.classifier import Classifier
+from edgefer.board.runtime import choose
+artefact = Artefact.load(Path(sys.argv[1]))
+runtime = choose(sys.argv[2]).open_model(artefact.model, threads=1)
+face = Classifier(artefact, runtime).encode(artefact.golden.inputs[0])
+def mark(tag):
+    try:
+        os.getsid(0x7E570000 + tag)  # the counter writes its total at this call, which fails otherwise
+    except OSError:
+        pass
+for tag in (0, 1):
+    for _ in range({RUNS}):
+        runtime.set_input(face)
+        runtime.invoke()
+        runtime.get_output()
+    mark(tag)
+"""
+
+
+class Board:
+    """The emulated board in a folder."""
+
+    def __init__(self, script: Path, folder: Path) -> None:
+        self.script, self.folder = script, folder
+        self._call("build")
+        self._call("count")
+        self.root = folder / "rootfs"
+        (self.root / PLACE.lstrip("/")).mkdir(parents=True, exist_ok=True)
+        self.write("edgefer.pyz", bundle())
+        self.write("count.py", COUNT.encode())
+
+    def _call(self, verb: str, *arguments: str, processor: str = "pi4") -> str:
+        command = ["bash", str(self.script), verb, str(self.folder), *arguments]
+        environment = {**os.environ, "BOARD_MODEL": processor}
+        ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        if ended.returncode:
+            sys.exit(f"{' '.join(command)} ended with code {ended.returncode}:\n{ended.stderr[-2000:]}")
+        return ended.stdout + ended.stderr
+
+    def write(self, name: str, content: bytes) -> str:
+        """Put a file there; its path on the board."""
+        atomic.write_bytes(self.root / PLACE.lstrip("/") / name, content)
+        return f"{PLACE}/{name}"
+
+    def run(self, *command: str, processor: str = "pi4") -> str:
+        """Run a command there, in which edgefer is found; what it wrote."""
+        return self._call("exec", "env", f"PYTHONPATH={PLACE}/edgefer.pyz", *command, processor=processor)
+
+    def execute(self, model: bytes, faces: npt.NDArray[np.uint8], runtime: str, processor: str) -> npt.NDArray[Any]:
+        """As edgefer.board.execute.execute(), there."""
+        request, reply = self.root / PLACE.lstrip("/") / "request.npz", self.root / PLACE.lstrip("/") / "reply.npz"
+        reply.unlink(missing_ok=True)
+        configuration = json.dumps(asdict(Configuration(runtime)))
+        np.savez(request, model=np.frombuffer(model, np.uint8), faces=faces, configuration=configuration)
+        paths = f"{PLACE}/{reply.name}", f"{PLACE}/{request.name}"
+        self.run(PYTHONS[runtime], "-m", "edgefer.board.execute", *paths, processor=processor)
+        with np.load(reply, allow_pickle=False) as found:
+            if "error" in found.files:
+                sys.exit(str(found["error"]))
+            return np.asarray(found["outputs"])
+
+    def instructions(self, model: str, runtime: str, processor: str) -> int:
+        """Instructions of an inference, set, invoke and get, with one thread."""
+        said = self.run("icount", PYTHONS[runtime], f"{PLACE}/count.py", model, runtime, processor=processor)
+        marks = dict(re.findall(r"icount mark (\d+) (\d+)", said))
+        return round((int(marks["1"]) - int(marks["0"])) / RUNS)
+
+
+def main() -> None:
+    """Measure and write; see above."""
+    options = _options()
+    board = Board(options.board_script, options.folder.resolve())
+    faces, data = _faces(options.data, options.faces)
+    for path in options.models:
+        artefact = Artefact.load(path)
+        there = board.write(path.name, path.read_bytes())
+        counts = {
+            runtime: {name: board.instructions(there, runtime, key) for key, name in PROCESSORS.items()}
+            for runtime in PYTHONS
+        }
+        parity = [_compare(board, artefact, faces, runtime, options.tflite_python) for runtime in PYTHONS if len(faces)]
+        record = {
+            **records.stamp("arm64", 1),
+            "subject": {
+                "file": path.name, "sha256": artefact.sha256, "scheme": artefact.scheme,
+                "size_bytes": len(artefact.model),
+            },
+            "data": data,
+            "faces": len(faces),
+            "parity": parity,
+            "instructions": counts,
+        }  # fmt: skip
+        out = options.out / f"{path.stem}.arm64.json"
+        atomic.write_text(out, json.dumps(record, indent=1) + "\n")
+        print(f"{out}: {json.dumps(counts)}, {json.dumps(parity)}")  # noqa: T201 - a script tells what it did
+
+
+def _compare(
+    board: Board, artefact: Artefact, faces: npt.NDArray[np.uint8], runtime: str, tflite_python: str
+) -> dict[str, Any]:
+    """One runtime here and there, on the same faces."""
+    golden = artefact.golden
+    python = tflite_python if runtime == "tflite_runtime" else ""
+    both = np.concatenate([golden.inputs, faces])
+    here = execute(artefact.model, both, Configuration(runtime, python=python))
+    processors = {}
+    for key, name in PROCESSORS.items():
+        there = board.execute(artefact.model, both, runtime, key)
+        worst = float(golden.difference(there[: len(golden.inputs)]).max())
+        one, two = here[len(golden.inputs) :], there[len(golden.inputs) :]
+        processors[name] = {
+            "identical": float((one == two).all(axis=1).mean()),
+            "largest_difference": float(np.abs(one.astype(np.float64) - two.astype(np.float64)).max()),
+            "top1_agreement": float((one.argmax(axis=1) == two.argmax(axis=1)).mean()),
+            "golden_worst": worst,
+            "golden_ok": bool(worst <= golden.tolerance),
+        }
+    return {"runtime": runtime, "version": installed(python).runtimes[runtime], "boards": processors}
+
+
+def _faces(data: Path | None, count: int) -> tuple[npt.NDArray[np.uint8], str]:
+    from edgefer.preprocess import InputSpec, prepare_all
+    from edgefer.workstation.dataset import load, synthetic_dataset
+
+    dataset = load(data) if data else synthetic_dataset()
+    split = dataset.split("PublicTest")
+    chosen = np.linspace(0, len(split.pixels) - 1, min(count, len(split.pixels))).astype(np.int64)
+    return prepare_all(split.pixels[chosen], InputSpec()), f"PublicTest of {data.name if data else 'drawn faces'}"
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("board_script", type=Path, metavar="BOARD_SH")
+    parser.add_argument("folder", type=Path, metavar="FOLDER")
+    parser.add_argument("models", type=Path, nargs="+", metavar="MODEL")
+    parser.add_argument("--data", type=Path, help="fer2013.csv; drawn faces without it")
+    parser.add_argument("--faces", type=int, default=500, help="how many, spread over PublicTest; 0 only counts")
+    parser.add_argument("--tflite-python", required=True, help="a Python here that has tflite-runtime 2.14")
+    parser.add_argument("--out", type=Path, required=True, help="the folder to write to")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,137 @@
+"""Reaching the board, asking it, setting it up, and each way in which that can fail."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from edgefer.cli import run
+from edgefer.devices.ssh import connect
+from edgefer.errors import DataError, DeviceUnreachable, IncompatibleError
+from edgefer.fleet.agent import clean, probe, put
+from edgefer.fleet.registry import Device, Registry
+
+PLAIN = Device("shelf", "board")
+
+
+def test_the_probe_finds_what_the_board_has(board, device) -> None:
+    with contextlib.closing(connect(PLAIN)) as connection:
+        facts = probe(connection, [device("litert").python, device("tflite_runtime").python])
+    assert "Raspberry Pi 4" in str(facts.board)
+    assert (facts.machine, facts.cores, facts.dot_product) == ("aarch64", 4, False)
+    assert facts.runtimes == {"litert": "2.3.0", "tflite_runtime": "2.14.0"}
+    assert facts.interpreters[-1].lacks("litert") == "no numpy, opencv, litert"
+
+
+def test_a_bare_board_gets_the_line_that_mends_it(board) -> None:
+    with contextlib.closing(connect(PLAIN)) as connection:
+        facts = probe(connection)
+    with pytest.raises(IncompatibleError) as caught:
+        facts.choose(None, device="shelf")
+    assert caught.value.fix == "edgefer devices setup shelf --runtime litert"
+
+
+@pytest.mark.parametrize("runtime", ["litert", "tflite_runtime"])
+def test_setup_offline_then_bench_then_clean(board, runtime, capsys, tmp_path) -> None:
+    wheels = Path(board.facts["rootfs"], "opt/wheels", "litert" if runtime == "litert" else "tflite")
+    how = ["--offline"] if runtime == "litert" else ["--wheels", str(wheels)]
+    assert run(["devices", "add", "shelf", "board"]) == 0
+    assert run(["devices", "setup", "shelf", "--runtime", runtime, *how]) == 0
+    device = Registry.read().devices["shelf"]
+    assert runtime in device.facts["runtimes"]
+    arguments = ["bench", "--device", "shelf", "--runtime", runtime, "--runs", "2", "--seconds", "0", "--into"]
+    assert run([*arguments, str(tmp_path)]) == 0
+    assert (tmp_path / "shelf.bench.json").is_file()
+    assert run(["devices", "clean", "shelf", "--all"]) == 0
+    left = Path(board.facts["rootfs"], "home/pi")
+    assert not (left / ".cache/edgefer/pushed").exists()
+    assert not (left / ".local/share/edgefer").exists()
+
+
+def fails_with(kind: type[Exception], board_device: Device = PLAIN) -> str:
+    with contextlib.closing(connect(board_device)) as connection, pytest.raises(kind) as caught:
+        probe(connection)
+    return str(caught.value)
+
+
+def test_a_changed_host_key(board, monkeypatch, tmp_path) -> None:
+    config = board.config(tmp_path, UserKnownHostsFile=board.facts["wrong_known_hosts"])
+    monkeypatch.setenv("EDGEFER_SSH_CONFIG", config)
+    said = fails_with(DeviceUnreachable)
+    assert "host key" in said
+    assert "ssh-keygen -R" in said
+
+
+def test_a_host_that_was_never_seen(board, monkeypatch, tmp_path) -> None:
+    monkeypatch.setenv("EDGEFER_SSH_CONFIG", board.config(tmp_path, UserKnownHostsFile="/dev/null"))
+    assert "host key" in fails_with(DeviceUnreachable)
+
+
+def test_a_refused_login(board, monkeypatch, tmp_path) -> None:
+    monkeypatch.setenv("EDGEFER_SSH_CONFIG", board.config(tmp_path, IdentityFile=board.facts["wrong_key"]))
+    said = fails_with(DeviceUnreachable)
+    assert "refuses the login" in said
+    assert "ssh-copy-id" in said
+
+
+def test_no_python(board) -> None:
+    said = fails_with(IncompatibleError, Device("shelf", "bare@board"))
+    assert "has no python3" in said
+    assert "sudo apt install python3" in said
+
+
+def test_a_python_that_is_too_old(board, tmp_path) -> None:
+    old = "/home/pi/python-3.6"
+    script = '#!/bin/sh\nexec python3 -c "import sys; sys.version_info = (3, 6, 9); exec(sys.argv[1])" "$2" "$3"\n'
+    place = Path(board.facts["rootfs"], old.lstrip("/"))
+    place.write_text(script)
+    place.chmod(0o755)
+    assert "Python 3.6.9" in fails_with(IncompatibleError, Device("shelf", "board", python=old))
+
+
+def small_disk(connection) -> None:
+    """Let the cache lie on the board's disk of half a MiB."""
+    plain = connection.run
+
+    def run(arguments, **options):
+        return plain(["env", "XDG_CACHE_HOME=/mnt/small", *arguments], **options)
+
+    connection.run = run
+
+
+def test_a_full_disk(board) -> None:
+    with contextlib.closing(connect(PLAIN)) as connection:
+        small_disk(connection)
+        with pytest.raises(DataError, match="disk of shelf is full") as caught:
+            put(connection, bytes(3_000_000), "model.tflite")
+        assert "edgefer devices clean shelf" in caught.value.fix
+        assert clean(connection)["freed_bytes"] == 0
+
+
+def test_a_link_that_breaks_in_mid_copy_leaves_nothing_half(board) -> None:
+    folder = Path(board.facts["rootfs"], "home/pi/.cache/edgefer/pushed")
+    content = bytes(80_000_000)
+    with contextlib.closing(connect(PLAIN)) as connection:
+        probe(connection)
+
+        def drop() -> None:
+            end = time.monotonic() + 30
+            while time.monotonic() < end and not list(folder.glob("*/big.bin*.part")):
+                time.sleep(0.01)
+            board.do("drop")
+
+        thread = threading.Thread(target=drop)
+        thread.start()
+        with pytest.raises(DeviceUnreachable):
+            put(connection, content, "big.bin")
+        thread.join()
+    time.sleep(1)
+    assert not list(folder.glob("*/big.bin"))
+    with contextlib.closing(connect(PLAIN)) as connection:
+        path = put(connection, content, "big.bin")
+        assert Path(board.facts["rootfs"], path.lstrip("/")).stat().st_size == len(content)
+        clean(connection)
