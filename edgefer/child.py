@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -20,9 +21,10 @@ from typing import Any
 from edgefer import errors
 from edgefer.errors import DataError, EdgeferError
 
-__all__ = ["Ended", "failure", "revive", "run_module"]
+__all__ = ["Ended", "end_with_parent", "failure", "revive", "run_module"]
 
 LONGEST_QUOTE = 300
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,12 @@ def run_module(
             child.kill()
             exit_code = child.wait()
     return Ended(exit_code, stderr, timed_out)
+
+
+def end_with_parent() -> None:
+    """Have the kernel end this process when the one that started it is gone, however that ended; on Linux alone."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def failure(error: EdgeferError) -> dict[str, Any]:

@@ -35,6 +35,7 @@ from edgefer.artefact import Artefact
 from edgefer.board import sysfs
 from edgefer.board.classifier import Classifier
 from edgefer.board.runtime import Runtime, choose
+from edgefer.child import end_with_parent
 from edgefer.errors import DataError, EdgeferError
 from edgefer.measurement import (
     NO_TIMES,
@@ -235,6 +236,7 @@ def _measure_request(request: BenchRequest) -> Measurement:
 
 def main(request_path: str, reply_path: str) -> int:
     """Read a BenchRequest, measure, and write the reply that edgefer.measurement.read_reply() reads; the exit code."""
+    end_with_parent()
     try:
         request = BenchRequest.from_json(json.loads(Path(request_path).read_text()))
         reply, exit_code = _measure_request(request).to_json(samples=request.samples), 0

@@ -23,7 +23,7 @@ from edgefer.board.runtime import RUNTIMES, RuntimeModule
 from edgefer.catalogue import load, names
 from edgefer.child import Ended, run_module
 
-__all__ = ["Check", "examine", "imported", "is_fit"]
+__all__ = ["Check", "examine", "imported"]
 
 Status = Literal["ok", "note", "broken"]
 IMPORT_S = 120.0
@@ -60,11 +60,6 @@ def examine() -> Iterator[Check]:
     yield from _runtimes()
     yield from _extras()
     yield from _device()
-
-
-def is_fit(checks: list[Check]) -> bool:
-    """Whether benches run here."""
-    return not any(check.status == "broken" for check in checks)
 
 
 def imported(name: str, module: str, version: str | None, fix: str) -> Check:

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from edgefer import atomic
 from edgefer.board.classifier import Classifier
 from edgefer.board.evaluate import evaluate_classifier
-from edgefer.child import failure
+from edgefer.child import end_with_parent, failure
 from edgefer.errors import DataError, EdgeferError
 from edgefer.evaluation import Evaluation
 
@@ -84,6 +84,7 @@ def score(request: ScoreRequest) -> Evaluation:
 
 def main(request_path: str, reply_path: str) -> int:
     """Do what the request says and write the reply; the exit code."""
+    end_with_parent()
     try:
         reply, exit_code = score(ScoreRequest(**json.loads(Path(request_path).read_text()))).to_json(), 0
     except EdgeferError as error:

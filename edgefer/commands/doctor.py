@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import click
 
@@ -11,35 +12,67 @@ from edgefer.errors import IncompatibleError
 from edgefer.result import WIDTH, Result
 
 INDENT = 20
+TIMEOUT_S = 600.0
 MARKS = {"ok": "ok   ", "note": "note ", "broken": "WRONG"}
 
 
-@click.command(short_help="Say what is missing here, and how to mend it.")
-def command() -> Result:
-    """Look at Python, numpy, OpenCV, the runtimes, camera, GPU and what holds this machine back.
+@click.command(short_help="Say what is missing here or on a board, and how to mend it.")
+@click.option("--device", metavar="NAME|USER@HOST", help="A board, in the place of this machine.")
+def command(device: str | None) -> Result:
+    """Look at Python, numpy, OpenCV, the runtimes, camera, GPU and what holds a machine back.
 
     Each import is tried in a process of its own, so that a wheel for another processor is a line here and no crash.
-    For a board behind SSH: edgefer devices probe.
 
     \b
     Example:
         edgefer doctor
+        edgefer doctor --device pi@raspberrypi.local
     """
-    from edgefer import records
-    from edgefer.board.doctor import examine, is_fit
+    import dataclasses
 
-    checks = list(examine())
+    from edgefer import records
+    from edgefer.board.doctor import examine
+
+    checks = _there(device) if device else [dataclasses.asdict(check) for check in examine()]
+    broken = [check for check in checks if check["status"] == "broken"]
+    names = ", ".join(check["name"] for check in broken)
+    place = f"on {device}" if device else "here"
+    what = f"{names} must be mended before a bench runs {place}"
+    failure = IncompatibleError(what, fix=broken[0]["fix"]) if broken else None
+    return Result({**records.stamp("doctor", 1), "checks": checks}, _text(checks), failure)
+
+
+def _there(name: str) -> list[dict[str, Any]]:
+    """The checks of a board, by the same command of a bundle there."""
+    import json
+    from contextlib import closing
+
+    from edgefer.bundle import bundle
+    from edgefer.fleet.agent import probe, put
+    from edgefer.fleet.connection import connect
+    from edgefer.fleet.registry import Registry
+
+    (device,) = Registry.read().select([name])
+    with closing(connect(device)) as connection:
+        facts = probe(connection, [device.python] if device.python else [])
+        # The Python that benches would take, or the board's own, which says what it lacks.
+        python = facts.choose(device.runtime or None, device=name)[1] if facts.runtimes else connection.python
+        program = put(connection, bundle(), "edgefer.pyz")
+        said = connection.run([python, program, "doctor", "--json"], timeout_s=TIMEOUT_S)
+    try:
+        checks: list[dict[str, Any]] = json.loads(said.stdout)["checks"]
+    except ValueError as error:
+        why = " ".join(said.stderr.split()).removeprefix("edgefer: ").partition(" try: ")[0]
+        fix = f"edgefer devices setup {name}"
+        raise IncompatibleError(f"{python} on {name} cannot run edgefer", why=why[:300], fix=fix) from error
+    return checks
+
+
+def _text(checks: Sequence[Mapping[str, Any]]) -> str:
     lines = []
     for check in checks:
-        head = f"{MARKS[check.status]} {check.name}".ljust(INDENT)
-        lines += textwrap.wrap(check.text, WIDTH, initial_indent=head, subsequent_indent=" " * (INDENT))
-        if check.fix:
-            lines.append(f"{'':{INDENT}}try: {check.fix}")
-    failure = None
-    if not is_fit(checks):
-        broken = [check for check in checks if check.status == "broken"]
-        failure = IncompatibleError(
-            f"{', '.join(check.name for check in broken)} must be mended before a bench runs here", fix=broken[0].fix
-        )
-    record = {**records.stamp("doctor", 1), "checks": [dataclasses.asdict(check) for check in checks]}
-    return Result(record, "\n".join(lines), failure)
+        head = f"{MARKS[check['status']]} {check['name']}".ljust(INDENT)
+        lines += textwrap.wrap(check["text"], WIDTH, initial_indent=head, subsequent_indent=" " * INDENT)
+        if check["fix"]:
+            lines.append(f"{'':{INDENT}}try: {check['fix']}")
+    return "\n".join(lines)

@@ -10,6 +10,8 @@ A kind of connection is a file in ``devices/`` that has what ConnectionModule as
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import subprocess
 import tempfile
 import time
@@ -97,8 +99,21 @@ class Stream:
             return None
 
     def kill(self) -> None:
-        """End it, at this side; the other notices that its stdin ended."""
-        self._process.kill()
+        """Have it end, with what it started here; on a device it notices that its stdin ended."""
+        self._signal(signal.SIGTERM)
+
+    def end(self) -> None:
+        """Close its stdin, which is what a well-behaved command ends with, and do not wait for any other for long."""
+        with contextlib.suppress(OSError):
+            self.stdin.close()
+        if self.wait(END_S) is None:
+            self._signal(signal.SIGKILL)
+        self.wait()
+
+    def _signal(self, number: signal.Signals) -> None:
+        # It leads a session of its own.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, number)
 
     def stderr_tail(self) -> str:
         """The last line that it wrote there, cut off; empty if there is none."""
@@ -130,12 +145,7 @@ def started(command: Sequence[str], *, environment: Mapping[str, str] | None = N
         try:
             yield stream
         finally:
-            # The end of its stdin is what a well-behaved command ends with.
-            with contextlib.suppress(OSError):
-                stream.stdin.close()
-            if stream.wait(END_S) is None:
-                process.kill()
-            process.wait()
+            stream.end()
 
 
 def finish(command: Sequence[str], *, stdin: bytes, timeout_s: float | None, name: str) -> Said:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edgefer.board.doctor import Check, examine, imported, is_fit
+from edgefer.board.doctor import Check, examine, imported
 
 
 def lend(folder: Path, monkeypatch: pytest.MonkeyPatch, code: str) -> None:
@@ -16,7 +16,7 @@ def lend(folder: Path, monkeypatch: pytest.MonkeyPatch, code: str) -> None:
 
 def test_this_machine_is_fit_and_every_check_says_something() -> None:
     checks = list(examine())
-    assert is_fit(checks)
+    assert not [check for check in checks if check.status == "broken"]
     found = {check.name: check for check in checks}
     assert found["Python"].text == ".".join(map(str, sys.version_info[:3]))
     assert found["numpy"].status == found["OpenCV"].status == "ok"
@@ -45,5 +45,3 @@ def test_what_is_not_installed_has_the_line_that_installs_it() -> None:
     assert imported("numpy", "numpy", None, "pip install numpy") == Check(
         "numpy", "broken", "not installed", "pip install numpy"
     )
-    assert not is_fit([Check("numpy", "broken", "not installed")])
-    assert is_fit([Check("camera", "note", "none")])

@@ -82,6 +82,15 @@ def test_the_end_of_the_line_ends_the_bench_and_all_its_processes(board) -> None
     assert wait_for(lambda: not processes_of(board.pid), 10)
 
 
+def test_a_job_that_is_killed_takes_its_bench_with_it(board) -> None:
+    ask(board, LONG)
+    assert wait_for(lambda: len(processes_of(board.pid)) > 1, 30)
+    time.sleep(1)  # until the bench itself is under way
+    board.kill()
+    board.wait(10)
+    assert wait_for(lambda: not processes_of(board.pid), 5)
+
+
 def test_silence_ends_the_bench(board) -> None:
     ask(board, LONG)
     begin = time.monotonic()

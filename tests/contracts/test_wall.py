@@ -138,3 +138,14 @@ def is_plain_write(node: ast.AST) -> bool:
 def test_every_file_is_written_in_one_step() -> None:
     found = {name for name, tree in syntax_trees() for node in ast.walk(tree) if is_plain_write(node)}
     assert found == {"atomic.py"}
+
+
+def test_no_duration_is_taken_from_a_clock_that_can_be_set() -> None:
+    """A Pi has no clock of its own: when it finds the time on the network, the wall clock jumps."""
+    found = {
+        name
+        for name, tree in syntax_trees()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and ast.unparse(node) in ("time.time", "time.time_ns")
+    }
+    assert not {name for name in found if name.startswith(("board/", "fleet/", "devices/"))}

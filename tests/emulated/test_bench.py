@@ -160,3 +160,12 @@ def test_an_interrupt_leaves_nothing_running(board, device, tmp_path) -> None:
         assert "interrupted" in process.stderr.read()
     assert nothing_is_left(board, 30)
 
+
+
+def test_a_board_that_is_started_anew_in_mid_bench_is_told_and_serves_again(board, device) -> None:
+    thread, found = started(device(), Order(LONG))
+    board.do("stop")
+    thread.join(60)
+    assert isinstance(found[0].problem, DeviceUnreachable)
+    board.do("start")
+    assert bench(device(), Order(SHORT)).problem is None

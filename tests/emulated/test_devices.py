@@ -135,3 +135,10 @@ def test_a_link_that_breaks_in_mid_copy_leaves_nothing_half(board) -> None:
         path = put(connection, content, "big.bin")
         assert Path(board.facts["rootfs"], path.lstrip("/")).stat().st_size == len(content)
         clean(connection)
+
+
+def test_the_doctor_looks_at_the_board(board, device, capsys) -> None:
+    Registry.read().with_device(device("litert")).save()
+    assert run(["doctor", "--device", "shelf"]) == 0
+    assert "Raspberry Pi 4" in capsys.readouterr().out
+    assert run(["doctor", "--device", "board@nowhere.invalid"]) == 4

@@ -10,13 +10,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from ai_edge_litert.tools import flatbuffer_utils
 
+from edgefer.artefact import Artefact
 from edgefer.errors import DataError, DeviceUnreachable, GateNotMet, IncompatibleError, MeasurementInvalid
 from edgefer.fleet.agent import Facts, Interpreter, clean, probe, put
 from edgefer.fleet.connection import connect
 from edgefer.fleet.limits import judged
 from edgefer.fleet.registry import Device, Limits
-from edgefer.fleet.remote_bench import Order, Outcome, bench
+from edgefer.fleet.remote_bench import Order, Outcome, _check, bench
 from edgefer.fleet.setup import set_up
 from edgefer.job import Entry, Job
 from edgefer.models import SHIPPED
@@ -159,3 +161,17 @@ def test_limits_and_doubts_are_told_after_everything_else() -> None:
     assert isinstance(judged([Outcome("here", held)], [HERE], strict=True), MeasurementInvalid)
     gone = DeviceUnreachable("gone")
     assert judged([outcome, Outcome("there", problem=gone)], [tight], strict=True) is gone
+
+
+def test_a_model_that_is_newer_than_the_runtime_is_refused_by_its_operators(tmp_path: Path) -> None:
+    artefact = Artefact.load(SHIPPED)
+    model = flatbuffer_utils.read_model_from_bytearray(bytearray(artefact.model))
+    for code in model.operatorCodes:
+        code.version += 9
+    path = tmp_path / "newer-int8.tflite"
+    replace(artefact, model=bytes(flatbuffer_utils.convert_object_to_bytearray(model))).save(path)
+    with pytest.raises(IncompatibleError) as caught:
+        _check(path, "tflite_runtime", "2.14.0", "shelf")
+    assert "CONV_2D" in caught.value.why
+    assert "--target tflite-runtime" in caught.value.fix
+    _check(SHIPPED, "tflite_runtime", "2.14.0", "shelf")
