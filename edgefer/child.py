@@ -25,6 +25,8 @@ __all__ = ["Ended", "end_with_parent", "failure", "revive", "run_module"]
 
 LONGEST_QUOTE = 300
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
+# The environment variable in which a child finds who started it.
+PARENT = "EDGEFER_PARENT"
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,8 @@ def run_module(
         OSError: ``python`` cannot be run.
     """
     command = [str(python or sys.executable), "-m", module, *map(str, arguments)]
-    environment = {**(_environment() if python is None else _lent_to_another(folder)), **(variables or {})}
+    own = _environment() if python is None else _lent_to_another(folder)
+    environment = {**own, PARENT: str(os.getpid()), **(variables or {})}
     timed_out, stderr = False, ""
     with subprocess.Popen(
         command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
@@ -99,6 +102,9 @@ def end_with_parent() -> None:
     """Have the kernel end this process when the one that started it is gone, however that ended; on Linux alone."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    # It may have gone before the kernel was asked.
+    if os.environ.get(PARENT, str(os.getppid())) != str(os.getppid()):
+        os._exit(1)
 
 
 def failure(error: EdgeferError) -> dict[str, Any]:

@@ -88,6 +88,7 @@ def _here(job: Job, faces: bytes | None, python: str | None) -> Benched:
     from edgefer.board.within import with_pythons
     from edgefer.progress import shown
 
+    _say_how(job)
     with tempfile.TemporaryDirectory(prefix="edgefer-faces-") as folder, shown("bench") as progress, only_bench():
         if faces is not None:
             atomic.write_bytes(Path(folder, "faces.npz"), faces)
@@ -105,6 +106,7 @@ def _elsewhere(
     from edgefer.progress import shown_together
     from edgefer.report.bench import outcomes_text
 
+    _say_how(job)
     chosen = Registry.read().select(names, tag=tag)
     titles = [device.name for device in chosen]
     with shown_together(titles) as progress_of:
@@ -177,12 +179,15 @@ def _job(models: Sequence[Path], options: dict[str, Any]) -> tuple[Job, bytes | 
         tuple(entries), rigour=options["rigour"], runs=options["runs"], seconds=seconds, rounds=options["rounds"],
         accuracy=accuracy, cooldown_c=options["cooldown"], soak_s=_seconds(options["soak"]), samples=options["samples"],
     )  # fmt: skip
+    return job, _faces(accuracy, options, Artefact.load(models[0]).input_spec)
+
+
+def _say_how(job: Job) -> None:
     settled = job.settled
     rounds = f", in {settled.rounds} rounds" if settled.rounds > 1 else ""
-    for count in counts:
+    for count in dict.fromkeys(entry.threads for entry in job.entries):
         runs = f"at least {settled.runs:,} run{'s' * (settled.runs > 1)} and {settled.seconds:g} s{rounds}"
         say(f"{count} thread{'s' if count > 1 else ''}: {runs}")
-    return job, _faces(accuracy, options, Artefact.load(models[0]).input_spec)
 
 
 def _faces(accuracy: int | None, options: dict[str, Any], spec: InputSpec) -> bytes | None:
