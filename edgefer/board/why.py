@@ -50,16 +50,15 @@ def causes(
 
 
 def _operators(model: bytes, int8: Measurement) -> list[str]:
+    if int8.runtime == "tflite_runtime":
+        version = int8.runtime_version
+        return [f"runtime: tflite-runtime {version} runs int8 by its built-in kernels, float by XNNPACK"]
+    # Only LiteRT brings the schema by which a model can be read.
     ops = [op.name for op in read(model).main.ops]
     conversions = [name for name in ops if name in CONVERSIONS]
     found = []
     if conversions:
         found.append(f"operators: {len(conversions)} of {len(ops)} only convert (QUANTIZE, DEQUANTIZE)")
-    if int8.runtime == "tflite_runtime":
-        found.append(
-            f"runtime: tflite-runtime {int8.runtime_version} runs int8 by its built-in kernels, float by XNNPACK"
-        )
-        return found
     module = needed_runtime()
     interpreter = open_interpreter(module.load(), model, name="litert", version=module.available() or "")
     partition = read_partition(interpreter, read(model).main)
