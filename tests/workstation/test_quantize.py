@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from edgefer.artefact import Artefact
+from edgefer.board.apart import measure_apart
 from edgefer.board.classifier import Classifier
 from edgefer.board.runtime import choose
-from edgefer.devices import local
 from edgefer.errors import DataError, EdgeferError, GateNotMet, UsageError
 from edgefer.labels import LABELS
 from edgefer.measurement import BenchRequest
@@ -84,7 +84,7 @@ def written(by_scheme, tmp_path):
     path = tmp_path / "model.tflite"
     by_scheme["int8"].artefact.save(path)
     request = BenchRequest(model=str(path), minimum_runs=20, minimum_seconds=0.0, warmup_seconds=0.0)
-    return path, local.run(request)
+    return path, measure_apart(request)
 
 
 def test_the_summary_has_both_scores_in_80_columns(by_scheme, written):
