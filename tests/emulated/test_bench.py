@@ -152,8 +152,11 @@ def test_an_interrupt_leaves_nothing_running(board, device, tmp_path) -> None:
     command = [sys.executable, "-m", "edgefer", "bench", str(SHIPPED), "--device", "shelf", "--seconds", "300"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
         assert process.stderr
-        while "round" not in process.stderr.readline():
-            pass
+        end = time.monotonic() + 60
+        while not board.processes("edgefer.board.bench"):
+            assert time.monotonic() < end
+            assert process.poll() is None
+            time.sleep(0.2)
         time.sleep(2)
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 130
