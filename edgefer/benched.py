@@ -12,7 +12,7 @@ from typing import Any
 
 from edgefer import records
 from edgefer.conditions import Conditions
-from edgefer.errors import DataError
+from edgefer.errors import DataError, MeasurementInvalid
 from edgefer.evaluation import Evaluation
 from edgefer.measurement import Measurement
 
@@ -76,6 +76,14 @@ class Benched:
     def invalid(self) -> tuple[str, ...]:
         """Why the numbers must not be quoted; empty where nothing speaks against them."""
         return tuple(dict.fromkeys(reason for each in self.measurements for reason in each.invalid()))
+
+    def refusal(self) -> MeasurementInvalid | None:
+        """What ``--strict`` ends with, or None where nothing speaks against the numbers."""
+        reasons = self.invalid()
+        if not reasons:
+            return None
+        fix = "a fan or a better power supply, and --cooldown"
+        return MeasurementInvalid(f"the bench on {self.device} is invalid", why="; ".join(reasons), fix=fix)
 
     def to_json(self, *, samples: bool = False) -> dict[str, Any]:
         """A dict of plain values; from_json() is its inverse but for the samples."""

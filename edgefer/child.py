@@ -9,19 +9,20 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgefer import errors
+from edgefer import atomic, errors
 from edgefer.errors import DataError, EdgeferError
 
-__all__ = ["Ended", "end_with_parent", "failure", "revive", "run_module"]
+__all__ = ["Ended", "answer", "failure", "revive", "run_module"]
 
 LONGEST_QUOTE = 300
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -98,8 +99,23 @@ def run_module(
     return Ended(exit_code, stderr, timed_out)
 
 
-def end_with_parent() -> None:
-    """Have the kernel end this process when the one that started it is gone, however that ended; on Linux alone."""
+def answer(request_path: str, reply_path: str, reply: Callable[[dict[str, Any]], dict[str, Any]]) -> int:
+    """The child's side: read a request, write ``reply(request)`` or the failure() of what it raised; the exit code.
+
+    The child ends when the process that started it is gone, however that ended.
+    """
+    _end_with_parent()
+    exit_code = 0
+    try:
+        fields = reply(json.loads(Path(request_path).read_text()))
+    except EdgeferError as error:
+        fields, exit_code = failure(error), error.exit_code
+    atomic.write_text(Path(reply_path), json.dumps(fields) + "\n")
+    return exit_code
+
+
+def _end_with_parent() -> None:
+    """Have the kernel end this process when its parent is gone; on Linux alone."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     # It may have gone before the kernel was asked.

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from edgefer.errors import IncompatibleError
+from edgefer import records
 
 __all__ = ["RIGOURS", "Entry", "Job", "Rigour"]
 
@@ -105,11 +105,5 @@ class Job:
         Raises:
             IncompatibleError: a setting that this edgefer does not know; it came from a later one.
         """
-        unknown = sorted(set(fields) - set(cls.__dataclass_fields__))
-        if unknown:
-            raise IncompatibleError(
-                f"the job asks for {', '.join(unknown)}",
-                why="this edgefer does not know it",
-                fix="pip install --upgrade edgefer",
-            )
+        records.refuse_unknown(fields, cls.__dataclass_fields__, "the job")
         return cls(**{**fields, "entries": tuple(Entry(**each) for each in fields["entries"])})

@@ -22,7 +22,6 @@ import numpy.typing as npt
 from edgefer import records
 from edgefer.child import failure, revive
 from edgefer.conditions import Conditions, doubts as conditions_doubts
-from edgefer.errors import IncompatibleError
 from edgefer.statistics import percentile, percentile_interval
 
 __all__ = ["BenchRequest", "Latency", "Measurement", "Samples", "failure", "read_reply"]
@@ -79,13 +78,7 @@ class BenchRequest:
         Raises:
             IncompatibleError: a setting that this edgefer does not know; it came from a later one.
         """
-        unknown = sorted(set(fields) - set(cls.__dataclass_fields__))
-        if unknown:
-            raise IncompatibleError(
-                f"the bench request asks for {', '.join(unknown)}",
-                why="this edgefer does not know it",
-                fix="pip install --upgrade edgefer",
-            )
+        records.refuse_unknown(fields, cls.__dataclass_fields__, "the bench request")
         return cls(**fields)
 
 

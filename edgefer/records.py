@@ -7,12 +7,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from edgefer.errors import DataError, IncompatibleError
 
-__all__ = ["check", "require", "stamp"]
+__all__ = ["check", "refuse_unknown", "require", "stamp"]
 
 
 def stamp(kind: str, version: int) -> dict[str, Any]:
@@ -36,6 +36,21 @@ def check(fields: Mapping[str, Any], kind: str, version: int) -> None:
         raise IncompatibleError(
             f"a {kind} of schema version {found}",
             why=f"this edgefer reads versions up to {version}",
+            fix="pip install --upgrade edgefer",
+        )
+
+
+def refuse_unknown(fields: Mapping[str, Any], known: Iterable[str], what: str) -> None:
+    """Refuse a request, called ``what``, with a setting that is not ``known``.
+
+    Raises:
+        IncompatibleError: such a setting; it came from a later edgefer.
+    """
+    unknown = sorted(set(fields) - set(known))
+    if unknown:
+        raise IncompatibleError(
+            f"{what} asks for {', '.join(unknown)}",
+            why="this edgefer does not know it",
             fix="pip install --upgrade edgefer",
         )
 

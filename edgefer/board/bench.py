@@ -11,7 +11,6 @@ around it. The golden vectors are replayed first, so that no wrong model is meas
 from __future__ import annotations
 
 import gc
-import json
 import sys
 import time
 import zipfile
@@ -30,22 +29,13 @@ import numpy as np
 import numpy.typing as npt
 
 import edgefer
-from edgefer import atomic
 from edgefer.artefact import Artefact
 from edgefer.board import sysfs
 from edgefer.board.classifier import Classifier
 from edgefer.board.runtime import Runtime, choose
-from edgefer.child import end_with_parent
-from edgefer.errors import DataError, EdgeferError
-from edgefer.measurement import (
-    NO_TIMES,
-    PREPROCESSED_SIDE,
-    BenchRequest,
-    Latency,
-    Measurement,
-    Samples,
-    failure,
-)
+from edgefer.child import answer
+from edgefer.errors import DataError
+from edgefer.measurement import NO_TIMES, PREPROCESSED_SIDE, BenchRequest, Latency, Measurement, Samples
 from edgefer.preprocess import prepare
 from edgefer.progress import Progress, silent
 
@@ -220,8 +210,9 @@ def read_faces(path: str) -> npt.NDArray[Any]:
         raise DataError(f"cannot read faces from {path}", why=why, fix=fix) from error
 
 
-def _measure_request(request: BenchRequest) -> Measurement:
-    return measure(
+def _answer(fields: dict[str, Any]) -> dict[str, Any]:
+    request = BenchRequest.from_json(fields)
+    measured = measure(
         Path(request.model),
         read_faces(request.faces) if request.faces else None,
         runtime=request.runtime,
@@ -232,18 +223,12 @@ def _measure_request(request: BenchRequest) -> Measurement:
         warmup_runs=request.warmup_runs,
         warmup_seconds=request.warmup_seconds,
     )
+    return measured.to_json(samples=request.samples)
 
 
 def main(request_path: str, reply_path: str) -> int:
     """Read a BenchRequest, measure, and write the reply that edgefer.measurement.read_reply() reads; the exit code."""
-    end_with_parent()
-    try:
-        request = BenchRequest.from_json(json.loads(Path(request_path).read_text()))
-        reply, exit_code = _measure_request(request).to_json(samples=request.samples), 0
-    except EdgeferError as error:
-        reply, exit_code = failure(error), error.exit_code
-    atomic.write_text(Path(reply_path), json.dumps(reply) + "\n")
-    return exit_code
+    return answer(request_path, reply_path, _answer)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What kind of board this is, and what it is like at this moment.
 
-    describe()                                      # {"platform": "raspberry_pi", "board": "Raspberry Pi 4 Model B"...
+    name, module = current()                        # "raspberry_pi"
     sample(elapsed_s=0.0)                           # Conditions
 
 A kind is a file in ``platforms/`` that has what PlatformModule asks for. Files are read below a root and programs are
@@ -18,7 +18,7 @@ from edgefer import catalogue
 from edgefer.board import sysfs
 from edgefer.conditions import Conditions
 
-__all__ = ["Ask", "PlatformModule", "ask", "current", "describe", "sample"]
+__all__ = ["Ask", "PlatformModule", "ask", "current", "sample"]
 
 PLATFORMS = "edgefer.board.platforms"
 ASK_S = 5.0
@@ -57,11 +57,6 @@ def current(*, root: Path = sysfs.ROOT) -> tuple[str, PlatformModule]:
     modules = {name: cast("PlatformModule", catalogue.load(PLATFORMS, name)) for name in catalogue.names(PLATFORMS)}
     fitting = {name: module for name, module in modules.items() if module.detect(root=root)}
     return min(fitting.items(), key=lambda item: item[1].PREFERENCE)
-
-
-def describe(*, root: Path = sysfs.ROOT) -> dict[str, Any]:
-    """What sysfs.describe() says, and the kind of the device."""
-    return {**sysfs.describe(root=root), "platform": current(root=root)[0]}
 
 
 def sample(elapsed_s: float, *, root: Path = sysfs.ROOT, ask: Ask = ask) -> Conditions:

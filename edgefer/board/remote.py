@@ -108,7 +108,7 @@ def _end_with(incoming: BinaryIO) -> None:
 def _interrupt() -> None:
     os.kill(os.getpid(), signal.SIGINT)
     time.sleep(GRACE_S)
-    # Workers see the end of their stdin, and end too.
+    # The benches below end with their parent.
     os._exit(1)
 
 

@@ -16,11 +16,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgefer import atomic
 from edgefer.board.classifier import Classifier
 from edgefer.board.evaluate import evaluate_classifier
-from edgefer.child import end_with_parent, failure
-from edgefer.errors import DataError, EdgeferError
+from edgefer.child import answer
+from edgefer.errors import DataError
 from edgefer.evaluation import Evaluation
 
 __all__ = ["ScoreRequest", "score", "test_set"]
@@ -84,13 +83,7 @@ def score(request: ScoreRequest) -> Evaluation:
 
 def main(request_path: str, reply_path: str) -> int:
     """Do what the request says and write the reply; the exit code."""
-    end_with_parent()
-    try:
-        reply, exit_code = score(ScoreRequest(**json.loads(Path(request_path).read_text()))).to_json(), 0
-    except EdgeferError as error:
-        reply, exit_code = failure(error), error.exit_code
-    atomic.write_text(Path(reply_path), json.dumps(reply) + "\n")
-    return exit_code
+    return answer(request_path, reply_path, lambda fields: score(ScoreRequest(**fields)).to_json())
 
 
 if __name__ == "__main__":

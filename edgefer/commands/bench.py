@@ -65,7 +65,6 @@ def command(model: Path | None, devices: tuple[str, ...], tag: str | None, stric
         edgefer bench int8.tflite --against float32.tflite --rigour standard --threads 1,2,4
     """
     from edgefer.models import find_model
-    from edgefer.report.bench import outcomes_text
 
     for device in devices:
         if device.endswith(".tflite"):
@@ -76,7 +75,8 @@ def command(model: Path | None, devices: tuple[str, ...], tag: str | None, stric
     job, faces = _job([path, *([options["against"]] if options["against"] else [])], options)
     if set(names) == {LOCAL} and not tag:
         benched = _here(job, faces, options["python"])
-        return _written(_result([benched], outcomes_text([benched]), [], strict, options), [benched], options)
+        result = _result([benched], [], benched.refusal() if strict else None, options)
+        return _written(result, [benched], options)
     return _elsewhere(names, tag, job, faces, strict, options)
 
 
@@ -104,7 +104,6 @@ def _elsewhere(
     from edgefer.fleet.registry import Registry
     from edgefer.fleet.remote_bench import Order, bench_all
     from edgefer.progress import shown_together
-    from edgefer.report.bench import outcomes_text
 
     _say_how(job)
     chosen = Registry.read().select(names, tag=tag)
@@ -115,18 +114,18 @@ def _elsewhere(
     failure = judged(outcomes, chosen, strict=strict)
     if len(outcomes) == 1 and failure is not None and not done and not outcomes[0].measurements:
         raise failure
-    result = _result(done, outcomes_text(done), outcomes, strict, options)
-    return _written(replace(result, failure=failure), done, options)
+    return _written(_result(done, outcomes, failure, options), done, options)
 
 
 def _result(
-    done: Sequence[Benched], text: str, outcomes: Sequence[Outcome], strict: bool, options: dict[str, Any]
+    done: Sequence[Benched], outcomes: Sequence[Outcome], problem: EdgeferError | None, options: dict[str, Any]
 ) -> Result:
+    """What was measured, what went wrong with the others, and what the command ends with."""
     from edgefer import records
     from edgefer.child import failure
-    from edgefer.errors import MeasurementInvalid
+    from edgefer.report.bench import outcomes_text
 
-    lines = [text] if text else []
+    lines = [outcomes_text(done)] if done else []
     failures = []
     for outcome in outcomes:
         if outcome.problem is not None:
@@ -138,11 +137,6 @@ def _result(
         record: dict[str, Any] = documents[0]
     else:
         record = {**records.stamp("benches", 1), "benches": documents, "failures": failures}
-    problem: EdgeferError | None = None
-    reasons = [reason for each in done for reason in each.invalid()]
-    if strict and reasons:
-        why, fix = "; ".join(reasons), "--cooldown, or a better power supply"
-        problem = MeasurementInvalid("the bench is invalid", why=why, fix=fix)
     return Result(record, "\n\n".join(lines), problem)
 
 

@@ -29,9 +29,8 @@ def command(results: tuple[Path, ...], as_markdown: bool, into: Path | None, sec
         edgefer report small.json small-bench.json
         edgefer report benchmarks/results/raspberry_pi_4 --into README.md
     """
-    from edgefer.report.arm64 import arm64_markdown
     from edgefer.report.comparison import compare, to_json
-    from edgefer.report.markdown import costs_markdown, costs_text, markdown, text
+    from edgefer.report.markdown import arm64_markdown, costs_markdown, costs_text, markdown, text
     from edgefer.report.results import read_results
 
     if section and not into:
@@ -40,9 +39,9 @@ def command(results: tuple[Path, ...], as_markdown: bool, into: Path | None, sec
     groups = () if found.has_only_emulated else compare(found.evaluations, found.measurements)
     others = {name: [dataclasses.asdict(each) for each in getattr(found, name)] for name in ("costs", "arm64")}
     record = {**to_json(groups), **others}
-    document = _joined(markdown(groups), costs_markdown(found), arm64_markdown(found.arm64))
+    document = _joined(markdown(groups), costs_markdown(found), arm64_markdown(found))
     if into is None:
-        shown = _joined(text(groups), costs_text(found), arm64_markdown(found.arm64))
+        shown = _joined(text(groups), costs_text(found), arm64_markdown(found))
         return Result(record, document if as_markdown else shown)
     _put(document, into, section)
     rows = sum(len(group.rows) for group in groups) + len(found.costs) + len(found.arm64)

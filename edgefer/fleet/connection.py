@@ -111,9 +111,10 @@ class Stream:
         self.wait()
 
     def _signal(self, number: signal.Signals) -> None:
-        # It leads a session of its own.
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, number)
+        # It leads a session of its own. Once it was waited for, its number may be another's.
+        if self._process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, number)
 
     def stderr_tail(self) -> str:
         """The last line that it wrote there, cut off; empty if there is none."""

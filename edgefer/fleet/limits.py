@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from edgefer.benched import Benched
-from edgefer.errors import EdgeferError, GateNotMet, MeasurementInvalid
+from edgefer.errors import EdgeferError, GateNotMet
 from edgefer.fleet.registry import Device, Limits
 from edgefer.fleet.remote_bench import Outcome
 
@@ -25,12 +25,8 @@ def judged(outcomes: Sequence[Outcome], devices: Sequence[Device], *, strict: bo
         broken = _broken(outcome.benched, limits.get(outcome.device, Limits())) if outcome.benched else []
         if broken:
             return GateNotMet(f"{outcome.device} does not keep its limits", why="; ".join(broken), fix="devices.toml")
-    for outcome in outcomes:
-        reasons = outcome.benched.invalid() if outcome.benched else ()
-        if strict and reasons:
-            fix = "a fan or a better power supply, and --cooldown"
-            return MeasurementInvalid(f"the bench on {outcome.device} is invalid", why="; ".join(reasons), fix=fix)
-    return None
+    refusals = [outcome.benched.refusal() for outcome in outcomes if strict and outcome.benched]
+    return next((refusal for refusal in refusals if refusal is not None), None)
 
 
 def _broken(benched: Benched, limits: Limits) -> list[str]:

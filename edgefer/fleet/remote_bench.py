@@ -135,11 +135,10 @@ def _settled(job: Job, device: Device, facts: Facts) -> Job:
 
 
 def _check(model: Path, runtime: str, version: str, device: str) -> None:
-    content = Artefact.load(model).model
     # LiteRT from 2.3 on, the oldest that edgefer takes, knows all that the converter writes.
     if runtime != "tflite_runtime":
         return
-    anatomy = read(content)
+    anatomy = read(Artefact.load(model).model)
     verdict = next(each for each in targets(anatomy, runtime=version) if each.name == "tflite_runtime")
     if verdict.obstacles:
         raise IncompatibleError(
@@ -175,28 +174,24 @@ def _run(
         job, entries=tuple(replace(each, python="" if each.python == python else each.python) for each in job.entries)
     )
     with connection.stream([python, program, "job"]) as stream:
-        over = threading.Event()
-        threading.Thread(target=_keep_alive, args=(stream, over, stop), daemon=True).start()
+        threading.Thread(target=_keep_alive, args=(stream, stop or threading.Event()), daemon=True).start()
         try:
             stream.stdin.write(json.dumps({"job": job.to_json(), "device": connection.name}).encode() + b"\n")
             stream.stdin.flush()
             return _listen(stream, connection.name, progress=progress, measured=measured)
         except BrokenPipeError as error:
             raise _lost(stream, connection.name, measured) from error
-        finally:
-            over.set()
 
 
-def _keep_alive(stream: Stream, over: threading.Event, stop: threading.Event | None) -> None:
-    while not over.wait(HEARTBEAT_S if stop is None else 0.2):
-        if stop is not None and stop.is_set():
-            stream.kill()
-            return
+def _keep_alive(stream: Stream, stop: threading.Event) -> None:
+    """Give signs of life until the stream is closed, or have it end when ``stop`` is set."""
+    while not stop.wait(HEARTBEAT_S):
         try:
             stream.stdin.write(b"\n")
             stream.stdin.flush()
-        except (OSError, ValueError):  # the link is gone, and the reader tells it
+        except (OSError, ValueError):  # the bench is over, or the link is gone, which the reader tells
             return
+    stream.kill()
 
 
 def _listen(stream: Stream, name: str, *, progress: Progress, measured: list[Measurement]) -> Benched:

@@ -1,7 +1,7 @@
 """What benchmarks/arm64_emulated.py found, as tables: instructions of an inference, and answers compared with x86-64.
 
     Arm64.from_json(fields)
-    arm64_markdown(records)
+    arm64_tables(records)
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 from edgefer import records
 
-__all__ = ["Arm64", "arm64_markdown"]
+__all__ = ["Arm64", "arm64_tables"]
 
 KIND = "arm64"
 SCHEMA_VERSION = 1
@@ -50,33 +50,29 @@ class Arm64:
         return cls(fields["subject"]["file"], fields["data"], fields["faces"], fields["instructions"], parity)
 
 
-def arm64_markdown(found: Sequence[Arm64]) -> str:
-    """Two tables in Markdown, and what their columns mean; empty where nothing was found."""
+def arm64_tables(found: Sequence[Arm64]) -> list[tuple[list[str], list[list[str]], str]]:
+    """Headers, rows and what they mean, of each table: the counts, and the answers where they were compared."""
     if not found:
-        return ""
+        return []
     boards = list(dict.fromkeys(board for each in found for counts in each.instructions.values() for board in counts))
     instructions = [
         [each.file.removesuffix(".tflite"), runtime, *(f"{counts[board] / 1e6:.2f}" for board in boards)]
         for each in found
         for runtime, counts in each.instructions.items()
     ]
+    counted = "Million instructions of an inference, one thread, counted."
+    tables = [(["model", "runtime", *boards], instructions, counted)]
     parity = [
         [each.file.removesuffix(".tflite"), runtime, *_worst(list(boards_of.values()))]
         for each in found
         for runtime, boards_of in each.parity.items()
     ]
-    data = ", ".join(dict.fromkeys(f"{each.faces:,} faces of {each.data}" for each in found if each.parity))
-    legend = "Million instructions of an inference, one thread, counted."
-    counted = [_table(["model", "runtime", *boards], instructions), legend]
-    if not parity:
-        return "\n\n".join(counted)
-    return "\n\n".join(
-        [
-            *counted,
-            _table(["model", "runtime", "same outputs, %", "same label, %", "largest step", "golden"], parity),
-            f"Against the same runtime on x86-64, the worst of the boards: {data}.",
-        ]
-    )
+    if parity:
+        data = ", ".join(dict.fromkeys(f"{each.faces:,} faces of {each.data}" for each in found if each.parity))
+        compared = f"Against the same runtime on x86-64, the worst of the boards: {data}."
+        headers = ["model", "runtime", "same outputs, %", "same label, %", "largest step", "golden"]
+        tables.append((headers, parity, compared))
+    return tables
 
 
 def _worst(boards: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -86,8 +82,3 @@ def _worst(boards: Sequence[Mapping[str, Any]]) -> list[str]:
         f"{max(each['largest_difference'] for each in boards):g}",
         "ok" if all(each["golden_ok"] for each in boards) else "off",
     ]
-
-
-def _table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    rule = ["---", "---", *["---:"] * (len(headers) - 2)]
-    return "\n".join("| " + " | ".join(row) + " |" for row in (headers, rule, *rows))

@@ -13,12 +13,13 @@ import textwrap
 from collections.abc import Sequence
 
 from edgefer.errors import UsageError
+from edgefer.report.arm64 import arm64_tables
 from edgefer.report.comparison import Group, Row
 from edgefer.report.costs import COST_HEADERS, COST_LEGEND, cost_rows
 from edgefer.report.results import Results
 from edgefer.result import WIDTH, table
 
-__all__ = ["costs_markdown", "costs_text", "markdown", "replace_section", "text"]
+__all__ = ["arm64_markdown", "costs_markdown", "costs_text", "markdown", "replace_section", "text"]
 
 DOCUMENT_WIDTH = 120
 
@@ -48,6 +49,12 @@ def costs_markdown(results: Results) -> str:
     headers = [header.replace("\n", " ") for header in COST_HEADERS]
     rows = cost_rows(results.costs, results.least_agreements)
     return "\n".join([*_markdown_table(headers, rows), "", textwrap.fill(f"{_legend(results)}.", DOCUMENT_WIDTH)])
+
+
+def arm64_markdown(results: Results) -> str:
+    """What an emulated board counted and answered, as GitHub-flavoured Markdown; empty without such a result."""
+    tables = arm64_tables(results.arm64)
+    return "\n\n".join("\n".join([*_markdown_table(headers, rows), "", text]) for headers, rows, text in tables)
 
 
 def replace_section(document: str, content: str, *, name: str | None = None) -> str:

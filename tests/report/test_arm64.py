@@ -9,7 +9,9 @@ import pytest
 from edgefer import records
 from edgefer.cli import run
 from edgefer.errors import DataError
-from edgefer.report.arm64 import Arm64, arm64_markdown
+from edgefer.report.arm64 import Arm64
+from edgefer.report.markdown import arm64_markdown
+from edgefer.report.results import Results
 
 
 def board(identical: float, agreement: float, step: float, golden: bool = True) -> dict[str, Any]:
@@ -30,7 +32,7 @@ RECORD = {
 
 
 def test_tables_show_the_counts_and_the_worst_board() -> None:
-    lines = arm64_markdown([Arm64.from_json(RECORD)]).splitlines()
+    lines = arm64_markdown(Results(arm64=(Arm64.from_json(RECORD),))).splitlines()
     assert "| small-int8 | litert | 8.45 | 2.79 |" in lines
     assert "| small-int8 | litert | 99.00 | 99.80 | 2 | ok |" in lines
     assert lines[-1].endswith("500 faces of PublicTest of fer2013.csv.")
@@ -38,7 +40,8 @@ def test_tables_show_the_counts_and_the_worst_board() -> None:
 
 def test_golden_vectors_that_are_off_on_one_board_are_off() -> None:
     boards = {"Pi 4": board(1, 1, 0), "Pi 5": board(1, 1, 0, golden=False)}
-    text = arm64_markdown([Arm64.from_json({**RECORD, "parity": [{"runtime": "litert", "boards": boards}]})])
+    off = Arm64.from_json({**RECORD, "parity": [{"runtime": "litert", "boards": boards}]})
+    text = arm64_markdown(Results(arm64=(off,)))
     assert text.splitlines()[-3].endswith("| off |")
 
 
