@@ -23,8 +23,9 @@ if __name__ == "__main__":
     import sysconfig
     from pathlib import Path
 
-    # Help wants nothing but Python.
-    needed = () if {"--help", "-h", "--version"} & set(sys.argv[1:]) else (NUMPY, OPENCV)
+    # Help wants nothing but Python, and the doctor tells by itself what is missing.
+    is_bare = {"--help", "-h", "--version"} & set(sys.argv[1:]) or sys.argv[1:2] == ["doctor"]
+    needed = () if is_bare else (NUMPY, OPENCV)
     wanted, reasons = [], []
     for module, package in needed:
         # Finding it would not be enough: an OpenCV with windows is there and fails for want of libGL.

@@ -219,6 +219,13 @@ def test_a_library_that_cannot_be_loaded_is_one_line_too(python, board):
     assert '"numpy' not in error
 
 
+def test_its_doctor_looks_at_a_python_that_has_nothing(python):
+    checks = json.loads(python("bundle.pyz", "doctor", "--json", code=5, flag="-S").stdout)["checks"]
+    broken = {check["name"]: check["fix"] for check in checks if check["status"] == "broken"}
+    assert set(broken) == {"numpy", "OpenCV"}
+    assert broken["numpy"].startswith("pip install")
+
+
 def test_help_wants_only_python(python):
     assert "Commands:" in python("bundle.pyz", "--help", flag="-S").stdout
 

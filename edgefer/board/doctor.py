@@ -19,7 +19,6 @@ from typing import Literal, cast
 
 from edgefer import atomic
 from edgefer.board import platform, sysfs
-from edgefer.board.runtime import RUNTIMES, RuntimeModule
 from edgefer.catalogue import load, names
 from edgefer.child import Ended, run_module
 
@@ -29,6 +28,9 @@ Status = Literal["ok", "note", "broken"]
 IMPORT_S = 120.0
 LEAST_FREE_BYTES = 200 * 2**20
 HOT_C = 80.0
+# For a processor that a wheel was not built for.
+OTHER_RUNTIME = "a 64-bit system, or tflite-runtime in place of LiteRT"
+SYSTEM = "sudo apt install python3-numpy python3-opencv, which are built for the system's processor"
 OPENCV = ("opencv-python-headless", "opencv-python", "opencv-contrib-python", "opencv-contrib-python-headless")
 
 
@@ -55,15 +57,26 @@ def examine() -> Iterator[Check]:
     fits = (3, 10) <= version[:2] <= (3, 13)
     number = ".".join(map(str, version))
     yield Check("Python", "ok" if fits else "broken", number, "" if fits else "Python 3.10 to 3.13")
-    yield imported("numpy", "numpy", _version("numpy"), 'pip install "numpy>=1.26.4,<3"')
-    yield imported("OpenCV", "cv2", _version(*OPENCV), 'pip install "opencv-python-headless>=4.11,<5"')
-    yield from _runtimes()
+    numpy = imported("numpy", "numpy", _version("numpy"), 'pip install "numpy>=1.26.4,<3"', other=SYSTEM)
+    yield numpy
+    pip = 'pip install "opencv-python-headless>=4.11,<5"'
+    yield imported("OpenCV", "cv2", _version(*OPENCV), pip, other=SYSTEM)
+    # All that knows a runtime needs numpy, in this process too.
+    yield from _runtimes() if numpy.status == "ok" else [Check("runtime", "note", "not looked at: numpy comes first")]
     yield from _extras()
     yield from _device()
 
 
-def imported(name: str, module: str, version: str | None, fix: str) -> Check:
-    """Whether ``module``, of the package of ``version``, can be imported; tried in another process, which may crash."""
+def imported(name: str, module: str, version: str | None, fix: str, *, other: str = OTHER_RUNTIME) -> Check:
+    """Whether ``module`` can be imported; tried in another process, which may crash.
+
+    Args:
+        name: what to call it.
+        module: what is imported.
+        version: of the package that has it; None where it is not installed.
+        fix: the line that installs it.
+        other: what to do where it was built for another processor.
+    """
     if version is None:
         return Check(name, "broken", "not installed", fix)
     with tempfile.TemporaryDirectory(prefix="edgefer-doctor-") as folder:
@@ -72,7 +85,7 @@ def imported(name: str, module: str, version: str | None, fix: str) -> Check:
         ended = run_module("tried", folder=Path(folder), timeout_s=IMPORT_S)
     if ended.exit_code == 0:
         return Check(name, "ok", version)
-    return Check(name, "broken", f"{version} is installed, and {_cause(ended)}", _cure(ended, fix))
+    return Check(name, "broken", f"{version} is installed, and {_cause(ended)}", _cure(ended, fix, other))
 
 
 def _cause(ended: Ended) -> str:
@@ -85,16 +98,18 @@ def _cause(ended: Ended) -> str:
     return f"its import fails: {ended.last_line}"
 
 
-def _cure(ended: Ended, fix: str) -> str:
+def _cure(ended: Ended, fix: str, other: str) -> str:
     if "libGL" in ended.stderr or "libgthread" in ended.stderr:
         return "pip uninstall opencv-python && pip install opencv-python-headless"
     if ended.signal == "SIGILL":
-        return "a 64-bit system, or tflite-runtime in place of LiteRT"
+        return other
     return fix
 
 
 def _runtimes() -> Iterator[Check]:
     """Each of the runtimes; one that works is enough."""
+    from edgefer.board.runtime import RUNTIMES, RuntimeModule
+
     packages = {"litert": "ai_edge_litert.interpreter", "tflite_runtime": "tflite_runtime.interpreter"}
     found = []
     for name, package in packages.items():
@@ -132,11 +147,11 @@ def _device() -> Iterator[Check]:
     if now.temperature_c is not None:
         hot = now.temperature_c > HOT_C
         yield Check("temperature", "note" if hot else "ok", f"{now.temperature_c:.0f} C", "a fan" if hot else "")
-    held = now.throttled or now.throttled_since_boot
     if kind != "generic_linux":
-        when = "now" if now.throttled else "since boot"
-        text = f"{', '.join(held)} {when}" if held else "not held back"
-        yield Check("throttling", "note" if held else "ok", text, "a better power supply, and a fan" if held else "")
+        times = {"now": now.throttled, "since boot": now.throttled_since_boot}
+        text = "; ".join(f"{', '.join(reasons)} {when}" for when, reasons in times.items() if reasons)
+        fix = "a better power supply, and a fan" if text else ""
+        yield Check("throttling", "note" if text else "ok", text or "not held back", fix)
     if now.governor not in (None, "performance"):
         line = "echo performance | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor"
         yield Check("governor", "note", f"{now.governor}: the clock changes in the midst of a bench", line)

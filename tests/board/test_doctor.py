@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from edgefer.board.doctor import Check, examine, imported
+import edgefer
+from edgefer.board.doctor import SYSTEM, Check, examine, imported
 
 
 def lend(folder: Path, monkeypatch: pytest.MonkeyPatch, code: str) -> None:
@@ -45,3 +48,32 @@ def test_what_is_not_installed_has_the_line_that_installs_it() -> None:
     assert imported("numpy", "numpy", None, "pip install numpy") == Check(
         "numpy", "broken", "not installed", "pip install numpy"
     )
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("import os, signal\nos.kill(os.getpid(), signal.SIGILL)\n", "SIGILL"),
+        ("raise ImportError('libopenblas.so.0: cannot open shared object file')\n", "libopenblas"),
+    ],
+)
+def test_a_numpy_that_cannot_be_imported_is_a_line_and_ends_nothing(tmp_path: Path, code: str, said: str) -> None:
+    (tmp_path / "numpy").mkdir()
+    (tmp_path / "numpy/__init__.py").write_text(code)
+    home = str(Path(edgefer.__file__).parents[1])
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), home])}
+    ended = subprocess.run(
+        [sys.executable, "-m", "edgefer", "doctor"], capture_output=True, text=True, env=environment, check=False
+    )
+    assert ended.returncode == 5, ended.stderr
+    assert said in ended.stdout
+    assert "apt install python3-numpy" in ended.stdout if said == "SIGILL" else "pip install" in ended.stdout
+    assert "numpy comes first" in ended.stdout
+    assert "temperature" in ended.stdout or "disk" in ended.stdout
+
+
+def test_an_opencv_for_another_processor_is_not_mended_by_another_runtime(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lend(tmp_path, monkeypatch, "import os, signal\nos.kill(os.getpid(), signal.SIGILL)\n")
+    assert "tflite" not in imported("OpenCV", "odd_wheel", "4.11", "pip install it", other=SYSTEM).fix

@@ -163,3 +163,25 @@ def test_a_program_that_is_not_there_or_fails_answers_nothing() -> None:
     assert platform.ask(["edgefer-has-no-such-program"]) is None
     assert platform.ask(["false"]) is None
     assert platform.ask(["echo", "yes"]) == "yes\n"
+
+
+def test_an_orin_that_does_not_say_jetson_is_known_by_its_chip(tmp_path) -> None:
+    """The name as JetPack 5.1.1 gives it, by rbonghi/jetson_stats issue 400."""
+    texts = Texts(
+        {
+            "proc/device-tree/model": "NVIDIA Orin Nano Developer Kit\0",
+            "proc/device-tree/compatible": "nvidia,p3768-0000+p3767-0005\0nvidia,p3767-0005\0nvidia,tegra234\0",
+        }
+    )
+    assert platform.current(root=texts.at(tmp_path))[0] == "jetson"
+
+
+def test_one_of_two_cooling_devices_of_a_kind_at_work_is_enough(tmp_path) -> None:
+    thermal = "sys/class/thermal"
+    files = {
+        f"{thermal}/cooling_device0/type": "cpufreq-cpu0\n", f"{thermal}/cooling_device0/cur_state": "3\n",
+        f"{thermal}/cooling_device1/type": "cpufreq-cpu0\n", f"{thermal}/cooling_device1/cur_state": "0\n",
+    }  # fmt: skip
+    root = Texts({**ORIN.files, **files}).at(tmp_path)
+    held = platform.sample(0.0, root=root, ask=lambda command: None).throttled
+    assert held == ("cooling by cpu-throttle-alert", "cooling by cpufreq-cpu0")

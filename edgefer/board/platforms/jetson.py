@@ -24,7 +24,9 @@ CHANNELS = (1, 2, 3)
 
 def detect(*, root: Path) -> bool:
     """As PlatformModule.detect()."""
-    return "Jetson" in str(sysfs.board_model(root=root))
+    # Some call themselves "NVIDIA Orin Nano Developer Kit"; what they are compatible with names the chip.
+    compatible = sysfs.read_first_line("/proc/device-tree/compatible", root=root)
+    return "Jetson" in str(sysfs.board_model(root=root)) or "nvidia,tegra" in str(compatible)
 
 
 def sample(*, root: Path, ask: Ask) -> dict[str, Any]:
@@ -36,11 +38,12 @@ def sample(*, root: Path, ask: Ask) -> dict[str, Any]:
 
 def _held_back(root: Path) -> list[str]:
     """Cooling devices of the processor that are at work; a fan is one too, and holds nothing back."""
-    states = {}
+    at_work = set()
     for device in sysfs.below("/sys/class/thermal", "cooling_device*", root=root):
         kind = sysfs.read_first_line(f"{device}/type", root=root) or ""
-        states[kind] = sysfs.read_number(f"{device}/cur_state", root=root)
-    return sorted(f"cooling by {kind}" for kind, state in states.items() if state and "fan" not in kind.lower())
+        if sysfs.read_number(f"{device}/cur_state", root=root) and "fan" not in kind.lower():
+            at_work.add(f"cooling by {kind}")
+    return sorted(at_work)
 
 
 def _power(root: Path) -> float | None:
