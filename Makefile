@@ -1,7 +1,7 @@
 # make install   .venv with edgefer and all that the workstation and the checks need
 # make demo      train, quantize and measure a small network on drawn faces
-# make test      every check, and the tests on the workstation, on a board's install, on the oldest one, and across them
-# make test-board  benches over SSH on an emulated arm64 board, with all that can go wrong; needs root, six minutes
+# make test      every check, and the tests on the workstation, on a board's install, on the oldest one, across them,
+#                and over SSH on an emulated arm64 board
 # make arm-cost  what models compute on arm64, and how many instructions that takes, on the emulated board
 # make tables    write the tables in the documents anew, from the result files
 # make clean     remove all of the above but runs/
@@ -46,7 +46,7 @@ install: .venv/.installed
 	@touch $@
 	@echo "Done. Now: source .venv/bin/activate"
 
-test: check test-workstation test-install test-oldest test-parity
+test: check test-workstation test-install test-oldest test-parity test-board
 
 check: install
 	$(BIN)/ruff check --quiet --output-format concise .
