@@ -1,7 +1,6 @@
 # make install   .venv with edgefer and all that the workstation and the checks need
 # make demo      train, quantize and measure a small network on drawn faces
-# make test      every check, and the tests on the workstation, on a board's install, on the oldest one, across them,
-#                and over SSH on an emulated arm64 board
+# make test      every check, and all tests: the workstation, a board's install, the oldest one, across them, over SSH
 # make arm-cost  what models compute on arm64, and how many instructions that takes, on the emulated board
 # make tables    write the tables in the documents anew, from the result files
 # make clean     remove all of the above but runs/
