@@ -31,6 +31,7 @@ class Conditions:
         throttled_since_boot: what has, since it was started.
         load_average: processes that wanted to run, averaged over the last minute.
         power_w: drawn, in watts, where a sensor says.
+        running: whether a model ran meanwhile; else the device idled between two rounds.
     """
 
     elapsed_s: float
@@ -41,6 +42,7 @@ class Conditions:
     throttled_since_boot: tuple[str, ...] = ()
     load_average: float | None = None
     power_w: float | None = None
+    running: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """A dict of plain values; from_json() is its inverse."""

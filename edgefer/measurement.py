@@ -206,7 +206,7 @@ class Measurement:
         set, get: the copies into the model and out of it, or None.
         preprocess: a colour crop to what the model takes, or None.
         rounds_p50_ns: the median of each round, where there were several.
-        conditions: of the device, before, between and after the rounds.
+        conditions: of the device, before, between and after the rounds, and every other second of a round.
     """
 
     subject: Mapping[str, Any]
@@ -275,6 +275,15 @@ class Measurement:
         """99th percentile of the model alone, in microseconds."""
         return self.invoke.p99_ns / 1000
 
+    @property
+    def energy_mj(self) -> float | None:
+        """Millijoules that the whole device draws during a run: median power while a model ran, times the p50.
+
+        None where no sensor tells the power, or no round was long enough to be looked at.
+        """
+        watts = [each.power_w for each in self.conditions if each.running and each.power_w is not None]
+        return median(watts) * self.invoke.p50_ns / 1e6 if watts else None
+
     def doubts(self) -> tuple[str, ...]:
         """Plain sentences on why the numbers should not be believed; empty when nothing speaks against them."""
         doubts = []
@@ -324,6 +333,7 @@ class Measurement:
             **{name: each.to_json() for name, each in self._stages().items() if each is not None},
             "rounds_p50_us": [each / 1000 for each in self.rounds_p50_ns],
             "conditions": [each.to_json() for each in self.conditions],
+            "energy_mj": self.energy_mj,
             "peak_rss_bytes": self.peak_rss_bytes,
             "load_before": self.load_before,
             "load_after": self.load_after,

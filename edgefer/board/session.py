@@ -3,14 +3,18 @@
     benched = carry_out(Job((Entry("small-int8.tflite"), Entry("small-float32.tflite")), rigour="standard"))
 
 What is compared must not be told apart by the hour: a device grows warm, and another program comes and goes. So
-entries take turns, A B, B A, a fresh process each time, and a comparison is of neighbours. Nothing is looked at while a
-model runs.
+entries take turns, A B, B A, a fresh process each time, and a comparison is of neighbours. While a model runs, the
+device is looked at from outside of its process, and not often: a look is some files in /proc and /sys, a millisecond.
 """
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +34,9 @@ from edgefer.progress import Progress, silent
 __all__ = ["carry_out"]
 
 SOAK_STEP_S = 5.0
+LOOK_EVERY_S = 2.0
+# Long enough for a median, short enough not to be waited for.
+EXPERIMENT_S = 1.0
 COOLDOWN_LOOK_S, LONGEST_COOLDOWN_S = 5.0, 600.0
 RESAMPLES = 2000
 
@@ -67,7 +74,8 @@ def carry_out(
             _cool_down(job.cooldown_c, look, progress=progress)
             progress(done, steps, f"round {number + 1} of {settled.rounds}")
             entry = job.entries[index]
-            rounds[index].append(measure_apart(_request(entry, job), python=entry.python))
+            with _watched(look, begin, seen):
+                rounds[index].append(measure_apart(_request(entry, job), python=entry.python))
             seen.append(look(time.monotonic() - begin))
             done += 1
             if number == settled.rounds - 1:
@@ -81,8 +89,26 @@ def carry_out(
     soak = _soak(job, look, begin, progress=progress) if job.soak_s else ()
     progress(steps, steps, "done")
     return Benched(
-        device, measurements, _comparisons(rounds), tuple(evaluations), soak, _causes(job.entries, measurements)
+        device, measurements, _comparisons(rounds), tuple(evaluations), soak, _causes(job, measurements)
     )
+
+
+@contextmanager
+def _watched(look: Look, begin: float, seen: list[Conditions]) -> Iterator[None]:
+    """Look at the device every other second until the block ends, and enter what is seen."""
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(LOOK_EVERY_S):
+            seen.append(replace(look(time.monotonic() - begin), running=True))
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watcher.join()
 
 
 def _order(count: int, number: int) -> Sequence[int]:
@@ -156,15 +182,21 @@ def _comparisons(rounds: Sequence[Sequence[Measurement]]) -> tuple[Comparison, .
     return tuple(found)
 
 
-def _causes(entries: Sequence[Entry], measurements: Sequence[Measurement]) -> tuple[str, ...]:
+def _causes(job: Job, measurements: Sequence[Measurement]) -> tuple[str, ...]:
     """For the first pair of a float and an int8 model that ran in the same way."""
     for plain in measurements:
-        for entry, int8 in zip(entries, measurements):
+        for entry, int8 in zip(job.entries, measurements):
             same = (plain.runtime, plain.threads, plain.kernels) == (int8.runtime, int8.threads, int8.kernels)
             if same and plain.subject["scheme"] == "float32" and str(int8.subject["scheme"]).startswith("int8"):
-                more = next((each for each in measurements if each.subject["sha256"] == int8.subject["sha256"]
-                             and each.runtime == int8.runtime and each.threads > int8.threads), None)  # fmt: skip
                 model = Artefact.load(Path(entry.model)).model
-                return causes(plain, int8, model=model, more_threads=more)
+                return causes(plain, int8, model=model, other_threads=partial(_other_threads, entry, job, int8))
     return ()
+
+
+def _other_threads(entry: Entry, job: Job, measured: Measurement) -> Measurement | None:
+    """The same with one thread, or with two where that was one; None on a single core."""
+    if measured.threads == 1 and int(measured.device["cores"]) < 2:
+        return None
+    other = replace(entry, threads=2 if measured.threads == 1 else 1)
+    return measure_apart(_request(other, job, seconds=EXPERIMENT_S), python=entry.python)
 

@@ -1,6 +1,6 @@
 """Why int8 is not faster than float here, by what was measured.
 
-    causes(float_measurement, int8_measurement, model=int8_model)
+    causes(float_measurement, int8_measurement, model=int8_model, other_threads=measure_it)
 
 A model in int8 moves a quarter of the bytes and multiplies several values at once, so on most devices it takes less
 than half as long. Where it takes nearly as long, there is a reason, and each kind has its own cure.
@@ -8,11 +8,14 @@ than half as long. Where it takes nearly as long, there is a reason, and each ki
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from edgefer.board import sysfs
 from edgefer.board.anatomy import read
 from edgefer.board.dissect import needed_runtime
 from edgefer.board.partition import read_partition
 from edgefer.board.runtime import open_interpreter
+from edgefer.errors import IncompatibleError
 from edgefer.measurement import Measurement
 
 __all__ = ["EXPECTED", "causes"]
@@ -27,7 +30,7 @@ CONVERSIONS = {"QUANTIZE", "DEQUANTIZE"}
 
 
 def causes(
-    plain: Measurement, int8: Measurement, *, model: bytes, more_threads: Measurement | None = None
+    plain: Measurement, int8: Measurement, *, model: bytes, other_threads: Callable[[], Measurement | None]
 ) -> tuple[str, ...]:
     """Sentences on what is in int8's way; empty where it is as fast as one may expect.
 
@@ -35,17 +38,21 @@ def causes(
         plain: of the float model.
         int8: of the int8 model, on the same device, runtime and number of threads.
         model: the flatbuffer of the int8 model.
-        more_threads: of the int8 model with more threads, where that was measured.
+        other_threads: measures the int8 model with another number of threads, where the device has so many cores; it is
+            asked only where int8 is too slow.
     """
     ratio = plain.p50_us / int8.p50_us
     if ratio >= EXPECTED:
         return ()
     found = [*_operators(model, int8), *_processor(int8), *_overhead(int8)]
-    if more_threads is not None and int8.p50_us < LEAST_GAIN * more_threads.p50_us:
-        found.append(
-            f"threads: {more_threads.threads} of them take {more_threads.p50_us:.0f} us, {int8.threads} "
-            f"{int8.p50_us:.0f} us; the model is too small to share"
-        )
+    other = other_threads()
+    if other is not None:
+        few, many = sorted([other, int8], key=lambda each: each.threads)
+        if few.p50_us < LEAST_GAIN * many.p50_us:
+            found.append(
+                f"threads: {many.threads} of them take {many.p50_us:.0f} us, {few.threads} {few.p50_us:.0f} us; "
+                "the model is too small to share"
+            )
     return tuple(found) or (f"int8 is {ratio:.2f} x float, and nothing of what is looked for is in its way",)
 
 
@@ -54,12 +61,15 @@ def _operators(model: bytes, int8: Measurement) -> list[str]:
         version = int8.runtime_version
         return [f"runtime: tflite-runtime {version} runs int8 by its built-in kernels, float by XNNPACK"]
     # Only LiteRT brings the schema by which a model can be read.
+    try:
+        module = needed_runtime()
+    except IncompatibleError as error:
+        return [f"operators: not looked at, because LiteRT is not installed here ({error.fix})"]
     ops = [op.name for op in read(model).main.ops]
     conversions = [name for name in ops if name in CONVERSIONS]
     found = []
     if conversions:
         found.append(f"operators: {len(conversions)} of {len(ops)} only convert (QUANTIZE, DEQUANTIZE)")
-    module = needed_runtime()
     interpreter = open_interpreter(module.load(), model, name="litert", version=module.available() or "")
     partition = read_partition(interpreter, read(model).main)
     if partition.taken is not None and len(partition.taken) < len(ops):

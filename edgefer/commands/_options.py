@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from edgefer.workstation.dataset import Dataset
     from edgefer.workstation.runs import Run
 
-__all__ = ["PATH", "RUNTIMES", "SPLITS", "SYNTHETIC", "Command", "data_options", "open_data", "open_data_of", "say"]
+__all__ = [
+    "PATH", "RUNTIMES", "SPLITS", "SYNTHETIC", "Command", "data_options", "open_data", "open_data_of", "say",
+    "thread_counts",
+]  # fmt: skip
 
 PATH = click.Path(path_type=Path)
 RUNTIMES = ", ".join(catalogue.names("edgefer.board.runtimes"))
@@ -70,3 +73,11 @@ def open_data_of(run: Run, data: str | None, ferplus: str | Path | None, skip_ba
     """Load the data that ``run`` was started on; what is given here takes the place of what was given then."""
     given = {"data": data, "ferplus": ferplus, "skip_bad_rows": skip_bad_rows}
     return open_data(**{**run.opened_with(), **{name: value for name, value in given.items() if value}})
+
+
+def thread_counts(text: str) -> list[int]:
+    """The numbers in a --threads option, such as "1,2,4"; UsageError for anything else."""
+    parts = text.split(",")
+    if not all(part.strip().isdecimal() and int(part) > 0 for part in parts):
+        raise UsageError(f"--threads {text}", why="positive numbers were expected", fix="--threads 1,2,4")
+    return [int(part) for part in parts]

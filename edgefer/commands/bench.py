@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgefer.commands._options import PATH, RUNTIMES, data_options, open_data, say
+from edgefer.commands._options import PATH, RUNTIMES, data_options, open_data, say, thread_counts
 from edgefer.errors import DataError, EdgeferError, UsageError
 from edgefer.job import RIGOURS
 from edgefer.result import Result
@@ -71,6 +71,9 @@ def command(model: Path | None, devices: tuple[str, ...], tag: str | None, stric
             raise UsageError(f"--device {device}", why="a device was expected", fix=f"edgefer bench {device} --device")
     path, reason = find_model(model)
     names = devices or (() if tag else (LOCAL,))
+    if options["python"] and (set(names) != {LOCAL} or tag):
+        fix = "edgefer devices add NAME USER@HOST --python PATH"
+        raise UsageError("--python with a board", why="it is an interpreter of this machine", fix=fix)
     say(f"model: {path} ({reason})\ndevice: {', '.join((*names, *([f'all tagged {tag}'] if tag else [])))}")
     job, faces = _job([path, *([options["against"]] if options["against"] else [])], options)
     if set(names) == {LOCAL} and not tag:
@@ -161,7 +164,7 @@ def _job(models: Sequence[Path], options: dict[str, Any]) -> tuple[Job, bytes | 
     for model in models:
         if not model.is_file():
             raise DataError(f"{model} is not a model file", why="no such file", fix="edgefer quantize --int8")
-    counts = _thread_counts("1" if options["threads"] is None else options["threads"])
+    counts = thread_counts("1" if options["threads"] is None else options["threads"])
     runtimes = _runtimes(options["runtime"])
     seconds, accuracy = options["seconds"], _accuracy(options["accuracy"])
     if seconds is not None and not math.isfinite(seconds):
@@ -230,10 +233,3 @@ def _runtimes(text: str | None) -> list[str | None]:
         if name and name != "auto":
             catalogue.load("edgefer.board.runtimes", name)
     return [name if name and name != "auto" else None for name in names]
-
-
-def _thread_counts(text: str) -> list[int]:
-    parts = text.split(",")
-    if not all(part.strip().isdecimal() and int(part) > 0 for part in parts):
-        raise UsageError(f"--threads {text}", why="positive numbers were expected", fix="--threads 1,2,4")
-    return [int(part) for part in parts]

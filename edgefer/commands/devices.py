@@ -56,17 +56,24 @@ def list_() -> Result:
 @click.argument("address", metavar="USER@HOST[:PORT]")
 @click.option("--python", default="", metavar="PATH", help="Which Python there makes environments and runs benches.")
 @click.option("--runtime", default="", metavar="NAME", help="Which runtime its benches take.")
+@click.option("--threads", default="", metavar="N[,N...]", help="With how many threads its benches run.")
+@click.option("--limit", "limits", multiple=True, metavar="KEY=VALUE", help="p90_us, rss_mib or temperature_c to keep.")
 @click.option("--tag", "tags", multiple=True, metavar="TAG", help="A group that it belongs to; may be given again.")
-def add(name: str, address: str, python: str, runtime: str, tags: tuple[str, ...]) -> Result:
+def add(
+    name: str, address: str, python: str, runtime: str, threads: str, limits: tuple[str, ...], tags: tuple[str, ...]
+) -> Result:
     """Enter a board in devices.toml; ADDRESS is what ssh takes, or a name of its configuration.
 
     \b
     Example:
-        edgefer devices add pi4 pi@raspberrypi.local --tag lab
+        edgefer devices add pi4 pi@raspberrypi.local --tag lab --threads 1,4 --limit p90_us=2000
     """
-    from edgefer.fleet.registry import Device, Registry
+    from edgefer.commands._options import thread_counts
+    from edgefer.fleet.registry import Device, Limits, Registry
 
-    device = Device(name, address, python=python, runtime=runtime, tags=tags)
+    counts = tuple(thread_counts(threads)) if threads else ()
+    kept = Limits.parse(limits)
+    device = Device(name, address, python=python, runtime=runtime, threads=counts, limits=kept, tags=tags)
     registry = Registry.read().with_device(device)
     registry.save()
     return _told(device, f"{name} is in {registry.path}\nnext: edgefer devices probe {name}")

@@ -23,6 +23,7 @@ from edgefer.errors import DataError, UsageError
 __all__ = ["LOCAL", "Device", "Limits", "Registry"]
 
 LOCAL = "local"
+NUMBER = re.compile(r"\d+(\.\d+)?")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
@@ -39,6 +40,23 @@ class Limits:
     p90_us: float | None = None
     rss_mib: float | None = None
     temperature_c: float | None = None
+
+    @classmethod
+    def parse(cls, assignments: Sequence[str]) -> Limits:
+        """From words such as "p90_us=2000".
+
+        Raises:
+            UsageError: no such limit, or no number.
+        """
+        known = [each.name for each in fields(cls)]
+        values = {}
+        for word in assignments:
+            name, _, text = word.partition("=")
+            if name not in known or not NUMBER.fullmatch(text):
+                why = f"KEY=NUMBER was expected, with a key of {', '.join(known)}"
+                raise UsageError(f"--limit {word}", why=why, fix="--limit p90_us=2000")
+            values[name] = float(text)
+        return cls(**values)
 
 
 @dataclass(frozen=True)

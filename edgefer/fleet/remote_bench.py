@@ -21,7 +21,7 @@ from typing import Any
 
 from edgefer.artefact import Artefact
 from edgefer.benched import Benched
-from edgefer.board.anatomy import read
+from edgefer.board.anatomy import Anatomy, read
 from edgefer.board.remote import read_event
 from edgefer.board.targets import targets
 from edgefer.bundle import SUFFIX, bundle
@@ -38,6 +38,7 @@ __all__ = ["Order", "Outcome", "bench", "bench_all"]
 
 # The device gives up after edgefer.board.remote.SILENCE_S without one.
 HEARTBEAT_S = 5.0
+IO_DTYPES = ("int8", "uint8", "int16", "float32")
 
 
 @dataclass(frozen=True)
@@ -135,10 +136,12 @@ def _settled(job: Job, device: Device, facts: Facts) -> Job:
 
 
 def _check(model: Path, runtime: str, version: str, device: str) -> None:
+    artefact = Artefact.load(model)
+    anatomy = read(artefact.model)
+    _check_io(artefact, anatomy, model.name)
     # LiteRT from 2.3 on, the oldest that edgefer takes, knows all that the converter writes.
     if runtime != "tflite_runtime":
         return
-    anatomy = read(Artefact.load(model).model)
     verdict = next(each for each in targets(anatomy, runtime=version) if each.name == "tflite_runtime")
     if verdict.obstacles:
         raise IncompatibleError(
@@ -146,6 +149,24 @@ def _check(model: Path, runtime: str, version: str, device: str) -> None:
             why="; ".join(verdict.obstacles),
             fix=f"edgefer quantize --int8 --target tflite-runtime, or edgefer devices setup {device} --runtime litert",
         )
+
+
+def _check_io(artefact: Artefact, anatomy: Anatomy, name: str) -> None:
+    """What goes in and comes out is what the contract says, and of a type that the board's side fills and reads."""
+    graph, spec = anatomy.main, artefact.input_spec
+    wanted = {
+        "input": (graph.inputs, (1, spec.height, spec.width, 1)),
+        "output": (graph.outputs, (1, len(artefact.labels))),
+    }
+    for what, (numbers, shape) in wanted.items():
+        found = [(graph.tensors[number].dtype, graph.tensors[number].shape) for number in numbers]
+        if len(found) != 1 or found[0][0] not in IO_DTYPES or found[0][1] != shape:
+            told = "; ".join(f"{dtype} {list(sizes)}" for dtype, sizes in found) or "nothing"
+            raise IncompatibleError(
+                f"{name} has another {what} than a board can be given: {told}",
+                why=f"one of shape {list(shape)} and type {', '.join(IO_DTYPES)} was expected",
+                fix="edgefer quantize --int8, which writes such a file",
+            )
 
 
 def _pushed(connection: Connection, job: Job, faces: bytes | None) -> Job:

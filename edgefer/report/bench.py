@@ -36,6 +36,9 @@ def _device(benched: Benched, *, is_alone: bool) -> str:
         if evaluation.unseen is not None:
             parts.append(f"  without images that stand in Training too: {points(evaluation.unseen)}")
     parts += _conditions(benched.measurements[0].conditions)
+    for each in benched.measurements:
+        if each.energy_mj is not None:
+            parts.append(f"energy of a run, the whole device: {each.energy_mj:.3g} mJ ({_name(each).rstrip(',')})")
     if benched.soak:
         parts.append(_soak(benched.soak))
     return "\n".join(parts)

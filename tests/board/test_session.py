@@ -3,16 +3,21 @@ from __future__ import annotations
 import io
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from edgefer.artefact import Artefact
 from edgefer.benched import Benched
+from edgefer.board import session
+from edgefer.board.apart import measure_apart
 from edgefer.board.score import test_set as make_test_set
 from edgefer.board.session import carry_out
 from edgefer.conditions import Conditions
 from edgefer.errors import DataError, MeasurementInvalid
 from edgefer.job import Entry, Job
+from edgefer.measurement import BenchRequest, Measurement
 from edgefer.models import SHIPPED
 
 FEW = {"runs": 20, "seconds": 0.0}
@@ -85,6 +90,44 @@ def test_a_throttled_run_is_invalid() -> None:
     benched = carry_out(Job((Entry(str(SHIPPED)),), **FEW), look=hot)
     assert "held back" in benched.invalid()[0]
     assert any("held back" in doubt for doubt in benched.measurements[0].doubts())
+
+
+def test_the_device_is_looked_at_while_a_model_runs_and_its_power_becomes_energy() -> None:
+    def powered(elapsed_s: float) -> Conditions:
+        return Conditions(elapsed_s, power_w=2.0)
+
+    (measurement,) = carry_out(Job((Entry(str(SHIPPED)),), runs=20, seconds=3.0), look=powered).measurements
+    assert [each.running for each in measurement.conditions][:2] == [False, True]
+    assert measurement.conditions[-1].running is False
+    # Watts times nanoseconds are nanojoules.
+    assert measurement.energy_mj == pytest.approx(2.0 * measurement.invoke.p50_ns * 1e-6)
+    again = Measurement.from_json(measurement.to_json())
+    assert again.energy_mj == pytest.approx(measurement.energy_mj, rel=1e-3)
+    idle = replace(measurement, conditions=(powered(0.0),))
+    assert idle.energy_mj is None
+
+
+def test_a_second_thread_is_tried_where_int8_is_no_faster() -> None:
+    artefact = Artefact.load(SHIPPED)
+    entry = Entry(str(SHIPPED))
+    measured = measure_apart(BenchRequest(str(SHIPPED), minimum_runs=20, minimum_seconds=0.0))
+    plain = replace(measured, subject={**measured.subject, "scheme": "float32"})
+    tried: list[Measurement] = []
+    original = session._other_threads
+
+    def counting(*arguments: Any) -> Measurement | None:
+        found = original(*arguments)
+        tried.extend([found] if found else [])
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(session, "_other_threads", counting)
+        found = session._causes(Job((entry, entry)), [plain, measured])
+    assert found
+    if int(measured.device["cores"]) > 1:
+        assert [each.threads for each in tried] == [2]
+        assert tried[0].invoke.runs > 100
+    assert artefact.scheme.startswith("int8")
 
 
 def test_a_soak_records_latency_and_heat_over_time() -> None:

@@ -68,6 +68,7 @@ def test_a_model_given_as_a_device(refused):
         (["--seconds", "-1"], 2, "--seconds"),
         (["--seconds", "nan"], 2, "--seconds"),
         (["--seconds", "inf"], 2, "--seconds"),
+        (["--device", "pi@board", "--python", "/usr/bin/python3"], 2, "devices add"),
     ],
 )
 def test_slips(refused, workplace, options, code, named):

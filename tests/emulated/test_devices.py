@@ -39,9 +39,10 @@ def test_a_bare_board_gets_the_line_that_mends_it(board) -> None:
 def test_setup_offline_then_bench_then_clean(board, runtime, capsys, tmp_path) -> None:
     wheels = Path(board.facts["rootfs"], "opt/wheels", "litert" if runtime == "litert" else "tflite")
     how = ["--offline"] if runtime == "litert" else ["--wheels", str(wheels)]
-    assert run(["devices", "add", "shelf", "board"]) == 0
+    assert run(["devices", "add", "shelf", "board", "--threads", "1,2", "--limit", "rss_mib=5000"]) == 0
     assert run(["devices", "setup", "shelf", "--runtime", runtime, *how]) == 0
     device = Registry.read().devices["shelf"]
+    assert (device.threads, device.limits.rss_mib) == ((1, 2), 5000.0)
     assert runtime in device.facts["runtimes"]
     arguments = ["bench", "--device", "shelf", "--runtime", runtime, "--runs", "2", "--seconds", "0", "--into"]
     assert run([*arguments, str(tmp_path)]) == 0

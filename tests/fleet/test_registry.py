@@ -122,3 +122,10 @@ def test_the_file_is_looked_for_here_then_at_home(monkeypatch: pytest.MonkeyPatc
     assert list(Registry.read().devices) == ["pi4", "nano"]
     monkeypatch.setenv("EDGEFER_DEVICES", str(tmp_path / "other.toml"))
     assert Registry.read().path == tmp_path / "other.toml"
+
+
+def test_limits_are_read_from_words() -> None:
+    assert Limits.parse(["p90_us=2000", "temperature_c=70.5"]) == Limits(p90_us=2000.0, temperature_c=70.5)
+    for word in ("p90=1", "p90_us", "p90_us=fast", "p90_us=-1"):
+        with pytest.raises(UsageError, match=f"--limit {word}"):
+            Limits.parse([word])

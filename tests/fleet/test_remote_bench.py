@@ -175,3 +175,18 @@ def test_a_model_that_is_newer_than_the_runtime_is_refused_by_its_operators(tmp_
     assert "CONV_2D" in caught.value.why
     assert "--target tflite-runtime" in caught.value.fix
     _check(SHIPPED, "tflite_runtime", "2.14.0", "shelf")
+
+
+@pytest.mark.parametrize(("part", "told"), [("inputs", "another input"), ("outputs", "another output")])
+def test_a_model_with_other_inputs_or_outputs_is_refused_before_it_is_copied(
+    tmp_path: Path, part: str, told: str
+) -> None:
+    artefact = Artefact.load(SHIPPED)
+    model = flatbuffer_utils.read_model_from_bytearray(bytearray(artefact.model))
+    graph = model.subgraphs[0]
+    setattr(graph, part, [getattr(graph, part)[0]] * 2)
+    path = tmp_path / "odd-int8.tflite"
+    replace(artefact, model=bytes(flatbuffer_utils.convert_object_to_bytearray(model))).save(path)
+    with pytest.raises(IncompatibleError, match=told) as caught:
+        _check(path, "litert", "2.3.0", "shelf")
+    assert caught.value.exit_code == 5
