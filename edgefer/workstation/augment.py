@@ -4,7 +4,7 @@
     images = layer(pixels, training=True)           # uint8 (n, 48, 48, 1) -> float32 in [0, 1]
 
 Outside training the layer only divides by 255, so a training model can be fed with raw pixels throughout. Flip,
-rotation, zoom and shift are composed into one matrix: an image is interpolated once, not four times.
+rotation, shear, zoom and shift are composed into one matrix: an image is interpolated once, not four times.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["augmentation"]
 def augmentation(keras: Any, settings: Augment, *, height: int, width: int) -> Any:
     """A layer from uint8 (n, height, width, 1) to float32 of that shape in [0, 1]; see Augment for what it draws."""
     ops, random = keras.ops, keras.random
-    moves = settings.flip or settings.rotation_degrees or settings.shift or settings.zoom
+    moves = settings.flip or settings.rotation_degrees or settings.shift or settings.zoom or settings.shear_degrees
 
     class Augmentation(keras.layers.Layer):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -50,6 +50,9 @@ def augmentation(keras: Any, settings: Augment, *, height: int, width: int) -> A
             # The transform takes an output point to the input point that it is read from, around the centre.
             a, b = mirror * scale * ops.cos(angle), -scale * ops.sin(angle)
             c, d = mirror * scale * ops.sin(angle), scale * ops.cos(angle)
+            if settings.shear_degrees:
+                lean = ops.tan(self.uniform(count, -1, 1) * math.radians(settings.shear_degrees))
+                b, d = b + lean * a, d + lean * c
             x0, y0 = (width - 1) / 2, (height - 1) / 2
             dx = x0 - a * x0 - b * y0 + width * settings.shift * self.uniform(count, -1, 1)
             dy = y0 - c * x0 - d * y0 + height * settings.shift * self.uniform(count, -1, 1)

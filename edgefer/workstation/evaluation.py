@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -13,12 +12,11 @@ import numpy.typing as npt
 
 from edgefer.artefact import Artefact, Golden
 from edgefer.board.classifier import Classifier
-from edgefer.errors import DataError
 from edgefer.evaluation import Evaluation, evaluate
 from edgefer.labels import LABELS
 from edgefer.preprocess import InputSpec
 from edgefer.workstation.backend import load_keras
-from edgefer.workstation.network import build_network
+from edgefer.workstation.network import build_network, load_weights
 from edgefer.workstation.runs import Run
 from edgefer.workstation.scoreset import ScoreSet
 
@@ -35,17 +33,8 @@ def load_network(keras: Any, run: Run) -> Any:
     """
     run.require_weights()
     network = build_network(keras, run.settings())
-    try:
-        with warnings.catch_warnings():
-            # Keras only warns where it leaves a part of the network as it was.
-            warnings.simplefilter("error", UserWarning)
-            network.load_weights(run.best_weights)
-    except (OSError, ValueError, KeyError, UserWarning) as error:
-        raise DataError(
-            f"cannot load {run.best_weights}",
-            why=str(error).strip().partition("\n")[0],
-            fix=f"edgefer train --settings {run.folder / 'settings.toml'}   (a new run)",
-        ) from error
+    fix = f"edgefer train --settings {run.folder / 'settings.toml'}   (a new run)"
+    load_weights(network, run.best_weights, fix=fix)
     return network
 
 

@@ -13,12 +13,12 @@ import hashlib
 import importlib.metadata
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import edgefer
-from edgefer import catalogue, records
+from edgefer import atomic, catalogue, records
 from edgefer.errors import DataError
 from edgefer.evaluation import Evaluation
 from edgefer.progress import Progress, silent
@@ -27,12 +27,13 @@ from edgefer.result import Result
 from edgefer.workstation.backend import load_keras
 from edgefer.workstation.dataset import Dataset
 from edgefer.workstation.evaluation import evaluate_run
-from edgefer.workstation.network import build_network
+from edgefer.workstation.network import build_network, load_weights
 from edgefer.workstation.pictures import draw_confusion, draw_curves
 from edgefer.workstation.runs import RUNS, Run, new_run
 from edgefer.workstation.schedule import best_epoch
 from edgefer.workstation.scoreset import score_set
 from edgefer.workstation.settings import TrainSettings
+from edgefer.workstation.teachers import ask, check as check_teachers, described, save as keep_answers
 from edgefer.workstation.training import check_trainable, selection_split, train
 
 __all__ = ["complete", "load_system", "start", "summary"]
@@ -56,27 +57,48 @@ def start(
     opened_with: Mapping[str, Any],
     folder: Path | None = None,
     root: Path = RUNS,
+    parent: Run | None = None,
+    teachers: Sequence[Run] = (),
+    progress: Progress = silent,
 ) -> Run:
     """Make the folder of a new run; nothing is trained yet.
 
     Args:
         opened_with: how ``dataset`` was asked for, in plain values; the run remembers it, so that later commands find
             the same data.
+        parent: begin with the best weights of this run; optimizer and schedule begin anew.
+        teachers: runs whose answers to the training images are learned too. They are asked here, and take a while.
+        progress: told of the teachers.
 
     Raises:
-        UsageError: the settings name an architecture that does not exist, or options that it does not have.
-        DataError: ``folder`` holds a run, or the data set lacks what training needs.
+        UsageError: the settings name an architecture that does not exist, or options that it does not have, or do not
+            listen to teachers.
+        DataError: ``folder`` holds a run, the data set lacks what training needs, or the weights of the parent or of a
+            teacher cannot be loaded.
     """
     check_trainable(dataset, settings)
+    check_teachers(teachers, settings)
     # Whatever can fail comes before the folder: one without weights would be the newest run of all later commands.
     environment = _environment(dataset, opened_with)
-    build_network(load_keras(), settings)
+    network = build_network(load_keras(), settings)
+    if parent is not None:
+        parent.require_weights()
+        fix = f"leave architecture, model and input as they are in {parent.folder / 'settings.toml'}"
+        load_weights(network, parent.best_weights, fix=fix)
+        environment["parent"] = described([parent])[0]
+    learn, _, _ = selection_split(dataset, settings)
+    answers = ask(teachers, learn, progress=progress) if teachers else None
+    environment["teachers"] = described(teachers)
     run = new_run(root, settings, folder=folder)
+    if parent is not None:
+        atomic.write_bytes(run.parent_weights, parent.best_weights.read_bytes())
+    if answers is not None:
+        keep_answers(run, answers, learn.rows)
     run.save_json("environment.json", environment)
     return run
 
 
-def complete(run: Run, dataset: Dataset, *, progress: Progress = silent) -> Evaluation:
+def complete(run: Run, dataset: Dataset, *, progress: Progress = silent, tensorboard: bool = False) -> Evaluation:
     """Train ``run`` to its end, score its best weights on the selection split, and draw the pictures.
 
     Raises:
@@ -94,14 +116,16 @@ def complete(run: Run, dataset: Dataset, *, progress: Progress = silent) -> Eval
         )
     # Another backend draws other numbers, so a run stays on its own whatever $KERAS_BACKEND says by now.
     load_keras(backend=environment["backend"])
-    train(dataset, settings, run=run, progress=progress)
+    train(dataset, settings, run=run, progress=progress, tensorboard=tensorboard)
     _, select, name = selection_split(dataset, settings)
     evaluation = evaluate_run(run, score_set(dataset, select, name=name, spec=settings.input))
     history = run.history()
-    best = best_epoch(history, settings)
-    metrics = {"best_epoch": history[best].epoch, "epochs": len(history), "evaluation": evaluation.to_json()}
+    best = best_epoch(history, settings, baseline=run.baseline())
+    # 0 is the parent's weights, where no epoch was better than they are.
+    number = history[best].epoch if best >= 0 else 0
+    metrics = {"best_epoch": number, "epochs": len(history), "evaluation": evaluation.to_json()}
     run.save_json("metrics.json", metrics)
-    draw_curves(history, run.folder / "curves.png", best=best)
+    draw_curves(history, run.folder / "curves.png", best=None if best < 0 else best)
     draw_confusion(evaluation, run.folder / "confusion.png")
     return evaluation
 
@@ -155,9 +179,12 @@ def summary(run: Run) -> Result:
         **metrics,
         "duration_s": sum(epoch.duration_s for epoch in run.history()),
     }
+    best = f"best epoch {metrics['best_epoch']} of {metrics['epochs']}"
+    if metrics["best_epoch"] == 0:
+        best = f"none of {metrics['epochs']} epochs was better than the weights it began with, so these are kept"
     text = (
         f"{run.settings().system}: {describe(evaluation)},\n"
-        f"best epoch {metrics['best_epoch']} of {metrics['epochs']}; everything is in {run.folder}\n"
+        f"{best}; everything is in {run.folder}\n"
         "next: edgefer quantize --int8"
     )
     return Result(record, text)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import inspect
 import re
 import textwrap
+import warnings
+from pathlib import Path
 from typing import Any
 
 from edgefer import catalogue
-from edgefer.errors import UsageError
+from edgefer.errors import DataError, UsageError
 from edgefer.labels import LABELS
 from edgefer.workstation.settings import TrainSettings
 
-__all__ = ["build_network", "check_options"]
+__all__ = ["build_network", "check_options", "load_weights"]
 
 ARCHITECTURES = "edgefer.workstation.architectures"
 
@@ -35,6 +37,22 @@ def build_network(keras: Any, settings: TrainSettings) -> Any:
             why=textwrap.shorten(re.sub(r"\x1b\[\d*m", "", str(error)), 240),
             fix="leave the settings model.* and input.* as the system has them",
         ) from error
+
+
+def load_weights(network: Any, path: Path, *, fix: str) -> None:
+    """Give ``network`` the weights in ``path``, all of them.
+
+    Raises:
+        DataError: they are damaged, or of another network; its fix is ``fix``.
+    """
+    try:
+        with warnings.catch_warnings():
+            # Keras only warns where it leaves a part of the network as it was.
+            warnings.simplefilter("error", UserWarning)
+            network.load_weights(path)
+    except (OSError, ValueError, KeyError, UserWarning) as error:
+        why = str(error).strip().partition("\n")[0]
+        raise DataError(f"cannot load {path}", why=why, fix=fix) from error
 
 
 def check_options(settings: TrainSettings) -> None:

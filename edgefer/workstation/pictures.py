@@ -28,8 +28,8 @@ __all__ = ["draw_confusion", "draw_curves", "draw_flips", "draw_layers"]
 TRAINING, SELECTION, BEST, RATE = "#0072B2", "#D55E00", "#009E73", "#555555"
 
 
-def draw_curves(history: Sequence[Epoch], path: Path, *, best: int) -> None:
-    """Loss, accuracy and learning rate over the epochs, one panel each; ``best`` is the index of the kept epoch."""
+def draw_curves(history: Sequence[Epoch], path: Path, *, best: int | None) -> None:
+    """Loss, accuracy and learning rate over the epochs, one panel each; ``best`` is the index of the kept one."""
     from matplotlib.ticker import MaxNLocator
 
     epochs = [epoch.epoch for epoch in history]
@@ -43,7 +43,8 @@ def draw_curves(history: Sequence[Epoch], path: Path, *, best: int) -> None:
         for (name, field), colour in zip(curves.items(), (TRAINING, SELECTION) if len(curves) > 1 else (RATE,)):
             values = [unit * getattr(epoch, field) for epoch in history]
             axis.plot(epochs, values, color=colour, label=name or None, marker="o", markersize=2.5, linewidth=1.4)
-        axis.axvline(epochs[best], color=BEST, linestyle="--", linewidth=1.2, label=f"best: epoch {epochs[best]}")
+        if best is not None:
+            axis.axvline(epochs[best], color=BEST, linestyle="--", linewidth=1.2, label=f"best: epoch {epochs[best]}")
         axis.set_ylabel(title)
         axis.grid(alpha=0.3)
         # There is no epoch 1.5.

@@ -32,6 +32,7 @@ from edgefer.progress import Progress, silent
 from edgefer.workstation.backend import load_keras
 from edgefer.workstation.dataset import Dataset, Split
 from edgefer.workstation.evaluation import keras_logits, load_network
+from edgefer.workstation.lesson import lesson
 from edgefer.workstation.network import build_network
 from edgefer.workstation.qat_simulation import simulated
 from edgefer.workstation.qat_tuner import QatEpoch, QatSettings, Tuner
@@ -39,7 +40,7 @@ from edgefer.workstation.qat_twin import check_supported, folded_twin
 from edgefer.workstation.runs import Run
 from edgefer.workstation.schedule import best_epoch
 from edgefer.workstation.settings import TrainSettings, to_toml
-from edgefer.workstation.training import lesson, selection_loss, selection_split
+from edgefer.workstation.training import selection_loss, selection_split
 
 __all__ = ["FineTuned", "QatSettings", "finetune", "require_supported"]
 

@@ -59,6 +59,30 @@ class Run:
         """Everything that a resumed training needs, in one file."""
         return self.folder / "state.npz"
 
+    @property
+    def parent_weights(self) -> Path:
+        """The weights that the training begins from, where it does not begin with random ones."""
+        return self.folder / "parent.weights.h5"
+
+    @property
+    def parent(self) -> dict[str, Any] | None:
+        """Which run the weights were taken from, in plain values; None for a training from scratch."""
+        found: dict[str, Any] | None = self.environment().get("parent")
+        return found
+
+    def save_baseline(self, epoch: Epoch) -> None:
+        """Write down what the parent's weights score, as an epoch 0."""
+        scores = {"selection_loss": epoch.selection_loss, "selection_accuracy": epoch.selection_accuracy}
+        self.save_json("baseline.json", scores)
+
+    def baseline(self) -> Epoch | None:
+        """What the parent's weights score, as an epoch 0; None for a training from scratch."""
+        if not (self.folder / "baseline.json").exists():
+            return None
+        scores = self._read("baseline.json", json.loads)
+        unknown = {"learning_rate": 0.0, "loss": float("nan"), "accuracy": float("nan"), "duration_s": 0.0}
+        return Epoch(epoch=0, **unknown, **scores)
+
     def require_weights(self) -> None:
         """Raise DataError unless an epoch has ended."""
         if not self.best_weights.exists():

@@ -41,10 +41,12 @@ def score(epoch: Epoch, settings: TrainSettings) -> float:
     return epoch.selection_accuracy if settings.monitor == "accuracy" else -epoch.selection_loss
 
 
-def best_epoch(history: Sequence[Epoch], settings: TrainSettings) -> int:
-    """Index of the best epoch, the earliest of equals; -1 for an empty history."""
+def best_epoch(history: Sequence[Epoch], settings: TrainSettings, *, baseline: Epoch | None = None) -> int:
+    """Index of the best epoch, the earliest of equals; -1 where there is none, or none better than ``baseline``."""
     scores = [score(epoch, settings) for epoch in history]
-    return scores.index(max(scores)) if scores else -1
+    if not scores or (baseline is not None and max(scores) <= score(baseline, settings)):
+        return -1
+    return scores.index(max(scores))
 
 
 def has_stalled(history: Sequence[Epoch], settings: TrainSettings) -> bool:

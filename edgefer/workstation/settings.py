@@ -27,7 +27,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-__all__ = ["Augment", "TrainSettings", "from_toml", "resolve", "to_toml"]
+__all__ = ["NO_AUGMENT", "POLICIES", "Augment", "TrainSettings", "from_toml", "resolve", "to_toml"]
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,13 @@ class Augment:
 
     Attributes:
         flip: mirror half of the images.
-        rotation_degrees, shift, zoom: uniform in +-value; shift is a share of the side, zoom a share of the size.
+        rotation_degrees, shift, zoom, shear_degrees: uniform in +-value; shift is a share of the side, zoom a share of
+            the size.
         brightness, contrast: uniform in +-value; brightness is added (1.0 = white), contrast scales around the mean.
         erasing: probability of painting one rectangle over with a random grey.
         erasing_side: longest side of that rectangle, as a share of the image's side.
+        mixup, cutmix: alpha of the Beta distribution from which the share is drawn that an image keeps of itself when
+            it is blended with another, or gets a rectangle of another; their targets are mixed alike.
     """
 
     flip: bool = True
@@ -50,6 +53,23 @@ class Augment:
     contrast: float = 0.2
     erasing: float = 0.3
     erasing_side: float = 0.4
+    shear_degrees: float = 0.0
+    mixup: float = 0.0
+    cutmix: float = 0.0
+
+
+NO_AUGMENT = Augment(
+    flip=False, rotation_degrees=0.0, shift=0.0, zoom=0.0, brightness=0.0, contrast=0.0, erasing=0.0
+)
+POLICIES = {
+    "none": NO_AUGMENT,
+    "flip": dataclasses.replace(NO_AUGMENT, flip=True),
+    "light": Augment(brightness=0.0, contrast=0.0, erasing=0.0),
+    "standard": Augment(),
+    "strong": Augment(rotation_degrees=15.0, shift=0.12, zoom=0.15, shear_degrees=8.0, contrast=0.3, erasing=0.5),
+    "mixed": Augment(rotation_degrees=15.0, shift=0.1, zoom=0.15, mixup=0.2, cutmix=1.0, erasing=0.0),
+}
+"""The augmentations that have a name, for ``--augment NAME``."""
 
 
 @dataclass(frozen=True)
@@ -68,12 +88,20 @@ class TrainSettings:
         early_stopping: stop after so many epochs without a new best; 0 never stops.
         monitor: what makes an epoch the best one, "accuracy" or "loss" on the selection split.
         label_smoothing: share of each target spread over all classes.
-        class_weights: "none", or "balanced": each class weighs the same in the loss.
+        loss: "cross_entropy" or "focal"; focal_gamma: how much less what is known already weighs in the latter.
+        class_weights: "none"; "balanced": each class weighs the same in the loss; "effective": between the two, by
+            ``effective_beta``; "dynamic": by what the network still misses of each class, anew in every epoch.
+        oversampling: images of rarer classes are shown again until a class has this share of the largest one's images;
+            0 shows each once. oversampling_cap: at most so many times.
         ferplus_weight: share of the FER+ vote distribution in the targets, where votes were given.
+        distill_alpha: share of the loss that is the distance from the teachers' answers, where there are teachers.
+        distill_temperature: what logits are divided by before that.
         ema_epochs: time constant of the averaged weights that are evaluated and kept; 0 keeps the raw weights.
         precision: float32, or bfloat16 for the activations in training and in the scores of history.csv. A run is
             reported, converted and evaluated in float32, so those scores may differ by some images.
-        selection_share: share of Training held out, stratified, to choose the best epoch where there is no PublicTest.
+        selection: what the best epoch is chosen on: "public", PublicTest where there is one, or "training", a part of
+            Training that is held out then and not learned.
+        selection_share: that part, stratified; it is held out too where there is no PublicTest.
         seed: everything random follows from it.
         goal: accuracy on PublicTest of FER2013, in percent, that the system is to reach; 0 where none is claimed.
     """
@@ -96,10 +124,18 @@ class TrainSettings:
     early_stopping: int = 0
     monitor: str = "accuracy"
     label_smoothing: float = 0.1
+    loss: str = "cross_entropy"
+    focal_gamma: float = 2.0
     class_weights: str = "none"
+    effective_beta: float = 0.999
+    oversampling: float = 0.0
+    oversampling_cap: float = 3.0
     ferplus_weight: float = 0.5
+    distill_alpha: float = 0.9
+    distill_temperature: float = 2.0
     ema_epochs: float = 2.0
     precision: str = "float32"
+    selection: str = "public"
     selection_share: float = 0.1
     seed: int = 0
     goal: float = 0.0
@@ -128,7 +164,9 @@ CHOICES = {
     "optimizer": ("sgd", "adam", "adamw"),
     "schedule": ("cosine", "plateau", "step", "constant"),
     "monitor": ("accuracy", "loss"),
-    "class_weights": ("none", "balanced"),
+    "loss": ("cross_entropy", "focal"),
+    "class_weights": ("none", "balanced", "effective", "dynamic"),
+    "selection": ("public", "training"),
     "precision": ("float32", "bfloat16"),
 }
 MANY = 1_000_000
@@ -144,7 +182,13 @@ RANGES = {
     "factor": (1e-6, 1),
     "early_stopping": (0, MANY),
     "label_smoothing": (0, 0.999),
+    "focal_gamma": (0, 20),
+    "effective_beta": (0, 0.9999999),
+    "oversampling": (0, 1),
+    "oversampling_cap": (1, 100),
     "ferplus_weight": (0, 1),
+    "distill_alpha": (0, 1),
+    "distill_temperature": (0.01, 1000),
     "ema_epochs": (0, MANY),
     "selection_share": (0.01, 0.5),
     "seed": (0, 2**31 - 1),
@@ -160,6 +204,9 @@ RANGES = {
     "augment.contrast": (0, 1),
     "augment.erasing": (0, 1),
     "augment.erasing_side": (0, 1),
+    "augment.shear_degrees": (0, 60),
+    "augment.mixup": (0, 100),
+    "augment.cutmix": (0, 100),
 }
 TYPES: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "str": (str,), "bool": (bool,)}
 
@@ -234,6 +281,8 @@ def _merge(value: Any, delta: Mapping[str, Any], *, prefix: str = "") -> Any:
         old = getattr(value, key)
         if key == "clahe":  # the one part that may be absent
             old = old or Clahe()
+        if key == "augment" and isinstance(new, str):
+            new = _policy(new)
         if key == "clahe" and isinstance(new, bool):  # TOML has no null
             changes[key] = old if new else None
         elif isinstance(old, Mapping) and isinstance(new, Mapping):
@@ -246,6 +295,14 @@ def _merge(value: Any, delta: Mapping[str, Any], *, prefix: str = "") -> Any:
             # An int is a fine float; storing it as one keeps saved settings equal however they were written.
             changes[key] = float(new) if isinstance(old, float) and type(new) is int else new
     return dataclasses.replace(value, **changes)
+
+
+def _policy(name: str) -> dict[str, Any]:
+    if name not in POLICIES:
+        close = difflib.get_close_matches(name, POLICIES, n=1)
+        fix = f"--augment {(close or ['standard'])[0]}"
+        raise UsageError(f"no augmentation {name!r}", why=f"there are {', '.join(POLICIES)}", fix=fix)
+    return dataclasses.asdict(POLICIES[name])
 
 
 def to_toml(settings: TrainSettings) -> str:

@@ -28,7 +28,8 @@ from edgefer import atomic
 from edgefer.errors import DataError
 from edgefer.progress import Progress
 from edgefer.workstation.augment import augmentation
-from edgefer.workstation.network import build_network
+from edgefer.workstation.losses import accuracy_of, loss_of
+from edgefer.workstation.network import build_network, load_weights
 from edgefer.workstation.runs import Run
 from edgefer.workstation.schedule import Epoch, learning_rate
 from edgefer.workstation.settings import TrainSettings, from_toml, to_toml
@@ -43,7 +44,7 @@ HDF5_OVERHEAD_BYTES = 1 << 20
 class Trainer:
     """A compiled model with its optimizer, and the two sets of weights that averaging makes of one."""
 
-    def __init__(self, keras: Any, settings: TrainSettings, *, steps_per_epoch: int) -> None:
+    def __init__(self, keras: Any, settings: TrainSettings, *, steps_per_epoch: int, taught: bool = False) -> None:
         self.keras, self.settings = keras, settings
         keras.utils.set_random_seed(settings.seed)
         policy = keras.config.dtype_policy()
@@ -58,13 +59,14 @@ class Trainer:
         self.model = keras.Model(pixels, self.net(faces))
         self.model.compile(
             optimizer=_optimizer(keras, settings, steps_per_epoch),
-            loss=keras.losses.CategoricalCrossentropy(from_logits=True),
-            weighted_metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
+            loss=loss_of(keras, settings, taught=taught),
+            weighted_metrics=[accuracy_of(keras)],
             # The image transform of TensorFlow has no XLA kernel, and XLA made these small nets slower on a CPU.
             jit_compile=False if keras.backend.backend() == "tensorflow" else "auto",
         )
         self.model.optimizer.build(self.model.trainable_variables)
         self.raw: list[npt.NDArray[Any]] = []
+        self.recalls: npt.NDArray[np.float64] | None = None
 
     def run_epoch(self, data: tuple[npt.NDArray[Any], ...], history: Sequence[Epoch], progress: Progress) -> Epoch:
         """One pass over ``data``; leaves the averaged weights in the net and the raw ones in ``self.raw``."""
@@ -147,6 +149,15 @@ class Trainer:
         logits = self.model.predict(pixels[..., None], batch_size=EVALUATION_BATCH, verbose=0)
         return np.asarray(logits, np.float32)
 
+    def load(self, path: Any) -> None:
+        """Take over the weights that save_averaged() wrote; the optimizer stays as new.
+
+        Raises:
+            DataError: they are of another network.
+        """
+        load_weights(self.net, path, fix="the settings architecture, model and input as the run has them")
+        self.raw = self.values_of(self.model.trainable_variables)
+
     def save_averaged(self, path: Any) -> None:
         """Write the weights of the net (without the augmentation in front of it) in Keras's own format."""
         needed = sum(array.nbytes for array in self.net.get_weights()) + HDF5_OVERHEAD_BYTES
@@ -160,6 +171,8 @@ class Trainer:
         """Put the raw weights back and write everything that the next epoch starts from."""
         self._assign(self.raw)
         arrays: dict[str, Any] = {f"v{index}": value for index, value in enumerate(self.values_of(self._variables()))}
+        if self.recalls is not None:
+            arrays["recalls"] = self.recalls
         rows = json.dumps([dataclasses.asdict(epoch) for epoch in history])
         with atomic.writing(run.state) as temporary:
             np.savez(temporary, history=np.array(rows), settings=np.array(to_toml(self.settings)), **arrays)
@@ -178,6 +191,7 @@ class Trainer:
                 why=f"{error}; the best weights so far are in {run.best_weights.name} all the same",
                 fix=f"edgefer train --settings {run.folder / 'settings.toml'}   (a new run)",
             ) from error
+        self.recalls = arrays.pop("recalls", None)
         self._check_belongs(run, arrays)
         for index, variable in enumerate(self._variables()):
             variable.assign(arrays[f"v{index}"])

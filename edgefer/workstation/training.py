@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,24 +22,30 @@ from edgefer.preprocess import prepare_all
 from edgefer.progress import Progress, silent
 from edgefer.statistics import cross_entropy
 from edgefer.workstation.backend import load_keras
-from edgefer.workstation.dataset import Dataset, Split, ferplus_targets
+from edgefer.workstation.dataset import Dataset, Split
+from edgefer.workstation.lesson import lesson
 from edgefer.workstation.network import check_options
 from edgefer.workstation.runs import Run
 from edgefer.workstation.schedule import Epoch, best_epoch, has_stalled
 from edgefer.workstation.settings import TrainSettings
+from edgefer.workstation.teachers import soft_targets
+from edgefer.workstation.tensorboard import log_epoch
 from edgefer.workstation.trainer import Trainer
 
-__all__ = ["check_trainable", "lesson", "selection_loss", "selection_split", "train", "without_selection"]
+__all__ = ["check_trainable", "selection_loss", "selection_split", "train", "without_selection"]
+
+# Enough for a recall to within some points of the rarest class, at a tenth of an epoch's cost.
+RECALLED = 8192
 
 
 def selection_split(dataset: Dataset, settings: TrainSettings) -> tuple[Split, Split, str]:
     """(images to learn from, images to choose the best epoch on, the name of the latter).
 
-    PublicTest selects where there is one; else a stratified share of Training is held out. PrivateTest is never
-    touched.
+    PublicTest selects where there is one and the settings do not ask for a share of Training; else that is held out,
+    stratified. PrivateTest is never touched.
     """
     training = dataset.split("Training")
-    if "PublicTest" in dataset.splits:
+    if settings.selection == "public" and "PublicTest" in dataset.splits:
         return training, dataset.split("PublicTest"), "PublicTest"
     generator = np.random.default_rng([settings.seed, 1])
     held_out = np.zeros(len(training), bool)
@@ -73,16 +78,19 @@ def check_trainable(dataset: Dataset, settings: TrainSettings) -> None:
     if not len(learn) or not len(select):
         raise DataError(
             f"{len(select)} of {len(learn) + len(select)} Training images are left to choose the best epoch on",
-            why="there is no PublicTest, and of each class the share of selection_share is rounded",
+            why="they are held out of Training, and of each class the share of selection_share is rounded",
             fix="--set selection_share=0.5, or a data set with a PublicTest split",
         )
 
 
-def train(dataset: Dataset, settings: TrainSettings, *, run: Run, progress: Progress = silent) -> Run:
+def train(
+    dataset: Dataset, settings: TrainSettings, *, run: Run, progress: Progress = silent, tensorboard: bool = False
+) -> Run:
     """Train until ``settings`` says it is done, going on from what the run folder holds already.
 
     Args:
         progress: is told (epochs done, epochs in all, the last result), with fractions of an epoch rounded down.
+        tensorboard: whether each epoch is also logged in the run folder's ``tensorboard/``.
 
     Raises:
         DataError: the state file is damaged or belongs to other settings, the loss is no number any more, or another
@@ -90,29 +98,55 @@ def train(dataset: Dataset, settings: TrainSettings, *, run: Run, progress: Prog
     """
     check_trainable(dataset, settings)
     with run.only_trainer():
-        _train(dataset, settings, run, progress)
+        _train(dataset, settings, run, progress, tensorboard=tensorboard)
     return run
 
 
-def _train(dataset: Dataset, settings: TrainSettings, run: Run, progress: Progress) -> None:
+def _train(dataset: Dataset, settings: TrainSettings, run: Run, progress: Progress, *, tensorboard: bool) -> None:
     learn, select = (
         dataclasses.replace(split, pixels=prepare_all(split.pixels, settings.input))
         for split in selection_split(dataset, settings)[:2]
     )
-    keras = load_keras()
-    trainer = Trainer(keras, settings, steps_per_epoch=max(1, len(learn) // settings.batch_size))
+    keras, soft = load_keras(), soft_targets(run, learn, settings)
+    steps = len(lesson(learn, settings, epoch=0)[0]) // settings.batch_size
+    trainer = Trainer(keras, settings, steps_per_epoch=max(1, steps), taught=soft is not None)
     history = trainer.restore(run)
+    if run.parent is not None and not history:
+        _begin_with_parent(trainer, run, select, settings)
+    baseline = run.baseline()
     while len(history) < settings.epochs and not has_stalled(history, settings):
-        epoch = trainer.run_epoch(lesson(learn, settings, epoch=len(history)), history, progress)
+        data = lesson(learn, settings, epoch=len(history), soft=soft, recalls=trainer.recalls)
+        epoch = trainer.run_epoch(data, history, progress)
         epoch = _validated(trainer, epoch, select, settings)
+        if settings.class_weights == "dynamic":
+            trainer.recalls = _recalls(trainer, learn)
         history.append(epoch)
         # Best weights first: if the process dies in between, the epoch is repeated and writes the same bytes again.
-        if best_epoch(history, settings) == len(history) - 1:
+        if best_epoch(history, settings, baseline=baseline) == len(history) - 1:
             trainer.save_averaged(run.best_weights)
         trainer.save_averaged(run.last_weights)
         trainer.save(run, history)
         run.save_history(history)
+        if tensorboard:
+            log_epoch(run.folder / "tensorboard", epoch)
         progress(len(history), settings.epochs, _remark(history, settings))
+
+
+def _begin_with_parent(trainer: Trainer, run: Run, select: Split, settings: TrainSettings) -> None:
+    """Take over the parent's weights, and their score; they are the best ones until an epoch beats them."""
+    trainer.load(run.parent_weights)
+    trainer.save_averaged(run.best_weights)
+    unknown = Epoch(0, 0.0, float("nan"), float("nan"), float("nan"), float("nan"), 0.0)
+    run.save_baseline(_validated(trainer, unknown, select, settings))
+
+
+def _recalls(trainer: Trainer, learn: Split) -> npt.NDArray[np.float64]:
+    """float64 (7,), the share of each class's training images, unaugmented, that is found; of RECALLED of them."""
+    chosen = np.linspace(0, len(learn) - 1, min(len(learn), RECALLED)).astype(np.int64)
+    labels, answers = learn.labels[chosen], trainer.averaged_logits(learn.pixels[chosen]).argmax(axis=1)
+    counts = np.bincount(labels, minlength=len(LABELS))
+    found = np.bincount(labels[answers == labels], minlength=len(LABELS))
+    return found / np.maximum(counts, 1)
 
 
 def _remark(history: Sequence[Epoch], settings: TrainSettings) -> str:
@@ -121,33 +155,6 @@ def _remark(history: Sequence[Epoch], settings: TrainSettings) -> str:
         f"loss {last.loss:.3f}, selection {last.selection_accuracy:.2%}, "
         f"best {best.selection_accuracy:.2%} in epoch {best.epoch}"
     )
-
-
-def lesson(learn: Split, settings: TrainSettings, *, epoch: int) -> tuple[npt.NDArray[Any], ...]:
-    """What ``epoch`` (counted from 0) learns, in its order: uint8 (n, h, w, 1), targets (n, 7) and weights (n,).
-
-    A rest that fills no batch is left to another epoch's draw.
-    """
-    order = np.random.default_rng([settings.seed, 0, epoch]).permutation(len(learn))
-    order = order[: max(1, len(order) // settings.batch_size) * settings.batch_size]
-    return learn.pixels[order, ..., None], _targets(learn, settings)[order], _sample_weights(learn, settings)[order]
-
-
-def _targets(split: Split, settings: TrainSettings) -> npt.NDArray[np.float32]:
-    """(n, 7) distributions: one-hot, mixed with FER+ votes where there are any, then smoothed."""
-    targets = np.eye(len(LABELS), dtype=np.float32)[split.labels]
-    if split.votes is not None:
-        targets += settings.ferplus_weight * (ferplus_targets(split) - targets)
-    return targets * np.float32(1 - settings.label_smoothing) + np.float32(settings.label_smoothing / len(LABELS))
-
-
-def _sample_weights(split: Split, settings: TrainSettings) -> npt.NDArray[np.float32]:
-    if settings.class_weights == "none":
-        return np.ones(len(split), np.float32)
-    counts = np.bincount(split.labels, minlength=len(LABELS))
-    present = counts > 0
-    weight = np.where(present, len(split) / (present.sum() * np.maximum(counts, 1)), 0.0)
-    return weight.astype(np.float32)[split.labels]
 
 
 def selection_loss(logits: npt.NDArray[np.float32], select: Split, *, what: str, fix: str) -> float:

@@ -137,3 +137,31 @@ def test_without_a_run_there_is_nothing_to_resume(refused, resume):
 
 def test_out_holds_what_json_prints(workplace):
     assert json.loads((workplace.folder / "train.json").read_text()) == workplace.trained.record
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "named"),
+    [
+        (["--augment", "stong"], 2, "--augment strong"),
+        (["--augment", "zom=0.2"], 2, "augment.zoom"),
+        (["--from", "nowhere"], 1, "is not a run"),
+        (["--teacher", "nowhere"], 1, "is not a run"),
+    ],
+)
+def test_slips_in_what_a_training_begins_with(refused, tmp_path, options, code, named):
+    assert named in refused("train", "--data", "synthetic", "--run", tmp_path / "run", *options, code=code)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_goes_on_from_another_has_its_settings_and_data(edgefer, refused, workplace, tmp_path):
+    error = refused("train", "--from", workplace.run, "--system", "compact_small", code=2)
+    assert "leave --system out" in error
+    folder = tmp_path / "again"
+    outcome = edgefer("train", "--from", workplace.run, "--run", folder, "--set", "learning_rate=0.001", "--json")
+    assert outcome.code == 0, outcome.err
+    before = workplace.trained.record
+    assert outcome.record["settings"] == {**before["settings"], "learning_rate": 0.001}
+    assert outcome.record["evaluation"]["accuracy"]["correct"] >= before["evaluation"]["accuracy"]["correct"]
+    assert outcome.record["environment"]["parent"]["sha256"]
+    assert str(workplace.data) in outcome.err
+

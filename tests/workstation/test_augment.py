@@ -78,6 +78,15 @@ def test_zoom_scales_around_the_centre():
     assert distance.max() > 14.0
 
 
+def test_shear_leans_what_is_above_and_below_the_centre():
+    moved = centres(run(changed(shear_degrees=20.0), dot_at(8, 24))) - 23.5
+    assert np.allclose(moved[:, 0], 8 - 23.5, atol=0.1)
+    reach = 15.5 * np.tan(np.radians(20))
+    assert np.abs(moved[:, 1] - 0.5).max() <= reach + 0.1
+    assert (moved[:, 1] - 0.5).min() < -0.7 * reach
+    assert (moved[:, 1] - 0.5).max() > 0.7 * reach
+
+
 def test_light_stays_in_range_and_moves_the_mean(pixels):
     images = run(changed(brightness=0.2, contrast=0.3), pixels)
     assert images.min() >= 0

@@ -7,7 +7,17 @@ from edgefer import catalogue
 from edgefer.errors import UsageError
 from edgefer.preprocess import Clahe, InputSpec
 from edgefer.workstation.experiment import load_system
-from edgefer.workstation.settings import CHOICES, RANGES, Augment, TrainSettings, from_toml, resolve, to_toml
+from edgefer.workstation.settings import (
+    CHOICES,
+    NO_AUGMENT,
+    POLICIES,
+    RANGES,
+    Augment,
+    TrainSettings,
+    from_toml,
+    resolve,
+    to_toml,
+)
 
 BASE = TrainSettings()
 
@@ -220,3 +230,12 @@ def test_a_slip_in_a_file_names_the_file(tmp_path):
     (tmp_path / "mine.toml").write_text("[augmnt]\nflip = false\n")
     with pytest.raises(UsageError, match=r"mine\.toml: no setting augmnt"):
         resolve(BASE, file=tmp_path / "mine.toml")
+
+
+def test_an_augmentation_has_a_name_and_may_be_changed_in_part():
+    settings = resolve(TrainSettings(), assignments=["augment=strong", "augment.zoom=0.3"])
+    assert settings.augment == dataclasses.replace(POLICIES["strong"], zoom=0.3)
+    assert resolve(TrainSettings(), assignments=["augment=none"]).augment == NO_AUGMENT
+    with pytest.raises(UsageError) as caught:
+        resolve(TrainSettings(), assignments=["augment=stong"])
+    assert caught.value.fix == "--augment strong"

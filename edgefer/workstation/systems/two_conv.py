@@ -1,14 +1,20 @@
-"""two_conv: the classic compact net with Adam, light augmentation and nothing else."""
+"""two_conv: the classic compact net of many tutorials: two convolutions, a Dense of 128, dropout.
 
-from edgefer.workstation.settings import Augment, TrainSettings
+Claimed by its authors: 61.87 % on a test split. How far the transformations go, the number of epochs and the course of
+the rate are not named: here they are light, many, and a cosine.
+"""
 
-SYSTEM = TrainSettings(
+from dataclasses import replace
+
+from edgefer.workstation.plain import PLAIN
+from edgefer.workstation.settings import NO_AUGMENT
+
+SYSTEM = replace(
+    PLAIN,
     system="two_conv",
     architecture="two_conv",
-    optimizer="adam",
-    learning_rate=1e-3,
-    weight_decay=0.0,
-    label_smoothing=0.0,
-    ema_epochs=0.0,
-    augment=Augment(brightness=0.0, contrast=0.0, erasing=0.0),
+    epochs=100,
+    batch_size=64,
+    goal=61.87,
+    augment=replace(NO_AUGMENT, flip=True, rotation_degrees=10.0, zoom=0.1, shift=0.08),
 )

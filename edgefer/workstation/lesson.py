@@ -1,0 +1,139 @@
+"""What one epoch learns: which images, in which order, with which targets and weights.
+
+    pixels, targets, weights = lesson(learn, settings, epoch=0)
+    lesson(learn, settings, epoch=1, soft=probabilities, recalls=recalls)
+
+All of it follows from the settings, the seed and the number of the epoch. What happens to single images on the way to
+the network, such as a rotation, is in augment.py; what mixes two of them is here, because it mixes their targets too.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgefer.labels import LABELS
+from edgefer.workstation.dataset import Split, ferplus_targets
+from edgefer.workstation.settings import Augment, TrainSettings
+
+__all__ = ["class_weights", "lesson"]
+
+# A class of which everything is found keeps some weight.
+LEAST_MISSED = 0.05
+
+
+def lesson(
+    learn: Split,
+    settings: TrainSettings,
+    *,
+    epoch: int,
+    soft: npt.NDArray[np.float32] | None = None,
+    recalls: npt.NDArray[np.float64] | None = None,
+) -> tuple[npt.NDArray[Any], ...]:
+    """What ``epoch`` (counted from 0) learns, in its order: uint8 (n, h, w, 1), targets (n, 7) and weights (n,).
+
+    A rest that fills no batch is left to another epoch's draw.
+
+    Args:
+        learn: the images, prepared.
+        soft: float32 (len(learn), 7), what teachers answer; the targets are then (n, 14), the labels' before theirs.
+        recalls: float64 (7,), the share of each class's training images that was found after the epoch before, for
+            dynamic class weights; None before the first.
+    """
+    generator = np.random.default_rng([settings.seed, 0, epoch])
+    order = generator.permutation(_drawn(learn.labels, settings, generator))
+    order = order[: max(1, len(order) // settings.batch_size) * settings.batch_size]
+    targets = _targets(learn, settings)
+    if soft is not None:
+        targets = np.concatenate([targets, soft], axis=1)
+    per_class = class_weights(learn.labels, settings, recalls=recalls)
+    batch = learn.pixels[order, ..., None], targets[order], per_class[learn.labels[order]]
+    return _mixed(*batch, augment=settings.augment, generator=generator)
+
+
+def _drawn(labels: npt.NDArray[np.int64], settings: TrainSettings, generator: np.random.Generator) -> Any:
+    """Indices of the images; rare classes more than once where ``oversampling`` says so. A plain count without it."""
+    if not settings.oversampling:
+        return len(labels)
+    counts = np.bincount(labels, minlength=len(LABELS))
+    parts = []
+    for label, count in enumerate(counts):
+        wanted = max(count, int(min(settings.oversampling * counts.max(), settings.oversampling_cap * count)))
+        members = np.flatnonzero(labels == label)
+        whole, rest = divmod(wanted, max(1, count))
+        parts += [np.tile(members, whole), generator.permutation(members)[:rest]]
+    return np.concatenate(parts)
+
+
+def _targets(split: Split, settings: TrainSettings) -> npt.NDArray[np.float32]:
+    """(n, 7) distributions: one-hot, mixed with FER+ votes where there are any, then smoothed."""
+    targets = np.eye(len(LABELS), dtype=np.float32)[split.labels]
+    if split.votes is not None:
+        targets += settings.ferplus_weight * (ferplus_targets(split) - targets)
+    return targets * np.float32(1 - settings.label_smoothing) + np.float32(settings.label_smoothing / len(LABELS))
+
+
+def class_weights(
+    labels: npt.NDArray[np.int64], settings: TrainSettings, *, recalls: npt.NDArray[np.float64] | None = None
+) -> npt.NDArray[np.float32]:
+    """float32 (7,), what an image of each class weighs in the loss; over all images the mean is 1, for absent ones 0.
+
+    "balanced" is n / (classes x count). "effective" counts an image the less, the more of its class there are: Cui et
+    al., "Class-Balanced Loss Based on Effective Number of Samples", CVPR 2019, equation 2. "dynamic" follows what the
+    network still misses of a class: Sinha et al., "Class-Wise Difficulty-Balanced Loss", ACCV 2020, with tau = 1, here
+    by the recall on training images, so that no image that selects also teaches.
+    """
+    counts = np.bincount(labels, minlength=len(LABELS))
+    present = counts > 0
+    if settings.class_weights == "balanced":
+        raw = 1 / np.maximum(counts, 1)
+    elif settings.class_weights == "effective":
+        beta = settings.effective_beta
+        raw = (1 - beta) / (1 - beta ** np.maximum(counts, 1))
+    elif settings.class_weights == "dynamic" and recalls is not None:
+        raw = np.maximum(1 - recalls, LEAST_MISSED)
+    else:
+        raw = np.ones(len(LABELS))
+    raw = np.where(present, raw, 0.0)
+    weights: npt.NDArray[np.float32] = (raw * len(labels) / (raw * counts).sum()).astype(np.float32)
+    return weights
+
+
+def _mixed(
+    pixels: npt.NDArray[np.uint8],
+    targets: npt.NDArray[np.float32],
+    weights: npt.NDArray[np.float32],
+    *,
+    augment: Augment,
+    generator: np.random.Generator,
+) -> tuple[npt.NDArray[Any], ...]:
+    """Each image mixed with the one before it in the order; where both ways are on, half of the images get each.
+
+    Zhang et al., "mixup", ICLR 2018; Yun et al., "CutMix", ICCV 2019.
+    """
+    if not (augment.mixup or augment.cutmix):
+        return pixels, targets, weights
+    count, height, width, _ = pixels.shape
+    cut_share = 0.5 if augment.mixup and augment.cutmix else float(augment.cutmix > 0)
+    cut: npt.NDArray[np.bool_] = generator.random(count) < np.full(count, cut_share)
+    own = np.ones(count)
+    own[~cut] = generator.beta(augment.mixup or 1, augment.mixup or 1, int((~cut).sum()))
+    own[cut] = generator.beta(augment.cutmix or 1, augment.cutmix or 1, int(cut.sum()))
+    centre_y, centre_x = generator.random((2, count)) * [[height], [width]]
+    side = np.sqrt(1 - own) / 2
+    off_y = np.abs(np.arange(height) + 0.5 - centre_y[:, None]) / height
+    off_x = np.abs(np.arange(width) + 0.5 - centre_x[:, None]) / width
+    box: npt.NDArray[np.bool_] = np.maximum(off_y[:, :, None], off_x[:, None, :]) < side[:, None, None]
+    # A box that reaches over the edge is smaller than it was drawn.
+    own[cut] = 1 - box[cut].mean(axis=(1, 2))
+    share = np.where(cut[:, None, None], ~box, own[:, None, None]).astype(np.float32)[..., None]
+    other = np.roll(pixels, 1, axis=0)
+    mixed = np.rint(share * pixels + (1 - share) * other).astype(np.uint8)
+    part = own.astype(np.float32)
+    return (
+        mixed,
+        part[:, None] * targets + (1 - part[:, None]) * np.roll(targets, 1, axis=0),
+        part * weights + (1 - part) * np.roll(weights, 1),
+    )

@@ -1,0 +1,89 @@
+"""What trained networks answer to the training images, for another network to learn from.
+
+    logits = ask([Run(Path("runs/wide-1")), Run(Path("runs/wide-2"))], dataset, settings)
+    save(run, logits, learn.rows); soft = soft_targets(run, learn, settings)
+
+They are asked once, before the training, and answer to the plain image and its mirror image: on a processor that trains
+a small network, running several large ones beside it in every step would take most of the time.
+"""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgefer import atomic
+from edgefer.errors import DataError, UsageError
+from edgefer.preprocess import prepare_all
+from edgefer.progress import Progress, silent
+from edgefer.statistics import softmax
+from edgefer.workstation.backend import load_keras
+from edgefer.workstation.dataset import Split
+from edgefer.workstation.evaluation import keras_logits, load_network
+from edgefer.workstation.runs import Run
+from edgefer.workstation.settings import TrainSettings
+
+__all__ = ["ask", "check", "described", "save", "soft_targets"]
+
+FILE = "teachers.npz"
+
+
+def ask(teachers: Sequence[Run], learn: Split, *, progress: Progress = silent) -> npt.NDArray[np.float32]:
+    """float32 (len(learn), 7): the mean of the teachers' logits for the images and their mirror images.
+
+    ``learn`` holds raw images; each teacher gets them prepared as it wants them.
+
+    Raises:
+        DataError: a run without weights, or one whose weights cannot be loaded.
+    """
+    keras, answers = load_keras(), []
+    for number, teacher in enumerate(teachers):
+        progress(number, len(teachers), f"asking {teacher.settings().system} what it thinks")
+        network = load_network(keras, teacher)
+        faces = prepare_all(learn.pixels, teacher.settings().input)
+        answers += [keras_logits(network, faces), keras_logits(network, faces[:, :, ::-1])]
+    mean: npt.NDArray[np.float32] = np.stack(answers).mean(axis=0, dtype=np.float32)
+    return mean
+
+
+def described(teachers: Sequence[Run]) -> list[dict[str, Any]]:
+    """Which networks they are, for the record of the training: name and hash of the weights."""
+    return [{"run": teacher.folder.resolve().name, **teacher.subject} for teacher in teachers]
+
+
+def save(run: Run, logits: npt.NDArray[np.float32], rows: npt.NDArray[np.int64]) -> None:
+    """Keep the answers to the images ``rows`` in the run's folder."""
+    with atomic.writing(run.folder / FILE) as temporary:
+        np.savez(temporary, logits=logits, rows=rows)
+
+
+def soft_targets(run: Run, learn: Split, settings: TrainSettings) -> npt.NDArray[np.float32] | None:
+    """float32 (len(learn), 7), the teachers' softmax at the temperature of the settings; None for a run without any.
+
+    Raises:
+        DataError: the run has had teachers, and what they answered is gone, damaged or for other images.
+    """
+    if not run.environment().get("teachers"):
+        return None
+    path = run.folder / FILE
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
+            logits, rows = kept["logits"], kept["rows"]
+        if not np.array_equal(rows, learn.rows):
+            raise ValueError("it holds answers for other images")
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        fix = "edgefer train --teacher RUN   (a new run)"
+        raise DataError(f"cannot read what the teachers answered from {path}", why=str(error), fix=fix) from error
+    return softmax(logits / settings.distill_temperature).astype(np.float32)
+
+
+def check(teachers: Sequence[Run], settings: TrainSettings) -> None:
+    """Raise UsageError where teachers are given and the settings do not listen to them."""
+    if teachers and not settings.distill_alpha:
+        why = "nothing would be learned from them"
+        raise UsageError("--teacher with distill_alpha = 0", why=why, fix="--set distill_alpha=0.9")
