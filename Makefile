@@ -149,6 +149,7 @@ tables: install
 	    for document in README.md benchmarks/README.md edgefer/models/*.md; do \
 	        if grep -qsF "<!-- results $$name:begin -->" "$$document"; then \
 	            $(BIN)/edgefer report "$$results" --into "$$document" --section "$$name"; fi; done; done
+	$(BIN)/edgefer report benchmarks/results/systems.json --into benchmarks/README.md --section systems
 
 clean:
 	rm -rf .venv .venv-board .venv-oldest .board build dist edgefer.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -30,21 +30,23 @@ def command(results: tuple[Path, ...], as_markdown: bool, into: Path | None, sec
         edgefer report benchmarks/results/raspberry_pi_4 --into README.md
     """
     from edgefer.report.comparison import compare, to_json
-    from edgefer.report.markdown import arm64_markdown, costs_markdown, costs_text, markdown, text
+    from edgefer.report.markdown import arm64_markdown, claims_markdown, costs_markdown, costs_text, markdown, text
     from edgefer.report.results import read_results
 
     if section and not into:
         raise UsageError("--section without --into", why="sections are parts of a document", fix="--into README.md")
     found = read_results(results)
-    groups = () if found.has_only_emulated else compare(found.evaluations, found.measurements)
+    groups = compare(found.evaluations, found.measurements) if found.has_groups else ()
     others = {name: [dataclasses.asdict(each) for each in getattr(found, name)] for name in ("costs", "arm64")}
+    others["claims"] = [each.to_json() for each in found.claims]
+    tables = [arm64_markdown(found), claims_markdown(found)]
     record = {**to_json(groups), **others}
-    document = _joined(markdown(groups), costs_markdown(found), arm64_markdown(found))
+    document = _joined(markdown(groups), costs_markdown(found), *tables)
     if into is None:
-        shown = _joined(text(groups), costs_text(found), arm64_markdown(found))
+        shown = _joined(text(groups), costs_text(found), *tables)
         return Result(record, document if as_markdown else shown)
     _put(document, into, section)
-    rows = sum(len(group.rows) for group in groups) + len(found.costs) + len(found.arm64)
+    rows = sum(len(group.rows) for group in groups) + len(found.costs) + len(found.arm64) + len(found.claims)
     return Result(record, f"{into}: {rows} row{'s' if rows > 1 else ''} written")
 
 

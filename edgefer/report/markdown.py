@@ -14,12 +14,13 @@ from collections.abc import Sequence
 
 from edgefer.errors import UsageError
 from edgefer.report.arm64 import arm64_tables
+from edgefer.report.claims import CLAIM_HEADERS, claim_legend, claim_rows
 from edgefer.report.comparison import Group, Row
 from edgefer.report.costs import COST_HEADERS, COST_LEGEND, cost_rows
 from edgefer.report.results import Results
 from edgefer.result import WIDTH, table
 
-__all__ = ["arm64_markdown", "costs_markdown", "costs_text", "markdown", "replace_section", "text"]
+__all__ = ["arm64_markdown", "claims_markdown", "costs_markdown", "costs_text", "markdown", "replace_section", "text"]
 
 DOCUMENT_WIDTH = 120
 
@@ -55,6 +56,14 @@ def arm64_markdown(results: Results) -> str:
     """What an emulated board counted and answered, as GitHub-flavoured Markdown; empty without such a result."""
     tables = arm64_tables(results.arm64)
     return "\n\n".join("\n".join([*_markdown_table(headers, rows), "", text]) for headers, rows, text in tables)
+
+
+def claims_markdown(results: Results) -> str:
+    """Reference systems against their claims, as GitHub-flavoured Markdown; empty without such a result."""
+    if not results.claims:
+        return ""
+    lines = _markdown_table(CLAIM_HEADERS, claim_rows(results.claims))
+    return "\n".join([*lines, "", textwrap.fill(claim_legend(results.claims), DOCUMENT_WIDTH)])
 
 
 def replace_section(document: str, content: str, *, name: str | None = None) -> str:

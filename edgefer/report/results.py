@@ -19,6 +19,7 @@ from edgefer.errors import DataError, EdgeferError
 from edgefer.evaluation import Evaluation
 from edgefer.measurement import Measurement
 from edgefer.report.arm64 import Arm64
+from edgefer.report.claims import Claim
 from edgefer.report.costs import Cost, cost_of
 
 __all__ = ["Results", "read_results"]
@@ -33,6 +34,7 @@ class Results:
         costs: of models against their float parents.
         least_agreements: between kernels, in 0..1, by the sha256 of the flatbuffer.
         arm64: of models on an emulated board.
+        claims: of reference systems.
     """
 
     evaluations: tuple[Evaluation, ...] = ()
@@ -40,11 +42,12 @@ class Results:
     costs: tuple[Cost, ...] = ()
     least_agreements: Mapping[str, float] = field(default_factory=dict)
     arm64: tuple[Arm64, ...] = ()
+    claims: tuple[Claim, ...] = ()
 
     @property
-    def has_only_emulated(self) -> bool:
-        """Whether there are results of an emulated board, and no evaluation or measurement beside them."""
-        return bool(self.arm64) and not (self.evaluations or self.measurements)
+    def has_groups(self) -> bool:
+        """Whether there are evaluations or measurements to set side by side, or nothing else to show."""
+        return bool(self.evaluations or self.measurements) or not (self.arm64 or self.claims)
 
 
 def read_results(paths: Sequence[Path]) -> Results:
@@ -66,6 +69,7 @@ def _together(found: Iterable[Results]) -> Results:
         tuple(each for results in every for each in results.costs),
         {sha256: least for results in every for sha256, least in results.least_agreements.items()},
         tuple(each for results in every for each in results.arm64),
+        tuple(each for results in every for each in results.claims),
     )
 
 
@@ -148,6 +152,11 @@ def _arm64(fields: Mapping[str, Any]) -> Results:
     return Results(arm64=(Arm64.from_json(fields),))
 
 
+def _systems(fields: Mapping[str, Any]) -> Results:
+    records.check(fields, "systems", 1)
+    return Results(claims=tuple(Claim.from_json(each) for each in fields["systems"]))
+
+
 READERS: dict[str, Callable[[Mapping[str, Any]], Results]] = {
     "evaluation": _evaluation,
     "training": _training,
@@ -158,4 +167,5 @@ READERS: dict[str, Callable[[Mapping[str, Any]], Results]] = {
     "bench": _bench,
     "benches": _benches,
     "arm64": _arm64,
+    "systems": _systems,
 }

@@ -10,6 +10,7 @@ from dataclasses import replace
 from edgefer.workstation.plain import PLAIN
 from edgefer.workstation.settings import NO_AUGMENT
 
+CLAIM = "66.17 % on the validation split"
 SYSTEM = replace(
     PLAIN,
     system="three_block",

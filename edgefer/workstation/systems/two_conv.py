@@ -9,6 +9,7 @@ from dataclasses import replace
 from edgefer.workstation.plain import PLAIN
 from edgefer.workstation.settings import NO_AUGMENT
 
+CLAIM = "61.87 % on a test split"
 SYSTEM = replace(
     PLAIN,
     system="two_conv",

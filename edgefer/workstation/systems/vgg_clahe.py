@@ -1,7 +1,7 @@
 """vgg_clahe: local contrast equalized, rare classes shown more often, a VGG-like net with BN and dropout.
 
 Claimed by its authors: 64.78 % on a test split, disgust with a recall of 0.585. CLAHE is part of the input, so a board
-does it too. They name no layer: here are four blocks of 32, 64, 128 and 256 channels. "Conservative oversampling" is
+does it too. They name no layer: here are four blocks of 24, 48, 96 and 192 channels. "Conservative oversampling" is
 taken as: a class is raised to a quarter of the largest one's images, each shown three times at most; "dynamic class
 weighting" as weights that follow what the net still misses of a class.
 """
@@ -12,11 +12,12 @@ from edgefer.preprocess import Clahe, InputSpec
 from edgefer.workstation.plain import PLAIN
 from edgefer.workstation.settings import NO_AUGMENT
 
+CLAIM = "64.78 % on a test split"
 SYSTEM = replace(
     PLAIN,
     system="vgg_clahe",
     architecture="vgg",
-    model={"width": 32, "blocks": 4, "dropout": 0.2, "dropout_growth": 0.05, "dense": 256, "dense_dropout": 0.5},
+    model={"width": 24, "blocks": 4, "dropout": 0.2, "dropout_growth": 0.05, "dense": 256, "dense_dropout": 0.5},
     input=InputSpec(clahe=Clahe()),
     epochs=50,
     batch_size=64,
