@@ -119,7 +119,8 @@ def _print_result(context: click.Context, result: Result) -> None:
         from edgefer import atomic
 
         atomic.write_text(common.out, text + "\n")
-    click.echo(text if common.as_json else result.text)
+    if common.as_json or result.text:
+        click.echo(text if common.as_json else result.text)
     if result.failure is not None:
         raise result.failure
 

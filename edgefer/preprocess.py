@@ -20,7 +20,7 @@ import numpy.typing as npt
 from edgefer.affine import QuantParams, quantize
 from edgefer.errors import DataError
 
-__all__ = ["Clahe", "InputSpec", "encoder", "prepare", "prepare_all", "read_image"]
+__all__ = ["Clahe", "InputSpec", "encoder", "prepare", "prepare_all", "read_image", "to_grey"]
 
 Image = npt.NDArray[np.uint8]
 
@@ -86,7 +86,7 @@ def prepare(image: npt.NDArray[Any] | None, spec: InputSpec) -> Image:
     Raises:
         DataError: another shape or dtype, or an empty image.
     """
-    grey = _to_grey(image)
+    grey = to_grey(image)
     if grey.shape != (spec.height, spec.width):
         # Area averaging does not alias when it shrinks; it would turn to nearest neighbour when it enlarges.
         shrinks = grey.shape[0] >= spec.height and grey.shape[1] >= spec.width
@@ -108,7 +108,8 @@ def prepare_all(images: npt.NDArray[np.uint8], spec: InputSpec) -> Image:
     return prepared
 
 
-def _to_grey(image: npt.NDArray[Any] | None) -> Image:
+def to_grey(image: npt.NDArray[Any] | None) -> Image:
+    """uint8 (h, w), (h, w, 1), BGR (h, w, 3) or BGRA (h, w, 4) -> uint8 (h, w); DataError for anything else."""
     if image is None:
         # What cv2.imread() gives for a file that it cannot read.
         raise DataError("None instead of an image", why="cv2.imread() could not read the file", fix="another file")

@@ -25,7 +25,7 @@ class Result:
 
     Attributes:
         record: plain values with ``kind`` and ``schema_version``; units are in the names.
-        text: for a terminal, at most 80 columns wide where the values allow it.
+        text: for a terminal, at most 80 columns wide where the values allow it; empty where all has been said.
         failure: raised after the result was printed: it was reached, but a bound that the user set was not kept.
     """
 

@@ -2,63 +2,138 @@
 
 from __future__ import annotations
 
+import csv
+import os
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgefer import catalogue
 from edgefer.commands._options import PATH, RUNTIMES, say
-from edgefer.errors import DataError
+from edgefer.errors import DataError, UsageError
 from edgefer.result import Result
 
 if TYPE_CHECKING:
-    from edgefer.board.classifier import Classifier, Prediction
+    from edgefer.board.gallery import Look
+    from edgefer.board.pipeline import Pipeline
+
+# More would take the memory of a board and give it nothing to do.
+MOST_WORKERS = 4
+WORTH_A_BAR = 10
+LONGEST_LIST = 300
+DETECTORS = ", ".join(catalogue.names("edgefer.board.detectors"))
 
 
-@click.command(short_help="Name the expression on pictures.")
-@click.argument("images", nargs=-1, required=True, metavar="IMAGE...", type=PATH)
+@click.command(short_help="Name the expressions on pictures.")
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 @click.option("--model", type=PATH, metavar="FILE", help="A .tflite.  [default: the newest, else the one that ships]")
+@click.option("--no-detect", is_flag=True, help="Each picture is one face already, cropped.")
+@click.option("--detector", default="haar", show_default=True, metavar="NAME", help=f"What finds faces: {DETECTORS}.")
+@click.option("--detector-model", type=PATH, metavar="FILE", help="The file that the detector needs.")
+@click.option("--every", type=click.IntRange(1), default=1, metavar="N", help="Of a video every N-th frame.")
+@click.option("--jsonl", is_flag=True, help="Write a JSON object a face, as they come.")
+@click.option("--csv", "as_csv", is_flag=True, help="Write a line a face, as they come.")
+@click.option("--draw", type=PATH, metavar="FOLDER", help="Write the pictures there, with boxes and labels.")
 @click.option("--runtime", metavar="NAME", help=f"One of {RUNTIMES}.  [default: the best installed]")
-@click.option("--threads", type=click.IntRange(1), metavar="N", default=1, show_default=True, help="Threads to run on.")
-def command(images: tuple[Path, ...], model: Path | None, runtime: str | None, threads: int) -> Result:
-    """Name the expression on each IMAGE, a picture cropped to one face.
+@click.option("--threads", type=click.IntRange(1), metavar="N", default=1, show_default=True, help="Of each model.")
+@click.option("--workers", type=click.IntRange(1), metavar="N", help="Pictures at the same time.  [default: the cores]")
+def command(sources: tuple[str, ...], **options: Any) -> Result:
+    """Find the faces on pictures and name the expression of each.
 
-    What a model names is how a face looks, not what a person feels.
+    A SOURCE is a picture, a video, a folder, a pattern in quotes, or - for a picture on standard input. What a model
+    names is how a face looks, not what a person feels.
 
     \b
     Example:
-        edgefer predict face.png --model runs/latest/compact_small-int8.tflite
+        edgefer predict photo.jpg holidays/ --draw seen
+        edgefer predict faces/ --no-detect --csv
+        edgefer predict clip.mp4 --every 10 --jsonl
     """
     from edgefer import records
-    from edgefer.board.classifier import Classifier
+    from edgefer.board.captions import entry, predictions_text
+    from edgefer.board.sources import expand
     from edgefer.models import find_model
-    from edgefer.result import percent, table
 
-    path, reason = find_model(model)
+    if options["jsonl"] and options["as_csv"]:
+        raise UsageError("--jsonl together with --csv", why="a line has one format", fix="leave one out")
+    files = expand(sources)
+    path, reason = find_model(options["model"])
     say(f"model: {path} ({reason})")
-    classifier = Classifier.open(path, runtime=runtime, threads=threads)
-    predictions = [_predict(classifier, image) for image in images]
-    entries = [
-        {
-            "image": str(image),
-            "label": each.label,
-            "probabilities": dict(zip(classifier.artefact.labels, each.probabilities.tolist())),
-        }
-        for image, each in zip(images, predictions)
-    ]
-    rows = [[str(image), each.label, percent(each.probability)] for image, each in zip(images, predictions)]
-    record = {**records.stamp("predictions", 1), "model": str(path), "predictions": entries}
-    return Result(record, table(["image", "expression", "probability"], rows))
+    make = _maker(path, options)
+    labels = make().classifier.artefact.labels  # what cannot be loaded is told before the first picture
+    looks = [*_streamed(_looks(files, make, options), labels, options)]
+    failure = _failure(looks)
+    record = {
+        **records.stamp("predictions", 2), "model": str(path), "predictions": [entry(each, labels) for each in looks],
+    }  # fmt: skip
+    text = "" if options["jsonl"] or options["as_csv"] else predictions_text(looks)
+    return Result(record, text, failure)
 
 
-def _predict(classifier: Classifier, image: Path) -> Prediction:
-    from edgefer.preprocess import read_image
+def _maker(path: Path, options: dict[str, Any]) -> Callable[[], Pipeline]:
+    from edgefer.board.classifier import Classifier
+    from edgefer.board.faces import FaceFinder
+    from edgefer.board.pipeline import Pipeline
 
-    try:
-        return classifier.predict(read_image(image.read_bytes()))
-    except OSError as error:
-        why = error.strerror or str(error)
-        raise DataError(f"cannot read {image}", why=why, fix="give pictures such as face.png") from error
-    except DataError as error:
-        fix = error.fix or "give pictures such as face.png"
-        raise DataError(f"{image}: {error.what}", why=error.why, fix=fix) from error
+    def make() -> Pipeline:
+        finder = FaceFinder.open(options["detector"], model=options["detector_model"])
+        classifier = Classifier.open(path, runtime=options["runtime"], threads=options["threads"])
+        return Pipeline(classifier, None if options["no_detect"] else finder)
+
+    return make
+
+
+def _looks(files: tuple[str, ...], make: Callable[[], Pipeline], options: dict[str, Any]) -> Iterator[Look]:
+    """Each picture as it is done; drawn, where that was asked for."""
+    from dataclasses import replace
+
+    from edgefer.board.drawing import Album
+    from edgefer.board.gallery import look_at
+    from edgefer.board.sources import pictures
+    from edgefer.progress import shown, silent
+
+    workers = options["workers"] or min(os.cpu_count() or 1, MOST_WORKERS)
+    found, album = pictures(files, every=options["every"]), Album(options["draw"]) if options["draw"] else None
+    with shown("looking") as bar:
+        progress = bar if len(files) >= WORTH_A_BAR else silent
+        looks = look_at(found, make, workers=workers, keep_images=album is not None)
+        for number, look in enumerate(looks):
+            progress(number, max(len(files), number + 1), "")
+            if album is not None:
+                album.add(look)
+            # Thousands of pictures would not fit in the memory.
+            yield replace(look, image=None)
+
+
+def _streamed(looks: Iterator[Look], labels: tuple[str, ...], options: dict[str, Any]) -> Iterator[Look]:
+    """The same, each written as a line where that was asked for; what could not be read is told at once."""
+    from edgefer.board.captions import CSV_HEADER, csv_rows, jsonl
+
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    if options["as_csv"]:
+        writer.writerow(CSV_HEADER)
+    for look in looks:
+        if look.problem is not None:
+            say(f"skipped: {look.problem}")
+        if options["jsonl"]:
+            for line in jsonl(look, labels):
+                click.echo(line)
+        elif options["as_csv"]:
+            writer.writerows(csv_rows(look))
+        yield look
+
+
+def _failure(looks: list[Look]) -> DataError | None:
+    """What the command ends with; raised here where nothing could be read, and so nothing was found out."""
+    problems = [look.problem for look in looks if look.problem is not None]
+    if not problems:
+        return None
+    if len(problems) == len(looks):
+        raise problems[0]
+    named = ", ".join(look.name for look in looks if look.problem is not None)
+    what = f"{len(problems)} of {len(looks)} pictures could not be read"
+    why = named if len(named) <= LONGEST_LIST else f"{named[:LONGEST_LIST]}..."
+    return DataError(what, why=why, fix="leave them out")

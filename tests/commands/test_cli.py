@@ -56,7 +56,7 @@ def test_help_loads_nothing_heavy():
         (["train", "--epoch", "3"], "--epochs"),
         (["evaluate", "--split", "test"], "public"),
         (["bench", "--runs", "0"], "--runs"),
-        (["predict"], "IMAGE"),
+        (["predict"], "SOURCE"),
         ([], "Usage"),
     ],
 )

@@ -1,0 +1,89 @@
+"""Many pictures through as many pipelines as there are threads, in the order in which they came.
+
+    for look in look_at(pictures(files), lambda: Pipeline(Classifier.open(model), FaceFinder.open()), workers=4):
+        look.name, look.faces, look.problem
+
+Decoding, finding and classifying leave Python's lock, so threads run side by side. A few pictures are ahead at most:
+a folder of any size takes the memory of those few.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from edgefer.board.pipeline import Face, Pipeline
+from edgefer.board.sources import Picture
+from edgefer.errors import DataError
+
+__all__ = ["Look", "look_at"]
+
+AHEAD_PER_WORKER = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """What came of a picture.
+
+    Attributes:
+        name: of the picture.
+        faces: in it, the largest first.
+        problem: why there are none, where it could not be read.
+        image: uint8 BGR (h, w, 3), where it was asked for.
+    """
+
+    name: str
+    faces: tuple[Face, ...] = ()
+    problem: DataError | None = None
+    image: npt.NDArray[np.uint8] | None = None
+
+
+def look_at(
+    pictures: Iterable[Picture],
+    make_pipeline: Callable[[], Pipeline],
+    *,
+    workers: int = 1,
+    keep_images: bool = False,
+) -> Iterator[Look]:
+    """Look at each of ``pictures``.
+
+    Args:
+        pictures: they are read in the workers.
+        make_pipeline: called once in each worker.
+        workers: threads.
+        keep_images: whether the results hold the pictures.
+
+    Raises:
+        EdgeferError: what ``make_pipeline`` raised.
+    """
+    own = threading.local()
+
+    def look(picture: Picture) -> Look:
+        if not hasattr(own, "pipeline"):
+            own.pipeline = make_pipeline()
+        pipeline: Pipeline = own.pipeline
+        try:
+            image = picture.read()
+            faces = pipeline(image)
+        except DataError as error:
+            return Look(picture.name, problem=error)
+        return Look(picture.name, faces, image=image if keep_images else None)
+
+    ahead: deque[Future[Look]] = deque()
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            for picture in pictures:
+                ahead.append(pool.submit(look, picture))
+                if len(ahead) >= AHEAD_PER_WORKER * workers:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+        finally:
+            for future in ahead:
+                future.cancel()

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgefer.board.classifier import Classifier
+from edgefer.board.drawing import draw
+from edgefer.board.faces import FaceBox, FaceFinder
+from edgefer.board.gallery import look_at
+from edgefer.board.pipeline import Face, Pipeline
+from edgefer.board.sources import Picture, pictures
+from edgefer.errors import DataError, IncompatibleError
+from edgefer.models import SHIPPED
+
+PORTRAIT = Path(__file__).parent / "data" / "astronaut.jpg"
+
+
+def without_finder() -> Pipeline:
+    return Pipeline(Classifier.open(SHIPPED, check=False), None)
+
+
+def test_looks_come_in_order_and_are_those_of_one_thread() -> None:
+    faces = np.random.default_rng(0).integers(0, 256, (40, 48, 48), np.uint8)
+    shown = [Picture(str(number), lambda face=face: face) for number, face in enumerate(faces)]  # type: ignore[misc]
+    alone = [*look_at(shown, without_finder, workers=1)]
+    beside = [*look_at(shown, without_finder, workers=3)]
+    assert [look.name for look in beside] == [str(number) for number in range(40)]
+    for one, other in zip(alone, beside):
+        np.testing.assert_array_equal(one.faces[0].prediction.logits, other.faces[0].prediction.logits)
+
+
+def test_one_that_cannot_be_read_leaves_the_others_alone() -> None:
+    def broken() -> np.ndarray:
+        raise DataError("broken")
+
+    fine = np.zeros((48, 48), np.uint8)
+    looks = [*look_at([Picture("a", broken), Picture("b", lambda: fine)], without_finder, workers=2, keep_images=True)]
+    assert str(looks[0].problem) == "broken"
+    assert looks[0].faces == ()
+    assert looks[1].problem is None
+    assert looks[1].image is fine
+
+
+def test_what_no_pipeline_can_be_made_of_is_raised() -> None:
+    def refuse() -> Pipeline:
+        raise IncompatibleError("no runtime")
+
+    with pytest.raises(IncompatibleError, match="no runtime"):
+        list(look_at([Picture("a", lambda: np.zeros((4, 4), np.uint8))], refuse))
+
+
+def test_few_pictures_are_read_ahead() -> None:
+    read: list[int] = []
+    lock = threading.Lock()
+
+    def reading(number: int) -> np.ndarray:
+        with lock:
+            read.append(number)
+        return np.zeros((48, 48), np.uint8)
+
+    shown = (Picture(str(number), lambda number=number: reading(number)) for number in range(1000))  # type: ignore[misc]
+    looks = look_at(shown, without_finder, workers=2)
+    for _ in range(5):
+        next(looks)
+    assert len(read) < 20
+    looks.close()  # type: ignore[attr-defined]
+
+
+def test_a_pipeline_finds_and_names_a_smile() -> None:
+    (picture,) = pictures([str(PORTRAIT)])
+    (face,) = Pipeline.open(SHIPPED)(picture.read())
+    assert face.prediction.label == "happy"
+
+
+def test_a_label_stays_within_the_picture() -> None:
+    image = np.full((60, 80, 3), 30, np.uint8)
+    prediction = Classifier.open(SHIPPED, check=False).predict(image)
+    for box in (FaceBox(0, 0, 20, 20), FaceBox(60, 40, 20, 20), FaceBox(0, 30, 79, 29)):
+        drawn = draw(image, [Face(box, prediction)])
+        assert drawn.shape == image.shape
+        assert (drawn != image).any()
+    assert (image == 30).all()
+
+
+def test_the_finder_is_the_detectors_own_framing() -> None:
+    finder = FaceFinder.open()
+    assert (finder.side, finder.down) == (1.0, 0.0)
