@@ -45,7 +45,7 @@ def require_folder(folder: Path) -> None:
         EdgeferError: matplotlib is not installed.
     """
     require_matplotlib()
-    nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    nearest = next(path for path in (folder, *folder.absolute().parents) if os.access(path, os.F_OK))
     fix = "--pictures with another folder"
     if not nearest.is_dir():
         raise DataError(f"{nearest} is a file", why="pictures go into a folder", fix=fix)

@@ -35,7 +35,7 @@ def draw_samples(
     images: ScoreSet, chosen: Sequence[Sequence[int]], path: Path, *, label_names: Sequence[str]
 ) -> None:
     """A row of faces for each class, under each its row in the source; ``chosen`` are positions, class by class."""
-    place = _Grid(columns=max(NARROWEST, *map(len, chosen)), rows=len(chosen), across=1.1, down=1.3, heading=1.25)
+    place = _Grid(columns=max([NARROWEST, *map(len, chosen)]), rows=len(chosen), across=1.1, down=1.3, heading=1.25)
     figure, axis = place.blank(f"{images.data}, {images.split}: images of each class, drawn at random")
     for line, (name, indices) in enumerate(zip(label_names, chosen)):
         count = int((images.labels == line).sum())
@@ -82,10 +82,11 @@ def draw_errors(
         pairs: as error_pairs() gives them.
     """
     shown = pairs[:most]
-    columns = max(NARROWEST, *(len(pair.examples) for pair in shown))
+    columns = max([NARROWEST, *(len(pair.examples) for pair in shown)])
     place = _Grid(columns=columns, rows=max(1, len(shown)), across=1.1, down=1.42, heading=2.05)
+    what = f"the {len(shown)} most frequent kinds of error, of {len(pairs)}" if shown else "no error"
     figure, axis = place.blank(
-        f"{title}: the {len(shown)} most frequent errors of {len(pairs)} kinds\n"
+        f"{title}: {what}\n"
         "label \N{RIGHTWARDS ARROW} prediction; examples are those that the model was surest of"
     )
     for line, pair in enumerate(shown):
@@ -98,9 +99,7 @@ def draw_errors(
     canvas.save(figure, path)
 
 
-def draw_flips(
-    faces: npt.NDArray[np.uint8], flips: Sequence[Flip], path: Path, *, label_names: Sequence[str]
-) -> None:
+def draw_flips(faces: Faces, flips: Sequence[Flip], path: Path, *, label_names: Sequence[str]) -> None:
     """The first 50 images that changed their label, with both answers; green where the new one is right.
 
     Args:

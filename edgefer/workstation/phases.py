@@ -64,15 +64,16 @@ def phases_text(found: Sequence[Phase]) -> str:
     rows = [
         [
             phase.name,
-            _span(phase.first.epoch, phase.last.epoch, "{}", "-"),
-            _span(phase.first.learning_rate, phase.last.learning_rate, "{:.1g}", " to "),
-            f"{100 * phase.first.accuracy:.1f} to {100 * phase.last.accuracy:.1f}",
-            f"{100 * phase.first.selection_accuracy:.1f} to {100 * phase.last.selection_accuracy:.1f}",
+            _span(f"{phase.first.epoch}", f"{phase.last.epoch}", "-"),
+            _span(f"{phase.first.learning_rate:.2g}", f"{phase.last.learning_rate:.2g}"),
+            _span(f"{100 * phase.first.accuracy:.1f}", f"{100 * phase.last.accuracy:.1f}"),
+            _span(f"{100 * phase.first.selection_accuracy:.1f}", f"{100 * phase.last.selection_accuracy:.1f}"),
             f"{phase.best.epoch} ({100 * phase.best.selection_accuracy:.1f})",
         ]
         for phase in found
     ]
-    return table(["phase", "epochs", "rate", "training, %", "selection, %", "best"], rows)
+    grid = table(["phase", "epochs", "rate", "training", "selection", "best"], rows)
+    return f"{grid}\naccuracy in %, that of training with augmentation; best: epoch (selection)"
 
 
 def _phase(name: str, epochs: Sequence[Epoch], settings: TrainSettings) -> Phase:
@@ -102,6 +103,5 @@ def _by_progress(history: Sequence[Epoch]) -> dict[int, str]:
     return starts
 
 
-def _span(first: float, last: float, form: str, between: str) -> str:
-    begin, end = form.format(first), form.format(last)
-    return begin if begin == end else f"{begin}{between}{end}"
+def _span(first: str, last: str, between: str = "\N{RIGHTWARDS ARROW}") -> str:
+    return first if first == last else f"{first}{between}{last}"

@@ -42,7 +42,10 @@ def draw_curves(history: Sequence[Epoch], path: Path, *, best: int) -> None:
     for axis, (title, curves, unit) in zip(axes, panels):
         for (name, field), colour in zip(curves.items(), (TRAINING, SELECTION) if len(curves) > 1 else (RATE,)):
             values = [unit * getattr(epoch, field) for epoch in history]
-            axis.plot(epochs, values, color=colour, label=name or None, marker="o", markersize=2.5, linewidth=1.4)
+            # A rate that drops is constant in between.
+            drawn = "steps-mid" if drops and field == "learning_rate" else "default"
+            style = {"marker": "o", "markersize": 2.5, "linewidth": 1.4, "drawstyle": drawn}
+            axis.plot(epochs, values, color=colour, label=name or None, **style)
         for drop in drops:
             # The new rate holds from this epoch on, so the mark stands before it.
             label = "learning rate drops" if drop == drops[0] else None
@@ -58,8 +61,8 @@ def draw_curves(history: Sequence[Epoch], path: Path, *, best: int) -> None:
         # Each drop is a factor, and the later ones would all lie on the ground.
         axes[-1].set_yscale("log")
     axes[0].set_title("Training values are with augmentation and smoothing, selection values without", fontsize=9)
-    # One legend for all panels, where the falling curves leave room, beside the line of a late best epoch.
-    axes[0].legend(frameon=False, fontsize=9, loc="upper right", bbox_to_anchor=(0.9, 1.0))
+    # One legend for all panels, and outside of them: within, a mark may stand anywhere.
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False, fontsize=9)
     figure.align_ylabels(axes)
     canvas.save(figure, path)
 
