@@ -4,18 +4,47 @@
     percentile_interval(latencies_ns, 50)           # where the median lies with 95 % confidence
     wilson_interval(2350, 3589)                     # the same for a share, such as an accuracy
     softmax(logits), cross_entropy(logits, labels)  # what logits say, and how far that is from the labels
+    reliability(logits, labels)                     # how often a model is right when it is so sure
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["cross_entropy", "percentile", "percentile_interval", "softmax", "wilson_interval"]
+__all__ = [
+    "ConfidenceBin", "cross_entropy", "percentile", "percentile_interval", "reliability", "softmax", "wilson_interval",
+]  # fmt: skip
+
+BINS = 15
+
+
+@dataclass(frozen=True)
+class ConfidenceBin:
+    """The answers that a model is about equally sure of.
+
+    Attributes:
+        low, high: bounds of the confidence, in 0..1; ``high`` belongs to the next bin, and 1 to the last.
+        n: how many answers.
+        correct: how many of them are right.
+        confidence: their mean confidence; None for no answers.
+    """
+
+    low: float
+    high: float
+    n: int
+    correct: int
+    confidence: float | None
+
+    @property
+    def accuracy(self) -> float | None:
+        """In 0..1; None for no answers."""
+        return self.correct / self.n if self.n else None
 
 
 def percentile(samples: npt.NDArray[Any], percent: float) -> Any:
@@ -75,3 +104,27 @@ def cross_entropy(logits: npt.NDArray[np.floating[Any]], labels: npt.NDArray[np.
     shifted = logits - logits.max(axis=1, keepdims=True)
     log_sums = np.log(np.exp(shifted).sum(axis=1))
     return float((log_sums - shifted[np.arange(len(labels)), labels]).mean())
+
+
+def reliability(
+    logits: npt.NDArray[np.floating[Any]], labels: npt.NDArray[np.integer[Any]], *, bins: int = BINS
+) -> tuple[ConfidenceBin, ...]:
+    """How often the softmax of ``logits``, (n, classes), is right about ``labels``, (n,), in equal bins of confidence.
+
+    Guo et al., "On calibration of modern neural networks", ICML 2017, equations 1 and 2; 15 bins as there.
+    """
+    probabilities = softmax(logits.astype(np.float64))
+    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    places = np.minimum((confidence * bins).astype(int), bins - 1)
+    counts, correct = np.bincount(places, minlength=bins), np.bincount(places[right], minlength=bins)
+    sums = np.bincount(places, weights=confidence, minlength=bins)
+    return tuple(
+        ConfidenceBin(
+            low=index / bins,
+            high=(index + 1) / bins,
+            n=int(counts[index]),
+            correct=int(correct[index]),
+            confidence=float(sums[index] / counts[index]) if counts[index] else None,
+        )
+        for index in range(bins)
+    )

@@ -21,11 +21,10 @@ import numpy as np
 import numpy.typing as npt
 
 from edgefer.errors import DataError
-from edgefer.statistics import softmax
+from edgefer.statistics import reliability, softmax
 
 __all__ = ["ClassDelta", "Flip", "Verdict", "compare", "flips"]
 
-BINS = 15
 RESAMPLES = 10_000
 
 Logits = npt.NDArray[np.floating[Any]]
@@ -183,11 +182,8 @@ def calibration_error(logits: Logits, labels: npt.NDArray[np.integer[Any]]) -> f
 
     Guo et al., "On calibration of modern neural networks", ICML 2017, equation 3.
     """
-    probabilities = softmax(logits.astype(np.float64))
-    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
-    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
-    gap = np.bincount(bins, weights=right - confidence, minlength=BINS)
-    return float(np.abs(gap).sum() / len(labels))
+    bins = [each for each in reliability(logits, labels) if each.confidence is not None]
+    return sum(abs(each.correct - each.n * (each.confidence or 0.0)) for each in bins) / len(labels)
 
 
 def _difference_interval(only_parent: int, only_own: int, n: int) -> tuple[float, float]:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgefer.statistics import cross_entropy, percentile, percentile_interval, softmax, wilson_interval
+from edgefer.statistics import cross_entropy, percentile, percentile_interval, reliability, softmax, wilson_interval
 
 
 def test_percentile_is_the_nearest_rank() -> None:
@@ -101,3 +101,20 @@ def test_cross_entropy_is_the_mean_of_minus_log_probability():
 def test_softmax_stands_large_logits():
     probabilities = softmax(np.float32([1000, 0, -1000]))
     assert probabilities.tolist() == [1, 0, 0]
+
+
+def test_reliability_bins_answers_by_confidence() -> None:
+    confidence = np.array([0.55, 0.65, 0.95, 0.95, 0.95])
+    logits = np.stack([np.log(confidence), np.log(1 - confidence)], axis=1)
+    found = reliability(logits, np.array([0, 1, 0, 0, 1]), bins=10)
+    assert [(each.n, each.correct) for each in found] == [(0, 0)] * 5 + [(1, 1), (1, 0), (0, 0), (0, 0), (3, 2)]
+    assert found[9].accuracy == pytest.approx(2 / 3)
+    assert found[9].confidence == pytest.approx(0.95)
+    assert found[0].accuracy is found[0].confidence is None
+    assert [each.low for each in found] + [found[-1].high] == pytest.approx(np.arange(11) / 10)
+
+
+def test_full_confidence_is_in_the_last_bin() -> None:
+    found = reliability(np.float32([[900, 0, 0]]), np.array([0]))
+    assert len(found) == 15
+    assert (found[-1].n, found[-1].confidence) == (1, 1.0)

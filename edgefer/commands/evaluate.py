@@ -12,8 +12,9 @@ from edgefer.errors import UsageError
 from edgefer.result import Result
 
 if TYPE_CHECKING:
-    from edgefer.evaluation import Evaluation
     from edgefer.workstation.dataset import Dataset
+    from edgefer.workstation.runs import Run
+    from edgefer.workstation.scoreset import Scored
 
 
 @click.command(short_help="Score a .tflite or a trained run.")
@@ -21,48 +22,60 @@ if TYPE_CHECKING:
 @data_options
 @click.option("--split", type=click.Choice(list(SPLITS)), default="public", show_default=True, help="What to score on.")
 @click.option("--runtime", metavar="NAME", help=f"What runs a .tflite: {RUNTIMES}.  [default: the best installed]")
-def command(
-    subject: Path | None, data: str | None, ferplus: Path | None, skip_bad_rows: bool, split: str, runtime: str | None
-) -> Result:
+@click.option(
+    "--pictures", type=PATH, metavar="FOLDER", help="Also draw what the scores are made of, each picture with its .csv."
+)
+def command(subject: Path | None, split: str, runtime: str | None, pictures: Path | None, **options: Any) -> Result:
     """Score a .tflite or a trained run: accuracy with interval, per class, confusion.
 
     Without an argument: the newest artefact, else the model that ships. A run is scored on the data that it was
     trained on unless --data says otherwise. PrivateTest is for the very end: choosing anything by it makes its number
     worthless.
 
+    --pictures writes a classification report, confusion matrices, the most frequent errors, a reliability diagram,
+    sample images and 50 random predictions; for a run also its curves and what each phase of the training brought.
+    They show faces of the data set, so keep them to yourself.
+
     \b
     Example:
         edgefer evaluate runs/latest/compact_small-int8.tflite --data fer2013.csv
+        edgefer evaluate runs/latest --pictures pictures
     """
     from edgefer.report.text import evaluation_text
+    from edgefer.workstation.album import require_folder, write_album
 
-    options: dict[str, Any] = {"data": data, "ferplus": ferplus, "skip_bad_rows": skip_bad_rows}
+    if pictures is not None:
+        require_folder(pictures)
+    run = None
     if subject is not None and subject.is_dir():
         if runtime is not None:
             raise UsageError("--runtime with a run", why="Keras runs it", fix="name a .tflite, or leave it out")
-        evaluation = _score_run(subject, split, options)
+        scored, run = _score_run(subject, split, options)
     else:
-        evaluation = _score_model(subject, open_data(**options), split, runtime)
-    return Result(evaluation.to_json(), evaluation_text(evaluation))
+        scored = _score_model(subject, open_data(**options), split, runtime)
+    text = evaluation_text(scored.evaluation)
+    if pictures is not None:
+        text += "\n\n" + write_album(scored, pictures, run=run)
+    return Result(scored.evaluation.to_json(), text)
 
 
-def _score_run(folder: Path, split: str, options: dict[str, Any]) -> Evaluation:
-    from edgefer.workstation.evaluation import evaluate_run
+def _score_run(folder: Path, split: str, options: dict[str, Any]) -> tuple[Scored, Run]:
+    from edgefer.workstation.evaluation import score_run
     from edgefer.workstation.runs import find_run
     from edgefer.workstation.scoreset import score_set
 
     run = find_run(folder)
     say(f"run: {run.folder}")
     dataset, name = open_data_of(run, **options), SPLITS[split]
-    return evaluate_run(run, score_set(dataset, dataset.split(name), name=name, spec=run.settings().input))
+    return score_run(run, score_set(dataset, dataset.split(name), name=name, spec=run.settings().input)), run
 
 
-def _score_model(model: Path | None, dataset: Dataset, split: str, runtime: str | None) -> Evaluation:
+def _score_model(model: Path | None, dataset: Dataset, split: str, runtime: str | None) -> Scored:
     from edgefer.board.classifier import Classifier
-    from edgefer.board.evaluate import evaluate_classifier
+    from edgefer.board.evaluate import read_logits, score_logits
     from edgefer.models import find_model
     from edgefer.progress import shown
-    from edgefer.workstation.scoreset import score_set
+    from edgefer.workstation.scoreset import Scored, score_set
 
     path, reason = find_model(model)
     say(f"model: {path} ({reason})")
@@ -70,14 +83,15 @@ def _score_model(model: Path | None, dataset: Dataset, split: str, runtime: str 
     name = SPLITS[split]
     images = score_set(dataset, dataset.split(name), name=name, spec=classifier.artefact.input_spec)
     with shown("evaluating") as progress:
-        return evaluate_classifier(
-            classifier,
-            images.faces,
-            images.labels,
-            split=images.split,
-            model=path.stem,
-            data=images.data,
-            seen_in_training=images.seen_in_training,
-            subject={"file": path.name, "file_bytes": path.stat().st_size},
-            progress=progress,
-        )
+        logits = read_logits(classifier, images.faces, progress=progress)
+    evaluation = score_logits(
+        classifier,
+        logits,
+        images.labels,
+        split=images.split,
+        model=path.stem,
+        data=images.data,
+        seen_in_training=images.seen_in_training,
+        subject={"file": path.name, "file_bytes": path.stat().st_size},
+    )
+    return Scored(images, logits, evaluation)

@@ -1,6 +1,7 @@
 """Scoring what Keras trained, with the same record and the same images as a .tflite on a board is scored.
 
     evaluation = evaluate_run(run, score_set(dataset, split, name="PublicTest", spec=InputSpec()))
+    scored = score_run(run, images)                 # with the logits behind it
 """
 
 from __future__ import annotations
@@ -18,9 +19,12 @@ from edgefer.preprocess import InputSpec
 from edgefer.workstation.backend import load_keras
 from edgefer.workstation.network import build_network, load_weights
 from edgefer.workstation.runs import Run
-from edgefer.workstation.scoreset import ScoreSet
+from edgefer.workstation.scoreset import Scored, ScoreSet
 
-__all__ = ["bare_artefact", "evaluate_logits", "evaluate_run", "flatbuffer_logits", "keras_logits", "load_network"]
+__all__ = [
+    "bare_artefact", "evaluate_logits", "evaluate_run", "flatbuffer_logits", "keras_logits", "load_network",
+    "score_run",
+]  # fmt: skip
 
 BATCH = 256
 
@@ -59,9 +63,14 @@ def flatbuffer_logits(model: bytes, faces: npt.NDArray[np.uint8], spec: InputSpe
 
 def evaluate_run(run: Run, images: ScoreSet) -> Evaluation:
     """Score the best weights of ``run``, in float32, on the backend that trains."""
-    network = load_network(load_keras(), run)
-    logits = keras_logits(network, images.faces)
-    return evaluate_logits(logits, images, model=run.settings().system, subject=run.subject)
+    return score_run(run, images).evaluation
+
+
+def score_run(run: Run, images: ScoreSet) -> Scored:
+    """As evaluate_run(), with the answers that the record was made of."""
+    logits = keras_logits(load_network(load_keras(), run), images.faces)
+    evaluation = evaluate_logits(logits, images, model=run.settings().system, subject=run.subject)
+    return Scored(images, logits, evaluation)
 
 
 def evaluate_logits(

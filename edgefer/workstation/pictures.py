@@ -1,48 +1,55 @@
-"""Pictures of a training and of a quantization, drawn when the numbers behind them are safe on disk.
+"""Pictures of the numbers of a training, an evaluation and a quantization, drawn when these are safe on disk.
 
-    draw_curves(run.history(), path)
+    draw_curves(run.history(), path, best=30)
     draw_confusion(evaluation, path)
-    draw_flips(images.faces, flips, path, label_names=LABELS)
+    draw_reliability(reliability(logits, labels), path, title="ECE 4.1 %")
     draw_layers(names, {"activations": snr_db, "weights": others_db}, path, named=("stem_conv",))
-
-Colours are Okabe and Ito's, which stay apart for colour-blind readers (https://jfly.uni-koeln.de/color/).
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from edgefer import atomic
 from edgefer.evaluation import Evaluation
 from edgefer.result import percent
-from edgefer.verdict import Flip
+from edgefer.statistics import ConfidenceBin, wilson_interval
+from edgefer.workstation import canvas
+from edgefer.workstation.phases import rate_drops
 from edgefer.workstation.schedule import Epoch
 
-__all__ = ["draw_confusion", "draw_curves", "draw_flips", "draw_layers"]
+__all__ = ["draw_confusion", "draw_curves", "draw_layers", "draw_reliability"]
 
-TRAINING, SELECTION, BEST, RATE = "#0072B2", "#D55E00", "#009E73", "#555555"
+TRAINING, SELECTION, BEST, RATE = canvas.BLUE, canvas.VERMILION, canvas.GREEN, canvas.GREY
 
 
 def draw_curves(history: Sequence[Epoch], path: Path, *, best: int | None) -> None:
-    """Loss, accuracy and learning rate over the epochs, one panel each; ``best`` is the index of the kept one."""
+    """Loss, accuracy and learning rate over the epochs, one panel each, with the drops of the rate marked.
+
+    ``best`` is the index of the kept epoch, None where none was kept.
+    """
     from matplotlib.ticker import MaxNLocator
 
-    epochs = [epoch.epoch for epoch in history]
+    epochs, drops = [epoch.epoch for epoch in history], rate_drops(history)
     panels = (
         ("loss, nats", {"training": "loss", "selection": "selection_loss"}, 1.0),
         ("accuracy, %", {"training": "accuracy", "selection": "selection_accuracy"}, 100.0),
         ("learning rate", {"": "learning_rate"}, 1.0),
     )
-    figure, axes = _figure(3, size=(7, 7.5))
+    figure, axes = canvas.figure(3, size=(7, 7.5))
     for axis, (title, curves, unit) in zip(axes, panels):
         for (name, field), colour in zip(curves.items(), (TRAINING, SELECTION) if len(curves) > 1 else (RATE,)):
             values = [unit * getattr(epoch, field) for epoch in history]
-            axis.plot(epochs, values, color=colour, label=name or None, marker="o", markersize=2.5, linewidth=1.4)
+            # A rate that drops is constant in between.
+            drawn = "steps-mid" if drops and field == "learning_rate" else "default"
+            style = {"marker": "o", "markersize": 2.5, "linewidth": 1.4, "drawstyle": drawn}
+            axis.plot(epochs, values, color=colour, label=name or None, **style)
+        for drop in drops:
+            # The new rate holds from this epoch on, so the mark stands before it.
+            label = "learning rate drops" if drop == drops[0] else None
+            axis.axvline(epochs[drop] - 0.5, color=RATE, linestyle=":", linewidth=1.2, label=label)
         if best is not None:
             axis.axvline(epochs[best], color=BEST, linestyle="--", linewidth=1.2, label=f"best: epoch {epochs[best]}")
         axis.set_ylabel(title)
@@ -51,18 +58,26 @@ def draw_curves(history: Sequence[Epoch], path: Path, *, best: int | None) -> No
         axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axis.tick_params(labelbottom=axis is axes[-1])
     axes[-1].set_xlabel("epoch")
+    if drops:
+        # Each drop is a factor, and the later ones would all lie on the ground.
+        axes[-1].set_yscale("log")
     axes[0].set_title("Training values are with augmentation and smoothing, selection values without", fontsize=9)
-    # One legend for all panels, where the falling curves leave room, beside the line of a late best epoch.
-    axes[0].legend(frameon=False, fontsize=9, loc="upper right", bbox_to_anchor=(0.9, 1.0))
+    # One legend for all panels, and outside of them: within, a mark may stand anywhere.
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False, fontsize=9)
     figure.align_ylabels(axes)
-    _save(figure, path)
+    canvas.save(figure, path)
 
 
-def draw_confusion(evaluation: Evaluation, path: Path) -> None:
-    """Counts above zero, coloured by their share of the row; rows are labels, columns are predictions."""
-    shares = evaluation.confusion_shares
-    figure, (axis,) = _figure(1, size=(6.8, 6.2))
-    axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+def draw_confusion(evaluation: Evaluation, path: Path, *, cells: str = "both") -> None:
+    """Rows are labels, columns are predictions; cells without images stay blank.
+
+    ``cells`` says what stands in the others: "counts", coloured by count; "shares" of the row, coloured so; or "both",
+    coloured by share.
+    """
+    counts, shares = evaluation.confusion, evaluation.confusion_shares
+    tones = counts / counts.max() if cells == "counts" else shares
+    figure, (axis,) = canvas.figure(1, size=(6.8, 6.2))
+    axis.imshow(tones, cmap="Blues", vmin=0, vmax=1)
     names = evaluation.label_names
     axis.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor")
     axis.set_yticks(range(len(names)), [f"{score.label} (n={score.n:,})" for score in evaluation.per_class])
@@ -72,48 +87,62 @@ def draw_confusion(evaluation: Evaluation, path: Path) -> None:
     axis.grid(which="minor", color="white", linewidth=2)
     axis.tick_params(which="both", length=0)
     axis.spines[:].set_visible(False)
-    for row, column in np.argwhere(evaluation.confusion > 0):
-        share = shares[row, column]
-        text = f"{evaluation.confusion[row, column]:,}\n{share:.0%}"
-        colour = "white" if share > 0.55 else "black"
+    for row, column in np.argwhere(counts > 0):
+        count, share = f"{counts[row, column]:,}", shares[row, column]
+        text = {"counts": count, "shares": f"{100 * share:.1f}", "both": f"{count}\n{share:.0%}"}[cells]
+        colour = "white" if tones[row, column] > 0.55 else "black"
         weight = "bold" if row == column else "normal"
         axis.text(column, row, text, ha="center", va="center", fontsize=8, color=colour, fontweight=weight)
     axis.set_xlabel("prediction")
     axis.set_ylabel("label")
     accuracy = evaluation.accuracy
     score = f"{percent(accuracy.share)} of {accuracy.n:,} images"
-    figure.suptitle(f"{evaluation.model}, {evaluation.split}: {score}", fontsize=10)
-    _save(figure, path)
+    told = {"counts": "\ncounts of images", "shares": "\n% of the images with that label", "both": ""}[cells]
+    figure.suptitle(f"{evaluation.model}, {evaluation.split}: {score}{told}", fontsize=10)
+    canvas.save(figure, path)
 
 
-def draw_flips(
-    faces: npt.NDArray[np.uint8], flips: Sequence[Flip], path: Path, *, label_names: Sequence[str]
-) -> None:
-    """The first 50 images that changed their label, with both answers; green where the new one is right.
+def draw_reliability(bins: Sequence[ConfidenceBin], path: Path, *, title: str) -> None:
+    """How often a model is right against how sure it is, a bar a bin with its 95 % interval; below, how many answers.
 
-    Args:
-        faces: uint8 (n, h, w), what Flip.index counts.
-        flips: in the order in which they are shown.
+    A bar under the diagonal is overconfidence. The dot is the mean confidence of the bin, and what a bin without
+    answers would say is left out.
     """
-    columns, shown = 10, list(flips[:50])
-    figure, axes = _figure(5, size=(13, 8.5), columns=columns)
-    for axis in axes.flat:
-        axis.axis("off")
-    for axis, flip in zip(axes.flat, shown):
-        axis.imshow(faces[flip.index], cmap="gray", vmin=0, vmax=255)
-        colour = BEST if flip.own == flip.label else SELECTION if flip.parent == flip.label else "black"
-        before = f"{label_names[flip.parent]} {flip.parent_probability:.0%}"
-        after = f"{label_names[flip.own]} {flip.own_probability:.0%}"
-        axis.set_title(f"is {label_names[flip.label]}\n{before}\nnow {after}", fontsize=7, color=colour)
-    figure.suptitle(f"{len(shown)} of {len(flips)} changed labels: green mended, orange broken, black wrong both times")
-    _save(figure, path)
+    figure, (upper, lower) = canvas.figure(2, size=(6.8, 7), sharex=True, height_ratios=(3, 1))
+    edges, width = [each.low for each in bins], bins[0].high - bins[0].low
+    filled = [each for each in bins if each.n]
+    accuracies = np.array([each.correct / each.n for each in filled])
+    middles = [(each.low + each.high) / 2 for each in filled]
+    bounds = np.array([wilson_interval(each.correct, each.n) for each in filled])
+    reach = np.abs(bounds - accuracies[:, None]).T
+    style = {"align": "edge", "edgecolor": "white", "linewidth": 1.5}
+    upper.bar([each.low for each in filled], accuracies, width, color=canvas.SKY, label="accuracy, 95 %", **style)
+    upper.errorbar(middles, accuracies, reach, fmt="none", ecolor="black", elinewidth=1, capsize=2.5)
+    confidences = [each.confidence for each in filled]
+    upper.plot(middles, confidences, "D", color=canvas.VERMILION, markeredgecolor="white", label="mean confidence")
+    upper.plot([0, 1], [0, 1], color="black", linestyle="--", linewidth=1.2, label="as sure as right")
+    upper.set(xlim=(0, 1), ylim=(0, 1.02), ylabel="accuracy")
+    upper.set_title(title, fontsize=10)
+    upper.grid(axis="y", alpha=0.3)
+    upper.set_axisbelow(True)
+    lower.bar(edges, [each.n for each in bins], width, color=RATE, **style)
+    for each in bins:
+        lower.text((each.low + each.high) / 2, each.n, f"{each.n:,}", ha="center", va="bottom", fontsize=7)
+    lower.margins(y=0.18)
+    lower.set(xlabel="confidence", ylabel="images")
+    for axis in (upper, lower):
+        axis.spines[["top", "right"]].set_visible(False)
+    figure.align_ylabels((upper, lower))
+    # Any place within the axes may hold a bar or an interval.
+    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9)
+    canvas.save(figure, path)
 
 
 def draw_layers(
     names: Sequence[str], series: Mapping[str, Sequence[float | None]], path: Path, *, named: Collection[str]
 ) -> None:
     """Decibels as bars, a group a layer, in the order in which the layers run; those in ``named`` are set apart."""
-    figure, (axis,) = _figure(1, size=(8, 1.2 + 0.42 * len(names)))
+    figure, (axis,) = canvas.figure(1, size=(8, 1.2 + 0.42 * len(names)))
     height = 0.8 / len(series)
     for offset, ((name, values), colour) in enumerate(zip(series.items(), (TRAINING, SELECTION, BEST))):
         # A layer without weights has no bar for them.
@@ -128,20 +157,4 @@ def draw_layers(
     axis.set_xlabel("dB; bold: a layer that costs the logits at least 1 dB" if named else "dB")
     axis.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside upper center", ncols=len(series), frameon=False, fontsize=9)
-    _save(figure, path)
-
-
-def _figure(rows: int, *, size: tuple[float, float], columns: int = 1) -> tuple[Any, Any]:
-    # Figure without pyplot: no window system is looked for, and no state stays behind.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=size, layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots(rows, columns, squeeze=False)
-    return figure, axes[:, 0] if columns == 1 else axes
-
-
-def _save(figure: Any, path: Path) -> None:
-    with atomic.writing(path) as temporary:
-        figure.savefig(temporary, dpi=120, format="png")
+    canvas.save(figure, path)

@@ -2,6 +2,7 @@
 
     images = score_set(dataset, dataset.split("PublicTest"), name="PublicTest", spec=artefact.input_spec)
     images.faces, images.labels, images.seen_in_training
+    scored = Scored(images, logits, evaluation)     # with what the model made of them
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from edgefer.evaluation import Evaluation
 from edgefer.preprocess import InputSpec, prepare_all
 from edgefer.workstation.datacheck import twins_of
 from edgefer.workstation.dataset import Dataset, Split
 
-__all__ = ["ScoreSet", "score_set"]
+__all__ = ["ScoreSet", "Scored", "score_set"]
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,21 @@ class ScoreSet:
     labels: npt.NDArray[np.int64]
     rows: npt.NDArray[np.int64]
     seen_in_training: npt.NDArray[np.bool_] | None
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """What a model made of a score set.
+
+    Attributes:
+        images: what it was shown.
+        logits: float32 (n, classes), what it answered.
+        evaluation: how good that is.
+    """
+
+    images: ScoreSet
+    logits: npt.NDArray[np.float32]
+    evaluation: Evaluation
 
 
 def score_set(dataset: Dataset, split: Split, *, name: str, spec: InputSpec) -> ScoreSet:

@@ -16,8 +16,8 @@ from edgefer.errors import GateNotMet
 from edgefer.evaluation import Accuracy
 from edgefer.measurement import Measurement
 from edgefer.result import WIDTH, Result, table
+from edgefer.workstation.face_pictures import draw_flips
 from edgefer.workstation.flatbuffer import weight_bytes
-from edgefer.workstation.pictures import draw_flips
 from edgefer.workstation.quantize import Quantized
 
 __all__ = ["Gates", "summary", "together", "write_flips"]

@@ -97,3 +97,31 @@ def test_a_run_is_scored_on_its_own_data_unless_others_are_given(edgefer, workpl
 
 def test_a_run_takes_no_runtime(refused, workplace):
     assert "name a .tflite" in refused("evaluate", workplace.run, "--runtime", "litert", code=2)
+
+
+PICTURES = ("confusion_counts", "confusion_shares", "errors", "reliability", "samples", "predictions")
+
+
+@pytest.mark.parametrize(("subject", "pictures"), [("int8", PICTURES), ("run", (*PICTURES, "curves"))])
+def test_pictures_are_drawn_of_a_model_and_of_a_run(edgefer, workplace, tmp_path, subject, pictures):
+    arguments = (getattr(workplace, subject), "--data", workplace.data)
+    plain = edgefer("evaluate", *arguments)
+    drawn = edgefer("evaluate", *arguments, "--pictures", "new/folder")
+    assert drawn.code == 0, drawn.err
+    folder = tmp_path / "new" / "folder"
+    assert {path.stem for path in folder.glob("*.png")} == set(pictures)
+    assert drawn.out.startswith(plain.out.rstrip("\n"))
+    assert ("initial learning" in drawn.out) is (folder / "phases.txt").exists() is (subject == "run")
+
+
+def test_pictures_leave_the_record_as_it_is(edgefer, workplace):
+    arguments = ("evaluate", workplace.int8, "--data", workplace.data, "--json")
+    assert edgefer(*arguments, "--pictures", "folder").record == edgefer(*arguments).record
+
+
+@pytest.mark.parametrize("subject", ["int8", "run"])
+def test_a_file_in_the_place_of_the_pictures_is_told_before_anything_is_read(refused, workplace, tmp_path, subject):
+    (tmp_path / "taken").touch()
+    error = refused("evaluate", getattr(workplace, subject), "--pictures", "taken", "--data", "nowhere.npz", code=1)
+    assert "taken is a file" in error
+    assert "data:" not in error

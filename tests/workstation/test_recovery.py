@@ -9,8 +9,10 @@ import pytest
 
 from edgefer.errors import DataError, UsageError
 from edgefer.statistics import softmax
-from edgefer.workstation.evaluation import keras_logits, load_network
+from edgefer.workstation.album import write_album
+from edgefer.workstation.evaluation import keras_logits, load_network, score_run
 from edgefer.workstation.experiment import complete, start, summary
+from edgefer.workstation.scoreset import score_set
 from edgefer.workstation.teachers import ask, soft_targets
 from edgefer.workstation.training import selection_split, train
 
@@ -41,6 +43,8 @@ def test_what_is_no_better_than_its_parent_is_not_kept(finished_run, faces, tmp_
     assert run.history()[0].selection_accuracy < run.baseline().selection_accuracy
     assert run.subject["sha256"] is not None
     assert "kept" in summary(run).text
+    images = score_set(faces, faces.split("PublicTest"), name="PublicTest", spec=run.settings().input)
+    assert "kept: the weights that it began with" in write_album(score_run(run, images), tmp_path / "album", run=run)
     for own, parents in zip(weights_of(run), weights_of(finished_run)):
         np.testing.assert_array_equal(own, parents)
 
