@@ -10,17 +10,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-__all__ = ["Classifier", "Prediction", "__version__"]
+__all__ = ["Classifier", "FaceFinder", "Pipeline", "Prediction", "__version__"]
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from edgefer.board.classifier import Classifier, Prediction
+    from edgefer.board.faces import FaceFinder
+    from edgefer.board.pipeline import Pipeline
+
+MODULES = {"Classifier": "classifier", "FaceFinder": "faces", "Pipeline": "pipeline", "Prediction": "classifier"}
 
 
 def __getattr__(name: str) -> Any:
     # Resolved on first use, so that `import edgefer` and `edgefer --help` load neither numpy nor OpenCV.
-    if name in ("Classifier", "Prediction"):
-        from edgefer.board import classifier
+    if name in MODULES:
+        import importlib
 
-        return getattr(classifier, name)
+        return getattr(importlib.import_module(f"edgefer.board.{MODULES[name]}"), name)
     raise AttributeError(f"module 'edgefer' has no attribute {name!r}")

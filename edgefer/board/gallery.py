@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +25,7 @@ from edgefer.errors import DataError
 
 __all__ = ["Look", "look_at"]
 
-AHEAD_PER_WORKER = 4
+AHEAD_PER_WORKER = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +50,7 @@ def look_at(
     make_pipeline: Callable[[], Pipeline],
     *,
     workers: int = 1,
+    batch: int = 1,
     keep_images: bool = False,
 ) -> Iterator[Look]:
     """Look at each of ``pictures``.
@@ -57,6 +59,7 @@ def look_at(
         pictures: they are read in the workers.
         make_pipeline: called once in each worker.
         workers: threads.
+        batch: how many pictures a worker takes at once; handing over a small one costs as much as looking at it.
         keep_images: whether the results hold the pictures.
 
     Raises:
@@ -64,26 +67,29 @@ def look_at(
     """
     own = threading.local()
 
-    def look(picture: Picture) -> Look:
+    def look(some: Sequence[Picture]) -> list[Look]:
         if not hasattr(own, "pipeline"):
             own.pipeline = make_pipeline()
-        pipeline: Pipeline = own.pipeline
-        try:
-            image = picture.read()
-            faces = pipeline(image)
-        except DataError as error:
-            return Look(picture.name, problem=error)
-        return Look(picture.name, faces, image=image if keep_images else None)
+        return [_look(picture, own.pipeline, keep_images) for picture in some]
 
-    ahead: deque[Future[Look]] = deque()
+    waiting, ahead = iter(pictures), deque[Future[list[Look]]]()
     with ThreadPoolExecutor(workers) as pool:
         try:
-            for picture in pictures:
-                ahead.append(pool.submit(look, picture))
+            while some := list(islice(waiting, batch)):
+                ahead.append(pool.submit(look, some))
                 if len(ahead) >= AHEAD_PER_WORKER * workers:
-                    yield ahead.popleft().result()
+                    yield from ahead.popleft().result()
             while ahead:
-                yield ahead.popleft().result()
+                yield from ahead.popleft().result()
         finally:
             for future in ahead:
                 future.cancel()
+
+
+def _look(picture: Picture, pipeline: Pipeline, keep_images: bool) -> Look:
+    try:
+        image = picture.read()
+        faces = pipeline(image)
+    except DataError as error:
+        return Look(picture.name, problem=error)
+    return Look(picture.name, faces, image=image if keep_images else None)

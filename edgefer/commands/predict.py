@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 # More would take the memory of a board and give it nothing to do.
 MOST_WORKERS = 4
 WORTH_A_BAR = 10
+CROPS_AT_ONCE = 16
 LONGEST_LIST = 300
 DETECTORS = ", ".join(catalogue.names("edgefer.board.detectors"))
 
@@ -95,11 +96,13 @@ def _looks(files: tuple[str, ...], make: Callable[[], Pipeline], options: dict[s
     from edgefer.board.sources import pictures
     from edgefer.progress import shown, silent
 
-    workers = options["workers"] or min(os.cpu_count() or 1, MOST_WORKERS)
     found, album = pictures(files, every=options["every"]), Album(options["draw"]) if options["draw"] else None
+    # Crops are small; of photographs and frames each worker holds one.
+    batch = CROPS_AT_ONCE if options["no_detect"] and album is None else 1
+    workers = options["workers"] or min(os.cpu_count() or 1, MOST_WORKERS)
     with shown("looking") as bar:
         progress = bar if len(files) >= WORTH_A_BAR else silent
-        looks = look_at(found, make, workers=workers, keep_images=album is not None)
+        looks = look_at(found, make, workers=workers, batch=batch, keep_images=album is not None)
         for number, look in enumerate(looks):
             progress(number, max(len(files), number + 1), "")
             if album is not None:
