@@ -42,9 +42,11 @@ def command(subject: Path | None, split: str, runtime: str | None, pictures: Pat
         edgefer evaluate runs/latest --pictures pictures
     """
     from edgefer.report.text import evaluation_text
-    from edgefer.workstation.album import require_folder, write_album
 
+    # A board can score its model, and draws nothing.
     if pictures is not None:
+        from edgefer.workstation.album import require_folder, write_album
+
         require_folder(pictures)
     run = None
     if subject is not None and subject.is_dir():

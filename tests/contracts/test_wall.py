@@ -67,7 +67,7 @@ def python(code: str, *arguments: str) -> str:
 def test_the_board_side_runs_where_tensorflow_cannot_be_imported() -> None:
     printed = python(BEHIND_THE_WALL)
     assert "quantize" in printed
-    assert "IMAGE..." in printed
+    assert "SOURCE..." in printed
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["predict", "--help"], ["train", "--help"]])
