@@ -67,8 +67,18 @@ class Run:
     @property
     def parent(self) -> dict[str, Any] | None:
         """Which run the weights were taken from, in plain values; None for a training from scratch."""
-        found: dict[str, Any] | None = self.environment().get("parent")
+        found: dict[str, Any] | None = self._origin().get("parent")
         return found
+
+    @property
+    def teachers(self) -> list[dict[str, Any]]:
+        """Which runs' answers are learned, in plain values."""
+        found: list[dict[str, Any]] = self._origin().get("teachers", [])
+        return found
+
+    def _origin(self) -> dict[str, Any]:
+        # new_run() alone makes a folder without; it has neither a parent nor teachers.
+        return self.environment() if (self.folder / "environment.json").exists() else {}
 
     def save_baseline(self, epoch: Epoch) -> None:
         """Write down what the parent's weights score, as an epoch 0."""

@@ -68,7 +68,7 @@ def soft_targets(run: Run, learn: Split, settings: TrainSettings) -> npt.NDArray
     Raises:
         DataError: the run has had teachers, and what they answered is gone, damaged or for other images.
     """
-    if not run.environment().get("teachers"):
+    if not run.teachers:
         return None
     path = run.folder / FILE
     try:
