@@ -1,7 +1,7 @@
 """What a bundle (edgefer.bundle) does when it is started.
 
     python bundle.pyz                               # says what it is and whether its model computes here what it should
-    python bundle.pyz face.png                      # edgefer predict face.png
+    python bundle.pyz photo.jpg                      # edgefer predict photo.jpg
     python bundle.pyz bench                         # edgefer bench, of the model inside
     python bundle.pyz job                           # a bench for another machine: edgefer.board.remote
 """
@@ -52,7 +52,7 @@ def about(file: str) -> str:
     """
     path = bundled()
     lines = _model(path, file) if path else [f"{file}: the board side of edgefer {__version__}, without a model"]
-    uses = [f"face.png{'' if path else ' --model MODEL'}", "COMMAND --help"]
+    uses = [f"photo.jpg{'' if path else ' --model MODEL'}", "COMMAND --help"]
     commands = _folded("COMMAND:", f"one of {', '.join(catalogue.names(cli.COMMANDS))}")
     return "\n".join([*lines, "", *(f"python3 {file} {use}" for use in uses), *commands])
 
@@ -78,7 +78,7 @@ def _model(path: Path, file: str) -> list[str]:
         "runs on:": f"{runtime.name} {runtime.version}",
         "golden:": vectors,
     }
-    head = [f"{file}: expressions on pictures cropped to one face, by edgefer {__version__}", ""]
+    head = [f"{file}: the expressions of the faces on pictures, by edgefer {__version__}", ""]
     return head + [line for title, fact in facts.items() for line in _folded(title, fact)]
 
 

@@ -195,7 +195,7 @@ def test_slips(python, arguments, code, named):
 def test_without_a_model_it_says_so(python):
     assert "without a model" in python("empty.pyz").stdout
     assert "carries none" in python("empty.pyz", "face.png", code=1).stderr
-    assert "surprise" in python("empty.pyz", "face.png", "--model", SHIPPED, "--json").stdout
+    assert "surprise" in python("empty.pyz", "face.png", "--no-detect", "--model", SHIPPED, "--json").stdout
 
 
 # What it says where something is missing

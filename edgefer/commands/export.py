@@ -67,7 +67,7 @@ def _zip(artefact: Artefact, model: Path) -> _Made:
     from edgefer.bundle import SUFFIX, bundle
 
     name = f"{model.stem}{SUFFIX}"
-    advice = f"next: scp {name} pi@raspberrypi.local:\nand there: python3 {name} face.png"
+    advice = f"next: scp {name} pi@raspberrypi.local:\nand there: python3 {name} photo.jpg"
     return _Made({name: bundle(artefact, name=model.stem)}, {}, advice)
 
 

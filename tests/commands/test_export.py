@@ -24,7 +24,7 @@ def test_the_text_says_what_to_do_next(edgefer, workplace, tmp_path):
     outcome = edgefer("export", "--zip", cwd=workplace.folder)
     assert "(the newest artefact in runs/)" in outcome.err
     made = next(workplace.folder.glob("*.pyz"))
-    assert f"python3 {made.name} face.png" in outcome.out
+    assert f"python3 {made.name} photo.jpg" in outcome.out
     assert max(map(len, outcome.out.splitlines())) <= 80
     made.unlink()
     assert "tensor arena" not in outcome.out

@@ -14,7 +14,7 @@ import pytest
 from edgefer import catalogue
 from edgefer.board.runtime import RuntimeModule, choose
 from edgefer.conditions import Conditions
-from edgefer.errors import IncompatibleError
+from edgefer.errors import EdgeferError, IncompatibleError, UsageError
 from edgefer.fleet.registry import Device
 from edgefer.labels import LABELS
 from edgefer.workstation.backend import load_keras
@@ -32,8 +32,9 @@ LAYOUTS = "edgefer.workstation.layouts"
 RUNTIMES = "edgefer.board.runtimes"
 DEVICES = "edgefer.devices"
 PLATFORMS = "edgefer.board.platforms"
+DETECTORS = "edgefer.board.detectors"
 COMMANDS = "edgefer.commands"
-CATALOGUES = (ARCHITECTURES, SYSTEMS, SCHEMES, LAYOUTS, RUNTIMES, DEVICES, PLATFORMS, COMMANDS)
+CATALOGUES = (ARCHITECTURES, SYSTEMS, SCHEMES, LAYOUTS, RUNTIMES, DEVICES, PLATFORMS, DETECTORS, COMMANDS)
 LONGEST_COMMAND = 20
 BOARD_DATA = Path(__file__).parents[1] / "board" / "data"
 
@@ -331,3 +332,21 @@ def test_a_platform_has_a_place_among_the_others_and_reads_below_any_root(name, 
     assert isinstance(module.PREFERENCE, int)
     assert module.detect(root=tmp_path) is (name == "generic_linux")
     assert set(module.sample(root=tmp_path, ask=lambda command: None)) <= set(Conditions.__dataclass_fields__)
+
+
+# Detectors
+
+
+@entries(DETECTORS)
+def test_a_detector_says_what_it_needs_and_how_its_boxes_become_crops(name, tmp_path):
+    module = catalogue.load(DETECTORS, name)
+    assert 0.5 < module.SIDE < 2
+    assert -0.5 < module.DOWN < 0.5
+    if module.NEEDS_MODEL:
+        with pytest.raises(UsageError, match=name):
+            module.open_detector(None)
+    else:
+        wall = np.full((64, 64), 90, np.uint8)
+        assert module.open_detector(None).find(wall, np.dstack([wall] * 3)) == []
+    with pytest.raises(EdgeferError):
+        module.open_detector(tmp_path / "nowhere")
