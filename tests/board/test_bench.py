@@ -124,3 +124,19 @@ def test_unreadable_faces(tmp_path: Path, model_path: Path, name: str) -> None:
     with pytest.raises(DataError, match=name) as caught:
         read_reply(reply)
     assert "np.savez(path, faces=...)" in caught.value.fix
+
+
+def test_a_clock_that_jumps_changes_no_time_and_no_end(model_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[float] = []
+
+    def jumping() -> float:
+        asked.append(1.0)
+        return 1.7e9 + 3600.0 * (-1) ** len(asked)
+
+    monkeypatch.setattr(time, "time", jumping)
+    monkeypatch.setattr(time, "time_ns", lambda: int(jumping() * 1e9))
+    begin = time.monotonic()
+    measurement = bench.measure(model_path, **(BRIEF | {"minimum_seconds": 0.2}))
+    assert 0.2 <= time.monotonic() - begin < 20
+    assert 0 < measurement.invoke.max_ns < 10e9
+    assert measurement.init_ns > 0

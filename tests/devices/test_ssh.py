@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import socket
@@ -42,6 +43,22 @@ def test_a_server_that_says_nothing_is_given_up() -> None:
         mute.listen()
         said = said_of(f"pi@127.0.0.1:{mute.getsockname()[1]}")
     assert "does not answer" in said
+
+
+def test_a_network_to_which_nothing_leads(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    # An address for documentation (RFC 3849), which nobody has.
+    nobody = "2001:db8::1"
+    with socket.socket(socket.AF_INET6) as probe:
+        probe.settimeout(1)
+        try:
+            probe.connect((nobody, 22))
+        except OSError as error:
+            if error.errno not in (errno.ENETUNREACH, errno.EHOSTUNREACH):
+                pytest.skip(f"here it is not unreachable: {error}")
+    config = tmp_path / "config"
+    config.write_text(f"Host far\n  HostName {nobody}\n")
+    monkeypatch.setenv("EDGEFER_SSH_CONFIG", str(config))
+    assert "there is no route to shelf" in said_of("pi@far")
 
 
 def test_a_name_that_does_not_exist() -> None:
