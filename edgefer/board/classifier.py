@@ -11,6 +11,7 @@ start, not a wrong answer later. A classifier belongs to one thread.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -133,10 +134,24 @@ class Classifier:
         Raises:
             DataError: not such an array.
         """
-        logits = self.logits(prepare(image, self.artefact.input_spec)[np.newaxis])[0]
+        return self.predict_all([image])[0]
+
+    def predict_all(self, images: Sequence[npt.NDArray[np.uint8]]) -> list[Prediction]:
+        """predict() of each of the pictures; for small ones in half the time of single calls.
+
+        Raises:
+            DataError: one is not such an array.
+        """
+        spec, labels = self.artefact.input_spec, self.artefact.labels
+        if not images:
+            return []
+        logits = self.logits(np.stack([prepare(image, spec) for image in images]))
         probabilities = softmax(logits)
-        best = int(np.argmax(logits))
-        return Prediction(self.artefact.labels[best], float(probabilities[best]), probabilities, logits)
+        best = logits.argmax(axis=1).tolist()
+        return [
+            Prediction(labels[index], float(shares[index]), shares, row)
+            for index, shares, row in zip(best, probabilities, logits)
+        ]
 
     def logits(self, faces: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """uint8 (n, height, width), prepared faces -> float32 (n, classes)."""

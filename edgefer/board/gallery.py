@@ -59,7 +59,7 @@ def look_at(
         pictures: they are read in the workers.
         make_pipeline: called once in each worker.
         workers: threads.
-        batch: how many pictures a worker takes at once; handing over a small one costs as much as looking at it.
+        batch: how many pictures a worker takes at once; of small ones, handing over costs as much as looking.
         keep_images: whether the results hold the pictures.
 
     Raises:
@@ -70,7 +70,7 @@ def look_at(
     def look(some: Sequence[Picture]) -> list[Look]:
         if not hasattr(own, "pipeline"):
             own.pipeline = make_pipeline()
-        return [_look(picture, own.pipeline, keep_images) for picture in some]
+        return _looks(some, own.pipeline, keep_images)
 
     waiting, ahead = iter(pictures), deque[Future[list[Look]]]()
     with ThreadPoolExecutor(workers) as pool:
@@ -86,10 +86,21 @@ def look_at(
                 future.cancel()
 
 
-def _look(picture: Picture, pipeline: Pipeline, keep_images: bool) -> Look:
-    try:
-        image = picture.read()
-        faces = pipeline(image)
-    except DataError as error:
-        return Look(picture.name, problem=error)
-    return Look(picture.name, faces, image=image if keep_images else None)
+def _looks(some: Sequence[Picture], pipeline: Pipeline, keep_images: bool) -> list[Look]:
+    images: dict[int, npt.NDArray[np.uint8]] = {}
+    problems: dict[int, DataError] = {}
+    for position, picture in enumerate(some):
+        try:
+            images[position] = picture.read()
+        except DataError as error:
+            problems[position] = error
+    faces = dict(zip(images, pipeline.all([*images.values()])))
+    return [
+        Look(
+            picture.name,
+            faces.get(position, ()),
+            problems.get(position),
+            images.get(position) if keep_images else None,
+        )
+        for position, picture in enumerate(some)
+    ]

@@ -10,6 +10,7 @@ Without a finder the whole picture is taken for one face. A pipeline belongs to 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,8 +52,19 @@ class Pipeline:
         Raises:
             DataError: not such an array.
         """
+        return self.all([image])[0]
+
+    def all(self, images: Sequence[npt.NDArray[np.uint8]]) -> list[tuple[Face, ...]]:
+        """The faces of each of several pictures, classified together."""
+        boxes = [self._boxes(image) for image in images]
+        crops = [self._crop(image, box) for image, found in zip(images, boxes) for box in found]
+        predictions = iter(self.classifier.predict_all(crops))
+        return [tuple(Face(box, next(predictions)) for box in found) for found in boxes]
+
+    def _boxes(self, image: npt.NDArray[np.uint8]) -> tuple[FaceBox, ...]:
         if self.finder is None:
-            whole = FaceBox(0, 0, image.shape[1], image.shape[0])
-            return (Face(whole, self.classifier.predict(image)),)
-        found = self.finder.find(image)
-        return tuple(Face(box, self.classifier.predict(self.finder.crop(image, box))) for box in found)
+            return (FaceBox(0, 0, image.shape[1], image.shape[0]),)
+        return self.finder.find(image)
+
+    def _crop(self, image: npt.NDArray[np.uint8], box: FaceBox) -> npt.NDArray[np.uint8]:
+        return image if self.finder is None else self.finder.crop(image, box)
