@@ -4,7 +4,7 @@
     for box in finder.find(image):                  # uint8 BGR (h, w, 3)
         crop = finder.crop(image, box)              # square, for Classifier.predict()
 
-A network that learned from tight crops is lost on loose ones: a fifth more margin costs three points of accuracy. So
+A network that learned from tight crops is lost on loose ones: a fifth more margin costs two points of accuracy. So
 each detector says how its boxes become the frame of FER2013, and benchmarks/framing.py measures it.
 """
 
