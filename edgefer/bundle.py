@@ -30,6 +30,8 @@ __all__ = ["SUFFIX", "bundle"]
 SUFFIX = ".pyz"
 SHEBANG = b"#!/usr/bin/env python3\n"
 VENDORED = ("click", "rich")
+# The page of edgefer report --html has its style and its script in files of their own.
+OWN_SUFFIXES = (".py", ".css", ".js")
 # Where edgefer.models finds it.
 MODEL_FOLDER = "edgefer/models/bundled"
 # Of the workstation only what reads data sets, so that a board can score its model: numpy and OpenCV are all it needs.
@@ -61,7 +63,7 @@ def bundle(artefact: Artefact | None = None, *, name: str = "model") -> bytes:
 
 
 def _edgefer() -> Iterator[tuple[str, bytes]]:
-    for name, content in _sources(importlib.resources.files("edgefer"), "edgefer"):
+    for name, content in _sources(importlib.resources.files("edgefer"), "edgefer", suffixes=OWN_SUFFIXES):
         if _travels(PurePosixPath(name), content):
             yield name, content
 
@@ -77,12 +79,14 @@ def _travels(path: PurePosixPath, content: bytes) -> bool:
     return True
 
 
-def _sources(folder: Traversable, prefix: str) -> Iterator[tuple[str, bytes]]:
-    """Name and content of the Python files below ``folder``, which may itself lie in a bundle."""
+def _sources(
+    folder: Traversable, prefix: str, *, suffixes: tuple[str, ...] = (".py",)
+) -> Iterator[tuple[str, bytes]]:
+    """Name and content of the files below ``folder`` that end so; it may itself lie in a bundle."""
     for entry in folder.iterdir():
         if entry.is_dir():
-            yield from _sources(entry, f"{prefix}/{entry.name}")
-        elif entry.name.endswith(".py"):
+            yield from _sources(entry, f"{prefix}/{entry.name}", suffixes=suffixes)
+        elif entry.name.endswith(suffixes):
             yield f"{prefix}/{entry.name}", entry.read_bytes()
 
 

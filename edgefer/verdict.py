@@ -11,17 +11,20 @@ many answers changed, even where as many got better as worse.
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from edgefer import records
 from edgefer.errors import DataError
-from edgefer.statistics import reliability, softmax
+from edgefer.statistics import reliability, softmax, wilson_interval
 
 __all__ = ["ClassDelta", "Flip", "Verdict", "compare", "flips"]
 
@@ -32,17 +35,44 @@ Logits = npt.NDArray[np.floating[Any]]
 
 @dataclass(frozen=True)
 class ClassDelta:
-    """How many images of one class are right before and after."""
+    """How many images of one class are right before and after.
+
+    Attributes:
+        label: the name of the class.
+        n: how many images have it.
+        parent_correct, own_correct: how many of them each got right.
+        only_parent, only_own: how many exactly that one got right; None in old records.
+    """
 
     label: str
     n: int
     parent_correct: int
     own_correct: int
+    only_parent: int | None = None
+    only_own: int | None = None
 
     @property
     def delta_points(self) -> float | None:
         """Recall gained, in percentage points; negative where it was lost, None where the class has no image."""
         return 100 * (self.own_correct - self.parent_correct) / self.n if self.n else None
+
+    @property
+    def interval_points(self) -> tuple[float, float] | None:
+        """Where delta_points lies with 95 % confidence; None where the class has no image.
+
+        Of the images that changed: the adjusted Wald interval for matched pairs (Agresti and Min, "Simple improved
+        confidence intervals for comparing matched proportions", Statistics in Medicine 2005). Old records do not say
+        which changed, and get the interval for two separate sets of images, which is wider (Newcombe, "Interval
+        estimation for the difference between independent proportions", Statistics in Medicine 1998, method 10).
+        """
+        if not self.n:
+            return None
+        if self.only_parent is None or self.only_own is None:
+            return _unpaired_interval(self.parent_correct, self.own_correct, self.n)
+        gained, count = self.only_own - self.only_parent, self.n + 2
+        variance = self.only_own + self.only_parent + 1 - gained**2 / count
+        half = NormalDist().inv_cdf(0.975) * math.sqrt(variance)
+        return max(-100.0, 100 * (gained - half) / count), min(100.0, 100 * (gained + half) / count)
 
 
 @dataclass(frozen=True)
@@ -106,6 +136,28 @@ class Verdict:
             "per_class": [{**vars(delta), "delta_points": delta.delta_points} for delta in self.per_class],
         }
 
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> Verdict:
+        """The inverse of to_json(); difference and p are derived again.
+
+        Raises:
+            DataError: a field is missing, or counts that cannot be.
+        """
+        counts = ("n", "parent_correct", "own_correct", "only_parent_correct", "only_own_correct")
+        number = (int, float)
+        records.require(
+            fields, **dict.fromkeys(counts, int), difference_interval_95_points=list, agreement=number,
+            parent_ece=number, own_ece=number, per_class=list,
+        )  # fmt: skip
+        low, high = map(float, fields["difference_interval_95_points"])
+        names = [each.name for each in dataclasses.fields(ClassDelta)]
+        classes = [ClassDelta(**{name: each[name] for name in names if name in each}) for each in fields["per_class"]]
+        n, parent, own, only_parent, only_own = (fields[name] for name in counts)
+        if n < 1 or not all(0 <= each <= n for each in (parent, own, only_parent, only_own)):
+            raise DataError(f"a verdict of {parent} and {own} right in {n}", why="that cannot be")
+        scores = (fields["agreement"], (low, high), fields["parent_ece"], fields["own_ece"])
+        return cls(n, parent, own, only_parent, only_own, *scores, tuple(classes))
+
 
 @dataclass(frozen=True)
 class Flip:
@@ -147,12 +199,7 @@ def compare(
         parent_ece=calibration_error(parent, labels),
         own_ece=calibration_error(own, labels),
         per_class=tuple(
-            ClassDelta(
-                name,
-                int((labels == index).sum()),
-                int(parent_right[labels == index].sum()),
-                int(own_right[labels == index].sum()),
-            )
+            _class_delta(name, parent_right[labels == index], own_right[labels == index])
             for index, name in enumerate(label_names)
         ),
     )
@@ -184,6 +231,21 @@ def calibration_error(logits: Logits, labels: npt.NDArray[np.integer[Any]]) -> f
     """
     bins = [each for each in reliability(logits, labels) if each.confidence is not None]
     return sum(abs(each.correct - each.n * (each.confidence or 0.0)) for each in bins) / len(labels)
+
+
+def _class_delta(name: str, parent_right: npt.NDArray[np.bool_], own_right: npt.NDArray[np.bool_]) -> ClassDelta:
+    only_parent, only_own = int((parent_right & ~own_right).sum()), int((own_right & ~parent_right).sum())
+    return ClassDelta(
+        name, len(parent_right), int(parent_right.sum()), int(own_right.sum()), only_parent, only_own
+    )
+
+
+def _unpaired_interval(parent_correct: int, own_correct: int, n: int) -> tuple[float, float]:
+    before, now = parent_correct / n, own_correct / n
+    (parent_low, parent_high), (own_low, own_high) = wilson_interval(parent_correct, n), wilson_interval(own_correct, n)
+    low = now - before - math.hypot(now - own_low, parent_high - before)
+    high = now - before + math.hypot(own_high - now, before - parent_low)
+    return 100 * low, 100 * high
 
 
 def _difference_interval(only_parent: int, only_own: int, n: int) -> tuple[float, float]:

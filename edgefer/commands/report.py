@@ -17,18 +17,24 @@ from edgefer.result import Result
 @click.option("--markdown", "as_markdown", is_flag=True, help="Print a Markdown table.")
 @click.option("--into", type=PATH, metavar="FILE", help="Put the Markdown between two marker lines of a document.")
 @click.option("--section", metavar="NAME", help="Which markers, where the document has several pairs.")
-def command(results: tuple[Path, ...], as_markdown: bool, into: Path | None, section: str | None) -> Result:
+@click.option("--html", type=PATH, metavar="FILE", help="Write one page with plots, which needs no network.")
+def command(
+    results: tuple[Path, ...], as_markdown: bool, into: Path | None, section: str | None, html: Path | None
+) -> Result:
     """Set models side by side, from the JSON files that other commands wrote with --out.
 
     RESULTS are files of evaluate, bench, quantize, verify and train, or folders of them. Models are told apart by the
     SHA-256 of their flatbuffer; other images, devices, runtimes or numbers of threads stand in a table of their own.
-    What quantizing has cost is a last table.
+    What quantizing has cost is a last table. For --html they may be run folders and .tflite files too.
 
     \b
     Example:
         edgefer report small.json small-bench.json
         edgefer report benchmarks/results/raspberry_pi_4 --into README.md
+        edgefer report runs/latest small-bench.json --html report.html
     """
+    if html is not None:
+        return _page(results, html, as_markdown=as_markdown, into=into)
     from edgefer.report.comparison import compare, to_json
     from edgefer.report.markdown import arm64_markdown, claims_markdown, costs_markdown, costs_text, markdown, text
     from edgefer.report.results import read_results
@@ -48,6 +54,23 @@ def command(results: tuple[Path, ...], as_markdown: bool, into: Path | None, sec
     _put(document, into, section)
     rows = sum(len(group.rows) for group in groups) + len(found.costs) + len(found.arm64) + len(found.claims)
     return Result(record, f"{into}: {rows} row{'s' if rows > 1 else ''} written")
+
+
+def _page(paths: tuple[Path, ...], file: Path, *, as_markdown: bool, into: Path | None) -> Result:
+    from edgefer import atomic, records
+    from edgefer.report.html.page import page
+    from edgefer.report.html.reading import read_evidence
+
+    if as_markdown or into is not None:
+        other = "--markdown" if as_markdown else "--into"
+        raise UsageError(f"--html with {other}", why="a page is no Markdown", fix=f"leave out {other}")
+    made = page(read_evidence(paths))
+    atomic.write_text(file, made.html)
+    size = len(made.html.encode())
+    record = {"file": str(file), "bytes": size, "sections": list(made.sections), "missing": made.missing}
+    missing = [f"no {title.lower()}: {command}" for title, command in made.missing.items()]
+    text = "\n".join([f"{file}: {len(made.sections)} parts, {size / 1024:,.0f} KiB", *missing])
+    return Result({**records.stamp("report_page", 1), **record}, text)
 
 
 def _joined(*parts: str) -> str:

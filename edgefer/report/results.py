@@ -22,7 +22,7 @@ from edgefer.report.arm64 import Arm64
 from edgefer.report.claims import Claim
 from edgefer.report.costs import Cost, cost_of
 
-__all__ = ["Results", "read_results"]
+__all__ = ["Results", "is_result", "read_results"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ class Results:
         least_agreements: between kernels, in 0..1, by the sha256 of the flatbuffer.
         arm64: of models on an emulated board.
         claims: of reference systems.
+        quantizations, trainings: the records of ``edgefer quantize`` and ``edgefer train`` as they are.
     """
 
     evaluations: tuple[Evaluation, ...] = ()
@@ -43,6 +44,8 @@ class Results:
     least_agreements: Mapping[str, float] = field(default_factory=dict)
     arm64: tuple[Arm64, ...] = ()
     claims: tuple[Claim, ...] = ()
+    quantizations: tuple[Mapping[str, Any], ...] = ()
+    trainings: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def has_groups(self) -> bool:
@@ -61,6 +64,15 @@ def read_results(paths: Sequence[Path]) -> Results:
     return _together(found)
 
 
+def is_result(path: Path) -> bool:
+    """Whether ``path`` is a JSON file that read_results() takes, damaged or not."""
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(fields, dict) and str(fields.get("kind")) in READERS
+
+
 def _together(found: Iterable[Results]) -> Results:
     every = list(found)
     return Results(
@@ -70,6 +82,8 @@ def _together(found: Iterable[Results]) -> Results:
         {sha256: least for results in every for sha256, least in results.least_agreements.items()},
         tuple(each for results in every for each in results.arm64),
         tuple(each for results in every for each in results.claims),
+        tuple(each for results in every for each in results.quantizations),
+        tuple(each for results in every for each in results.trainings),
     )
 
 
@@ -112,7 +126,7 @@ def _evaluation(fields: Mapping[str, Any]) -> Results:
 
 def _training(fields: Mapping[str, Any]) -> Results:
     records.check(fields, "training", 1)
-    return _evaluation(fields["evaluation"])
+    return dataclasses.replace(_evaluation(fields["evaluation"]), trainings=(fields,))
 
 
 def _quantization(fields: Mapping[str, Any]) -> Results:
@@ -120,7 +134,7 @@ def _quantization(fields: Mapping[str, Any]) -> Results:
     evaluation = Evaluation.from_json(fields["evaluation"])
     file = {"file": Path(fields["path"]).name, "file_bytes": fields["file_bytes"]}
     scored = dataclasses.replace(evaluation, subject={**evaluation.subject, **file})
-    return Results(evaluations=(scored,), costs=(cost_of(fields),))
+    return Results(evaluations=(scored,), costs=(cost_of(fields),), quantizations=(fields,))
 
 
 def _quantizations(fields: Mapping[str, Any]) -> Results:

@@ -17,11 +17,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgefer import catalogue
+from edgefer import atomic, catalogue
 from edgefer.errors import UsageError
 from edgefer.measurement import Measurement
 from edgefer.preprocess import prepare_all
 from edgefer.progress import Progress
+from edgefer.report.card import card
+from edgefer.report.quantization import Quantization
 from edgefer.result import Result
 from edgefer.workstation.backend import load_keras
 from edgefer.workstation.calibration_set import CalibrationSet, find_set
@@ -130,7 +132,10 @@ class Plan:
 
 
 def carry_out(run: Run, dataset: Dataset, plan: Plan, console: Console) -> Result:
-    """Make, write and judge the artefact; what a gate refuses is kept, and is the result's failure."""
+    """Make, write and judge the artefact, with its model card beside it.
+
+    What a gate refuses is kept, and is the result's failure.
+    """
     module = catalogue.load(SCHEMES, plan.scheme)
     if module.NEEDS_TRAINING:
         epochs = (plan.qat or QatSettings()).epochs
@@ -158,6 +163,8 @@ def carry_out(run: Run, dataset: Dataset, plan: Plan, console: Console) -> Resul
         result = _with_stability(result, run, dataset, plan, console, sets)
     if plan.debug_layers:
         result = _with_layers(result, run, dataset, plan, console, calibration, quantized, path)
+    told = card(Quantization.from_json(result.record), run=f"runs/{run.folder.resolve().name}")
+    atomic.write_text(path.with_suffix(".card.md"), told)
     return result if found is None else with_search(result, found, quantized, max_drop_points=_bound(plan))
 
 

@@ -1,0 +1,106 @@
+"""Line charts and histograms as inline SVG, coloured by classes so that the page's style decides for light and dark.
+
+    line_chart({"Training": losses, "PublicTest": selection_losses}, label="loss by epoch", marked=39)
+    histogram(latencies_us, marks={"p50": 86.3, "p90": 86.9}, label="...")
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgefer.report.html.markup import Html, element, joined
+
+__all__ = ["histogram", "line_chart", "ticks"]
+
+WIDTH, HEIGHT = 420, 230
+LEFT, RIGHT, TOP, BOTTOM = 56, 12, 14, 34
+BINS = 48
+# Beyond it a few outliers would squeeze all other bars into one.
+SHOWN_PERCENTILE = 99.5
+
+
+def line_chart(series: Mapping[str, Sequence[float]], *, label: str, marked: int | None = None) -> Html:
+    """One line a series over epochs 1, 2, ...; the epoch ``marked`` gets a vertical line."""
+    values = [value for line in series.values() for value in line if math.isfinite(value)]
+    low, high = min(values, default=0.0), max(values, default=1.0)
+    scale_y = ticks(low, high)
+    last = max(2, *(len(line) for line in series.values()))
+    marks = [round(each) for each in ticks(1, last) if 1 <= each <= last]
+    drawing = [*_frame(marks, 1, last), *_levels(scale_y)]
+    if marked is not None and 1 <= marked <= last:
+        x = _x(marked, 1, last)
+        drawing.append(element("line", x1=x, x2=x, y1=TOP, y2=HEIGHT - BOTTOM, class_="marked"))
+    for index, line in enumerate(series.values()):
+        points = [
+            f"{_x(epoch, 1, last)},{_y(value, scale_y[0], scale_y[-1])}"
+            for epoch, value in enumerate(line, 1)
+            if math.isfinite(value)
+        ]
+        drawing.append(element("polyline", points=" ".join(points), class_=f"series series{index}"))
+    return _svg(drawing, label)
+
+
+def histogram(samples: npt.NDArray[Any], *, marks: Mapping[str, float], label: str) -> Html:
+    """Bars of how many ``samples`` (n,) fall where, up to their 99.5th percentile, with a named line at each mark."""
+    low = float(samples.min())
+    high = max(float(np.percentile(samples, SHOWN_PERCENTILE)), max(marks.values()), low * 1.001, low + 1e-9)
+    counts, edges = np.histogram(samples, bins=BINS, range=(low, high))
+    most = int(counts.max()) or 1
+    drawing = _frame([each for each in ticks(low, high, count=4) if low <= each <= high], low, high)
+    for count, start, end in zip(counts.tolist(), edges[:-1].tolist(), edges[1:].tolist()):
+        x, top = _x(start, low, high), _y(count, 0, most)
+        width, height = round(_x(end, low, high) - x, 2), round(HEIGHT - BOTTOM - top, 2)
+        drawing.append(element("rect", x=x, y=top, width=width, height=height, class_="column"))
+    for index, (name, value) in enumerate(marks.items()):
+        x = _x(value, low, high)
+        drawing.append(element("line", x1=x, x2=x, y1=TOP, y2=HEIGHT - BOTTOM, class_=f"series series{index + 1}"))
+        # Percentiles lie close together, so each name has a line of its own; near the edge it stands on the left.
+        anchor, shift = ("end", -4) if x > WIDTH * 0.7 else ("start", 4)
+        place = {"x": round(x + shift, 2), "y": TOP + 10 + 14 * index, "text_anchor": anchor}
+        drawing.append(element("text", f"{name} {value:,.1f}", **place, class_="name"))
+    return _svg(drawing, label)
+
+
+def ticks(low: float, high: float, *, count: int = 5) -> list[float]:
+    """Round numbers from at most ``low`` to at least ``high``, about ``count`` of them."""
+    span = high - low or abs(high) or 1.0
+    raw = span / count
+    power = 10.0 ** math.floor(math.log10(raw))
+    step = next(power * each for each in (1, 2, 2.5, 5, 10) if power * each >= raw * 0.999)
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return [float(f"{index * step:.12g}") for index in range(first, max(last, first + 1) + 1)]
+
+
+def _svg(drawing: Sequence[Html], label: str) -> Html:
+    content = joined([element("title", label), *drawing])
+    return element("svg", content, viewBox=f"0 0 {WIDTH} {HEIGHT}", role="img", aria_label=label, class_="chart")
+
+
+def _x(value: float, low: float, high: float) -> float:
+    return round(LEFT + (WIDTH - LEFT - RIGHT) * (value - low) / (high - low), 2)
+
+
+def _y(value: float, low: float, high: float) -> float:
+    return round(HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * (value - low) / (high - low), 2)
+
+
+def _frame(marks: Sequence[float], low: float, high: float) -> list[Html]:
+    """The axis below, with its numbers."""
+    bottom = HEIGHT - BOTTOM
+    axis = [element("line", x1=LEFT, x2=WIDTH - RIGHT, y1=bottom, y2=bottom, class_="axis")]
+    names = [
+        element("text", f"{mark:,g}", x=_x(mark, low, high), y=bottom + 18, text_anchor="middle") for mark in marks
+    ]
+    return axis + names
+
+
+def _levels(marks: Sequence[float]) -> Iterator[Html]:
+    for mark in marks:
+        y = _y(mark, marks[0], marks[-1])
+        yield element("line", x1=LEFT, x2=WIDTH - RIGHT, y1=y, y2=y, class_="grid")
+        yield element("text", f"{mark:g}", x=LEFT - 6, y=round(y + 4, 2), text_anchor="end")

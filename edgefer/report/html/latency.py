@@ -1,0 +1,54 @@
+"""How long a model takes: percentiles of every bench, and the histogram of those whose samples were kept.
+
+    latency_section(evidence)
+"""
+
+from __future__ import annotations
+
+from edgefer.measurement import Measurement
+from edgefer.report.comparison import Row
+from edgefer.report.html.charts import histogram
+from edgefer.report.html.evidence import Evidence, device_name
+from edgefer.report.html.markup import Html, bar, element, figure, section, table
+
+__all__ = ["latency_section"]
+
+HEADERS = ("model", "scheme", "device", "p50, us", "95 % of p50", "p90, us", "p99, us", "runs", "in doubt")
+
+
+def latency_section(evidence: Evidence) -> Html | None:
+    """A row a bench; None without any."""
+    benches = evidence.measurements
+    if not benches:
+        return None
+    slowest = max(each.p99_us for each in benches)
+    rows = [_row(each, slowest) for each in benches]
+    drawn = [_histogram(each) for each in benches if each.samples is not None and len(each.samples.invoke_ns)]
+    note = "Of the model alone, without preprocessing. " + (
+        "" if drawn else "No record holds each run's time, so there are bars and no histogram: edgefer bench --samples."
+    )
+    caption = "Latency, in microseconds"
+    tail = [element("div", *drawn, class_="charts")] if drawn else []
+    return section("latency", "Latency", element("p", note), *tail, table(caption, HEADERS, rows, text=3))
+
+
+def _row(bench: Measurement, slowest: float) -> list[object]:
+    row = Row(None, bench)
+    low, high = (each / 1000 for each in bench.invoke.p50_interval_ns)
+    percentiles = {"p50": bench.p50_us, "p90": bench.p90_us, "p99": bench.p99_us}
+    bars = {name: bar(each / slowest, f"{each:,.1f}", class_=f"bar {name}") for name, each in percentiles.items()}
+    interval = f"{low:,.1f} to {high:,.1f}"
+    doubts = "; ".join(bench.doubts()) or None
+    told = element("span", doubts, class_="doubt") if doubts else None
+    runs = f"{bench.invoke.runs:,}"
+    return [row.model, row.scheme, device_name(bench), bars["p50"], interval, bars["p90"], bars["p99"], runs, told]
+
+
+def _histogram(bench: Measurement) -> Html:
+    row = Row(None, bench)
+    title = f"{row.model}, {row.scheme}: {device_name(bench)}"
+    samples = bench.samples.invoke_ns / 1000 if bench.samples is not None else None
+    marks = {"p50": bench.p50_us, "p90": bench.p90_us, "p99": bench.p99_us}
+    label = f"Histogram of the latency of {title}, in microseconds"
+    caption = f"{title}; microseconds, {bench.invoke.runs:,} runs"
+    return figure(histogram(samples, marks=marks, label=label), caption) if samples is not None else Html()

@@ -1,0 +1,58 @@
+"""Where a quantized model departs from its float parent, layer by layer.
+
+    layers_section(evidence)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from edgefer.report.html.evidence import Evidence
+from edgefer.report.html.markup import Html, bar, element, section, table
+from edgefer.report.quantization import Quantization
+
+__all__ = ["layers_section"]
+
+HEADERS = ("layer", "operator", "SNR, dB", "cosine", "clipped, %", "weights, dB", "if float, dB")
+# A bar is full there: beyond it nothing is to be seen in the answers.
+FULL_DB = 60.0
+
+
+def layers_section(evidence: Evidence) -> Html | None:
+    """A table a model that was looked into; None without any."""
+    known = [each for each in evidence.quantizations if each.layers]
+    if not known:
+        return None
+    note = (
+        "SNR: the power of a layer's float output over that of its error. If float: how many dB nearer the logits come "
+        "to the float parent's when that layer alone stays float."
+    )
+    return section("layers", "Layers", element("p", note), *(_layers(each) for each in known))
+
+
+def _layers(made: Quantization) -> Html:
+    rows = [_row(each, made.culprits) for each in made.layers]
+    blamed = f"culprits: {', '.join(made.culprits)}" if made.culprits else "no layer alone costs the logits 1 dB"
+    caption = f"{made.system}, {made.scheme}: {blamed}"
+    return table(caption, HEADERS, rows, text=2)
+
+
+def _row(layer: Mapping[str, Any], culprits: tuple[str, ...]) -> list[object]:
+    name = str(layer.get("layer"))
+    snr = layer.get("activation_snr_db")
+    shown = "exact" if snr is None else bar(snr / FULL_DB, f"{snr:.1f}")
+    saturation = layer.get("activation_saturation")
+    return [
+        element("strong", name, " (culprit)") if name in culprits else name,
+        layer.get("kind"),
+        shown,
+        _rounded(layer.get("activation_cosine"), 4),
+        _rounded(None if saturation is None else 100 * saturation, 2),
+        _rounded(layer.get("weight_snr_db"), 1),
+        _rounded(layer.get("float_gain_db"), 1, sign="+"),
+    ]
+
+
+def _rounded(value: float | None, digits: int, *, sign: str = "") -> str | None:
+    return None if value is None else f"{value:{sign}.{digits}f}"

@@ -1,0 +1,121 @@
+"""Where the numbers come from, and the commands that give them again.
+
+    environment_section(evidence), reproduce_section(evidence)
+    flattened({"augment": {"flip": True}})          # [("augment.flip", "true")]
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+from edgefer.report.html.evidence import Evidence, distinct
+from edgefer.report.html.markup import Html, element, section, table
+from edgefer.report.quantization import quantize_command
+
+__all__ = ["environment_section", "flattened", "reproduce_section"]
+
+# Layouts that --data takes by their own name.
+DATA = ("fer2013.csv", "synthetic")
+MACHINE = ("edgefer", "python", "machine", "system", "cpu_count", "backend")
+
+
+def environment_section(evidence: Evidence) -> Html | None:
+    """Machines and versions of trainings and benches; None where nothing says."""
+    rows = [
+        (f"training of {each.name}", ", ".join(_training(each.environment)))
+        for each in evidence.trainings
+        if each.environment
+    ]
+    converters = distinct([each.artefact.provenance for each in evidence.models])
+    converters += [each.provenance for each in evidence.quantizations]
+    told = [f"edgefer {each.get('edgefer', '?')}, {each['converter']}" for each in converters if each.get("converter")]
+    rows += [("conversion", each) for each in distinct(told)]
+    benches = [
+        {**each.device, "runtime": f"{each.runtime} {each.runtime_version}", "edgefer": each.harness_version}
+        for each in evidence.measurements
+    ]
+    rows += [("bench", ", ".join(_named(each))) for each in distinct(benches)]
+    if not rows:
+        return None
+    return section("environment", "Environment", table("Machines and versions", ["of", "what"], rows, text=2))
+
+
+def reproduce_section(evidence: Evidence) -> Html | None:
+    """The command lines, in the order in which they have to run, and the settings that they take."""
+    lines: list[str] = []
+    parts = []
+    for each in evidence.trainings:
+        layout = (each.environment.get("data") or {}).get("layout")
+        data = layout if layout in DATA else "DATA"
+        settings = f"{each.name}.toml"
+        lines.append(f"edgefer train --settings {shlex.quote(settings)} --data {data} --run {_run(each.name)}")
+        content = element("pre", element("code", _toml(each.settings)), tabindex="0")
+        parts.append(element("details", element("summary", f"{settings}, the settings of {each.name}"), content))
+    lines += _conversions(evidence)
+    files = distinct([str(each.subject["file"]) for each in evidence.measurements if each.subject.get("file")])
+    for file in files:
+        lines.append(f"edgefer bench {shlex.quote(file)} --samples --out {shlex.quote(f'{file}.bench.json')}")
+    if not lines:
+        return None
+    note = element("p", "RUN and DATA stand for a run folder and a data set whose places this page does not know.")
+    commands = element("pre", element("code", "\n".join(distinct(lines))), tabindex="0", class_="commands")
+    return section("reproduce", "Reproduce", commands, note, *parts)
+
+
+def flattened(fields: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """(dotted name, value) of nested plain values; what is not set is left out."""
+    rows = []
+    for name, value in fields.items():
+        if isinstance(value, Mapping):
+            rows += flattened(value, f"{prefix}{name}.")
+        elif value is not None:
+            rows.append((f"{prefix}{name}", value if isinstance(value, str) else json.dumps(value)))
+    return rows
+
+
+def _conversions(evidence: Evidence) -> list[str]:
+    runs = {each.system: _run(each.name) for each in evidence.trainings}
+    made = [(each.scheme, each.provenance) for each in evidence.quantizations]
+    made += [(each.artefact.scheme, each.artefact.provenance) for each in evidence.models]
+    return distinct(
+        [
+            quantize_command(scheme, provenance, runs.get(str(provenance.get("system")), "RUN"))
+            for scheme, provenance in made
+        ]
+    )
+
+
+def _run(name: str) -> str:
+    return shlex.quote(f"runs/{name}")
+
+
+def _toml(settings: Mapping[str, Any]) -> str:
+    """The nested settings as the TOML that ``edgefer train --settings`` takes."""
+    plain = [f"{name} = {_value(value)}" for name, value in settings.items() if not _is_left(value)]
+    tables = [(name, value) for name, value in settings.items() if isinstance(value, Mapping)]
+    return "\n\n".join(
+        ["\n".join(plain)] + [f"[{name}]\n{_toml(value)}".rstrip() for name, value in tables]
+    )
+
+
+def _is_left(value: object) -> bool:
+    """TOML has no null, and tables come last."""
+    return value is None or isinstance(value, Mapping)
+
+
+def _value(value: object) -> str:
+    # Plain strings, numbers, booleans and lists are written in TOML as in JSON.
+    return json.dumps(value)
+
+
+def _training(environment: Mapping[str, Any]) -> list[str]:
+    """Versions and machine; where the data lay is nobody else's business."""
+    told = [f"{name} {environment[name]}" for name in MACHINE if environment.get(name) is not None]
+    return told + [f"{name} {version}" for name, version in (environment.get("packages") or {}).items()]
+
+
+def _named(fields: Mapping[str, Any]) -> list[str]:
+    return [f"{name} {value}" for name, value in fields.items() if value is not None]

@@ -1,0 +1,131 @@
+"""Runs, .tflite files and result files -> Evidence; no part of the workstation is needed to read them.
+
+    evidence = read_evidence([Path("runs/latest"), Path("small-int8.tflite"), Path("benchmarks/results/fer2013")])
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from edgefer.artefact import Artefact
+from edgefer.errors import DataError, EdgeferError
+from edgefer.evaluation import Evaluation
+from edgefer.report.html.evidence import Evidence, Model, Training, distinct
+from edgefer.report.quantization import Quantization
+from edgefer.report.results import is_result, read_results
+
+__all__ = ["read_evidence"]
+
+SETTINGS = "settings.toml"
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError)
+Content = TypeVar("Content")
+
+
+def read_evidence(paths: Sequence[Path]) -> Evidence:
+    """Read what a page is made of.
+
+    A folder with settings.toml in it is a run: its history, scores, artefacts and result files count. Any other folder
+    stands for all the *.json files in it.
+
+    Raises:
+        DataError: a file that cannot be read or is damaged; the message names it.
+        IncompatibleError: something that a later edgefer wrote.
+    """
+    runs = [path for path in paths if (path / SETTINGS).is_file()]
+    artefacts = [path for path in paths if path.suffix == ".tflite"]
+    others = [path for path in paths if path not in runs and path not in artefacts]
+    for run in runs:
+        artefacts += sorted(run.glob("*.tflite"))
+        others += [file for file in sorted(run.glob("*.json")) if is_result(file)]
+    results = read_results(list(dict.fromkeys(others)))
+    trained = [_run(each) for each in runs]
+    known = {each.name for each in trained}
+    recorded = [_understood(_training, each, "training") for each in distinct(results.trainings)]
+    made = [_understood(Quantization.from_json, each, "quantization") for each in distinct(results.quantizations)]
+    return Evidence(
+        sources=tuple(path.resolve().name for path in paths),
+        results=results,
+        trainings=(*trained, *(each for each in recorded if each.name not in known)),
+        quantizations=tuple(made),
+        models=tuple(_model(path) for path in dict.fromkeys(artefacts)),
+    )
+
+
+def _model(path: Path) -> Model:
+    artefact = Artefact.load(path)
+    return Model(path.name, path.stat().st_size, artefact)
+
+
+def _run(folder: Path) -> Training:
+    settings = _parsed(folder / SETTINGS, _toml) or {}
+    environment = _parsed(folder / "environment.json", json.loads) or {}
+    history = _parsed(folder / "history.csv", _history) or ()
+    metrics = _parsed(folder / "metrics.json", _metrics) or {}
+    return Training(
+        name=folder.resolve().name, settings=settings, environment=environment, history=history,
+        duration_s=sum(each.get("duration_s", 0.0) for each in history) if history else None,
+        **{"epochs": len(history) or None, **metrics},
+    )  # fmt: skip
+
+
+def _training(fields: Mapping[str, Any]) -> Training:
+    return Training(
+        name=Path(str(fields["run"])).name,
+        settings=dict(fields["settings"]),
+        environment=dict(fields["environment"]),
+        duration_s=float(fields["duration_s"]),
+        **_scores(fields),
+    )
+
+
+def _metrics(text: str) -> dict[str, Any]:
+    return _scores(json.loads(text))
+
+
+def _scores(fields: Mapping[str, Any]) -> dict[str, Any]:
+    evaluation = Evaluation.from_json(fields["evaluation"])
+    return {"evaluation": evaluation, "best_epoch": int(fields["best_epoch"]), "epochs": int(fields["epochs"])}
+
+
+def _history(text: str) -> tuple[Mapping[str, float], ...]:
+    return tuple({name: float(value) for name, value in row.items()} for row in csv.DictReader(text.splitlines()))
+
+
+def _toml(text: str) -> dict[str, Any]:
+    if sys.version_info >= (3, 11):
+        import tomllib
+
+        return tomllib.loads(text)
+    import tomlkit
+
+    return tomlkit.parse(text).unwrap()
+
+
+def _parsed(path: Path, parse: Callable[[str], Content]) -> Content | None:
+    """What a file of a run holds; None where the training has not come so far."""
+    if not path.exists():
+        return None
+    try:
+        return parse(path.read_text(encoding="utf-8"))
+    except EdgeferError as error:
+        raise type(error)(f"{path}: {error.what}", why=error.why, fix=error.fix or "edgefer train") from error
+    except UNREADABLE as error:
+        fix = "put back what edgefer train wrote, or start a new run"
+        raise DataError(f"cannot read {path}", why=f"{type(error).__name__}: {error}", fix=fix) from error
+
+
+def _understood(read: Callable[[Mapping[str, Any]], Content], record: Mapping[str, Any], kind: str) -> Content:
+    """``read(record)``; what is damaged in it is said."""
+    try:
+        return read(record)
+    except EdgeferError as error:
+        name = record.get("path") or record.get("run")
+        raise type(error)(f"the {kind} of {name}: {error.what}", why=error.why, fix="write it again") from error
+    except UNREADABLE as error:
+        why = f"{type(error).__name__}: {error}"
+        raise DataError(f"the {kind} of {record.get('path')} is damaged", why=why, fix="write it again") from error

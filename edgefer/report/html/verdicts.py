@@ -1,0 +1,99 @@
+"""What each scheme cost against its float parent: the verdict, what changed, and which classes it was.
+
+    verdicts_section(evidence), classes_section(evidence), flips_section(evidence)
+"""
+
+from __future__ import annotations
+
+from edgefer.report.html.evidence import Evidence
+from edgefer.report.html.markup import Html, bar, element, number, section, signed, table
+from edgefer.report.quantization import Quantization
+
+__all__ = ["classes_section", "flips_section", "verdicts_section"]
+
+VERDICTS = (
+    "model", "scheme", "KiB", "float, %", "accuracy, %", "points (95 %)", "McNemar p", "same label, %",
+    "kernels agree, %", "ECE, %", "gates",
+)  # fmt: skip
+FLIPS = ("model", "scheme", "images", "changed", "mended", "broken", "wrong either way")
+CLASSES = ("class", "n", "right before", "right now", "points", "95 % interval")
+
+
+def verdicts_section(evidence: Evidence) -> Html | None:
+    """A row a model; None without any."""
+    made = evidence.quantizations
+    if not made:
+        return None
+    images = ", ".join(dict.fromkeys(f"{each.evaluation.split} of {each.evaluation.data}" for each in made))
+    note = (
+        f"Each model and its float parent answered the same images ({images}), so the difference is known better than "
+        "either accuracy. Points whose interval holds zero are within what chance gives; McNemar's p says how often "
+        "chance alone gives a difference like this one. The same label: right or wrong, from both."
+    )
+    rows = [_verdict(each, evidence) for each in made]
+    caption = "Accuracy against the float parent"
+    return section("verdicts", "Verdict of each scheme", table(caption, VERDICTS, rows, text=2), element("p", note))
+
+
+def flips_section(evidence: Evidence) -> Html | None:
+    """How many answers changed, and how many of these for the better; None without any."""
+    if not evidence.quantizations:
+        return None
+    note = "Mended: only the quantized model is right. Broken: only its float parent was. The rest is wrong from both."
+    rows = [_flips(each) for each in evidence.quantizations]
+    whole = table("Images that get another label", FLIPS, rows, text=2)
+    return section("flips", "What changed", whole, element("p", note))
+
+
+def classes_section(evidence: Evidence) -> Html | None:
+    """Recall per class before and after, a table a model; None without any."""
+    made = evidence.quantizations
+    if not made:
+        return None
+    tables: list[Html] = []
+    for each in made:
+        title = element("summary", f"{each.system}, {each.scheme}")
+        tables.append(element("details", title, _classes(each), open=None if tables else "open"))
+    note = "The interval is over the images that changed; where a record does not tell which, it is wider (marked ~)."
+    return section("classes", "Classes", *tables, element("p", note))
+
+
+def _verdict(made: Quantization, evidence: Evidence) -> list[object]:
+    verdict = made.verdict
+    low, high = verdict.interval_points
+    least = evidence.results.least_agreements.get(made.sha256)
+    certain = "kept" if low <= 0 <= high else "better" if low > 0 else "worse"
+    broken = element("span", f"broken: {'; '.join(made.gates_broken)}", class_="worse") if made.gates_broken else None
+    return [
+        made.system,
+        made.scheme,
+        number(made.file_bytes / 1024, 1),
+        number(100 * verdict.parent_correct / verdict.n),
+        number(100 * verdict.own_correct / verdict.n),
+        element("span", f"{signed(verdict.difference_points)} ({signed(low)} to {signed(high)})", class_=certain),
+        f"{verdict.p_value:.2g}",
+        number(100 * verdict.agreement),
+        None if least is None else number(100 * least),
+        f"{100 * verdict.parent_ece:.1f} → {100 * verdict.own_ece:.1f}",
+        broken or "none broken",
+    ]
+
+
+def _flips(made: Quantization) -> list[object]:
+    verdict = made.verdict
+    changed = round(verdict.n * (1 - verdict.agreement))
+    counts = {"mended": verdict.only_own, "broken": verdict.only_parent}
+    most = max(1, changed)
+    bars = [bar(count / most, f"{count:,}", class_=f"bar {name}") for name, count in counts.items()]
+    rest = changed - sum(counts.values())
+    return [made.system, made.scheme, f"{verdict.n:,}", f"{changed:,}", *bars, f"{rest:,}"]
+
+
+def _classes(made: Quantization) -> Html:
+    rows = []
+    for each in made.verdict.per_class:
+        interval = each.interval_points
+        rough = "~ " if each.only_own is None else ""
+        told = f"{rough}{signed(interval[0])} to {signed(interval[1])}" if interval else None
+        rows.append([each.label, f"{each.n:,}", each.parent_correct, each.own_correct, signed(each.delta_points), told])
+    return table(f"Recall per class of {made.system}, {made.scheme}", CLASSES, rows)

@@ -1,0 +1,118 @@
+"""One record of ``edgefer quantize``, read back: what was made, how it was judged, and how to make it again.
+
+    quantization = Quantization.from_json(record)
+    quantization.verdict.difference_points, quantization.command("RUN")
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any
+
+from edgefer import records
+from edgefer.evaluation import Evaluation
+from edgefer.measurement import Measurement
+from edgefer.verdict import Verdict
+
+__all__ = ["Quantization", "quantize_command"]
+
+KIND = "quantization"
+SCHEMA_VERSION = 1
+# What the recipe of a contract says -> what says so on the command line; whatever is not listed needs no saying.
+VALUES = {"io": "--io", "ranges": "--ranges", "rounding": "--rounding"}
+REFUSALS = {"per_channel": "--per-tensor", "bias_correction": "--no-bias-correction"}
+TUNING = {"epochs": "--qat-epochs", "learning_rate": "--qat-learning-rate", "distill": "--distill"}
+
+
+@dataclass(frozen=True, eq=False)
+class Quantization:
+    """A quantized model against its float parent.
+
+    Attributes:
+        file: the name of the .tflite.
+        scheme, sha256: what it is.
+        model_bytes, weight_bytes, file_bytes: of the flatbuffer, of its weights alone, and with the contract.
+        provenance: where it comes from, as its contract says.
+        verdict: the comparison image by image.
+        parent, evaluation: both models on the same images.
+        measurement: a second's bench where it was made.
+        gates_broken: bounds that were set and are not kept, a clause each.
+        layers: what --debug-layers found, one mapping an operator.
+        culprits: the layers that it names.
+    """
+
+    file: str
+    scheme: str
+    sha256: str
+    model_bytes: int
+    weight_bytes: int
+    file_bytes: int
+    provenance: Mapping[str, Any]
+    verdict: Verdict
+    parent: Evaluation
+    evaluation: Evaluation
+    measurement: Measurement
+    gates_broken: tuple[str, ...] = ()
+    layers: tuple[Mapping[str, Any], ...] = ()
+    culprits: tuple[str, ...] = ()
+
+    @property
+    def system(self) -> str:
+        """The name of the network's system."""
+        return str(self.provenance.get("system", "?"))
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> Quantization:
+        """Read a record of kind "quantization".
+
+        Raises:
+            DataError: it is none, or lacks a field.
+            IncompatibleError: a later schema version.
+        """
+        records.check(fields, KIND, SCHEMA_VERSION)
+        records.require(
+            fields, path=str, scheme=str, sha256=str, model_bytes=int, weight_bytes=int, file_bytes=int,
+            provenance=dict, verdict=dict, parent=dict, evaluation=dict, measurement=dict, gates_broken=list,
+        )  # fmt: skip
+        plain = ("scheme", "sha256", "model_bytes", "weight_bytes", "file_bytes", "provenance")
+        return cls(
+            file=PurePath(fields["path"]).name,
+            **{name: fields[name] for name in plain},
+            verdict=Verdict.from_json(fields["verdict"]),
+            parent=Evaluation.from_json(fields["parent"]),
+            evaluation=Evaluation.from_json(fields["evaluation"]),
+            measurement=Measurement.from_json(fields["measurement"]),
+            gates_broken=tuple(map(str, fields["gates_broken"])),
+            layers=tuple(fields.get("layers", ())),
+            culprits=tuple(map(str, fields.get("culprits", ()))),
+        )
+
+    def command(self, run: str) -> str:
+        """The line that makes it from the run folder ``run``, with the choices that its contract tells."""
+        return quantize_command(self.scheme, self.provenance, run)
+
+
+def quantize_command(scheme: str, provenance: Mapping[str, Any], run: str) -> str:
+    """The line that makes a model of ``scheme`` from the run folder ``run`` as ``provenance`` tells."""
+    words = ["edgefer", "quantize", run, "--scheme", scheme]
+    words += _calibration(provenance.get("calibration") or {})
+    recipe, tuning = provenance.get("recipe") or {}, provenance.get("qat") or {}
+    words += [word for name, flag in VALUES.items() if recipe.get(name) for word in (flag, str(recipe[name]))]
+    words += [flag for name, flag in REFUSALS.items() if recipe.get(name) is False]
+    words += [word for layer in recipe.get("float_layers") or () for word in ("--skip-layer", str(layer))]
+    words += [word for name, flag in TUNING.items() if name in tuning for word in (flag, f"{tuning[name]:g}")]
+    return _joined(words)
+
+
+def _calibration(told: Mapping[str, Any]) -> list[str]:
+    if told.get("set"):
+        return ["--calibration", str(told["set"])]
+    found = [("--calibration-size", told.get("faces")), ("--seed", told.get("seed"))]
+    return [word for flag, value in found if value is not None for word in (flag, str(value))]
+
+
+def _joined(words: Sequence[str]) -> str:
+    return " ".join(map(shlex.quote, words))
