@@ -256,3 +256,11 @@ def test_the_doorstep_asks_for_what_the_package_requires():
 def test_the_doorstep_knows_each_runtime_that_a_board_can_have(name):
     source = Path(catalogue.load("edgefer.board.runtimes", name).__file__).read_text()
     assert [module for module in doorstep.RUNTIMES if f'"{module}.' in source]
+
+
+def test_a_page_is_made_from_the_bundle(python, board):
+    atomic.write_bytes(board / SHIPPED.name, SHIPPED.read_bytes())
+    python("bundle.pyz", "report", SHIPPED.name, "--html", "page.html")
+    page = (board / "page.html").read_text()
+    assert "prefers-color-scheme" in page
+    assert f"Contract of {SHIPPED.name}" in page

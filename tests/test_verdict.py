@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from edgefer.errors import DataError
-from edgefer.verdict import calibration_error, compare, flips
+from edgefer.verdict import ClassDelta, Verdict, calibration_error, compare, flips
 
 NAMES = ("a", "b", "c")
 
@@ -111,3 +111,40 @@ def test_a_verdict_is_plain_json(verdict):
 def test_shapes_that_do_not_fit_are_refused():
     with pytest.raises(DataError):
         compare(np.zeros((3, 3)), np.zeros((2, 3)), np.zeros(3, int), label_names=NAMES)
+
+
+def test_a_verdict_survives_its_record(verdict):
+    fields = json.loads(json.dumps(verdict.to_json()))
+    assert Verdict.from_json(fields) == verdict
+    for each in fields["per_class"]:
+        del each["only_parent"], each["only_own"]
+    old = Verdict.from_json(fields)
+    assert [each.only_own for each in old.per_class] == [None] * 3
+    assert old.to_json()["mcnemar_p"] == verdict.p_value
+
+
+@pytest.mark.parametrize("field", [{"n": 0}, {"own_correct": 9}, {"only_parent_correct": -1}, {"per_class": None}])
+def test_a_record_that_cannot_be_is_refused(verdict, field):
+    with pytest.raises(DataError):
+        Verdict.from_json({**verdict.to_json(), **field})
+
+
+def test_the_interval_of_a_class_is_agresti_and_min():
+    # Their formula by hand: (only_own - only_parent) / (n + 2), with the variance of the adjusted counts.
+    low, high = ClassDelta("a", 100, 80, 74, only_parent=9, only_own=3).interval_points
+    half = 1.959964 * math.sqrt(9 + 3 + 1 - 36 / 102)
+    assert (low, high) == pytest.approx((100 * (-6 - half) / 102, 100 * (-6 + half) / 102))
+
+
+def test_the_interval_of_an_old_class_is_newcombe():
+    # Example (b) of table II of his paper, method 10: 9 of 10 against 3 of 10.
+    assert ClassDelta("a", 10, 3, 9).interval_points == pytest.approx((17.05, 80.90), abs=0.005)
+    assert ClassDelta("a", 0, 0, 0).interval_points is None
+    assert ClassDelta("a", 3, 0, 3).interval_points[1] <= 100
+
+
+@pytest.mark.parametrize(("b", "c"), [(0, 0), (5, 0), (0, 100)])
+def test_an_interval_holds_what_it_is_of(b, c):
+    delta = changed(b, c, 200).per_class[0]
+    low, high = delta.interval_points
+    assert -100 <= low <= delta.delta_points <= high <= 100

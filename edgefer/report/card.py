@@ -31,8 +31,8 @@ MISUSE = (
 )
 ABOUT_FER2013 = (
     'FER2013 (Goodfellow et al., "Challenges in Representation Learning", 2013): faces found by web search for emotion '
-    "words, in which many labels are doubtful. It grants no licence to the pictures, whose rights are with whoever took "
-    "them; it was published for research. It does not say whose faces it shows, so nobody knows for whom this model is "
+    "words, in which many labels are doubtful. It states no licence for the pictures, whose rights are with those who "
+    "took them; it was published for research. It does not say whose faces it shows, so nobody knows for whom this model is "
     "worse."
 )
 ABOUT_SYNTHETIC = (

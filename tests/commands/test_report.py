@@ -113,3 +113,40 @@ def test_slips(refused, results, tmp_path, arguments, code, named):
     (tmp_path / "empty").mkdir()
     given = [] if code == 1 and arguments[0] != "--into" else [results]
     assert named in refused("report", *given, *arguments, code=code)
+
+
+def test_a_page_holds_a_run_its_models_and_its_results(edgefer, results, workplace, tmp_path):
+    outcome = edgefer("report", workplace.run, results, workplace.int8, "--html", "page.html", "--json")
+    assert outcome.code == 0, outcome.err
+    written = (tmp_path / "page.html").read_bytes()
+    assert written.startswith(b"<!doctype html>\n<html lang=\"en\">")
+    record = outcome.record
+    assert (record["kind"], record["file"], record["bytes"]) == ("report_page", "page.html", len(written))
+    assert {"training", "models", "verdicts", "pareto", "confusion", "latency"} <= set(record["sections"])
+    assert set(record["missing"]) == {"Layers"}
+    assert str(workplace.data).encode() not in written
+    assert edgefer("report", workplace.run, results, workplace.int8, "--html", "again.html").code == 0
+    assert (tmp_path / "again.html").read_bytes() == written
+    assert sorted(os.listdir(tmp_path)) == ["again.html", "page.html"]
+
+
+def test_a_page_names_what_it_lacks(edgefer, results):
+    out = edgefer("report", results / "compact_nano-int8-bench.json", "--html", "page.html").out
+    assert out.startswith("page.html: 3 parts, ")
+    assert "no training: edgefer report RUN --html FILE" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "named"),
+    [
+        (["--html", "p.html", "--markdown"], 2, "leave out --markdown"),
+        (["--html", "p.html", "--into", "README.md"], 2, "leave out --into"),
+        (["broken.tflite", "--html", "p.html"], 1, "broken.tflite"),
+        (["nowhere.tflite", "--html", "p.html"], 1, "nowhere.tflite"),
+        (["nowhere", "--html", "p.html"], 1, "nowhere"),
+    ],
+)
+def test_slips_of_a_page_write_nothing(refused, results, tmp_path, arguments, code, named):
+    (tmp_path / "broken.tflite").write_bytes(b"TFL3")
+    assert named in refused("report", results, *arguments, code=code)
+    assert sorted(os.listdir(tmp_path)) == ["broken.tflite"]

@@ -18,7 +18,7 @@ from edgefer.report.html.markup import Html, element, joined
 __all__ = ["histogram", "line_chart", "ticks"]
 
 WIDTH, HEIGHT = 420, 230
-LEFT, RIGHT, TOP, BOTTOM = 56, 12, 14, 34
+LEFT, RIGHT, TOP, BOTTOM = 56, 20, 14, 34
 BINS = 48
 # Beyond it a few outliers would squeeze all other bars into one.
 SHOWN_PERCENTILE = 99.5
@@ -56,14 +56,16 @@ def histogram(samples: npt.NDArray[Any], *, marks: Mapping[str, float], label: s
         x, top = _x(start, low, high), _y(count, 0, most)
         width, height = round(_x(end, low, high) - x, 2), round(HEIGHT - BOTTOM - top, 2)
         drawing.append(element("rect", x=x, y=top, width=width, height=height, class_="column"))
+    names = []
     for index, (name, value) in enumerate(marks.items()):
         x = _x(value, low, high)
         drawing.append(element("line", x1=x, x2=x, y1=TOP, y2=HEIGHT - BOTTOM, class_=f"series series{index + 1}"))
         # Percentiles lie close together, so each name has a line of its own; near the edge it stands on the left.
         anchor, shift = ("end", -4) if x > WIDTH * 0.7 else ("start", 4)
         place = {"x": round(x + shift, 2), "y": TOP + 10 + 14 * index, "text_anchor": anchor}
-        drawing.append(element("text", f"{name} {value:,.1f}", **place, class_="name"))
-    return _svg(drawing, label)
+        names.append(element("text", f"{name} {value:,.1f}", **place, class_="name"))
+    # A line that is drawn later would go through a name.
+    return _svg([*drawing, *names], label)
 
 
 def ticks(low: float, high: float, *, count: int = 5) -> list[float]:

@@ -20,13 +20,15 @@ __all__ = ["confusion_section"]
 def confusion_section(evidence: Evidence) -> Html | None:
     """Three tables a quantization, one for any other evaluation; None without either."""
     parts = [*_pairs(evidence), *_alone(evidence)]
+    # One is open, so that one sees what there is to unfold.
+    told = next((index for index, each in enumerate(evidence.quantizations) if each is evidence.telling), 0)
     if not parts:
         return None
     details: list[Html] = []
-    for title, tables in parts:
+    for index, (title, tables) in enumerate(parts):
         content = element("div", *tables, class_="charts")
-        # The first is open, so that one sees what there is to unfold.
-        details.append(element("details", element("summary", title), content, open=None if details else "open"))
+        unfolded = "open" if index == told else None
+        details.append(element("details", element("summary", title), content, open=unfolded))
     note = "Rows are labels, columns what the model says; the colour is the share of the row."
     return section("confusion", "Confusion", element("p", note), *details)
 

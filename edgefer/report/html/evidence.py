@@ -95,6 +95,12 @@ class Evidence:
         ]
         return (*benched, *(each for each in short if _circumstances(each) not in seen))
 
+    @property
+    def telling(self) -> Quantization | None:
+        """The first quantization that changed an answer, or else the first of all: what a page unfolds."""
+        changed = (each for each in self.quantizations if each.verdict.agreement < 1)
+        return next(changed, next(iter(self.quantizations), None))
+
     @cached_property
     def groups(self) -> tuple[Group, ...]:
         """Evaluations and measurements of the same model, joined."""

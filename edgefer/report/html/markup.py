@@ -59,7 +59,8 @@ def table(
         element("tr", element("th", row[0], scope="row"), *(_cell(i, each, text) for i, each in enumerate(row[1:], 1)))
         for row in rows
     ]
-    return scrolling(caption, head, body)
+    # Names and values wrap; a row of numbers that wraps cannot be compared with the next one.
+    return scrolling(caption, head, body, class_="pairs" if text >= len(headers) else None)
 
 
 def scrolling(caption: str, head: Html, rows: Sequence[Html], *, class_: str | None = None) -> Html:

@@ -10,7 +10,6 @@ import importlib.resources
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from edgefer import __version__
 from edgefer.report.html.confusion import confusion_section
 from edgefer.report.html.evidence import Evidence
 from edgefer.report.html.latency import latency_section
@@ -87,7 +86,7 @@ def page(evidence: Evidence) -> Page:
         element("header", element("h1", title), _about()),
         _navigation([part for part, _ in shown]),
         element("main", *(content for _, content in shown), _missing(missing), id="main"),
-        element("footer", element("p", f"Made by edgefer {__version__}.")),
+        element("footer", element("p", "Made by edgefer.")),
         element("script", _resource("plot.js")) if any(part.name == "pareto" for part, _ in shown) else None,
     )
     whole = element("html", _head(title), body, lang="en")

@@ -117,7 +117,10 @@
       text(String(value), { x: LEFT - 6, y: y(value) + 4, "text-anchor": "end" }, root);
     }
     svg("line", { x1: LEFT, x2: width - RIGHT, y1: height - BOTTOM, y2: height - BOTTOM, class: "axis" }, root);
+    let last = -Infinity;
     for (const value of logTicks(low, high)) {
+      if (x(value) - last < 44) continue;
+      last = x(value);
       svg("line", { x1: x(value), x2: x(value), y1: height - BOTTOM, y2: height - BOTTOM + 5, class: "axis" }, root);
       text(short(value), { x: x(value), y: height - BOTTOM + 19, "text-anchor": "middle" }, root);
     }

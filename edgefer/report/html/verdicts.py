@@ -53,7 +53,7 @@ def classes_section(evidence: Evidence) -> Html | None:
     tables: list[Html] = []
     for each in made:
         title = element("summary", f"{each.system}, {each.scheme}")
-        tables.append(element("details", title, _classes(each), open=None if tables else "open"))
+        tables.append(element("details", title, _classes(each), open="open" if each is evidence.telling else None))
     note = "The interval is over the images that changed; where a record does not tell which, it is wider (marked ~)."
     return section("classes", "Classes", *tables, element("p", note))
 
@@ -62,7 +62,7 @@ def _verdict(made: Quantization, evidence: Evidence) -> list[object]:
     verdict = made.verdict
     low, high = verdict.interval_points
     least = evidence.results.least_agreements.get(made.sha256)
-    certain = "kept" if low <= 0 <= high else "better" if low > 0 else "worse"
+    certain = None if low <= 0 <= high else "better" if low > 0 else "worse"
     broken = element("span", f"broken: {'; '.join(made.gates_broken)}", class_="worse") if made.gates_broken else None
     return [
         made.system,

@@ -1,0 +1,368 @@
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from edgefer import records
+from edgefer.errors import DataError
+from edgefer.models import SHIPPED
+from edgefer.report.html.charts import histogram, line_chart, ticks
+from edgefer.report.html.evidence import Evidence
+from edgefer.report.html.markup import Html, element, table
+from edgefer.report.html.page import page
+from edgefer.report.html.pareto import front, points
+from edgefer.report.html.reading import read_evidence
+from edgefer.report.quantization import Quantization
+from edgefer.report.results import Results
+
+HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(1)>\"'&"
+LAYER = {
+    "index": 0, "kind": "CONV_2D", "layer": "stem", "activation_snr_db": 31.25, "activation_cosine": 0.99937,
+    "activation_saturation": 0.0123, "weight_snr_db": 48.5, "weight_cosine": 1.0, "weight_saturation": 0.0,
+    "float_gain_db": 7.94,
+}  # fmt: skip
+HISTORY = """\
+epoch,learning_rate,loss,accuracy,selection_loss,selection_accuracy,duration_s
+1,0.1,1.9,0.3,1.8,0.35,60
+2,0.01,1.5,0.4,1.6,0.42,66
+"""
+VOID = {"br", "circle", "line", "meta", "path", "polyline", "rect", "img", "input"}
+
+
+class Reader(HTMLParser):
+    """Elements with their attributes, rows of tables by caption, and what is left open."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.elements, self.open, self.tables, self.texts = [], [], {}, {}
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+        if tag == "table":
+            self.rows, self.caption = [], ""
+        elif tag == "tr":
+            self.rows.append([])
+        elif tag in ("td", "th"):
+            self.rows[-1].append("")
+
+    def handle_startendtag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+        if tag == "table":
+            self.tables[self.caption] = self.rows
+
+    def handle_data(self, data):
+        inside = self.open[-1] if self.open else ""
+        self.texts[inside] = self.texts.get(inside, "") + data
+        if inside == "caption":
+            self.caption += data
+        elif {"td", "th"} & set(self.open):
+            self.rows[-1][-1] += data
+
+
+def cells(reader, caption):
+    """Rows of the one table whose caption begins so, as mappings from header to text."""
+    (rows,) = [rows for name, rows in reader.tables.items() if name.startswith(caption)]
+    return [dict(zip(rows[0], row)) for row in rows[1:]]
+
+
+@pytest.fixture
+def folder(quantized, evaluated, measured, tmp_path):
+    """A run with all that a page can show."""
+    run = tmp_path / "runs" / "first"
+    run.mkdir(parents=True)
+    (run / "settings.toml").write_text('system = "small"\nepochs = 2\n\n[augment]\nflip = true\n')
+    (run / "history.csv").write_text(HISTORY)
+    data = {"layout": "fer2013.csv", "sha256": "d" * 64, "images": {"Training": 9}}
+    data |= {"source": "/home/someone/fer2013.csv", "opened_with": {"data": "/home/someone/fer2013.csv"}}
+    environment = {"edgefer": "0.1.0", "python": "3.11.7", "packages": {"keras": "3.15.1"}, "data": data}
+    (run / "environment.json").write_text(json.dumps(environment))
+    evaluation = evaluated("f" * 64, scheme="keras", system="small").to_json()
+    (run / "metrics.json").write_text(json.dumps({"best_epoch": 2, "epochs": 2, "evaluation": evaluation}))
+    bench = {**records.stamp("bench", 1), "measurements": [measured(samples=True).to_json(samples=True)]}
+    parity = {**records.stamp("parity", 1), "subject": {"sha256": "a" * 64}, "least_agreement": 0.9912}
+    written = {"int8": quantized(layers=[LAYER]), "bench": bench, "parity": parity, "odd": {"kind": "x"}}
+    for name, record in written.items():
+        (run / f"{name}.json").write_text(json.dumps(record))
+    (run / SHIPPED.name).write_bytes(SHIPPED.read_bytes())
+    return run
+
+
+@pytest.fixture
+def made(folder):
+    return page(read_evidence([folder]))
+
+
+@pytest.fixture
+def reader(made):
+    return Reader(made.html)
+
+
+def test_a_run_with_everything_has_every_part(made, reader):
+    assert made.missing == {}
+    names = [attributes["id"] for tag, attributes in reader.elements if tag == "section"]
+    assert names == list(made.sections)
+    links = [attributes["href"] for tag, attributes in reader.elements if tag == "a"]
+    assert set(links) == {"#main", *(f"#{name}" for name in names)}
+    assert reader.open == []
+
+
+def test_what_is_missing_is_named_with_its_command(evaluated, tmp_path):
+    (tmp_path / "a.json").write_text(json.dumps(evaluated().to_json()))
+    made = page(read_evidence([tmp_path / "a.json"]))
+    assert made.sections == ("confusion",)
+    assert made.missing["Latency"] == "edgefer bench MODEL.tflite --samples --out bench.json"
+    assert "Not in this report" in made.html
+    assert made.missing["Layers"] in made.html
+
+
+def test_the_same_files_give_the_same_bytes(folder, made):
+    assert page(read_evidence([folder])).html == made.html
+
+
+def test_nothing_is_loaded_and_nobody_is_told_where_the_data_lay(made, reader):
+    assert not re.search(r"https?:(?!//www\.w3\.org/2000/svg)|@import|url\(|fetch\(|XMLHttp|/home/someone", made.html)
+    for tag, attributes in reader.elements:
+        assert not {"src", "srcset", "data", "action"} & set(attributes), tag
+        assert tag not in ("link", "iframe", "object", "embed", "base")
+        assert attributes.get("href", "#").startswith("#")
+        assert not [name for name in attributes if name.startswith("on")]
+
+
+def test_ids_are_unique_and_labels_lead_somewhere(reader):
+    ids = [attributes["id"] for _, attributes in reader.elements if "id" in attributes]
+    assert len(set(ids)) == len(ids)
+    named = [attributes["aria-labelledby"] for _, attributes in reader.elements if "aria-labelledby" in attributes]
+    assert set(named) <= set(ids)
+
+
+def test_a_page_can_be_read_without_eyes(reader):
+    tags = [tag for tag, _ in reader.elements]
+    assert dict(reader.elements)["html"]["lang"] == "en"
+    assert {"header", "nav", "main", "footer"} <= set(tags)
+    assert tags.count("table") == tags.count("caption")
+    assert all("scope" in attributes for tag, attributes in reader.elements if tag == "th")
+    images = [attributes for tag, attributes in reader.elements if tag == "svg"]
+    assert all(each.get("aria-label") or each.get("aria-hidden") for each in images)
+
+
+# Numbers
+
+
+def test_the_training_is_what_the_run_says(reader):
+    rows = {row["what"]: row["value"] for row in cells(reader, "Training of small")}
+    assert rows["SHA-256 of the data"] == "d" * 64
+    assert rows["epochs"] == "2, of which number 2 was kept"
+    assert rows["duration"] == "2.1 min"
+    assert rows["accuracy on PublicTest"].startswith("75.00 % (")
+    settings = {row["setting"]: row["value"] for row in cells(reader, "Settings")}
+    assert settings == {"system": "small", "epochs": "2", "augment.flip": "true"}
+    assert [attributes["class"] for tag, attributes in reader.elements if tag == "polyline"].count("series series0") == 3
+
+
+def test_the_verdict_is_what_the_record_says(reader, quantized):
+    (row,) = cells(reader, "Accuracy against the float parent")
+    verdict = quantized()["verdict"]
+    low, high = verdict["difference_interval_95_points"]
+    assert row["points (95 %)"] == f"{verdict['difference_points']:+.2f} ({low:+.2f} to {high:+.2f})"
+    assert (row["float, %"], row["accuracy, %"]) == ("75.00", "75.00")
+    assert row["McNemar p"] == f"{verdict['mcnemar_p']:.2g}"
+    assert (row["same label, %"], row["kernels agree, %"]) == ("90.00", "99.12")
+    assert row["gates"] == "none broken"
+
+
+def test_a_broken_gate_is_said(quantized, tmp_path):
+    (tmp_path / "a.json").write_text(json.dumps(quantized(gates_broken=["2.00 points were lost, 1 may be"])))
+    (row,) = cells(Reader(page(read_evidence([tmp_path])).html), "Accuracy against")
+    assert row["gates"] == "broken: 2.00 points were lost, 1 may be"
+
+
+def test_flips_are_mended_broken_or_wrong_either_way(reader):
+    (row,) = cells(reader, "Images that get another label")
+    assert [row[name] for name in ("images", "changed", "mended", "broken", "wrong either way")] == [
+        "20", "2", "1", "1", "0",
+    ]  # fmt: skip
+
+
+def test_classes_have_intervals_and_old_records_wider_ones(reader, quantized, tmp_path):
+    rows = {row["class"]: row for row in cells(reader, "Recall per class")}
+    assert [rows["sad"][name] for name in ("n", "right before", "right now", "points")] == ["10", "7", "7", "+0.00"]
+    old = quantized()
+    for each in old["verdict"]["per_class"]:
+        del each["only_parent"], each["only_own"]
+    (tmp_path / "old.json").write_text(json.dumps(old))
+    other = Reader(page(read_evidence([tmp_path / "old.json"])).html)
+    wide = {row["class"]: row for row in cells(other, "Recall per class")}
+    assert wide["sad"]["95 % interval"].startswith("~ ")
+
+    def width(row):
+        low, high = map(float, row["95 % interval"].removeprefix("~ ").split(" to "))
+        assert low < 0 < high
+        return high - low
+
+    assert width(rows["sad"]) < width(wide["sad"])
+
+
+def test_confusion_is_float_own_and_their_difference(reader, quantized):
+    record = quantized()
+    for caption, counts in (
+        ("small, float", np.array(record["parent"]["confusion"])),
+        ("small, int8", np.array(record["evaluation"]["confusion"])),
+        ("small, int8 minus float", np.array(record["evaluation"]["confusion"]) - record["parent"]["confusion"]),
+    ):
+        assert [[int(cell) for cell in row[1:]] for row in reader.tables[caption][1:]] == counts.tolist()
+
+
+def test_latencies_are_what_the_bench_says_with_a_histogram_where_samples_are(reader, made, measured):
+    rows = cells(reader, "Latency, in microseconds")
+    bench = measured()
+    assert [(row["p50, us"], row["p90, us"], row["p99, us"], row["runs"]) for row in rows] == [
+        (f"{bench.p50_us:.1f}", f"{bench.p90_us:.1f}", f"{bench.p99_us:.1f}", "2,000")
+    ]
+    assert "Histogram of the latency of small, int8" in made.html
+    assert "p90 110.0" in made.html
+
+
+def test_without_samples_there_are_bars_alone(measured, tmp_path):
+    (tmp_path / "a.json").write_text(json.dumps(measured().to_json()))
+    html = page(read_evidence([tmp_path])).html
+    assert "Histogram of" not in html
+    assert "edgefer bench --samples" in html
+    assert 'class="bar p99"' in html
+
+
+def test_layers_are_what_debug_layers_found(reader):
+    (row,) = cells(reader, "small, int8: culprits: stem")
+    assert list(row.values()) == ["stem (culprit)", "CONV_2D", "31.2", "0.9994", "1.23", "48.5", "+7.9"]
+
+
+def test_the_commands_make_it_again(made):
+    assert "edgefer train --settings first.toml --data fer2013.csv --run runs/first" in made.html
+    line = "edgefer quantize runs/first --scheme int8 --calibration fer2013-500 --ranges min-max --per-tensor"
+    assert f"{line} --skip-layer &#x27;^stem$&#x27;" in made.html
+
+
+def test_an_artefact_shows_its_contract():
+    made = page(read_evidence([SHIPPED]))
+    assert "models" in made.sections
+    (row,) = cells(Reader(made.html), "Model files")
+    assert (row["model"], row["scheme"], row["input"]) == (SHIPPED.name, "int8", "grey 48 x 48")
+    assert row["KiB with contract"] == f"{SHIPPED.stat().st_size / 1024:,.1f}"
+
+
+# The trade-off
+
+
+def embedded(html):
+    return json.loads(re.search(r'<script type="application/json" id="points">(.*?)</script>', html)[1])
+
+
+def test_points_join_accuracy_latency_and_size(made, measured):
+    (point,) = embedded(made.html)["points"]
+    assert (point["accuracy"], point["p50_us"], point["file_bytes"]) == (75.0, 100.0, 20480)
+    assert point["device"] == "Cortex-A76, litert 2.3.0, 1 thread"
+
+
+def test_nothing_beats_what_is_in_front(evaluated, measured, tmp_path):
+    known = {"a": (100, 15), "b": (200, 18), "c": (150, 14), "d": (200, 18), "e": (300, 17)}
+    for name, (p50_us, right) in known.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(evaluated(name * 64, right=right, model=name).to_json()))
+        bench = measured(name * 64, p50_us=p50_us, file=f"{name}-int8.tflite")
+        (tmp_path / f"{name}-bench.json").write_text(json.dumps(bench.to_json()))
+    found = points(read_evidence([tmp_path]))
+    assert len(found) == 5
+    assert sorted(each.model for each in front(found, "p50_us")) == ["a", "b", "d"]
+
+
+# Hostile and damaged input
+
+
+def test_names_from_records_are_text_everywhere(quantized, measured, evaluated, tmp_path):
+    record = quantized(system=HOSTILE, layers=[{**LAYER, "layer": HOSTILE, "kind": HOSTILE}], gates_broken=[HOSTILE])
+    record["provenance"]["converter"] = HOSTILE
+    record["evaluation"] = evaluated(data=HOSTILE, model=HOSTILE).to_json()
+    record["verdict"]["per_class"][0]["label"] = HOSTILE
+    record["measurement"] = measured(file=HOSTILE, device={"cpu": HOSTILE}, runtime=HOSTILE).to_json()
+    (tmp_path / "a.json").write_text(json.dumps(record))
+    made = page(read_evidence([tmp_path]))
+    reader = Reader(made.html)
+    assert reader.open == []
+    assert "img" not in [tag for tag, _ in reader.elements]
+    assert [tag for tag, _ in reader.elements].count("script") == 2
+    assert "alert(1)" in made.html
+    assert "<img src=x" not in made.html
+    assert "<img src=x onerror" in embedded(made.html)["points"][0]["model"]
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("settings.toml", "system = "), ("history.csv", "epoch,loss\n1,low\n"), ("metrics.json", "{"),
+        ("metrics.json", '{"evaluation": {}}'), ("environment.json", "[1"), ("int8.json", '{"kind": "quantization"}'),
+    ],
+)  # fmt: skip
+def test_a_damaged_file_of_a_run_is_named(folder, file, content):
+    (folder / file).write_text(content)
+    with pytest.raises(DataError, match=re.escape(file)):
+        read_evidence([folder])
+
+
+def test_a_quantization_without_its_counts_says_whose_it_is(quantized, tmp_path):
+    record = quantized()
+    del record["verdict"]["only_own_correct"]
+    (tmp_path / "a.json").write_text(json.dumps(record))
+    with pytest.raises(DataError, match="small-int8.tflite"):
+        read_evidence([tmp_path])
+
+
+def test_a_training_that_goes_on_says_so(folder):
+    (folder / "metrics.json").unlink()
+    rows = {row["what"]: row["value"] for row in cells(Reader(page(read_evidence([folder])).html), "Training of small")}
+    assert rows["epochs"] == "2 of 2, not finished"
+
+
+def test_a_page_of_nothing_is_a_page():
+    made = page(Evidence(sources=("nothing",)))
+    assert made.sections == ()
+    assert Reader(made.html).open == []
+
+
+# Parts
+
+
+def test_plain_text_is_escaped_and_html_is_not():
+    assert element("b", "<", Html("<i>"), class_='"', title=None) == '<b class="&quot;">&lt;<i></b>'
+    assert "<td>-</td>" in table("c", ["a", "b"], [["x", None]], text=2)
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (1.18, 1.77), (0.0, 0.0), (-3.0, 5.0), (1e-6, 2e-6), (5, 5)])
+def test_ticks_hold_what_they_are_for(low, high):
+    marks = ticks(low, high)
+    assert marks[0] <= low + 1e-12
+    assert marks[-1] >= high - 1e-12
+    assert 2 <= len(marks) <= 8
+
+
+def test_charts_take_what_runs_have():
+    assert "NaN" not in line_chart({"loss": [float("nan"), 1.0]}, label="x")
+    assert line_chart({"loss": [2.0]}, label="x", marked=0).count("polyline") == 1
+    same = histogram(np.full(5, 80.0), marks={"p50": 80.0}, label="x")
+    assert same.count("<rect") == 48
+    assert "nan" not in same.lower()
+
+
+def test_a_short_bench_gives_way_to_a_real_one(quantized, measured):
+    record = quantized()
+    made = (Quantization.from_json(record),)
+    assert len(Evidence(quantizations=made).measurements) == 1
+    bench = measured(p50_us=77)
+    evidence = Evidence(results=Results(measurements=(bench,)), quantizations=made)
+    assert [each.p50_us for each in evidence.measurements] == [77.0]

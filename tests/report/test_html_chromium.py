@@ -1,0 +1,217 @@
+"""The page in a real browser: what its script draws, and what one sees and hears of it with mouse and keyboard."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from urllib.parse import unquote
+
+import pytest
+
+from edgefer.report.html.page import page
+from edgefer.report.html.pareto import front, points
+from edgefer.report.html.reading import read_evidence
+
+CHROMIUM = shutil.which("chromium")
+FLAGS = (
+    "--headless", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--hide-scrollbars", "--enable-logging=stderr",
+    "--virtual-time-budget=2000", "--dump-dom",
+)  # fmt: skip
+# Appended to a copy of the page: does what a person would, and leaves what came of it as JSON in #found.
+DRIVER = """
+<script>
+const found = {};
+const marks = () => [...document.querySelectorAll("#plot .mark")];
+const tooltip = document.getElementById("tooltip");
+const told = () => tooltip.hidden ? null : tooltip.textContent;
+function choose(name, value) {
+  const select = document.getElementById("choose-" + name);
+  select.value = value;
+  select.dispatchEvent(new Event("change"));
+}
+try { __STEPS__ } catch (error) { found.failed = String(error); }
+const note = document.createElement("pre");
+note.id = "found";
+note.textContent = encodeURIComponent(JSON.stringify(found));
+document.body.appendChild(note);
+</script>
+"""
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine")
+
+
+@pytest.fixture
+def evidence(quantized, evaluated, measured, tmp_path):
+    """Three models on two devices, of which one is beaten."""
+    folder = tmp_path / "results"
+    folder.mkdir()
+    records = {"int8": quantized()}
+    for name, scheme, p50_us, right in (("b", "float32", 400, 18), ("c", "float16", 500, 12)):
+        subject = {"scheme": scheme, "file": f"<b>{name}</b>-{scheme}.tflite", "file_bytes": 90_000}
+        records[name] = evaluated(name * 64, right=right, **subject).to_json()
+        bench = measured(name * 64, p50_us=p50_us, file=subject["file"]).to_json()
+        bench["subject"]["scheme"] = scheme
+        records[f"{name}-bench"] = bench
+    other = measured("b" * 64, p50_us=90, device={"cpu": "Cortex-A53"}, file="<b>b</b>-float32.tflite").to_json()
+    other["subject"]["scheme"] = "float32"
+    records["other"] = other
+    for name, record in records.items():
+        (folder / f"{name}.json").write_text(json.dumps(record))
+    return read_evidence([folder])
+
+
+@pytest.fixture
+def browse(tmp_path):
+    """Open the page of some evidence, do ``steps``, and return what they found."""
+
+    def run(evidence, steps, *, width=1280, dark=False):
+        file = tmp_path / "page.html"
+        content = page(evidence).html
+        file.write_text(content.replace("</body>", DRIVER.replace("__STEPS__", steps) + "</body>"))
+        flags = [*FLAGS, f"--window-size={width},900", f"--user-data-dir={tmp_path / 'profile'}"]
+        flags += ["--blink-settings=preferredColorScheme=0"] * dark
+        # As root, which a container often is, Chromium has no sandbox.
+        flags += ["--no-sandbox"] * (os.geteuid() == 0)
+        done = subprocess.run(
+            [CHROMIUM, *flags, file.as_uri()], capture_output=True, text=True, check=False, timeout=120
+        )
+        dumped = re.search(r'<pre id="found">(.*?)</pre>', done.stdout)
+        assert dumped, done.stderr[-2000:]
+        assert "CONSOLE" not in done.stderr, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+        found = json.loads(unquote(dumped[1]))
+        assert "failed" not in found, found
+        return found
+
+    return run
+
+
+def test_every_model_is_a_mark_and_the_front_is_what_python_says(evidence, browse):
+    found = browse(
+        evidence,
+        """
+        found.labels = marks().map((mark) => mark.getAttribute("aria-label"));
+        found.front = marks().filter((mark) => mark.dataset.front).map((mark) => mark.getAttribute("aria-label"));
+        found.corners = document.querySelector("#plot .front").getAttribute("points").split(" ").length;
+        """,
+    )
+    known = points(evidence)
+    assert len(found["labels"]) == len(known) == 4
+    ahead = front(known, "p50_us")
+    assert found["corners"] == len(ahead)
+    assert found["front"] == [label for label in found["labels"] if any(described(each) in label for each in ahead)]
+
+
+def described(point):
+    return f"{point.accuracy:.2f} % ({point.low:.1f} to {point.high:.1f}); latency p50 {point.p50_us:.1f} us"
+
+
+def test_choices_change_what_is_drawn(evidence, browse):
+    found = browse(
+        evidence,
+        """
+        choose("axis", "file_bytes");
+        found.size = document.querySelector("#plot svg").getAttribute("aria-label");
+        const devices = [...document.getElementById("choose-device").options].map((option) => option.value);
+        choose("device", devices.find((name) => name.startsWith("Cortex-A53")));
+        found.one = marks().map((mark) => mark.getAttribute("aria-label"));
+        """,
+    )
+    assert "size of the file" in found["size"]
+    (label,) = found["one"]
+    assert "Cortex-A53" in label
+
+
+def test_a_mark_tells_itself_to_mouse_and_keyboard_and_escape_hides_it(evidence, browse):
+    found = browse(
+        evidence,
+        """
+        const [first, second] = marks();
+        found.before = told();
+        first.dispatchEvent(new MouseEvent("mouseenter"));
+        found.hovered = told();
+        first.dispatchEvent(new MouseEvent("mouseleave"));
+        found.left = told();
+        second.focus();
+        found.isFocused = document.activeElement === second;
+        found.focused = told();
+        document.dispatchEvent(new KeyboardEvent("keydown", { key: "Escape" }));
+        found.escaped = told();
+        const inside = tooltip.parentElement.getBoundingClientRect();
+        second.blur(); second.focus();
+        const place = tooltip.getBoundingClientRect();
+        found.fits = place.left >= inside.left && place.right <= inside.right + 1;
+        found.children = tooltip.children.length;
+        """,
+        width=500,
+    )
+    known = sorted(points(evidence), key=lambda each: each.p50_us)
+    assert found["before"] is found["left"] is found["escaped"] is None
+    for told, point in ((found["hovered"], known[0]), (found["focused"], known[1])):
+        assert told.splitlines()[0] == f"{point.model}, {point.scheme}"
+        assert described(point).replace("; ", "\n") in told
+    assert found["isFocused"]
+    assert found["fits"]
+    assert found["children"] == 0
+
+
+def test_colour_and_shape_both_tell_the_scheme(evidence, browse):
+    found = browse(
+        evidence,
+        """
+        found.keys = [...document.querySelectorAll("#keys .key")].map((key) => [
+          key.textContent, key.querySelector("path").getAttribute("d"),
+          getComputedStyle(key.querySelector("path")).fill,
+        ]);
+        """,
+    )
+    names, shapes, colours = zip(*found["keys"])
+    assert names == ("float16", "float32", "int8")
+    assert len(set(shapes)) == len(set(colours)) == 3
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_text_stands_out_in_light_and_dark(evidence, browse, dark):
+    found = browse(
+        evidence,
+        """
+        const style = getComputedStyle(document.body);
+        found.pairs = [[style.color, style.backgroundColor]];
+        for (const cell of document.querySelectorAll(".heat, thead th, figcaption, .better, .worse, a")) {
+          let back = cell;
+          while (getComputedStyle(back).backgroundColor === "rgba(0, 0, 0, 0)") back = back.parentElement;
+          found.pairs.push([getComputedStyle(cell).color, getComputedStyle(back).backgroundColor]);
+        }
+        """,
+        dark=dark,
+    )
+    assert len(found["pairs"]) > 20
+    assert (luminance(found["pairs"][0][1]) < 0.2) == dark
+    for ink, paper in found["pairs"]:
+        high, low = sorted([luminance(ink), luminance(paper)], reverse=True)
+        assert (high + 0.05) / (low + 0.05) >= 4.5, (ink, paper)
+
+
+def luminance(colour):
+    """Relative luminance after WCAG 2.2 of "rgb(1, 2, 3)" or "color(srgb 0.1 0.2 0.3)"."""
+    values = [float(each) for each in re.findall(r"[\d.]+", colour.removeprefix("color(srgb"))[:3]]
+    shares = [each if colour.startswith("color(") else each / 255 for each in values]
+    linear = [each / 12.92 if each <= 0.04045 else ((each + 0.055) / 1.055) ** 2.4 for each in shares]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_a_telephone_needs_no_sideways_scrolling(evidence, browse):
+    # A window is 500 pixels wide at least, so the body is made as narrow as a telephone.
+    found = browse(
+        evidence,
+        """
+        document.documentElement.style.width = "390px";
+        window.dispatchEvent(new Event("resize"));
+        found.wide = [...document.querySelectorAll("main > *, nav, header, figure, .choices, select, .scroll")]
+          .filter((each) => each.getBoundingClientRect().right > 391).map((each) => each.outerHTML.slice(0, 80));
+        found.unreachable = [...document.querySelectorAll(".scroll, pre")].filter((each) => each.tabIndex !== 0).length;
+        """,
+        width=500,
+    )
+    assert found == {"wide": [], "unreachable": 0}
