@@ -44,9 +44,8 @@ def command(
     found = read_results(results)
     groups = compare(found.evaluations, found.measurements) if found.has_groups else ()
     others = {name: [dataclasses.asdict(each) for each in getattr(found, name)] for name in ("costs", "arm64")}
-    others["claims"] = [each.to_json() for each in found.claims]
     tables = [arm64_markdown(found), claims_markdown(found)]
-    record = {**to_json(groups), **others}
+    record = {**to_json(groups), **others, "claims": [each.to_json() for each in found.claims]}
     document = _joined(markdown(groups), costs_markdown(found), *tables)
     if into is None:
         shown = _joined(text(groups), costs_text(found), *tables)

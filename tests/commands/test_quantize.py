@@ -1,4 +1,5 @@
 import csv
+import json
 import os
 import shutil
 import subprocess
@@ -202,6 +203,16 @@ def test_what_does_not_fit_its_target_is_not_written(refused, scratch, scheme):
     assert "edgefer quantize --int8 --target tflm" in error
     assert made.read_bytes() == b"what was there"
     assert sorted(os.listdir(scratch)) == before
+
+
+def test_a_card_stands_beside_each_model(workplace):
+    for model in (workplace.int8, workplace.float32):
+        text = model.with_suffix(".card.md").read_text()
+        record = json.loads((workplace.folder / f"{model.stem.partition('-')[2]}.json").read_text())
+        assert record["sha256"] in text
+        assert f"{100 * record['evaluation']['accuracy']['share']:.2f} %" in text
+        assert "A perceived expression is not an emotion" in text
+        assert f"edgefer quantize runs/{workplace.run.name} --scheme {record['scheme']}" in text
 
 
 @pytest.mark.slow

@@ -62,7 +62,8 @@ def quantized(evaluated, measured):
             "golden_tolerance": 2.0, "gates_broken": [],
             "provenance": {
                 "system": system, "edgefer": "0.1.0", "converter": "tensorflow 2.21.0",
-                "data": {"name": "fer2013.csv", "sha256": "d" * 64}, "calibration": {"set": "fer2013-500", "faces": 500},
+                "data": {"name": "fer2013.csv", "sha256": "d" * 64},
+                "calibration": {"set": "fer2013-500", "faces": 500},
                 "recipe": {"io": None, "ranges": "min-max", "per_channel": False, "float_layers": ["^stem$"]},
             },
             "verdict": compare(parent, own, labels, label_names=names).to_json(),

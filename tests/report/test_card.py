@@ -26,7 +26,8 @@ def test_a_card_says_what_the_model_is_not_for(made):
 
 def test_each_class_has_its_numbers(made):
     quantization = made()
-    rows = re.findall(r"^\| (\w+) \| (\d+) \| ([\d.-]+) \| ([\d.-]+) \| ([\d.-]+) \| (\S+) \|$", card(quantization), re.M)
+    line = r"^\| (\w+) \| (\d+) \| ([\d.-]+) \| ([\d.-]+) \| ([\d.-]+) \| (\S+) \|$"
+    rows = re.findall(line, card(quantization), re.MULTILINE)
     for row, score, delta in zip(rows, quantization.evaluation.per_class, quantization.verdict.per_class, strict=True):
         shares = [f"{100 * each:.1f}" for each in (score.precision, score.recall, score.f1)]
         assert row == (score.label, str(score.n), *shares, f"{delta.delta_points:+.1f}")
@@ -70,7 +71,8 @@ def test_one_command_makes_it_again(made):
 def test_drawn_faces_and_training_have_their_options(made, quantized):
     drawn = {"system": "small", "calibration": {"faces": 50, "seed": 3}, "qat": {"epochs": 2, "learning_rate": 0.001}}
     assert made(provenance=drawn, scheme="int8_qat").command("a b") == (
-        "edgefer quantize 'a b' --scheme int8_qat --calibration-size 50 --seed 3 --qat-epochs 2 --qat-learning-rate 0.001"
+        "edgefer quantize 'a b' --scheme int8_qat --calibration-size 50 --seed 3 --qat-epochs 2 "
+        "--qat-learning-rate 0.001"
     )
 
 
