@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import math
+
 from edgefer.measurement import Measurement
 from edgefer.report.comparison import Row
 from edgefer.report.html.charts import histogram
@@ -21,10 +23,11 @@ def latency_section(evidence: Evidence) -> Html | None:
     benches = evidence.measurements
     if not benches:
         return None
-    slowest = max(each.p99_us for each in benches)
-    rows = [_row(each, slowest) for each in benches]
+    # Schemes differ by a factor of a hundred, of which a linear bar would show the slowest alone.
+    low, high = min(each.p50_us for each in benches) / 2, max(each.p99_us for each in benches)
+    rows = [_row(each, low, high) for each in benches]
     drawn = [_histogram(each) for each in benches if each.samples is not None and len(each.samples.invoke_ns)]
-    note = "Of the model alone, without preprocessing. " + (
+    note = "Of the model alone, without preprocessing; bars are logarithmic. " + (
         "" if drawn else "No record holds each run's time, so there are bars and no histogram: edgefer bench --samples."
     )
     caption = "Latency, in microseconds"
@@ -32,11 +35,15 @@ def latency_section(evidence: Evidence) -> Html | None:
     return section("latency", "Latency", element("p", note), *tail, table(caption, HEADERS, rows, text=3))
 
 
-def _row(bench: Measurement, slowest: float) -> list[object]:
+def _row(bench: Measurement, least: float, most: float) -> list[object]:
     row = Row(None, bench)
     low, high = (each / 1000 for each in bench.invoke.p50_interval_ns)
     percentiles = {"p50": bench.p50_us, "p90": bench.p90_us, "p99": bench.p99_us}
-    bars = {name: bar(each / slowest, f"{each:,.1f}", class_=f"bar {name}") for name, each in percentiles.items()}
+    span = math.log(most / least)
+    bars = {
+        name: bar(math.log(each / least) / span, f"{each:,.1f}", class_=f"bar {name}")
+        for name, each in percentiles.items()
+    }
     interval = f"{low:,.1f} to {high:,.1f}"
     doubts = "; ".join(bench.doubts()) or None
     told = element("span", doubts, class_="doubt") if doubts else None

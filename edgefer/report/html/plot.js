@@ -154,7 +154,8 @@
   }
   for (const name of ["axis", "device", "images"]) choose(name).addEventListener("change", draw);
   document.addEventListener("keydown", (event) => { if (event.key === "Escape") hide(); });
-  let before = 0;
+  // A telephone resizes its window with each scroll; only another width wants another drawing.
+  let before = plot.clientWidth;
   window.addEventListener("resize", () => {
     if (plot.clientWidth !== before) { before = plot.clientWidth; draw(); }
   });
