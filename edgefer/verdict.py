@@ -150,6 +150,8 @@ class Verdict:
             parent_ece=number, own_ece=number, per_class=list,
         )  # fmt: skip
         low, high = map(float, fields["difference_interval_95_points"])
+        for each in fields["per_class"]:
+            records.require(each, label=str, n=int, parent_correct=int, own_correct=int)
         names = [each.name for each in dataclasses.fields(ClassDelta)]
         classes = [ClassDelta(**{name: each[name] for name in names if name in each}) for each in fields["per_class"]]
         n, parent, own, only_parent, only_own = (fields[name] for name in counts)

@@ -21,6 +21,9 @@ __all__ = ["Quantization", "quantize_command"]
 
 KIND = "quantization"
 SCHEMA_VERSION = 1
+LAYER_NUMBERS = (
+    "activation_snr_db", "activation_cosine", "activation_saturation", "weight_snr_db", "float_gain_db",
+)  # fmt: skip
 # What the recipe of a contract says -> what says so on the command line; whatever is not listed needs no saying.
 VALUES = {"io": "--io", "ranges": "--ranges", "rounding": "--rounding"}
 REFUSALS = {"per_channel": "--per-tensor", "bias_correction": "--no-bias-correction"}
@@ -77,6 +80,8 @@ class Quantization:
             fields, path=str, scheme=str, sha256=str, model_bytes=int, weight_bytes=int, file_bytes=int,
             provenance=dict, verdict=dict, parent=dict, evaluation=dict, measurement=dict, gates_broken=list,
         )  # fmt: skip
+        for layer in fields.get("layers", ()):
+            records.require(layer, layer=str, kind=str, **dict.fromkeys(LAYER_NUMBERS, (int, float, type(None))))
         plain = ("scheme", "sha256", "model_bytes", "weight_bytes", "file_bytes", "provenance")
         return cls(
             file=PurePath(fields["path"]).name,

@@ -307,7 +307,8 @@ def test_names_from_records_are_text_everywhere(quantized, measured, evaluated, 
     ("file", "content"),
     [
         ("settings.toml", "system = "), ("history.csv", "epoch,loss\n1,low\n"), ("metrics.json", "{"),
-        ("metrics.json", '{"evaluation": {}}'), ("environment.json", "[1"), ("int8.json", '{"kind": "quantization"}'),
+        ("metrics.json", '{"evaluation": {}}'), ("environment.json", "[1"), ("environment.json", "{}"),
+        ("int8.json", '{"kind": "quantization"}'),
     ],
 )  # fmt: skip
 def test_a_damaged_file_of_a_run_is_named(folder, file, content):
@@ -322,6 +323,23 @@ def test_a_quantization_without_its_counts_says_whose_it_is(quantized, tmp_path)
     (tmp_path / "a.json").write_text(json.dumps(record))
     with pytest.raises(DataError, match="small-int8.tflite"):
         read_evidence([tmp_path])
+
+
+@pytest.mark.parametrize("layer", [{}, {**LAYER, "activation_snr_db": "loud"}, {**LAYER, "layer": None}])
+def test_a_damaged_layer_says_whose_it_is(quantized, tmp_path, layer):
+    (tmp_path / "a.json").write_text(json.dumps(quantized(layers=[layer])))
+    with pytest.raises(DataError, match="small-int8.tflite"):
+        read_evidence([tmp_path])
+
+
+def test_a_latency_of_nothing_is_shown_and_a_size_that_is_none_is_left_out(measured, evaluated, tmp_path):
+    record = measured(p50_us=0, runs=3).to_json()
+    record["subject"]["file_bytes"] = "large"
+    (tmp_path / "a.json").write_text(json.dumps(record))
+    (tmp_path / "b.json").write_text(json.dumps(evaluated().to_json()))
+    made = page(read_evidence([tmp_path]))
+    assert [each["file_bytes"] for each in embedded(made.html)["points"]] == [None]
+    assert cells(Reader(made.html), "Latency, in")[0]["p50, us"] == "0.0"
 
 
 def test_a_training_that_goes_on_says_so(folder):

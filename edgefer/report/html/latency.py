@@ -15,6 +15,7 @@ from edgefer.report.html.markup import Html, bar, element, figure, section, tabl
 
 __all__ = ["latency_section"]
 
+NANOSECOND_US = 0.001
 HEADERS = ("model", "scheme", "device", "p50, us", "95 % of p50", "p90, us", "p99, us", "runs", "in doubt")
 
 
@@ -24,7 +25,8 @@ def latency_section(evidence: Evidence) -> Html | None:
     if not benches:
         return None
     # Schemes differ by a factor of a hundred, of which a linear bar would show the slowest alone.
-    low, high = min(each.p50_us for each in benches) / 2, max(each.p99_us for each in benches)
+    low = max(NANOSECOND_US, min(each.p50_us for each in benches)) / 2
+    high = max(2 * low, *(each.p99_us for each in benches))
     rows = [_row(each, low, high) for each in benches]
     drawn = [_histogram(each) for each in benches if each.samples is not None and len(each.samples.invoke_ns)]
     note = "Of the model alone, without preprocessing; bars are logarithmic. " + (
@@ -41,7 +43,7 @@ def _row(bench: Measurement, least: float, most: float) -> list[object]:
     percentiles = {"p50": bench.p50_us, "p90": bench.p90_us, "p99": bench.p99_us}
     span = math.log(most / least)
     bars = {
-        name: bar(math.log(each / least) / span, f"{each:,.1f}", class_=f"bar {name}")
+        name: bar(math.log(max(each, least) / least) / span, f"{each:,.1f}", class_=f"bar {name}")
         for name, each in percentiles.items()
     }
     interval = f"{low:,.1f} to {high:,.1f}"

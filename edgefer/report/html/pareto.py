@@ -71,7 +71,7 @@ def pareto_section(evidence: Evidence) -> Html | None:
     if not found:
         return None
     plot = element("div", id="plot", class_="drawing")
-    tooltip = element("div", id="tooltip", role="status", aria_live="polite", hidden="hidden")
+    tooltip = element("div", id="tooltip", role="tooltip", hidden="hidden")
     note = element("p", element("noscript", "The plot needs JavaScript; the table below has all of it."))
     data = element("script", data_of(found), type="application/json", id="points")
     about = (
@@ -98,6 +98,7 @@ def _point(row: Row, group: Group) -> Point | None:
     if scored is None or scored.accuracy.interval is None or (timed is None and row.file_bytes is None):
         return None
     low, high = scored.accuracy.interval
+    size = row.file_bytes
     return Point(
         model=row.model,
         scheme=row.scheme,
@@ -108,7 +109,7 @@ def _point(row: Row, group: Group) -> Point | None:
         high=100 * high,
         p50_us=timed.p50_us if timed else None,
         p90_us=timed.p90_us if timed else None,
-        file_bytes=row.file_bytes,
+        file_bytes=size if isinstance(size, int) and size > 0 else None,
     )
 
 

@@ -95,7 +95,7 @@
 
   function draw() {
     const axis = choose("axis").value, device = choose("device").value, images = choose("images").value;
-    const shown = points.filter((point) => point[axis] !== null && point.images === images &&
+    const shown = points.filter((point) => point[axis] > 0 && point.images === images &&
       (!device || point.device === device));
     plot.textContent = "";
     hide();

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from edgefer import records
 from edgefer.artefact import Artefact
 from edgefer.errors import DataError, EdgeferError
 from edgefer.evaluation import Evaluation
@@ -63,7 +64,7 @@ def _model(path: Path) -> Model:
 
 def _run(folder: Path) -> Training:
     settings = _parsed(folder / SETTINGS, _toml) or {}
-    environment = _parsed(folder / "environment.json", json.loads) or {}
+    environment = _parsed(folder / "environment.json", lambda text: _environment(json.loads(text))) or {}
     history = _parsed(folder / "history.csv", _history) or ()
     metrics = _parsed(folder / "metrics.json", _metrics) or {}
     return Training(
@@ -77,10 +78,15 @@ def _training(fields: Mapping[str, Any]) -> Training:
     return Training(
         name=Path(str(fields["run"])).name,
         settings=dict(fields["settings"]),
-        environment=dict(fields["environment"]),
+        environment=_environment(fields["environment"]),
         duration_s=float(fields["duration_s"]),
         **_scores(fields),
     )
+
+
+def _environment(fields: Mapping[str, Any]) -> dict[str, Any]:
+    records.require(fields, data=dict)
+    return dict(fields)
 
 
 def _metrics(text: str) -> dict[str, Any]:
