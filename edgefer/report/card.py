@@ -31,9 +31,9 @@ MISUSE = (
 )
 ABOUT_FER2013 = (
     'FER2013 (Goodfellow et al., "Challenges in Representation Learning", 2013): faces found by web search for emotion '
-    "words, in which many labels are doubtful. It states no licence for the pictures, whose rights are with those who "
-    "took them; it was published for research. It does not say whose faces it shows, so nobody knows for whom this "
-    "model is worse."
+    "words, in which many labels are doubtful. edgefer has not established under which licence the pictures stand, and "
+    "ships none of them: the terms are those of the place that you had them from. The data do not say whose faces they "
+    "show, so nobody knows for whom this model is worse."
 )
 ABOUT_SYNTHETIC = (
     "Drawn faces, made by edgefer; no person is in them and no licence is needed. Scores on them say nothing of "

@@ -44,7 +44,7 @@ def test_what_it_cost_is_the_verdict(made):
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("fer2013.csv", "states no licence"), ("icml", "Goodfellow"), ("synthetic", "no person is in them"),
+        ("fer2013.csv", "has not established"), ("icml", "Goodfellow"), ("synthetic", "no person is in them"),
         ("npz", "for that person to know"),
     ],
 )  # fmt: skip
