@@ -1,3 +1,5 @@
+import dataclasses
+import html
 import json
 import re
 from html.parser import HTMLParser
@@ -5,11 +7,11 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from edgefer import records
+from edgefer import catalogue, records
 from edgefer.errors import DataError
 from edgefer.models import SHIPPED
 from edgefer.report.html.charts import histogram, line_chart, ticks
-from edgefer.report.html.evidence import Evidence
+from edgefer.report.html.evidence import Evidence, Training
 from edgefer.report.html.markup import Html, element, table
 from edgefer.report.html.page import page
 from edgefer.report.html.pareto import front, points
@@ -385,3 +387,14 @@ def test_a_short_bench_gives_way_to_a_real_one(quantized, measured):
     bench = measured(p50_us=77)
     evidence = Evidence(results=Results(measurements=(bench,)), quantizations=made)
     assert [each.p50_us for each in evidence.measurements] == [77.0]
+
+
+@pytest.mark.parametrize("system", ["compact_small", "vgg_clahe"])
+def test_the_settings_on_the_page_are_those_that_a_training_takes(system):
+    workstation = pytest.importorskip("edgefer.workstation.settings")
+    settings = catalogue.load("edgefer.workstation.systems", system).SYSTEM
+    training = Training(name=system, settings=dataclasses.asdict(settings), environment={})
+    made = page(Evidence(trainings=(training,)))
+    shown = re.search(r"<pre[^>]*><code>(system = .*?)</code>", made.html, re.DOTALL)[1]
+    assert workstation.from_toml(html.unescape(shown)) == settings
+

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from edgefer.report.html.evidence import Evidence, distinct
@@ -65,15 +65,17 @@ def reproduce_section(evidence: Evidence) -> Html | None:
     return section("reproduce", "Reproduce", commands, note, *parts)
 
 
-def flattened(fields: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+def flattened(fields: Mapping[str, Any]) -> list[tuple[str, str]]:
     """(dotted name, value) of nested plain values; what is not set is left out."""
-    rows = []
+    return [(name, value if isinstance(value, str) else json.dumps(value)) for name, value in _leaves(fields)]
+
+
+def _leaves(fields: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for name, value in fields.items():
         if isinstance(value, Mapping):
-            rows += flattened(value, f"{prefix}{name}.")
+            yield from _leaves(value, f"{prefix}{name}.")
         elif value is not None:
-            rows.append((f"{prefix}{name}", value if isinstance(value, str) else json.dumps(value)))
-    return rows
+            yield f"{prefix}{name}", value
 
 
 def _conversions(evidence: Evidence) -> list[str]:
@@ -93,22 +95,9 @@ def _run(name: str) -> str:
 
 
 def _toml(settings: Mapping[str, Any]) -> str:
-    """The nested settings as the TOML that ``edgefer train --settings`` takes."""
-    plain = [f"{name} = {_value(value)}" for name, value in settings.items() if not _is_left(value)]
-    tables = [(name, value) for name, value in settings.items() if isinstance(value, Mapping)]
-    return "\n\n".join(
-        ["\n".join(plain)] + [f"[{name}]\n{_toml(value)}".rstrip() for name, value in tables]
-    )
-
-
-def _is_left(value: object) -> bool:
-    """TOML has no null, and tables come last."""
-    return value is None or isinstance(value, Mapping)
-
-
-def _value(value: object) -> str:
-    # Plain strings, numbers, booleans and lists are written in TOML as in JSON.
-    return json.dumps(value)
+    """The nested settings as the TOML that ``edgefer train --settings`` takes: dotted keys need no tables."""
+    # Plain strings, numbers, booleans and lists are written in TOML as in JSON, but for JSON's surrogate pairs.
+    return "\n".join(f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in _leaves(settings))
 
 
 def _training(environment: Mapping[str, Any]) -> list[str]:
