@@ -70,7 +70,7 @@ def measure(faces: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64]) -> dict
     grid = []
     for side in SIDES:
         for down in DOWNS:
-            framed = FaceFinder(finder._detector, side=side, down=down)
+            framed = FaceFinder(finder.detector, side=side, down=down)
             crops = [prepare(framed.crop(each.scene, each.box), classifier.artefact.input_spec) for each in found]
             grid.append({"side": side, "down": down, "accuracy": accuracy(np.stack(crops))})
     return {

@@ -49,8 +49,8 @@ class FaceBox:
 class Detector(Protocol):
     """What open_detector() gives."""
 
-    def find(self, grey: npt.NDArray[np.uint8], image: npt.NDArray[np.uint8]) -> list[FaceBox]:
-        """Boxes in a picture that is given twice: uint8 (h, w), and BGR (h, w, 3)."""
+    def find(self, image: npt.NDArray[np.uint8]) -> list[FaceBox]:
+        """Boxes in uint8 (h, w), or BGR (h, w, 3) where the detector is IN_COLOUR."""
 
 
 class DetectorModule(Protocol):
@@ -58,10 +58,12 @@ class DetectorModule(Protocol):
 
     Attributes:
         NEEDS_MODEL: whether it can do nothing without a file.
+        IN_COLOUR: whether it looks at colours.
         SIDE, DOWN: the side of a crop, and how far its centre lies below the box's, in sides of the box.
     """
 
     NEEDS_MODEL: bool
+    IN_COLOUR: bool
     SIDE: float
     DOWN: float
 
@@ -72,8 +74,17 @@ class DetectorModule(Protocol):
 class FaceFinder:
     """A detector, and how its boxes become crops. It belongs to one thread."""
 
-    def __init__(self, detector: Detector, *, side: float = 1.0, down: float = 0.0, longest_side: int = LONGEST_SIDE):
-        self._detector, self.side, self.down, self.longest_side = detector, side, down, longest_side
+    def __init__(
+        self,
+        detector: Detector,
+        *,
+        in_colour: bool = False,
+        side: float = 1.0,
+        down: float = 0.0,
+        longest_side: int = LONGEST_SIDE,
+    ) -> None:
+        self.detector, self.in_colour = detector, in_colour
+        self.side, self.down, self.longest_side = side, down, longest_side
 
     @classmethod
     def open(cls, name: str = "haar", *, model: Path | None = None, longest_side: int = LONGEST_SIDE) -> FaceFinder:
@@ -92,7 +103,10 @@ class FaceFinder:
         module = cast("DetectorModule", catalogue.load(DETECTORS, name))
         if longest_side < 1:
             raise UsageError(f"a longest side of {longest_side}", why="pixels were expected", fix=str(LONGEST_SIDE))
-        return cls(module.open_detector(model), side=module.SIDE, down=module.DOWN, longest_side=longest_side)
+        return cls(
+            module.open_detector(model), in_colour=module.IN_COLOUR, side=module.SIDE, down=module.DOWN,
+            longest_side=longest_side,
+        )  # fmt: skip
 
     def find(self, image: npt.NDArray[np.uint8]) -> tuple[FaceBox, ...]:
         """The faces in uint8 (h, w) or BGR (h, w, 3), the largest first; boxes lie within the picture.
@@ -102,16 +116,14 @@ class FaceFinder:
         """
         grey = to_grey(image)
         height, width = grey.shape
+        searched = grey
+        if self.in_colour:
+            searched = image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2)
         scale = min(1.0, self.longest_side / max(height, width))
-        size = (max(1, round(width * scale)), max(1, round(height * scale)))
         if scale < 1:
-            grey = np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.uint8)
-        colour = image
-        if image.ndim == 2:
-            colour = np.repeat(image[..., None], 3, axis=2)
-        if scale < 1:
-            colour = np.asarray(cv2.resize(colour, size, interpolation=cv2.INTER_AREA), np.uint8)
-        found = [_within(box, scale, width, height) for box in self._detector.find(grey, colour)]
+            size = (max(1, round(width * scale)), max(1, round(height * scale)))
+            searched = np.asarray(cv2.resize(searched, size, interpolation=cv2.INTER_AREA), np.uint8)
+        found = [_within(box, scale, width, height) for box in self.detector.find(searched)]
         return tuple(sorted(found, key=lambda box: (-box.width * box.height, box.x, box.y)))
 
     def crop(self, image: npt.NDArray[np.uint8], box: FaceBox) -> npt.NDArray[np.uint8]:

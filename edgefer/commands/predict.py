@@ -80,9 +80,10 @@ def _maker(path: Path, options: dict[str, Any]) -> Callable[[], Pipeline]:
     from edgefer.board.pipeline import Pipeline
 
     def make() -> Pipeline:
-        finder = FaceFinder.open(options["detector"], model=options["detector_model"])
         classifier = Classifier.open(path, runtime=options["runtime"], threads=options["threads"])
-        return Pipeline(classifier, None if options["no_detect"] else finder)
+        if options["no_detect"]:
+            return Pipeline(classifier, None)
+        return Pipeline(classifier, FaceFinder.open(options["detector"], model=options["detector_model"]))
 
     return make
 

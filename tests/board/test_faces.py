@@ -97,3 +97,21 @@ def test_a_file_that_is_no_model_of_yunets_is_refused(tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_text("no model")
     with pytest.raises(DataError, match="no model of YuNet's"):
         FaceFinder.open("yunet", model=tmp_path / "model.onnx")
+
+
+@pytest.mark.parametrize(("in_colour", "channels"), [(False, ()), (True, (3,))])
+@pytest.mark.parametrize("shape", [(50, 80), (50, 80, 3), (100, 160, 3)])
+def test_a_detector_gets_one_picture_small_enough_and_in_the_colours_it_looks_at(
+    in_colour: bool, channels: tuple[int, ...], shape: tuple[int, ...]
+) -> None:
+    seen: list[tuple[int, ...]] = []
+
+    class Watching:
+        def find(self, image: np.ndarray) -> list[FaceBox]:
+            seen.append(image.shape)
+            return [FaceBox(10, 10, 20, 20)]
+
+    finder = FaceFinder(Watching(), in_colour=in_colour, longest_side=80)
+    (box,) = finder.find(np.zeros(shape, np.uint8))
+    assert seen == [(50, 80, *channels)]
+    assert box.x == 10 * shape[0] // 50

@@ -141,3 +141,11 @@ def test_a_picture_without_a_face_says_so(edgefer, workplace, tmp_path):
 )
 def test_slips_of_detection(refused, workplace, pictures, options, code, named):
     assert named in refused("predict", pictures[0], "--model", workplace.int8, *options, code=code)
+
+
+def test_crops_need_no_detector(edgefer, workplace, pictures):
+    asked = ("predict", pictures[0], "--no-detect", "--model", workplace.int8, "--json")
+    # It could not be loaded: its file is missing.
+    outcome = edgefer(*asked, "--detector", "yunet")
+    assert outcome.code == 0, outcome.err
+    assert outcome.record == edgefer(*asked).record

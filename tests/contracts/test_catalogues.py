@@ -346,7 +346,7 @@ def test_a_detector_says_what_it_needs_and_how_its_boxes_become_crops(name, tmp_
         with pytest.raises(UsageError, match=name):
             module.open_detector(None)
     else:
-        wall = np.full((64, 64), 90, np.uint8)
-        assert module.open_detector(None).find(wall, np.dstack([wall] * 3)) == []
+        wall = np.full((64, 64, 3) if module.IN_COLOUR else (64, 64), 90, np.uint8)
+        assert module.open_detector(None).find(wall) == []
     with pytest.raises(EdgeferError):
         module.open_detector(tmp_path / "nowhere")

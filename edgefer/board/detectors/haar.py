@@ -15,9 +15,9 @@ import numpy.typing as npt
 from edgefer.board.faces import FaceBox
 from edgefer.errors import DataError, IncompatibleError
 
-__all__ = ["DOWN", "NEEDS_MODEL", "SIDE", "open_detector"]
+__all__ = ["DOWN", "IN_COLOUR", "NEEDS_MODEL", "SIDE", "open_detector"]
 
-NEEDS_MODEL = False
+NEEDS_MODEL, IN_COLOUR = False, False
 # FER2013 is framed as this cascade frames: see benchmarks/results/framing.json.
 SIDE, DOWN = 1.0, 0.0
 CASCADE = "haarcascade_frontalface_default.xml"
@@ -53,10 +53,10 @@ class Haar:
     def __init__(self, cascade: Any) -> None:
         self._cascade = cascade
 
-    def find(self, grey: npt.NDArray[np.uint8], image: npt.NDArray[np.uint8]) -> list[FaceBox]:
+    def find(self, image: npt.NDArray[np.uint8]) -> list[FaceBox]:
         """As Detector.find()."""
         found, _, weights = self._cascade.detectMultiScale3(
-            grey, STEP, NEIGHBOURS, minSize=(SMALLEST, SMALLEST), outputRejectLevels=True
+            image, STEP, NEIGHBOURS, minSize=(SMALLEST, SMALLEST), outputRejectLevels=True
         )
         return [
             FaceBox(int(x), int(y), int(width), int(height), float(weight))

@@ -15,9 +15,9 @@ import numpy.typing as npt
 from edgefer.board.faces import FaceBox
 from edgefer.errors import DataError, IncompatibleError, UsageError
 
-__all__ = ["DOWN", "NEEDS_MODEL", "SIDE", "open_detector"]
+__all__ = ["DOWN", "IN_COLOUR", "NEEDS_MODEL", "SIDE", "open_detector"]
 
-NEEDS_MODEL = True
+NEEDS_MODEL, IN_COLOUR = True, True
 # Its boxes go from the hairline to the chin, a little above what the Haar cascade frames; not measured on FER2013.
 SIDE, DOWN = 1.0, 0.0
 LEAST_SCORE = 0.7
@@ -51,7 +51,7 @@ class YuNet:
     def __init__(self, network: Any) -> None:
         self._network = network
 
-    def find(self, grey: npt.NDArray[np.uint8], image: npt.NDArray[np.uint8]) -> list[FaceBox]:
+    def find(self, image: npt.NDArray[np.uint8]) -> list[FaceBox]:
         """As Detector.find()."""
         height, width = image.shape[:2]
         self._network.setInputSize((width, height))
