@@ -87,7 +87,7 @@ def start(
         load_weights(network, parent.best_weights, fix=fix)
         environment["parent"] = described([parent])[0]
     learn, _, _ = selection_split(dataset, settings)
-    answers = ask(teachers, learn, progress=progress) if teachers else None
+    answers = ask(teachers, learn, settings, progress=progress) if teachers else None
     environment["teachers"] = described(teachers)
     run = new_run(root, settings, folder=folder)
     if parent is not None:

@@ -2,6 +2,8 @@
 
     pixels, targets, weights = lesson(learn, settings, epoch=0)
     lesson(learn, settings, epoch=1, soft=probabilities, recalls=recalls)
+    with lessons_of(learn, settings) as lessons:    # one after the other, each made while another is learned
+        lessons.of(0)
 
 All of it follows from the settings, the seed and the number of the epoch. What happens to single images on the way to
 the network, such as a rotation, is in augment.py; what mixes two of them is here, because it mixes their targets too.
@@ -9,6 +11,10 @@ the network, such as a rotation, is in augment.py; what mixes two of them is her
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +24,7 @@ from edgefer.labels import LABELS
 from edgefer.workstation.dataset import Split, ferplus_targets
 from edgefer.workstation.settings import Augment, TrainSettings
 
-__all__ = ["class_weights", "lesson"]
+__all__ = ["Lessons", "class_weights", "lesson", "lessons_of"]
 
 # A class of which everything is found keeps some weight.
 LEAST_MISSED = 0.05
@@ -53,6 +59,32 @@ def lesson(
     return _mixed(*batch, augment=settings.augment, generator=generator)
 
 
+class Lessons:
+    """The lessons of a training in their order; the next one is made in a thread of its own."""
+
+    def __init__(
+        self, learn: Split, settings: TrainSettings, soft: npt.NDArray[np.float32] | None, maker: Executor
+    ) -> None:
+        self.make, self.settings, self.maker = partial(lesson, learn, settings, soft=soft), settings, maker
+        self.ahead: dict[int, Future[tuple[npt.NDArray[Any], ...]]] = {}
+
+    def of(self, epoch: int, *, recalls: npt.NDArray[np.float64] | None = None) -> tuple[npt.NDArray[Any], ...]:
+        """What lesson() gives for ``epoch``, and the start of the next one unless it has to wait for recalls."""
+        ready = self.ahead.pop(epoch, None)
+        if self.settings.class_weights != "dynamic" and epoch + 1 < self.settings.epochs:
+            self.ahead[epoch + 1] = self.maker.submit(self.make, epoch=epoch + 1)
+        return self.make(epoch=epoch, recalls=recalls) if ready is None else ready.result()
+
+
+@contextlib.contextmanager
+def lessons_of(
+    learn: Split, settings: TrainSettings, *, soft: npt.NDArray[np.float32] | None = None
+) -> Iterator[Lessons]:
+    """The lessons that ``settings`` make of ``learn``, prepared images, and the teachers' answers ``soft`` to them."""
+    with ThreadPoolExecutor(1) as maker:
+        yield Lessons(learn, settings, soft, maker)
+
+
 def _drawn(labels: npt.NDArray[np.int64], settings: TrainSettings, generator: np.random.Generator) -> Any:
     """Indices of the images; rare classes more than once where ``oversampling`` says so. A plain count without it."""
     if not settings.oversampling:
@@ -82,7 +114,7 @@ def class_weights(
 
     "balanced" is n / (classes x count). "effective" counts an image the less, the more of its class there are: Cui et
     al., "Class-Balanced Loss Based on Effective Number of Samples", CVPR 2019, equation 2. "dynamic" follows what the
-    network still misses of a class: Sinha et al., "Class-Wise Difficulty-Balanced Loss", ACCV 2020, with tau = 1, here
+    network still misses of a class: Sinha et al., "Class-Wise Difficulty-Balanced Loss", ACCV 2020, equation 3, here
     by the recall on training images, so that no image that selects also teaches.
     """
     counts = np.bincount(labels, minlength=len(LABELS))
@@ -93,7 +125,7 @@ def class_weights(
         beta = settings.effective_beta
         raw = (1 - beta) / (1 - beta ** np.maximum(counts, 1))
     elif settings.class_weights == "dynamic" and recalls is not None:
-        raw = np.maximum(1 - recalls, LEAST_MISSED)
+        raw = np.maximum(1 - recalls, LEAST_MISSED) ** settings.dynamic_tau
     else:
         raw = np.ones(len(LABELS))
     raw = np.where(present, raw, 0.0)

@@ -64,8 +64,8 @@ def check_options(settings: TrainSettings) -> None:
         if name not in options:
             what = f"{settings.architecture} has no option model.{name}"
             raise UsageError(what, why=f"there are {', '.join(options)}", fix="one of these, or leave it out")
-        # As everywhere in the settings, an int is a fine float.
-        expected = type(options[name])
+        # As everywhere in the settings, an int is a fine float; and what TOML and JSON have is a list.
+        expected = {tuple: list}.get(type(options[name]), type(options[name]))
         if type(value) is not expected and not (expected is float and type(value) is int):
             why = f"a value of type {expected.__name__} was expected"
             raise UsageError(f"model.{name} = {value!r}", why=why, fix=f"--set model.{name}={options[name]}")

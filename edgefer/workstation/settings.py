@@ -90,12 +90,15 @@ class TrainSettings:
         label_smoothing: share of each target spread over all classes.
         loss: "cross_entropy" or "focal"; focal_gamma: how much less what is known already weighs in the latter.
         class_weights: "none"; "balanced": each class weighs the same in the loss; "effective": between the two, by
-            ``effective_beta``; "dynamic": by what the network still misses of each class, anew in every epoch.
+            ``effective_beta``; "dynamic": by what the network still misses of each class, anew in every epoch, to the
+            power of ``dynamic_tau``.
         oversampling: images of rarer classes are shown again until a class has this share of the largest one's images;
             0 shows each once. oversampling_cap: at most so many times.
         ferplus_weight: share of the FER+ vote distribution in the targets, where votes were given.
         distill_alpha: share of the loss that is the distance from the teachers' answers, where there are teachers.
         distill_temperature: what logits are divided by before that.
+        distill_views: what of a training image the teachers are shown, to learn the mean of their answers: "plain";
+            "mirror", it and its mirror image; "crops", both also shifted by two pixels towards each corner.
         ema_epochs: time constant of the averaged weights that are evaluated and kept; 0 keeps the raw weights.
         precision: float32, or bfloat16 for the activations in training and in the scores of history.csv. A run is
             reported, converted and evaluated in float32, so those scores may differ by some images.
@@ -128,11 +131,13 @@ class TrainSettings:
     focal_gamma: float = 2.0
     class_weights: str = "none"
     effective_beta: float = 0.999
+    dynamic_tau: float = 1.0
     oversampling: float = 0.0
     oversampling_cap: float = 3.0
     ferplus_weight: float = 0.5
     distill_alpha: float = 0.9
     distill_temperature: float = 2.0
+    distill_views: str = "mirror"
     ema_epochs: float = 2.0
     precision: str = "float32"
     selection: str = "public"
@@ -166,6 +171,7 @@ CHOICES = {
     "monitor": ("accuracy", "loss"),
     "loss": ("cross_entropy", "focal"),
     "class_weights": ("none", "balanced", "effective", "dynamic"),
+    "distill_views": ("plain", "mirror", "crops"),
     "selection": ("public", "training"),
     "precision": ("float32", "bfloat16"),
 }
@@ -184,6 +190,7 @@ RANGES = {
     "label_smoothing": (0, 0.999),
     "focal_gamma": (0, 20),
     "effective_beta": (0, 0.9999999),
+    "dynamic_tau": (0, 10),
     "oversampling": (0, 1),
     "oversampling_cap": (1, 100),
     "ferplus_weight": (0, 1),

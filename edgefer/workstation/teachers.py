@@ -1,17 +1,19 @@
 """What trained networks answer to the training images, for another network to learn from.
 
-    logits = ask([Run(Path("runs/wide-1")), Run(Path("runs/wide-2"))], dataset, settings)
+    logits = ask([Run(Path("runs/wide-1")), Run(Path("runs/wide-2"))], learn, settings)
     save(run, logits, learn.rows); soft = soft_targets(run, learn, settings)
 
-They are asked once, before the training, and answer to the plain image and its mirror image: on a processor that trains
-a small network, running several large ones beside it in every step would take most of the time.
+They are asked once, before the training, and answer to some views of each image, not to each of its augmentations: on a
+processor that trains a small network, running several large ones beside it in every step would take most of the time.
 """
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,24 +33,55 @@ from edgefer.workstation.settings import TrainSettings
 __all__ = ["ask", "check", "described", "save", "soft_targets"]
 
 FILE = "teachers.npz"
+SHIFT = 2
 
 
-def ask(teachers: Sequence[Run], learn: Split, *, progress: Progress = silent) -> npt.NDArray[np.float32]:
-    """float32 (len(learn), 7): the mean of the teachers' logits for the images and their mirror images.
+def ask(
+    teachers: Sequence[Run], learn: Split, settings: TrainSettings, *, progress: Progress = silent
+) -> npt.NDArray[np.float32]:
+    """float32 (len(learn), 7): the mean of the teachers' logits for the views of the images that the settings name.
 
     ``learn`` holds raw images; each teacher gets them prepared as it wants them.
 
     Raises:
         DataError: a run without weights, or one whose weights cannot be loaded.
     """
-    keras, answers = load_keras(), []
+    answers = []
     for number, teacher in enumerate(teachers):
         progress(number, len(teachers), f"asking {teacher.settings().system} what it thinks")
-        network = load_network(keras, teacher)
-        faces = prepare_all(learn.pixels, teacher.settings().input)
-        answers += [keras_logits(network, faces), keras_logits(network, faces[:, :, ::-1])]
+        answers.append(_answers(teacher, learn, settings.distill_views))
     mean: npt.NDArray[np.float32] = np.stack(answers).mean(axis=0, dtype=np.float32)
     return mean
+
+
+def _answers(teacher: Run, learn: Split, which: str) -> npt.NDArray[np.float32]:
+    """What one of them answers, kept in its folder: several students learn from it, and it was asked once."""
+    teacher.require_weights()
+    digest = hashlib.sha256(f"{teacher.subject['sha256']} {which}".encode())
+    digest.update(learn.pixels.tobytes())
+    path = teacher.folder / f"answers-{digest.hexdigest()[:16]}.npy"
+    with contextlib.suppress(OSError, ValueError):  # as good as none
+        kept: npt.NDArray[np.float32] = np.load(path, allow_pickle=False)
+        return kept
+    network = load_network(load_keras(), teacher)
+    faces = prepare_all(learn.pixels, teacher.settings().input)
+    answers = [keras_logits(network, view) for view in views(faces, which)]
+    mean: npt.NDArray[np.float32] = np.stack(answers).mean(axis=0, dtype=np.float32)
+    with atomic.writing(path) as temporary, temporary.open("wb") as file:
+        np.save(file, mean)
+    return mean
+
+
+def views(faces: npt.NDArray[np.uint8], which: str) -> Iterator[npt.NDArray[np.uint8]]:
+    """The views of uint8 (n, h, w) that ``distill_views`` calls ``which``; past an edge the edge is repeated."""
+    _, height, width = faces.shape
+    padded = np.pad(faces, ((0, 0), (SHIFT, SHIFT), (SHIFT, SHIFT)), mode="edge")
+    corners = [(SHIFT, SHIFT), (0, 0), (0, 2 * SHIFT), (2 * SHIFT, 0), (2 * SHIFT, 2 * SHIFT)]
+    for top, left in corners if which == "crops" else corners[:1]:
+        view = padded[:, top : top + height, left : left + width]
+        yield view
+        if which != "plain":
+            yield view[:, :, ::-1]
 
 
 def described(teachers: Sequence[Run]) -> list[dict[str, Any]]:

@@ -33,6 +33,7 @@ from edgefer.workstation.network import build_network, load_weights
 from edgefer.workstation.runs import Run
 from edgefer.workstation.schedule import Epoch, learning_rate
 from edgefer.workstation.settings import TrainSettings, from_toml, to_toml
+from edgefer.workstation.whole_epochs import at_once, refresh_statistics, run_at_once
 
 __all__ = ["Trainer"]
 
@@ -73,30 +74,42 @@ class Trainer:
         settings, number = self.settings, len(history)
         rate = learning_rate(history, settings)
         self.model.optimizer.learning_rate = rate
-        pixels, targets, weights = data
         started_ns = time.monotonic_ns()
-        logs = self.model.fit(
-            pixels,
-            targets,
-            sample_weight=weights,
-            batch_size=settings.batch_size,
-            shuffle=False,
-            verbose=0,
-            callbacks=[self._watcher(number, len(pixels), progress)],
-        ).history
+        learn = self._learn_at_once if at_once(self.keras) else self._learn
+        logs = learn(data, number, progress)
         if settings.ema_epochs:
             # On JAX the weights and their average are now the same buffers, which predict() would give away.
             self._assign(self.values_of(self.model.trainable_variables))
-            self._refresh_statistics(pixels)
+            self._refresh_statistics(data[0])
         return Epoch(
             epoch=number + 1,
             learning_rate=rate,
-            loss=float(logs["loss"][-1]),
-            accuracy=float(logs["accuracy"][-1]),
+            loss=logs["loss"],
+            accuracy=logs["accuracy"],
             selection_loss=float("nan"),
             selection_accuracy=float("nan"),
             duration_s=round((time.monotonic_ns() - started_ns) / 1e9, 1),
         )
+
+    def _learn(self, data: tuple[npt.NDArray[Any], ...], epoch: int, progress: Progress) -> dict[str, float]:
+        pixels, targets, weights = data
+        logs = self.model.fit(
+            pixels,
+            targets,
+            sample_weight=weights,
+            batch_size=self.settings.batch_size,
+            shuffle=False,
+            verbose=0,
+            callbacks=[self._watcher(epoch, len(pixels), progress)],
+        ).history
+        return {name: float(values[-1]) for name, values in logs.items()}
+
+    def _learn_at_once(self, data: tuple[npt.NDArray[Any], ...], epoch: int, progress: Progress) -> dict[str, float]:
+        self.reseed(epoch)
+        logs = run_at_once(self.model, *data, batch_size=self.settings.batch_size)
+        self.raw = self.values_of(self.model.trainable_variables)
+        self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
+        return logs
 
     def reseed(self, epoch: int) -> None:
         """Make everything that will be drawn follow from (seed, epoch)."""
@@ -135,12 +148,17 @@ class Trainer:
         """
         layers = [layer for layer in self.net.layers if isinstance(layer, self.keras.layers.BatchNormalization)]
         momenta = [layer.momentum for layer in layers]
-        size = self.settings.batch_size
+        size = min(self.settings.batch_size, len(pixels))
         # There is one, if a short one, also where the images do not fill a batch.
-        for index in range(max(1, min(STATISTICS_BATCHES, len(pixels) // size))):
+        count = min(STATISTICS_BATCHES, len(pixels) // size)
+        batches = pixels[: count * size].reshape(count, size, *pixels.shape[1:])
+        if at_once(self.keras):
+            refresh_statistics(self.net, layers, batches.astype(np.float32) / np.float32(255))
+            return
+        for index, batch in enumerate(batches):
             for layer in layers:
                 layer.momentum = index / (index + 1)  # the plain mean over the batches so far
-            self.net(pixels[index * size : (index + 1) * size].astype(np.float32) / np.float32(255), training=True)
+            self.net(batch.astype(np.float32) / np.float32(255), training=True)
         for layer, momentum in zip(layers, momenta):
             layer.momentum = momentum
 

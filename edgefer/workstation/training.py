@@ -23,7 +23,7 @@ from edgefer.progress import Progress, silent
 from edgefer.statistics import cross_entropy
 from edgefer.workstation.backend import load_keras
 from edgefer.workstation.dataset import Dataset, Split
-from edgefer.workstation.lesson import lesson
+from edgefer.workstation.lesson import lesson, lessons_of
 from edgefer.workstation.network import check_options
 from edgefer.workstation.runs import Run
 from edgefer.workstation.schedule import Epoch, best_epoch, has_stalled
@@ -114,22 +114,22 @@ def _train(dataset: Dataset, settings: TrainSettings, run: Run, progress: Progre
     if run.parent is not None and not history:
         _begin_with_parent(trainer, run, select, settings)
     baseline = run.baseline()
-    while len(history) < settings.epochs and not has_stalled(history, settings):
-        data = lesson(learn, settings, epoch=len(history), soft=soft, recalls=trainer.recalls)
-        epoch = trainer.run_epoch(data, history, progress)
-        epoch = _validated(trainer, epoch, select, settings)
-        if settings.class_weights == "dynamic":
-            trainer.recalls = _recalls(trainer, learn)
-        history.append(epoch)
-        # Best weights first: if the process dies in between, the epoch is repeated and writes the same bytes again.
-        if best_epoch(history, settings, baseline=baseline) == len(history) - 1:
-            trainer.save_averaged(run.best_weights)
-        trainer.save_averaged(run.last_weights)
-        trainer.save(run, history)
-        run.save_history(history)
-        if tensorboard:
-            log_epoch(run.folder / "tensorboard", epoch)
-        progress(len(history), settings.epochs, _remark(history, settings))
+    with lessons_of(learn, settings, soft=soft) as lessons:
+        while len(history) < settings.epochs and not has_stalled(history, settings):
+            epoch = trainer.run_epoch(lessons.of(len(history), recalls=trainer.recalls), history, progress)
+            epoch = _validated(trainer, epoch, select, settings)
+            if settings.class_weights == "dynamic":
+                trainer.recalls = _recalls(trainer, learn)
+            history.append(epoch)
+            # Best weights first: if the process dies in between, the epoch is repeated and writes the same bytes again.
+            if best_epoch(history, settings, baseline=baseline) == len(history) - 1:
+                trainer.save_averaged(run.best_weights)
+            trainer.save_averaged(run.last_weights)
+            trainer.save(run, history)
+            run.save_history(history)
+            if tensorboard:
+                log_epoch(run.folder / "tensorboard", epoch)
+            progress(len(history), settings.epochs, _remark(history, settings))
 
 
 def _begin_with_parent(trainer: Trainer, run: Run, select: Split, settings: TrainSettings) -> None:

@@ -84,7 +84,8 @@ def test_teachers_are_asked_once_about_the_images_that_are_learned(finished_run,
     both = [keras_logits(network, learn.pixels), keras_logits(network, learn.pixels[:, :, ::-1])]
     np.testing.assert_allclose(soft_targets(run, learn, settings), softmax(np.mean(both, axis=0) / 2), atol=1e-5)
     assert run.environment()["teachers"][0]["sha256"] == finished_run.subject["sha256"]
-    assert ask([finished_run, finished_run], learn) == pytest.approx(np.mean(both, axis=0), abs=1e-4)
+    answers = ask([finished_run, finished_run], learn, finished_run.settings())
+    assert answers == pytest.approx(np.mean(both, axis=0), abs=1e-4)
     complete(run, faces)
     assert run.metrics() is not None
     (run.folder / "teachers.npz").unlink()

@@ -6,14 +6,15 @@
     stage 3  depth x block(4 width), first stride 2    6
     head     global average, Dense -> logits
 
-Every convolution is followed by BN and then ReLU or the addition: a pair that converters fold into one int8 kernel, and
-that quantization-aware training can fold too. Each operator (CONV_2D, MAX_POOL_2D, ADD, MEAN, FULLY_CONNECTED) has
-an int8 kernel in XNNPACK. The residual block is He et al., "Deep Residual Learning", CVPR 2016, figure 2.
+Each operator (CONV_2D, MAX_POOL_2D, ADD, MEAN, FULLY_CONNECTED) has an int8 kernel in XNNPACK. blocks.py has the
+residual block.
 """
 
 from __future__ import annotations
 
 from typing import Any
+
+from edgefer.workstation.blocks import block, convolve
 
 __all__ = ["build"]
 
@@ -41,25 +42,13 @@ def build(
     """
     layers = keras.layers
 
-    def convolve(x: Any, filters: int, *, size: int = 3, strides: int = 1, name: str) -> Any:
-        x = layers.Conv2D(filters, size, strides=strides, padding="same", use_bias=False, name=f"{name}_conv")(x)
-        return layers.BatchNormalization(momentum=0.9, name=f"{name}_bn")(x)
-
-    def block(x: Any, filters: int, *, strides: int, name: str) -> Any:
-        shortcut = x
-        if strides != 1 or x.shape[-1] != filters:
-            shortcut = convolve(x, filters, size=1, strides=strides, name=f"{name}_shortcut")
-        x = layers.ReLU(name=f"{name}_relu1")(convolve(x, filters, strides=strides, name=f"{name}_1"))
-        x = convolve(x, filters, name=f"{name}_2")
-        return layers.ReLU(name=f"{name}_relu2")(layers.Add(name=f"{name}_add")([x, shortcut]))
-
     inputs = keras.Input(input_shape, name="face")
-    x = layers.ReLU(name="stem_relu")(convolve(inputs, stem, name="stem"))
+    x = layers.ReLU(name="stem_relu")(convolve(layers, inputs, stem, name="stem"))
     x = layers.MaxPooling2D(2, name="stem_pool")(x)
     for stage in range(3):
         for index in range(depth):
             strides = 2 if stage > 0 and index == 0 else 1
-            x = block(x, width << stage, strides=strides, name=f"stage{stage + 1}_block{index + 1}")
+            x = block(layers, x, width << stage, strides=strides, name=f"stage{stage + 1}_block{index + 1}")
     x = layers.GlobalAveragePooling2D(name="average")(x)
     x = layers.Dropout(dropout, name="dropout")(x)
     # float32 even where the rest trains in bfloat16: the loss needs the logits' last bits.

@@ -1,9 +1,10 @@
 """vgg_clahe: local contrast equalized, rare classes shown more often, a VGG-like net with BN and dropout.
 
 Claimed by its authors: 64.78 % on a test split, disgust with a recall of 0.585. CLAHE is part of the input, so a board
-does it too. They name no layer: here are four blocks of 24, 48, 96 and 192 channels. "Conservative oversampling" is
+does it too. They name no layer: here are four blocks of 48, 96, 192 and 384 channels. "Conservative oversampling" is
 taken as: a class is raised to a quarter of the largest one's images, each shown three times at most; "dynamic class
-weighting" as weights that follow what the net still misses of a class.
+weighting" as weights that follow the root of what the net still misses of a class. Averaged weights and smoothed
+labels are not named either; half as wide and without them the net ended at 61.2 % of PublicTest.
 """
 
 from dataclasses import replace
@@ -17,7 +18,7 @@ SYSTEM = replace(
     PLAIN,
     system="vgg_clahe",
     architecture="vgg",
-    model={"width": 24, "blocks": 4, "dropout": 0.2, "dropout_growth": 0.05, "dense": 256, "dense_dropout": 0.5},
+    model={"width": 48, "blocks": 4, "dropout": 0.2, "dropout_growth": 0.05, "dense": 256, "dense_dropout": 0.5},
     input=InputSpec(clahe=Clahe()),
     epochs=50,
     batch_size=64,
@@ -25,7 +26,10 @@ SYSTEM = replace(
     plateau_patience=4,
     factor=0.5,
     early_stopping=10,
+    label_smoothing=0.1,
+    ema_epochs=2.0,
     class_weights="dynamic",
+    dynamic_tau=0.5,
     oversampling=0.25,
     oversampling_cap=3.0,
     goal=64.78,
