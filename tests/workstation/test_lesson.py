@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edgefer.workstation.dataset import Split
-from edgefer.workstation.lesson import class_weights, lesson
+from edgefer.workstation.lesson import class_weights, lesson, lessons_of
 from edgefer.workstation.settings import NO_AUGMENT, TrainSettings
 
 PLAIN = TrainSettings(batch_size=1, label_smoothing=0.0, augment=NO_AUGMENT)
@@ -59,6 +59,8 @@ def test_what_the_kinds_of_class_weights_weigh() -> None:
     dynamic = class_weights(labels, replace(PLAIN, class_weights="dynamic"), recalls=recalls)
     assert dynamic[1] / dynamic[0] == pytest.approx(5)
     assert dynamic[2] / dynamic[0] == pytest.approx(0.5)  # all of it is found, and it keeps some weight
+    milder = class_weights(labels, replace(PLAIN, class_weights="dynamic", dynamic_tau=0.5), recalls=recalls)
+    assert milder[1] / milder[0] == pytest.approx(5**0.5)
     before = class_weights(labels, replace(PLAIN, class_weights="dynamic"))
     assert before[:3].tolist() == [1, 1, 1]
 
@@ -107,3 +109,15 @@ def test_teachers_answers_stand_behind_the_labels() -> None:
     pixels, targets, _ = lesson(learn, PLAIN, epoch=0, soft=soft)
     assert targets.shape == (10, 14)
     assert np.array_equal(targets[:, 7:], soft[pixels[:, 0, 0, 0]])
+
+
+@pytest.mark.parametrize("kind", ["none", "dynamic"])
+def test_lessons_made_ahead_are_those_that_are_made_when_they_are_asked_for(kind: str) -> None:
+    learn, augment = split_of([30, 4, 6]), replace(NO_AUGMENT, mixup=1.0)
+    settings = replace(PLAIN, class_weights=kind, epochs=3, augment=augment)
+    recalls = np.linspace(0.1, 0.7, 7)
+    with lessons_of(learn, settings) as lessons:
+        for epoch in range(3):
+            asked = lesson(learn, settings, epoch=epoch, recalls=recalls)
+            for ahead, now in zip(lessons.of(epoch, recalls=recalls), asked):
+                np.testing.assert_array_equal(ahead, now)

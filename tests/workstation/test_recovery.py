@@ -13,7 +13,7 @@ from edgefer.workstation.album import write_album
 from edgefer.workstation.evaluation import keras_logits, load_network, score_run
 from edgefer.workstation.experiment import complete, start, summary
 from edgefer.workstation.scoreset import score_set
-from edgefer.workstation.teachers import ask, soft_targets
+from edgefer.workstation.teachers import ask, soft_targets, views
 from edgefer.workstation.training import selection_split, train
 
 OPENED = {"data": "synthetic", "ferplus": None, "skip_bad_rows": False}
@@ -86,11 +86,26 @@ def test_teachers_are_asked_once_about_the_images_that_are_learned(finished_run,
     assert run.environment()["teachers"][0]["sha256"] == finished_run.subject["sha256"]
     answers = ask([finished_run, finished_run], learn, finished_run.settings())
     assert answers == pytest.approx(np.mean(both, axis=0), abs=1e-4)
+    (kept,) = finished_run.folder.glob("answers-*.npy")
+    changed = np.load(kept) + 1
+    np.save(kept, changed)
+    np.testing.assert_array_equal(ask([finished_run], learn, finished_run.settings()), changed)
+    kept.unlink()
     complete(run, faces)
     assert run.metrics() is not None
     (run.folder / "teachers.npz").unlink()
     with pytest.raises(DataError, match="teachers"):
         soft_targets(run, learn, settings)
+
+
+def test_the_views_that_teachers_are_shown():
+    faces = np.random.default_rng(0).integers(0, 256, (2, 6, 8)).astype(np.uint8)
+    assert [len([*views(faces, which)]) for which in ("plain", "mirror", "crops")] == [1, 2, 10]
+    plain, mirror, up_left, *_ = views(faces, "crops")
+    np.testing.assert_array_equal(plain, faces)
+    np.testing.assert_array_equal(mirror, faces[:, :, ::-1])
+    np.testing.assert_array_equal(up_left[:, 2:, 2:], faces[:, :-2, :-2])
+    np.testing.assert_array_equal(up_left[:, 0, 2:], faces[:, 0, :-2])
 
 
 def test_teachers_to_whom_nobody_listens_are_refused(finished_run, faces, tmp_path):
