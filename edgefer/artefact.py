@@ -7,7 +7,8 @@
 TensorFlow Lite reads a flatbuffer from its beginning and ignores what follows; a ZIP is read from its end. So one file
 is both, and every runtime that takes the plain model takes this one. The ZIP holds ``labels.txt``, ``edgefer.json`` and
 ``golden.npz``: a few drawn inputs with the outputs that the workstation got for them, by its default and by the
-reference kernels.
+reference kernels. How sure the model is of an answer is part of the contract too: probabilities() is the only place
+where logits become probabilities.
 """
 
 from __future__ import annotations
@@ -31,12 +32,15 @@ import numpy.typing as npt
 from edgefer import atomic
 from edgefer.errors import DataError, EdgeferError, IncompatibleError
 from edgefer.preprocess import InputSpec
+from edgefer.statistics import softmax
 
 __all__ = ["Artefact", "Golden"]
 
 CONTRACT_VERSION = 1
 # ZIP entries carry a date; a fixed one keeps the same model the same bytes.
 ZIP_DATE = (1980, 1, 1, 0, 0, 0)
+# Fitted ones are near 1. What is as far off as this is damage, and float32 can still divide by it.
+EXTREME_TEMPERATURE = 1000.0
 # What zipfile, json and numpy raise where a contract holds something else than it should; found by damaging models.
 UNREADABLE = (
     zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, tokenize.TokenError, LookupError, ValueError,
@@ -107,6 +111,9 @@ class Artefact:
         scheme: how it was quantized, a name from the catalogue of schemes.
         golden: inputs with known outputs.
         provenance: plain values on where it came from: system, epochs, data, calibration, scores, versions.
+        temperature: what logits are divided by before they become probabilities, so that the model is about as often
+            right as it is sure (Guo et al., "On calibration of modern neural networks", ICML 2017). Files that were
+            written before there was one have 1, which changes nothing.
     """
 
     model: bytes
@@ -115,11 +122,16 @@ class Artefact:
     scheme: str
     golden: Golden
     provenance: dict[str, Any]
+    temperature: float = 1.0
 
     @property
     def sha256(self) -> str:
         """Hash of the flatbuffer, in hex: the identity by which results are joined."""
         return hashlib.sha256(self.model).hexdigest()
+
+    def probabilities(self, logits: npt.NDArray[np.floating[Any]]) -> npt.NDArray[Any]:
+        """Logits (..., classes) -> calibrated probabilities, in the dtype of ``logits``; the best label stays."""
+        return softmax(logits, temperature=self.temperature)
 
     def to_bytes(self) -> bytes:
         """Flatbuffer and ZIP in one; equal artefacts give equal bytes."""
@@ -131,6 +143,7 @@ class Artefact:
             "scheme": self.scheme,
             "input": self.input_spec.to_json(),
             "golden_tolerance": golden.tolerance,
+            "temperature": self.temperature,
             "provenance": self.provenance,
         }
         buffer = io.BytesIO(self.model)
@@ -169,6 +182,7 @@ class Artefact:
                 scheme=facts["scheme"],
                 golden=Golden(**vectors, tolerance=float(facts["golden_tolerance"])),
                 provenance=facts["provenance"],
+                temperature=float(facts.get("temperature", 1.0)),
             )
             artefact._check()
         except UNREADABLE as error:
@@ -222,6 +236,8 @@ class Artefact:
             raise ValueError(f"a golden reference of {reference.dtype} {reference.shape}")
         if not 0 <= self.golden.tolerance < math.inf:
             raise ValueError(f"a golden tolerance of {self.golden.tolerance}")
+        if not 1 / EXTREME_TEMPERATURE <= self.temperature <= EXTREME_TEMPERATURE:
+            raise ValueError(f"a temperature of {self.temperature}")
 
 
 def _refuse_later(facts: dict[str, Any]) -> None:

@@ -93,7 +93,7 @@ class Evaluation:
         split: which part of it; never leave it out when you quote a number.
         label_names: the classes, in the order of the confusion matrix.
         confusion: int64 (classes, classes) counts; row: the label, column: the prediction.
-        cross_entropy: mean of -log softmax at the label, in nats.
+        cross_entropy: mean of -log softmax at the label, in nats, of the logits as they are, without a temperature.
         unseen: accuracy without the images that have an exact twin in Training; None where that is not known.
         subject: plain values on the model: sha256, size_bytes, scheme, system and what else the caller knows.
     """

@@ -96,6 +96,7 @@ class Contract:
         golden_worst: the largest difference of an output here, in ``golden_unit``, or None where nothing was replayed.
         golden_tolerance: what the contract allows, in the same unit.
         golden_unit: "steps" or "logits".
+        temperature: as in the contract.
     """
 
     status: str
@@ -108,6 +109,7 @@ class Contract:
     golden_worst: float | None = None
     golden_tolerance: float | None = None
     golden_unit: str | None = None
+    temperature: float | None = None
 
 
 @dataclass(frozen=True)

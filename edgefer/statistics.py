@@ -4,7 +4,8 @@
     percentile_interval(latencies_ns, 50)           # where the median lies with 95 % confidence
     wilson_interval(2350, 3589)                     # the same for a share, such as an accuracy
     softmax(logits), cross_entropy(logits, labels)  # what logits say, and how far that is from the labels
-    reliability(logits, labels)                     # how often a model is right when it is so sure
+    reliability(softmax(logits), labels)            # how often a model is right when it is so sure
+    calibration_error(softmax(logits), labels)      # the same in one number
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 __all__ = [
-    "ConfidenceBin", "cross_entropy", "percentile", "percentile_interval", "reliability", "softmax", "wilson_interval",
+    "ConfidenceBin", "calibration_error", "cross_entropy", "percentile", "percentile_interval", "reliability",
+    "softmax", "wilson_interval",
 ]  # fmt: skip
 
 BINS = 15
@@ -92,10 +94,13 @@ def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> tuple[f
     return max(0.0, (middle - half) / scale), min(1.0, (middle + half) / scale)
 
 
-def softmax(logits: npt.NDArray[np.floating[Any]]) -> npt.NDArray[Any]:
-    """Probabilities along the last axis, in the dtype of ``logits`` (..., classes)."""
+def softmax(logits: npt.NDArray[np.floating[Any]], *, temperature: float = 1.0) -> npt.NDArray[Any]:
+    """Probabilities along the last axis, in the dtype of ``logits`` (..., classes).
+
+    A ``temperature`` above 1 takes confidence away and one below adds some; which class is the most probable stays.
+    """
     # Without the subtraction float32's exp() overflows from a logit of 89 on.
-    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    powers = np.exp((logits - logits.max(axis=-1, keepdims=True)) / temperature)
     return np.asarray(powers / powers.sum(axis=-1, keepdims=True), logits.dtype)
 
 
@@ -107,14 +112,13 @@ def cross_entropy(logits: npt.NDArray[np.floating[Any]], labels: npt.NDArray[np.
 
 
 def reliability(
-    logits: npt.NDArray[np.floating[Any]], labels: npt.NDArray[np.integer[Any]], *, bins: int = BINS
+    probabilities: npt.NDArray[np.floating[Any]], labels: npt.NDArray[np.integer[Any]], *, bins: int = BINS
 ) -> tuple[ConfidenceBin, ...]:
-    """How often the softmax of ``logits``, (n, classes), is right about ``labels``, (n,), in equal bins of confidence.
+    """How often ``probabilities``, (n, classes), are right about ``labels``, (n,), in equal bins of confidence.
 
     Guo et al., "On calibration of modern neural networks", ICML 2017, equations 1 and 2; 15 bins as there.
     """
-    probabilities = softmax(logits.astype(np.float64))
-    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    confidence, right = probabilities.max(axis=1).astype(np.float64), probabilities.argmax(axis=1) == labels
     places = np.minimum((confidence * bins).astype(int), bins - 1)
     counts, correct = np.bincount(places, minlength=bins), np.bincount(places[right], minlength=bins)
     sums = np.bincount(places, weights=confidence, minlength=bins)
@@ -128,3 +132,12 @@ def reliability(
         )
         for index in range(bins)
     )
+
+
+def calibration_error(probabilities: npt.NDArray[np.floating[Any]], labels: npt.NDArray[np.integer[Any]]) -> float:
+    """Expected calibration error of ``probabilities``, (n, classes), in 0..1, over 15 equal bins of confidence.
+
+    Guo et al., "On calibration of modern neural networks", ICML 2017, equation 3.
+    """
+    bins = [each for each in reliability(probabilities, labels) if each.confidence is not None]
+    return sum(abs(each.correct - each.n * (each.confidence or 0.0)) for each in bins) / len(labels)

@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from edgefer import records
 from edgefer.errors import DataError
-from edgefer.statistics import reliability, softmax, wilson_interval
+from edgefer.statistics import calibration_error, softmax, wilson_interval
 
 __all__ = ["ClassDelta", "Flip", "Verdict", "compare", "flips"]
 
@@ -85,7 +85,8 @@ class Verdict:
         only_parent, only_own: how many exactly that one got right.
         agreement: share of the images that get the same label from both, right or wrong.
         interval_points: where the difference lies with 95 % confidence, by bootstrap over the images.
-        parent_ece, own_ece: expected calibration error, in 0..1.
+        parent_ece, own_ece: expected calibration error, in 0..1, of both without a temperature: so they say what the
+            change did to the confidence, and not what a temperature mended.
         per_class: one entry a class.
     """
 
@@ -168,7 +169,7 @@ class Flip:
     Attributes:
         index: its position among the images.
         label: what it is. parent, own: what each says. All three are class positions.
-        parent_probability, own_probability: what each gives its own answer, in 0..1.
+        parent_probability, own_probability: what each gives its own answer, in 0..1, at one temperature for both.
     """
 
     index: int
@@ -198,8 +199,8 @@ def compare(
         only_own=only_own,
         agreement=float((parent.argmax(axis=1) == own.argmax(axis=1)).mean()),
         interval_points=_difference_interval(only_parent, only_own, len(labels)),
-        parent_ece=calibration_error(parent, labels),
-        own_ece=calibration_error(own, labels),
+        parent_ece=calibration_error(softmax(parent.astype(np.float64)), labels),
+        own_ece=calibration_error(softmax(own.astype(np.float64)), labels),
         per_class=tuple(
             _class_delta(name, parent_right[labels == index], own_right[labels == index])
             for index, name in enumerate(label_names)
@@ -207,32 +208,30 @@ def compare(
     )
 
 
-def flips(parent: Logits, own: Logits, labels: npt.NDArray[np.integer[Any]]) -> list[Flip]:
-    """The images whose label changes, those that both models were surest of first."""
+def flips(
+    parent: Logits, own: Logits, labels: npt.NDArray[np.integer[Any]], *, temperature: float = 1.0
+) -> list[Flip]:
+    """The images whose label changes, those that both models were surest of first.
+
+    Both get the ``temperature`` of the model that changed: it mends what is wrong with the confidence of both, and at
+    different ones their probabilities could not be compared.
+    """
     _check(parent, own, labels)
-    before, after = softmax(parent.astype(np.float64)), softmax(own.astype(np.float64))
-    changed = np.flatnonzero(parent.argmax(axis=1) != own.argmax(axis=1))
+    before, after = (softmax(each.astype(np.float64), temperature=temperature) for each in (parent, own))
+    was, now = parent.argmax(axis=1), own.argmax(axis=1)
+    changed = np.flatnonzero(was != now)
     found = [
         Flip(
             index=int(index),
             label=int(labels[index]),
-            parent=int(before[index].argmax()),
-            own=int(after[index].argmax()),
+            parent=int(was[index]),
+            own=int(now[index]),
             parent_probability=float(before[index].max()),
             own_probability=float(after[index].max()),
         )
         for index in changed
     ]
     return sorted(found, key=lambda flip: -min(flip.parent_probability, flip.own_probability))
-
-
-def calibration_error(logits: Logits, labels: npt.NDArray[np.integer[Any]]) -> float:
-    """Expected calibration error of the softmax of ``logits``, in 0..1, over 15 equal bins of confidence.
-
-    Guo et al., "On calibration of modern neural networks", ICML 2017, equation 3.
-    """
-    bins = [each for each in reliability(logits, labels) if each.confidence is not None]
-    return sum(abs(each.correct - each.n * (each.confidence or 0.0)) for each in bins) / len(labels)
 
 
 def _class_delta(name: str, parent_right: npt.NDArray[np.bool_], own_right: npt.NDArray[np.bool_]) -> ClassDelta:

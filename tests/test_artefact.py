@@ -42,6 +42,37 @@ def test_what_is_saved_is_what_is_loaded(artefact, tmp_path):
     assert loaded.golden.tolerance == 2.0
 
 
+def without_temperature(content):
+    """The file as it was written before there was a temperature."""
+    model = Artefact.from_bytes(content).model
+    buffer = io.BytesIO(model)
+    with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(buffer, "a") as new:
+        for name in old.namelist():
+            kept = old.read(name)
+            if name == "edgefer.json":
+                facts = json.loads(kept)
+                del facts["temperature"]
+                kept = json.dumps(facts)
+            new.writestr(name, kept)
+    return buffer.getvalue()
+
+
+def test_a_temperature_is_kept_and_files_without_one_have_none(artefact):
+    warm = dataclasses.replace(artefact, temperature=1.37)
+    assert Artefact.from_bytes(warm.to_bytes()).temperature == 1.37
+    assert Artefact.from_bytes(without_temperature(warm.to_bytes())).temperature == 1.0
+
+
+def test_probabilities_are_of_logits_over_the_temperature(artefact):
+    logits = np.float32([[2.0, 1.0, 0.0, -1.0, 0.5, 0.25, 0.125]])
+    warm = dataclasses.replace(artefact, temperature=2.0).probabilities(logits)
+    powers = np.exp(logits / 2)
+    assert warm == pytest.approx(powers / powers.sum())
+    assert warm.dtype == np.float32
+    powers = np.exp(logits)
+    assert artefact.probabilities(logits) == pytest.approx(powers / powers.sum())
+
+
 def test_the_same_artefact_is_the_same_bytes(artefact):
     assert artefact.to_bytes() == artefact.to_bytes()
 
@@ -162,6 +193,8 @@ def with_entries(artefact, **entries):
         {"scheme": None}, {"provenance": []}, {"contract_version": "one"}, {"model_bytes": "many"}, {"input": {}},
         {"input": {"height": 48, "width": 48, "clahe": {"strength": 1}}}, {"input": {"height": 32, "width": 48,
         "clahe": None}}, {"golden_tolerance": "some"}, {"golden_tolerance": float("inf")}, {"golden_tolerance": -1},
+        {"temperature": 0}, {"temperature": -1.5}, {"temperature": "warm"}, {"temperature": None}, {"temperature": []},
+        {"temperature": float("inf")}, {"temperature": float("nan")}, {"temperature": 1e-4}, {"temperature": 1e4},
     ],
     ids=str,
 )  # fmt: skip

@@ -1,6 +1,7 @@
 """A bundle is started as a board would start it: by a Python that is told nothing of this checkout."""
 
 import ast
+import dataclasses
 import io
 import json
 import os
@@ -44,7 +45,8 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 
 @pytest.fixture(scope="module")
 def artefact():
-    return Artefact.load(SHIPPED)
+    # Another temperature than one, so that a bundle that leaves it out is seen.
+    return dataclasses.replace(Artefact.load(SHIPPED), temperature=0.85)
 
 
 @pytest.fixture(scope="module")

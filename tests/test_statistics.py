@@ -3,7 +3,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgefer.statistics import cross_entropy, percentile, percentile_interval, reliability, softmax, wilson_interval
+from edgefer.statistics import (
+    calibration_error,
+    cross_entropy,
+    percentile,
+    percentile_interval,
+    reliability,
+    softmax,
+    wilson_interval,
+)
 
 
 def test_percentile_is_the_nearest_rank() -> None:
@@ -103,10 +111,38 @@ def test_softmax_stands_large_logits():
     assert probabilities.tolist() == [1, 0, 0]
 
 
+def test_a_temperature_divides_the_logits_and_moves_no_label():
+    logits = np.random.default_rng(1).normal(0, 5, (200, 7)).astype(np.float32)
+    for temperature in (0.2, 1.0, 3.7):
+        probabilities = softmax(logits, temperature=temperature)
+        assert probabilities.dtype == np.float32
+        assert probabilities == pytest.approx(softmax(logits / np.float32(temperature)), rel=1e-4, abs=1e-12)
+        assert (probabilities.argmax(axis=1) == logits.argmax(axis=1)).all()
+    assert softmax(np.float32([[1000, 0]]), temperature=1e-30).tolist() == [[1, 0]]
+
+
+def sure(answers, *, confidence):
+    return np.where(np.eye(3)[answers] > 0, confidence, (1 - confidence) / 2)
+
+
+def test_calibration_error_is_the_gap_between_confidence_and_accuracy():
+    answers = np.zeros(100, int)
+    labels = np.r_[np.zeros(70, int), np.ones(30, int)]
+    assert calibration_error(sure(answers, confidence=0.9), labels) == pytest.approx(0.2)
+    assert calibration_error(sure(answers, confidence=0.7), labels) == pytest.approx(0.0, abs=1e-12)
+
+
+def test_over_and_under_confidence_in_different_bins_do_not_cancel():
+    answers = np.zeros(50, int)
+    probabilities = np.concatenate([sure(answers, confidence=0.9), sure(answers, confidence=0.5)])
+    labels = np.r_[np.ones(50, int), np.zeros(50, int)]
+    assert calibration_error(probabilities, labels) == pytest.approx(0.5 * 0.9 + 0.5 * 0.5)
+
+
 def test_reliability_bins_answers_by_confidence() -> None:
     confidence = np.array([0.55, 0.65, 0.95, 0.95, 0.95])
-    logits = np.stack([np.log(confidence), np.log(1 - confidence)], axis=1)
-    found = reliability(logits, np.array([0, 1, 0, 0, 1]), bins=10)
+    probabilities = np.stack([confidence, 1 - confidence], axis=1)
+    found = reliability(probabilities, np.array([0, 1, 0, 0, 1]), bins=10)
     assert [(each.n, each.correct) for each in found] == [(0, 0)] * 5 + [(1, 1), (1, 0), (0, 0), (0, 0), (3, 2)]
     assert found[9].accuracy == pytest.approx(2 / 3)
     assert found[9].confidence == pytest.approx(0.95)
@@ -115,6 +151,6 @@ def test_reliability_bins_answers_by_confidence() -> None:
 
 
 def test_full_confidence_is_in_the_last_bin() -> None:
-    found = reliability(np.float32([[900, 0, 0]]), np.array([0]))
+    found = reliability(np.float32([[1, 0, 0]]), np.array([0]))
     assert len(found) == 15
     assert (found[-1].n, found[-1].confidence) == (1, 1.0)

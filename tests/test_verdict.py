@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from edgefer.errors import DataError
-from edgefer.verdict import ClassDelta, Verdict, calibration_error, compare, flips
+from edgefer.verdict import ClassDelta, Verdict, compare, flips
 
 NAMES = ("a", "b", "c")
 
@@ -76,17 +76,12 @@ def test_equal_models_differ_in_nothing():
     assert verdict.agreement == 1.0
 
 
-def test_calibration_error_is_the_gap_between_confidence_and_accuracy():
-    answers = np.zeros(100, int)
+def test_calibration_errors_are_of_both_models_as_they_are():
     labels = np.r_[np.zeros(70, int), np.ones(30, int)]
-    assert calibration_error(logits_for(answers, confidence=0.9), labels) == pytest.approx(0.2)
-    assert calibration_error(logits_for(answers, confidence=0.7), labels) == pytest.approx(0.0, abs=1e-12)
-
-
-def test_over_and_under_confidence_in_different_bins_do_not_cancel():
-    logits = np.concatenate([logits_for(np.zeros(50, int)), logits_for(np.zeros(50, int), confidence=0.5)])
-    labels = np.r_[np.ones(50, int), np.zeros(50, int)]
-    assert calibration_error(logits, labels) == pytest.approx(0.5 * 0.9 + 0.5 * 0.5)
+    answers = np.zeros(100, int)
+    found = compare(logits_for(answers, confidence=0.9), logits_for(answers, confidence=0.7), labels, label_names=NAMES)
+    assert found.parent_ece == pytest.approx(0.2)
+    assert found.own_ece == pytest.approx(0.0, abs=1e-12)
 
 
 def test_flips_are_the_changed_images_the_surest_first():
@@ -99,9 +94,20 @@ def test_flips_are_the_changed_images_the_surest_first():
     assert found[-1].own_probability == pytest.approx(0.6)
 
 
+def test_flips_have_the_same_temperature_for_both_and_the_same_labels():
+    parent, own = logits_for(PARENT), logits_for(OWN)
+    plain, warm = flips(parent, own, LABELS), flips(parent, own, LABELS, temperature=2.0)
+    assert {(flip.index, flip.parent, flip.own) for flip in warm} == {(e.index, e.parent, e.own) for e in plain}
+    rooted = np.sqrt([0.9, 0.05, 0.05])
+    for flip in warm:
+        assert flip.parent_probability == pytest.approx(rooted[0] / rooted.sum())
+        assert flip.own_probability == pytest.approx(rooted[0] / rooted.sum())
+
+
 def test_huge_logits_do_not_overflow():
     with np.errstate(over="raise", invalid="raise"):
-        assert calibration_error(np.float32([[900.0, 0.0, 0.0]]), np.array([0])) == 0.0
+        huge = np.float32([[900.0, 0.0, 0.0]])
+        assert compare(huge, huge, np.array([0]), label_names=NAMES).own_ece == 0.0
 
 
 def test_a_verdict_is_plain_json(verdict):

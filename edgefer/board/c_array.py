@@ -113,6 +113,7 @@ class _Writer:
             output_type=C_TYPES[self.output.dtype],
             output_scale=_float(self.output.scale),
             output_zero_point=self.output.zero_point,
+            temperature=_float(self.artefact.temperature),
             planned_bytes=self.needs.planned_bytes,
             scratch_bytes=self.needs.scratch_bytes,
             kept_bytes=self.needs.kept_bytes,
@@ -278,10 +279,12 @@ constexpr float kInputScale = {input_scale};
 constexpr int kInputZeroPoint = {input_zero_point};
 {table}inline Input Encode(uint8_t pixel) {{ {encode} }}
 
-// The output: a logit for each label, kOutputScale * (q - kOutputZeroPoint). Probabilities are their softmax.
+// The output: a logit for each label, kOutputScale * (q - kOutputZeroPoint). Probabilities are the softmax of
+// logits / kTemperature: so the model is about as often right as it is sure. The most probable label does not need it.
 typedef {output_type} Output;
 constexpr float kOutputScale = {output_scale};
 constexpr int kOutputZeroPoint = {output_zero_point};
+constexpr float kTemperature = {temperature};
 
 // Memory. kPlannedArenaBytes is what the plan of TensorFlow Lite Micro takes for activations, input and output. Not in
 // that plan: what it keeps about tensors, operators and channels ({kept_bytes} bytes at most, on a machine with 64-bit

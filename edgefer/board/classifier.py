@@ -24,7 +24,6 @@ from edgefer.artefact import Artefact
 from edgefer.board.runtime import Runtime, choose
 from edgefer.errors import DataError, IncompatibleError
 from edgefer.preprocess import encoder, prepare
-from edgefer.statistics import softmax
 
 __all__ = ["Classifier", "Prediction"]
 
@@ -35,7 +34,7 @@ class Prediction:
 
     Attributes:
         label: the most probable expression.
-        probability: its probability by softmax, in 0..1.
+        probability: its probability, calibrated by the temperature of the contract, in 0..1.
         probabilities: float32 (classes,), in the order of the artefact's labels; they sum to one.
         logits: float32 (classes,), what the model put out.
     """
@@ -146,7 +145,7 @@ class Classifier:
         if not images:
             return []
         logits = self.logits(np.stack([prepare(image, spec) for image in images]))
-        probabilities = softmax(logits)
+        probabilities = self.artefact.probabilities(logits)
         best = logits.argmax(axis=1).tolist()
         return [
             Prediction(labels[index], float(shares[index]), shares, row)

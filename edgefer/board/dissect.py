@@ -164,6 +164,7 @@ def _contract(content: bytes, *, runnable: bool) -> tuple[Artefact | None, Contr
         golden_worst=worst,
         golden_tolerance=golden.tolerance,
         golden_unit=golden.unit,
+        temperature=artefact.temperature,
     )
 
 

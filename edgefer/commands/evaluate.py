@@ -96,4 +96,4 @@ def _score_model(model: Path | None, dataset: Dataset, split: str, runtime: str 
         seen_in_training=images.seen_in_training,
         subject={"file": path.name, "file_bytes": path.stat().st_size},
     )
-    return Scored(images, logits, evaluation)
+    return Scored(images, logits, evaluation, classifier.artefact.temperature)

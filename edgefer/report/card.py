@@ -66,6 +66,7 @@ def card(made: Quantization, *, benches: Sequence[Measurement] = (), run: str = 
         *_data(made),
         "## How good it is",
         *_scores(made),
+        *_confidence(made),
         f"## What {made.scheme} cost",
         _wrapped(_cost(made)),
         "## Limits",
@@ -113,8 +114,19 @@ def _cost(made: Quantization) -> str:
         f"Against its float parent, image by image: {verdict.difference_points:+.2f} points (95 %: {low:+.2f} to "
         f"{high:+.2f}), McNemar p = {verdict.p_value:.2g}. The same label for {100 * verdict.agreement:.2f} % of "
         f"{verdict.n:,} images; {verdict.only_parent:,} only the parent has right, {verdict.only_own:,} only "
-        f"{made.scheme}. Expected calibration error: {100 * verdict.parent_ece:.1f} % before, "
-        f"{100 * verdict.own_ece:.1f} % now."
+        f"{made.scheme}. Expected calibration error, of both without a temperature: {100 * verdict.parent_ece:.1f} % "
+        f"before, {100 * verdict.own_ece:.1f} % now."
+    )
+
+
+def _confidence(made: Quantization) -> Iterator[str]:
+    if made.temperature is None or made.calibrated_ece is None:
+        return
+    yield _wrapped(
+        f"How sure it says that it is: probabilities are the softmax of logits / {made.temperature:g}, a temperature "
+        f"that was fitted on the same images. It takes the expected calibration error from "
+        f"{100 * made.verdict.own_ece:.1f} % to {100 * made.calibrated_ece:.1f} %, told on images that had no say in "
+        "it: each half by the temperature of the other. On pictures of another kind it holds less."
     )
 
 

@@ -34,7 +34,7 @@ class Cost:
         difference_points, interval_points: accuracy, in percentage points, with its 95 % interval.
         p_value: McNemar's.
         agreement: share of images with the same label.
-        parent_ece, own_ece: expected calibration error, in 0..1.
+        parent_ece, own_ece: expected calibration error, in 0..1, of both without a temperature.
         p50_us: median latency where it was made, one thread.
     """
 

@@ -122,6 +122,8 @@ def _contract(contract: Contract) -> Iterator[str]:
         return
     size = f"{(contract.input or {}).get('width')}x{(contract.input or {}).get('height')}"
     yield from _wrapped(f"contract: {contract.scheme}, grey {size}; {', '.join(contract.labels)}")
+    if contract.temperature is not None:
+        yield f"probabilities: softmax of logits / {contract.temperature:g}"
     origin = [f"{name} {value}" for name, value in (contract.provenance or {}).items() if isinstance(value, str)]
     if origin:
         yield from _wrapped(f"from: {', '.join(origin)}")

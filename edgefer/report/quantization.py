@@ -45,6 +45,8 @@ class Quantization:
         gates_broken: bounds that were set and are not kept, a clause each.
         layers: what --debug-layers found, one mapping an operator.
         culprits: the layers that it names.
+        temperature: what its logits are divided by; None in records that were written before there was one.
+        calibrated_ece: the expected calibration error with it, in 0..1; None there too.
     """
 
     file: str
@@ -61,6 +63,8 @@ class Quantization:
     gates_broken: tuple[str, ...] = ()
     layers: tuple[Mapping[str, Any], ...] = ()
     culprits: tuple[str, ...] = ()
+    temperature: float | None = None
+    calibrated_ece: float | None = None
 
     @property
     def system(self) -> str:
@@ -82,6 +86,9 @@ class Quantization:
         )  # fmt: skip
         for layer in fields.get("layers", ()):
             records.require(layer, layer=str, kind=str, **dict.fromkeys(LAYER_NUMBERS, (int, float, type(None))))
+        confidence = fields.get("confidence")
+        if confidence is not None:
+            records.require(confidence, temperature=(int, float), calibrated_ece=(int, float))
         plain = ("scheme", "sha256", "model_bytes", "weight_bytes", "file_bytes", "provenance")
         return cls(
             file=PurePath(fields["path"]).name,
@@ -93,6 +100,8 @@ class Quantization:
             gates_broken=tuple(map(str, fields["gates_broken"])),
             layers=tuple(fields.get("layers", ())),
             culprits=tuple(map(str, fields.get("culprits", ()))),
+            temperature=confidence["temperature"] if confidence else None,
+            calibrated_ece=confidence["calibrated_ece"] if confidence else None,
         )
 
     def command(self, run: str) -> str:

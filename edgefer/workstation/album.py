@@ -20,8 +20,7 @@ from edgefer import atomic
 from edgefer.errors import DataError
 from edgefer.report.classification import REPORT_COLUMNS, report_rows, report_text
 from edgefer.result import WIDTH
-from edgefer.statistics import reliability
-from edgefer.verdict import calibration_error
+from edgefer.statistics import calibration_error, reliability
 from edgefer.workstation.answers import Answer, error_pairs, random_answers, samples
 from edgefer.workstation.canvas import require_matplotlib
 from edgefer.workstation.face_pictures import draw_answers, draw_errors, draw_samples
@@ -75,8 +74,9 @@ def _write_scores(scored: Scored, folder: Path) -> None:
         draw_confusion(evaluation, folder / f"confusion_{cells}.png", cells=cells)
         rows = ([name, *row] for name, row in zip(names, matrix))
         _write_csv(folder / f"confusion_{cells}.csv", ["label", *names], rows)
-    bins = reliability(scored.logits, labels)
-    error = f"expected calibration error {100 * calibration_error(scored.logits, labels):.2f} %"
+    bins = reliability(scored.probabilities, labels)
+    error = f"expected calibration error {100 * calibration_error(scored.probabilities, labels):.2f} %"
+    error += "" if scored.temperature == 1 else f" at temperature {scored.temperature:g}"
     draw_reliability(bins, folder / "reliability.png", title=f"{_title(scored)}, {evaluation.n:,} images\n{error}")
     _write_csv(
         folder / "reliability.csv",

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgefer.statistics import softmax
 from edgefer.workstation.scoreset import Scored, ScoreSet
 
 __all__ = ["Answer", "ErrorPair", "error_pairs", "random_answers", "samples"]
@@ -26,7 +25,7 @@ class Answer:
         index: the position of the image in the score set.
         row: its identity in the source of the data.
         label, prediction: positions among the classes.
-        confidence: the probability of the prediction by softmax, in 0..1.
+        confidence: the probability of the prediction, in 0..1.
     """
 
     index: int
@@ -65,7 +64,7 @@ def error_pairs(scored: Scored, *, examples: int = 8) -> tuple[ErrorPair, ...]:
     """Every pair of label and wrong prediction that occurs, the most frequent first."""
     confusion = scored.evaluation.confusion
     wrong = confusion.sum() - np.trace(confusion)
-    predictions, confidence = scored.logits.argmax(axis=1), softmax(scored.logits.astype(np.float64)).max(axis=1)
+    predictions, confidence = scored.logits.argmax(axis=1), scored.probabilities.max(axis=1)
     found = []
     for label, prediction in np.argwhere(confusion * (1 - np.eye(len(confusion), dtype=np.int64))):
         indices = np.flatnonzero((scored.images.labels == label) & (predictions == prediction))
@@ -102,14 +101,14 @@ def samples(images: ScoreSet, *, classes: int, per_class: int = 10, seed: int = 
 
 def _answers(scored: Scored, indices: Iterable[int]) -> tuple[Answer, ...]:
     chosen = np.fromiter(indices, np.int64)
-    probabilities = softmax(scored.logits[chosen].astype(np.float64))
+    predictions, confidence = scored.logits[chosen].argmax(axis=1), scored.probabilities[chosen].max(axis=1)
     return tuple(
         Answer(
             index=int(index),
             row=int(scored.images.rows[index]),
             label=int(scored.images.labels[index]),
-            prediction=int(probability.argmax()),
-            confidence=float(probability.max()),
+            prediction=int(prediction),
+            confidence=float(sure),
         )
-        for index, probability in zip(chosen, probabilities)
+        for index, prediction, sure in zip(chosen, predictions, confidence)
     )

@@ -2,7 +2,7 @@
 
     draw_curves(run.history(), path, best=30)
     draw_confusion(evaluation, path)
-    draw_reliability(reliability(logits, labels), path, title="ECE 4.1 %")
+    draw_reliability(reliability(probabilities, labels), path, title="ECE 4.1 %")
     draw_layers(names, {"activations": snr_db, "weights": others_db}, path, named=("stem_conv",))
 """
 

@@ -3,6 +3,7 @@
     quantized = quantize(run, "int8", dataset)
     quantized.artefact.save(run.artefact("int8"))
     quantized.verdict.difference_points, quantized.verdict.p_value
+    quantized.confidence.temperature                # what makes the model about as often right as it is sure
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from edgefer.workstation.runs import Run
 from edgefer.workstation.scoreset import ScoreSet, score_set
 from edgefer.workstation.synthetic import golden_faces
 from edgefer.workstation.target import for_target, require_fit
+from edgefer.workstation.temperature import Confidence, measure_confidence
 from edgefer.workstation.training import selection_split
 
 __all__ = ["Quantized", "calibration_for", "quantize"]
@@ -57,6 +59,7 @@ class Quantized:
         verdict: the two compared image by image.
         images: those images.
         flips: which of them get another label than from the parent.
+        confidence: the temperature of the contract, which was fitted on the same images.
     """
 
     artefact: Artefact
@@ -65,6 +68,7 @@ class Quantized:
     verdict: Verdict
     images: ScoreSet
     flips: tuple[Flip, ...]
+    confidence: Confidence
 
 
 def quantize(
@@ -131,6 +135,7 @@ def quantize(
     logits = classifier.logits(images.faces)
     evaluation = evaluate_logits(logits, images, model=f"{settings.system}-{scheme}", subject=classifier.subject)
     verdict = compare(parent_logits, logits, images.labels, label_names=LABELS)
+    confidence = measure_confidence(logits, images.labels)
     provenance = {
         "system": settings.system,
         "edgefer": edgefer.__version__,
@@ -147,11 +152,14 @@ def quantize(
             "accuracy": evaluation.accuracy.share,
             "float_accuracy": parent.accuracy.share,
             "agreement": verdict.agreement,
+            "ece": confidence.ece,
+            "calibrated_ece": confidence.calibrated_ece,
         },
     }
     progress(STAGES, STAGES, "done")
-    changed = tuple(flips(parent_logits, logits, images.labels))
-    return Quantized(dataclasses.replace(bare, provenance=provenance), parent, evaluation, verdict, images, changed)
+    changed = tuple(flips(parent_logits, logits, images.labels, temperature=confidence.temperature))
+    artefact = dataclasses.replace(bare, provenance=provenance, temperature=confidence.temperature)
+    return Quantized(artefact, parent, evaluation, verdict, images, changed, confidence)
 
 
 def calibration_for(

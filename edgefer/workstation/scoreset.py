@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from edgefer.evaluation import Evaluation
 from edgefer.preprocess import InputSpec, prepare_all
+from edgefer.statistics import softmax
 from edgefer.workstation.datacheck import twins_of
 from edgefer.workstation.dataset import Dataset, Split
 
@@ -48,11 +49,18 @@ class Scored:
         images: what it was shown.
         logits: float32 (n, classes), what it answered.
         evaluation: how good that is.
+        temperature: of the model's contract; a run that is still a Keras network has none, which is 1.
     """
 
     images: ScoreSet
     logits: npt.NDArray[np.float32]
     evaluation: Evaluation
+    temperature: float = 1.0
+
+    @property
+    def probabilities(self) -> npt.NDArray[np.float64]:
+        """float64 (n, classes), as the model's user sees them."""
+        return softmax(self.logits.astype(np.float64), temperature=self.temperature)
 
 
 def score_set(dataset: Dataset, split: Split, *, name: str, spec: InputSpec) -> ScoreSet:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from edgefer.result import WIDTH, Result, table
 from edgefer.workstation.face_pictures import draw_flips
 from edgefer.workstation.flatbuffer import weight_bytes
 from edgefer.workstation.quantize import Quantized
+from edgefer.workstation.temperature import Confidence
 
 __all__ = ["Gates", "summary", "together", "write_flips"]
 
@@ -79,6 +81,7 @@ def summary(quantized: Quantized, path: Path, measurement: Measurement, *, gates
         "weight_bytes": weight_bytes(artefact.model),
         "file_bytes": file_bytes,
         "golden_tolerance": artefact.golden.tolerance,
+        "confidence": dataclasses.asdict(quantized.confidence),
         "provenance": artefact.provenance,
         "verdict": verdict.to_json(),
         "parent": quantized.parent.to_json(),
@@ -147,9 +150,19 @@ def _text(quantized: Quantized, path: Path, measurement: Measurement) -> str:
             f"{path}\n{sizes}\n{speed}\n",
             table(["", f"{own.split}, %", "no twins, %", "macro-F1, %", "ECE, %"], rows),
             f"\n{textwrap.fill(findings, WIDTH)}\n",
+            f"{textwrap.fill(_confidence(quantized.confidence, artefact.scheme), WIDTH)}\n",
             table(["class", "n", "right before", "right now", "points"], classes),
             "\nnext: edgefer bench --device",
         ]
+    )
+
+
+def _confidence(found: Confidence, scheme: str) -> str:
+    bound = ", where the search ends" if found.at_bound else ""
+    return (
+        f"The ECE above is of both without a temperature. {scheme} gets {found.temperature:g}{bound}, fitted on these "
+        f"images: ECE {100 * found.ece:.1f} % without it, {100 * found.calibrated_ece:.1f} % with it, each half of the "
+        "images by the temperature of the other."
     )
 
 

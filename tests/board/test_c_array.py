@@ -100,6 +100,14 @@ def test_it_compiles_and_holds_the_model_and_encodes_as_the_classifier_does(subj
     assert label.decode() == subject.labels[best]
 
 
+def test_the_temperature_is_a_constant_of_the_header(int8_artefact):
+    warm = dataclasses.replace(int8_artefact, temperature=1.37)
+    header = c_array(warm, name="model").files["model.h"]
+    assert "constexpr float kTemperature = 1.37f;" in header
+    assert "softmax of\n// logits / kTemperature:" in header
+    assert "kTemperature = 1.0f;" in c_array(int8_artefact, name="model").files["model.h"]
+
+
 @needs_compiler
 def test_the_self_test_allows_the_tolerance_and_no_more(int8_artefact, tmp_path):
     program = compiled(c_array(int8_artefact, name="model"), tmp_path)

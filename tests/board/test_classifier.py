@@ -88,6 +88,17 @@ def test_prediction_is_the_softmax_of_the_logits(int8_classifier: Classifier, fa
     assert prediction.probability == pytest.approx(expected.max(), rel=1e-5)
 
 
+def test_the_temperature_moves_the_probability_and_not_the_label(
+    int8_artefact: Artefact, int8_classifier: Classifier, faces: np.ndarray
+) -> None:
+    warm = Classifier(replace(int8_artefact, temperature=2.5), int8_classifier.runtime)
+    for plain, calibrated in zip(int8_classifier.predict_all(list(faces)), warm.predict_all(list(faces))):
+        assert (calibrated.label, calibrated.logits.tolist()) == (plain.label, plain.logits.tolist())
+        powers = np.exp(plain.logits.astype(np.float64) / 2.5)
+        assert calibrated.probabilities == pytest.approx(powers / powers.sum(), rel=1e-5)
+        assert calibrated.probability == calibrated.probabilities.max() < plain.probability
+
+
 def test_any_size_goes_through_prepare(int8_classifier: Classifier) -> None:
     image = np.random.default_rng(3).integers(0, 256, (97, 61, 3), np.uint8)
     prepared = prepare(image, int8_classifier.artefact.input_spec)

@@ -41,6 +41,14 @@ def test_what_it_cost_is_the_verdict(made):
     assert "The same label for 90.00 % of 20 images" in text
 
 
+def test_a_temperature_is_told_with_what_it_is_worth(made):
+    confidence = {"n": 20, "temperature": 0.8125, "ece": 0.04, "calibrated_ece": 0.0123}
+    text = " ".join(card(made(confidence=confidence)).split())
+    assert "the softmax of logits / 0.8125, a temperature that was fitted on the same images" in text
+    assert "to 1.2 %, told on images that had no say in it" in text
+    assert "logits /" not in card(made())
+
+
 @pytest.mark.parametrize(
     ("name", "said"),
     [

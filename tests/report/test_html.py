@@ -182,6 +182,17 @@ def test_the_verdict_is_what_the_record_says(reader, quantized):
     assert row["gates"] == "none broken"
 
 
+def test_the_calibrated_error_stands_beside_that_of_the_bare_logits(quantized, tmp_path):
+    warm = {"n": 20, "temperature": 0.8, "ece": 0.04, "calibrated_ece": 0.0123}
+    for confidence, told in ((warm, "1.2"), (None, "-")):
+        fields = {} if confidence is None else {"confidence": confidence}
+        path = tmp_path / "int8.json"
+        path.write_text(json.dumps(quantized(**fields)))
+        (row,) = cells(Reader(page(read_evidence([path])).html), "Accuracy against the float parent")
+        assert row["ECE calibrated, %"] == told
+        assert "→" in row["ECE, %"]
+
+
 def test_a_broken_gate_is_said(quantized, tmp_path):
     (tmp_path / "a.json").write_text(json.dumps(quantized(gates_broken=["2.00 points were lost, 1 may be"])))
     (row,) = cells(Reader(page(read_evidence([tmp_path])).html), "Accuracy against")

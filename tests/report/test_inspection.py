@@ -67,6 +67,10 @@ def test_what_cannot_be_told_is_not_told(inspection: Inspection) -> None:
             "mismatch, 9 steps off in the worst of 24; 3 steps are allowed",
         ),
         (
+            Contract("ok", "", ("sad",), "int8", {}, {}, 24, 0.0, 3.0, "steps", temperature=0.85),
+            "probabilities: softmax of logits / 0.85",
+        ),
+        (
             Contract("not replayed", "no run", ("sad",), "int8", {}, {"system": "demo"}, 24, None, 3.0, "steps"),
             "golden vectors: not replayed: no run",
         ),

@@ -10,8 +10,7 @@ from edgefer.errors import DataError, EdgeferError
 from edgefer.evaluation import evaluate
 from edgefer.labels import LABELS
 from edgefer.report.classification import report_text
-from edgefer.statistics import softmax
-from edgefer.verdict import calibration_error
+from edgefer.statistics import calibration_error, softmax
 from edgefer.workstation.album import require_folder, write_album
 from edgefer.workstation.answers import error_pairs
 from edgefer.workstation.evaluation import score_run
@@ -117,7 +116,15 @@ def test_reliability_is_what_numpy_bins(album, scored):
             error += abs(right[within].mean() - confidence[within].mean()) * within.mean()
         else:
             assert row["accuracy"] == row["confidence"] == ""
-    assert error == pytest.approx(calibration_error(scored.logits, scored.images.labels))
+    assert error == pytest.approx(calibration_error(probabilities, scored.images.labels))
+
+
+def test_reliability_is_at_the_temperature_of_the_model(scored, tmp_path):
+    write_album(dataclasses.replace(scored, temperature=0.5), tmp_path)
+    confidence = softmax(2 * scored.logits.astype(np.float64)).max(axis=1)
+    for row in table_of(tmp_path / "reliability.csv"):
+        within = (confidence >= float(row["low"])) & (confidence < float(row["high"]))
+        assert int(row["n"]) == within.sum()
 
 
 def test_errors_are_listed_with_the_rows_of_their_examples(album, scored):

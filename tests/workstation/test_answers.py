@@ -9,7 +9,7 @@ from edgefer.workstation.scoreset import Scored, ScoreSet
 NAMES = ("angry", "happy", "sad")
 
 
-def scored_with(logits, labels):
+def scored_with(logits, labels, **more):
     labels = np.asarray(labels)
     images = ScoreSet(
         data="drawn",
@@ -19,7 +19,7 @@ def scored_with(logits, labels):
         rows=np.arange(len(labels)) * 10 + 1000,
         seen_in_training=None,
     )
-    return Scored(images, logits, evaluate(logits, labels, label_names=NAMES, split="PublicTest"))
+    return Scored(images, logits, evaluate(logits, labels, label_names=NAMES, split="PublicTest"), **more)
 
 
 @pytest.fixture
@@ -49,6 +49,18 @@ def test_examples_are_the_surest_of_their_pair(scored):
         for answer in pair.examples:
             assert (answer.label, answer.prediction, answer.right) == (pair.label, pair.prediction, False)
             assert answer.row == scored.images.rows[answer.index] == 1000 + 10 * answer.index
+
+
+def test_confidence_is_at_the_temperature_of_the_model(scored):
+    warm = scored_with(scored.logits, scored.images.labels, temperature=3.0)
+    probabilities = softmax(scored.logits.astype(np.float64) / 3)
+    for plain, answer in zip(random_answers(scored), random_answers(warm)):
+        assert answer.prediction == plain.prediction
+        assert answer.confidence == pytest.approx(probabilities[answer.index].max())
+        assert answer.confidence < plain.confidence
+    for pair in error_pairs(warm, examples=90):
+        sureness = [answer.confidence for answer in pair.examples]
+        assert sureness == sorted(sureness, reverse=True)
 
 
 def test_a_model_without_errors_has_no_pairs():

@@ -6,7 +6,7 @@ import pytest
 
 from edgefer.evaluation import evaluate
 from edgefer.labels import LABELS
-from edgefer.statistics import reliability
+from edgefer.statistics import reliability, softmax
 from edgefer.workstation.pictures import draw_confusion, draw_curves, draw_reliability
 from edgefer.workstation.schedule import Epoch
 
@@ -90,7 +90,7 @@ def test_cells_say_what_was_asked_for(tmp_path, cells, expected):
 def test_reliability_shows_each_bin(tmp_path):
     generator = np.random.default_rng(1)
     logits, labels = generator.normal(0, 2, (200, 7)), generator.integers(0, 7, 200)
-    bins = reliability(logits, labels)
+    bins = reliability(softmax(logits), labels)
     figure = drawn(lambda: draw_reliability(bins, tmp_path / "reliability.png", title="ECE 40 %"))
     upper, lower = figure.axes
     heights = [patch.get_height() for patch in upper.patches]

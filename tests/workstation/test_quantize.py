@@ -12,6 +12,7 @@ from edgefer.board.runtime import choose
 from edgefer.errors import DataError, EdgeferError, GateNotMet, UsageError
 from edgefer.labels import LABELS
 from edgefer.measurement import BenchRequest
+from edgefer.statistics import softmax
 from edgefer.workstation.calibration import calibration_faces
 from edgefer.workstation.convert import convert
 from edgefer.workstation.dataset import synthetic_dataset
@@ -20,6 +21,7 @@ from edgefer.workstation.recipe import Recipe
 from edgefer.workstation.runs import find_run, new_run
 from edgefer.workstation.schemes import int8
 from edgefer.workstation.summary import Gates, summary, write_flips
+from edgefer.workstation.temperature import fit_temperature, measure_confidence
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +57,20 @@ def test_the_contract_tells_how_the_model_came_about(by_scheme, finished_run, fa
     assert provenance["data"]["sha256"] == faces.sha256
     assert provenance["calibration"] == {"faces": 140, "seed": 0}
     assert provenance["scores"]["accuracy"] == by_scheme["int8"].evaluation.accuracy.share
+
+
+def test_the_contract_has_the_temperature_that_its_own_logits_want(by_scheme, faces):
+    images = faces.split("PublicTest")
+    for quantized in by_scheme.values():
+        classifier = Classifier.from_artefact(quantized.artefact)
+        logits = classifier.logits(images.pixels)
+        assert quantized.artefact.temperature == fit_temperature(logits, images.labels) != 1
+        assert quantized.confidence == measure_confidence(logits, images.labels)
+        scores = quantized.artefact.provenance["scores"]
+        assert scores["ece"] == quantized.confidence.ece == quantized.verdict.own_ece
+        expected = softmax(logits.astype(np.float64) / quantized.artefact.temperature)
+        for flip in quantized.flips:
+            assert flip.own_probability == pytest.approx(expected[flip.index].max())
 
 
 def test_quantizing_twice_gives_the_same_bytes(by_scheme, finished_run, faces):
@@ -95,6 +111,13 @@ def test_the_summary_has_both_scores_in_80_columns(by_scheme, written):
     assert result.record["evaluation"]["accuracy"]["n"] == 140
     assert json.loads(json.dumps(result.record, allow_nan=False))["verdict"]["n"] == 140
     assert "float parent" in result.text
+    confidence = by_scheme["int8"].confidence
+    assert result.record["confidence"]["temperature"] == by_scheme["int8"].artefact.temperature
+    said = " ".join(result.text.split())
+    # Two epochs have taught it so little that no doubt is enough.
+    assert confidence.at_bound
+    assert f"int8 gets {confidence.temperature:g}, where the search ends, fitted on these images" in said
+    assert f"{100 * confidence.calibrated_ece:.1f} % with it" in said
     assert max(len(line) for line in result.text.splitlines() if str(path) not in line) <= 80
 
 

@@ -49,6 +49,7 @@ def _contract(model: Model) -> Iterator[Html]:
         ("SHA-256 of the flatbuffer", artefact.sha256),
         ("labels", ", ".join(artefact.labels)),
         ("golden vectors", f"{len(artefact.golden.inputs)} drawn faces"),
+        ("temperature", f"{artefact.temperature:g}"),
         *flattened(artefact.provenance),
     ]
     contract = table(f"Contract of {model.file}", ["field", "value"], rows, text=2)

@@ -13,7 +13,7 @@ __all__ = ["classes_section", "flips_section", "verdicts_section"]
 
 VERDICTS = (
     "model", "scheme", "KiB", "float, %", "accuracy, %", "points (95 %)", "McNemar p", "same label, %",
-    "kernels agree, %", "ECE, %", "gates",
+    "kernels agree, %", "ECE, %", "ECE calibrated, %", "gates",
 )  # fmt: skip
 FLIPS = ("model", "scheme", "images", "changed", "mended", "broken", "wrong either way")
 CLASSES = ("class", "n", "right before", "right now", "points", "95 % interval")
@@ -28,7 +28,9 @@ def verdicts_section(evidence: Evidence) -> Html | None:
     note = (
         f"Each model and its float parent answered the same images ({images}), so the difference is known better than "
         "either accuracy. Points whose interval holds zero are within what chance gives; McNemar's p says how often "
-        "chance alone gives a difference like this one. The same label: right or wrong, from both."
+        "chance alone gives a difference like this one. The same label: right or wrong, from both. ECE, the expected "
+        "calibration error, is of both without a temperature, so that they can be compared; calibrated it is the "
+        "model's own, with its temperature, each half of the images by that of the other."
     )
     rows = [_verdict(each, evidence) for each in made]
     caption = "Accuracy against the float parent"
@@ -75,6 +77,7 @@ def _verdict(made: Quantization, evidence: Evidence) -> list[object]:
         number(100 * verdict.agreement),
         None if least is None else number(100 * least),
         f"{100 * verdict.parent_ece:.1f} → {100 * verdict.own_ece:.1f}",
+        None if made.calibrated_ece is None else number(100 * made.calibrated_ece, 1),
         broken or "none broken",
     ]
 
