@@ -1,0 +1,124 @@
+"""Live video until somebody has seen enough of it: each scene goes to every outlet, and a summary is left.
+
+    with Live(pipeline, source) as live:
+        shown = show(live, [Lines(sys.stdout)], frames=1000)
+    shown.to_json()
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+import numpy as np
+
+from edgefer.board.live import Live
+from edgefer.board.outlets import Outlet
+from edgefer.board.scene import Scene
+from edgefer.statistics import percentile
+
+__all__ = ["Shown", "show", "stopped_by_signals"]
+
+# Of the last frames; a night's worth would fill the memory.
+AGES = 10_000
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What was shown.
+
+    Attributes:
+        frames: how many frames were looked at.
+        elapsed_s: how long that took, from the first one.
+        with_faces: in how many of them there was a face.
+        tracks: how many faces came, one that was lost and found again counted twice.
+        ages_ms: p50 and p90 of how old the frames were when all was done with them; None without any.
+        losses: how many times the camera was gone.
+        last: the last scene; None without any.
+    """
+
+    frames: int
+    elapsed_s: float
+    with_faces: int
+    tracks: int
+    ages_ms: tuple[float, float] | None
+    losses: int
+    last: Scene | None
+
+    @property
+    def fps(self) -> float | None:
+        """Frames a second over all of it."""
+        return self.frames / self.elapsed_s if self.elapsed_s else None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "frames": self.frames,
+            "elapsed_s": self.elapsed_s,
+            "fps": self.fps,
+            "frames_with_faces": self.with_faces,
+            "tracks": self.tracks,
+            "age_p50_ms": self.ages_ms and self.ages_ms[0],
+            "age_p90_ms": self.ages_ms and self.ages_ms[1],
+            "losses": self.losses,
+            "budget": self.last and self.last.budget.to_json(),
+            "health": self.last and self.last.health.to_json(),
+        }
+
+
+def show(
+    live: Live, outlets: Sequence[Outlet], *, frames: int | None = None, seconds: float | None = None
+) -> Shown:
+    """Hand on scenes until the video ends, live.stop() is called, or one of the limits is reached; close the outlets.
+
+    Raises:
+        EdgeferError: the source broke and is none that comes back.
+    """
+    ages, count, with_faces, last = deque[float](maxlen=AGES), 0, 0, None
+    highest, begin = -1, time.monotonic()
+    try:
+        for scene in live:
+            begin = begin if count else time.monotonic()
+            for outlet in outlets:
+                outlet.publish(scene)
+            count, with_faces, last = count + 1, with_faces + bool(scene.faces), scene
+            highest = max([highest, *(face.track for face in scene.faces)])
+            ages.append(scene.age_ms)
+            if count == frames or time.monotonic() - begin >= (seconds or math.inf):
+                live.stop()
+    finally:
+        for outlet in outlets:
+            outlet.close()
+    elapsed_s = time.monotonic() - begin if count else 0.0
+    known = np.array(ages)
+    spread = (float(percentile(known, 50)), float(percentile(known, 90))) if count else None
+    return Shown(count, elapsed_s, with_faces, highest + 1, spread, live.grabber.losses, last)
+
+
+@contextlib.contextmanager
+def stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
+    """SIGINT and SIGTERM call ``stop`` within the block, once; a second one does what it usually does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        signal.signal(number, before[signal.Signals(number)])
+        stop()
+
+    for each in before:
+        signal.signal(each, handle)
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
