@@ -21,7 +21,7 @@ from edgefer.board.camera import Source
 from edgefer.board.drawing import mark
 from edgefer.board.grabber import Frame, Grabber
 from edgefer.board.pipeline import Pipeline
-from edgefer.board.scene import UNSURE, LiveFace, Scene
+from edgefer.board.scene import UNSURE, Budget, Health, LiveFace, Scene
 from edgefer.board.steady import Steady
 from edgefer.board.stopwatch import Stopwatch
 from edgefer.board.tracker import Track, Tracker
@@ -90,6 +90,16 @@ class Live:
     def __exit__(self, *exception: Any) -> None:
         self.grabber.close()
         self._watchman.__exit__()
+
+    @property
+    def budget(self) -> Budget:
+        """Where the time of the last frames went; that of a scene is up to a quarter of a second older."""
+        return self._watch.refreshed(dropped=self.grabber.dropped)
+
+    @property
+    def health(self) -> Health:
+        """How the device is."""
+        return self._watchman.health
 
     def stop(self) -> None:
         """End the iteration; from any thread, or a signal's handler."""

@@ -19,7 +19,7 @@ from typing import IO, TYPE_CHECKING, Protocol
 
 import cv2
 
-from edgefer.board.scene import STAGES, Scene
+from edgefer.board.scene import STAGES, Budget, Scene
 from edgefer.errors import IncompatibleError
 from edgefer.result import percent, table
 
@@ -130,7 +130,7 @@ class Dashboard:
             from rich.text import Text
 
             self._drawn_s = time.monotonic()
-            self._live.update(Text(f"{_state(scene)}\n\n{budget_text(scene)}", no_wrap=True), refresh=True)
+            self._live.update(Text(f"{_state(scene)}\n\n{budget_text(scene.budget)}", no_wrap=True), refresh=True)
 
     def close(self) -> None:
         """As Outlet.close()."""
@@ -138,14 +138,14 @@ class Dashboard:
             self._live.stop()
 
 
-def budget_text(scene: Scene) -> str:
+def budget_text(budget: Budget) -> str:
     """Where the time of a frame goes, as a table and a sentence."""
-    stages = {name: getattr(scene.budget, name) for name in STAGES}
+    stages = {name: getattr(budget, name) for name in STAGES}
     rows = [
         [name, *((f"{stage.p50_ms:.2f}", f"{stage.p90_ms:.2f}", percent(stage.share)) if stage else (None,) * 3)]
         for name, stage in stages.items()
     ]
-    return f"{table(['stage', 'p50, ms', 'p90, ms', 'of all'], rows)}\n{scene.budget.sentence()}"
+    return f"{table(['stage', 'p50, ms', 'p90, ms', 'of all'], rows)}\n{budget.sentence()}"
 
 
 def _state(scene: Scene) -> str:

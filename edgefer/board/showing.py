@@ -22,7 +22,7 @@ import numpy as np
 
 from edgefer.board.live import Live
 from edgefer.board.outlets import Outlet
-from edgefer.board.scene import Scene
+from edgefer.board.scene import Budget, Health
 from edgefer.statistics import percentile
 
 __all__ = ["Shown", "show", "stopped_by_signals"]
@@ -42,7 +42,8 @@ class Shown:
         tracks: how many faces came, one that was lost and found again counted twice.
         ages_ms: p50 and p90 of how old the frames were when all was done with them; None without any.
         losses: how many times the camera was gone.
-        last: the last scene; None without any.
+        budget: where the time of the last frames went.
+        health: how the device was at the end.
     """
 
     frames: int
@@ -51,7 +52,8 @@ class Shown:
     tracks: int
     ages_ms: tuple[float, float] | None
     losses: int
-    last: Scene | None
+    budget: Budget
+    health: Health
 
     @property
     def fps(self) -> float | None:
@@ -69,8 +71,8 @@ class Shown:
             "age_p50_ms": self.ages_ms and self.ages_ms[0],
             "age_p90_ms": self.ages_ms and self.ages_ms[1],
             "losses": self.losses,
-            "budget": self.last and self.last.budget.to_json(),
-            "health": self.last and self.last.health.to_json(),
+            "budget": self.budget.to_json(),
+            "health": self.health.to_json(),
         }
 
 
@@ -82,14 +84,14 @@ def show(
     Raises:
         EdgeferError: the source broke and is none that comes back.
     """
-    ages, count, with_faces, last = deque[float](maxlen=AGES), 0, 0, None
+    ages, count, with_faces = deque[float](maxlen=AGES), 0, 0
     highest, begin = -1, time.monotonic()
     try:
         for scene in live:
             begin = begin if count else time.monotonic()
             for outlet in outlets:
                 outlet.publish(scene)
-            count, with_faces, last = count + 1, with_faces + bool(scene.faces), scene
+            count, with_faces = count + 1, with_faces + bool(scene.faces)
             highest = max([highest, *(face.track for face in scene.faces)])
             ages.append(scene.age_ms)
             if count == frames or time.monotonic() - begin >= (seconds or math.inf):
@@ -100,7 +102,10 @@ def show(
     elapsed_s = time.monotonic() - begin if count else 0.0
     known = np.array(ages)
     spread = (float(percentile(known, 50)), float(percentile(known, 90))) if count else None
-    return Shown(count, elapsed_s, with_faces, highest + 1, spread, live.grabber.losses, last)
+    return Shown(
+        frames=count, elapsed_s=elapsed_s, with_faces=with_faces, tracks=highest + 1, ages_ms=spread,
+        losses=live.grabber.losses, budget=live.budget, health=live.health,
+    )  # fmt: skip
 
 
 @contextlib.contextmanager

@@ -51,16 +51,17 @@ class Stopwatch:
         """As stage(), for what was timed elsewhere."""
         self._now[name] = self._now.get(name, 0) + elapsed_ns
 
-    def frame(self, *, dropped: int, refresh: bool = False) -> None:
-        """The frame is done; ``dropped`` were passed over since the start. ``refresh`` computes the budget at once."""
+    def frame(self, *, dropped: int) -> None:
+        """The frame is done; ``dropped`` were passed over since the start."""
         self._past.append(self._now)
         self._now = {}
         now_ns = time.perf_counter_ns()
         self._ends.append(now_ns)
-        if refresh or now_ns - self._computed_ns > REFRESH_NS:
-            self.budget, self._computed_ns = self._compute(dropped), now_ns
+        if now_ns - self._computed_ns > REFRESH_NS:
+            self.budget, self._computed_ns = self.refreshed(dropped=dropped), now_ns
 
-    def _compute(self, dropped: int) -> Budget:
+    def refreshed(self, *, dropped: int) -> Budget:
+        """The budget as it is now."""
         whole = sum(sum(each.values()) for each in self._past)
         stages = {}
         for name in STAGES:
@@ -68,6 +69,6 @@ class Stopwatch:
             if len(taken):
                 p50, p90 = (float(percentile(taken, percent)) / 1e6 for percent in (50, 90))
                 stages[name] = Stage(p50, p90, float(taken.sum()) / whole if whole else 0.0)
-        spent_s = (self._ends[-1] - self._ends[0]) / 1e9
+        spent_s = (self._ends[-1] - self._ends[0]) / 1e9 if self._ends else 0.0
         fps = (len(self._ends) - 1) / spent_s if spent_s else None
         return Budget(**stages, fps=fps, dropped=dropped)

@@ -12,7 +12,7 @@ medians of the others move and scale the box. benchmarks/live.py has it beside w
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -29,11 +29,16 @@ POINTS = 8
 # The corners of a box are not of the face.
 INSIDE = (0.15, 0.85)
 WINDOW, LEVELS = 15, 3
+# How far a point may come back from where it was, pixels of that copy, and how many points have to. In a face that
+# moves, turns or blurs nearly all do; where it has left or was cut away, none.
+MOST_STRAYED, LEAST_POINTS = 1.0, POINTS**2 // 2
 LEAST_OVERLAP = 0.3
 # How many searches in a row may miss a face that flow still follows.
 MOST_MISSES = 2
 # After such a gap whoever is there is somebody new.
 LONGEST_GAP_NS = 1_000_000_000
+
+Place = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
@@ -42,13 +47,26 @@ class Track:
 
     Attributes:
         number: its own, never given twice.
-        box: where it is now.
+        found: the box that the last search gave it.
+        place: (left, top, width, height) now, in fractions of pixels: whole ones would add up to a drift.
         misses: how many searches in a row have not found it.
     """
 
     number: int
-    box: FaceBox
+    found: FaceBox
+    place: Place
     misses: int = 0
+
+    @classmethod
+    def at(cls, number: int, box: FaceBox) -> Track:
+        """A face that a search has just found."""
+        return cls(number, box, (box.x, box.y, box.width, box.height))
+
+    @property
+    def box(self) -> FaceBox:
+        """Where it is now, in whole pixels."""
+        left, top, width, height = (round(value) for value in self.place)
+        return FaceBox(left, top, max(1, width), max(1, height), self.found.score)
 
 
 class Tracker:
@@ -90,7 +108,7 @@ class Tracker:
         self, before: npt.NDArray[np.uint8], after: npt.NDArray[np.uint8], scale: float, shape: Sequence[int]
     ) -> tuple[Track, ...]:
         """The tracks that flow finds, where it finds them."""
-        grids = [_grid(track.box) * scale for track in self.tracks]
+        grids = [_grid(track.place) * scale for track in self.tracks]
         points = np.concatenate(grids).astype(np.float32)
         moved, there = _flow(before, after, points)
         back, here = _flow(after, before, moved)
@@ -98,10 +116,10 @@ class Tracker:
         kept = []
         for index, track in enumerate(self.tracks):
             own = slice(index * POINTS**2, (index + 1) * POINTS**2)
-            good = there[own] & here[own] & (strayed[own] <= max(1.0, float(np.median(strayed[own]))))
-            box = _moved(track.box, points[own][good] / scale, moved[own][good] / scale)
-            if box is not None and _is_seen(box, shape):
-                kept.append(Track(track.number, box, track.misses))
+            good = there[own] & here[own] & (strayed[own] <= MOST_STRAYED)
+            place = _moved(track.place, points[own][good] / scale, moved[own][good] / scale)
+            if place is not None and _is_seen(place, shape):
+                kept.append(replace(track, place=place))
         return tuple(kept)
 
     def _matched(self, found: Sequence[FaceBox]) -> tuple[Track, ...]:
@@ -122,12 +140,12 @@ class Tracker:
         kept = []
         for index, track in enumerate(known):
             if index in boxes:
-                kept.append(Track(track.number, boxes[index]))
+                kept.append(Track.at(track.number, boxes[index]))
             elif track.number not in lost and track.misses < MOST_MISSES:
-                kept.append(Track(track.number, track.box, track.misses + 1))
+                kept.append(replace(track, misses=track.misses + 1))
         new = [box for other, box in enumerate(found) if other not in taken]
         first, self._numbers = self._numbers, self._numbers + len(new)
-        return (*kept, *(Track(first + count, box) for count, box in enumerate(new)))
+        return (*kept, *(Track.at(first + count, box) for count, box in enumerate(new)))
 
 
 def overlap(one: FaceBox, other: FaceBox) -> float:
@@ -149,10 +167,11 @@ def _shrunk(grey: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.uint8], float]:
     return np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.uint8), scale
 
 
-def _grid(box: FaceBox) -> npt.NDArray[np.float64]:
-    """Points within ``box``, (POINTS squared, 2)."""
-    across, down = (np.linspace(*INSIDE, POINTS) * side for side in (box.width, box.height))
-    return np.stack(np.meshgrid(box.x + across, box.y + down), axis=-1).reshape(-1, 2)
+def _grid(place: Place) -> npt.NDArray[np.float64]:
+    """Points within ``place``, (POINTS squared, 2)."""
+    left, top, width, height = place
+    across, down = (np.linspace(*INSIDE, POINTS) * side for side in (width, height))
+    return np.stack(np.meshgrid(left + across, top + down), axis=-1).reshape(-1, 2)
 
 
 def _flow(
@@ -165,20 +184,24 @@ def _flow(
     return moved, found.ravel() == 1
 
 
-def _moved(box: FaceBox, before: npt.NDArray[Any], after: npt.NDArray[Any]) -> FaceBox | None:
-    """``box`` as its points (n, 2) have moved; None where too few are left to tell."""
-    if len(before) < POINTS**2 // 4:
+def _moved(place: Place, before: npt.NDArray[Any], after: npt.NDArray[Any]) -> Place | None:
+    """``place`` as its points (n, 2) have moved; None where too few are left to tell."""
+    if len(before) < LEAST_POINTS:
         return None
     shift = np.median(after - before, axis=0)
     # Distances of each point to the one that is half the list away: long ones, which tell a change of scale best.
     was, now = (np.linalg.norm(each - np.roll(each, len(each) // 2, axis=0), axis=1) for each in (before, after))
-    growth = float(np.median(now[was > 0] / was[was > 0])) if (was > 0).any() else 1.0
-    width, height = box.width * growth, box.height * growth
-    x = box.x + box.width / 2 + float(shift[0]) - width / 2
-    y = box.y + box.height / 2 + float(shift[1]) - height / 2
-    return FaceBox(round(x), round(y), max(1, round(width)), max(1, round(height)), box.score)
+    growth = float(np.median(now / was))
+    left, top, width, height = place
+    return (
+        left + float(shift[0]) - (growth - 1) * width / 2,
+        top + float(shift[1]) - (growth - 1) * height / 2,
+        growth * width,
+        growth * height,
+    )
 
 
-def _is_seen(box: FaceBox, shape: Sequence[int]) -> bool:
-    """Whether the middle of ``box`` is still in a picture of ``shape``."""
-    return 0 <= box.x + box.width / 2 < shape[1] and 0 <= box.y + box.height / 2 < shape[0]
+def _is_seen(place: Place, shape: Sequence[int]) -> bool:
+    """Whether the middle of ``place`` is still in a picture of ``shape``."""
+    left, top, width, height = place
+    return 0 <= left + width / 2 < shape[1] and 0 <= top + height / 2 < shape[0]

@@ -38,7 +38,7 @@ DETECTORS = ", ".join(catalogue.names("edgefer.board.detectors"))
               "K-th frame, and follow the faces in between.")  # fmt: skip
 @click.option("--search-side", type=click.IntRange(48), default=320, show_default=True, metavar="PIXELS",
               help="Search in a copy of that size; smaller is faster and misses small faces.")  # fmt: skip
-@click.option("--smooth", type=click.FloatRange(0), default=0.5, show_default=True, metavar="SECONDS",
+@click.option("--smooth", "time_constant_s", type=click.FloatRange(0), default=0.5, show_default=True, metavar="SECONDS",
               help="The time constant of the labels; 0 for none.")  # fmt: skip
 @click.option("--unsure-below", type=click.FloatRange(0, 1), default=0.5, show_default=True, metavar="P",
               help="Say 'unsure' where no expression is that probable.")  # fmt: skip
@@ -68,13 +68,15 @@ def command(**options: Any) -> Result:
     path, reason = find_model(options["model"])
     say(f"model: {path} ({reason})")
     source, has_window = _source(options), _has_window(options)
-    chosen = {name: options[name] for name in ("detect_every", "unsure_below", "every_frame")}
-    live = Live(_pipeline(path, options), source, time_constant_s=options["smooth"], draw=has_window, tell=say, **chosen)
+    chosen = {name: options[name] for name in ("detect_every", "time_constant_s", "unsure_below", "every_frame")}
+    live = Live(_pipeline(path, options), source, draw=has_window, tell=say, **chosen)
     with live, stopped_by_signals(live.stop):
         say(f"source: {source}; Ctrl-C ends it")
         outlets = _outlets(live, has_window, options)
         shown = show(live, outlets, frames=options["frames"], seconds=options["seconds"])
     record = {**records.stamp("live", 1), "model": str(path), "source": str(source), **shown.to_json()}
+    if options["jsonl"]:
+        say(_text(shown))
     return Result(record, "" if options["jsonl"] else _text(shown))
 
 
@@ -132,11 +134,10 @@ def _outlets(live: Live, has_window: bool, options: dict[str, Any]) -> list[Outl
 def _text(shown: Shown) -> str:
     from edgefer.board.outlets import budget_text
 
-    if shown.last is None:
+    if shown.ages_ms is None:
         return "no frame came"
     faces = f"faces in {shown.with_faces:,} of {shown.frames:,} frames, {shown.tracks:,} followed"
-    p50, p90 = shown.ages_ms or (0.0, 0.0)
-    pace = f"{shown.fps:.1f} fps, {shown.last.budget.dropped:,} frames passed over" if shown.fps else "one frame"
-    lost = f"\nthe camera was gone {shown.losses} times" if shown.losses else ""
-    age = f"a frame was {p50:.0f} ms old when all was done with it (p90 {p90:.0f} ms)"
-    return f"{faces}\n{pace}; {age}{lost}\n\n{budget_text(shown.last)}"
+    pace = f"{shown.fps:.1f} fps, {shown.budget.dropped:,} frames passed over" if shown.fps else "one frame"
+    lost = f"the camera was gone {shown.losses:,} times\n" if shown.losses else ""
+    age = "how old a frame was when all was done with it, p50 and p90: {:.0f} and {:.0f} ms".format(*shown.ages_ms)
+    return f"{faces}\n{pace}\n{age}\n{lost}\n{budget_text(shown.budget)}"

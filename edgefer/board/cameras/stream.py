@@ -23,7 +23,8 @@ def open_camera(where: str, *, size: tuple[int, int]) -> Camera:
         DeviceUnreachable: nothing answers there, or no video.
     """
     if "://" not in where:
-        raise UsageError(f"--stream {where}", why="an address was expected", fix="--stream rtsp://HOST/PATH, or --video")
+        fix = "--stream rtsp://HOST/PATH, or --video FILE"
+        raise UsageError(f"--stream {where}", why="an address was expected", fix=fix)
     shown = re.sub(r"//[^/@]*@", "//", where)
     patience = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, PATIENCE_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, PATIENCE_MS]
     camera = OpenCvCamera.open(where, shown, backend=cv2.CAP_FFMPEG, ends=False, settings=patience)
