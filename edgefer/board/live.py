@@ -1,6 +1,7 @@
 """Expressions in live video: frames as they come, faces that are followed, labels that do not flicker.
 
-    with Live(Pipeline.open(SHIPPED, longest_side=320), find_source(camera="0")) as live:
+    source = find_source(video="clip.mp4")          # or camera="0", stream="rtsp://..."
+    with Live(Pipeline.open(SHIPPED, longest_side=320), source) as live:
         for scene in live:                          # Scene, of the newest frame each time
             scene.faces, scene.age_ms, scene.budget.sentence()
 

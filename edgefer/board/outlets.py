@@ -33,7 +33,7 @@ QUIT_KEYS = {ord("q"), 27}
 OPEN_A_WINDOW = "import cv2; cv2.namedWindow('edgefer'); cv2.waitKey(1)"
 PATIENCE_S = 20
 REFRESH_S = 0.25
-MOST_FACES = 4
+MOST_FACES = 3
 
 
 class Outlet(Protocol):
@@ -71,11 +71,14 @@ class Window:
 
     def publish(self, scene: Scene) -> None:
         """As Outlet.publish()."""
-        if self._shown and cv2.getWindowProperty(TITLE, cv2.WND_PROP_VISIBLE) < 1:
+        if not self._shown:
+            # As large as the picture, and without the buttons that Qt would put above it.
+            cv2.namedWindow(TITLE, cv2.WINDOW_AUTOSIZE | cv2.WINDOW_GUI_NORMAL)
+            self._shown = True
+        elif cv2.getWindowProperty(TITLE, cv2.WND_PROP_VISIBLE) < 1:
             self._quit()
             return
         cv2.imshow(TITLE, scene.image)
-        self._shown = True
         if cv2.waitKey(1) & 0xFF in QUIT_KEYS:
             self._quit()
 

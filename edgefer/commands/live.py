@@ -38,8 +38,8 @@ DETECTORS = ", ".join(catalogue.names("edgefer.board.detectors"))
               "K-th frame, and follow the faces in between.")  # fmt: skip
 @click.option("--search-side", type=click.IntRange(48), default=320, show_default=True, metavar="PIXELS",
               help="Search in a copy of that size; smaller is faster and misses small faces.")  # fmt: skip
-@click.option("--smooth", "time_constant_s", type=click.FloatRange(0), default=0.5, show_default=True, metavar="SECONDS",
-              help="The time constant of the labels; 0 for none.")  # fmt: skip
+@click.option("--smooth", "time_constant_s", type=click.FloatRange(0), default=0.5, show_default=True, metavar="S",
+              help="The time constant of the labels, seconds; 0 for none.")  # fmt: skip
 @click.option("--unsure-below", type=click.FloatRange(0, 1), default=0.5, show_default=True, metavar="P",
               help="Say 'unsure' where no expression is that probable.")  # fmt: skip
 @click.option("--window/--no-window", default=None, help="Show it.  [default: where there is a display]")
@@ -57,7 +57,7 @@ def command(**options: Any) -> Result:
     \b
     Example:
         edgefer live --camera 0
-        edgefer live --camera picamera2 --jsonl --no-window
+        edgefer live --camera picamera2 --jsonl
         edgefer live --video clip.mp4 --every-frame --jsonl
         edgefer live --stream rtsp://192.168.0.20/h264 --seconds 60
     """
