@@ -156,12 +156,16 @@ class OpenCvCamera:
     def open(
         cls, where: str, name: str, *, backend: int, ends: bool, settings: Sequence[int] = ()
     ) -> OpenCvCamera | None:
-        """Open ``where`` with one of OpenCV's backends and its settings; None where that cannot be."""
+        """Open ``where`` with one of OpenCV's backends, and settings that it must have; None where that cannot be."""
         # Both would write to the terminal, at each try, and of each frame that the network has damaged.
         os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", FFMPEG_QUIET)
         cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
         capture = cv2.VideoCapture(where, backend, settings)
         return cls(capture, name, ends=ends) if capture.isOpened() else None
+
+    def ask(self, setting: int, value: float) -> None:
+        """Ask for a setting, which the camera may not have."""
+        self._capture.set(setting, value)
 
     def read(self) -> Shot | None:
         """As Camera.read()."""

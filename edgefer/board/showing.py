@@ -86,7 +86,9 @@ def show(
     """
     ages, count, with_faces = deque[float](maxlen=AGES), 0, 0
     highest, begin = -1, time.monotonic()
-    try:
+    with contextlib.ExitStack() as stack:
+        for outlet in outlets:
+            stack.callback(outlet.close)
         for scene in live:
             begin = begin if count else time.monotonic()
             for outlet in outlets:
@@ -96,9 +98,6 @@ def show(
             ages.append(scene.age_ms)
             if count == frames or time.monotonic() - begin >= (seconds or math.inf):
                 live.stop()
-    finally:
-        for outlet in outlets:
-            outlet.close()
     elapsed_s = time.monotonic() - begin if count else 0.0
     known = np.array(ages)
     spread = (float(percentile(known, 50)), float(percentile(known, 90))) if count else None

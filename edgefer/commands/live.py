@@ -125,7 +125,8 @@ def _has_window(options: dict[str, Any]) -> bool:
 def _outlets(live: Live, has_window: bool, options: dict[str, Any]) -> list[Outlet]:
     from edgefer.board.outlets import Dashboard, Lines, Window
 
-    outlets: list[Outlet] = [Dashboard()]
+    # On a terminal that the lines go to, they would run over each other.
+    outlets: list[Outlet] = [] if options["jsonl"] and sys.stdout.isatty() else [Dashboard()]
     if options["jsonl"]:
         outlets.append(Lines(sys.stdout))
     return [*outlets, Window(live.stop)] if has_window else outlets

@@ -21,16 +21,15 @@ def open_camera(where: str, *, size: tuple[int, int]) -> Camera:
         DeviceUnreachable: there is none, or another program has it.
     """
     path = where if where.startswith("/dev/") else f"/dev/video{where}"
-    settings = [cv2.CAP_PROP_FRAME_WIDTH, size[0], cv2.CAP_PROP_FRAME_HEIGHT, size[1]]
-    if size[0] * size[1] > LARGEST_RAW:
-        settings = [cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG"), *settings]
-    # A queue would hand out what was seen some frames ago.
-    settings += [cv2.CAP_PROP_BUFFERSIZE, 1]
-    camera = OpenCvCamera.open(path, f"camera {where}", backend=cv2.CAP_V4L2, ends=False, settings=settings)
+    camera = OpenCvCamera.open(path, f"camera {where}", backend=cv2.CAP_V4L2, ends=False)
     if camera is None:
         raise DeviceUnreachable(
             f"no camera at {path}",
             why="it is not plugged in, another program has it, or this user may not open it (group video)",
             fix="v4l2-ctl --list-devices, or --video clip.mp4",
         )
+    if size[0] * size[1] > LARGEST_RAW:
+        camera.ask(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG"))
+    camera.ask(cv2.CAP_PROP_FRAME_WIDTH, size[0])
+    camera.ask(cv2.CAP_PROP_FRAME_HEIGHT, size[1])
     return camera
