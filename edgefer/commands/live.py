@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +46,8 @@ DETECTORS = ", ".join(catalogue.names("edgefer.board.detectors"))
               help="Say 'unsure' where no expression is that probable.")  # fmt: skip
 @click.option("--window/--no-window", default=None, help="Show it.  [default: where there is a display]")
 @click.option("--jsonl", is_flag=True, help="Write a JSON object a frame to stdout.")
+@click.option("--serve", metavar="[HOST]:PORT", help="Show it as a web page; with a HOST, to others too.")
+@click.option("--token", metavar="TEXT", help="What viewers of the page have to know.  [default: made up for others]")
 @click.option("--frames", type=click.IntRange(1), metavar="N", help="Stop after so many.")
 @click.option("--seconds", type=click.FloatRange(0, min_open=True), metavar="S", help="Stop after so long.")
 @click.option("--runtime", metavar="NAME", help=f"One of {RUNTIMES}.  [default: the best installed]")
@@ -57,7 +61,7 @@ def command(**options: Any) -> Result:
     \b
     Example:
         edgefer live --camera 0
-        edgefer live --camera picamera2 --jsonl
+        edgefer live --camera picamera2 --serve 0.0.0.0:4912
         edgefer live --video clip.mp4 --every-frame --jsonl
         edgefer live --stream rtsp://192.168.0.20/h264 --seconds 60
     """
@@ -70,9 +74,9 @@ def command(**options: Any) -> Result:
     source, has_window = _source(options), _has_window(options)
     chosen = {name: options[name] for name in ("detect_every", "time_constant_s", "unsure_below", "every_frame")}
     live = Live(_pipeline(path, options), source, draw=has_window, tell=say, **chosen)
-    with live, stopped_by_signals(live.stop):
+    with _page(options, drawn=has_window) as pages, live, stopped_by_signals(live.stop):
         say(f"source: {source}; Ctrl-C ends it")
-        outlets = _outlets(live, has_window, options)
+        outlets = [*pages, *_outlets(live, has_window, options)]
         shown = show(live, outlets, frames=options["frames"], seconds=options["seconds"])
     record = {**records.stamp("live", 1), "model": str(path), "source": str(source), **shown.to_json()}
     if options["jsonl"]:
@@ -110,7 +114,7 @@ def _has_window(options: dict[str, Any]) -> bool:
     """Whether to open one; where nobody asked, a display that is missing is told and no error."""
     from edgefer.board.outlets import require_window
 
-    if options["window"] is None and not options["jsonl"]:
+    if options["window"] is None and not (options["jsonl"] or options["serve"]):
         try:
             require_window()
         except IncompatibleError as error:
@@ -130,6 +134,21 @@ def _outlets(live: Live, has_window: bool, options: dict[str, Any]) -> list[Outl
     if options["jsonl"]:
         outlets.append(Lines(sys.stdout))
     return [*outlets, Window(live.stop)] if has_window else outlets
+
+
+@contextlib.contextmanager
+def _page(options: dict[str, Any], *, drawn: bool) -> Iterator[list[Outlet]]:
+    """The page as an outlet, where one was asked for."""
+    if options["serve"] is None:
+        if options["token"] is not None:
+            raise UsageError("--token without --serve", why="there is no page to guard", fix="--serve :4912")
+        yield []
+        return
+    from edgefer.board.serve import Address, serving
+
+    with serving(Address.parse(options["serve"]), token=options["token"], drawn=drawn, tell=say) as page:
+        say(f"page: {page.url}")
+        yield [page]
 
 
 def _text(shown: Shown) -> str:

@@ -1,5 +1,6 @@
 """``edgefer live`` on a film of drawn faces whose expressions are known: the cascade finds, what ships names them."""
 
+import contextlib
 import json
 import os
 import pty
@@ -7,6 +8,8 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import cv2
@@ -143,6 +146,8 @@ def test_an_opencv_without_windows_is_told_with_what_mends_it(refused, film, mon
         (["--size", "large"], 2, "--size 640x480"),
         (["--detector", "yunet"], 2, "--detector-model"),
         (["--window"], 5, "no display"),
+        (["--serve", "4912"], 2, "--serve :4912"),
+        (["--token", "secret"], 2, "--token without --serve"),
     ],
 )
 def test_slips(refused, arguments, code, named, monkeypatch):
@@ -168,6 +173,22 @@ def test_signals_end_it_with_its_summary(film, number):
     assert all(json.loads(line) for line in rest.splitlines())
     assert "the classifier is" in error or "no face has been classified" in error
     assert "Traceback" not in error
+
+
+def test_a_page_shows_what_is_seen_while_it_runs(film):
+    pytest.importorskip("starlette")
+    process = started("--video", film, "--serve", ":0", stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    url = next(line for line in process.stderr if line.startswith("page: ")).split()[1]
+    answer, deadline = None, time.monotonic() + 10
+    while answer is None and time.monotonic() < deadline:
+        with contextlib.suppress(urllib.error.HTTPError):  # there is no picture yet
+            answer = urllib.request.urlopen(f"{url}snapshot.jpg", timeout=10).read()
+    image = cv2.imdecode(np.frombuffer(answer, np.uint8), cv2.IMREAD_COLOR)
+    assert image.shape == (480, 640, 3)
+    process.send_signal(signal.SIGINT)
+    out, error = process.communicate(timeout=20)
+    assert process.returncode == 0, error
+    assert "fps" in out
 
 
 def test_a_reader_that_leaves_ends_it_quietly(film):
