@@ -94,7 +94,7 @@ def require_window() -> None:
     Raises:
         IncompatibleError: no; the message says what mends it.
     """
-    elsewhere = "--serve :8080 and a browser, or --jsonl"
+    elsewhere = "--serve :4912 and a browser, or --jsonl"
     if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         why = "neither DISPLAY nor WAYLAND_DISPLAY is set"
         raise IncompatibleError("there is no display for a window", why=why, fix=elsewhere)
