@@ -27,7 +27,7 @@ __all__ = ["CAMERAS", "Camera", "CameraModule", "OpenCvCamera", "Shot", "Source"
 CAMERAS = "edgefer.board.cameras"
 SIZE = (640, 480)
 MOST_FPS = 1000
-FFMPEG_QUIET = "-8"
+FFMPEG_QUIET, LOG_SILENT = "-8", 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,7 +159,9 @@ class OpenCvCamera:
         """Open ``where`` with one of OpenCV's backends, and settings that it must have; None where that cannot be."""
         # Both would write to the terminal, at each try, and of each frame that the network has damaged.
         os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", FFMPEG_QUIET)
-        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+        # Its place has changed between two versions of OpenCV 4.
+        set_level = cv2.setLogLevel if hasattr(cv2, "setLogLevel") else cv2.utils.logging.setLogLevel
+        set_level(LOG_SILENT)
         capture = cv2.VideoCapture(where, backend, settings)
         return cls(capture, name, ends=ends) if capture.isOpened() else None
 

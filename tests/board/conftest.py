@@ -142,11 +142,12 @@ def shipped(litert: ModuleType) -> Anatomy:
 
 
 def write_film(path: Path, frames: Iterable[np.ndarray], *, fps: float = 30) -> Path:
-    """A video of uint8 BGR frames (h, w, 3), nearly as they are: JPEG each."""
+    """A video of uint8 BGR frames (h, w, 3), nearly as they are: JPEG each, unless it is an .mp4."""
+    kind = "mp4v" if path.suffix == ".mp4" else "MJPG"
     writer = None
     for frame in frames:
         if writer is None:
-            writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), fps, frame.shape[1::-1])
+            writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*kind), fps, frame.shape[1::-1])
         writer.write(frame)
     assert writer is not None
     writer.release()
