@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from edgefer.board.serve.address import Address
-from edgefer.errors import EdgeferError, IncompatibleError
+from edgefer.errors import IncompatibleError
 
 if TYPE_CHECKING:
     from edgefer.board.serve.server import Server

@@ -119,9 +119,9 @@ class Stream(Response):
             for each in (sending, leaving):
                 each.cancel()
             done = await asyncio.gather(sending, leaving, return_exceptions=True)
-        for each in done:
-            if isinstance(each, Exception):
-                raise each
+        for problem in done:
+            if isinstance(problem, Exception):
+                raise problem
 
     async def _send(self, send: Send, *, only_head: bool) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})

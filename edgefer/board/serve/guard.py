@@ -39,7 +39,8 @@ HEADERS = {
 OWN_NAMES = re.compile(r"(127\.\d+\.\d+\.\d+|localhost|\[::1\])(:\d+)?", re.IGNORECASE)
 # A redirect would count as a step of the site that linked here, and the cookie is for steps of this page alone.
 WELCOME = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>edgefer live</title>
-<meta http-equiv="refresh" content="0; url=./"></head><body><p><a href="./">edgefer live</a></p></body></html>
+<link rel="icon" href="icon.svg"><meta http-equiv="refresh" content="0; url=./"></head>
+<body><p><a href="./">edgefer live</a></p></body></html>
 """
 STRANGER = "edgefer live asks for a token: open the address that it printed, which ends in ?token=...\n"
 REBOUND = "edgefer live is for this machine: open it as 127.0.0.1 or localhost\n"

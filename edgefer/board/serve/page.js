@@ -3,13 +3,14 @@
 "use strict";
 (() => {
   const STALE_MS = 3000, ANSWER_MS = 15000, MINUTE_MS = 60000, COLUMN_MS = 500, MOST_CARDS = 6;
-  const calm = matchMedia("(prefers-reduced-motion: reduce)");
+  // Numbers that change with each frame cannot be read.
+  const TELL_MS = matchMedia("(prefers-reduced-motion: reduce)").matches ? 1000 : 120;
   const at = (id) => document.getElementById(id);
   const picture = at("picture"), strip = at("strip"), cards = new Map();
   const percent = (share) => Math.round(100 * share) + " %";
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
   let number = "", shown = null, bitmap = null, isDrawn = false, isPaused = false, isMirrored = false;
-  let pictureMs = null, trouble = "", textMs = 0, labels = [], history = [];
+  let pictureMs = null, trouble = "", isTold = true, labels = [], history = [];
 
   const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 
@@ -58,8 +59,7 @@
     history.push({ ms: pictureMs, label: main && main.label, shares: main && Object.values(main.probabilities) });
     while (pictureMs - history[0].ms > MINUTE_MS) history.shift();
     drawPicture();
-    // Numbers that change with each frame cannot be read.
-    if (pictureMs - textMs > (calm.matches ? 1000 : 120)) { textMs = pictureMs; tell(); }
+    isTold = false;
   }
 
   const area = (face) => face.box[2] * face.box[3];
@@ -124,6 +124,8 @@
   }
 
   function tell() {
+    if (isTold) return;
+    isTold = true;
     const faces = [...shown.faces].sort((a, b) => area(b) - area(a)).slice(0, MOST_CARDS);
     faces.sort((a, b) => a.track - b.track);
     for (const [track, card] of cards) {
@@ -177,7 +179,7 @@
     const { budget, health } = shown;
     at("sentence").textContent = budget.sentence;
     for (const [name, stage] of Object.entries(budget)) {
-      if (stage === null ? !stages.has(name) : typeof stage !== "object") continue;
+      if (name === "fps" || (stage !== null && typeof stage !== "object")) continue;
       if (!stages.has(name)) {
         const row = element("tr", at("stages"));
         element("th", row, name).scope = "row";
@@ -295,6 +297,7 @@
 
   toggle("pause", (isOn) => { isPaused = isOn; if (!isOn) pictureMs = shown && performance.now(); });
   toggle("mirror", (isOn) => { isMirrored = isOn; });
+  setInterval(tell, TELL_MS);
   setInterval(tellState, 500);
   setInterval(drawStrip, 500);
   askOn();

@@ -34,6 +34,7 @@ class Server:
     Attributes:
         url: what a browser opens; with the token where it was made up here.
         token: what viewers have to know; None where nothing is asked.
+        port: where it listens.
     """
 
     def __init__(
@@ -52,8 +53,8 @@ class Server:
         self.token = token or made_up
         self._drawn, self._tell = drawn, tell
         self._listener = address.listen()
-        self._port = self._listener.getsockname()[1]
-        self.url = address.url(self._port) + (f"?token={made_up}" if made_up else "")
+        self.port = self._listener.getsockname()[1]
+        self.url = address.url(self.port) + (f"?token={made_up}" if made_up else "")
         self._hub: Hub | None = None
         self._server: uvicorn.Server | None = None
         self._started = threading.Event()
@@ -81,7 +82,7 @@ class Server:
 
     async def _serve(self) -> None:
         self._hub = Hub(drawn=self._drawn)
-        app = build(self._hub, token=self.token, port=self._port, tell=self._tell)
+        app = build(self._hub, token=self.token, port=self.port, tell=self._tell)
         # Its own log would name who was cut off at the end, and what was asked for, with the token in it.
         config = uvicorn.Config(
             app, log_config=None, log_level="critical", access_log=False, lifespan="off", ws="none", loop="asyncio",
@@ -91,3 +92,7 @@ class Server:
         self._server = uvicorn.Server(config)
         self._started.set()
         await self._server.serve(sockets=[self._listener])
+        for connection in [*self._server.server_state.connections]:
+            # Its viewer has not taken what was sent; waiting for that would have no end.
+            connection.transport.abort()
+        await asyncio.sleep(0)
