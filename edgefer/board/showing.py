@@ -37,10 +37,12 @@ class Shown:
 
     Attributes:
         frames: how many frames were looked at.
-        elapsed_s: how long that took, from the first one.
+        elapsed_s: how long that took, from the first to the last.
         with_faces: in how many of them there was a face.
         tracks: how many faces came, one that was lost and found again counted twice.
-        ages_ms: p50 and p90 of how old the frames were when all was done with them; None without any.
+        ages_ms: p50 and p90 of how old the frames were when they were shown; None without any.
+        oldest_frame_times: how old the oldest was, in times that a frame took: between two that were shown, or between
+            two that came, whichever is more. None for fewer than two.
         losses: how many times the camera was gone.
         budget: where the time of the last frames went.
         health: how the device was at the end.
@@ -51,14 +53,15 @@ class Shown:
     with_faces: int
     tracks: int
     ages_ms: tuple[float, float] | None
+    oldest_frame_times: float | None
     losses: int
     budget: Budget
     health: Health
 
     @property
     def fps(self) -> float | None:
-        """Frames a second over all of it."""
-        return self.frames / self.elapsed_s if self.elapsed_s else None
+        """Frames a second, from the first to the last."""
+        return (self.frames - 1) / self.elapsed_s if self.elapsed_s else None
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -70,6 +73,7 @@ class Shown:
             "tracks": self.tracks,
             "age_p50_ms": self.ages_ms and self.ages_ms[0],
             "age_p90_ms": self.ages_ms and self.ages_ms[1],
+            "oldest_frame_times": self.oldest_frame_times,
             "losses": self.losses,
             "budget": self.budget.to_json(),
             "health": self.health.to_json(),
@@ -84,26 +88,31 @@ def show(
     Raises:
         EdgeferError: the source broke and is none that comes back.
     """
-    ages, count, with_faces = deque[float](maxlen=AGES), 0, 0
-    highest, begin = -1, time.monotonic()
+    ages, oldest = deque[float](maxlen=AGES), None
+    count = with_faces = tracks = 0
+    begin = before = time.monotonic()
     with contextlib.ExitStack() as stack:
         for outlet in outlets:
             stack.callback(outlet.close)
         for scene in live:
-            begin = begin if count else time.monotonic()
             for outlet in outlets:
                 outlet.publish(scene)
-            count, with_faces = count + 1, with_faces + bool(scene.faces)
-            highest = max([highest, *(face.track for face in scene.faces)])
-            ages.append(scene.age_ms)
-            if count == frames or time.monotonic() - begin >= (seconds or math.inf):
+            now = time.monotonic()
+            age_s = now - scene.captured_ns / 1e9
+            ages.append(1000 * age_s)
+            if count:
+                oldest = max(oldest or 0.0, age_s / max(now - before, live.grabber.interval_s or 0.0))
+            else:
+                begin = now
+            count, with_faces, before = count + 1, with_faces + bool(scene.faces), now
+            tracks = max([tracks, *(face.track + 1 for face in scene.faces)])
+            if count == frames or now - begin >= (seconds or math.inf):
                 live.stop()
-    elapsed_s = time.monotonic() - begin if count else 0.0
     known = np.array(ages)
     spread = (float(percentile(known, 50)), float(percentile(known, 90))) if count else None
     return Shown(
-        frames=count, elapsed_s=elapsed_s, with_faces=with_faces, tracks=highest + 1, ages_ms=spread,
-        losses=live.grabber.losses, budget=live.budget, health=live.health,
+        frames=count, elapsed_s=before - begin if count else 0.0, with_faces=with_faces, tracks=tracks, ages_ms=spread,
+        oldest_frame_times=oldest, losses=live.grabber.losses, budget=live.budget, health=live.health,
     )  # fmt: skip
 
 

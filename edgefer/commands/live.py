@@ -159,5 +159,7 @@ def _text(shown: Shown) -> str:
     faces = f"faces in {shown.with_faces:,} of {shown.frames:,} frames, {shown.tracks:,} followed"
     pace = f"{shown.fps:.1f} fps, {shown.budget.dropped:,} frames passed over" if shown.fps else "one frame"
     lost = f"the camera was gone {shown.losses:,} times\n" if shown.losses else ""
-    age = "how old a frame was when all was done with it, p50 and p90: {:.0f} and {:.0f} ms".format(*shown.ages_ms)
+    age = "how old a frame was when it was shown, p50 and p90: {:.0f} and {:.0f} ms".format(*shown.ages_ms)
+    if shown.oldest_frame_times is not None:
+        age += f"\nthe oldest was {shown.oldest_frame_times:.1f} frame times old"
     return f"{faces}\n{pace}\n{age}\n{lost}\n{budget_text(shown.budget)}"
