@@ -48,6 +48,7 @@ class Grabber:
     """Reads a source in a thread of its own.
 
     Attributes:
+        every_frame: whether none is passed over.
         dropped: how many frames came that take() did not give.
         losses: how many times the camera was gone.
     """
@@ -67,7 +68,7 @@ class Grabber:
                 rate, and the newest frame is given.
             tell: is told that the camera is gone, and that it is back; from the thread.
         """
-        self._source, self._every_frame, self._tell = source, every_frame, tell
+        self.every_frame, self._source, self._tell = every_frame, source, tell
         self._change = threading.Condition()
         self._frame: Frame | None = None
         self._problem: EdgeferError | None = None
@@ -101,7 +102,7 @@ class Grabber:
             EdgeferError: the source broke, and is not one that comes back.
         """
         with self._change:
-            if not self._every_frame and self._frame is not None and self._is_old(self._frame):
+            if not self.every_frame and self._frame is not None and self._is_old(self._frame):
                 self._frame, self.dropped = None, self.dropped + 1
             self._change.wait_for(lambda: self._frame is not None or self._ended)
             frame, self._frame = self._frame, None
@@ -161,7 +162,7 @@ class Grabber:
 
     def _read(self, camera: Camera) -> None:
         """Read until the end, or until close()."""
-        pace_s = 1 / camera.fps if camera.fps and not (self._every_frame or self._source.live) else 0.0
+        pace_s = 1 / camera.fps if camera.fps and not (self.every_frame or self._source.live) else 0.0
         due_s, before_ns = time.monotonic(), None
         while self._wait(due_s - time.monotonic() if pace_s else 0):
             shot = camera.read()
@@ -172,7 +173,7 @@ class Grabber:
 
     def _put(self, shot: Shot, before_ns: int | None) -> None:
         with self._change:
-            if self._every_frame:
+            if self.every_frame:
                 self._change.wait_for(lambda: self._frame is None or self._stopping)
             if self._stopping:
                 return

@@ -42,7 +42,7 @@ class Shown:
         tracks: how many faces came, one that was lost and found again counted twice.
         ages_ms: p50 and p90 of how old the frames were when they were shown; None without any.
         oldest_frame_times: how old the oldest was, in times that a frame took: between two that were shown, or between
-            two that came, whichever is more. None for fewer than two.
+            two that came, whichever is more. None where every frame is looked at, and for fewer than two.
         losses: how many times the camera was gone.
         budget: where the time of the last frames went.
         health: how the device was at the end.
@@ -100,10 +100,9 @@ def show(
             now = time.monotonic()
             age_s = now - scene.captured_ns / 1e9
             ages.append(1000 * age_s)
-            if count:
+            if count and not live.grabber.every_frame:
                 oldest = max(oldest or 0.0, age_s / max(now - before, live.grabber.interval_s or 0.0))
-            else:
-                begin = now
+            begin = begin if count else now
             count, with_faces, before = count + 1, with_faces + bool(scene.faces), now
             tracks = max([tracks, *(face.track + 1 for face in scene.faces)])
             if count == frames or now - begin >= (seconds or math.inf):

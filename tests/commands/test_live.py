@@ -105,13 +105,15 @@ def test_the_end_tells_where_the_time_went(edgefer, film):
     assert 0.8 * 140 < record["frames_with_faces"] <= 140
     assert record["fps"] > 0
     assert record["age_p90_ms"] >= record["age_p50_ms"] > 0
-    assert record["oldest_frame_times"] > 0
+    assert record["oldest_frame_times"] is None
 
 
-def test_at_its_own_rate_a_video_takes_its_own_time(edgefer, film):
+def test_at_its_own_rate_a_video_takes_its_own_time(edgefer, film, tmp_path):
     begin = time.monotonic()
-    scenes = lines(edgefer("live", "--video", film, "--model", SHIPPED, "--jsonl", "--seconds", 1))
+    outcome = edgefer("live", "--video", film, "--model", SHIPPED, "--jsonl", "--seconds", 1, "--out", "live.json")
+    scenes = lines(outcome)
     assert 0.9 < time.monotonic() - begin < 5
+    assert 0 < json.loads((tmp_path / "live.json").read_text())["oldest_frame_times"] < 2
     assert len(scenes) <= FPS + 2
     # Two frame times at 30 a second; a search on a busy machine is itself a frame's time.
     assert np.median([scene["age_ms"] for scene in scenes]) < 2000 / FPS
