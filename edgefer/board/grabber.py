@@ -90,10 +90,10 @@ class Grabber:
 
     @property
     def interval_s(self) -> float | None:
-        """The usual time between two frames; None before the third."""
+        """The usual time between two frames; None before the second."""
         with self._change:
             known = [*self._intervals]
-        return median(known) / 1e9 if len(known) > 1 else None
+        return median(known) / 1e9 if known else None
 
     def take(self) -> Frame | None:
         """Wait for a frame; None where there will be no further one.
@@ -132,9 +132,8 @@ class Grabber:
         self.close()
 
     def _is_old(self, frame: Frame) -> bool:
-        if len(self._intervals) < 2:
-            return False
-        return time.monotonic_ns() - frame.shot.captured_ns > median(self._intervals)
+        age_ns = time.monotonic_ns() - frame.shot.captured_ns
+        return bool(self._intervals) and age_ns > median(self._intervals)
 
     def _run(self, camera: Camera | None) -> None:
         try:
