@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -28,7 +29,7 @@ DETECTORS = ", ".join(catalogue.names("edgefer.board.detectors"))
 
 
 @click.command(short_help="Name the expressions before a camera.")
-@click.option("--camera", metavar="N|KIND", help=f"Its number, or a kind, such as picamera2: {CAMERAS}.  [default: 0]")
+@click.option("--camera", metavar="N|KIND", help=f"Its number, or KIND[:WHICH], of {CAMERAS}.  [default: 0]")
 @click.option("--video", metavar="FILE", help="A video, at its own rate.")
 @click.option("--stream", metavar="ADDRESS", help="A camera on the network: rtsp://, http://.")
 @click.option("--size", default="640x480", show_default=True, metavar="WxH", help="What to ask of the camera.")
@@ -47,7 +48,8 @@ DETECTORS = ", ".join(catalogue.names("edgefer.board.detectors"))
 @click.option("--window/--no-window", default=None, help="Show it.  [default: where there is a display]")
 @click.option("--jsonl", is_flag=True, help="Write a JSON object a frame to stdout.")
 @click.option("--serve", metavar="[HOST]:PORT", help="Show it as a web page; with a HOST, to others too.")
-@click.option("--token", metavar="TEXT", help="What viewers of the page have to know.  [default: made up for others]")
+@click.option("--token", metavar="TEXT", help="What viewers of the page have to know.  [default: $EDGEFER_TOKEN, else "
+              "made up where a HOST is named]")  # fmt: skip
 @click.option("--frames", type=click.IntRange(1), metavar="N", help="Stop after so many.")
 @click.option("--seconds", type=click.FloatRange(0, min_open=True), metavar="S", help="Stop after so long.")
 @click.option("--runtime", metavar="NAME", help=f"One of {RUNTIMES}.  [default: the best installed]")
@@ -127,10 +129,13 @@ def _has_window(options: dict[str, Any]) -> bool:
 
 
 def _outlets(live: Live, has_window: bool, options: dict[str, Any]) -> list[Outlet]:
+    from edgefer.board.heartbeat import Heartbeat
     from edgefer.board.outlets import Dashboard, Lines, Window
 
+    outlets: list[Outlet] = [Heartbeat(losses=lambda: live.grabber.losses)]
     # On a terminal that the lines go to, they would run over each other.
-    outlets: list[Outlet] = [] if options["jsonl"] and sys.stdout.isatty() else [Dashboard()]
+    if not (options["jsonl"] and sys.stdout.isatty()):
+        outlets.append(Dashboard())
     if options["jsonl"]:
         outlets.append(Lines(sys.stdout))
     return [*outlets, Window(live.stop)] if has_window else outlets
@@ -146,7 +151,8 @@ def _page(options: dict[str, Any], *, drawn: bool) -> Iterator[list[Outlet]]:
         return
     from edgefer.board.serve import Address, serving
 
-    with serving(Address.parse(options["serve"]), token=options["token"], drawn=drawn, tell=say) as page:
+    token = options["token"] or os.environ.get("EDGEFER_TOKEN") or None
+    with serving(Address.parse(options["serve"]), token=token, drawn=drawn, tell=say) as page:
         say(f"page: {page.url}")
         yield [page]
 

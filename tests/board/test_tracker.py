@@ -106,16 +106,19 @@ def test_after_a_gap_whoever_is_there_is_new(tracker: Tracker, backdrop: np.ndar
     assert (before[-1][0].number, after[0][0].number) == (0, 1)
 
 
-def test_only_every_so_many_frames_are_searched(backdrop: np.ndarray) -> None:
+@pytest.mark.parametrize(("in_colour", "dimensions"), [(False, 2), (True, 3)])
+def test_only_every_so_many_frames_are_searched_in_the_colours_that_the_detector_looks_at(
+    backdrop: np.ndarray, in_colour: bool, dimensions: int
+) -> None:
     searched: list[int] = []
 
     class Counting:
         def find(self, image: np.ndarray) -> list[FaceBox]:
-            searched.append(1)
+            searched.append(image.ndim)
             return []
 
-    fed(Tracker(FaceFinder(Counting()), detect_every=4), [backdrop] * 12)
-    assert len(searched) == 3
+    fed(Tracker(FaceFinder(Counting(), in_colour=in_colour), detect_every=4), [backdrop] * 12)
+    assert searched == [dimensions] * 3
 
 
 def test_a_search_that_misses_a_face_does_not_end_it_but_three_do(backdrop: np.ndarray, cut_out: np.ndarray) -> None:
