@@ -22,7 +22,7 @@ from edgefer.errors import IncompatibleError
 if TYPE_CHECKING:
     from edgefer.board.serve.server import Server
 
-__all__ = ["Address", "serving"]
+__all__ = ["Address", "require_server", "serving"]
 
 
 @contextlib.contextmanager
@@ -45,6 +45,19 @@ def serving(
         IncompatibleError: starlette or uvicorn is not installed.
         EdgeferError: the address cannot be had.
     """
+    server = require_server()(address, token=token, drawn=drawn, tell=tell)
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+def require_server() -> type[Server]:
+    """What serves.
+
+    Raises:
+        IncompatibleError: starlette or uvicorn is not installed.
+    """
     try:
         from edgefer.board.serve.server import Server
     except ModuleNotFoundError as error:
@@ -52,8 +65,4 @@ def serving(
             raise
         why = f"{error.name} is not installed"
         raise IncompatibleError("no page can be served", why=why, fix="pip install 'edgefer[live]'") from error
-    server = Server(address, token=token, drawn=drawn, tell=tell)
-    try:
-        yield server
-    finally:
-        server.close()
+    return Server
