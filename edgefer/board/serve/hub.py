@@ -14,7 +14,7 @@ import contextlib
 import json
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 from functools import cached_property
 
 import cv2
@@ -74,14 +74,13 @@ class Hub:
         closing: nobody is given anything any more.
     """
 
-    def __init__(self, *, drawn: bool = False, seats: int = SEATS) -> None:
-        """In the event loop."""
+    def __init__(self, encoder: Executor, *, drawn: bool = False, seats: int = SEATS) -> None:
+        """In the event loop; pictures are encoded by ``encoder``."""
         self.drawn, self.seats, self.taken, self.closing = drawn, seats, 0, False
         self._newest: Shot | None = None
         self._loop = asyncio.get_running_loop()
         self._change = asyncio.Event()
-        # One thread: those who look on take one core at most from what they look at.
-        self._encoder = ThreadPoolExecutor(1, thread_name_prefix="jpeg")
+        self._encoder = encoder
 
     @property
     def newest(self) -> Shot | None:
@@ -99,7 +98,6 @@ class Hub:
         """Let those go who wait, from any thread."""
         self.closing = True
         self._wake()
-        self._encoder.shutdown(wait=False, cancel_futures=True)
 
     @contextlib.contextmanager
     def seat(self) -> Iterator[None]:

@@ -11,6 +11,7 @@ import asyncio
 import secrets
 import threading
 from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
 
 import uvicorn
 
@@ -76,12 +77,14 @@ class Server:
 
     def _run(self) -> None:
         try:
-            asyncio.run(self._serve())
+            # One thread: those who look on take one core at most from what they look at.
+            with ThreadPoolExecutor(1, thread_name_prefix="jpeg") as encoder:
+                asyncio.run(self._serve(encoder))
         finally:
             self._started.set()
 
-    async def _serve(self) -> None:
-        self._hub = Hub(drawn=self._drawn)
+    async def _serve(self, encoder: Executor) -> None:
+        self._hub = Hub(encoder, drawn=self._drawn)
         app = build(self._hub, token=self.token, port=self.port, tell=self._tell)
         # Its own log would name who was cut off at the end, and what was asked for, with the token in it.
         config = uvicorn.Config(

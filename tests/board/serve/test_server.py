@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import gc
+import http.client
 import json
 import re
 import socket
@@ -33,6 +34,9 @@ class Wall(importlib.abc.MetaPathFinder):
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 sys.meta_path.insert(0, Wall())
+from edgefer import cli
+assert cli.run(["live", "--help"]) == cli.run(["service", "install", "--print"]) == 0
+from edgefer.board import showing
 from edgefer.board.serve import Address, serving
 with serving(Address.parse(":0")):
     pass
@@ -187,6 +191,26 @@ def test_it_ends_within_two_seconds_whoever_looks_on(make, publishing, is_slow, 
     # The port is free again.
     with contextlib.closing(Address("127.0.0.1", server.port).listen()):
         pass
+
+
+def test_an_end_in_the_midst_is_no_failure_of_those_who_ask(serve, client, publishing) -> None:
+    server = serve()
+    seen = set()
+
+    def ask_on():
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            while True:
+                seen.add(client(server).get("/picture?after=-").status)
+
+    askers = [threading.Thread(target=ask_on) for _ in range(6)]
+    with publishing(server, every_s=0.002, image=NOISE):
+        for asker in askers:
+            asker.start()
+        time.sleep(0.5)
+        server.close()
+    for asker in askers:
+        asker.join()
+    assert seen <= {200, 204}
 
 
 def test_what_is_no_request_is_answered_and_forgotten(serve, client, make, capfd) -> None:
