@@ -54,7 +54,7 @@
     if (bitmap) bitmap.close();
     bitmap = next;
     shown = scene;
-    const main = largest(scene.faces);
+    const main = first(scene.faces);
     if (main) labels = Object.keys(main.probabilities);
     history.push({ ms: pictureMs, label: main && main.label, shares: main && Object.values(main.probabilities) });
     while (pictureMs - history[0].ms > MINUTE_MS) history.shift();
@@ -63,7 +63,8 @@
   }
 
   const area = (face) => face.box[2] * face.box[3];
-  const largest = (faces) => faces.reduce((best, face) => !best || area(face) > area(best) ? face : best, null);
+  // Who has been followed for longest: what is no face but was taken for one does not last.
+  const first = (faces) => faces.reduce((best, face) => !best || face.track < best.track ? face : best, null);
 
   // --- The picture -----------------------------------------------------------------------------------------------
 

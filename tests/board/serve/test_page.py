@@ -52,7 +52,7 @@ def test_it_opens_without_an_error_and_asks_nobody_else(serve, browser, a_face, 
 
 def test_bars_and_budget_are_what_was_published(serve, browser, a_face, publishing) -> None:
     server = serve()
-    faces = (a_face(3, "happy", 0.88), a_face(4, UNSURE, 0.4, x=300))
+    faces = (a_face(3, "happy", 0.88), replace(a_face(4, UNSURE, 0.4), box=FaceBox(300, 60, 200, 200)))
     with publishing(server, *faces, health=Health(61.4, ("under-voltage", "throttled"))):
         page = browser(server.url)
         page.wait("document.querySelectorAll('.face').length === 2")
@@ -103,6 +103,7 @@ def test_faces_that_go_are_gone(serve, browser, a_face, make) -> None:
     assert page.evaluate("document.getElementById('faces').innerText").split() == ["Faces", "none"]
 
 
+@pytest.mark.slow
 def test_it_says_when_nothing_comes_and_goes_on_when_it_does(serve, browser, make) -> None:
     server = serve()
     page = browser(server.url)
@@ -117,6 +118,7 @@ def test_it_says_when_nothing_comes_and_goes_on_when_it_does(serve, browser, mak
     assert page.errors == []
 
 
+@pytest.mark.slow
 def test_it_comes_back_by_itself_when_the_server_does(browser, a_face, publishing) -> None:
     with serving(Address("127.0.0.1", 0)) as server, publishing(server, a_face(700), first=50_000):
         page = browser(server.url)
