@@ -41,7 +41,7 @@ install: .venv/.installed
 .venv/.installed: pyproject.toml constraints.txt
 	@$(call new_venv,.venv,$(PYTHON))
 	@echo "Installing edgefer into .venv; TensorFlow is 600 MB."
-	@$(BIN)/python $(PIP_INSTALL) $(PINNED) -e '.[workstation,test]'
+	@$(BIN)/python $(PIP_INSTALL) $(PINNED) -e '.[workstation,live,test]'
 	@touch $@
 	@echo "Done. Now: source .venv/bin/activate"
 
@@ -108,7 +108,7 @@ wheel: install
 
 .venv-board/.installed: pyproject.toml constraints.txt | wheel
 	@$(call new_venv,.venv-board,$(PYTHON))
-	@.venv-board/bin/python $(PIP_INSTALL) $(PINNED) dist/*.whl pytest
+	@.venv-board/bin/python $(PIP_INSTALL) $(PINNED) "$$(echo dist/*.whl)[live]" pytest
 	@touch $@
 
 # Without dependencies, because LiteRT would be one: here tflite-runtime is alone, as it is on a 32-bit ARM board.

@@ -2,7 +2,7 @@
 
     from edgefer import Classifier
 
-    classifier = Classifier.open("model.tflite")
+    classifier = Classifier.open("model.tflite")    # or edgefer.models.SHIPPED
     print(classifier.predict(image))                # image: uint8 grey or BGR
 """
 
@@ -10,15 +10,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-__all__ = ["Classifier", "FaceFinder", "Pipeline", "Prediction", "__version__"]
+__all__ = ["Classifier", "FaceFinder", "Live", "Pipeline", "Prediction", "Scene", "__version__"]
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from edgefer.board.classifier import Classifier, Prediction
     from edgefer.board.faces import FaceFinder
+    from edgefer.board.live import Live
     from edgefer.board.pipeline import Pipeline
+    from edgefer.board.scene import Scene
 
-MODULES = {"Classifier": "classifier", "FaceFinder": "faces", "Pipeline": "pipeline", "Prediction": "classifier"}
+MODULES = {
+    "Classifier": "classifier",
+    "FaceFinder": "faces",
+    "Live": "live",
+    "Pipeline": "pipeline",
+    "Prediction": "classifier",
+    "Scene": "scene",
+}
 
 
 def __getattr__(name: str) -> Any:

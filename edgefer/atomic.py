@@ -18,11 +18,15 @@ __all__ = ["link_to", "write_bytes", "write_text", "writing"]
 
 
 @contextlib.contextmanager
-def writing(path: Path) -> Iterator[Path]:
+def writing(path: Path, *, mode: int = 0o666) -> Iterator[Path]:
     """Yield a temporary path in the folder of ``path`` that ends as it does; rename it to ``path`` on success.
 
     Missing folders are made, and a link stays one: what it points to is replaced. If the block raises, ``path`` stays
     as it was and the temporary file is removed.
+
+    Args:
+        path: the file.
+        mode: who may read and write it, as far as the process's umask lets him.
     """
     path = Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -37,25 +41,25 @@ def writing(path: Path) -> Iterator[Path]:
         # mkstemp makes files that only their owner may read; give the result the usual permissions.
         mask = os.umask(0)
         os.umask(mask)
-        temporary.chmod(0o666 & ~mask)
+        temporary.chmod(mode & ~mask)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def write_bytes(path: Path, content: bytes) -> None:
+def write_bytes(path: Path, content: bytes, *, mode: int = 0o666) -> None:
     """Write ``content`` to ``path`` in one step; a pipe or a device, such as /dev/stdout, is written to as it is."""
     if path.exists() and not path.is_file() and not path.is_dir():
         # Renaming a file onto it would take its place.
         path.write_bytes(content)
         return
-    with writing(path) as temporary:
+    with writing(path, mode=mode) as temporary:
         temporary.write_bytes(content)
 
 
-def write_text(path: Path, content: str) -> None:
+def write_text(path: Path, content: str, *, mode: int = 0o666) -> None:
     """Write ``content`` to ``path`` in UTF-8 in one step."""
-    write_bytes(path, content.encode())
+    write_bytes(path, content.encode(), mode=mode)
 
 
 def link_to(link: Path, target: str) -> None:

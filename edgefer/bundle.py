@@ -30,8 +30,8 @@ __all__ = ["SUFFIX", "bundle"]
 SUFFIX = ".pyz"
 SHEBANG = b"#!/usr/bin/env python3\n"
 VENDORED = ("click", "rich")
-# The page of edgefer report --html has its style and its script in files of their own.
-OWN_SUFFIXES = (".py", ".css", ".js")
+# The pages of edgefer report --html and edgefer live --serve have their parts in files of their own.
+OWN_SUFFIXES = (".py", ".css", ".html", ".js", ".svg")
 # Where edgefer.models finds it.
 MODEL_FOLDER = "edgefer/models/bundled"
 # Of the workstation only what reads data sets, so that a board can score its model: numpy and OpenCV are all it needs.

@@ -57,7 +57,7 @@ class GateNotMet(EdgeferError):
 
 
 class DeviceUnreachable(EdgeferError):
-    """The device that should run a bench does not answer."""
+    """A device does not answer: a board that should run a bench, or a camera."""
 
     exit_code = 4
 

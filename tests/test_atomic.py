@@ -42,6 +42,11 @@ def test_others_may_read_it_as_the_umask_says(tmp_path):
     assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o644
 
 
+def test_a_file_can_be_for_its_owner_alone(tmp_path):
+    atomic.write_text(tmp_path / "secret", "x", mode=0o600)
+    assert stat.S_IMODE((tmp_path / "secret").stat().st_mode) == 0o600
+
+
 def test_a_link_is_replaced_in_one_step(tmp_path):
     for name in ("one", "two"):
         (tmp_path / name).mkdir()

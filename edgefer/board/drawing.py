@@ -1,6 +1,7 @@
 """Faces drawn into their picture: a box and a label each.
 
     annotated = draw(image, faces)                  # a copy
+    annotated = mark(image, [(box, "happy 91%")])
     Album(Path("seen")).add(look)                   # written there, under the picture's name
 """
 
@@ -14,10 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from edgefer import atomic
+from edgefer.board.faces import FaceBox
 from edgefer.board.gallery import Look
 from edgefer.board.pipeline import Face
 
-__all__ = ["Album", "draw"]
+__all__ = ["Album", "draw", "mark"]
 
 # Okabe and Ito's orange and black, BGR: legible on skin and on shadow, and for colour-blind readers.
 BOX, INK = (0, 159, 230), (0, 0, 0)
@@ -26,11 +28,15 @@ FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 def draw(image: npt.NDArray[np.uint8], faces: Sequence[Face]) -> npt.NDArray[np.uint8]:
     """uint8 BGR (h, w, 3) with boxes and labels in it; ``image`` stays as it is."""
+    return mark(image, [(face.box, f"{face.prediction.label} {face.prediction.probability:.0%}") for face in faces])
+
+
+def mark(image: npt.NDArray[np.uint8], marks: Sequence[tuple[FaceBox, str]]) -> npt.NDArray[np.uint8]:
+    """The same with boxes and whatever stands above them."""
     drawn = np.ascontiguousarray(image).copy()
     height, width = drawn.shape[:2]
     thickness = max(1, round(max(height, width) / 500))
-    for face in faces:
-        box, text = face.box, f"{face.prediction.label} {face.prediction.probability:.0%}"
+    for box, text in marks:
         cv2.rectangle(drawn, (box.x, box.y), (box.x + box.width, box.y + box.height), BOX, thickness)
         scale = max(0.4, box.width / 180)
         (wide, high), below = cv2.getTextSize(text, FONT, scale, thickness)

@@ -22,7 +22,7 @@ from edgefer import catalogue
 from edgefer.errors import DataError, UsageError
 from edgefer.preprocess import to_grey
 
-__all__ = ["DETECTORS", "Detector", "DetectorModule", "FaceBox", "FaceFinder"]
+__all__ = ["DETECTORS", "LONGEST_SIDE", "Detector", "DetectorModule", "FaceBox", "FaceFinder"]
 
 DETECTORS = "edgefer.board.detectors"
 # Faces are looked for in a copy whose longer side has at most so many pixels; crops are cut from the picture itself.

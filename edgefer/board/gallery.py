@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgefer.board.pipeline import Face, Pipeline
-from edgefer.board.sources import Picture
+from edgefer.board.sources import Decoded, Picture
 from edgefer.errors import DataError
 
 __all__ = ["Look", "look_at"]
@@ -34,15 +34,17 @@ class Look:
 
     Attributes:
         name: of the picture.
-        faces: in it, the largest first.
+        faces: in it, the largest first; their boxes are in pixels of the image.
         problem: why there are none, where it could not be read.
         image: uint8 BGR (h, w, 3), where it was asked for.
+        reduction: how many pixels of the file are one of the image, in width and in height.
     """
 
     name: str
     faces: tuple[Face, ...] = ()
     problem: DataError | None = None
     image: npt.NDArray[np.uint8] | None = None
+    reduction: int = 1
 
 
 def look_at(
@@ -87,20 +89,22 @@ def look_at(
 
 
 def _looks(some: Sequence[Picture], pipeline: Pipeline, keep_images: bool) -> list[Look]:
-    images: dict[int, npt.NDArray[np.uint8]] = {}
+    read: dict[int, Decoded] = {}
     problems: dict[int, DataError] = {}
     for position, picture in enumerate(some):
         try:
-            images[position] = picture.read()
+            read[position] = picture.decode()
         except DataError as error:
             problems[position] = error
-    faces = dict(zip(images, pipeline.all([*images.values()])))
+    faces = dict(zip(read, pipeline.all([each.image for each in read.values()])))
     return [
         Look(
             picture.name,
-            faces.get(position, ()),
-            problems.get(position),
-            images.get(position) if keep_images else None,
+            faces[position],
+            image=read[position].image if keep_images else None,
+            reduction=read[position].reduction,
         )
+        if position in read
+        else Look(picture.name, problem=problems[position])
         for position, picture in enumerate(some)
     ]

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgefer.board.classifier import Classifier, Prediction
-from edgefer.board.faces import FaceBox, FaceFinder
+from edgefer.board.faces import LONGEST_SIDE, FaceBox, FaceFinder
 
 __all__ = ["Face", "Pipeline"]
 
@@ -42,9 +42,11 @@ class Pipeline:
         self.classifier, self.finder = classifier, finder
 
     @classmethod
-    def open(cls, model: str | os.PathLike[str], *, detector: str = "haar") -> Pipeline:
-        """Load a model and a detector; the errors are those of Classifier.open() and FaceFinder.open()."""
-        return cls(Classifier.open(model), FaceFinder.open(detector))
+    def open(
+        cls, model: str | os.PathLike[str], *, detector: str = "haar", longest_side: int = LONGEST_SIDE
+    ) -> Pipeline:
+        """Load a model and a detector; the rest, and the errors, are Classifier.open()'s and FaceFinder.open()'s."""
+        return cls(Classifier.open(model), FaceFinder.open(detector, longest_side=longest_side))
 
     def __call__(self, image: npt.NDArray[np.uint8]) -> tuple[Face, ...]:
         """The faces of uint8 (h, w) or BGR (h, w, 3), the largest first.

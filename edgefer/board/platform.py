@@ -2,6 +2,7 @@
 
     name, module = current()                        # "raspberry_pi"
     sample(elapsed_s=0.0)                           # Conditions
+    told()                                          # the same as far as something tells, by name
 
 A kind is a file in ``platforms/`` that has what PlatformModule asks for. Files are read below a root and programs are
 asked through a function, so that texts recorded on a board can be read anywhere.
@@ -18,7 +19,7 @@ from edgefer import catalogue
 from edgefer.board import sysfs
 from edgefer.conditions import Conditions
 
-__all__ = ["Ask", "PlatformModule", "ask", "current", "sample"]
+__all__ = ["Ask", "PlatformModule", "ask", "current", "sample", "told"]
 
 PLATFORMS = "edgefer.board.platforms"
 ASK_S = 5.0
@@ -61,6 +62,11 @@ def current(*, root: Path = sysfs.ROOT) -> tuple[str, PlatformModule]:
 
 def sample(elapsed_s: float, *, root: Path = sysfs.ROOT, ask: Ask = ask) -> Conditions:
     """The device now, ``elapsed_s`` seconds after a bench began."""
+    return Conditions(elapsed_s=elapsed_s, **told(root=root, ask=ask))
+
+
+def told(*, root: Path = sysfs.ROOT, ask: Ask = ask) -> dict[str, Any]:
+    """The fields of Conditions that something on this device tells; where a field is missing, nothing does."""
     _, module = current(root=root)
     general = cast("PlatformModule", catalogue.load(PLATFORMS, "generic_linux")).sample(root=root, ask=ask)
-    return Conditions(elapsed_s=elapsed_s, **{**general, **module.sample(root=root, ask=ask)})
+    return {**general, **module.sample(root=root, ask=ask)}

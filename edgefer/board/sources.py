@@ -4,7 +4,8 @@
         picture.name, picture.read()                # "clip.mp4#12", uint8 BGR (h, w, 3)
 
 Nothing is decoded until read() is called, which may be in another thread; what cannot be read is an error of its own
-picture and no other's.
+picture and no other's. A JPEG of more pixels than a board's memory holds is decoded at a half, a quarter or an eighth
+of its size; Decoded says so.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import numpy.typing as npt
 from edgefer.errors import DataError
 from edgefer.preprocess import read_image
 
-__all__ = ["STDIN", "Picture", "expand", "pictures"]
+__all__ = ["STDIN", "Decoded", "Picture", "expand", "pictures"]
 
 STDIN = "-"
 PICTURES = {".bmp", ".gif", ".jpe", ".jpeg", ".jpg", ".jp2", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"}
@@ -30,8 +31,26 @@ VIDEOS = {".avi", ".m4v", ".mjpeg", ".mjpg", ".mkv", ".mov", ".mp4", ".mpeg", ".
 WILD = set("*?[")
 # Decoded it takes three bytes a pixel: 600 MB, more than the smallest boards have.
 MOST_PIXELS = 200_000_000
+# A larger JPEG is shrunk to about as many while it is decoded.
+SHRUNK_PIXELS = 50_000_000
+REDUCTIONS = (2, 4, 8)
 PNG, JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8"
 FRAME_MARKERS = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+# The others keep all coefficients of the whole picture until they are done, whatever size is asked for.
+SEQUENTIAL = {0xC0, 0xC1}
+
+
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """A picture in memory.
+
+    Attributes:
+        image: uint8 BGR (h, w, 3).
+        reduction: how many pixels of the file are one of it, in width and in height.
+    """
+
+    image: npt.NDArray[np.uint8]
+    reduction: int = 1
 
 
 @dataclass(frozen=True)
@@ -40,11 +59,15 @@ class Picture:
 
     Attributes:
         name: the file; for a frame of a video with # and its number, from 0.
-        read: decodes it to uint8 BGR (h, w, 3); DataError where that cannot be.
+        decode: reads and decodes it; DataError where that cannot be.
     """
 
     name: str
-    read: Callable[[], npt.NDArray[np.uint8]]
+    decode: Callable[[], Decoded]
+
+    def read(self) -> npt.NDArray[np.uint8]:
+        """The image alone."""
+        return self.decode().image
 
 
 def expand(words: Sequence[str]) -> tuple[str, ...]:
@@ -85,47 +108,53 @@ def pictures(files: Sequence[str], *, every: int = 1) -> Iterator[Picture]:
             yield Picture(file, lambda file=file: _decoded(file))  # type: ignore[misc]
 
 
-def _decoded(file: str) -> npt.NDArray[np.uint8]:
+def _decoded(file: str) -> Decoded:
     try:
         content = sys.stdin.buffer.read() if file == STDIN else Path(file).read_bytes()
     except OSError as error:
         fix = "give pictures such as face.png"
         raise DataError(f"cannot read {file}", why=error.strerror or str(error), fix=fix) from error
     try:
-        _check(content)
-        return read_image(content)
+        reduction = _reduction(content)
+        return Decoded(read_image(content, reduction=reduction), reduction)
     except DataError as error:
         fix = error.fix or "give pictures such as face.png"
         raise DataError(f"{file}: {error.what}", why=error.why, fix=fix) from error
 
 
-def _check(content: bytes) -> None:
-    """Refuse what would decode to half a picture, or to more than the memory holds."""
-    size = _size(content)
-    if size is not None and size[0] * size[1] > MOST_PIXELS:
-        why = f"{size[0]:,} x {size[1]:,} pixels; {MOST_PIXELS // 1_000_000} million are the most"
-        raise DataError("a picture too large to decode", why=why, fix="shrink it, or cut the faces out")
+def _reduction(content: bytes) -> int:
+    """By how much to shrink it; refuses what would decode to half a picture, or to more than the memory holds."""
+    width, height, can_shrink = _size(content)
+    pixels = width * height
+    if pixels > MOST_PIXELS and not (can_shrink and pixels <= SHRUNK_PIXELS * REDUCTIONS[-1] ** 2):
+        why = f"{width:,} x {height:,} pixels; {MOST_PIXELS // 1_000_000} million are the most"
+        fix = "shrink it, cut the faces out, or save it as a JPEG that is not progressive"
+        raise DataError("a picture too large to decode", why=why, fix=fix)
     ends = {PNG: b"IEND", JPEG: b"\xff\xd9"}
     for begin, end in ends.items():
         if content.startswith(begin) and end not in content[-4096:]:
             raise DataError("a picture that was cut short", why="its end is missing", fix="copy it again")
+    if pixels <= MOST_PIXELS:
+        return 1
+    return next(each for each in REDUCTIONS if pixels <= SHRUNK_PIXELS * each**2)
 
 
-def _size(content: bytes) -> tuple[int, int] | None:
-    """(width, height) by the header of a PNG or a JPEG; None for other formats, whose own limits are below OpenCV's."""
+def _size(content: bytes) -> tuple[int, int, bool]:
+    """Width, height by the header of a PNG or a JPEG, and whether it can be shrunk while it is decoded.
+
+    (0, 0, False) for other formats, whose own limits are below OpenCV's.
+    """
     if content.startswith(PNG) and len(content) >= 24:
-        return struct.unpack(">II", content[16:24])
+        return (*struct.unpack(">II", content[16:24]), False)
     place = 2
-    while content.startswith(JPEG) and place + 9 <= len(content):
-        if content[place] != 0xFF:
-            return None
+    while content.startswith(JPEG) and place + 9 <= len(content) and content[place] == 0xFF:
         marker = content[place + 1]
         if marker in FRAME_MARKERS:
             height, width = struct.unpack(">HH", content[place + 5 : place + 9])
-            return width, height
+            return width, height, marker in SEQUENTIAL
         # Fill bytes stand alone; all else has its length behind it.
         place += 1 if marker == 0xFF else 2 + int.from_bytes(content[place + 2 : place + 4], "big")
-    return None
+    return 0, 0, False
 
 
 def _frames(file: str, every: int) -> Iterator[Picture]:
@@ -136,7 +165,7 @@ def _frames(file: str, every: int) -> Iterator[Picture]:
             if number % every == 0:
                 done, frame = video.retrieve()
                 if done:
-                    kept = np.asarray(frame, np.uint8)
+                    kept = Decoded(np.asarray(frame, np.uint8))
                     yield Picture(f"{file}#{number}", lambda kept=kept: kept)  # type: ignore[misc]
             number += 1
     finally:
@@ -145,5 +174,5 @@ def _frames(file: str, every: int) -> Iterator[Picture]:
         yield Picture(file, lambda: _refuse(file))
 
 
-def _refuse(file: str) -> npt.NDArray[np.uint8]:
+def _refuse(file: str) -> Decoded:
     raise DataError(f"{file}: not a video that OpenCV can read", why="it has no frame", fix="convert it: ffmpeg -i")

@@ -1,7 +1,7 @@
 """What a Linux device says of itself in /proc, /sys and /etc.
 
     cpu_model()                                     # "Cortex-A76", "AMD EPYC 7763 64-Core Processor"
-    governor(), load_average(), peak_rss_bytes(), describe()
+    governor(), load_average(), rss_bytes(), peak_rss_bytes(), describe()
 
 Every function takes ``root``, so that the text recorded on a board can be read on any machine. What cannot be read is
 None, never an error: a container hides half of these files.
@@ -26,6 +26,7 @@ __all__ = [
     "ram_bytes",
     "read_first_line",
     "read_number",
+    "rss_bytes",
 ]
 
 ROOT = Path("/")
@@ -120,9 +121,18 @@ def peak_rss_bytes(*, root: Path = ROOT) -> int | None:
     VmHWM, because getrusage() also counts what the process was before exec(): a child of a large process would be told
     the memory of its parent.
     """
+    return _own_bytes("VmHWM", root=root)
+
+
+def rss_bytes(*, root: Path = ROOT) -> int | None:
+    """The resident memory that this process has now."""
+    return _own_bytes("VmRSS", root=root)
+
+
+def _own_bytes(name: str, *, root: Path) -> int | None:
     for line in _read_lines("/proc/self/status", root=root):
         key, _, value = line.partition(":")
-        if key == "VmHWM":
+        if key == name:
             return int(value.split()[0]) * 1024
     return None
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
+import cv2
 import numpy as np
 import pytest
 
@@ -138,3 +139,22 @@ def tiny(litert: ModuleType) -> dict[str, Anatomy]:
 @pytest.fixture(scope="session")
 def shipped(litert: ModuleType) -> Anatomy:
     return read(SHIPPED.read_bytes())
+
+
+def write_film(path: Path, frames: Iterable[np.ndarray], *, fps: float = 30) -> Path:
+    """A video of uint8 BGR frames (h, w, 3), nearly as they are: JPEG each, unless it is an .mp4."""
+    kind = "mp4v" if path.suffix == ".mp4" else "MJPG"
+    writer = None
+    for frame in frames:
+        if writer is None:
+            writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*kind), fps, frame.shape[1::-1])
+        writer.write(frame)
+    assert writer is not None
+    writer.release()
+    return path
+
+
+@pytest.fixture(scope="session")
+def film() -> Callable[..., Path]:
+    """Write a video: film(path, frames, fps=30)."""
+    return write_film

@@ -3,16 +3,19 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
+from edgefer.board.captions import csv_rows, entry
 from edgefer.board.classifier import Classifier
 from edgefer.board.drawing import draw
 from edgefer.board.faces import FaceBox, FaceFinder
 from edgefer.board.gallery import look_at
 from edgefer.board.pipeline import Face, Pipeline
-from edgefer.board.sources import Picture, pictures
+from edgefer.board.sources import Decoded, Picture, pictures
 from edgefer.errors import DataError, IncompatibleError
+from edgefer.labels import LABELS
 from edgefer.models import SHIPPED
 
 PORTRAIT = Path(__file__).parent / "data" / "astronaut.jpg"
@@ -24,7 +27,7 @@ def without_finder() -> Pipeline:
 
 def test_looks_come_in_order_and_are_those_of_one_thread() -> None:
     faces = np.random.default_rng(0).integers(0, 256, (40, 48, 48), np.uint8)
-    shown = [Picture(str(number), lambda face=face: face) for number, face in enumerate(faces)]  # type: ignore[misc]
+    shown = [Picture(str(number), lambda face=face: Decoded(face)) for number, face in enumerate(faces)]  # type: ignore[misc]
     alone = [*look_at(shown, without_finder, workers=1)]
     beside = [*look_at(shown, without_finder, workers=3)]
     assert [look.name for look in beside] == [str(number) for number in range(40)]
@@ -33,11 +36,12 @@ def test_looks_come_in_order_and_are_those_of_one_thread() -> None:
 
 
 def test_one_that_cannot_be_read_leaves_the_others_alone() -> None:
-    def broken() -> np.ndarray:
+    def broken() -> Decoded:
         raise DataError("broken")
 
     fine = np.zeros((48, 48), np.uint8)
-    looks = [*look_at([Picture("a", broken), Picture("b", lambda: fine)], without_finder, workers=2, keep_images=True)]
+    shown = [Picture("a", broken), Picture("b", lambda: Decoded(fine))]
+    looks = [*look_at(shown, without_finder, workers=2, keep_images=True)]
     assert str(looks[0].problem) == "broken"
     assert looks[0].faces == ()
     assert looks[1].problem is None
@@ -49,17 +53,17 @@ def test_what_no_pipeline_can_be_made_of_is_raised() -> None:
         raise IncompatibleError("no runtime")
 
     with pytest.raises(IncompatibleError, match="no runtime"):
-        list(look_at([Picture("a", lambda: np.zeros((4, 4), np.uint8))], refuse))
+        list(look_at([Picture("a", lambda: Decoded(np.zeros((4, 4), np.uint8)))], refuse))
 
 
 def test_few_pictures_are_read_ahead() -> None:
     read: list[int] = []
     lock = threading.Lock()
 
-    def reading(number: int) -> np.ndarray:
+    def reading(number: int) -> Decoded:
         with lock:
             read.append(number)
-        return np.zeros((48, 48), np.uint8)
+        return Decoded(np.zeros((48, 48), np.uint8))
 
     shown = (Picture(str(number), lambda number=number: reading(number)) for number in range(1000))  # type: ignore[misc]
     looks = look_at(shown, without_finder, workers=2)
@@ -88,3 +92,13 @@ def test_a_label_stays_within_the_picture() -> None:
 def test_the_finder_is_the_detectors_own_framing() -> None:
     finder = FaceFinder.open()
     assert (finder.side, finder.down) == (1.0, 0.0)
+
+
+def test_boxes_of_a_picture_that_was_shrunk_are_told_in_pixels_of_its_file() -> None:
+    portrait = cv2.imread(str(PORTRAIT))
+    whole, shrunk = Picture("whole", lambda: Decoded(portrait)), Picture("shrunk", lambda: Decoded(portrait, 4))
+    looks = [*look_at([whole, shrunk], lambda: Pipeline.open(SHIPPED))]
+    boxes = [entry(look, LABELS)["faces"][0]["box"] for look in looks]
+    assert boxes[1] == [4 * side for side in boxes[0]]
+    assert [*csv_rows(looks[1])[0][3:]] == boxes[1]
+    assert looks[0].faces[0].box == looks[1].faces[0].box

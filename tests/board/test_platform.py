@@ -151,6 +151,13 @@ def test_a_machine_that_says_nothing_is_unknown_and_no_error(tmp_path) -> None:
     assert (sample.temperature_c, sample.clock_mhz, sample.power_w, sample.throttled) == (None, None, None, ())
 
 
+def test_nothing_holds_it_back_is_told_apart_from_nobody_knows(tmp_path) -> None:
+    texts = BOARDS["Pi 4B"]
+    told = platform.told(root=texts.at(tmp_path), ask=texts.ask)
+    assert (told["throttled"], told["temperature_c"]) == ((), 48.2)
+    assert "throttled" not in platform.told(root=tmp_path, ask=lambda command: None)
+
+
 def test_damaged_texts_are_unknown(tmp_path) -> None:
     texts = pi("Raspberry Pi 4 Model B Rev 1.5", bits="0xZZ", celsius=1.0, hertz=0)
     texts.answers = {"vcgencmd get_throttled": "throttled=", "vcgencmd measure_temp": "VCHI initialization failed"}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import struct
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 
@@ -88,17 +90,50 @@ def png_header(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IEND", b"")
 
 
-def test_a_picture_of_20_000_by_20_000_pixels_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
+def claiming(content: bytes, width: int, height: int) -> bytes:
+    """A JPEG whose header says another size."""
+    place = next(content.index(marker) for marker in (b"\xff\xc0", b"\xff\xc2") if marker in content) + 5
+    return content[:place] + struct.pack(">HH", height, width) + content[place + 4 :]
+
+
+def test_what_is_larger_than_the_memory_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
     (tmp_path / "huge.png").write_bytes(png_header(20_000, 20_000))
     with pytest.raises(DataError, match="too large") as caught:
         read(tmp_path / "huge.png")
     assert "20,000 x 20,000" in caught.value.why
-    content = bytearray(cv2.imencode(".jpg", IMAGE)[1].tobytes())
-    place = content.index(b"\xff\xc0") + 5
-    content[place : place + 4] = struct.pack(">HH", 20_000, 20_000)
-    (tmp_path / "huge.jpg").write_bytes(content)
-    with pytest.raises(DataError, match="too large"):
-        read(tmp_path / "huge.jpg")
+    plain, progressive = (
+        cv2.imencode(".jpg", IMAGE, [cv2.IMWRITE_JPEG_PROGRESSIVE, each])[1].tobytes() for each in (0, 1)
+    )
+    for content, side in ((progressive, 20_000), (plain, 60_000)):
+        (tmp_path / "huge.jpg").write_bytes(claiming(content, side, side))
+        with pytest.raises(DataError, match="too large"):
+            read(tmp_path / "huge.jpg")
+
+
+LOOK_AT_IT = """
+import sys
+from edgefer.board.sources import pictures
+from edgefer.board.sysfs import peak_rss_bytes
+before = peak_rss_bytes()
+(picture,) = pictures([sys.argv[1]])
+decoded = picture.decode()
+print(*decoded.image.shape, decoded.reduction, int(decoded.image[2500, 3750].mean()), peak_rss_bytes() - before)
+"""
+
+
+@pytest.mark.slow
+def test_a_jpeg_of_20_000_by_20_000_pixels_is_shrunk_while_it_is_decoded(tmp_path: Path) -> None:
+    image = np.full((20_000, 20_000), 40, np.uint8)
+    image[8_000:12_000, 14_000:16_000] = 200
+    path = tmp_path / "huge.jpg"
+    cv2.imwrite(str(path), image)
+    command = [sys.executable, "-c", LOOK_AT_IT, str(path)]
+    printed = subprocess.run(command, capture_output=True, check=True, text=True).stdout.split()
+    height, width, channels, reduction, level, grown = map(int, printed)
+    assert (height, width, channels, reduction) == (5_000, 5_000, 3, 4)
+    assert abs(level - 200) <= 2
+    # Decoded as it is it would be 1,200 MB.
+    assert grown < 300e6
 
 
 @pytest.mark.parametrize(("content", "named"), [(b"", "empty"), (b"no picture", "damaged"), (b"\xff\xd8", "cut short")])

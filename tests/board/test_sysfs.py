@@ -83,6 +83,7 @@ def test_governor_load_and_os(tmp_path: Path) -> None:
 def test_peak_memory_is_the_high_water_mark(tmp_path: Path) -> None:
     write(tmp_path, "proc/self/status", "Name:\tpython\nVmHWM:\t   51200 kB\nVmRSS:\t   40960 kB\n")
     assert sysfs.peak_rss_bytes(root=tmp_path) == 50 * 1024 * 1024
+    assert sysfs.rss_bytes(root=tmp_path) == 40 * 1024 * 1024
 
 
 def test_no_host_name() -> None:

@@ -33,8 +33,9 @@ RUNTIMES = "edgefer.board.runtimes"
 DEVICES = "edgefer.devices"
 PLATFORMS = "edgefer.board.platforms"
 DETECTORS = "edgefer.board.detectors"
+CAMERAS = "edgefer.board.cameras"
 COMMANDS = "edgefer.commands"
-CATALOGUES = (ARCHITECTURES, SYSTEMS, SCHEMES, LAYOUTS, RUNTIMES, DEVICES, PLATFORMS, DETECTORS, COMMANDS)
+CATALOGUES = (ARCHITECTURES, SYSTEMS, SCHEMES, LAYOUTS, RUNTIMES, DEVICES, PLATFORMS, DETECTORS, CAMERAS, COMMANDS)
 LONGEST_COMMAND = 20
 BOARD_DATA = Path(__file__).parents[1] / "board" / "data"
 
@@ -91,7 +92,9 @@ def test_a_command_has_help_an_example_and_the_common_options(path, command):
 @pytest.mark.parametrize(("path", "command"), all_leaves())
 def test_the_options_of_an_example_exist(path, command):
     known = {option for parameter in command.params for option in parameter.opts}
-    assert set(re.findall(r"--[a-z0-9-]+", command.help.partition("Example:")[2])) <= known
+    # What stands after " -- " is for another command.
+    example = re.sub(r" -- .*", "", command.help.partition("Example:")[2])
+    assert set(re.findall(r"--[a-z0-9-]+", example)) <= known
 
 
 @pytest.mark.parametrize(("path", "command"), all_leaves())
@@ -350,3 +353,18 @@ def test_a_detector_says_what_it_needs_and_how_its_boxes_become_crops(name, tmp_
         assert module.open_detector(None).find(wall) == []
     with pytest.raises(EdgeferError):
         module.open_detector(tmp_path / "nowhere")
+
+
+# Cameras
+
+
+@entries(CAMERAS)
+def test_a_camera_says_whether_it_goes_on_by_itself_and_refuses_what_is_not_there(name, tmp_path):
+    module = catalogue.load(CAMERAS, name)
+    assert isinstance(module.LIVE, bool)
+    assert list(inspect.signature(module.open_camera).parameters) == ["where", "size"]
+    assert keywords(module.open_camera) == ["size"]
+    nowhere = "97" if name in ("picamera2", "v4l2") else f"file://{tmp_path}/nowhere"
+    with pytest.raises(EdgeferError) as caught:
+        module.open_camera(nowhere, size=(640, 480))
+    assert caught.value.fix

@@ -1,12 +1,15 @@
 """What the documents say can be typed: commands, their options, targets of make, links."""
 
 import re
+import shutil
 from pathlib import Path
 
 import click
+import cv2
 import pytest
 
 from edgefer.cli import app
+from edgefer.models import SHIPPED
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted(
@@ -51,10 +54,12 @@ def typed(text):
 @each_document
 def test_commands_and_their_options_exist(document):
     for words in typed(document.read_text(encoding="utf-8")):
-        command = command_of([word for word in words if not word.startswith("-")][:2])
+        # edgefer service install -- OPTIONS OF EDGEFER LIVE
+        own, others = (words[: words.index("--")], words[words.index("--") :]) if "--" in words else (words, [])
+        command = command_of([word for word in own if not word.startswith("-")][:2])
         assert command, words
-        given = {word.partition("=")[0] for word in words if word.startswith("--")}
-        assert given <= options_of(command), words
+        for given, known in ((own, options_of(command)), (others[1:], options_of(command_of(["live"])))):
+            assert {word.partition("=")[0] for word in given if word.startswith("--")} <= known, words
 
 
 @each_document
@@ -85,3 +90,24 @@ def test_links_lead_somewhere(document):
 def test_lines_are_short(document):
     lines = document.read_text(encoding="utf-8").splitlines()
     assert not [line for line in lines if len(line) > LONGEST_LINE and not line.startswith(("|", "["))]
+
+
+def test_the_python_of_the_readme_runs(tmp_path, monkeypatch, capsys):
+    """One block after the other, as a reader would type them."""
+    monkeypatch.chdir(tmp_path)
+    portrait = cv2.imread(str(ROOT / "tests" / "board" / "data" / "astronaut.jpg"))
+    (tmp_path / "runs" / "latest").mkdir(parents=True)
+    shutil.copy(SHIPPED, "runs/latest/compact_small-int8.tflite")
+    cv2.imwrite("photo.jpg", portrait)
+    cv2.imwrite("face.png", portrait[60:170, 170:280])
+    writer = cv2.VideoWriter("clip.mp4", cv2.VideoWriter.fourcc(*"mp4v"), 30, (512, 512))
+    for _ in range(6):
+        writer.write(portrait)
+    writer.release()
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    names = {}
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), names)
+    printed = capsys.readouterr().out
+    assert len(blocks) >= 3
+    assert printed.count("happy") >= 3

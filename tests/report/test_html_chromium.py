@@ -1,11 +1,7 @@
 """The page in a real browser: what its script draws, and what one sees and hears of it with mouse and keyboard."""
 
 import json
-import os
 import re
-import shutil
-import subprocess
-from urllib.parse import unquote
 
 import pytest
 
@@ -13,15 +9,8 @@ from edgefer.report.html.page import page
 from edgefer.report.html.pareto import front, points
 from edgefer.report.html.reading import read_evidence
 
-CHROMIUM = shutil.which("chromium")
-FLAGS = (
-    "--headless", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--hide-scrollbars", "--enable-logging=stderr",
-    "--virtual-time-budget=2000", "--dump-dom",
-)  # fmt: skip
-# Appended to a copy of the page: does what a person would, and leaves what came of it as JSON in #found.
-DRIVER = """
-<script>
+# What the steps of a test have at hand.
+HELPERS = """
 const found = {};
 const marks = () => [...document.querySelectorAll("#plot .mark")];
 const tooltip = document.getElementById("tooltip");
@@ -31,15 +20,7 @@ function choose(name, value) {
   select.value = value;
   select.dispatchEvent(new Event("change"));
 }
-try { __STEPS__ } catch (error) { found.failed = String(error); }
-const note = document.createElement("pre");
-note.id = "found";
-note.textContent = encodeURIComponent(JSON.stringify(found));
-document.body.appendChild(note);
-</script>
 """
-
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine")
 
 
 @pytest.fixture
@@ -63,25 +44,16 @@ def evidence(quantized, evaluated, measured, tmp_path):
 
 
 @pytest.fixture
-def browse(tmp_path):
+def browse(browser, tmp_path):
     """Open the page of some evidence, do ``steps``, and return what they found."""
 
-    def run(evidence, steps, *, width=1280, dark=False):
+    def run(evidence, steps, **options):
         file = tmp_path / "page.html"
-        content = page(evidence).html
-        file.write_text(content.replace("</body>", DRIVER.replace("__STEPS__", steps) + "</body>"))
-        flags = [*FLAGS, f"--window-size={width},900", f"--user-data-dir={tmp_path / 'profile'}"]
-        flags += ["--blink-settings=preferredColorScheme=0"] * dark
-        # As root, which a container often is, Chromium has no sandbox.
-        flags += ["--no-sandbox"] * (os.geteuid() == 0)
-        done = subprocess.run(
-            [CHROMIUM, *flags, file.as_uri()], capture_output=True, text=True, check=False, timeout=120
-        )
-        dumped = re.search(r'<pre id="found">(.*?)</pre>', done.stdout)
-        assert dumped, done.stderr[-2000:]
-        assert "CONSOLE" not in done.stderr, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
-        found = json.loads(unquote(dumped[1]))
-        assert "failed" not in found, found
+        file.write_text(page(evidence).html)
+        opened = browser(file.as_uri(), **options)
+        found = opened.evaluate(f"(() => {{ {HELPERS} {steps} return found; }})()")
+        assert opened.errors == []
+        assert opened.requests == [file.as_uri()]
         return found
 
     return run
@@ -202,16 +174,13 @@ def luminance(colour):
 
 
 def test_a_telephone_needs_no_sideways_scrolling(evidence, browse):
-    # A window is 500 pixels wide at least, so the body is made as narrow as a telephone.
     found = browse(
         evidence,
         """
-        document.documentElement.style.width = "390px";
-        window.dispatchEvent(new Event("resize"));
         found.wide = [...document.querySelectorAll("main > *, nav, header, figure, .choices, select, .scroll")]
           .filter((each) => each.getBoundingClientRect().right > 391).map((each) => each.outerHTML.slice(0, 80));
         found.unreachable = [...document.querySelectorAll(".scroll, pre")].filter((each) => each.tabIndex !== 0).length;
         """,
-        width=500,
+        width=390,
     )
     assert found == {"wide": [], "unreachable": 0}

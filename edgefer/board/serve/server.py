@@ -1,0 +1,101 @@
+"""The web server, in a thread of its own.
+
+    server = Server(Address.parse(":4912"))
+    server.publish(scene)
+    server.close()
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import threading
+from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
+
+import uvicorn
+
+from edgefer.board.scene import Scene
+from edgefer.board.serve.address import Address
+from edgefer.board.serve.app import build
+from edgefer.board.serve.hub import Hub
+from edgefer.errors import UsageError
+
+__all__ = ["Server"]
+
+SHORTEST_TOKEN = 12
+CONNECTIONS = 64
+GRACE_S = 1
+START_S = 20.0
+
+
+class Server:
+    """Serves the page from now on.
+
+    Attributes:
+        url: what a browser opens; with the token where it was made up here.
+        token: what viewers have to know; None where nothing is asked.
+        port: where it listens.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        *,
+        token: str | None = None,
+        drawn: bool = False,
+        tell: Callable[[str], None] = lambda sentence: None,
+    ) -> None:
+        """As serving()."""
+        if token is not None and len(token) < SHORTEST_TOKEN:
+            why, fix = f"a token has at least {SHORTEST_TOKEN} characters", "leave it out, and one is made up"
+            raise UsageError(f"a token of {len(token)} characters", why=why, fix=fix)
+        made_up = secrets.token_urlsafe() if token is None and not address.is_private else None
+        self.token = token or made_up
+        self._drawn, self._tell = drawn, tell
+        self._listener = address.listen()
+        self.port = self._listener.getsockname()[1]
+        self.url = address.url(self.port) + (f"?token={made_up}" if made_up else "")
+        self._hub: Hub | None = None
+        self._server: uvicorn.Server | None = None
+        self._started = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="page", daemon=True)
+        self._thread.start()
+        self._started.wait(START_S)
+
+    def publish(self, scene: Scene) -> None:
+        """As Outlet.publish()."""
+        if self._hub is not None:
+            self._hub.publish(scene)
+
+    def close(self) -> None:
+        """As Outlet.close(); viewers are let go, and within two seconds cut off."""
+        if self._hub is not None and self._server is not None:
+            self._hub.close()
+            self._server.should_exit = True
+        self._thread.join(GRACE_S + 5)
+
+    def _run(self) -> None:
+        try:
+            # One thread: those who look on take one core at most from what they look at.
+            with ThreadPoolExecutor(1, thread_name_prefix="jpeg") as encoder:
+                asyncio.run(self._serve(encoder))
+        finally:
+            self._started.set()
+
+    async def _serve(self, encoder: Executor) -> None:
+        self._hub = Hub(encoder, drawn=self._drawn)
+        app = build(self._hub, token=self.token, port=self.port, tell=self._tell)
+        # Its own log would name who was cut off at the end, and what was asked for, with the token in it.
+        config = uvicorn.Config(
+            app, log_config=None, log_level="critical", access_log=False, lifespan="off", ws="none", loop="asyncio",
+            http="h11", server_header=False, proxy_headers=False, limit_concurrency=CONNECTIONS,
+            timeout_graceful_shutdown=GRACE_S,
+        )  # fmt: skip
+        self._server = uvicorn.Server(config)
+        self._started.set()
+        await self._server.serve(sockets=[self._listener])
+        for connection in [*self._server.server_state.connections]:
+            # Its viewer has not taken what was sent; waiting for that would have no end.
+            connection.transport.abort()
+        await asyncio.sleep(0)
