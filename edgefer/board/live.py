@@ -148,7 +148,8 @@ class Live:
         with self._watch.stage("invoke"):
             logits = self.classifier.logits(crops)
         smooth = np.stack([self._steady.smooth(each.number, row, at_ns=at_ns) for each, row in zip(tracks, logits)])
-        return tuple(self._face(track, shares) for track, shares in zip(tracks, self.classifier.artefact.probabilities(smooth)))
+        probabilities = self.classifier.artefact.probabilities(smooth)
+        return tuple(self._face(track, shares) for track, shares in zip(tracks, probabilities))
 
     def _face(self, track: Track, shares: npt.NDArray[np.float32]) -> LiveFace:
         best = int(shares.argmax())
