@@ -1,8 +1,10 @@
 """The trained models that ship with edgefer, and which model a command takes when none was named.
 
-    path, reason = find_model(None)                 # the newest artefact under runs/, else the model that ships
+    path, reason = find_model(None)                 # the newest artefact under runs/, else SHIPPED
+    path, reason = find_model(Path("nano"))         # one of shipped(), by its name
 
-In a bundle (edgefer.bundle) it is the model inside.
+``nano`` is for microcontrollers and the smallest boards, ``small`` for a Raspberry Pi, ``base`` is the most accurate. In
+a bundle (edgefer.bundle) the model inside is the only one.
 """
 
 from __future__ import annotations
@@ -16,23 +18,32 @@ from pathlib import Path
 from edgefer import atomic
 from edgefer.errors import DataError
 
-__all__ = ["SHIPPED", "bundled", "find_model"]
+__all__ = ["SHIPPED", "bundled", "find_model", "shipped"]
 
-SHIPPED = Path(__file__).with_name("compact_small-int8.tflite")
+ENDING = "-int8.tflite"
+SHIPPED = Path(__file__).with_name(f"small{ENDING}")
 RUNS = Path("runs")
+
+
+def shipped() -> dict[str, Path]:
+    """The models that ship, by their names."""
+    return {path.name.removesuffix(ENDING): path for path in sorted(Path(__file__).parent.glob(f"*{ENDING}"))}
 
 
 def find_model(named: Path | None, *, runs: Path = RUNS) -> tuple[Path, str]:
     """The model file to use, and a few words on why it was chosen.
 
     Raises:
-        DataError: ``named`` does not exist or is a folder, or nothing was named in a bundle without a model.
+        DataError: ``named`` is neither a file nor a model that ships, or nothing was named in a bundle without a model.
     """
     if named is not None:
-        if not named.is_file():
-            why = "a run folder holds artefacts, this asks for one of them" if named.is_dir() else "no such file"
-            raise DataError(f"{named} is not a model file", why=why, fix="edgefer quantize --int8")
-        return named, "as named"
+        if named.is_file():
+            return named, "as named"
+        if str(named) in shipped():
+            return shipped()[str(named)], "a model that ships"
+        why = "a run folder holds artefacts, this asks for one of them" if named.is_dir() else "no such file"
+        fix = f"edgefer quantize --int8, or one that ships: {', '.join(shipped()) or 'none in a bundle'}"
+        raise DataError(f"{named} is not a model file", why=why, fix=fix)
     inside = bundled()
     if inside is not None:
         return inside, "the model in this bundle"
