@@ -1,8 +1,9 @@
+import dataclasses
 import re
 
 import pytest
 
-from edgefer.report.card import card
+from edgefer.report.card import Known, card as card_of
 from edgefer.report.quantization import Quantization
 
 
@@ -12,6 +13,10 @@ def made(quantized):
         return Quantization.from_json(quantized(**fields))
 
     return read
+
+
+def card(quantization, *, run="RUN", **known):
+    return card_of(dataclasses.replace(Known.of(quantization), **known), run=run)
 
 
 def test_a_card_says_what_the_model_is_not_for(made):
@@ -55,10 +60,13 @@ def test_the_data_and_their_licence_are_named(made, quantized, name, said):
     assert f"Trained on {name}, sha256 `{'e' * 64}`" in text
 
 
-def test_boards_are_listed_and_other_machines_are_not(made, measured):
-    assert "## Boards measured\n\nNone.\n" in card(made())
+def test_boards_are_listed_and_other_machines_are_no_boards(made, measured):
+    assert "## Boards measured\n\nNone yet: `edgefer bench" in card(made())
+    assert "| no board: Cortex-A76 | litert 2.3.0 | 1 | 100.0 |" in card(made())
     board = measured(p50_us=1234, device={"board": "Raspberry Pi 4"})
-    assert "Raspberry Pi 4: p50 1,234.0 us, p90" in card(made(), benches=[board])
+    text = card(made(), benches=(board, board))
+    assert text.count("| Raspberry Pi 4 | litert 2.3.0 | 1 | 1,234.0 | 1,357.4 |") == 1
+    assert "None yet" not in text
 
 
 def test_one_command_makes_it_again(made):

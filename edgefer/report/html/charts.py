@@ -1,6 +1,7 @@
 """Line charts and histograms as inline SVG, coloured by classes so that the page's style decides for light and dark.
 
     line_chart({"Training": losses, "PublicTest": selection_losses}, label="loss by epoch", marked=39)
+    line_chart({"p50": p50s}, label="p50 over seconds", across=seconds)
     histogram(latencies_us, marks={"p50": 86.3, "p90": 86.9}, label="...")
 """
 
@@ -24,21 +25,28 @@ BINS = 48
 SHOWN_PERCENTILE = 99.5
 
 
-def line_chart(series: Mapping[str, Sequence[float]], *, label: str, marked: int | None = None) -> Html:
-    """One line a series over epochs 1, 2, ...; the epoch ``marked`` gets a vertical line."""
+def line_chart(
+    series: Mapping[str, Sequence[float]],
+    *,
+    label: str,
+    marked: int | None = None,
+    across: Sequence[float] | None = None,
+) -> Html:
+    """One line a series over ``across``, or over epochs 1, 2, ...; the epoch ``marked`` gets a vertical line."""
     values = [value for line in series.values() for value in line if math.isfinite(value)]
     low, high = min(values, default=0.0), max(values, default=1.0)
     scale_y = ticks(low, high)
-    last = max(2, *(len(line) for line in series.values()))
-    marks = [round(each) for each in ticks(1, last) if 1 <= each <= last]
-    drawing = [*_frame(marks, 1, last), *_levels(scale_y)]
-    if marked is not None and 1 <= marked <= last:
-        x = _x(marked, 1, last)
+    places = across or range(1, max(2, *(len(line) for line in series.values()), 0) + 1)
+    first, last = min(places), max(*places, min(places) + 1e-9)
+    marks = [each for each in ticks(first, last) if first <= each <= last]
+    drawing = [*_frame(marks if across else list(dict.fromkeys(map(round, marks))), first, last), *_levels(scale_y)]
+    if marked is not None and first <= marked <= last:
+        x = _x(marked, first, last)
         drawing.append(element("line", x1=x, x2=x, y1=TOP, y2=HEIGHT - BOTTOM, class_="marked"))
     for index, line in enumerate(series.values()):
         points = [
-            f"{_x(epoch, 1, last)},{_y(value, scale_y[0], scale_y[-1])}"
-            for epoch, value in enumerate(line, 1)
+            f"{_x(place, first, last)},{_y(value, scale_y[0], scale_y[-1])}"
+            for place, value in zip(places, line)
             if math.isfinite(value)
         ]
         drawing.append(element("polyline", points=" ".join(points), class_=f"series series{index}"))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 
-from edgefer.measurement import Measurement
+from edgefer.measurement import Measurement, Samples
 from edgefer.report.comparison import Row
 from edgefer.report.html.charts import histogram
 from edgefer.report.html.evidence import Evidence, device_name
@@ -28,7 +28,8 @@ def latency_section(evidence: Evidence) -> Html | None:
     low = max(NANOSECOND_US, min(each.p50_us for each in benches)) / 2
     high = max(2 * low, *(each.p99_us for each in benches))
     rows = [_row(each, low, high) for each in benches]
-    drawn = [_histogram(each) for each in benches if each.samples is not None and len(each.samples.invoke_ns)]
+    sampled = [(each, each.samples) for each in benches if each.samples is not None and len(each.samples.invoke_ns)]
+    drawn = [_histogram(each, samples) for each, samples in sampled]
     note = "Of the model alone, without preprocessing; bars are logarithmic. " + (
         "" if drawn else "No record holds each run's time, so there are bars and no histogram: edgefer bench --samples."
     )
@@ -53,11 +54,10 @@ def _row(bench: Measurement, least: float, most: float) -> list[object]:
     return [row.model, row.scheme, device_name(bench), bars["p50"], interval, bars["p90"], bars["p99"], runs, told]
 
 
-def _histogram(bench: Measurement) -> Html:
+def _histogram(bench: Measurement, samples: Samples) -> Html:
     row = Row(None, bench)
     title = f"{row.model}, {row.scheme}: {device_name(bench)}"
-    samples = bench.samples.invoke_ns / 1000 if bench.samples is not None else None
     marks = {"p50": bench.p50_us, "p90": bench.p90_us, "p99": bench.p99_us}
     label = f"Histogram of the latency of {title}, in microseconds"
     caption = f"{title}; microseconds, {bench.invoke.runs:,} runs"
-    return figure(histogram(samples, marks=marks, label=label), caption) if samples is not None else Html()
+    return figure(histogram(samples.invoke_ns / 1000, marks=marks, label=label), caption)

@@ -9,10 +9,15 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Sequence
 
+from edgefer.report.tables import Table
+
 __all__ = [
-    "Html", "bar", "element", "figure", "joined", "legend_mark", "number", "scrolling", "section", "signed", "table",
+    "Html", "bar", "choosable", "element", "figure", "joined", "legend_mark", "number", "scrolling", "section",
+    "signed", "table", "tabulated",
 ]  # fmt: skip
 
+# Fewer of them are seen at a glance.
+LEAST_CHOICES = 4
 VOID = ("br", "circle", "line", "meta", "path", "polyline", "rect")
 
 
@@ -68,6 +73,28 @@ def scrolling(caption: str, head: Html, rows: Sequence[Html], *, class_: str | N
     content = (element("caption", caption), element("thead", head), element("tbody", *rows))
     whole = element("table", *content, class_=class_)
     return element("div", whole, class_="scroll", tabindex="0", role="region", aria_label=caption)
+
+
+def tabulated(caption: str, whole: Table) -> list[Html]:
+    """A Table of report/tables.py, and its legend under it."""
+    legend = [element("p", whole.legend)] if whole.legend else []
+    return [table(caption, whole.headers, whole.rows, text=whole.names), *legend]
+
+
+def choosable(
+    name: str, label: str, parts: Sequence[tuple[str, object]], *, shown: int | None = None
+) -> list[Html]:
+    """Parts to unfold under their titles, ``shown`` unfolded; choose.js lets one be picked where there are several.
+
+    Without JavaScript they are a list, of which each can be unfolded.
+    """
+    details = [
+        element("details", element("summary", title), content, open="open" if index == shown else None)
+        for index, (title, content) in enumerate(parts)
+    ]
+    if len(details) < LEAST_CHOICES:
+        return details
+    return [element("div", *details, class_="choosable", id=f"{name}-parts", data_label=label)]
 
 
 def figure(drawing: Html, caption: object) -> Html:
