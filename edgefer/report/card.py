@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ from edgefer.verdict import Verdict
 __all__ = ["Known", "card"]
 
 WIDTH = 120
+# With what folds it, and what follows it.
+LONGEST_COMMAND = 112
 # FER2013 in both of its forms, and what nobody but edgefer has drawn; other data are the user's own.
 FER2013 = ("fer2013.csv", "icml")
 SYNTHETIC = "synthetic"
@@ -164,6 +167,13 @@ def _head(known: Known) -> Iterator[str]:
         f"Names one of {len(known.labels)} expressions ({', '.join(known.labels)}) on a picture cropped to one face. "
         f"SHA-256 of the flatbuffer: `{known.sha256}`; {known.file_bytes:,} bytes with the contract{weights}."
     )
+    shape = (known.provenance.get("settings") or {}).get("input") or {}
+    if shape.get("width") and shape.get("height"):
+        clahe = " after CLAHE" if shape.get("clahe") else ""
+        yield _wrapped(
+            f"It takes raw grey pixels, {shape['width']} x {shape['height']}{clahe}, with no mean and no scale to "
+            f"apply, and puts out {len(known.labels)} logits; softmax is taken on the host."
+        )
     found = known.inspection
     if found is not None:
         runs = f", runs on TensorFlow Lite {found.minimum_runtime} or later" if found.minimum_runtime else ""
@@ -243,7 +253,8 @@ def _boards(known: Known) -> Iterator[str]:
     rows = [row.measurement for group in compare((), known.benches) for row in group.rows] if known.benches else []
     benches = [each for each in rows if each is not None]
     if not any(each.device.get("board") for each in benches):
-        yield "None yet: `edgefer bench MODEL.tflite --device BOARD`."
+        elsewhere = " Elsewhere:" if benches else ""
+        yield f"None yet: `edgefer bench MODEL.tflite --device BOARD`.{elsewhere}"
     if benches:
         yield "\n".join(markdown_lines(BENCHES, [_bench(each) for each in benches]))
         yield "Time of the model alone. Percentiles of steady runs, warm-up excluded; memory is of the whole process."
@@ -266,17 +277,28 @@ def _bench(bench: Measurement) -> list[str | None]:
 def _again(known: Known, run: str | None) -> Iterator[str]:
     provenance = known.provenance
     if run is not None:
-        yield f"    {quantize_command(known.scheme, provenance, run)}"
+        yield _command(quantize_command(known.scheme, provenance, run))
         return
     folder, settings = f"runs/{known.system}", provenance.get("settings")
     quantize = quantize_command(known.scheme, provenance, folder)
     if not isinstance(settings, Mapping):
-        yield f"    {quantize}"
+        yield _command(quantize)
         return
     data = (provenance.get("data") or {}).get("name")
-    yield f"    {train_command(folder, settings='settings.toml', data=data)} && \\\n    {quantize}"
+    train = train_command(folder, settings="settings.toml", data=data)
+    yield f"{_command(train)} && \\\n{_command(quantize)}"
     yield "with these lines as `settings.toml`:"
     yield f"```toml\n{settings_toml(settings)}\n```"
+
+
+def _command(line: str) -> str:
+    """A command line as a block of code, folded in front of an option where it is long."""
+    folded = "    "
+    for part in re.split(r" (?=--)", line):
+        if len(folded.rpartition("\n")[2]) + len(part) > LONGEST_COMMAND:
+            folded += "\\\n        "
+        folded += f"{part} "
+    return folded.rstrip()
 
 
 def _chosen_on(provenance: Mapping[str, Any]) -> str:

@@ -30,7 +30,7 @@ IMAGES = 3589
 HEADERS = ("model", "int8 KiB", f"{PUBLIC}, % (95 % interval)", f"{PRIVATE}, %", "MMACs", "p50, us")
 SHORT = ("model", "int8\nKiB", f"{PUBLIC} %", f"{PRIVATE} %", "MMACs", "p50 us")
 NUMBERS = ("bytes", "public_percent", "private_percent", "mmacs", "p50_us")
-CLAIMED = "†"
+OWN, CLAIMED = "*", "†"
 
 
 @dataclass(frozen=True)
@@ -103,20 +103,25 @@ def peers_table(
     measurements: Sequence[Measurement] = (),
     inspections: Iterable[Inspection] = (),
 ) -> Table:
-    """One row a model, the smallest first; edgefer's own are those .tflite files that the evaluations are of."""
+    """One row a model, the smallest first; edgefer's own are the int8 files that the evaluations are of."""
     timed = [each for each in measurements if each.threads == 1 and each.kernels == "default"]
     macs = {each.sha256: each.macs for each in inspections}
     own = list(_own(list(evaluations), timed, macs))
     rows = sorted([*map(_peer, peers), *own], key=lambda each: (each.size_bytes is None, each.size_bytes, each.name))
     legend = _legend(peers, timed if own else [])
-    narrow = Table(SHORT, [[each.name, *_numbers(each)] for each in rows], legend, names=1)
+    narrow = Table(SHORT, [[each.name, *_numbers(each)] for each in rows], f"{OWN}: {legend}", names=1)
+    legend = f"In bold: {legend}"
     return Table(HEADERS, [[each.linked, *_numbers(each)] for each in rows], legend, names=1, narrow=narrow)
 
 
 def _own(
     evaluations: Sequence[Evaluation], timed: Sequence[Measurement], macs: Mapping[str, int]
 ) -> Iterator[_Entry]:
-    files = [each for each in evaluations if each.subject.get("file_bytes") and each.subject.get("sha256")]
+    files = [
+        each
+        for each in evaluations
+        if each.subject.get("file_bytes") and str(each.subject.get("scheme")).startswith("int8")
+    ]
     for sha256 in dict.fromkeys(each.subject["sha256"] for each in files):
         scored = [each for each in files if each.subject["sha256"] == sha256]
         splits = {each.split: each.accuracy for each in reversed(scored)}
@@ -124,7 +129,7 @@ def _own(
         name = str(scored[0].subject.get("file") or scored[0].model).removesuffix(".tflite")
         yield _Entry(
             linked=f"**{safe(name)}**",
-            name=f"{name} (edgefer)",
+            name=f"{OWN} {name}",
             size_bytes=scored[0].subject["file_bytes"],
             public=_bounded(splits.get(PUBLIC)),
             private=_plain(splits.get(PRIVATE)),
@@ -173,7 +178,7 @@ def _plain(accuracy: Accuracy | None) -> str | None:
 
 
 def _legend(peers: Sequence[Peer], timed: Sequence[Measurement]) -> str:
-    said = [f"In bold: edgefer's own, as they ship. {PUBLIC} and {PRIVATE} of FER2013, {IMAGES:,} images each."]
+    said = [f"edgefer's own, as they ship. {PUBLIC} and {PRIVATE} of FER2013, {IMAGES:,} images each."]
     places = [
         f"{each.device.get('board') or each.device.get('cpu')}, {each.runtime} {each.runtime_version}" for each in timed
     ]

@@ -7,22 +7,25 @@ for (const parts of document.querySelectorAll(".choosable")) {
   const title = document.createElement("span");
   title.textContent = parts.dataset.label;
   select.id = "pick-" + parts.id;
+  const first = details.findIndex((each) => each.open);
+  if (first < 0) select.add(new Option("choose one", "none"));
   select.add(new Option("all of them, to unfold", ""));
   details.forEach((each, index) => select.add(new Option(each.querySelector("summary").textContent, index)));
   const show = () => {
     details.forEach((each, index) => {
-      each.hidden = select.value !== "" && index !== +select.value;
+      each.hidden = select.value !== "" && String(index) !== select.value;
       if (select.value !== "") each.open = !each.hidden;
     });
   };
-  const first = details.findIndex((each) => each.open);
-  select.value = String(Math.max(0, first));
+  select.value = first < 0 ? "none" : String(first);
   select.addEventListener("change", show);
   // What is printed, or searched for in the page, is all of it only where nothing is hidden.
   window.addEventListener("beforeprint", () => details.forEach((each) => { each.hidden = false; }));
   window.addEventListener("afterprint", show);
+  const choices = document.createElement("div");
+  choices.className = "choices";
   label.append(title, select);
-  label.className = "choices";
-  parts.prepend(label);
+  choices.append(label);
+  parts.prepend(choices);
   show();
 }

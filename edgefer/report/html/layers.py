@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from edgefer.report.html.evidence import Evidence
-from edgefer.report.html.markup import Html, bar, element, section, table
+from edgefer.report.html.markup import Html, bar, choosable, element, section, table
 from edgefer.report.quantization import Quantization
 
 __all__ = ["layers_section"]
@@ -28,7 +28,8 @@ def layers_section(evidence: Evidence) -> Html | None:
         "SNR: the power of a layer's float output over that of its error. If float: how many dB nearer the logits come "
         "to the float parent's when that layer alone stays float."
     )
-    return section("layers", "Layers", element("p", note), *(_layers(each) for each in known))
+    parts = [(f"{each.system}, {each.scheme}", _layers(each)) for each in known]
+    return section("layers", "Layers", element("p", note), *choosable("layers", "Layers of", parts, shown=0))
 
 
 def _layers(made: Quantization) -> Html:

@@ -104,8 +104,8 @@ def figure(drawing: Html, caption: object) -> Html:
 
 def bar(share: float, text: str, *, class_: str = "bar") -> Html:
     """A number with a bar under it that fills ``share`` of its cell."""
-    filled = f"{100 * min(1.0, max(0.0, share)):.1f}"
-    return element("span", text, element("i", style=f"width:{filled}%"), class_=class_)
+    filled = 100 * min(1.0, max(0.0, share))
+    return element("span", text, element("i", style=f"width:{filled:.1f}%") if filled else None, class_=class_)
 
 
 def legend_mark(class_: str, text: str) -> Html:

@@ -52,9 +52,19 @@ def read_evidence(paths: Sequence[Path]) -> Evidence:
         sources=tuple(path.resolve().name for path in paths),
         results=results,
         trainings=(*trained, *(each for each in recorded if each.name not in known)),
-        quantizations=tuple(made),
+        quantizations=_once(made),
         models=tuple(_model(path) for path in dict.fromkeys(artefacts)),
     )
+
+
+def _once(made: Sequence[Quantization]) -> tuple[Quantization, ...]:
+    """Each model once, even where it was judged twice; the record that tells of its layers is kept."""
+    kept: dict[tuple[str, str, int], Quantization] = {}
+    for each in made:
+        key = (each.sha256, each.evaluation.split, each.verdict.n)
+        if key not in kept or (each.layers and not kept[key].layers):
+            kept[key] = each
+    return tuple(kept.values())
 
 
 def _model(path: Path) -> Model:

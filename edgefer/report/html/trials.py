@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from edgefer.report.html.charts import ticks
+from edgefer.report.html.charts import log_ticks, ticks
 from edgefer.report.html.evidence import Evidence
 from edgefer.report.html.markup import Html, element, figure, section, tabulated
 from edgefer.report.trials import Trial, trials_table
@@ -87,7 +87,7 @@ def _plot(known: Sequence[tuple[Trial, float, float]]) -> list[Html]:
         drawing.append(element("line", x1=LEFT, x2=WIDTH - RIGHT, y1=y(level), y2=y(level), class_="grid"))
         drawing.append(element("text", f"{level:g}", x=LEFT - 8, y=y(level) + 4.5, text_anchor="end"))
     drawing.append(element("line", x1=LEFT, x2=WIDTH - RIGHT, y1=bottom, y2=bottom, class_="axis"))
-    for size in _sizes(low, high):
+    for size in log_ticks(low, high):
         drawing.append(element("line", x1=x(size), x2=x(size), y1=bottom, y2=bottom + 5, class_="axis"))
         drawing.append(element("text", f"{size:,g}", x=x(size), y=bottom + 19, text_anchor="middle"))
     drawing.append(element("text", "int8 PublicTest accuracy, %", x=10, y=20))
@@ -95,11 +95,6 @@ def _plot(known: Sequence[tuple[Trial, float, float]]) -> list[Html]:
     drawing.append(element("text", "int8 file, KiB, logarithmic", x=middle, y=HEIGHT - 10, text_anchor="middle"))
     drawing += [_mark(trial, size, x(size), y(score)) for trial, size, score in known]
     return drawing + _names([(trial.name, x(size), y(score)) for trial, size, score in known if trial.shipped])
-
-
-def _sizes(low: float, high: float) -> list[float]:
-    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    return [size for power in powers for step in (1, 2, 5) if low <= (size := step * 10.0**power) <= high]
 
 
 def _mark(trial: Trial, size: float, x: float, y: float) -> Html:

@@ -18,7 +18,7 @@ VERDICTS = (
     "kernels agree, %", "ECE, %", "gates",
 )  # fmt: skip
 FLIPS = ("model", "scheme", "images", "changed", "mended", "broken", "wrong either way")
-CHANGES = ("row", "label", "float says", "sure of it, %", "now says", "sure of it, % ")
+CHANGES = ("row", "label", "float says", "now says", "float sure, %", "now sure, %")
 # Rows beyond it make a page that takes long to open.
 MOST_CHANGES = 1000
 CLASSES = ("class", "n", "right before", "right now", "points", "95 % interval")
@@ -52,7 +52,8 @@ def flips_section(evidence: Evidence) -> Html | None:
     if not listed:
         which = "Which images: the .flips.csv beside a model says; edgefer report RUN --html FILE lists them here."
     lists = [(f"{file}: {len(changes):,} images", _changes(file, changes)) for file, changes in listed]
-    return section("flips", "What changed", *whole, *choosable("flips", "Images of", lists), element("p", which))
+    whole += choosable("flips", "Images of", lists, shown=0)
+    return section("flips", "What changed", *whole, element("p", which))
 
 
 def classes_section(evidence: Evidence) -> Html | None:
@@ -101,15 +102,14 @@ def _flips(made: Quantization) -> list[object]:
 def _changes(file: str, changes: Sequence[Change]) -> Html:
     rows = [
         [
-            each.row, each.label,
-            _said(each.before, each.label), f"{100 * each.before_probability:.1f}",
-            _said(each.now, each.label), f"{100 * each.now_probability:.1f}",
+            each.row, each.label, _said(each.before, each.label), _said(each.now, each.label),
+            f"{100 * each.before_probability:.1f}", f"{100 * each.now_probability:.1f}",
         ]
         for each in changes[:MOST_CHANGES]
     ]  # fmt: skip
     left_out = len(changes) - MOST_CHANGES
     more = f", {left_out:,} more are in its .flips.csv" if left_out > 0 else ""
-    return table(f"Images whose label {file} changes{more}", CHANGES, rows, text=2)
+    return table(f"Images whose label {file} changes{more}", CHANGES, rows, text=4)
 
 
 def _said(answer: str, label: str) -> Html:
