@@ -83,7 +83,7 @@ def _tables(
         shown = written(page(evidence).html).rstrip("\n") if as_markdown else None
         return Result(record, shown or _joined(text(groups), *(each.text() for each in tables)))
     _put(_joined(drawing, markdown(groups), *(each.markdown() for each in tables)), into, section)
-    rows = sum(len(group.rows) for group in groups) + sum(len(record[name]) for name in (*_PLAIN, "claims"))
+    rows = sum(len(group.rows) for group in groups) + sum(len(each.rows) for each in tables)
     return Result(record, f"{into}: {rows} row{'s' if rows > 1 else ''} written")
 
 

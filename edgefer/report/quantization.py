@@ -14,7 +14,7 @@ from typing import Any
 from edgefer import records
 from edgefer.evaluation import Evaluation
 from edgefer.measurement import Measurement
-from edgefer.report.recipe import quantize_command
+from edgefer.report.recipe import check_provenance, quantize_command
 from edgefer.verdict import Verdict
 
 __all__ = ["Quantization"]
@@ -76,6 +76,7 @@ class Quantization:
             fields, path=str, scheme=str, sha256=str, model_bytes=int, weight_bytes=int, file_bytes=int,
             provenance=dict, verdict=dict, parent=dict, evaluation=dict, measurement=dict, gates_broken=list,
         )  # fmt: skip
+        check_provenance(fields["provenance"])
         for layer in fields.get("layers", ()):
             records.require(layer, layer=str, kind=str, **dict.fromkeys(LAYER_NUMBERS, (int, float, type(None))))
         plain = ("scheme", "sha256", "model_bytes", "weight_bytes", "file_bytes", "provenance")

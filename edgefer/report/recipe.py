@@ -12,14 +12,31 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-__all__ = ["leaves", "quantize_command", "settings_toml", "train_command"]
+from edgefer import records
 
+__all__ = ["check_provenance", "leaves", "quantize_command", "settings_toml", "train_command"]
+
+PARTS = ("calibration", "data", "qat", "recipe", "scores", "settings")
 # Layouts that --data takes by their own name.
 DATA = ("fer2013.csv", "synthetic")
 # What the recipe of a contract says -> what says so on the command line; whatever is not listed needs no saying.
 VALUES = {"io": "--io", "ranges": "--ranges", "rounding": "--rounding"}
 REFUSALS = {"per_channel": "--per-tensor", "bias_correction": "--no-bias-correction"}
 TUNING = {"epochs": "--qat-epochs", "learning_rate": "--qat-learning-rate", "distill": "--distill"}
+
+
+def check_provenance(provenance: Mapping[str, Any]) -> None:
+    """Refuse what no command can be made of.
+
+    Raises:
+        DataError: a part of it is of another type; the message names it.
+    """
+    parts = {name: provenance[name] for name in PARTS if provenance.get(name) is not None}
+    records.require(parts, **dict.fromkeys(parts, dict))
+    layers = {"float_layers": (provenance.get("recipe") or {}).get("float_layers") or []}
+    records.require(layers, float_layers=list)
+    tuning = provenance.get("qat") or {}
+    records.require(tuning, **{name: (int, float) for name in TUNING if name in tuning})
 
 
 def train_command(run: str, *, settings: str, data: object) -> str:

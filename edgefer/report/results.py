@@ -146,7 +146,9 @@ def _read(path: Path) -> Results:
 
 
 def _evaluation(fields: Mapping[str, Any]) -> Results:
-    return Results(evaluations=(Evaluation.from_json(fields),))
+    evaluation = Evaluation.from_json(fields)
+    _check_named({"device": {}, **fields})
+    return Results(evaluations=(evaluation,))
 
 
 def _training(fields: Mapping[str, Any]) -> Results:
@@ -157,6 +159,7 @@ def _training(fields: Mapping[str, Any]) -> Results:
 def _quantization(fields: Mapping[str, Any]) -> Results:
     records.check(fields, "quantization", 1)
     evaluation = Evaluation.from_json(fields["evaluation"])
+    _check_named({"device": {}, "subject": {}, **fields["measurement"]})
     file = {"file": Path(fields["path"]).name, "file_bytes": fields["file_bytes"]}
     scored = dataclasses.replace(evaluation, subject={**evaluation.subject, **file})
     return Results(evaluations=(scored,), costs=(cost_of(fields),), quantizations=(fields,))
@@ -174,11 +177,35 @@ def _parity(fields: Mapping[str, Any]) -> Results:
 
 
 def _measurement(fields: Mapping[str, Any]) -> Results:
-    return Results(measurements=(Measurement.from_json(fields),))
+    measurement = Measurement.from_json(fields)
+    _check_named(fields)
+    return Results(measurements=(measurement,))
+
+
+def _check_named(measurement: Mapping[str, Any]) -> None:
+    """Refuse a measurement whose model or device is called by anything but text."""
+    records.require(measurement, subject=dict, device=dict)
+    for part, names in (("subject", SUBJECT), ("device", DEVICE)):
+        given = {name: measurement[part][name] for name in names if name in measurement[part]}
+        records.require(given, **{name: (names[name], type(None)) for name in given})
 
 
 def _bench(fields: Mapping[str, Any]) -> Results:
     benched = Benched.from_json(fields)
+    for each in fields["measurements"]:
+        _check_named(each)
+    positions = range(len(fields["measurements"]))
+    for each in fields.get("comparisons", ()):
+        records.require(each, first=int, second=int, ratio=NUMBER, interval=list)
+        low, high = map(float, each["interval"])
+        if each["first"] not in positions or each["second"] not in positions or low > high:
+            raise DataError("a comparison of what was not measured", why=f"there are {len(positions)} measurements")
+    for each in fields.get("soak", ()):
+        records.require(each, p50_us=NUMBER, p90_us=NUMBER, conditions=dict)
+        known = {name: value for name, value in each["conditions"].items() if name in CONDITIONS and value is not None}
+        records.require({"elapsed_s": None, **known}, **{"elapsed_s": NUMBER, **dict.fromkeys(known, NUMBER)})
+        if not all(isinstance(reason, str) for reason in each["conditions"].get("throttled", ())):
+            raise DataError("a soak that was held back by no reason", why="text was expected")
     return Results(benched.evaluations, benched.measurements, benches=(benched,))
 
 
@@ -210,6 +237,10 @@ def _inspection(fields: Mapping[str, Any]) -> Results:
     return Results(inspections=(inspection,))
 
 
+NUMBER = (int, float)
+SUBJECT = {"sha256": str, "file": str, "scheme": str, "system": str, "file_bytes": int}
+DEVICE = {"board": str, "machine": str, "cpu": str, "governor": str}
+CONDITIONS = ("elapsed_s", "temperature_c", "clock_mhz", "power_w")
 READERS: dict[str, Callable[[Mapping[str, Any]], Results]] = {
     "evaluation": _evaluation,
     "training": _training,

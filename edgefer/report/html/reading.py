@@ -18,6 +18,7 @@ from edgefer.errors import DataError, EdgeferError
 from edgefer.evaluation import Evaluation
 from edgefer.report.html.evidence import Change, Evidence, Model, Training, distinct
 from edgefer.report.quantization import Quantization
+from edgefer.report.recipe import check_provenance
 from edgefer.report.results import is_result, read_results
 
 __all__ = ["read_evidence"]
@@ -69,6 +70,10 @@ def _once(made: Sequence[Quantization]) -> tuple[Quantization, ...]:
 
 def _model(path: Path) -> Model:
     artefact = Artefact.load(path)
+    try:
+        check_provenance(artefact.provenance)
+    except DataError as error:
+        raise DataError(f"the provenance of {path}: {error.what}", why=error.why, fix="make it again") from error
     changes = _parsed(path.with_suffix(".flips.csv"), _changes, fix="edgefer quantize, which writes it anew")
     return Model(path.name, path.stat().st_size, artefact, changes)
 
