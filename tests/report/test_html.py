@@ -265,6 +265,12 @@ def test_layers_are_what_debug_layers_found(reader):
     assert list(row.values()) == ["stem (culprit)", "CONV_2D", "31.2", "0.9994", "1.23", "48.5", "+7.9"]
 
 
+def test_what_rounds_to_nothing_is_not_less_than_nothing(quantized, tmp_path):
+    (tmp_path / "a.json").write_text(json.dumps(quantized(layers=[{**LAYER, "float_gain_db": -0.01}])))
+    (row,) = cells(Reader(page(read_evidence([tmp_path])).html), "small, int8: culprits: stem")
+    assert row["if float, dB"] == "+0.0"
+
+
 def test_the_commands_make_it_again(made):
     assert "edgefer train --settings first.toml --data fer2013.csv --run runs/first" in made.html
     line = "edgefer quantize runs/first --scheme int8 --calibration fer2013-500 --ranges min-max --per-tensor"

@@ -14,7 +14,8 @@ def test_headings_sentences_lists_and_tables_become_markdown():
     html = section(
         "x", "A title", element("p", "One ", element("code", "two"), " three."),
         element("ul", element("li", "a"), element("li", "b")),
-        table("Counts", ["name", "n"], [["left", 1], ["right", None]]), element("pre", element("code", "edgefer train")),
+        table("Counts", ["name", "n"], [["left", 1], ["right", None]]),
+        element("pre", element("code", "edgefer train")),
     )  # fmt: skip
     assert as_markdown(html) == (
         "## A title\n\nOne two three.\n\n- a\n- b\n\nCounts\n\n| name | n |\n| --- | ---: |\n| left | 1 |"

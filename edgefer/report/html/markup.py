@@ -120,8 +120,9 @@ def number(value: float | None, digits: int = 2) -> str | None:
 
 
 def signed(value: float | None, digits: int = 2) -> str | None:
-    """The same with its sign."""
-    return None if value is None else f"{value:+.{digits}f}"
+    """The same with its sign; what rounds to nothing has a plus."""
+    # Zero is added because -0.0 + 0.0 is 0.0.
+    return None if value is None else f"{round(value, digits) + 0.0:+.{digits}f}"
 
 
 def _kind(index: int, text: int) -> str | None:

@@ -157,6 +157,9 @@ def _choices(found: Sequence[Point]) -> Html:
         _select("device", "Device", {EVERY: "all of them", **{each: each for each in devices}}),
         _select("images", "Accuracy on", {each: each for each in images}),
         class_="choices",
+        # Without JavaScript there is nothing to choose.
+        hidden="hidden",
+        id="choices",
     )
 
 

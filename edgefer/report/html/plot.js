@@ -190,5 +190,6 @@
   window.addEventListener("resize", () => {
     if (plot.clientWidth !== before) { before = plot.clientWidth; draw(); }
   });
+  document.getElementById("choices").hidden = false;
   draw();
 })();
