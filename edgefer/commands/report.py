@@ -127,7 +127,7 @@ def _card(evidence: Evidence, file: Path) -> Result:
     model = evidence.models[0]
     known = Known.of_file(model.artefact, model.file_bytes, evidence.results, evidence.quantizations)
     atomic.write_text(file, card(known))
-    told = {"evaluations": len(known.evaluations), "timings": len(known.benches), "counts": len(known.counts)}
+    told = {"evaluations": len(known.evaluations), "timings": len(known.timings), "counts": len(known.counts)}
     record: dict[str, Any] = {"file": str(file), "sha256": known.sha256, **told}
     said = [f"{count} {name.removesuffix('s') if count == 1 else name}" for name, count in told.items()]
     text = f"{file}: {', '.join(said)}"

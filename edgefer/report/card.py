@@ -96,6 +96,12 @@ class Known:
     inspection: Inspection | None = None
     least_agreement: float | None = None
 
+    @property
+    def timings(self) -> list[Measurement]:
+        """The benches, each once: the same one may stand in two of the given files."""
+        groups = compare((), self.benches) if self.benches else ()
+        return [row.measurement for group in groups for row in group.rows if row.measurement is not None]
+
     @classmethod
     def of(cls, made: Quantization) -> Known:
         """What a quantization tells."""
@@ -249,9 +255,7 @@ def _limits(known: Known) -> Iterator[str]:
 
 
 def _boards(known: Known) -> Iterator[str]:
-    # The same bench may stand in two of the given files; compare() counts it once.
-    rows = [row.measurement for group in compare((), known.benches) for row in group.rows] if known.benches else []
-    benches = [each for each in rows if each is not None]
+    benches = known.timings
     if not any(each.device.get("board") for each in benches):
         elsewhere = " Elsewhere:" if benches else ""
         yield f"None yet: `edgefer bench MODEL.tflite --device BOARD`.{elsewhere}"
