@@ -278,6 +278,7 @@ def test_the_commands_make_it_again(made):
 
 
 def test_benches_tell_ratios_causes_and_how_the_device_fared(reader, made):
+    assert "small, int8 and small-float32, int8 on pi4, Cortex-A76" in reader.texts["h3"]
     (row,) = cells(reader, "Measured in turns")
     assert row["takes"].startswith("small-float32")
     assert row["of the time of"].startswith("small, int8")

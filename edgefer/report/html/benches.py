@@ -29,8 +29,11 @@ def benches_section(evidence: Evidence) -> Html | None:
 
 
 def _title(benched: Benched) -> Html:
+    rows = [Row(None, each) for each in benched.measurements]
+    models = " and ".join(dict.fromkeys(f"{row.model}, {row.scheme}" for row in rows))
     place = short_device(benched.measurements[0].device)
-    return element("h3", place if benched.device == "local" else f"{benched.device} ({place})")
+    name = "" if benched.device in ("local", place) else f"{benched.device}, "
+    return element("h3", f"{models} on {name}{place}")
 
 
 def _bench(benched: Benched) -> Iterator[Html]:
