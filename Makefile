@@ -143,13 +143,21 @@ demo: install
 	$(BIN)/edgefer bench $(DEMO)/$(DEMO_SYSTEM)-int8.tflite --device --out $(DEMO)/int8.bench.json $(DEMO_LOG)
 	$(BIN)/edgefer report $(DEMO)/*.evaluation.json $(DEMO)/*.bench.json
 
-# A folder of results goes to the section of its name, in each document that has one.
+# A folder of results goes to the section of its name, in each document that has one; a model that ships gets its card
+# from all that the folders hold of it. What has not been measured yet leaves its section as it is.
+RESULTS := benchmarks/results
+PEERS = $(wildcard $(RESULTS)/peers.json)
+SEARCH = $(wildcard $(RESULTS)/search.json)
 tables: install
-	@for results in benchmarks/results/*/; do name=$$(basename "$$results"); \
-	    for document in README.md benchmarks/README.md edgefer/models/*.md; do \
+	@for results in $(RESULTS)/*/; do name=$$(basename "$$results"); \
+	    for document in README.md benchmarks/README.md; do \
 	        if grep -qsF "<!-- results $$name:begin -->" "$$document"; then \
 	            $(BIN)/edgefer report "$$results" --into "$$document" --section "$$name"; fi; done; done
-	$(BIN)/edgefer report benchmarks/results/systems.json --into benchmarks/README.md --section systems
+	@for model in edgefer/models/*.tflite; do \
+	    $(BIN)/edgefer report "$$model" $(RESULTS)/*/ --card "$${model%.tflite}.md"; done
+	$(BIN)/edgefer report $(RESULTS)/systems.json --into benchmarks/README.md --section systems
+	$(if $(SEARCH),$(BIN)/edgefer report $(SEARCH) --svg benchmarks/search.svg --into benchmarks/README.md --section search)
+	$(if $(PEERS),$(BIN)/edgefer report $(PEERS) $(wildcard $(RESULTS)/shipped) --into README.md --section peers)
 
 clean:
 	rm -rf .venv .venv-board .venv-oldest .board build dist edgefer.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

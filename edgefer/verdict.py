@@ -153,6 +153,10 @@ class Verdict:
         low, high = map(float, fields["difference_interval_95_points"])
         for each in fields["per_class"]:
             records.require(each, label=str, n=int, parent_correct=int, own_correct=int)
+            changed = {name: each[name] for name in ("only_parent", "only_own") if each.get(name) is not None}
+            records.require(changed, **dict.fromkeys(changed, int))
+            if not all(0 <= count <= each["n"] for count in changed.values()):
+                raise DataError(f"a class of {each['n']} images of which {changed} changed", why="that cannot be")
         names = [each.name for each in dataclasses.fields(ClassDelta)]
         classes = [ClassDelta(**{name: each[name] for name in names if name in each}) for each in fields["per_class"]]
         n, parent, own, only_parent, only_own = (fields[name] for name in counts)

@@ -3,8 +3,8 @@
     path, reason = find_model(None)                 # the newest artefact under runs/, else SHIPPED
     path, reason = find_model(Path("nano"))         # one of shipped(), by its name
 
-``nano`` is for microcontrollers and the smallest boards, ``small`` for a Raspberry Pi, ``base`` is the most accurate. In
-a bundle (edgefer.bundle) the model inside is the only one.
+``nano`` is for microcontrollers and the smallest boards, ``small`` for a Raspberry Pi, ``base`` is the most accurate.
+In a bundle (edgefer.bundle) the model inside is the only one.
 """
 
 from __future__ import annotations

@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgefer import records
+from edgefer.report.tables import Table
 
 __all__ = ["Arm64", "arm64_tables"]
 
 KIND = "arm64"
 SCHEMA_VERSION = 1
+NUMBER = (int, float)
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class Arm64:
 
     Attributes:
         file: of the model.
+        sha256: of the flatbuffer; None where the record does not say.
         data, faces: what was run through it.
         instructions: of an inference with one thread, by runtime and board.
         parity: by runtime and board, against the same runtime on x86-64: ``identical``, share of faces whose outputs
@@ -31,6 +34,7 @@ class Arm64:
     """
 
     file: str
+    sha256: str | None
     data: str
     faces: int
     instructions: Mapping[str, Mapping[str, int]]
@@ -46,32 +50,44 @@ class Arm64:
         """
         records.check(fields, KIND, SCHEMA_VERSION)
         records.require(fields, subject=dict, data=str, faces=int, instructions=dict, parity=list)
+        records.require(fields["subject"], file=str)
+        for counted in fields["instructions"].values():
+            records.require(counted, **dict.fromkeys(counted, int))
         parity = {each["runtime"]: each["boards"] for each in fields["parity"]}
-        return cls(fields["subject"]["file"], fields["data"], fields["faces"], fields["instructions"], parity)
+        for board in (board for boards in parity.values() for board in boards.values()):
+            records.require(board, identical=NUMBER, top1_agreement=NUMBER, largest_difference=NUMBER, golden_ok=bool)
+        subject, counts = fields["subject"], fields["instructions"]
+        return cls(subject["file"], subject.get("sha256"), fields["data"], fields["faces"], counts, parity)
+
+    @property
+    def model(self) -> str:
+        """The file's name without .tflite."""
+        return self.file.removesuffix(".tflite")
 
 
-def arm64_tables(found: Sequence[Arm64]) -> list[tuple[list[str], list[list[str]], str]]:
-    """Headers, rows and what they mean, of each table: the counts, and the answers where they were compared."""
+def arm64_tables(found: Sequence[Arm64]) -> list[Table]:
+    """The counts, and the answers where they were compared."""
     if not found:
         return []
     boards = list(dict.fromkeys(board for each in found for counts in each.instructions.values() for board in counts))
     instructions = [
-        [each.file.removesuffix(".tflite"), runtime, *(f"{counts[board] / 1e6:.2f}" for board in boards)]
+        [each.model, runtime, *(f"{counts[board] / 1e6:.2f}" if board in counts else None for board in boards)]
         for each in found
         for runtime, counts in each.instructions.items()
     ]
     counted = "Million instructions of an inference, one thread, counted."
-    tables = [(["model", "runtime", *boards], instructions, counted)]
+    tables = [Table(("model", "runtime", *boards), instructions, counted)]
     parity = [
-        [each.file.removesuffix(".tflite"), runtime, *_worst(list(boards_of.values()))]
+        [each.model, runtime, *_worst(list(boards_of.values()))]
         for each in found
         for runtime, boards_of in each.parity.items()
     ]
     if parity:
         data = ", ".join(dict.fromkeys(f"{each.faces:,} faces of {each.data}" for each in found if each.parity))
         compared = f"Against the same runtime on x86-64, the worst of the boards: {data}."
-        headers = ["model", "runtime", "same outputs, %", "same label, %", "largest step", "golden"]
-        tables.append((headers, parity, compared))
+        headers = ("model", "runtime", "same outputs, %", "same label, %", "largest step", "golden")
+        short = ("model", "runtime", "same\noutputs, %", "same\nlabel, %", "largest\nstep", "golden")
+        tables.append(Table(headers, parity, compared, narrow=Table(short, parity, compared)))
     return tables
 
 

@@ -1,7 +1,7 @@
 """Reference systems against what their authors claim, as a table.
 
     Claim.from_json(fields)
-    claim_rows(claims), CLAIM_HEADERS
+    claims_table(claims)
 """
 
 from __future__ import annotations
@@ -12,19 +12,22 @@ from typing import Any
 
 from edgefer import records
 from edgefer.evaluation import Evaluation
+from edgefer.report.tables import Table
 from edgefer.report.text import points
 
-__all__ = ["CLAIM_HEADERS", "Claim", "claim_legend", "claim_rows"]
+__all__ = ["Claim", "claims_table"]
 
 # A training is repeated within so many points, whatever the seed.
 ALLOWED_POINTS = 1.0
-CLAIM_HEADERS = [
+HEADERS = (
     "system", "claimed", "reproduced, %", "without twins, %", "int8, %", "holds", "parameters", "MMACs", "int8 KiB",
     "float p50, us", "int8 p50, us",
-]  # fmt: skip
-CLAIM_LEGEND = (
-    "All of them on PublicTest of FER2013, {n:,} images, with 95 % intervals; without twins: without the images that "
-    "are in Training too. A claim holds when it is reached to within {allowed:g} point. {device}."
+)  # fmt: skip
+SHORT = ("system", "claimed\n%", "reproduced\n%", "int8\n%", "points\nshort", "MMACs", "int8\nKiB", "int8\np50 us")
+TWINS = ", with 95 % intervals; without twins: without the images that are in Training too"
+LEGEND = (
+    f"All of them on PublicTest of FER2013, {{n}} images{TWINS}. "
+    "A claim holds when it is reached to within {allowed:g} point. {device}."
 )
 
 
@@ -82,6 +85,9 @@ class Claim:
             evaluations=dict, latency=dict, device=dict,
         )  # fmt: skip
         times, ran = fields["latency"], fields["latency"]["int8"]
+        for each in ("float32", "int8"):
+            records.require(times[each]["invoke"], p50_us=(int, float))
+        records.require(fields["bytes"], int8=int)
         return cls(
             system=fields["system"],
             claimed_percent=fields["claimed_percent"],
@@ -97,15 +103,13 @@ class Claim:
         )
 
 
-def claim_rows(claims: Sequence[Claim]) -> list[list[str | None]]:
-    """One row a system, for CLAIM_HEADERS."""
-    return [_row(each) for each in claims]
-
-
-def claim_legend(claims: Sequence[Claim]) -> str:
-    """What the columns mean, and where the times were taken."""
+def claims_table(claims: Sequence[Claim]) -> Table:
+    """One row a system, at least one; what the columns mean, and where the times were taken."""
     devices = ". ".join(dict.fromkeys(each.device for each in claims))
-    return CLAIM_LEGEND.format(n=claims[0].plain.n, allowed=ALLOWED_POINTS, device=devices)
+    counts = " or ".join(dict.fromkeys(f"{each.plain.n:,}" for each in claims))
+    legend = LEGEND.format(n=counts, allowed=ALLOWED_POINTS, device=devices)
+    narrow = Table(SHORT, [_short(each) for each in claims], legend.replace(TWINS, ""))
+    return Table(HEADERS, [_row(each) for each in claims], legend, narrow=narrow)
 
 
 def _row(claim: Claim) -> list[str | None]:
@@ -119,6 +123,19 @@ def _row(claim: Claim) -> list[str | None]:
         f"{claim.parameters:,}",
         f"{claim.macs / 1e6:.1f}",
         f"{claim.size_bytes / 1024:,.0f}",
-        f"{claim.plain_p50_us:.0f}",
-        f"{claim.int8_p50_us:.0f}",
+        f"{claim.plain_p50_us:,.0f}",
+        f"{claim.int8_p50_us:,.0f}",
+    ]
+
+
+def _short(claim: Claim) -> list[str | None]:
+    return [
+        claim.system,
+        f"{claim.claimed_percent:.2f}",
+        f"{100 * (claim.plain.accuracy.share or 0.0):.2f}",
+        f"{100 * (claim.int8.accuracy.share or 0.0):.2f}",
+        "holds" if claim.holds else f"{claim.missing_points:.1f}",
+        f"{claim.macs / 1e6:.1f}",
+        f"{claim.size_bytes / 1024:,.0f}",
+        f"{claim.int8_p50_us:,.0f}",
     ]

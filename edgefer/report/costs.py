@@ -1,7 +1,7 @@
 """What quantizing has cost, from the records of ``edgefer quantize`` and ``edgefer verify``: one table over networks.
 
     costs = [cost_of(record) for record in records]
-    cost_rows(costs, least_agreements)              # the cells, for a terminal or a document
+    costs_table(costs, least_agreements)
 
 Each row compares a model with its own float parent, image by image, so rows of different networks stand side by side.
 """
@@ -12,12 +12,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["COST_HEADERS", "COST_LEGEND", "Cost", "cost_of", "cost_rows"]
+from edgefer.report.tables import Table
 
-COST_HEADERS = ("model", "scheme", "KiB", "points (95 %)", "same\nlabel", "kernels\nagree", "p50 us")
-COST_LEGEND = (
-    "points: accuracy on {split} against the float parent; same label: on how many of its {n:,} images the two agree, "
-    "in %; kernels agree: the least top-1 agreement, in %, of XNNPACK, built-in and reference kernels of all runtimes"
+__all__ = ["Cost", "cost_of", "costs_table"]
+
+SHORT = ("model", "scheme", "KiB", "points (95 %)", "same\nlabel", "kernels\nagree", "p50 us")
+LEGEND = (
+    "points: accuracy on {split} against the float parent; same label: on how many of its {n} images the two agree, "
+    "in %; kernels agree: the least top-1 agreement, in %, of XNNPACK, built-in and reference kernels of all runtimes."
 )
 
 
@@ -76,9 +78,9 @@ def cost_of(record: Mapping[str, Any]) -> Cost:
     )
 
 
-def cost_rows(costs: Sequence[Cost], least_agreements: Mapping[str, float]) -> list[list[str | None]]:
-    """The cells of COST_HEADERS; ``least_agreements`` by the sha256 of the flatbuffer."""
-    return [
+def costs_table(costs: Sequence[Cost], least_agreements: Mapping[str, float]) -> Table:
+    """One row a model, at least one; ``least_agreements`` by the sha256 of the flatbuffer."""
+    rows = [
         [
             each.system,
             each.scheme,
@@ -90,3 +92,8 @@ def cost_rows(costs: Sequence[Cost], least_agreements: Mapping[str, float]) -> l
         ]
         for each in costs
     ]
+    splits = " or ".join(dict.fromkeys(each.split for each in costs))
+    counts = " or ".join(dict.fromkeys(f"{each.n:,}" for each in costs))
+    legend = LEGEND.format(split=splits, n=counts)
+    headers = tuple(header.replace("\n", " ") for header in SHORT)
+    return Table(headers, rows, legend, narrow=Table(SHORT, rows, legend))

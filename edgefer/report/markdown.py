@@ -1,7 +1,7 @@
-"""Groups of models, and what quantizing cost, as tables for a terminal or for a document.
+"""Groups of models as tables for a terminal or for a document, and the place in a document where they go.
 
-    text(groups), costs_text(results)               # at most 80 columns
-    markdown(groups), costs_markdown(results)
+    text(groups)                                    # at most 80 columns
+    markdown(groups)
     replace_section(document, markdown(groups), name="raspberry_pi_4")
 
 A number in a document is rendered from a result file, never typed.
@@ -13,16 +13,11 @@ import textwrap
 from collections.abc import Sequence
 
 from edgefer.errors import UsageError
-from edgefer.report.arm64 import arm64_tables
-from edgefer.report.claims import CLAIM_HEADERS, claim_legend, claim_rows
 from edgefer.report.comparison import Group, Row
-from edgefer.report.costs import COST_HEADERS, COST_LEGEND, cost_rows
-from edgefer.report.results import Results
+from edgefer.report.tables import markdown_lines
 from edgefer.result import WIDTH, table
 
-__all__ = ["arm64_markdown", "claims_markdown", "costs_markdown", "costs_text", "markdown", "replace_section", "text"]
-
-DOCUMENT_WIDTH = 120
+__all__ = ["markdown", "replace_section", "text"]
 
 
 def text(groups: Sequence[Group]) -> str:
@@ -33,37 +28,6 @@ def text(groups: Sequence[Group]) -> str:
 def markdown(groups: Sequence[Group]) -> str:
     """The same as GitHub-flavoured Markdown; ends without a newline."""
     return "\n\n".join(_group_markdown(group) for group in groups)
-
-
-def costs_text(results: Results) -> str:
-    """One table of what quantizing has cost, with what its columns mean; empty where no such result is known."""
-    if not results.costs:
-        return ""
-    legend = textwrap.fill(_legend(results), WIDTH, subsequent_indent="  ")
-    return f"{table(COST_HEADERS, cost_rows(results.costs, results.least_agreements))}\n{legend}"
-
-
-def costs_markdown(results: Results) -> str:
-    """The same as GitHub-flavoured Markdown; ends without a newline."""
-    if not results.costs:
-        return ""
-    headers = [header.replace("\n", " ") for header in COST_HEADERS]
-    rows = cost_rows(results.costs, results.least_agreements)
-    return "\n".join([*_markdown_table(headers, rows), "", textwrap.fill(f"{_legend(results)}.", DOCUMENT_WIDTH)])
-
-
-def arm64_markdown(results: Results) -> str:
-    """What an emulated board counted and answered, as GitHub-flavoured Markdown; empty without such a result."""
-    tables = arm64_tables(results.arm64)
-    return "\n\n".join("\n".join([*_markdown_table(headers, rows), "", text]) for headers, rows, text in tables)
-
-
-def claims_markdown(results: Results) -> str:
-    """Reference systems against their claims, as GitHub-flavoured Markdown; empty without such a result."""
-    if not results.claims:
-        return ""
-    lines = _markdown_table(CLAIM_HEADERS, claim_rows(results.claims))
-    return "\n".join([*lines, "", textwrap.fill(claim_legend(results.claims), DOCUMENT_WIDTH)])
 
 
 def replace_section(document: str, content: str, *, name: str | None = None) -> str:
@@ -99,21 +63,10 @@ def _group_text(group: Group) -> str:
 def _group_markdown(group: Group) -> str:
     split = f"{group.evaluation.split}, % (95 % interval)" if group.evaluation else "accuracy, %"
     headers = ["model", "scheme", "KiB", split, "without twins of Training, %", "macro-F1, %", "p50, us", "p90, us"]
-    lines = _markdown_table(headers, [_cells(row) for row in group.rows])
+    lines = markdown_lines(headers, [_cells(row) for row in group.rows])
     held_for = ". ".join(part for part in (group.images, group.circumstances) if part)
     doubts = [f"- in doubt: {doubt}" for doubt in group.doubts()]
     return "\n".join([*lines, "", f"{held_for}.", *(["", *doubts] if doubts else [])])
-
-
-def _legend(results: Results) -> str:
-    return COST_LEGEND.format(split=results.costs[0].split, n=results.costs[0].n)
-
-
-def _markdown_table(headers: Sequence[str], rows: Sequence[Sequence[str | None]]) -> list[str]:
-    """Lines of a table whose columns behind the second are numbers."""
-    rules = ["---", "---", *["---:"] * (len(headers) - 2)]
-    lines = [headers, rules, *([cell or "-" for cell in row] for row in rows)]
-    return [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines]
 
 
 def _cells(row: Row) -> list[str | None]:

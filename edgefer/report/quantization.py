@@ -6,8 +6,7 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
@@ -15,19 +14,16 @@ from typing import Any
 from edgefer import records
 from edgefer.evaluation import Evaluation
 from edgefer.measurement import Measurement
+from edgefer.report.recipe import check_provenance, quantize_command
 from edgefer.verdict import Verdict
 
-__all__ = ["Quantization", "quantize_command"]
+__all__ = ["Quantization"]
 
 KIND = "quantization"
 SCHEMA_VERSION = 1
 LAYER_NUMBERS = (
     "activation_snr_db", "activation_cosine", "activation_saturation", "weight_snr_db", "float_gain_db",
 )  # fmt: skip
-# What the recipe of a contract says -> what says so on the command line; whatever is not listed needs no saying.
-VALUES = {"io": "--io", "ranges": "--ranges", "rounding": "--rounding"}
-REFUSALS = {"per_channel": "--per-tensor", "bias_correction": "--no-bias-correction"}
-TUNING = {"epochs": "--qat-epochs", "learning_rate": "--qat-learning-rate", "distill": "--distill"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +80,7 @@ class Quantization:
             fields, path=str, scheme=str, sha256=str, model_bytes=int, weight_bytes=int, file_bytes=int,
             provenance=dict, verdict=dict, parent=dict, evaluation=dict, measurement=dict, gates_broken=list,
         )  # fmt: skip
+        check_provenance(fields["provenance"])
         for layer in fields.get("layers", ()):
             records.require(layer, layer=str, kind=str, **dict.fromkeys(LAYER_NUMBERS, (int, float, type(None))))
         confidence = fields.get("confidence")
@@ -107,26 +104,3 @@ class Quantization:
     def command(self, run: str) -> str:
         """The line that makes it from the run folder ``run``, with the choices that its contract tells."""
         return quantize_command(self.scheme, self.provenance, run)
-
-
-def quantize_command(scheme: str, provenance: Mapping[str, Any], run: str) -> str:
-    """The line that makes a model of ``scheme`` from the run folder ``run`` as ``provenance`` tells."""
-    words = ["edgefer", "quantize", run, "--scheme", scheme]
-    words += _calibration(provenance.get("calibration") or {})
-    recipe, tuning = provenance.get("recipe") or {}, provenance.get("qat") or {}
-    words += [word for name, flag in VALUES.items() if recipe.get(name) for word in (flag, str(recipe[name]))]
-    words += [flag for name, flag in REFUSALS.items() if recipe.get(name) is False]
-    words += [word for layer in recipe.get("float_layers") or () for word in ("--skip-layer", str(layer))]
-    words += [word for name, flag in TUNING.items() if name in tuning for word in (flag, f"{tuning[name]:g}")]
-    return _joined(words)
-
-
-def _calibration(told: Mapping[str, Any]) -> list[str]:
-    if told.get("set"):
-        return ["--calibration", str(told["set"])]
-    found = [("--calibration-size", told.get("faces")), ("--seed", told.get("seed"))]
-    return [word for flag, value in found if value is not None for word in (flag, str(value))]
-
-
-def _joined(words: Sequence[str]) -> str:
-    return " ".join(map(shlex.quote, words))

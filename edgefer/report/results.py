@@ -17,10 +17,14 @@ from edgefer import records
 from edgefer.benched import Benched
 from edgefer.errors import DataError, EdgeferError
 from edgefer.evaluation import Evaluation
+from edgefer.inspection import Inspection
 from edgefer.measurement import Measurement
-from edgefer.report.arm64 import Arm64
-from edgefer.report.claims import Claim
-from edgefer.report.costs import Cost, cost_of
+from edgefer.report.arm64 import Arm64, arm64_tables
+from edgefer.report.claims import Claim, claims_table
+from edgefer.report.costs import Cost, cost_of, costs_table
+from edgefer.report.peers import Peer, peers_of, peers_table
+from edgefer.report.tables import Table
+from edgefer.report.trials import Trial, trials_of, trials_table
 
 __all__ = ["Results", "is_result", "read_results"]
 
@@ -35,6 +39,10 @@ class Results:
         least_agreements: between kernels, in 0..1, by the sha256 of the flatbuffer.
         arm64: of models on an emulated board.
         claims: of reference systems.
+        trials: of the search for what ships.
+        peers: models of others.
+        benches: what came of each ``edgefer bench``; its measurements and evaluations are among those above too.
+        inspections: of model files.
         quantizations, trainings: the records of ``edgefer quantize`` and ``edgefer train`` as they are.
     """
 
@@ -44,13 +52,32 @@ class Results:
     least_agreements: Mapping[str, float] = field(default_factory=dict)
     arm64: tuple[Arm64, ...] = ()
     claims: tuple[Claim, ...] = ()
+    trials: tuple[Trial, ...] = ()
+    peers: tuple[Peer, ...] = ()
+    benches: tuple[Benched, ...] = ()
+    inspections: tuple[Inspection, ...] = ()
     quantizations: tuple[Mapping[str, Any], ...] = ()
     trainings: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def has_groups(self) -> bool:
-        """Whether there are evaluations or measurements to set side by side, or nothing else to show."""
-        return bool(self.evaluations or self.measurements) or not (self.arm64 or self.claims)
+        """Whether there are evaluations or measurements to set side by side, or nothing else to show.
+
+        Beside models of others, all that are given stand in the table of the others.
+        """
+        return not self.peers and bool(self.evaluations or self.measurements or not self.tables())
+
+    def tables(self) -> list[Table]:
+        """What does not go into the groups of comparison.py, each kind in tables of its own."""
+        if self.peers:
+            found = (self.evaluations, self.measurements, self.inspections)
+            return [peers_table(self.peers, evaluations=found[0], measurements=found[1], inspections=found[2])]
+        return [
+            *([costs_table(self.costs, self.least_agreements)] if self.costs else []),
+            *arm64_tables(self.arm64),
+            *([claims_table(self.claims)] if self.claims else []),
+            *([trials_table(self.trials)] if self.trials else []),
+        ]
 
 
 def read_results(paths: Sequence[Path]) -> Results:
@@ -75,16 +102,14 @@ def is_result(path: Path) -> bool:
 
 def _together(found: Iterable[Results]) -> Results:
     every = list(found)
-    return Results(
-        tuple(each for results in every for each in results.evaluations),
-        tuple(each for results in every for each in results.measurements),
-        tuple(each for results in every for each in results.costs),
-        {sha256: least for results in every for sha256, least in results.least_agreements.items()},
-        tuple(each for results in every for each in results.arm64),
-        tuple(each for results in every for each in results.claims),
-        tuple(each for results in every for each in results.quantizations),
-        tuple(each for results in every for each in results.trainings),
-    )
+    least: dict[str, float] = {}
+    for sha256, agreement in (pair for results in every for pair in results.least_agreements.items()):
+        least[sha256] = min(agreement, least.get(sha256, agreement))
+    lists = [each.name for each in dataclasses.fields(Results) if each.name != "least_agreements"]
+    joined: dict[str, Any] = {
+        name: tuple(each for results in every for each in getattr(results, name)) for name in lists
+    }
+    return Results(least_agreements=least, **joined)
 
 
 def _files(path: Path) -> list[Path]:
@@ -121,7 +146,9 @@ def _read(path: Path) -> Results:
 
 
 def _evaluation(fields: Mapping[str, Any]) -> Results:
-    return Results(evaluations=(Evaluation.from_json(fields),))
+    evaluation = Evaluation.from_json(fields)
+    _check_named({"device": {}, **fields})
+    return Results(evaluations=(evaluation,))
 
 
 def _training(fields: Mapping[str, Any]) -> Results:
@@ -132,6 +159,7 @@ def _training(fields: Mapping[str, Any]) -> Results:
 def _quantization(fields: Mapping[str, Any]) -> Results:
     records.check(fields, "quantization", 1)
     evaluation = Evaluation.from_json(fields["evaluation"])
+    _check_named({"device": {}, "subject": {}, **fields["measurement"]})
     file = {"file": Path(fields["path"]).name, "file_bytes": fields["file_bytes"]}
     scored = dataclasses.replace(evaluation, subject={**evaluation.subject, **file})
     return Results(evaluations=(scored,), costs=(cost_of(fields),), quantizations=(fields,))
@@ -149,12 +177,36 @@ def _parity(fields: Mapping[str, Any]) -> Results:
 
 
 def _measurement(fields: Mapping[str, Any]) -> Results:
-    return Results(measurements=(Measurement.from_json(fields),))
+    measurement = Measurement.from_json(fields)
+    _check_named(fields)
+    return Results(measurements=(measurement,))
+
+
+def _check_named(measurement: Mapping[str, Any]) -> None:
+    """Refuse a measurement whose model or device is called by anything but text."""
+    records.require(measurement, subject=dict, device=dict)
+    for part, names in (("subject", SUBJECT), ("device", DEVICE)):
+        given = {name: measurement[part][name] for name in names if name in measurement[part]}
+        records.require(given, **{name: (names[name], type(None)) for name in given})
 
 
 def _bench(fields: Mapping[str, Any]) -> Results:
     benched = Benched.from_json(fields)
-    return Results(benched.evaluations, benched.measurements)
+    for each in fields["measurements"]:
+        _check_named(each)
+    positions = range(len(fields["measurements"]))
+    for each in fields.get("comparisons", ()):
+        records.require(each, first=int, second=int, ratio=NUMBER, interval=list)
+        low, high = map(float, each["interval"])
+        if each["first"] not in positions or each["second"] not in positions or low > high:
+            raise DataError("a comparison of what was not measured", why=f"there are {len(positions)} measurements")
+    for each in fields.get("soak", ()):
+        records.require(each, p50_us=NUMBER, p90_us=NUMBER, conditions=dict)
+        known = {name: value for name, value in each["conditions"].items() if name in CONDITIONS and value is not None}
+        records.require({"elapsed_s": None, **known}, **{"elapsed_s": NUMBER, **dict.fromkeys(known, NUMBER)})
+        if not all(isinstance(reason, str) for reason in each["conditions"].get("throttled", ())):
+            raise DataError("a soak that was held back by no reason", why="text was expected")
+    return Results(benched.evaluations, benched.measurements, benches=(benched,))
 
 
 def _benches(fields: Mapping[str, Any]) -> Results:
@@ -171,6 +223,24 @@ def _systems(fields: Mapping[str, Any]) -> Results:
     return Results(claims=tuple(Claim.from_json(each) for each in fields["systems"]))
 
 
+def _search(fields: Mapping[str, Any]) -> Results:
+    return Results(trials=trials_of(fields))
+
+
+def _peers(fields: Mapping[str, Any]) -> Results:
+    return Results(peers=peers_of(fields))
+
+
+def _inspection(fields: Mapping[str, Any]) -> Results:
+    inspection = Inspection.from_json(fields)
+    records.require(fields, file=str, sha256=str, file_bytes=int, parameters=int, macs=int, arena_peak_bytes=int)
+    return Results(inspections=(inspection,))
+
+
+NUMBER = (int, float)
+SUBJECT = {"sha256": str, "file": str, "scheme": str, "system": str, "file_bytes": int}
+DEVICE = {"board": str, "machine": str, "cpu": str, "governor": str}
+CONDITIONS = ("elapsed_s", "temperature_c", "clock_mhz", "power_w")
 READERS: dict[str, Callable[[Mapping[str, Any]], Results]] = {
     "evaluation": _evaluation,
     "training": _training,
@@ -182,4 +252,7 @@ READERS: dict[str, Callable[[Mapping[str, Any]], Results]] = {
     "benches": _benches,
     "arm64": _arm64,
     "systems": _systems,
+    "search": _search,
+    "peers": _peers,
+    "inspection": _inspection,
 }

@@ -22,7 +22,7 @@ from edgefer.errors import UsageError
 from edgefer.measurement import Measurement
 from edgefer.preprocess import prepare_all
 from edgefer.progress import Progress
-from edgefer.report.card import card
+from edgefer.report.card import Known, card
 from edgefer.report.quantization import Quantization
 from edgefer.result import Result
 from edgefer.workstation.backend import load_keras
@@ -163,7 +163,7 @@ def carry_out(run: Run, dataset: Dataset, plan: Plan, console: Console) -> Resul
         result = _with_stability(result, run, dataset, plan, console, sets)
     if plan.debug_layers:
         result = _with_layers(result, run, dataset, plan, console, calibration, quantized, path)
-    told = card(Quantization.from_json(result.record), run=f"runs/{run.folder.resolve().name}")
+    told = card(Known.of(Quantization.from_json(result.record)), run=f"runs/{run.folder.resolve().name}")
     atomic.write_text(path.with_suffix(".card.md"), told)
     return result if found is None else with_search(result, found, quantized, max_drop_points=_bound(plan))
 

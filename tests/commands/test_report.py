@@ -1,5 +1,6 @@
 import json
 import os
+import re
 
 import pytest
 
@@ -28,11 +29,52 @@ def test_the_table_fits_a_terminal_and_says_what_it_holds_for(edgefer, results):
         assert said in " ".join(out.split())
 
 
-def test_markdown_is_a_table(edgefer, results):
-    lines = edgefer("report", results, "--markdown").out.splitlines()
-    table = [line for line in lines if line.startswith("|")]
-    assert len(table) == (2 + 3) + (2 + 2)
-    assert [line.count("|") for line in table] == [9] * 5 + [8] * 4
+def test_markdown_says_all_that_a_page_says_of_the_same_inputs(edgefer, results, workplace, tmp_path):
+    given = (workplace.run, results, workplace.int8)
+    outcome = edgefer("report", *given, "--markdown")
+    assert outcome.code == 0, outcome.err
+    assert edgefer("report", *given, "--html", "page.html").code == 0
+    titles = re.findall(r"<h2 [^>]*>(.*?)</h2>", (tmp_path / "page.html").read_text())
+    assert re.findall(r"^## (.*)", outcome.out, re.MULTILINE) == titles
+    assert len(titles) > 8
+
+
+def test_a_run_and_its_models_are_shown_in_a_terminal_too(edgefer, results, workplace):
+    outcome = edgefer("report", workplace.run, results, workplace.int8)
+    assert outcome.code == 0, outcome.err
+    assert max(map(len, outcome.out.splitlines())) <= 80
+    assert "keras" in outcome.out
+
+
+def test_a_card_is_of_one_model_and_its_results(edgefer, refused, results, workplace, tmp_path):
+    outcome = edgefer("report", workplace.int8, results, "--card", "card.md", "--json")
+    assert outcome.code == 0, outcome.err
+    assert (outcome.record["kind"], outcome.record["file"]) == ("model_card", "card.md")
+    text = (tmp_path / "card.md").read_text()
+    assert text.startswith("# compact_nano, int8\n")
+    assert "Not known" not in text
+    assert outcome.record["timings"] == 1
+    assert "name one .tflite" in refused("report", results, "--card", "none.md", code=2)
+    assert not (tmp_path / "none.md").exists()
+
+
+def test_trials_are_drawn_beside_the_document_that_shows_them(edgefer, refused, results, tmp_path):
+    entry = {
+        "name": "a", "system": "compact_nano", "settings": {}, "epochs": 9, "teachers": [], "public_float_percent": 61,
+        "public_int8_percent": 60.9, "bytes": 90_000, "parameters": 9, "macs": 9, "p50_us": None, "shipped": True,
+    }  # fmt: skip
+    (tmp_path / "search.json").write_text(json.dumps({"kind": "search", "schema_version": 1, "entries": [entry]}))
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "R.md").write_text(f"{BEGIN}\n{END}\n")
+    outcome = edgefer("report", "search.json", "--svg", "docs/drawn/search.svg", "--into", "docs/R.md")
+    assert outcome.code == 0, outcome.err
+    assert outcome.out == "docs/R.md: 1 row written\n"
+    text = (tmp_path / "docs" / "R.md").read_text()
+    assert "](drawn/search.svg)\n\n| trial |" in text
+    assert (tmp_path / "docs" / "drawn" / "search.svg").read_text().startswith("<svg ")
+    assert "leave out --svg" in refused("report", results, "--svg", "no.svg", code=2)
+    (tmp_path / "search.json").write_text('{"kind": "search", "schema_version": 1, "entries": [{"name": "x"}]}')
+    assert "the trial 'x'" in refused("report", "search.json", code=1)
 
 
 def test_other_circumstances_are_never_pooled(edgefer, results, tmp_path):
@@ -132,7 +174,7 @@ def test_a_page_holds_a_run_its_models_and_its_results(edgefer, results, workpla
 
 def test_a_page_names_what_it_lacks(edgefer, results):
     out = edgefer("report", results / "compact_nano-int8-bench.json", "--html", "page.html").out
-    assert out.startswith("page.html: 3 parts, ")
+    assert out.startswith("page.html: 4 parts, ")
     assert "no training: edgefer report RUN --html FILE" in out
 
 

@@ -1,9 +1,16 @@
+import dataclasses
+import json
 import re
 
 import pytest
 
-from edgefer.report.card import card
+from edgefer import records
+from edgefer.artefact import Artefact
+from edgefer.models import SHIPPED
+from edgefer.report.card import Known, card as card_of
+from edgefer.report.html.reading import read_evidence
 from edgefer.report.quantization import Quantization
+from edgefer.report.results import Results
 
 
 @pytest.fixture
@@ -12,6 +19,10 @@ def made(quantized):
         return Quantization.from_json(quantized(**fields))
 
     return read
+
+
+def card(quantization, *, run="RUN", **known):
+    return card_of(dataclasses.replace(Known.of(quantization), **known), run=run)
 
 
 def test_a_card_says_what_the_model_is_not_for(made):
@@ -63,16 +74,19 @@ def test_the_data_and_their_licence_are_named(made, quantized, name, said):
     assert f"Trained on {name}, sha256 `{'e' * 64}`" in text
 
 
-def test_boards_are_listed_and_other_machines_are_not(made, measured):
-    assert "## Boards measured\n\nNone.\n" in card(made())
+def test_boards_are_listed_and_other_machines_are_no_boards(made, measured):
+    assert "## Boards measured\n\nNone yet: `edgefer bench" in card(made())
+    assert "| no board: Cortex-A76 | litert 2.3.0 | 1 | 100.0 |" in card(made())
     board = measured(p50_us=1234, device={"board": "Raspberry Pi 4"})
-    assert "Raspberry Pi 4: p50 1,234.0 us, p90" in card(made(), benches=[board])
+    text = card(made(), benches=(board, board))
+    assert text.count("| Raspberry Pi 4 | litert 2.3.0 | 1 | 1,234.0 | 1,357.4 |") == 1
+    assert "None yet" not in text
 
 
 def test_one_command_makes_it_again(made):
     assert card(made(), run="runs/x").endswith(
-        "    edgefer quantize runs/x --scheme int8 --calibration fer2013-500 --ranges min-max --per-tensor "
-        "--skip-layer '^stem$'\n"
+        "    edgefer quantize runs/x --scheme int8 --calibration fer2013-500 --ranges min-max --per-tensor \\\n"
+        "        --skip-layer '^stem$'\n"
     )
 
 
@@ -88,3 +102,83 @@ def test_lines_are_short_and_broken_gates_are_limits(made):
     text = card(made(gates_broken=["2.00 points were lost, 1 may be"]))
     assert "does not keep the bounds that were set: 2.00 points were lost, 1 may be." in " ".join(text.split())
     assert max(len(line) for line in text.splitlines() if not line.startswith(("|", "    "))) <= 120
+
+
+# The card of a file, from results
+
+
+@pytest.fixture
+def artefact():
+    return Artefact.load(SHIPPED)
+
+
+@pytest.fixture
+def results(artefact, quantized, evaluated, measured, tmp_path):
+    """What result files say of the model that ships, and of another."""
+    board = measured(artefact.sha256, device={"board": "Raspberry Pi 5"}, p50_us=300)
+    counts = {"litert": {"Pi 4": 8_450_000}}
+    inspection = {**json.loads(INSPECTION), "sha256": artefact.sha256}
+    found = {
+        "int8": quantized(artefact.sha256, provenance=dict(artefact.provenance)),
+        "private": evaluated(artefact.sha256, right=12, split="PrivateTest").to_json(),
+        "board": board.to_json(),
+        "other": evaluated("f" * 64, right=1, split="PrivateTest").to_json(),
+        "counts": {
+            **records.stamp("arm64", 1), "subject": {"file": "x.tflite", "sha256": artefact.sha256}, "data": "faces",
+            "faces": 9, "instructions": counts, "parity": [],
+        },
+        "parity": {**records.stamp("parity", 1), "subject": {"sha256": artefact.sha256}, "least_agreement": 0.97},
+        "inspection": inspection,
+    }  # fmt: skip
+    for name, record in found.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(record))
+    return tmp_path
+
+
+INSPECTION = json.dumps(
+    {
+        **records.stamp("inspection", 1), "file": "x.tflite", "file_bytes": 9, "description": "", "sha256": "",
+        "declared_runtime": None, "minimum_runtime": "2.11", "runtime": "litert", "runtime_version": "2.3.0",
+        "first_run": "ok", "subgraphs": 1, "inputs": [], "outputs": [], "ops": [], "parameters": 302_791,
+        "parameter_bytes": 9, "macs": 22_500_000, "macs_unknown_ops": 0, "arena_peak_bytes": 51_200,
+        "variable_bytes": 0, "unsized_tensors": 0, "delegate_groups": 1, "delegate_detail": "", "targets": [],
+        "contract": {"status": "ok"},
+    }
+)  # fmt: skip
+
+
+def told(artefact, folder):
+    evidence = read_evidence([folder])
+    return card_of(Known.of_file(artefact, 331_515, evidence.results, evidence.quantizations))
+
+
+def test_a_file_gets_all_that_results_say_of_it_and_nothing_of_others(artefact, results):
+    text = told(artefact, results)
+    flat = " ".join(text.split())
+    assert "PublicTest of fer2013.csv: 75.00 % (" in flat
+    assert "PrivateTest of fer2013.csv: 60.00 % (" in flat
+    assert "5.00 %" not in flat.replace("75.00 %", "")
+    assert flat.count("The best epoch was chosen on") == 1
+    assert "| Raspberry Pi 5 | litert 2.3.0 | 1 | 300.0 |" in text
+    assert "| x | litert | 8.45 |" in text
+    assert "agree on 97.00 % of labels at least" in flat
+    assert "302,791 parameters, makes 22.5 million multiply-accumulates an inference in 50 KiB" in flat
+    # Recall against float is known of the split that quantizing scored, and of no other.
+    assert text.count("recall against float") == 1
+
+
+def test_a_file_without_results_says_what_is_not_known(artefact, tmp_path):
+    text = card_of(Known.of_file(artefact, 331_515, Results()))
+    assert "Not measured: `edgefer evaluate" in text
+    assert "Not known: no record of `edgefer quantize --out`" in text
+    assert "None yet: `edgefer bench" in text
+    assert "prohibited (AI Act" in " ".join(text.split())
+
+
+def test_the_settings_in_a_card_are_those_that_a_training_takes(artefact):
+    settings = pytest.importorskip("edgefer.workstation.settings")
+    text = card_of(Known.of_file(artefact, 331_515, Results()))
+    assert "edgefer train --settings settings.toml --data fer2013.csv --run runs/compact_small" in text
+    lines = re.search(r"```toml\n(.*?)\n```", text, re.DOTALL)[1]
+    read = settings.from_toml(lines)
+    assert (read.system, read.epochs, read.precision) == ("compact_small", 40, "bfloat16")

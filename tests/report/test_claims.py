@@ -12,9 +12,7 @@ from edgefer.cli import run
 from edgefer.errors import DataError
 from edgefer.evaluation import Accuracy, Evaluation
 from edgefer.labels import LABELS
-from edgefer.report.claims import Claim
-from edgefer.report.markdown import claims_markdown
-from edgefer.report.results import Results
+from edgefer.report.claims import Claim, claims_table
 
 
 def scored(right: int) -> dict[str, Any]:
@@ -53,7 +51,8 @@ def test_a_claim_holds_within_a_point(right: int, holds: bool) -> None:
 
 
 def test_the_row_says_what_was_claimed_and_what_came_of_it() -> None:
-    lines = claims_markdown(Results(claims=(Claim.from_json(entry(598)),))).splitlines()
+    whole = claims_table((Claim.from_json(entry(598)),))
+    lines = whole.markdown().splitlines()
     cells = [cell.strip() for cell in lines[2].strip("|").split("|")]
     assert cells[:2] == ["two_conv", "61.87 % on a test split"]
     assert cells[2].startswith("59.80 % (")
@@ -62,6 +61,7 @@ def test_the_row_says_what_was_claimed_and_what_came_of_it() -> None:
     assert cells[5:] == ["no, 2.1 points short", "839,047", "9.6", "829", "219", "86"]
     assert "1,000 images" in " ".join(lines)
     assert "Cortex-A72, litert 2.3.0" in " ".join(lines)
+    assert max(map(len, whole.text().splitlines())) <= 80
 
 
 def test_an_entry_without_its_times_is_refused() -> None:

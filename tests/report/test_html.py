@@ -3,12 +3,15 @@ import html
 import json
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from edgefer import catalogue, records
-from edgefer.errors import DataError
+from edgefer.benched import Benched, Comparison, Soaked
+from edgefer.conditions import Conditions
+from edgefer.errors import DataError, EdgeferError
 from edgefer.models import SHIPPED
 from edgefer.report.html.charts import histogram, line_chart, ticks
 from edgefer.report.html.evidence import Evidence, Training
@@ -29,6 +32,11 @@ HISTORY = """\
 epoch,learning_rate,loss,accuracy,selection_loss,selection_accuracy,duration_s
 1,0.1,1.9,0.3,1.8,0.35,60
 2,0.01,1.5,0.4,1.6,0.42,66
+"""
+FLIPS = """\
+row,label,float_label,label_now,float_probability,probability_now
+17,happy,happy,sad,0.512,0.4567
+4,sad,fear,sad,0.4,0.39
 """
 VOID = {"br", "circle", "line", "meta", "path", "polyline", "rect", "img", "input"}
 
@@ -89,7 +97,14 @@ def folder(quantized, evaluated, measured, tmp_path):
     (run / "environment.json").write_text(json.dumps(environment))
     evaluation = evaluated("f" * 64, scheme="keras", system="small").to_json()
     (run / "metrics.json").write_text(json.dumps({"best_epoch": 2, "epochs": 2, "evaluation": evaluation}))
-    bench = {**records.stamp("bench", 1), "measurements": [measured(samples=True).to_json(samples=True)]}
+    own = measured(samples=True)
+    slower = measured("f" * 64, p50_us=110, file="small-float32.tflite")
+    looks = (Conditions(10.0, temperature_c=50.0), Conditions(20.0, temperature_c=70.0, throttled=("too hot",)))
+    bench = Benched(
+        "pi4", (own, slower), comparisons=(Comparison(0, 1, 1.1, (1.05, 1.15)),), causes=(HOSTILE,),
+        soak=tuple(Soaked(100.0, 110.0 + 10 * index, look) for index, look in enumerate(looks)),
+    ).to_json(samples=True)  # fmt: skip
+    (run / SHIPPED.with_suffix(".flips.csv").name).write_text(FLIPS)
     parity = {**records.stamp("parity", 1), "subject": {"sha256": "a" * 64}, "least_agreement": 0.9912}
     written = {"int8": quantized(layers=[LAYER]), "bench": bench, "parity": parity, "odd": {"kind": "x"}}
     for name, record in written.items():
@@ -159,7 +174,7 @@ def test_a_page_can_be_read_without_eyes(reader):
 # Numbers
 
 
-def test_the_training_is_what_the_run_says(reader):
+def test_the_training_is_what_the_run_says(reader, made):
     rows = {row["what"]: row["value"] for row in cells(reader, "Training of small")}
     assert rows["SHA-256 of the data"] == "d" * 64
     assert rows["epochs"] == "2, of which number 2 was kept"
@@ -167,8 +182,11 @@ def test_the_training_is_what_the_run_says(reader):
     assert rows["accuracy on PublicTest"].startswith("75.00 % (")
     settings = {row["setting"]: row["value"] for row in cells(reader, "Settings")}
     assert settings == {"system": "small", "epochs": "2", "augment.flip": "true"}
-    lines = [attributes["class"] for tag, attributes in reader.elements if tag == "polyline"]
-    assert sorted(lines) == ["series series0"] * 3 + ["series series1"] * 2
+    curves = [
+        re.findall(r'<polyline [^>]*class="([^"]+)"', drawing)
+        for drawing in re.findall(r"<svg [^>]*aria-label=\"[a-z ]+ by epoch.*?</svg>", made.html)
+    ]
+    assert curves == [["series series0", "series series1"]] * 2 + [["series series0"]]
 
 
 def test_the_verdict_is_what_the_record_says(reader, quantized):
@@ -237,9 +255,9 @@ def test_confusion_is_float_own_and_their_difference(reader, quantized):
 
 def test_latencies_are_what_the_bench_says_with_a_histogram_where_samples_are(reader, made, measured):
     rows = cells(reader, "Latency, in microseconds")
-    bench = measured()
-    assert [(row["p50, us"], row["p90, us"], row["p99, us"], row["runs"]) for row in rows] == [
-        (f"{bench.p50_us:.1f}", f"{bench.p90_us:.1f}", f"{bench.p99_us:.1f}", "2,000")
+    assert [(row["scheme"], row["p50, us"], row["p90, us"], row["p99, us"], row["runs"]) for row in rows] == [
+        ("int8", f"{bench.p50_us:.1f}", f"{bench.p90_us:.1f}", f"{bench.p99_us:.1f}", "2,000")
+        for bench in (measured(), measured(p50_us=110))
     ]
     assert "Histogram of the latency of small, int8" in made.html
     assert "p90 110.0" in made.html
@@ -258,10 +276,61 @@ def test_layers_are_what_debug_layers_found(reader):
     assert list(row.values()) == ["stem (culprit)", "CONV_2D", "31.2", "0.9994", "1.23", "48.5", "+7.9"]
 
 
+def test_what_rounds_to_nothing_is_not_less_than_nothing(quantized, tmp_path):
+    (tmp_path / "a.json").write_text(json.dumps(quantized(layers=[{**LAYER, "float_gain_db": -0.01}])))
+    (row,) = cells(Reader(page(read_evidence([tmp_path])).html), "small, int8: culprits: stem")
+    assert row["if float, dB"] == "+0.0"
+
+
 def test_the_commands_make_it_again(made):
     assert "edgefer train --settings first.toml --data fer2013.csv --run runs/first" in made.html
     line = "edgefer quantize runs/first --scheme int8 --calibration fer2013-500 --ranges min-max --per-tensor"
     assert f"{line} --skip-layer &#x27;^stem$&#x27;" in made.html
+
+
+def test_benches_tell_ratios_causes_and_how_the_device_fared(reader, made):
+    assert "small, int8 and small-float32, int8 on pi4, Cortex-A76" in reader.texts["h3"]
+    (row,) = cells(reader, "Measured in turns")
+    assert row["takes"].startswith("small-float32")
+    assert row["of the time of"].startswith("small, int8")
+    assert (row["ratio"], row["95 % interval"]) == ("1.10", "1.05 to 1.15")
+    assert html.escape(HOSTILE) in made.html
+    soaked = cells(reader, "A long run of small, int8")
+    assert [(each["s"], each["p90, us"], each["C"], each["held back by"]) for each in soaked] == [
+        ("10", "110.0", "50", "-"), ("20", "120.0", "70", "too hot"),
+    ]  # fmt: skip
+    labels = [attributes.get("aria-label") for tag, attributes in reader.elements if tag == "svg"]
+    assert "temperature, C over seconds" in labels
+
+
+def test_images_that_change_are_listed_by_row_and_label_where_the_model_is(reader, made, quantized, tmp_path):
+    rows = cells(reader, f"Images whose label {SHIPPED.name} changes")
+    assert [list(row.values()) for row in rows] == [
+        ["17", "happy", "happy", "sad", "51.2", "45.7"], ["4", "sad", "fear", "sad", "40.0", "39.0"],
+    ]  # fmt: skip
+    assert "<img" not in made.html
+    (tmp_path / "a.json").write_text(json.dumps(quantized()))
+    assert ".flips.csv beside a model says" in page(read_evidence([tmp_path / "a.json"])).html
+
+
+def test_a_model_that_was_judged_twice_stands_there_once(quantized, tmp_path):
+    for name, layers in (("a", []), ("b", [LAYER])):
+        (tmp_path / f"{name}.json").write_text(json.dumps(quantized(layers=layers)))
+    evidence = read_evidence([tmp_path])
+    assert [len(each.layers) for each in evidence.quantizations] == [1]
+
+
+def test_counts_of_instructions_claims_trials_and_peers_have_their_parts(tmp_path):
+    results = Path(__file__).parents[2] / "benchmarks" / "results"
+    if not results.is_dir():
+        pytest.skip("there is no checkout, the package alone is tested")
+    reader = Reader(page(read_evidence([results / "arm64-emulated", results / "systems.json"])).html)
+    counts = {(row["model"], row["runtime"]): row for row in cells(reader, "Million instructions")}
+    record = json.loads((results / "arm64-emulated" / "compact_small-int8.arm64.json").read_text())
+    known = record["instructions"]["litert"]["Pi 4"]
+    assert counts[("compact_small-int8", "litert")]["Pi 4"] == f"{known / 1e6:.2f}"
+    systems = json.loads((results / "systems.json").read_text())["systems"]
+    assert [row["system"] for row in cells(reader, "Claims")] == [each["system"] for each in systems]
 
 
 def test_an_artefact_shows_its_contract():
@@ -280,7 +349,7 @@ def embedded(html):
 
 
 def test_points_join_accuracy_latency_and_size(made, measured):
-    (point,) = embedded(made.html)["points"]
+    (point,) = [each for each in embedded(made.html)["points"] if each["scheme"] == "int8" and each["p50_us"] == 100]
     assert (point["accuracy"], point["p50_us"], point["file_bytes"]) == (75.0, 100.0, 20480)
     assert point["device"] == "Cortex-A76, litert 2.3.0, 1 thread"
 
@@ -319,6 +388,8 @@ def test_names_from_records_are_text_everywhere(quantized, measured, evaluated, 
 @pytest.mark.parametrize(
     ("file", "content"),
     [
+        (f"{SHIPPED.stem}.flips.csv", "row,label\n1,happy\n"), ("metrics.json", "[" * 100_000),
+        ("environment.json", '{"data": {"images": {"Training": "many"}}}'),
         ("settings.toml", "system = "), ("history.csv", "epoch,loss\n1,low\n"), ("metrics.json", "{"),
         ("metrics.json", '{"evaluation": {}}'), ("environment.json", "[1"), ("environment.json", "{}"),
         ("int8.json", '{"kind": "quantization"}'),
@@ -347,7 +418,7 @@ def test_a_damaged_layer_says_whose_it_is(quantized, tmp_path, layer):
 
 def test_a_latency_of_nothing_is_shown_and_a_size_that_is_none_is_left_out(measured, evaluated, tmp_path):
     record = measured(p50_us=0, runs=3).to_json()
-    record["subject"]["file_bytes"] = "large"
+    record["subject"]["file_bytes"] = -1
     (tmp_path / "a.json").write_text(json.dumps(record))
     (tmp_path / "b.json").write_text(json.dumps(evaluated().to_json()))
     made = page(read_evidence([tmp_path]))
@@ -365,6 +436,53 @@ def test_a_page_of_nothing_is_a_page():
     made = page(Evidence(sources=("nothing",)))
     assert made.sections == ()
     assert Reader(made.html).open == []
+
+
+def variants(record, path=()):
+    """The record with each of its leaves in turn as something else."""
+    inner = record
+    for key in path:
+        inner = inner[key]
+    items = inner.items() if isinstance(inner, dict) else enumerate(inner) if isinstance(inner, list) else ()
+    for key, value in items:
+        if isinstance(value, (dict, list)):
+            yield from variants(record, (*path, key))
+        for odd in (None, [], {}, "x", -1, {"x": [HOSTILE]}):
+            if type(odd) is type(value) and odd != -1:
+                continue
+            copy = json.loads(json.dumps(record))
+            target = copy
+            for each in path:
+                target = target[each]
+            target[key] = odd
+            yield (*path, key), odd, copy
+
+
+@pytest.mark.parametrize("kind", ["quantization", "bench", "training"])
+def test_whatever_is_odd_in_a_record_is_refused_or_shown_as_text(quantized, folder, tmp_path, kind):
+    metrics = json.loads((folder / "metrics.json").read_text())
+    training = {
+        **records.stamp("training", 1), "run": "runs/first", "duration_s": 9.0, "settings": {"system": "small"},
+        "environment": json.loads((folder / "environment.json").read_text()), **metrics,
+    }  # fmt: skip
+    record = {
+        "quantization": quantized(layers=[LAYER]), "bench": json.loads((folder / "bench.json").read_text()),
+        "training": training,
+    }[kind]  # fmt: skip
+    for measurement in record.get("measurements", []):
+        measurement.pop("samples", None)
+    file, shown = tmp_path / "odd.json", 0
+    for path, odd, changed in variants(record):
+        file.write_text(json.dumps(changed))
+        try:
+            made = page(read_evidence([file]))
+        except EdgeferError:
+            continue
+        except Exception as error:
+            raise AssertionError(f"{path} = {odd!r}") from error
+        assert "<img src=x" not in made.html, path
+        shown += 1
+    assert shown > 20
 
 
 # Parts
@@ -389,6 +507,15 @@ def test_charts_take_what_runs_have():
     same = histogram(np.full(5, 80.0), marks={"p50": 80.0}, label="x")
     assert same.count("<rect") == 48
     assert "nan" not in same.lower()
+
+
+def test_a_histogram_of_outliers_is_logarithmic_and_says_so():
+    samples = np.concatenate([np.full(980, 60.0), np.full(20, 4000.0)])
+    drawn = histogram(samples, marks={"p50": 60.0, "p99": 4000.0}, label="x")
+    assert "logarithmic" in drawn
+    assert "logarithmic" not in histogram(np.linspace(60, 90, 50), marks={"p50": 75.0}, label="x")
+    heights = [float(each) for each in re.findall(r'<rect [^>]*height="([\d.]+)"', drawn)]
+    assert len([each for each in heights if each > 0]) == 2
 
 
 def test_a_short_bench_gives_way_to_a_real_one(quantized, measured):

@@ -65,13 +65,17 @@ def test_every_model_is_a_mark_and_the_front_is_what_python_says(evidence, brows
         """
         found.labels = marks().map((mark) => mark.getAttribute("aria-label"));
         found.front = marks().filter((mark) => mark.dataset.front).map((mark) => mark.getAttribute("aria-label"));
-        found.corners = document.querySelector("#plot .front").getAttribute("points").split(" ").length;
+        found.corners = [...document.querySelectorAll("#plot .front")]
+          .map((line) => line.getAttribute("points").split(" ").length);
+        found.rows = [...document.querySelectorAll("#plot text.name")].map((title) => title.textContent);
         """,
     )
     known = points(evidence)
     assert len(found["labels"]) == len(known) == 4
-    ahead = front(known, "p50_us")
-    assert found["corners"] == len(ahead)
+    assert found["rows"] == list(dict.fromkeys(each.device for each in known))
+    fronts = [front([each for each in known if each.device == device], "p50_us") for device in found["rows"]]
+    assert found["corners"] == list(map(len, fronts))
+    ahead = [each for points_of in fronts for each in points_of]
     assert found["front"] == [label for label in found["labels"] if any(described(each) in label for each in ahead)]
 
 
@@ -85,12 +89,15 @@ def test_choices_change_what_is_drawn(evidence, browse):
         """
         choose("axis", "file_bytes");
         found.size = document.querySelector("#plot svg").getAttribute("aria-label");
+        found.once = marks().length;
         const devices = [...document.getElementById("choose-device").options].map((option) => option.value);
         choose("device", devices.find((name) => name.startsWith("Cortex-A53")));
         found.one = marks().map((mark) => mark.getAttribute("aria-label"));
         """,
     )
     assert "size of the file" in found["size"]
+    # A model that was timed on two devices has one size.
+    assert found["once"] == 3
     (label,) = found["one"]
     assert "Cortex-A53" in label
 
@@ -118,7 +125,8 @@ def test_a_mark_tells_itself_to_mouse_and_keyboard_and_escape_hides_it(evidence,
         """,
         width=500,
     )
-    known = sorted(points(evidence), key=lambda each: each.p50_us)
+    known = points(evidence)
+    known = sorted([each for each in known if each.device == known[0].device], key=lambda each: each.p50_us)
     assert found["before"] is found["left"] is found["escaped"] is None
     for told, point in ((found["hovered"], known[0]), (found["focused"], known[1])):
         assert told.splitlines()[0] == f"{point.model}, {point.scheme}"
@@ -126,6 +134,56 @@ def test_a_mark_tells_itself_to_mouse_and_keyboard_and_escape_hides_it(evidence,
     assert found["isFocused"]
     assert found["fits"]
     assert found["children"] == 0
+
+
+def test_a_size_is_drawn_once_however_many_boards_counted_instructions(quantized, evaluated, tmp_path, browse):
+    counts = {"Pi 4": 8_450_000, "Pi 5": 2_790_000}
+    counted = {
+        **arm64(), "subject": {"file": "small-int8.tflite", "sha256": "a" * 64}, "instructions": {"litert": counts}
+    }  # fmt: skip
+    (tmp_path / "arm64.json").write_text(json.dumps(counted))
+    (tmp_path / "int8.json").write_text(json.dumps(quantized()))
+    found = browse(
+        read_evidence([tmp_path / "arm64.json", tmp_path / "int8.json"]),
+        """
+        choose("axis", "instructions");
+        found.boards = marks().map((mark) => mark.getAttribute("aria-label"));
+        choose("axis", "file_bytes");
+        found.sizes = marks().length;
+        """,
+    )
+    assert [("8.45 million" in label, "Pi 4, emulated" in label) for label in found["boards"]] == [
+        (True, True), (False, False),
+    ]  # fmt: skip
+    assert found["sizes"] == 1
+
+
+def arm64():
+    return {"kind": "arm64", "schema_version": 1, "data": "drawn faces", "faces": 9, "parity": []}
+
+
+def test_of_many_models_one_is_picked_and_all_can_be_seen(quantized, tmp_path, browse):
+    for index in range(5):
+        record = quantized(f"{index}" * 64, system=f"net{index}")
+        (tmp_path / f"{index}.json").write_text(json.dumps(record))
+    found = browse(
+        read_evidence(sorted(tmp_path.glob("*.json"))),
+        """
+        const pick = document.getElementById("pick-classes-parts");
+        const seen = () => [...document.querySelectorAll("#classes details")]
+          .filter((each) => each.getBoundingClientRect().height > 0)
+          .map((each) => [each.querySelector("summary").textContent, each.open]);
+        found.labelled = pick.labels.length;
+        found.before = seen();
+        pick.value = "3";
+        pick.dispatchEvent(new Event("change"));
+        found.picked = seen();
+        pick.value = "";
+        pick.dispatchEvent(new Event("change"));
+        found.all = seen().length;
+        """,
+    )
+    assert found == {"labelled": 1, "before": [["net0, int8", True]], "picked": [["net3, int8", True]], "all": 5}
 
 
 def test_colour_and_shape_both_tell_the_scheme(evidence, browse):

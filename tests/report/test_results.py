@@ -4,7 +4,6 @@ import pytest
 
 from edgefer import records
 from edgefer.errors import DataError, IncompatibleError
-from edgefer.report.markdown import costs_markdown, costs_text
 from edgefer.report.results import read_results
 
 QUANTIZATION = {
@@ -54,8 +53,9 @@ def test_every_kind_gives_its_records(evaluated, measured, tmp_path):
     assert [each.sha256 for each in results.costs] == ["ab"] * 3
     assert results.costs[0].interval_points == (-1.0, 0.5)
     assert results.least_agreements == {"ab": 0.99}
-    assert "99.00" in costs_text(results)
-    assert "| -0.25 (-1.0 to +0.5) | 98.00 | 99.00 | 7 |" in costs_markdown(results)
+    (costs,) = results.tables()
+    assert "99.00" in costs.text()
+    assert "| -0.25 (-1.0 to +0.5) | 98.00 | 99.00 | 7 |" in costs.markdown()
 
 
 def test_a_folder_is_its_json_files_by_name(evaluated, tmp_path):

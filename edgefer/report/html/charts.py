@@ -1,6 +1,7 @@
 """Line charts and histograms as inline SVG, coloured by classes so that the page's style decides for light and dark.
 
     line_chart({"Training": losses, "PublicTest": selection_losses}, label="loss by epoch", marked=39)
+    line_chart({"p50": p50s}, label="p50 over seconds", across=seconds)
     histogram(latencies_us, marks={"p50": 86.3, "p90": 86.9}, label="...")
 """
 
@@ -15,30 +16,40 @@ import numpy.typing as npt
 
 from edgefer.report.html.markup import Html, element, joined
 
-__all__ = ["histogram", "line_chart", "ticks"]
+__all__ = ["histogram", "line_chart", "log_ticks", "ticks"]
 
 WIDTH, HEIGHT = 420, 230
 LEFT, RIGHT, TOP, BOTTOM = 56, 20, 14, 34
 BINS = 48
 # Beyond it a few outliers would squeeze all other bars into one.
 SHOWN_PERCENTILE = 99.5
+LARGEST_LINEAR = 6.0
+MOST_DECADES = 4
 
 
-def line_chart(series: Mapping[str, Sequence[float]], *, label: str, marked: int | None = None) -> Html:
-    """One line a series over epochs 1, 2, ...; the epoch ``marked`` gets a vertical line."""
+def line_chart(
+    series: Mapping[str, Sequence[float]],
+    *,
+    label: str,
+    marked: int | None = None,
+    across: Sequence[float] | None = None,
+) -> Html:
+    """One line a series over ``across``, or over epochs 1, 2, ...; the epoch ``marked`` gets a vertical line."""
     values = [value for line in series.values() for value in line if math.isfinite(value)]
     low, high = min(values, default=0.0), max(values, default=1.0)
     scale_y = ticks(low, high)
-    last = max(2, *(len(line) for line in series.values()))
-    marks = [round(each) for each in ticks(1, last) if 1 <= each <= last]
-    drawing = [*_frame(marks, 1, last), *_levels(scale_y)]
-    if marked is not None and 1 <= marked <= last:
-        x = _x(marked, 1, last)
+    places = across or range(1, max(2, *(len(line) for line in series.values()), 0) + 1)
+    first, last = min(places), max(*places, min(places) + 1e-9)
+    marks = [each for each in ticks(first, last) if first <= each <= last]
+    numbers = marks if across else [round(each) for each in marks]
+    drawing = [*_frame({each: _x(each, first, last) for each in numbers}), *_levels(scale_y)]
+    if marked is not None and first <= marked <= last:
+        x = _x(marked, first, last)
         drawing.append(element("line", x1=x, x2=x, y1=TOP, y2=HEIGHT - BOTTOM, class_="marked"))
     for index, line in enumerate(series.values()):
         points = [
-            f"{_x(epoch, 1, last)},{_y(value, scale_y[0], scale_y[-1])}"
-            for epoch, value in enumerate(line, 1)
+            f"{_x(place, first, last)},{_y(value, scale_y[0], scale_y[-1])}"
+            for place, value in zip(places, line)
             if math.isfinite(value)
         ]
         drawing.append(element("polyline", points=" ".join(points), class_=f"series series{index}"))
@@ -46,19 +57,31 @@ def line_chart(series: Mapping[str, Sequence[float]], *, label: str, marked: int
 
 
 def histogram(samples: npt.NDArray[Any], *, marks: Mapping[str, float], label: str) -> Html:
-    """Bars of how many ``samples`` (n,) fall where, up to their 99.5th percentile, with a named line at each mark."""
+    """Bars of how many ``samples`` (n,) fall where, up to their 99.5th percentile, with a named line at each mark.
+
+    Where the slowest take many times as long as the fastest, the axis is logarithmic, and says so.
+    """
     low = float(samples.min())
     high = max(float(np.percentile(samples, SHOWN_PERCENTILE)), max(marks.values()), low * 1.001, low + 1e-9)
-    counts, edges = np.histogram(samples, bins=BINS, range=(low, high))
+    is_logarithmic = low > 0 and high > LARGEST_LINEAR * low
+    edges = np.geomspace(low, high, BINS + 1) if is_logarithmic else np.linspace(low, high, BINS + 1)
+    counts, _ = np.histogram(samples, bins=edges)
     most = int(counts.max()) or 1
-    drawing = _frame([each for each in ticks(low, high, count=4) if low <= each <= high], low, high)
+
+    def across(value: float) -> float:
+        return _x(math.log(value), math.log(low), math.log(high)) if is_logarithmic else _x(value, low, high)
+
+    numbers = log_ticks(low, high) if is_logarithmic else [t for t in ticks(low, high, count=4) if low <= t <= high]
+    drawing = _frame({each: across(each) for each in numbers})
+    if is_logarithmic:
+        drawing.append(element("text", "logarithmic", x=WIDTH - RIGHT, y=HEIGHT - 2, text_anchor="end"))
     for count, start, end in zip(counts.tolist(), edges[:-1].tolist(), edges[1:].tolist()):
-        x, top = _x(start, low, high), _y(count, 0, most)
-        width, height = round(_x(end, low, high) - x, 2), round(HEIGHT - BOTTOM - top, 2)
+        x, top = across(start), _y(count, 0, most)
+        width, height = round(across(end) - x, 2), round(HEIGHT - BOTTOM - top, 2)
         drawing.append(element("rect", x=x, y=top, width=width, height=height, class_="column"))
     names = []
     for index, (name, value) in enumerate(marks.items()):
-        x = _x(value, low, high)
+        x = across(value)
         drawing.append(element("line", x1=x, x2=x, y1=TOP, y2=HEIGHT - BOTTOM, class_=f"series series{index + 1}"))
         # Percentiles lie close together, so each name has a line of its own; near the edge it stands on the left.
         anchor, shift = ("end", -4) if x > WIDTH * 0.7 else ("start", 4)
@@ -78,6 +101,13 @@ def ticks(low: float, high: float, *, count: int = 5) -> list[float]:
     return [float(f"{index * step:.12g}") for index in range(first, max(last, first + 1) + 1)]
 
 
+def log_ticks(low: float, high: float) -> list[float]:
+    """1, 2 and 5 times powers of ten, from ``low`` to ``high``, both above zero; powers alone over many decades."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    steps = (1, 2, 5) if len(powers) <= MOST_DECADES else (1,)
+    return [value for power in powers for step in steps if low <= (value := step * 10.0**power) <= high]
+
+
 def _svg(drawing: Sequence[Html], label: str) -> Html:
     content = joined([element("title", label), *drawing])
     return element("svg", content, viewBox=f"0 0 {WIDTH} {HEIGHT}", role="img", aria_label=label, class_="chart")
@@ -91,14 +121,11 @@ def _y(value: float, low: float, high: float) -> float:
     return round(HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * (value - low) / (high - low), 2)
 
 
-def _frame(marks: Sequence[float], low: float, high: float) -> list[Html]:
-    """The axis below, with its numbers."""
+def _frame(marks: Mapping[float, float]) -> list[Html]:
+    """The axis below, with numbers at their places."""
     bottom = HEIGHT - BOTTOM
     axis = [element("line", x1=LEFT, x2=WIDTH - RIGHT, y1=bottom, y2=bottom, class_="axis")]
-    names = [
-        element("text", f"{mark:,g}", x=_x(mark, low, high), y=bottom + 18, text_anchor="middle") for mark in marks
-    ]
-    return axis + names
+    return axis + [element("text", f"{mark:,g}", x=x, y=bottom + 18, text_anchor="middle") for mark, x in marks.items()]
 
 
 def _levels(marks: Sequence[float]) -> Iterator[Html]:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from edgefer.evaluation import Evaluation
 from edgefer.report.html.evidence import Evidence
-from edgefer.report.html.markup import Html, element, scrolling, section
+from edgefer.report.html.markup import Html, choosable, element, scrolling, section
 
 __all__ = ["confusion_section"]
 
@@ -20,17 +20,13 @@ __all__ = ["confusion_section"]
 def confusion_section(evidence: Evidence) -> Html | None:
     """Three tables a quantization, one for any other evaluation; None without either."""
     parts = [*_pairs(evidence), *_alone(evidence)]
-    # One is open, so that one sees what there is to unfold.
-    told = next((index for index, each in enumerate(evidence.quantizations) if each is evidence.telling), 0)
     if not parts:
         return None
-    details: list[Html] = []
-    for index, (title, tables) in enumerate(parts):
-        content = element("div", *tables, class_="charts")
-        unfolded = "open" if index == told else None
-        details.append(element("details", element("summary", title), content, open=unfolded))
+    told = next((index for index, each in enumerate(evidence.quantizations) if each is evidence.telling), 0)
+    drawn = [(title, element("div", *tables, class_="charts")) for title, tables in parts]
     note = "Rows are labels, columns what the model says; the colour is the share of the row."
-    return section("confusion", "Confusion", element("p", note), *details)
+    parts_shown = choosable("confusion", "Confusion of", drawn, shown=told)
+    return section("confusion", "Confusion", element("p", note), *parts_shown)
 
 
 def _pairs(evidence: Evidence) -> Iterator[tuple[str, list[Html]]]:

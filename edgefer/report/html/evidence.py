@@ -19,7 +19,7 @@ from edgefer.report.comparison import Group, compare
 from edgefer.report.quantization import Quantization
 from edgefer.report.results import Results
 
-__all__ = ["Evidence", "Model", "Training", "device_name", "distinct", "short_device"]
+__all__ = ["Change", "Evidence", "Model", "Training", "device_name", "distinct", "short_device"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,13 +51,36 @@ class Training:
         return str(self.settings.get("system", "?"))
 
 
+@dataclass(frozen=True)
+class Change:
+    """One image that gets another label than from the float parent.
+
+    Attributes:
+        row: its place in the data set.
+        label, before, now: what it is, and what the float parent and the model say.
+        before_probability, now_probability: what each gives its own answer, in 0..1.
+    """
+
+    row: str
+    label: str
+    before: str
+    now: str
+    before_probability: float
+    now_probability: float
+
+
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A .tflite: its name, its size with the contract, and what it carries."""
+    """A .tflite: its name, its size with the contract, and what it carries.
+
+    Attributes:
+        changes: the images whose label it changes, as the .flips.csv beside it lists them; None without one.
+    """
 
     file: str
     file_bytes: int
     artefact: Artefact
+    changes: tuple[Change, ...] | None = None
 
 
 @dataclass(frozen=True, eq=False)

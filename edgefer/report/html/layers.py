@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from edgefer.report.html.evidence import Evidence
-from edgefer.report.html.markup import Html, bar, element, section, table
+from edgefer.report.html.markup import Html, bar, choosable, element, number, section, signed, table
 from edgefer.report.quantization import Quantization
 
 __all__ = ["layers_section"]
@@ -28,7 +28,8 @@ def layers_section(evidence: Evidence) -> Html | None:
         "SNR: the power of a layer's float output over that of its error. If float: how many dB nearer the logits come "
         "to the float parent's when that layer alone stays float."
     )
-    return section("layers", "Layers", element("p", note), *(_layers(each) for each in known))
+    parts = [(f"{each.system}, {each.scheme}", _layers(each)) for each in known]
+    return section("layers", "Layers", element("p", note), *choosable("layers", "Layers of", parts, shown=0))
 
 
 def _layers(made: Quantization) -> Html:
@@ -47,12 +48,8 @@ def _row(layer: Mapping[str, Any], culprits: tuple[str, ...]) -> list[object]:
         element("strong", name, " (culprit)") if name in culprits else name,
         layer.get("kind"),
         shown,
-        _rounded(layer.get("activation_cosine"), 4),
-        _rounded(None if saturation is None else 100 * saturation, 2),
-        _rounded(layer.get("weight_snr_db"), 1),
-        _rounded(layer.get("float_gain_db"), 1, sign="+"),
+        number(layer.get("activation_cosine"), 4),
+        number(None if saturation is None else 100 * saturation),
+        number(layer.get("weight_snr_db"), 1),
+        signed(layer.get("float_gain_db"), 1),
     ]
-
-
-def _rounded(value: float | None, digits: int, *, sign: str = "") -> str | None:
-    return None if value is None else f"{value:{sign}.{digits}f}"

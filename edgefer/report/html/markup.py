@@ -9,10 +9,15 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Sequence
 
+from edgefer.report.tables import Table
+
 __all__ = [
-    "Html", "bar", "element", "figure", "joined", "legend_mark", "number", "scrolling", "section", "signed", "table",
+    "Html", "bar", "choosable", "element", "figure", "joined", "legend_mark", "number", "scrolling", "section",
+    "signed", "table", "tabulated",
 ]  # fmt: skip
 
+# Fewer of them are seen at a glance.
+LEAST_CHOICES = 4
 VOID = ("br", "circle", "line", "meta", "path", "polyline", "rect")
 
 
@@ -70,6 +75,28 @@ def scrolling(caption: str, head: Html, rows: Sequence[Html], *, class_: str | N
     return element("div", whole, class_="scroll", tabindex="0", role="region", aria_label=caption)
 
 
+def tabulated(caption: str, whole: Table) -> list[Html]:
+    """A Table of report/tables.py, and its legend under it."""
+    legend = [element("p", whole.legend)] if whole.legend else []
+    return [table(caption, whole.headers, whole.rows, text=whole.names), *legend]
+
+
+def choosable(
+    name: str, label: str, parts: Sequence[tuple[str, object]], *, shown: int | None = None
+) -> list[Html]:
+    """Parts to unfold under their titles, ``shown`` unfolded; choose.js lets one be picked where there are several.
+
+    Without JavaScript they are a list, of which each can be unfolded.
+    """
+    details = [
+        element("details", element("summary", title), content, open="open" if index == shown else None)
+        for index, (title, content) in enumerate(parts)
+    ]
+    if len(details) < LEAST_CHOICES:
+        return details
+    return [element("div", *details, class_="choosable", id=f"{name}-parts", data_label=label)]
+
+
 def figure(drawing: Html, caption: object) -> Html:
     """A drawing with what it shows under it."""
     return element("figure", element("div", drawing, class_="drawing"), element("figcaption", caption))
@@ -77,8 +104,8 @@ def figure(drawing: Html, caption: object) -> Html:
 
 def bar(share: float, text: str, *, class_: str = "bar") -> Html:
     """A number with a bar under it that fills ``share`` of its cell."""
-    filled = f"{100 * min(1.0, max(0.0, share)):.1f}"
-    return element("span", text, element("i", style=f"width:{filled}%"), class_=class_)
+    filled = 100 * min(1.0, max(0.0, share))
+    return element("span", text, element("i", style=f"width:{filled:.1f}%") if filled else None, class_=class_)
 
 
 def legend_mark(class_: str, text: str) -> Html:
@@ -93,8 +120,9 @@ def number(value: float | None, digits: int = 2) -> str | None:
 
 
 def signed(value: float | None, digits: int = 2) -> str | None:
-    """The same with its sign."""
-    return None if value is None else f"{value:+.{digits}f}"
+    """The same with its sign; what rounds to nothing has a plus."""
+    # Zero is added because -0.0 + 0.0 is 0.0.
+    return None if value is None else f"{round(value, digits) + 0.0:+.{digits}f}"
 
 
 def _kind(index: int, text: int) -> str | None:

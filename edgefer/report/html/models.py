@@ -5,17 +5,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
+from edgefer.inspection import Inspection
 from edgefer.report.html.evidence import Evidence, Model
-from edgefer.report.html.markup import Html, element, section, table
+from edgefer.report.html.markup import Html, choosable, section, table
 from edgefer.report.html.origin import flattened
 from edgefer.result import percent
 
 __all__ = ["models_section"]
 
 HEADERS = (
-    "model", "scheme", "input", "KiB with contract", "KiB of the model", "golden tolerance", "accuracy at conversion",
+    "model", "scheme", "input", "KiB with contract", "KiB of the model", "parameters", "MMACs", "golden tolerance",
+    "accuracy at conversion",
 )  # fmt: skip
 
 
@@ -23,12 +23,14 @@ def models_section(evidence: Evidence) -> Html | None:
     """A row a file, and the whole contract of each behind it; None without any."""
     if not evidence.models:
         return None
-    rows = [_row(each) for each in evidence.models]
-    details = [part for each in evidence.models for part in _contract(each)]
-    return section("models", "Models", table("Model files", HEADERS, rows, text=3), *details)
+    inspected = {each.sha256: each for each in evidence.results.inspections}
+    rows = [_row(each, inspected.get(each.artefact.sha256)) for each in evidence.models]
+    contracts = [(f"Contract of {each.file}", _contract(each)) for each in evidence.models]
+    whole = table("Model files", HEADERS, rows, text=3)
+    return section("models", "Models", whole, *choosable("models", "Unfold", contracts))
 
 
-def _row(model: Model) -> list[object]:
+def _row(model: Model, inspection: Inspection | None) -> list[object]:
     artefact, golden = model.artefact, model.artefact.golden
     spec, scores = artefact.input_spec, artefact.provenance.get("scores") or {}
     accuracy = percent(scores["accuracy"]) if isinstance(scores.get("accuracy"), float) else None
@@ -38,12 +40,14 @@ def _row(model: Model) -> list[object]:
         f"grey {spec.width} x {spec.height}",
         f"{model.file_bytes / 1024:,.1f}",
         f"{len(artefact.model) / 1024:,.1f}",
-        f"{golden.tolerance:g} {golden.unit}",
+        f"{inspection.parameters:,}" if inspection else None,
+        f"{inspection.macs / 1e6:,.1f}" if inspection else None,
+        f"{golden.tolerance:.3g} {golden.unit}",
         f"{accuracy} on {scores.get('split')}" if accuracy else None,
     ]
 
 
-def _contract(model: Model) -> Iterator[Html]:
+def _contract(model: Model) -> Html:
     artefact = model.artefact
     rows = [
         ("SHA-256 of the flatbuffer", artefact.sha256),
@@ -52,5 +56,4 @@ def _contract(model: Model) -> Iterator[Html]:
         ("temperature", f"{artefact.temperature:g}"),
         *flattened(artefact.provenance),
     ]
-    contract = table(f"Contract of {model.file}", ["field", "value"], rows, text=2)
-    yield element("details", element("summary", f"Contract of {model.file}"), contract)
+    return table(f"Contract of {model.file}", ["field", "value"], rows, text=2)

@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from edgefer.report.html.evidence import Evidence, distinct
 from edgefer.report.html.markup import Html, element, section, table
-from edgefer.report.quantization import quantize_command
+from edgefer.report.recipe import leaves, quantize_command, settings_toml, train_command
 
 __all__ = ["environment_section", "flattened", "reproduce_section"]
 
-# Layouts that --data takes by their own name.
-DATA = ("fer2013.csv", "synthetic")
 MACHINE = ("edgefer", "python", "machine", "system", "cpu_count", "backend")
 
 
@@ -48,11 +46,10 @@ def reproduce_section(evidence: Evidence) -> Html | None:
     lines: list[str] = []
     parts = []
     for each in evidence.trainings:
-        layout = (each.environment.get("data") or {}).get("layout")
-        data = layout if layout in DATA else "DATA"
         settings = f"{each.name}.toml"
-        lines.append(f"edgefer train --settings {shlex.quote(settings)} --data {data} --run {_run(each.name)}")
-        content = element("pre", element("code", _toml(each.settings)), tabindex="0")
+        layout = (each.environment.get("data") or {}).get("layout")
+        lines.append(train_command(f"runs/{each.name}", settings=settings, data=layout))
+        content = element("pre", element("code", settings_toml(each.settings)), tabindex="0")
         parts.append(element("details", element("summary", f"{settings}, the settings of {each.name}"), content))
     lines += _conversions(evidence)
     files = distinct([str(each.subject["file"]) for each in evidence.measurements if each.subject.get("file")])
@@ -67,19 +64,11 @@ def reproduce_section(evidence: Evidence) -> Html | None:
 
 def flattened(fields: Mapping[str, Any]) -> list[tuple[str, str]]:
     """(dotted name, value) of nested plain values; what is not set is left out."""
-    return [(name, value if isinstance(value, str) else json.dumps(value)) for name, value in _leaves(fields)]
-
-
-def _leaves(fields: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in fields.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, f"{prefix}{name}.")
-        elif value is not None:
-            yield f"{prefix}{name}", value
+    return [(name, value if isinstance(value, str) else json.dumps(value)) for name, value in leaves(fields)]
 
 
 def _conversions(evidence: Evidence) -> list[str]:
-    runs = {each.system: _run(each.name) for each in evidence.trainings}
+    runs = {each.system: f"runs/{each.name}" for each in evidence.trainings}
     made = [(each.scheme, each.provenance) for each in evidence.quantizations]
     made += [(each.artefact.scheme, each.artefact.provenance) for each in evidence.models]
     return distinct(
@@ -88,16 +77,6 @@ def _conversions(evidence: Evidence) -> list[str]:
             for scheme, provenance in made
         ]
     )
-
-
-def _run(name: str) -> str:
-    return shlex.quote(f"runs/{name}")
-
-
-def _toml(settings: Mapping[str, Any]) -> str:
-    """The nested settings as the TOML that ``edgefer train --settings`` takes: dotted keys need no tables."""
-    # Plain strings, numbers, booleans and lists are written in TOML as in JSON, but for JSON's surrogate pairs.
-    return "\n".join(f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in _leaves(settings))
 
 
 def _training(environment: Mapping[str, Any]) -> list[str]:

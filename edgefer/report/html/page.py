@@ -10,15 +10,18 @@ import importlib.resources
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from edgefer.report.html.benches import benches_section
 from edgefer.report.html.confusion import confusion_section
 from edgefer.report.html.evidence import Evidence
 from edgefer.report.html.latency import latency_section
 from edgefer.report.html.layers import layers_section
+from edgefer.report.html.ledgers import claims_section, instructions_section, peers_section
 from edgefer.report.html.markup import Html, element
 from edgefer.report.html.models import models_section
 from edgefer.report.html.origin import environment_section, reproduce_section
 from edgefer.report.html.pareto import pareto_section
 from edgefer.report.html.training import training_section
+from edgefer.report.html.trials import trials_section
 from edgefer.report.html.verdicts import classes_section, flips_section, verdicts_section
 
 __all__ = ["Page", "page"]
@@ -32,13 +35,13 @@ class Part:
         name: its anchor.
         title: in the navigation.
         make: gives its HTML, or None where there is nothing to show.
-        command: what gives it something to show.
+        command: what gives it something to show; None for what only edgefer's own development has.
     """
 
     name: str
     title: str
     make: Callable[[Evidence], Html | None]
-    command: str
+    command: str | None = None
 
 
 QUANTIZE = "edgefer quantize RUN --int8 --out int8.json"
@@ -51,10 +54,16 @@ PARTS = (
     Part("flips", "Changes", flips_section, QUANTIZE),
     Part("confusion", "Confusion", confusion_section, "edgefer evaluate MODEL.tflite --out evaluation.json"),
     Part("latency", "Latency", latency_section, "edgefer bench MODEL.tflite --samples --out bench.json"),
+    Part("benches", "Benches", benches_section, "edgefer bench A.tflite --against B.tflite --soak 5m --out bench.json"),
+    Part("instructions", "Instructions", instructions_section),
     Part("layers", "Layers", layers_section, "edgefer quantize RUN --int8 --debug-layers --out int8.json"),
+    Part("claims", "Reference systems", claims_section),
+    Part("search", "Search", trials_section),
+    Part("peers", "Others", peers_section),
     Part("environment", "Environment", environment_section, "edgefer report RUN --html FILE"),
     Part("reproduce", "Reproduce", reproduce_section, "edgefer report RUN --html FILE"),
 )
+CHOOSABLE = 'class="choosable"'
 # Nothing is loaded: not even what a hostile name in a record could ask for if it got past the escaping.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
 
@@ -78,7 +87,7 @@ def page(evidence: Evidence) -> Page:
     """The page of ``evidence``; the same evidence gives the same bytes."""
     made = [(part, part.make(evidence)) for part in PARTS]
     shown = [(part, content) for part, content in made if content is not None]
-    missing = {part.title: part.command for part, content in made if content is None}
+    missing = {part.title: part.command for part, content in made if content is None and part.command is not None}
     title = f"edgefer: {', '.join(evidence.sources)}"
     body = element(
         "body",
@@ -88,6 +97,7 @@ def page(evidence: Evidence) -> Page:
         element("main", *(content for _, content in shown), _missing(missing), id="main"),
         element("footer", element("p", "Made by edgefer.")),
         element("script", _resource("plot.js")) if any(part.name == "pareto" for part, _ in shown) else None,
+        element("script", _resource("choose.js")) if any(CHOOSABLE in content for _, content in shown) else None,
     )
     whole = element("html", _head(title), body, lang="en")
     return Page(f"<!doctype html>\n{whole}\n", tuple(part.name for part, _ in shown), missing)

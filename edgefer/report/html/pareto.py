@@ -7,19 +7,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 
-from edgefer.report.comparison import Group, Row
+from edgefer.report.comparison import Row
 from edgefer.report.html.evidence import Evidence, device_name
 from edgefer.report.html.markup import Html, element, joined, number, section, table
 
 __all__ = ["Point", "data_of", "front", "pareto_section", "points"]
 
-AXES = {"p50_us": "latency p50, us", "p90_us": "latency p90, us", "file_bytes": "size of the file, bytes"}
+AXES = {
+    "p50_us": "latency p50, us", "p90_us": "latency p90, us", "instructions": "instructions of an inference",
+    "file_bytes": "size of the file, bytes",
+}  # fmt: skip
 EVERY = ""
+# A longer table would be in the way of what comes after it.
+MOST_ROWS = 24
 HEADERS = (
-    "model", "scheme", "device", "accuracy, %", "95 % interval", "p50, us", "p90, us", "KiB", "nothing beats it in",
+    "model", "scheme", "device", "accuracy, %", "95 % interval", "p50, us", "p90, us", "million instructions", "KiB",
+    "nothing beats it in",
 )  # fmt: skip
 
 
@@ -29,10 +35,11 @@ class Point:
 
     Attributes:
         model, scheme: what it is.
-        device: with runtime and threads, or None where it was not timed.
+        device: with runtime and threads, or None where it ran on none.
         images: what the accuracy was taken on.
         accuracy, low, high: in percent, with the 95 % interval.
         p50_us, p90_us: latency of the model alone.
+        instructions: of an inference, on an emulated board.
         file_bytes: contract included.
     """
 
@@ -45,13 +52,21 @@ class Point:
     high: float
     p50_us: float | None
     p90_us: float | None
+    instructions: int | None
     file_bytes: int | None
 
 
 def points(evidence: Evidence) -> tuple[Point, ...]:
-    """All models whose accuracy is known together with a latency or a size."""
-    found = [_point(row, group) for group in evidence.groups for row in group.rows]
-    return tuple(dict.fromkeys(each for each in found if each is not None))
+    """All models whose accuracy is known together with a latency, a count or a size; one a device."""
+    found = []
+    for row in (row for group in evidence.groups for row in group.rows):
+        point = _point(row)
+        if point is not None:
+            found += [point, *_counted(point, row, evidence)]
+    whole = list(dict.fromkeys(each for each in found if each.device or each.file_bytes is not None))
+    timed = {(each.model, each.scheme, each.images) for each in whole if each.device}
+    # What was run somewhere needs no mark without a place.
+    return tuple(each for each in whole if each.device or (each.model, each.scheme, each.images) not in timed)
 
 
 def front(among: Sequence[Point], axis: str) -> tuple[Point, ...]:
@@ -72,16 +87,19 @@ def pareto_section(evidence: Evidence) -> Html | None:
         return None
     plot = element("div", id="plot", class_="drawing")
     tooltip = element("div", id="tooltip", role="tooltip", hidden="hidden")
-    note = element("p", element("noscript", "The plot needs JavaScript; the table below has all of it."))
+    note = element("noscript", element("p", "The plot needs JavaScript; the table has all of it."))
     data = element("script", data_of(found), type="application/json", id="points")
     about = (
-        "Up is more accurate, left is faster or smaller. The line joins the models that nothing in the plot beats in "
-        "both. Colour and shape are the scheme; point at a mark, or reach it with the Tab key, to read it."
+        "Up is more accurate, left is faster or smaller; several devices are drawn one below the other. The line joins "
+        "the models that nothing on that device beats in both. Colour and shape are the scheme; point at a mark, or "
+        "reach it with the Tab key, to read it."
     )
     keys = element("div", id="keys", class_="keys", aria_hidden="true")
     drawn = element("figure", plot, tooltip, keys, element("figcaption", about))
     rows = [_row(each, found) for each in found]
     whole = table("Accuracy, latency and size", HEADERS, rows, text=3)
+    if len(rows) > MOST_ROWS:
+        whole = element("details", element("summary", f"All of it as a table, {len(rows)} rows"), whole)
     return section("pareto", "Accuracy against latency and size", _choices(found), drawn, note, whole, data)
 
 
@@ -93,9 +111,9 @@ def data_of(found: Sequence[Point]) -> Html:
     return Html(text)
 
 
-def _point(row: Row, group: Group) -> Point | None:
+def _point(row: Row) -> Point | None:
     scored, timed = row.evaluation, row.measurement
-    if scored is None or scored.accuracy.interval is None or (timed is None and row.file_bytes is None):
+    if scored is None or scored.accuracy.interval is None:
         return None
     low, high = scored.accuracy.interval
     size = row.file_bytes
@@ -109,8 +127,20 @@ def _point(row: Row, group: Group) -> Point | None:
         high=100 * high,
         p50_us=timed.p50_us if timed else None,
         p90_us=timed.p90_us if timed else None,
+        instructions=None,
         file_bytes=size if isinstance(size, int) and size > 0 else None,
     )
+
+
+def _counted(point: Point, row: Row, evidence: Evidence) -> Iterator[Point]:
+    """The same model on the emulated boards that counted its instructions."""
+    for counted in evidence.results.arm64:
+        if counted.sha256 is None or counted.sha256 != row.subject.get("sha256"):
+            continue
+        for runtime, boards in counted.instructions.items():
+            for board, count in boards.items():
+                device = f"{board}, emulated, {runtime}, 1 thread"
+                yield replace(point, device=device, p50_us=None, p90_us=None, instructions=count)
 
 
 def _ties(one: Point, other: Point, axis: str) -> bool:
@@ -127,6 +157,9 @@ def _choices(found: Sequence[Point]) -> Html:
         _select("device", "Device", {EVERY: "all of them", **{each: each for each in devices}}),
         _select("images", "Accuracy on", {each: each for each in images}),
         class_="choices",
+        # Without JavaScript there is nothing to choose.
+        hidden="hidden",
+        id="choices",
     )
 
 
@@ -138,9 +171,12 @@ def _select(name: str, title: str, options: dict[str, str]) -> Html:
 def _row(point: Point, found: Sequence[Point]) -> list[object]:
     rivals = [each for each in found if each.images == point.images]
     near = [each for each in rivals if each.device == point.device]
-    ahead = ["latency"] * (point in front(near, "p50_us")) + ["size"] * (point in front(rivals, "file_bytes"))
+    fields = {"latency": "p50_us", "instructions": "instructions"}
+    ahead = [name for name, field in fields.items() if point in front(near, field)]
+    ahead += ["size"] * (point in front(rivals, "file_bytes"))
     size = None if point.file_bytes is None else number(point.file_bytes / 1024, 1)
     interval = f"{point.low:.1f} to {point.high:.1f}"
     accuracy = number(point.accuracy)
-    times = [number(point.p50_us, 1), number(point.p90_us, 1)]
+    millions = None if point.instructions is None else point.instructions / 1e6
+    times = [number(point.p50_us, 1), number(point.p90_us, 1), number(millions)]
     return [point.model, point.scheme, point.device, accuracy, interval, *times, size, ", ".join(ahead) or None]

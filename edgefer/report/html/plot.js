@@ -55,8 +55,10 @@
   function described(point) {
     const size = point.file_bytes === null ? [] : ["size " + (point.file_bytes / 1024).toFixed(1) + " KiB"];
     const time = point.p50_us === null ? [] : [
-      "latency p50 " + point.p50_us.toFixed(1) + " us, p90 " + point.p90_us.toFixed(1) + " us", point.device,
+      "latency p50 " + point.p50_us.toFixed(1) + " us, p90 " + point.p90_us.toFixed(1) + " us",
     ];
+    if (point.instructions !== null) time.push((point.instructions / 1e6).toFixed(2) + " million instructions");
+    if (point.device !== null) time.push(point.device);
     const share = point.accuracy.toFixed(2) + " % (" + point.low.toFixed(1) + " to " + point.high.toFixed(1) + ")";
     return [point.model + ", " + point.scheme, share, ...time, ...size].join("\n");
   }
@@ -93,25 +95,53 @@
     tooltip.hidden = true;
   }
 
+  // A size is the same everywhere, so a model needs one mark, whatever it ran on.
+  function once(shown) {
+    const seen = new Set();
+    return shown.filter((point) => {
+      const key = JSON.stringify([point.model, point.scheme, point.accuracy, point.file_bytes]);
+      return !seen.has(key) && seen.add(key);
+    });
+  }
+
   function draw() {
     const axis = choose("axis").value, device = choose("device").value, images = choose("images").value;
-    const shown = points.filter((point) => point[axis] > 0 && point.images === images &&
+    const known = points.filter((point) => point[axis] > 0 && point.images === images &&
       (!device || point.device === device));
+    const isSize = axis === "file_bytes";
+    const shown = isSize ? once(known) : known;
+    const places = isSize ? [""] : [...new Set(shown.map((point) => point.device))];
     plot.textContent = "";
     hide();
-    const width = Math.max(300, Math.min(920, plot.clientWidth || 720)), height = width < 500 ? 320 : 420;
+    const width = Math.max(300, Math.min(920, plot.clientWidth || 720));
+    const alone = width < 500 ? 320 : 420, row = width < 500 ? 230 : 260;
+    const high = places.length > 1 ? row : alone, height = Math.max(1, places.length) * high;
     const root = svg("svg", { viewBox: "0 0 " + width + " " + height, role: "group" }, plot);
-    root.setAttribute("aria-label", "Accuracy in percent across " + axes[axis] + ", " + shown.length + " models");
+    root.setAttribute("aria-label", "Accuracy in percent across " + axes[axis] + ", " + shown.length + " models" +
+      (places.length > 1 ? " on " + places.length + " devices" : ""));
     if (!shown.length) {
       text("nothing is known of that", { x: width / 2, y: height / 2, "text-anchor": "middle" }, root);
       return;
     }
+    // All rows have the same axes, so that devices can be compared from one to the next.
     const across = shown.map((point) => point[axis]);
-    const low = Math.min(...across) / 1.25, high = Math.max(...across) * 1.25;
-    const bottom = Math.min(...shown.map((point) => point.low)) - 0.5;
-    const top = Math.max(...shown.map((point) => point.high)) + 0.5;
+    const scale = {
+      width: width, height: high, low: Math.min(...across) / 1.25, high: Math.max(...across) * 1.25,
+      bottom: Math.min(...shown.map((point) => point.low)) - 0.5,
+      top: Math.max(...shown.map((point) => point.high)) + 0.5,
+    };
+    places.forEach((place, index) => {
+      const part = svg("g", { transform: "translate(0," + index * high + ")" }, root);
+      const here = isSize ? shown : shown.filter((point) => point.device === place);
+      drawRow(part, here, axis, scale, places.length > 1 ? place : "");
+    });
+  }
+
+  function drawRow(root, shown, axis, scale, title) {
+    const { width, height, low, high, bottom, top } = scale;
+    const above = title ? TOP + 16 : TOP;
     const x = (value) => LEFT + (width - LEFT - RIGHT) * Math.log(value / low) / Math.log(high / low);
-    const y = (value) => height - BOTTOM - (height - TOP - BOTTOM) * (value - bottom) / (top - bottom);
+    const y = (value) => height - BOTTOM - (height - above - BOTTOM) * (value - bottom) / (top - bottom);
     for (const value of linearTicks(bottom, top)) {
       svg("line", { x1: LEFT, x2: width - RIGHT, y1: y(value), y2: y(value), class: "grid" }, root);
       text(String(value), { x: LEFT - 6, y: y(value) + 4, "text-anchor": "end" }, root);
@@ -126,7 +156,8 @@
     }
     const middle = LEFT + (width - LEFT - RIGHT) / 2;
     text(axes[axis] + ", logarithmic", { x: middle, y: height - 7, "text-anchor": "middle" }, root);
-    text("accuracy, %", { x: 4, y: 11 }, root);
+    if (title) text(title, { x: LEFT, y: 14, class: "name" }, root);
+    text("accuracy, %", { x: 4, y: title ? 29 : 11 }, root);
     const front = frontOf(shown, axis);
     const corners = front.map((point) => x(point[axis]) + "," + y(point.accuracy)).join(" ");
     svg("polyline", { points: corners, class: "front" }, root);
@@ -159,5 +190,6 @@
   window.addEventListener("resize", () => {
     if (plot.clientWidth !== before) { before = plot.clientWidth; draw(); }
   });
+  document.getElementById("choices").hidden = false;
   draw();
 })();

@@ -16,14 +16,15 @@ from edgefer import records
 from edgefer.artefact import Artefact
 from edgefer.errors import DataError, EdgeferError
 from edgefer.evaluation import Evaluation
-from edgefer.report.html.evidence import Evidence, Model, Training, distinct
+from edgefer.report.html.evidence import Change, Evidence, Model, Training, distinct
 from edgefer.report.quantization import Quantization
+from edgefer.report.recipe import check_provenance
 from edgefer.report.results import is_result, read_results
 
 __all__ = ["read_evidence"]
 
 SETTINGS = "settings.toml"
-UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError)
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 Content = TypeVar("Content")
 
 
@@ -52,14 +53,39 @@ def read_evidence(paths: Sequence[Path]) -> Evidence:
         sources=tuple(path.resolve().name for path in paths),
         results=results,
         trainings=(*trained, *(each for each in recorded if each.name not in known)),
-        quantizations=tuple(made),
+        quantizations=_once(made),
         models=tuple(_model(path) for path in dict.fromkeys(artefacts)),
     )
 
 
+def _once(made: Sequence[Quantization]) -> tuple[Quantization, ...]:
+    """Each model once, even where it was judged twice; the record that tells of its layers is kept."""
+    kept: dict[tuple[str, str, int], Quantization] = {}
+    for each in made:
+        key = (each.sha256, each.evaluation.split, each.verdict.n)
+        if key not in kept or (each.layers and not kept[key].layers):
+            kept[key] = each
+    return tuple(kept.values())
+
+
 def _model(path: Path) -> Model:
     artefact = Artefact.load(path)
-    return Model(path.name, path.stat().st_size, artefact)
+    try:
+        check_provenance(artefact.provenance)
+    except DataError as error:
+        raise DataError(f"the provenance of {path}: {error.what}", why=error.why, fix="make it again") from error
+    changes = _parsed(path.with_suffix(".flips.csv"), _changes, fix="edgefer quantize, which writes it anew")
+    return Model(path.name, path.stat().st_size, artefact, changes)
+
+
+def _changes(text: str) -> tuple[Change, ...]:
+    return tuple(
+        Change(
+            row=row["row"], label=row["label"], before=row["float_label"], now=row["label_now"],
+            before_probability=float(row["float_probability"]), now_probability=float(row["probability_now"]),
+        )
+        for row in csv.DictReader(text.splitlines())
+    )  # fmt: skip
 
 
 def _run(folder: Path) -> Training:
@@ -86,6 +112,9 @@ def _training(fields: Mapping[str, Any]) -> Training:
 
 def _environment(fields: Mapping[str, Any]) -> dict[str, Any]:
     records.require(fields, data=dict)
+    records.require({"images": {}, "packages": {}, **fields["data"], **fields}, images=dict, packages=dict)
+    images = fields["data"].get("images") or {}
+    records.require(images, **dict.fromkeys(images, int))
     return dict(fields)
 
 
@@ -112,26 +141,27 @@ def _toml(text: str) -> dict[str, Any]:
     return tomlkit.parse(text).unwrap()
 
 
-def _parsed(path: Path, parse: Callable[[str], Content]) -> Content | None:
-    """What a file of a run holds; None where the training has not come so far."""
+def _parsed(
+    path: Path, parse: Callable[[str], Content], *, fix: str = "put back what edgefer train wrote"
+) -> Content | None:
+    """What a file holds; None where there is none, as where a training has not come so far."""
     if not path.exists():
         return None
     try:
         return parse(path.read_text(encoding="utf-8"))
     except EdgeferError as error:
-        raise type(error)(f"{path}: {error.what}", why=error.why, fix=error.fix or "edgefer train") from error
+        raise type(error)(f"{path}: {error.what}", why=error.why, fix=error.fix or fix) from error
     except UNREADABLE as error:
-        fix = "put back what edgefer train wrote, or start a new run"
         raise DataError(f"cannot read {path}", why=f"{type(error).__name__}: {error}", fix=fix) from error
 
 
 def _understood(read: Callable[[Mapping[str, Any]], Content], record: Mapping[str, Any], kind: str) -> Content:
     """``read(record)``; what is damaged in it is said."""
+    name = record.get("path") or record.get("run")
     try:
         return read(record)
     except EdgeferError as error:
-        name = record.get("path") or record.get("run")
         raise type(error)(f"the {kind} of {name}: {error.what}", why=error.why, fix="write it again") from error
     except UNREADABLE as error:
         why = f"{type(error).__name__}: {error}"
-        raise DataError(f"the {kind} of {record.get('path')} is damaged", why=why, fix="write it again") from error
+        raise DataError(f"the {kind} of {name} is damaged", why=why, fix="write it again") from error

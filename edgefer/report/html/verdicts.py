@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
-from edgefer.report.html.evidence import Evidence
-from edgefer.report.html.markup import Html, bar, element, number, section, signed, table
+from collections.abc import Sequence
+
+from edgefer.report.html.evidence import Change, Evidence
+from edgefer.report.html.markup import Html, bar, choosable, element, number, section, signed, table
 from edgefer.report.quantization import Quantization
 
 __all__ = ["classes_section", "flips_section", "verdicts_section"]
@@ -16,6 +18,9 @@ VERDICTS = (
     "kernels agree, %", "ECE, %", "ECE calibrated, %", "gates",
 )  # fmt: skip
 FLIPS = ("model", "scheme", "images", "changed", "mended", "broken", "wrong either way")
+CHANGES = ("row", "label", "float says", "now says", "float sure, %", "now sure, %")
+# Rows beyond it make a page that takes long to open.
+MOST_CHANGES = 1000
 CLASSES = ("class", "n", "right before", "right now", "points", "95 % interval")
 
 
@@ -38,13 +43,19 @@ def verdicts_section(evidence: Evidence) -> Html | None:
 
 
 def flips_section(evidence: Evidence) -> Html | None:
-    """How many answers changed, and how many of these for the better; None without any."""
-    if not evidence.quantizations:
+    """How many answers changed, how many of these for the better, and which images; None without any."""
+    listed = [(each.file, each.changes) for each in evidence.models if each.changes]
+    if not evidence.quantizations and not listed:
         return None
     note = "Mended: only the quantized model is right. Broken: only its float parent was. The rest is wrong from both."
     rows = [_flips(each) for each in evidence.quantizations]
-    whole = table("Images that get another label", FLIPS, rows, text=2)
-    return section("flips", "What changed", whole, element("p", note))
+    whole = [table("Images that get another label", FLIPS, rows, text=2), element("p", note)] if rows else []
+    which = "Row: the place in the data set. The images that both were surest of come first."
+    if not listed:
+        which = "Which images: the .flips.csv beside a model says; edgefer report RUN --html FILE lists them here."
+    lists = [(f"{file}: {len(changes):,} images", _changes(file, changes)) for file, changes in listed]
+    whole += choosable("flips", "Images of", lists, shown=0)
+    return section("flips", "What changed", *whole, element("p", which))
 
 
 def classes_section(evidence: Evidence) -> Html | None:
@@ -52,10 +63,9 @@ def classes_section(evidence: Evidence) -> Html | None:
     made = evidence.quantizations
     if not made:
         return None
-    tables: list[Html] = []
-    for each in made:
-        title = element("summary", f"{each.system}, {each.scheme}")
-        tables.append(element("details", title, _classes(each), open="open" if each is evidence.telling else None))
+    parts = [(f"{each.system}, {each.scheme}", _classes(each)) for each in made]
+    told = next((index for index, each in enumerate(made) if each is evidence.telling), 0)
+    tables = choosable("classes", "Classes of", parts, shown=told)
     note = "The interval is over the images that changed; where a record does not tell which, it is wider (marked ~)."
     return section("classes", "Classes", *tables, element("p", note))
 
@@ -90,6 +100,23 @@ def _flips(made: Quantization) -> list[object]:
     bars = [bar(count / most, f"{count:,}", class_=f"bar {name}") for name, count in counts.items()]
     rest = changed - sum(counts.values())
     return [made.system, made.scheme, f"{verdict.n:,}", f"{changed:,}", *bars, f"{rest:,}"]
+
+
+def _changes(file: str, changes: Sequence[Change]) -> Html:
+    rows = [
+        [
+            each.row, each.label, _said(each.before, each.label), _said(each.now, each.label),
+            f"{100 * each.before_probability:.1f}", f"{100 * each.now_probability:.1f}",
+        ]
+        for each in changes[:MOST_CHANGES]
+    ]  # fmt: skip
+    left_out = len(changes) - MOST_CHANGES
+    more = f", {left_out:,} more are in its .flips.csv" if left_out > 0 else ""
+    return table(f"Images whose label {file} changes{more}", CHANGES, rows, text=4)
+
+
+def _said(answer: str, label: str) -> Html:
+    return element("span", answer, class_="better" if answer == label else None)
 
 
 def _classes(made: Quantization) -> Html:

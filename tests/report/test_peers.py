@@ -1,0 +1,97 @@
+import json
+
+import pytest
+
+from edgefer import records
+from edgefer.cli import run
+from edgefer.errors import DataError
+from edgefer.report.peers import peers_of, peers_table
+
+BEGIN, END = "<!-- results peers:begin -->", "<!-- results peers:end -->"
+
+
+def entry(name="their net", /, **changes):
+    return {
+        "name": name, "what": "an Xception", "source": "https://example.org/net", "bytes": 51_200,
+        "public_percent": 65.8, "private_percent": 67.0, "mmacs": 14.25, "p50_us": 234, "measured_here": True,
+        "note": "", **changes,
+    }  # fmt: skip
+
+
+def record(*entries):
+    return {**records.stamp("peers", 1), "peers": list(entries)}
+
+
+def rows(*entries, **own):
+    lines = peers_table(peers_of(record(*entries)), **own).markdown().splitlines()
+    return [line for line in lines if line.startswith("|")][2:]
+
+
+def test_own_models_stand_among_the_others_by_size(evaluated, measured):
+    scored = [
+        evaluated("a" * 64, n=3589, right=2400, file="small-int8.tflite", file_bytes=20_480),
+        evaluated("a" * 64, n=3589, right=2500, split="PrivateTest", file="small-int8.tflite", file_bytes=20_480),
+        evaluated("b" * 64, scheme="float32", file="small-float32.tflite", file_bytes=81_920),
+        evaluated("c" * 64, scheme="keras"),
+    ]
+    timed = [measured("a" * 64, threads=4, p50_us=50), measured("a" * 64, p50_us=100)]
+    small, large = entry("small one", bytes=10_240), entry("of no size", bytes=None, mmacs=None)
+    assert rows(large, entry(), small, evaluations=scored, measurements=timed) == [
+        "| [small one](https://example.org/net) | 10 | 65.8 (64.2-67.3) | 67.0 | 14.2 | 234 |",
+        "| **small-int8** | 20 | 66.9 (65.3-68.4) | 69.7 | - | 100 |",
+        "| [their net](https://example.org/net) | 50 | 65.8 (64.2-67.3) | 67.0 | 14.2 | 234 |",
+        "| [of no size](https://example.org/net) | - | 65.8 (64.2-67.3) | 67.0 | - | 234 |",
+    ]
+
+
+def test_what_was_not_measured_here_says_so_and_has_no_interval():
+    whole = peers_table(peers_of(record(entry("x", source="a paper", measured_here=False, note="on 64 pixels."))))
+    assert whole.markdown().splitlines()[2] == "| x † | 50 | 65.8 | 67.0 | 14.2 | 234 |"
+    assert "†: as its authors say" in whole.legend
+    assert "x: on 64 pixels." in whole.legend
+    assert "†" not in peers_table(peers_of(record(entry()))).legend
+
+
+def test_the_table_fits_a_terminal_and_marks_its_own(evaluated):
+    own = evaluated("a" * 64, n=3589, right=2400, file="compact_small-int8.tflite", file_bytes=20_480)
+    text = peers_table(peers_of(record(entry("a net with a long name of its own"))), evaluations=[own]).text()
+    assert max(map(len, text.splitlines())) <= 80
+    assert "* compact_small-int8" in text
+
+
+@pytest.mark.parametrize(
+    "source", ["javascript:alert(1)", "https://x) <img src=x>", "http://example.org", "https://x|y", ""]
+)  # fmt: skip
+def test_only_a_plain_https_address_becomes_a_link(source):
+    (row,) = rows(entry("<b>|*x*[y](z)", source=source))
+    assert row.startswith("| &lt;b>\\|\\*x\\*\\[y\\](z) | ")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"public_percent": 658}, "up to 100"), ({"bytes": 0}, "above 0"),
+        ({"measured_here": 1}, "'measured_here' is int"),
+        ({"source": None}, "'source' is NoneType"), ({"p50_us": "fast"}, "'p50_us' is str"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_field_that_cannot_be_names_its_peer(changes, said):
+    with pytest.raises(DataError) as caught:
+        peers_of(record(entry("fine"), entry("odd", **changes)))
+    assert "the peer 'odd'" in str(caught.value)
+    assert said in str(caught.value)
+
+
+def test_a_document_gets_one_table_of_both(quantized, measured, tmp_path):
+    (tmp_path / "peers.json").write_text(json.dumps(record(entry())))
+    (tmp_path / "shipped").mkdir()
+    (tmp_path / "shipped" / "int8.json").write_text(json.dumps(quantized()))
+    (tmp_path / "shipped" / "bench.json").write_text(json.dumps(measured().to_json()))
+    document = tmp_path / "README.md"
+    document.write_text(f"{BEGIN}\n{END}\n")
+    given = ["report", str(tmp_path / "peers.json"), str(tmp_path / "shipped")]
+    assert run([*given, "--into", str(document), "--section", "peers"]) == 0
+    text = document.read_text()
+    assert text.count("| --- |") == 1
+    assert "| **small-int8** | 20 | 75.0 (53.1-88.8) | - | - | 100 |" in text
