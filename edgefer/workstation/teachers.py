@@ -67,8 +67,8 @@ def _answers(teacher: Run, learn: Split, which: str) -> npt.NDArray[np.float32]:
     faces = prepare_all(learn.pixels, teacher.settings().input)
     answers = [keras_logits(network, view) for view in views(faces, which)]
     mean: npt.NDArray[np.float32] = np.stack(answers).mean(axis=0, dtype=np.float32)
-    with atomic.writing(path) as temporary, temporary.open("wb") as file:
-        np.save(file, mean)
+    with atomic.writing(path) as temporary:
+        np.save(temporary, mean)
     return mean
 
 
