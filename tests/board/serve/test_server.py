@@ -261,4 +261,4 @@ def test_without_the_extra_the_line_that_installs_it_is_said(missing) -> None:
     )
     assert "IncompatibleError" in done.stderr
     assert f"{missing} is not installed" in done.stderr
-    assert "pip install 'edgefer[live]'" in done.stderr
+    assert "pip install starlette uvicorn" in done.stderr
