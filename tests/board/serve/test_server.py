@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgefer.board.serve import Address, address, hub, serving
+from edgefer.board.serve import Address, address, hub, server as server_module, serving
 from edgefer.errors import EdgeferError, UsageError
 
 ROOT = Path(__file__).parents[3]
@@ -191,6 +191,19 @@ def test_it_ends_within_two_seconds_whoever_looks_on(make, publishing, is_slow, 
     # The port is free again.
     with contextlib.closing(Address("127.0.0.1", server.port).listen()):
         pass
+
+
+def test_whoever_asks_nothing_takes_nobodys_place(serve, client, make, monkeypatch) -> None:
+    monkeypatch.setattr(server_module, "SILENCE_S", 0.5)
+    server = serve()
+    server.publish(make())
+    with contextlib.ExitStack() as stack:
+        idle = [socket.create_connection(("127.0.0.1", server.port), timeout=5) for _ in range(70)]
+        for each in idle:
+            stack.enter_context(contextlib.closing(each))
+        idle[0].sendall(b"GET / HTTP/1.1\r\nHost:")
+        until(lambda: client(server).get("/").status == 200)
+        assert {each.recv(1) for each in idle} == {b""}
 
 
 def test_an_end_in_the_midst_is_no_failure_of_those_who_ask(serve, client, publishing) -> None:
