@@ -84,6 +84,8 @@ class Server:
             with ThreadPoolExecutor(1, thread_name_prefix="jpeg") as encoder:
                 asyncio.run(self._serve(encoder))
         finally:
+            # uvicorn has closed it, unless the end came before it had begun.
+            self._listener.close()
             self._started.set()
 
     async def _serve(self, encoder: Executor) -> None:
