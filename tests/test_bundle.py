@@ -34,6 +34,14 @@ except SystemExit as ended:
 for name, module in sorted(sys.modules.items()):
     print("LOADED", name, getattr(module, "__file__", None))
 """
+# The page as a browser gets it.
+SERVE = """
+import sys, urllib.request
+sys.path.insert(0, sys.argv[1])
+from edgefer.board.serve import Address, serving
+with serving(Address.parse(":0")) as page:
+    print(urllib.request.urlopen(page.url).read().decode())
+"""
 # A Python that is older than any that edgefer runs on.
 OLD = """
 import runpy, sys
@@ -168,6 +176,13 @@ def test_a_process_of_its_own_finds_the_bundle_too(python, artefact):
     (measurement,) = json.loads(done.stdout)["measurements"]
     assert measurement["subject"]["sha256"] == artefact.sha256
     assert measurement["subject"]["file"] == SHIPPED.name
+
+
+def test_its_page_is_served_and_its_service_starts_it(python, board):
+    pytest.importorskip("uvicorn")
+    assert "how a face looks" in python("-c", SERVE, "bundle.pyz").stdout
+    unit = python("bundle.pyz", "service", "install", "--print").stdout
+    assert f"{board / 'bundle.pyz'} live --serve :4912\n" in unit
 
 
 def test_it_scores_its_model(python, board, artefact):

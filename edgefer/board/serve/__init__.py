@@ -63,6 +63,6 @@ def require_server() -> type[Server]:
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("edgefer"):
             raise
-        why = f"{error.name} is not installed"
-        raise IncompatibleError("no page can be served", why=why, fix="pip install 'edgefer[live]'") from error
+        why = f"{error.name} is not installed, which comes with edgefer's extra, edgefer[live]"
+        raise IncompatibleError("no page can be served", why=why, fix="pip install starlette uvicorn") from error
     return Server

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from edgefer.board.scene import Scene
 from edgefer.board.serve.address import Address
@@ -27,6 +28,8 @@ SHORTEST_TOKEN = 12
 CONNECTIONS = 64
 GRACE_S = 1
 START_S = 20.0
+# For how long a connection may go without a question; CONNECTIONS of them would leave no room.
+SILENCE_S = 5.0
 
 
 class Server:
@@ -81,6 +84,8 @@ class Server:
             with ThreadPoolExecutor(1, thread_name_prefix="jpeg") as encoder:
                 asyncio.run(self._serve(encoder))
         finally:
+            # uvicorn has closed it, unless the end came before it had begun.
+            self._listener.close()
             self._started.set()
 
     async def _serve(self, encoder: Executor) -> None:
@@ -89,7 +94,7 @@ class Server:
         # Its own log would name who was cut off at the end, and what was asked for, with the token in it.
         config = uvicorn.Config(
             app, log_config=None, log_level="critical", access_log=False, lifespan="off", ws="none", loop="asyncio",
-            http="h11", server_header=False, proxy_headers=False, limit_concurrency=CONNECTIONS,
+            http=Prompt, server_header=False, proxy_headers=False, limit_concurrency=CONNECTIONS,
             timeout_graceful_shutdown=GRACE_S,
         )  # fmt: skip
         self._server = uvicorn.Server(config)
@@ -99,3 +104,16 @@ class Server:
             # Its viewer has not taken what was sent; waiting for that would have no end.
             connection.transport.abort()
         await asyncio.sleep(0)
+
+
+class Prompt(H11Protocol):
+    """A connection that is closed unless something is asked through it soon."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """As uvicorn does it, with a time limit."""
+        super().connection_made(transport)
+        self.loop.call_later(SILENCE_S, self._close_unasked)
+
+    def _close_unasked(self) -> None:
+        if self.cycle is None:  # no whole head of a request has come
+            self.transport.close()

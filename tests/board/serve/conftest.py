@@ -73,7 +73,9 @@ class Client:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=15)
         with closing(connection):
             connection.request(method, path, headers={name.replace("_", "-"): each for name, each in headers.items()})
-            yield connection.getresponse()
+            # An answer that says "Connection: close" has the socket to itself.
+            with closing(connection.getresponse()) as answer:
+                yield answer
 
     def get(self, path: str, **headers: str) -> Answer:
         with self.open(path, **headers) as answer:

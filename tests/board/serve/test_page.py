@@ -168,7 +168,7 @@ def test_it_is_worked_by_keyboard(serve, browser, a_face, publishing) -> None:
             if reached[-1] == "Mirror":
                 page.press(" ")
                 assert page.evaluate("document.getElementById('mirror').getAttribute('aria-pressed')") == "true"
-    assert reached[:4] == ["Skip to the faces", "Pause", "Mirror", "Save this picture"]
+    assert reached[:4] == ["Skip to the faces", "Pause", "Mirror", "Save the newest picture"]
 
 
 def test_mirrored_the_box_goes_along(serve, browser, a_face, make) -> None:
@@ -230,3 +230,14 @@ def test_who_wants_no_motion_sees_none_in_the_bars(serve, browser, a_face, publi
             page = browser(server.url, calm=calm)
             page.wait("document.querySelectorAll('.face').length === 1")
             assert page.evaluate(moves) == duration
+
+
+def test_without_scripts_there_is_the_video(serve, browser, a_face, publishing) -> None:
+    server = serve()
+    with publishing(server, a_face()):
+        page = browser("data:text/html,<title>nothing</title>")
+        page.call("Emulation.setScriptExecutionDisabled", value=True)
+        page.call("Page.navigate", url=server.url)
+        page.wait("(document.querySelector('#stage img') || {}).naturalWidth === 512")
+        assert page.evaluate("document.getElementById('picture').offsetWidth") == 0
+        assert "how a face looks" in page.evaluate("document.body.innerText")
