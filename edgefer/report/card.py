@@ -301,13 +301,13 @@ def _again(known: Known, run: str | None) -> Iterator[str]:
     if run is not None:
         yield _command(quantize_command(known.scheme, provenance, run))
         return
-    folder, settings = f"runs/{known.system}", provenance.get("settings")
+    folder, settings = f"runs/{known.system}{'-on' * bool(provenance.get('parent'))}", provenance.get("settings")
     quantize = quantize_command(known.scheme, provenance, folder)
     if not isinstance(settings, Mapping):
         yield _command(quantize)
         return
     data = (provenance.get("data") or {}).get("name")
-    train = train_command(folder, settings="settings.toml", data=data)
+    train = train_command(folder, settings="settings.toml", data=data, origin=provenance)
     yield f"{_command(train)} && \\\n{_command(quantize)}"
     yield "with these lines as `settings.toml`:"
     yield f"```toml\n{settings_toml(settings)}\n```"

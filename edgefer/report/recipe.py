@@ -1,7 +1,7 @@
 """How a model is made again: the command lines and the settings that its provenance tells.
 
     quantize_command("int8", provenance, "runs/first")
-    train_command("runs/first", data="fer2013.csv")
+    train_command("runs/first", settings="settings.toml", data="fer2013.csv", origin=provenance)
     settings_toml(provenance["settings"])           # what edgefer train --settings takes
 """
 
@@ -35,14 +35,34 @@ def check_provenance(provenance: Mapping[str, Any]) -> None:
     records.require(parts, **dict.fromkeys(parts, dict))
     layers = {"float_layers": (provenance.get("recipe") or {}).get("float_layers") or []}
     records.require(layers, float_layers=list)
+    _origin(provenance)
     tuning = provenance.get("qat") or {}
     records.require(tuning, **{name: (int, float) for name in TUNING if name in tuning})
 
 
-def train_command(run: str, *, settings: str, data: object) -> str:
-    """The line that trains ``run`` by the file ``settings``, on ``data`` as an environment or a contract names them."""
+def train_command(run: str, *, settings: str, data: object, origin: Mapping[str, Any]) -> str:
+    """The line that trains ``run`` by the file ``settings``, on ``data`` as an environment or a contract names them.
+
+    ``origin``, the environment or the provenance, names the run that it began from, and those that it learned from.
+
+    Raises:
+        DataError: it names them in another way than edgefer does.
+    """
     named = str(data) if data in DATA else "DATA"
-    return _joined(["edgefer", "train", "--settings", settings, "--data", named, "--run", run])
+    parents, teachers = (",".join(f"runs/{name}" for name in names) for names in _origin(origin))
+    words = ["edgefer", "train", "--settings", settings, "--data", named, "--run", run]
+    words += ["--from", parents] if parents else []
+    return _joined([*words, *(["--teacher", teachers] if teachers else [])])
+
+
+def _origin(origin: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """The names of the run that a training began from, in a list of one or none, and of its teachers."""
+    groups = [origin["parent"]] if origin.get("parent") else [], origin.get("teachers") or []
+    records.require({"teachers": groups[1]}, teachers=list)
+    for each in [*groups[0], *groups[1]]:
+        records.require({"teacher": each}, teacher=dict)
+        records.require(each, run=str)
+    return [each["run"] for each in groups[0]], [each["run"] for each in groups[1]]
 
 
 def quantize_command(scheme: str, provenance: Mapping[str, Any], run: str) -> str:

@@ -146,6 +146,8 @@ def quantize(
         **({"qat": tuned.provenance()} if tuned else {}),
         "settings": dataclasses.asdict(settings),
         "epochs": len(run.history()),
+        **({"teachers": run.teachers} if run.teachers else {}),
+        **({"parent": run.parent} if run.parent else {}),
         "scores": {
             "split": name,
             "n": evaluation.n,

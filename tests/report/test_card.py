@@ -178,7 +178,9 @@ def test_a_file_without_results_says_what_is_not_known(artefact, tmp_path):
 def test_the_settings_in_a_card_are_those_that_a_training_takes(artefact):
     settings = pytest.importorskip("edgefer.workstation.settings")
     text = card_of(Known.of_file(artefact, 331_515, Results()))
-    assert "edgefer train --settings settings.toml --data fer2013.csv --run runs/compact_small" in text
+    assert "edgefer train --settings settings.toml --data fer2013.csv --run runs/small" in text
+    assert "--teacher runs/" in text
     lines = re.search(r"```toml\n(.*?)\n```", text, re.DOTALL)[1]
     read = settings.from_toml(lines)
-    assert (read.system, read.epochs, read.precision) == ("compact_small", 40, "bfloat16")
+    told = artefact.provenance["settings"]
+    assert (read.system, read.epochs, read.augment.erasing) == ("small", told["epochs"], told["augment"]["erasing"])

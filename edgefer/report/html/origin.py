@@ -48,7 +48,7 @@ def reproduce_section(evidence: Evidence) -> Html | None:
     for each in evidence.trainings:
         settings = f"{each.name}.toml"
         layout = (each.environment.get("data") or {}).get("layout")
-        lines.append(train_command(f"runs/{each.name}", settings=settings, data=layout))
+        lines.append(train_command(f"runs/{each.name}", settings=settings, data=layout, origin=each.environment))
         content = element("pre", element("code", settings_toml(each.settings)), tabindex="0")
         parts.append(element("details", element("summary", f"{settings}, the settings of {each.name}"), content))
     lines += _conversions(evidence)
