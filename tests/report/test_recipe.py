@@ -22,7 +22,9 @@ def test_a_training_names_whom_it_learned_from_and_where_it_began(origin, more):
     assert train_command("runs/a", settings="s.toml", data="fer2013.csv", origin=origin) == ALONE + more
 
 
-@pytest.mark.parametrize("origin", [{"teachers": "wide"}, {"teachers": ["wide"]}, {"parent": {"system": "small"}}, {"parent": [1]}])
+@pytest.mark.parametrize(
+    "origin", [{"teachers": "wide"}, {"teachers": ["wide"]}, {"parent": {"system": "small"}}, {"parent": [1]}]
+)
 def test_an_origin_that_edgefer_does_not_write_is_refused(origin):
     with pytest.raises(DataError):
         train_command("runs/a", settings="s.toml", data="fer2013.csv", origin=origin)

@@ -1,0 +1,94 @@
+"""What was tried on the way to the models that ship: a training becomes an entry of the record.
+
+    python benchmarks/search.py RUN... --out benchmarks/results/search.json
+
+Each RUN is a finished training. Of one that was quantized to int8, the int8 model's accuracy on PublicTest, its size
+and its latency here are told too; of others, as of teachers, only the float accuracy. What ships is known by its hash.
+An entry takes the place of an older one of its name.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from edgefer import atomic, records
+from edgefer.artefact import Artefact
+from edgefer.board.apart import measure_apart
+from edgefer.board.inspect import inspect_apart
+from edgefer.errors import EdgeferError
+from edgefer.evaluation import Evaluation
+from edgefer.measurement import BenchRequest
+from edgefer.models import shipped
+from edgefer.report.recipe import leaves
+from edgefer.report.trials import trials_of
+from edgefer.workstation.experiment import load_system
+from edgefer.workstation.runs import Run
+
+
+def main() -> None:
+    """Measure and write; see above."""
+    options = _options()
+    made = [entry(Run(each)) for each in options.runs]
+    earlier = json.loads(options.out.read_text())["entries"] if options.out.exists() else []
+    names = {each["name"] for each in made}
+    kept = [each for each in earlier if each["name"] not in names]
+    record = {**records.stamp("search", 1), "entries": [*kept, *made]}
+    trials_of(record)
+    atomic.write_text(options.out, json.dumps(record, indent=1) + "\n")
+
+
+def entry(run: Run) -> dict[str, Any]:
+    """The entry of a training."""
+    settings, metrics = run.settings(), run.metrics()
+    if metrics is None:
+        sys.exit(f"{run.folder} is not finished: edgefer train --resume {run.folder}")
+    usual = dict(leaves(dataclasses.asdict(load_system(settings.system))))
+    changed = {name: value for name, value in leaves(dataclasses.asdict(settings)) if usual.get(name) != value}
+    evaluation, parent = Evaluation.from_json(metrics["evaluation"]), run.parent
+    return {
+        "name": run.folder.name,
+        "system": settings.system,
+        "settings": {**({"from": parent["run"]} if parent else {}), **changed},
+        "epochs": metrics["epochs"],
+        "teachers": [each["run"] for each in run.teachers],
+        "public_float_percent": _percent(evaluation.accuracy.share) if evaluation.split == "PublicTest" else None,
+        **_int8(run.artefact("int8")),
+    }
+
+
+def _int8(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        names = ("public_int8_percent", "bytes", "parameters", "macs", "p50_us")
+        return {**dict.fromkeys(names), "shipped": False}
+    artefact, inspection = Artefact.load(path), inspect_apart(path)
+    return {
+        "public_int8_percent": _percent(artefact.provenance["scores"]["accuracy"]),
+        "bytes": path.stat().st_size,
+        "parameters": inspection.parameters,
+        "macs": inspection.macs,
+        "p50_us": round(measure_apart(BenchRequest(str(path))).p50_us, 1),
+        "shipped": artefact.sha256 in {Artefact.load(each).sha256 for each in shipped().values()},
+    }
+
+
+def _percent(share: float) -> float:
+    return round(100 * share, 2)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN")
+    parser.add_argument("--out", type=Path, required=True, help="the file that holds the entries")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except EdgeferError as error:
+        sys.exit(str(error))
