@@ -142,6 +142,8 @@ demo: install
 	$(BIN)/edgefer bench $(DEMO)/$(DEMO_SYSTEM)-float32.tflite --device --out $(DEMO)/float32.bench.json $(DEMO_LOG)
 	$(BIN)/edgefer bench $(DEMO)/$(DEMO_SYSTEM)-int8.tflite --device --out $(DEMO)/int8.bench.json $(DEMO_LOG)
 	$(BIN)/edgefer report $(DEMO)/*.evaluation.json $(DEMO)/*.bench.json
+	@echo "And a photograph, by a model that ships:"
+	$(BIN)/edgefer predict tests/board/data/astronaut.jpg --model small
 
 # A folder of results goes to the section of its name, in each document that has one; a model that ships gets its card
 # from all that the folders hold of it. What has not been measured yet leaves its section as it is.

@@ -137,7 +137,7 @@ def test_the_header_says_what_the_contract_says():
     artefact = Artefact.load(SHIPPED)
     made = c_array(artefact, name=SHIPPED.stem)
     header, source = made.files.values()
-    assert list(made.files) == ["compact_small_int8.h", "compact_small_int8.cc"]
+    assert list(made.files) == ["small_int8.h", "small_int8.cc"]
     constants = dict(re.findall(r"constexpr \w+(?: \w+)? (k\w+)(?:\[\])? = (.*);", header))
     scores = artefact.provenance["scores"]
     assert float(constants["kInputScale"].rstrip("f")) == pytest.approx(1 / 255, rel=1e-6)

@@ -14,18 +14,21 @@ def test_tiny_by_hand(tiny) -> None:
         assert counts == [9 * 8 + 8, 9 * 8 * 16 + 16, 0, 16 * 7 + 7]
 
 
-def test_compact_small_by_hand(shipped) -> None:
+def test_the_model_that_ships_by_hand(shipped) -> None:
     graph = shipped.main
     total_macs, total_parameters = 48 * 48 * 16 * 9, 9 * 16 + 16
-    size, before = 24, 16
-    for width in (32, 64, 128):
-        for kernel, source in ((9, before), (9, width), (1, before)):
-            total_macs += size * size * width * kernel * source
-            total_parameters += kernel * source * width + width
-        size, before = size // 2, width
-    total_macs, total_parameters = total_macs + 128 * 7, total_parameters + 128 * 7 + 7
-    assert sum(macs(graph, op) for op in graph.ops) == total_macs == 25_105_280
-    assert sum(tensor.elements for op in graph.ops for tensor in parameters(graph, op)) == total_parameters == 302_791
+    size, before = 48, 16
+    for stage, (width, blocks) in enumerate([(16, 2), (32, 2), (72, 3)]):
+        size //= 2 if stage else 1
+        for _ in range(blocks):
+            shortcut = [(1, before)] if before != width else []
+            for kernel, source in ((9, before), (9, width), *shortcut):
+                total_macs += size * size * width * kernel * source
+                total_parameters += kernel * source * width + width
+            before = width
+    total_macs, total_parameters = total_macs + 72 * 7, total_parameters + 72 * 7 + 7
+    assert sum(macs(graph, op) for op in graph.ops) == total_macs == 77_350_392
+    assert sum(tensor.elements for op in graph.ops for tensor in parameters(graph, op)) == total_parameters == 299_703
 
 
 @pytest.mark.parametrize(

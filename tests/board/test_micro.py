@@ -7,8 +7,8 @@ from edgefer.errors import IncompatibleError
 
 # What the wheel tflite-micro 0.dev20261023182759 reports for these files, on x86_64:
 # Interpreter.from_bytes(model, arena_size=3_000_000).print_allocations(), "head" and "total".
-HEAD_BYTES = {"shipped": 64_512, "int8": 6_912, "float32": 27_648}
-TOTAL_BYTES = {"shipped": 74_272, "int8": 8_768, "float32": 29_440}
+HEAD_BYTES = {"shipped": 147_456, "int8": 6_912, "float32": 27_648}
+TOTAL_BYTES = {"shipped": 159_840, "int8": 8_768, "float32": 29_440}
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def test_the_arena_is_enough_and_not_much_more(anatomies, name):
 
 
 def test_operators_are_named_once_as_the_resolver_names_them(shipped):
-    assert micro_needs(shipped).operators == ("Conv2D", "MaxPool2D", "Add", "Mean", "FullyConnected")
+    assert micro_needs(shipped).operators == ("Conv2D", "Add", "Mean", "FullyConnected")
 
 
 @pytest.mark.parametrize(
