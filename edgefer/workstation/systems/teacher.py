@@ -1,7 +1,4 @@
-"""teacher: a wide residual net that edgefer's own small ones learn from; about 2.8 M parameters.
-
-Made for a GPU. Several of them, trained with other seeds, answer better together than each alone.
-"""
+"""teacher: a wide residual net for smaller ones to learn from, about 2.8 M parameters; made for a GPU."""
 
 from edgefer.workstation.settings import Augment, TrainSettings
 
