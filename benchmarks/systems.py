@@ -10,6 +10,7 @@ in the place of an older one.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import subprocess
 import sys
@@ -48,7 +49,7 @@ def measure(run: Run, data: str) -> dict[str, Any]:
         "system": settings.system,
         "claimed_percent": settings.goal,
         "claim": catalogue.load("edgefer.workstation.systems", settings.system).CLAIM,
-        "settings": edgefer("train", "--resume", run.folder, "--data", data)["settings"],
+        "settings": dataclasses.asdict(settings),
         "epochs": metrics["epochs"],
         "best_epoch": metrics["best_epoch"],
         "duration_s": sum(epoch.duration_s for epoch in run.history()),
