@@ -44,7 +44,7 @@ class Peer:
         public_percent, private_percent: accuracy on FER2013's two test splits.
         mmacs: million multiply-accumulates.
         p50_us: of an inference, one thread.
-        measured_here: whether these numbers were measured with edgefer; else its authors say so.
+        measured_here: whether these numbers were measured with edgefer; else they are older, or published.
         note: what one should know, or empty.
     """
 
@@ -103,11 +103,15 @@ def peers_table(
     measurements: Sequence[Measurement] = (),
     inspections: Iterable[Inspection] = (),
 ) -> Table:
-    """One row a model, the smallest first; edgefer's own are the int8 files that the evaluations are of."""
+    """One row a model, the smallest first; edgefer's own are the int8 files that the evaluations are of.
+
+    A peer of which there is no number but in its note gets no row.
+    """
     timed = [each for each in measurements if each.threads == 1 and each.kernels == "default"]
     macs = {each.sha256: each.macs for each in inspections}
     own = list(_own(list(evaluations), timed, macs))
-    rows = sorted([*map(_peer, peers), *own], key=lambda each: (each.size_bytes is None, each.size_bytes, each.name))
+    told = [each for each in peers if any(getattr(each, name) is not None for name in NUMBERS)]
+    rows = sorted([*map(_peer, told), *own], key=lambda each: (each.size_bytes is None, each.size_bytes, each.name))
     legend = _legend(peers, timed if own else [])
     narrow = Table(SHORT, [[each.name, *_numbers(each)] for each in rows], f"{OWN}: {legend}", names=1)
     legend = f"In bold: {legend}"
@@ -185,6 +189,9 @@ def _legend(peers: Sequence[Peer], timed: Sequence[Measurement]) -> str:
     if places:
         said.append(f"p50: of the model alone, {'; '.join(dict.fromkeys(places))}, one thread.")
     if not all(each.measured_here for each in peers):
-        said.append(f"{CLAIMED}: as its authors say; all else was measured here.")
-    notes = [f"{each.name}: {each.note.rstrip('.')}." for each in peers if each.note]
-    return " ".join([*said, *notes])
+        said.append(f"{CLAIMED}: measured earlier or published; all else was measured here.")
+    notes: dict[str, list[str]] = {}
+    for each in peers:
+        if each.note:
+            notes.setdefault(each.note.rstrip("."), []).append(each.name)
+    return " ".join([*said, *(f"{', '.join(names)}: {note}." for note, names in notes.items())])

@@ -47,7 +47,7 @@ def test_own_models_stand_among_the_others_by_size(evaluated, measured):
 def test_what_was_not_measured_here_says_so_and_has_no_interval():
     whole = peers_table(peers_of(record(entry("x", source="a paper", measured_here=False, note="on 64 pixels."))))
     assert whole.markdown().splitlines()[2] == "| x † | 50 | 65.8 | 67.0 | 14.2 | 234 |"
-    assert "†: as its authors say" in whole.legend
+    assert "†: measured earlier or published" in whole.legend
     assert "x: on 64 pixels." in whole.legend
     assert "†" not in peers_table(peers_of(record(entry()))).legend
 
