@@ -196,8 +196,18 @@ class Trainer:
             np.savez(temporary, history=np.array(rows), settings=np.array(to_toml(self.settings)), **arrays)
 
     def restore(self, run: Run) -> list[Epoch]:
-        """Load what save() wrote; an empty history where there is nothing yet."""
+        """Load what save() wrote; an empty history where there is nothing yet.
+
+        Raises:
+            DataError: it is damaged, gone, or of other settings.
+        """
         if not run.state.exists():
+            if done := len(run.history()):
+                raise DataError(
+                    f"{run.state} is gone, so the training cannot go on",
+                    why=f"{run.folder} tells of {done} epochs, and starting anew would write over their weights",
+                    fix=f"put it back, or edgefer train --settings {run.folder / 'settings.toml'}   (a new run)",
+                )
             return []
         try:
             with run.state.open("rb") as file, np.load(file, allow_pickle=False) as state:

@@ -224,6 +224,14 @@ def test_a_damaged_state_is_an_error_that_changes_nothing(copied_run, faces, kep
     assert {path.name: path.read_bytes() for path in copied_run.folder.iterdir()} == before
 
 
+def test_a_run_without_its_state_does_not_begin_anew_over_its_weights(copied_run, faces):
+    copied_run.state.unlink()
+    before = {path.name: path.read_bytes() for path in copied_run.folder.iterdir()}
+    with pytest.raises(DataError, match=r"state\.npz is gone"):
+        complete(copied_run, faces)
+    assert {path.name: path.read_bytes() for path in copied_run.folder.iterdir()} == before
+
+
 def test_a_run_whose_settings_were_edited_does_not_go_on(copied_run, faces):
     path = copied_run.folder / "settings.toml"
     path.write_text(path.read_text().replace("epochs = 2\n", "epochs = 3\n").replace("zoom = 0.05", "zoom = 0.1"))
