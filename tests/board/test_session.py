@@ -18,7 +18,7 @@ from edgefer.conditions import Conditions
 from edgefer.errors import DataError, MeasurementInvalid
 from edgefer.job import Entry, Job
 from edgefer.measurement import BenchRequest, Measurement
-from edgefer.models import SHIPPED
+from edgefer.models import SHIPPED, shipped
 
 FEW = {"runs": 20, "seconds": 0.0}
 
@@ -152,6 +152,7 @@ def test_a_cool_device_is_not_waited_for_and_a_warm_one_is(monkeypatch: pytest.M
 
 
 def test_the_harness_costs_less_than_three_microseconds() -> None:
-    benched = carry_out(Job((Entry(str(SHIPPED)),), runs=2000, seconds=0.0), look=quiet_device)
+    # The smallest model: a larger one leaves less of the harness in the processor's cache.
+    benched = carry_out(Job((Entry(str(shipped()["nano"])),), runs=2000, seconds=0.0), look=quiet_device)
     measurement = benched.measurements[0]
     assert (measurement.set_to_get.p50_ns - measurement.invoke.p50_ns) / 1000 < 3

@@ -7,7 +7,7 @@ from edgefer.models import SHIPPED
 def test_the_model_that_ships(edgefer):
     outcome = edgefer("inspect", SHIPPED)
     assert outcome.code == 0, outcome.err
-    assert "25,105,280" in outcome.out
+    assert "77,350,392" in outcome.out
     assert "golden vectors: ok" in outcome.out
     assert max(map(len, outcome.out.splitlines())) <= 80
 
