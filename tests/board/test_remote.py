@@ -13,10 +13,13 @@ import pytest
 
 from edgefer.board.remote import SILENCE_S, read_event
 from edgefer.job import Entry, Job
-from edgefer.models import SHIPPED
+from edgefer.models import shipped
 
-LONG = Job((Entry(str(SHIPPED)),), runs=1, seconds=300.0)
-SHORT = Job((Entry(str(SHIPPED)),), runs=10, seconds=0.0)
+# The quickest of those that ship: what is tested here is not the model.
+NANO = shipped()["nano"]
+
+LONG = Job((Entry(str(NANO)),), runs=1, seconds=300.0)
+SHORT = Job((Entry(str(NANO)),), runs=10, seconds=0.0)
 
 
 @pytest.fixture
