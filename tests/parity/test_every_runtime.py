@@ -30,7 +30,7 @@ RUNTIMES = ("litert", "tensorflow", "tflite_runtime")
 # Options that keep an architecture quick to train; the others are built as they are by default.
 SMALL = {
     "compact": {"stem": 8, "width": 16, "depth": 1},
-    "residual": {"stem": 8, "widths": [8, 16], "depths": [1, 1]},
+    "residual": {"stem": 16, "widths": [16, 32], "depths": [1, 1]},
     # Without dropout: four epochs with it leave all logits within a step of each other, where a step is a label.
     "vgg": {"width": 8, "dropout": 0.0, "dropout_growth": 0.0, "dense": 32, "dense_dropout": 0.0},
 }
