@@ -52,6 +52,13 @@ def test_what_was_not_measured_here_says_so_and_has_no_interval():
     assert "†" not in peers_table(peers_of(record(entry()))).legend
 
 
+def test_a_peer_without_numbers_is_told_of_below_and_has_no_row():
+    unknown = dict.fromkeys(("bytes", "public_percent", "private_percent", "mmacs", "p50_us"))
+    published = entry("a paper's net", measured_here=False, note="71 % of some split", **unknown)
+    assert len(rows(entry(), published)) == 1
+    assert "a paper's net: 71 % of some split." in peers_table(peers_of(record(entry(), published))).legend
+
+
 def test_the_table_fits_a_terminal_and_marks_its_own(evaluated):
     own = evaluated("a" * 64, n=3589, right=2400, file="compact_small-int8.tflite", file_bytes=20_480)
     text = peers_table(peers_of(record(entry("a net with a long name of its own"))), evaluations=[own]).text()
