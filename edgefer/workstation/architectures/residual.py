@@ -8,6 +8,10 @@
 
 A stage with twice the side does four times the arithmetic with the same number of weights. Where the bytes of a model
 are scarcer than its microseconds, that is the better bargain. blocks.py has the residual block.
+
+Keep to 16 channels or more: with a stem of 8 at 48 x 48, TensorFlow 2.21 wrote beyond its memory in a float32 training
+and was killed ("unaligned tcache chunk"), each time on the processor it was tried on. It is in its oneDNN kernels;
+TF_ENABLE_ONEDNN_OPTS=0 goes around them.
 """
 
 from __future__ import annotations
