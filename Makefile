@@ -150,6 +150,7 @@ demo: install
 RESULTS := benchmarks/results
 PEERS = $(wildcard $(RESULTS)/peers.json)
 SEARCH = $(wildcard $(RESULTS)/search.json)
+COUNTS = $(patsubst edgefer/models/%.tflite,$(RESULTS)/arm64-emulated/%.arm64.json,$(wildcard edgefer/models/*.tflite))
 tables: install
 	@for results in $(RESULTS)/*/; do name=$$(basename "$$results"); \
 	    for document in README.md benchmarks/README.md; do \
@@ -159,7 +160,7 @@ tables: install
 	    $(BIN)/edgefer report "$$model" $(RESULTS)/*/ --card "$${model%.tflite}.md"; done
 	$(BIN)/edgefer report $(RESULTS)/systems.json --into benchmarks/README.md --section systems
 	$(if $(SEARCH),$(BIN)/edgefer report $(SEARCH) --svg benchmarks/search.svg --into benchmarks/README.md --section search)
-	$(if $(PEERS),$(BIN)/edgefer report $(PEERS) $(wildcard $(RESULTS)/shipped) --into README.md --section peers)
+	$(if $(PEERS),$(BIN)/edgefer report $(PEERS) $(wildcard $(RESULTS)/shipped $(COUNTS)) --into README.md --section peers)
 
 clean:
 	rm -rf .venv .venv-board .venv-oldest .board build dist edgefer.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -4,13 +4,15 @@
     peers_table(peers, evaluations=evaluations, measurements=measurements)
 
 Such a record has ``kind`` "peers", ``schema_version`` 1, and ``peers``, one object a model with the fields of Peer:
-name, what, source, bytes, public_percent, private_percent, mmacs, p50_us, measured_here, note. The numbers may be null.
+name, what, source, bytes, public_percent, private_percent, mmacs, p50_us, measured_here, note, and, where instructions
+were counted, pi4_minstructions and pi5_minstructions. The numbers may be null.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from edgefer import records
@@ -30,6 +32,9 @@ IMAGES = 3589
 HEADERS = ("model", "int8 KiB", f"{PUBLIC}, % (95 % interval)", f"{PRIVATE}, %", "MMACs", "p50, us")
 SHORT = ("model", "int8\nKiB", f"{PUBLIC} %", f"{PRIVATE} %", "MMACs", "p50 us")
 NUMBERS = ("bytes", "public_percent", "private_percent", "mmacs", "p50_us")
+# Not every record has them; they get a column where some row has.
+COUNTS = {"Pi 4": "pi4_minstructions", "Pi 5": "pi5_minstructions"}
+COUNTED = f"M instructions, {' / '.join(COUNTS)}"
 OWN, CLAIMED = "*", "†"
 
 
@@ -46,6 +51,7 @@ class Peer:
         p50_us: of an inference, one thread.
         measured_here: whether these numbers were measured with edgefer; else they are older, or published.
         note: what one should know, or empty.
+        pi4_minstructions, pi5_minstructions: million instructions of an inference on emulated boards, one thread.
     """
 
     name: str
@@ -58,6 +64,8 @@ class Peer:
     p50_us: float | None
     measured_here: bool
     note: str
+    pi4_minstructions: float | None = None
+    pi5_minstructions: float | None = None
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Peer:
@@ -66,7 +74,10 @@ class Peer:
         Raises:
             DataError: a field is missing, of another type, or a number that cannot be; the message names the peer.
         """
-        check_entry(fields, "peer", numbers=NUMBERS, what=str, source=str, measured_here=bool, note=(str, type(None)))
+        counts = dict.fromkeys(COUNTS.values())
+        fields = {**counts, **fields} if isinstance(fields, Mapping) else fields
+        numbers = (*NUMBERS, *counts)
+        check_entry(fields, "peer", numbers=numbers, what=str, source=str, measured_here=bool, note=(str, type(None)))
         values = {each: fields[each] for each in cls.__dataclass_fields__}
         return cls(**{**values, "note": values["note"] or ""})
 
@@ -82,6 +93,7 @@ class _Entry:
     private: str | None
     mmacs: float | None
     p50_us: float | None
+    counts: tuple[float | None, ...]
 
 
 def peers_of(fields: Mapping[str, Any]) -> tuple[Peer, ...]:
@@ -102,24 +114,35 @@ def peers_table(
     evaluations: Iterable[Evaluation] = (),
     measurements: Sequence[Measurement] = (),
     inspections: Iterable[Inspection] = (),
+    instructions: Mapping[str | None, Mapping[str, int]] = MappingProxyType({}),
 ) -> Table:
     """One row a model, the smallest first; edgefer's own are the int8 files that the evaluations are of.
 
-    A peer of which there is no number but in its note gets no row.
+    A peer of which there is no number but in its note gets no row. ``instructions`` are of an inference with LiteRT,
+    by sha256 and board; they do not fit a terminal's 80 columns.
     """
     timed = [each for each in measurements if each.threads == 1 and each.kernels == "default"]
     macs = {each.sha256: each.macs for each in inspections}
-    own = list(_own(list(evaluations), timed, macs))
+    own = list(_own(list(evaluations), timed, macs, instructions))
     told = [each for each in peers if any(getattr(each, name) is not None for name in NUMBERS)]
     rows = sorted([*map(_peer, told), *own], key=lambda each: (each.size_bytes is None, each.size_bytes, each.name))
     legend = _legend(peers, timed if own else [])
     narrow = Table(SHORT, [[each.name, *_numbers(each)] for each in rows], f"{OWN}: {legend}", names=1)
+    full = [[each.linked, *_numbers(each)] for each in rows]
+    headers: tuple[str, ...] = HEADERS
     legend = f"In bold: {legend}"
-    return Table(HEADERS, [[each.linked, *_numbers(each)] for each in rows], legend, names=1, narrow=narrow)
+    if any(each for row in rows for each in row.counts):
+        full = [[*cells, _counted(row.counts)] for cells, row in zip(full, rows, strict=True)]
+        headers = (*HEADERS, COUNTED)
+        legend += " M instructions: millions of an inference on emulated boards, LiteRT, one thread."
+    return Table(headers, full, legend, names=1, narrow=narrow)
 
 
 def _own(
-    evaluations: Sequence[Evaluation], timed: Sequence[Measurement], macs: Mapping[str, int]
+    evaluations: Sequence[Evaluation],
+    timed: Sequence[Measurement],
+    macs: Mapping[str, int],
+    counts: Mapping[str | None, Mapping[str, int]],
 ) -> Iterator[_Entry]:
     files = [
         each
@@ -130,6 +153,7 @@ def _own(
         scored = [each for each in files if each.subject["sha256"] == sha256]
         splits = {each.split: each.accuracy for each in reversed(scored)}
         times = [each for each in timed if each.subject.get("sha256") == sha256]
+        counted = counts.get(sha256, {})
         name = str(scored[0].subject.get("file") or scored[0].model).removesuffix(".tflite")
         yield _Entry(
             linked=f"**{safe(name)}**",
@@ -139,6 +163,7 @@ def _own(
             private=_plain(splits.get(PRIVATE)),
             mmacs=macs[sha256] / 1e6 if sha256 in macs else None,
             p50_us=times[0].p50_us if times else None,
+            counts=tuple(counted[board] / 1e6 if board in counted else None for board in COUNTS),
         )
 
 
@@ -158,6 +183,7 @@ def _peer(peer: Peer) -> _Entry:
         private=None if peer.private_percent is None else f"{peer.private_percent:.1f}",
         mmacs=peer.mmacs,
         p50_us=peer.p50_us,
+        counts=tuple(getattr(peer, field) for field in COUNTS.values()),
     )
 
 
@@ -169,6 +195,10 @@ def _numbers(entry: _Entry) -> list[str | None]:
         None if entry.mmacs is None else f"{entry.mmacs:,.1f}",
         None if entry.p50_us is None else f"{entry.p50_us:,.0f}",
     ]
+
+
+def _counted(counts: Sequence[float | None]) -> str | None:
+    return " / ".join("-" if each is None else f"{each:.1f}" for each in counts) if any(counts) else None
 
 
 def _bounded(accuracy: Accuracy | None) -> str | None:

@@ -70,8 +70,15 @@ class Results:
     def tables(self) -> list[Table]:
         """What does not go into the groups of comparison.py, each kind in tables of its own."""
         if self.peers:
-            found = (self.evaluations, self.measurements, self.inspections)
-            return [peers_table(self.peers, evaluations=found[0], measurements=found[1], inspections=found[2])]
+            return [
+                peers_table(
+                    self.peers,
+                    evaluations=self.evaluations,
+                    measurements=self.measurements,
+                    inspections=self.inspections,
+                    instructions={each.sha256: each.instructions.get("litert", {}) for each in self.arm64},
+                )
+            ]
         return [
             *([costs_table(self.costs, self.least_agreements)] if self.costs else []),
             *arm64_tables(self.arm64),

@@ -9,6 +9,8 @@ from edgefer.report.peers import peers_of, peers_table
 
 BEGIN, END = "<!-- results peers:begin -->", "<!-- results peers:end -->"
 
+HASHES = ("a" * 64, "b" * 64)
+
 
 def entry(name="their net", /, **changes):
     return {
@@ -50,6 +52,16 @@ def test_what_was_not_measured_here_says_so_and_has_no_interval():
     assert "†: measured earlier or published" in whole.legend
     assert "x: on 64 pixels." in whole.legend
     assert "†" not in peers_table(peers_of(record(entry()))).legend
+
+
+def test_instructions_get_a_column_where_some_were_counted(evaluated):
+    own = [evaluated(sha256, n=3589, right=2400, file=f"{sha256[0]}.tflite", file_bytes=9_000) for sha256 in HASHES]
+    counted = {HASHES[0]: {"Pi 3": 14_004_782, "Pi 4": 10_726_750, "Pi 5": 4_251_554}}
+    told = rows(entry(), entry("on one board", pi4_minstructions=6.34), evaluations=own, instructions=counted)
+    assert [row.split("|")[-2].strip() for row in told] == ["10.7 / 4.3", "-", "6.3 / -", "-"]
+    assert "M instructions" not in peers_table(peers_of(record(entry()))).markdown()
+    with pytest.raises(DataError, match="above 0"):
+        peers_of(record(entry(pi5_minstructions=-1)))
 
 
 def test_a_peer_without_numbers_is_told_of_below_and_has_no_row():
