@@ -2,9 +2,10 @@
 
     python benchmarks/search.py RUN... --out benchmarks/results/search.json
 
-Each RUN is a finished training. Of one that was quantized to int8, the int8 model's accuracy on PublicTest, its size
-and its latency here are told too; of others, as of teachers, only the float accuracy. What ships is known by its hash.
-An entry takes the place of an older one of its name.
+Each RUN is a training. Of one that was quantized to int8, the int8 model's accuracy on PublicTest, its size and its
+latency here are told too; of others, as of teachers, only the float accuracy. What ships is known by its hash. A
+training that was given up is told with the epochs that it had and the best score in its history, which is of bfloat16
+activations where it trained in them. An entry takes the place of an older one of its name.
 """
 
 from __future__ import annotations
@@ -44,21 +45,28 @@ def main() -> None:
 
 def entry(run: Run) -> dict[str, Any]:
     """The entry of a training."""
-    settings, metrics = run.settings(), run.metrics()
-    if metrics is None:
-        sys.exit(f"{run.folder} is not finished: edgefer train --resume {run.folder}")
+    settings = run.settings()
     usual = dict(leaves(dataclasses.asdict(load_system(settings.system))))
     changed = {name: value for name, value in leaves(dataclasses.asdict(settings)) if usual.get(name) != value}
-    evaluation, parent = Evaluation.from_json(metrics["evaluation"]), run.parent
+    parent = run.parent
     return {
         "name": run.folder.name,
         "system": settings.system,
         "settings": {**({"from": parent["run"]} if parent else {}), **changed},
-        "epochs": metrics["epochs"],
+        "epochs": len(run.history()),
         "teachers": [each["run"] for each in run.teachers],
-        "public_float_percent": _percent(evaluation.accuracy.share) if evaluation.split == "PublicTest" else None,
+        "public_float_percent": _float(run),
         **_int8(run.artefact("int8")),
     }
+
+
+def _float(run: Run) -> float | None:
+    metrics = run.metrics()
+    if metrics is None:
+        scores = [each.selection_accuracy for each in run.history()]
+        return _percent(max(scores)) if scores and run.settings().selection == "public" else None
+    evaluation = Evaluation.from_json(metrics["evaluation"])
+    return _percent(evaluation.accuracy.share) if evaluation.split == "PublicTest" else None
 
 
 def _int8(path: Path) -> dict[str, Any]:

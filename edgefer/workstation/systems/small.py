@@ -1,7 +1,7 @@
 """small: the model that ships for a Raspberry Pi, 0.3 M parameters in under 350 KiB.
 
 Stages at 48, 24 and 12 pixels, most of the weights in the last. It learns from teachers, and what ships has learned for
-some more epochs from ``base``.
+28 more epochs from ``base``.
 """
 
 from edgefer.workstation.settings import Augment, TrainSettings
