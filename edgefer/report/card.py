@@ -301,7 +301,9 @@ def _again(known: Known, run: str | None) -> Iterator[str]:
     if run is not None:
         yield _command(quantize_command(known.scheme, provenance, run))
         return
-    folder, settings = f"runs/{known.system}{'-on' * bool(provenance.get('parent'))}", provenance.get("settings")
+    parent, settings = provenance.get("parent"), provenance.get("settings")
+    # Another than the run that it began from, which may be one that went on too.
+    folder = f"runs/{parent['run']}-on" if parent else f"runs/{known.system}"
     quantize = quantize_command(known.scheme, provenance, folder)
     if not isinstance(settings, Mapping):
         yield _command(quantize)

@@ -178,8 +178,12 @@ def test_a_file_without_results_says_what_is_not_known(artefact, tmp_path):
 def test_the_settings_in_a_card_are_those_that_a_training_takes(artefact):
     settings = pytest.importorskip("edgefer.workstation.settings")
     text = card_of(Known.of_file(artefact, 331_515, Results()))
-    assert "edgefer train --settings settings.toml --data fer2013.csv --run runs/small" in text
-    assert "--teacher runs/" in text
+    flat = " ".join(text.replace("\\\n", " ").split())
+    # A run goes into a folder of its own, not into that of the one that it begins with.
+    parent = artefact.provenance["parent"]["run"]
+    assert f"edgefer train --settings settings.toml --data fer2013.csv --run runs/{parent}-on --from" in flat
+    assert f"--from runs/{parent} --teacher runs/" in flat
+    assert f"edgefer quantize runs/{parent}-on " in flat
     lines = re.search(r"```toml\n(.*?)\n```", text, re.DOTALL)[1]
     read = settings.from_toml(lines)
     told = artefact.provenance["settings"]
