@@ -41,6 +41,7 @@ from edgefer.labels import LABELS
 from edgefer.preprocess import InputSpec, prepare_all
 from edgefer.progress import shown
 from edgefer.report.bench import outcomes_text
+from edgefer.report.peers import COUNTS
 from edgefer.workstation.backend import load_keras
 from edgefer.workstation.calibration_set import CalibrationSet, find_set
 from edgefer.workstation.dataset import Dataset, load
@@ -59,7 +60,6 @@ THREE_BLOCK = "three_block-int8-random.tflite"
 # A model of edgefer's has this in its file.
 CONTRACT_MARK = b"edgefer.json"
 CONTRACT_SCHEME = "foreign"
-PROCESSORS = {"pi4_minstructions": "Pi 4", "pi5_minstructions": "Pi 5"}
 FIELDS = {
     "measured_here": "bytes, parameters, public_percent, mmacs and p50_us come from this script; elsewhere all of them "
     "are as measured earlier, on another day and with other code, or as published where the note says so",
@@ -248,10 +248,7 @@ def _timed(path: Path, folder: Path) -> Path:
 
 def _merged(earlier: list[dict[str, Any]], rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The rows of before, those that were measured now in their place; what is not measured here is kept."""
-    unmeasured = {
-        "private_percent": None, "pi4_minstructions": None, "pi5_minstructions": None,
-        "instructions_measured_here": False,
-    }  # fmt: skip
+    unmeasured = {**dict.fromkeys(["private_percent", *COUNTS.values()]), "instructions_measured_here": False}
     found = {row["name"]: row for row in earlier}
     now = {row["name"]: {**unmeasured, **found.get(row["name"], {}), **row} for row in rows}
     return [now.get(row["name"], row) for row in earlier] + [now[name] for name in now if name not in found]
@@ -268,7 +265,7 @@ def _with_instructions(peers: list[dict[str, Any]], files: list[Path], benched: 
     told = []
     for row in peers:
         counts = counted.get(hashes.get(row["name"]))
-        fields = {field: round(counts[board] / 1e6, 2) for field, board in PROCESSORS.items()} if counts else {}
+        fields = {field: round(counts[board] / 1e6, 2) for board, field in COUNTS.items()} if counts else {}
         told.append({**row, **fields, **({"instructions_measured_here": True} if counts else {})})
     return told
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from edgefer import records
@@ -16,11 +16,18 @@ __all__ = ["check_entry"]
 
 
 def check_entry(
-    fields: Mapping[str, Any], kind: str, /, *, numbers: Sequence[str], **types: type | tuple[type, ...]
+    fields: Mapping[str, Any],
+    kind: str,
+    /,
+    *,
+    numbers: Sequence[str],
+    optional: Iterable[str] = (),
+    **types: type | tuple[type, ...],
 ) -> None:
     """Refuse an entry, called a ``kind``, without a name, the fields ``types``, or the ``numbers``.
 
-    A number is above zero, and up to 100 where its name ends with _percent; one that was not taken is None.
+    The ``optional`` numbers may be left out. A number is above zero, and up to 100 where its name ends with _percent;
+    one that was not taken is None.
 
     Raises:
         DataError: such a field; the message names the entry by its name.
@@ -28,6 +35,7 @@ def check_entry(
     if not isinstance(fields, Mapping):
         raise DataError(f"a {kind} that is {type(fields).__name__}", why="an object was expected")
     name = f"the {kind} {fields.get('name')!r}"
+    numbers = [*numbers, *(each for each in optional if each in fields)]
     try:
         records.require(fields, name=str, **types, **dict.fromkeys(numbers, (int, float, type(None))))
     except DataError as error:

@@ -22,7 +22,7 @@ from edgefer.measurement import Measurement
 from edgefer.report.entries import check_entry
 from edgefer.report.tables import Table, safe
 
-__all__ = ["Peer", "peers_of", "peers_table"]
+__all__ = ["COUNTS", "Peer", "peers_of", "peers_table"]
 
 KIND = "peers"
 SCHEMA_VERSION = 1
@@ -74,11 +74,11 @@ class Peer:
         Raises:
             DataError: a field is missing, of another type, or a number that cannot be; the message names the peer.
         """
-        counts = dict.fromkeys(COUNTS.values())
-        fields = {**counts, **fields} if isinstance(fields, Mapping) else fields
-        numbers = (*NUMBERS, *counts)
-        check_entry(fields, "peer", numbers=numbers, what=str, source=str, measured_here=bool, note=(str, type(None)))
-        values = {each: fields[each] for each in cls.__dataclass_fields__}
+        check_entry(
+            fields, "peer", numbers=NUMBERS, optional=COUNTS.values(),
+            what=str, source=str, measured_here=bool, note=(str, type(None)),
+        )  # fmt: skip
+        values = {each: fields[each] for each in cls.__dataclass_fields__ if each in fields}
         return cls(**{**values, "note": values["note"] or ""})
 
 

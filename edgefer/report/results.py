@@ -67,18 +67,20 @@ class Results:
         """
         return not self.peers and bool(self.evaluations or self.measurements or not self.tables())
 
+    def beside_peers(self) -> Table:
+        """The models of others, and those of edgefer that anything here is of."""
+        return peers_table(
+            self.peers,
+            evaluations=self.evaluations,
+            measurements=self.measurements,
+            inspections=self.inspections,
+            instructions={each.sha256: each.instructions.get("litert", {}) for each in self.arm64},
+        )
+
     def tables(self) -> list[Table]:
         """What does not go into the groups of comparison.py, each kind in tables of its own."""
         if self.peers:
-            return [
-                peers_table(
-                    self.peers,
-                    evaluations=self.evaluations,
-                    measurements=self.measurements,
-                    inspections=self.inspections,
-                    instructions={each.sha256: each.instructions.get("litert", {}) for each in self.arm64},
-                )
-            ]
+            return [self.beside_peers()]
         return [
             *([costs_table(self.costs, self.least_agreements)] if self.costs else []),
             *arm64_tables(self.arm64),

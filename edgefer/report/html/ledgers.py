@@ -9,7 +9,6 @@ from edgefer.report.arm64 import arm64_tables
 from edgefer.report.claims import claims_table
 from edgefer.report.html.evidence import Evidence
 from edgefer.report.html.markup import Html, element, section, tabulated
-from edgefer.report.peers import peers_table
 
 __all__ = ["claims_section", "instructions_section", "peers_section"]
 
@@ -37,8 +36,5 @@ def peers_section(evidence: Evidence) -> Html | None:
     if not results.peers:
         return None
     # The table for a terminal has no Markdown in it.
-    whole = peers_table(
-        results.peers, evaluations=results.evaluations, measurements=results.measurements,
-        inspections=results.inspections,
-    ).narrow  # fmt: skip
+    whole = results.beside_peers().narrow
     return section("peers", "Beside others", *tabulated("By size", whole)) if whole else None
