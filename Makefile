@@ -29,7 +29,8 @@ PINNED = $(if $(shell $(PYTHON) -c 'import sys; sys.version_info >= (3, 11) and 
 BIN := .venv/bin
 # What must pass wherever edgefer runs. The pytest script, unlike python -m pytest, leaves the checkout off the path, so
 # that the installed package is tested.
-BOARD_TESTS = tests/board tests/report tests/contracts/test_wall.py $(wildcard tests/test_*.py)
+BOARD_TESTS = $(addprefix tests/,benchmark contract data deploy device inference inspection live models report results) \
+    tests/contracts/test_wall.py $(wildcard tests/test_*.py)
 
 .PHONY: help install test check test-workstation test-install test-oldest test-parity test-board arm-cost wheel demo \
     tables clean
@@ -143,7 +144,7 @@ demo: install
 	$(BIN)/edgefer bench $(DEMO)/$(DEMO_SYSTEM)-int8.tflite --device --out $(DEMO)/int8.bench.json $(DEMO_LOG)
 	$(BIN)/edgefer report $(DEMO)/*.evaluation.json $(DEMO)/*.bench.json
 	@echo "And a photograph, by a model that ships:"
-	$(BIN)/edgefer predict tests/board/data/astronaut.jpg --model small
+	$(BIN)/edgefer predict tests/fixtures/astronaut.jpg --model small
 
 # A folder of results goes to the section of its name, in each document that has one; a model that ships gets its card
 # from all that the folders hold of it. What has not been measured yet leaves its section as it is.

@@ -26,11 +26,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgefer import atomic, records
-from edgefer.artefact import Artefact
-from edgefer.board.execute import execute, installed
-from edgefer.bundle import bundle
-from edgefer.parity import Configuration
+from edgefer import files
+from edgefer.contract.artifact import Artifact
+from edgefer.deploy.bundle import bundle
+from edgefer.inference.interpreters import execute, installed
+from edgefer.results import schema
+from edgefer.results.parity import Configuration
 
 PROCESSORS = {"pi3": "Pi 3", "pi4": "Pi 4", "pi5": "Pi 5"}
 PYTHONS = {"litert": "/opt/litert/bin/python", "tflite_runtime": "/opt/tflite/bin/python"}
@@ -40,12 +41,12 @@ RUNS = 10
 COUNT = f"""
 import os, sys
 from pathlib import Path
-from edgefer.artefact import Artefact
-from edgefer.board.classifier import Classifier
-from edgefer.board.runtime import choose
-artefact = Artefact.load(Path(sys.argv[1]))
-runtime = choose(sys.argv[2]).open_model(artefact.model, threads=1)
-face = Classifier(artefact, runtime).encode(artefact.golden.inputs[0])
+from edgefer.contract.artifact import Artifact
+from edgefer.inference.classifier import Classifier
+from edgefer.inference.runtime import choose
+artifact = Artifact.load(Path(sys.argv[1]))
+runtime = choose(sys.argv[2]).open_model(artifact.model, threads=1)
+face = Classifier(artifact, runtime).encode(artifact.golden.inputs[0])
 def mark(tag):
     try:
         os.getsid(0x7E570000 + tag)  # the counter writes its total at this call, which fails otherwise
@@ -82,7 +83,7 @@ class Board:
 
     def write(self, name: str, content: bytes) -> str:
         """Put a file there; its path on the board."""
-        atomic.write_bytes(self.root / PLACE.lstrip("/") / name, content)
+        files.write_bytes(self.root / PLACE.lstrip("/") / name, content)
         return f"{PLACE}/{name}"
 
     def run(self, *command: str, processor: str = "pi4") -> str:
@@ -90,13 +91,13 @@ class Board:
         return self._call("exec", "env", f"PYTHONPATH={PLACE}/edgefer.pyz", *command, processor=processor)
 
     def execute(self, model: bytes, faces: npt.NDArray[np.uint8], runtime: str, processor: str) -> npt.NDArray[Any]:
-        """As edgefer.board.execute.execute(), there."""
+        """As edgefer.inference.interpreters.execute(), there."""
         request, reply = self.root / PLACE.lstrip("/") / "request.npz", self.root / PLACE.lstrip("/") / "reply.npz"
         reply.unlink(missing_ok=True)
         configuration = json.dumps(asdict(Configuration(runtime)))
         np.savez(request, model=np.frombuffer(model, np.uint8), faces=faces, configuration=configuration)
         paths = f"{PLACE}/{reply.name}", f"{PLACE}/{request.name}"
-        self.run(PYTHONS[runtime], "-m", "edgefer.board.execute", *paths, processor=processor)
+        self.run(PYTHONS[runtime], "-m", "edgefer.inference.interpreters", *paths, processor=processor)
         with np.load(reply, allow_pickle=False) as found:
             if "error" in found.files:
                 sys.exit(str(found["error"]))
@@ -115,18 +116,18 @@ def main() -> None:
     board = Board(options.board_script, options.folder.resolve())
     faces, data = _faces(options.data, options.faces)
     for path in options.models:
-        artefact = Artefact.load(path)
+        artifact = Artifact.load(path)
         there = board.write(path.name, path.read_bytes())
         counts = {
             runtime: {name: board.instructions(there, runtime, key) for key, name in PROCESSORS.items()}
             for runtime in PYTHONS
         }
-        parity = [_compare(board, artefact, faces, runtime, options.tflite_python) for runtime in PYTHONS if len(faces)]
+        parity = [_compare(board, artifact, faces, runtime, options.tflite_python) for runtime in PYTHONS if len(faces)]
         record = {
-            **records.stamp("arm64", 1),
+            **schema.header("arm64", 1),
             "subject": {
-                "file": path.name, "sha256": artefact.sha256, "scheme": artefact.scheme,
-                "size_bytes": len(artefact.model),
+                "file": path.name, "sha256": artifact.sha256, "scheme": artifact.scheme,
+                "size_bytes": len(artifact.model),
             },
             "data": data,
             "faces": len(faces),
@@ -134,21 +135,21 @@ def main() -> None:
             "instructions": counts,
         }  # fmt: skip
         out = options.out / f"{path.stem}.arm64.json"
-        atomic.write_text(out, json.dumps(record, indent=1) + "\n")
+        files.write_text(out, json.dumps(record, indent=1) + "\n")
         print(f"{out}: {json.dumps(counts)}, {json.dumps(parity)}")  # noqa: T201 - a script tells what it did
 
 
 def _compare(
-    board: Board, artefact: Artefact, faces: npt.NDArray[np.uint8], runtime: str, tflite_python: str
+    board: Board, artifact: Artifact, faces: npt.NDArray[np.uint8], runtime: str, tflite_python: str
 ) -> dict[str, Any]:
     """One runtime here and there, on the same faces."""
-    golden = artefact.golden
+    golden = artifact.golden
     python = tflite_python if runtime == "tflite_runtime" else ""
     both = np.concatenate([golden.inputs, faces])
-    here = execute(artefact.model, both, Configuration(runtime, python=python))
+    here = execute(artifact.model, both, Configuration(runtime, python=python))
     processors = {}
     for key, name in PROCESSORS.items():
-        there = board.execute(artefact.model, both, runtime, key)
+        there = board.execute(artifact.model, both, runtime, key)
         worst = float(golden.difference(there[: len(golden.inputs)]).max())
         one, two = here[len(golden.inputs) :], there[len(golden.inputs) :]
         processors[name] = {
@@ -162,8 +163,8 @@ def _compare(
 
 
 def _faces(data: Path | None, count: int) -> tuple[npt.NDArray[np.uint8], str]:
-    from edgefer.preprocess import InputSpec, prepare_all
-    from edgefer.workstation.dataset import load, synthetic_dataset
+    from edgefer.contract.preprocessing import InputSpec, prepare_all
+    from edgefer.data.dataset import load, synthetic_dataset
 
     dataset = load(data) if data else synthetic_dataset()
     split = dataset.split("PublicTest")

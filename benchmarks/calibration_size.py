@@ -17,8 +17,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from edgefer import atomic, records
-from edgefer.cli import run as edgefer
+from edgefer import files
+from edgefer.cli.main import run as edgefer
+from edgefer.results import schema
 
 SIZES = (500, 1000, 2000, 4000, 8000)
 SCHEME = "int8"
@@ -31,8 +32,8 @@ def main() -> None:
         copy = Path(folder) / options.run.name
         shutil.copytree(options.run, copy)
         tried = [_quantized(copy, options.data, size) for size in options.sizes]
-    record = {**records.stamp("calibration-size", 1), "run": options.run.name, "scheme": SCHEME, "tried": tried}
-    atomic.write_text(options.out, json.dumps(record, indent=1) + "\n")
+    record = {**schema.header("calibration-size", 1), "run": options.run.name, "scheme": SCHEME, "tried": tried}
+    files.write_text(options.out, json.dumps(record, indent=1) + "\n")
 
 
 def _quantized(run: Path, data: Path, size: int) -> dict[str, Any]:

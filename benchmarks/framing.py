@@ -19,12 +19,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edgefer import atomic, records
-from edgefer.board.classifier import Classifier
-from edgefer.board.faces import FaceBox, FaceFinder
+from edgefer import files
+from edgefer.contract.preprocessing import prepare
+from edgefer.data.dataset import load
+from edgefer.inference.classifier import Classifier
+from edgefer.inference.face_detection import FaceBox, FaceDetector
 from edgefer.models import SHIPPED
-from edgefer.preprocess import prepare
-from edgefer.workstation.dataset import load
+from edgefer.results import schema
 
 SCALE, MARGIN = 3, 48
 SIDES = (0.8, 0.9, 0.95, 1.0, 1.05, 1.1, 1.2, 1.3)
@@ -54,12 +55,12 @@ def main() -> None:
     options = parser.parse_args()
     split = load(options.data).split("PublicTest")
     record = measure(split.pixels, split.labels)
-    atomic.write_text(options.out, json.dumps({**records.stamp("framing", 1), **record}, indent=1) + "\n")
+    files.write_text(options.out, json.dumps({**schema.header("framing", 1), **record}, indent=1) + "\n")
 
 
 def measure(faces: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64]) -> dict[str, Any]:
     """The record: shares of right answers, by side and height of the crop."""
-    finder, classifier = FaceFinder.open("haar"), Classifier.open(SHIPPED)
+    finder, classifier = FaceDetector.open("haar"), Classifier.open(SHIPPED)
     found = [each for row, face in enumerate(faces) if (each := _find(finder, row, face)) is not None]
     rows = np.array([each.row for each in found])
     ratios = [48 * SCALE / each.box.width for each in found]
@@ -70,8 +71,8 @@ def measure(faces: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64]) -> dict
     grid = []
     for side in SIDES:
         for down in DOWNS:
-            framed = FaceFinder(finder.detector, side=side, down=down)
-            crops = [prepare(framed.crop(each.scene, each.box), classifier.artefact.input_spec) for each in found]
+            framed = FaceDetector(finder.detector, side=side, down=down)
+            crops = [prepare(framed.crop(each.scene, each.box), classifier.artifact.input_spec) for each in found]
             grid.append({"side": side, "down": down, "accuracy": accuracy(np.stack(crops))})
     return {
         "detector": "haar",
@@ -85,7 +86,7 @@ def measure(faces: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64]) -> dict
     }
 
 
-def _find(finder: FaceFinder, row: int, face: npt.NDArray[np.uint8]) -> Found | None:
+def _find(finder: FaceDetector, row: int, face: npt.NDArray[np.uint8]) -> Found | None:
     large = cv2.resize(face, None, fx=SCALE, fy=SCALE, interpolation=cv2.INTER_CUBIC)
     scene = np.pad(np.asarray(large, np.uint8), MARGIN, mode="edge")
     boxes = finder.find(scene)

@@ -2,7 +2,7 @@
 
     python benchmarks/live.py --out benchmarks/results/live.json
 
-A portrait (tests/board/data/astronaut.jpg) moves over a background, 640 x 480. The film is looked at from end to end,
+A portrait (tests/fixtures/astronaut.jpg) moves over a background, 640 x 480. The film is looked at from end to end,
 as fast as it goes, with a JSON line a frame and nothing else, in rounds that take turns; each way has the spread over
 the rounds. Trackers are set on the face in the first frame and are asked where it is in the others, where the truth is
 known.
@@ -22,19 +22,20 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edgefer import atomic, records
-from edgefer.board import sysfs
-from edgefer.board.camera import Source
-from edgefer.board.faces import FaceBox, FaceFinder
-from edgefer.board.live import Live
-from edgefer.board.outlets import Lines
-from edgefer.board.pipeline import Pipeline
-from edgefer.board.showing import show
-from edgefer.board.tracker import Track, Tracker, overlap
+from edgefer import files
+from edgefer.contract.preprocessing import to_grey
+from edgefer.device import sysfs
+from edgefer.inference.face_detection import FaceBox, FaceDetector
+from edgefer.inference.pipeline import Pipeline
+from edgefer.live.camera import Source
+from edgefer.live.runner import run_live
+from edgefer.live.session import Live
+from edgefer.live.sinks import Lines
+from edgefer.live.tracking import Track, Tracker, overlap
 from edgefer.models import SHIPPED
-from edgefer.preprocess import to_grey
+from edgefer.results import schema
 
-PORTRAIT = Path(__file__).parents[1] / "tests" / "board" / "data" / "astronaut.jpg"
+PORTRAIT = Path(__file__).parents[1] / "tests" / "fixtures" / "astronaut.jpg"
 FRAMES, SIZE = 300, (640, 480)
 # What the cascade finds in the cut-out.
 FACE = FaceBox(71, 59, 111, 111)
@@ -58,7 +59,7 @@ def main() -> None:
         write_film(path)
         record = {"ways": measure(path, options.rounds), "trackers": [follow(name) for name in ("flow", "mil", "none")]}
     head = {"model": SHIPPED.name, "device": sysfs.describe(), "opencv": cv2.__version__, "size": [*SIZE]}
-    atomic.write_text(options.out, json.dumps({**records.stamp("live_speed", 1), **head, **record}, indent=1) + "\n")
+    files.write_text(options.out, json.dumps({**schema.header("live_speed", 1), **head, **record}, indent=1) + "\n")
 
 
 def measure(path: Path, rounds: int) -> list[dict[str, Any]]:
@@ -70,7 +71,7 @@ def measure(path: Path, rounds: int) -> list[dict[str, Any]]:
             live = Live(pipeline, Source("video", str(path)), detect_every=way["detect_every"], every_frame=True)
             load = sysfs.load_average()
             with live, Path(os.devnull).open("w") as nowhere:
-                runs[name].append({**show(live, [Lines(nowhere)]).to_json(), "load_average": load})
+                runs[name].append({**run_live(live, [Lines(nowhere)]).to_json(), "load_average": load})
     return [
         {
             "name": name,
@@ -87,7 +88,7 @@ def measure(path: Path, rounds: int) -> list[dict[str, Any]]:
 def follow(name: str) -> dict[str, Any]:
     """How long a tracker takes, and how its boxes overlap with the truth, over frames without a search."""
     images, truths = zip(*(frame(number) for number in range(FRAMES)))
-    tracker = Tracker(FaceFinder(_Nowhere()), detect_every=10**9)
+    tracker = Tracker(FaceDetector(_Nowhere()), detect_every=10**9)
     tracker.update(images[0], to_grey(images[0]), at_ns=0)
     tracker.tracks = (Track.at(0, truths[0]),)
     mil = cv2.TrackerMIL.create()

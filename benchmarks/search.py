@@ -17,18 +17,19 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from edgefer import atomic, records
-from edgefer.artefact import Artefact
-from edgefer.board.apart import measure_apart
-from edgefer.board.inspect import inspect_apart
+from edgefer import files
+from edgefer.benchmark.isolation import measure_in_subprocess
+from edgefer.contract.artifact import Artifact
 from edgefer.errors import EdgeferError
-from edgefer.evaluation import Evaluation
-from edgefer.measurement import BenchRequest
+from edgefer.inspection.sandbox import inspect_in_subprocess
 from edgefer.models import shipped
-from edgefer.report.recipe import leaves
+from edgefer.report.commands import leaves
 from edgefer.report.trials import trials_of
-from edgefer.workstation.experiment import load_system
-from edgefer.workstation.runs import Run
+from edgefer.results import schema
+from edgefer.results.evaluation import Evaluation
+from edgefer.results.measurement import BenchRequest
+from edgefer.workstation.training.run import Run
+from edgefer.workstation.workflows.train import load_system
 
 
 def main() -> None:
@@ -38,9 +39,9 @@ def main() -> None:
     earlier = json.loads(options.out.read_text())["entries"] if options.out.exists() else []
     names = {each["name"] for each in made}
     kept = [each for each in earlier if each["name"] not in names]
-    record = {**records.stamp("search", 1), "entries": [*kept, *made]}
+    record = {**schema.header("search", 1), "entries": [*kept, *made]}
     trials_of(record)
-    atomic.write_text(options.out, json.dumps(record, indent=1) + "\n")
+    files.write_text(options.out, json.dumps(record, indent=1) + "\n")
 
 
 def entry(run: Run) -> dict[str, Any]:
@@ -56,7 +57,7 @@ def entry(run: Run) -> dict[str, Any]:
         "epochs": len(run.history()),
         "teachers": [each["run"] for each in run.teachers],
         "public_float_percent": _float(run),
-        **_int8(run.artefact("int8")),
+        **_int8(run.artifact("int8")),
     }
 
 
@@ -73,14 +74,14 @@ def _int8(path: Path) -> dict[str, Any]:
     if not path.exists():
         names = ("public_int8_percent", "bytes", "parameters", "macs", "p50_us")
         return {**dict.fromkeys(names), "shipped": False}
-    artefact, inspection = Artefact.load(path), inspect_apart(path)
+    artifact, inspection = Artifact.load(path), inspect_in_subprocess(path)
     return {
-        "public_int8_percent": _percent(artefact.provenance["scores"]["accuracy"]),
+        "public_int8_percent": _percent(artifact.provenance["scores"]["accuracy"]),
         "bytes": path.stat().st_size,
         "parameters": inspection.parameters,
         "macs": inspection.macs,
-        "p50_us": round(measure_apart(BenchRequest(str(path))).p50_us, 1),
-        "shipped": artefact.sha256 in {Artefact.load(each).sha256 for each in shipped().values()},
+        "p50_us": round(measure_in_subprocess(BenchRequest(str(path))).p50_us, 1),
+        "shipped": artifact.sha256 in {Artifact.load(each).sha256 for each in shipped().values()},
     }
 
 

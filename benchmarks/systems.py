@@ -18,8 +18,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from edgefer import atomic, catalogue, records
-from edgefer.workstation.runs import Run
+from edgefer import files, plugins
+from edgefer.results import schema
+from edgefer.workstation.training.run import Run
 
 KEPT = ("runtime", "runtime_version", "threads", "invoke", "doubts")
 
@@ -31,7 +32,7 @@ def main() -> None:
     entries = [*json.loads(options.out.read_text())["systems"]] if options.out.exists() else []
     others = [each for each in entries if each["system"] != entry["system"]]
     systems = sorted([*others, entry], key=lambda each: str(each["system"]))
-    atomic.write_text(options.out, json.dumps({**records.stamp("systems", 1), "systems": systems}, indent=1) + "\n")
+    files.write_text(options.out, json.dumps({**schema.header("systems", 1), "systems": systems}, indent=1) + "\n")
 
 
 def measure(run: Run, data: str) -> dict[str, Any]:
@@ -41,14 +42,14 @@ def measure(run: Run, data: str) -> dict[str, Any]:
         sys.exit(f"{run.folder} is not finished: edgefer train --resume {run.folder}")
     for scheme in ("--float32", "--int8"):
         edgefer("quantize", run.folder, scheme, "--data", data)
-    plain, int8 = run.artefact("float32"), run.artefact("int8")
+    plain, int8 = run.artifact("float32"), run.artifact("int8")
     bench = edgefer("bench", int8, "--against", plain, "--rigour", "standard")
     inspected = edgefer("inspect", int8)
     times = {each["subject"]["scheme"]: {name: each[name] for name in KEPT} for each in bench["measurements"]}
     return {
         "system": settings.system,
         "claimed_percent": settings.goal,
-        "claim": catalogue.load("edgefer.workstation.systems", settings.system).CLAIM,
+        "claim": plugins.load("edgefer.workstation.training.systems", settings.system).CLAIM,
         "settings": dataclasses.asdict(settings),
         "epochs": metrics["epochs"],
         "best_epoch": metrics["best_epoch"],

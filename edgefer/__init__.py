@@ -10,23 +10,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-__all__ = ["Classifier", "FaceFinder", "Live", "Pipeline", "Prediction", "Scene", "__version__"]
+__all__ = ["Classifier", "FaceDetector", "FrameResult", "Live", "Pipeline", "Prediction", "__version__"]
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from edgefer.board.classifier import Classifier, Prediction
-    from edgefer.board.faces import FaceFinder
-    from edgefer.board.live import Live
-    from edgefer.board.pipeline import Pipeline
-    from edgefer.board.scene import Scene
+    from edgefer.inference.classifier import Classifier, Prediction
+    from edgefer.inference.face_detection import FaceDetector
+    from edgefer.inference.pipeline import Pipeline
+    from edgefer.live.frame_result import FrameResult
+    from edgefer.live.session import Live
 
 MODULES = {
-    "Classifier": "classifier",
-    "FaceFinder": "faces",
-    "Live": "live",
-    "Pipeline": "pipeline",
-    "Prediction": "classifier",
-    "Scene": "scene",
+    "Classifier": "inference.classifier",
+    "FaceDetector": "inference.face_detection",
+    "Live": "live.session",
+    "Pipeline": "inference.pipeline",
+    "Prediction": "inference.classifier",
+    "FrameResult": "live.frame_result",
 }
 
 
@@ -35,5 +35,5 @@ def __getattr__(name: str) -> Any:
     if name in MODULES:
         import importlib
 
-        return getattr(importlib.import_module(f"edgefer.board.{MODULES[name]}"), name)
+        return getattr(importlib.import_module(f"edgefer.{MODULES[name]}"), name)
     raise AttributeError(f"module 'edgefer' has no attribute {name!r}")

@@ -1,5 +1,5 @@
 """python -m edgefer"""
 
-from edgefer.cli import main
+from edgefer.cli.main import main
 
 main()

@@ -12,9 +12,9 @@ __all__ = [
     "DataError",
     "DeviceUnreachable",
     "EdgeferError",
-    "GateNotMet",
     "IncompatibleError",
     "MeasurementInvalid",
+    "ThresholdNotMet",
     "UsageError",
 ]
 
@@ -31,13 +31,13 @@ class EdgeferError(Exception):
 
     exit_code = 1
 
-    def __init__(self, what: str, *, why: str = "", fix: str = "") -> None:
+    def __init__(self, what: str, *, why: str = "", hint: str = "") -> None:
         super().__init__(what)
-        self.what, self.why, self.fix = what, why, fix
+        self.what, self.why, self.hint = what, why, hint
 
     def __str__(self) -> str:
         text = f"{self.what}: {self.why}" if self.why else self.what
-        return f"{text}\n  try: {self.fix}" if self.fix else text
+        return f"{text}\n  try: {self.hint}" if self.hint else text
 
 
 class DataError(EdgeferError):
@@ -50,7 +50,7 @@ class UsageError(EdgeferError):
     exit_code = 2
 
 
-class GateNotMet(EdgeferError):
+class ThresholdNotMet(EdgeferError):
     """A result is worse than the bound that the user set; the result itself is kept."""
 
     exit_code = 3

@@ -16,9 +16,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from edgefer.errors import DataError, DeviceUnreachable, EdgeferError, IncompatibleError
-from edgefer.fleet.connection import Connection, Said
+from edgefer.fleet.connection import CommandOutput, Connection
 
-__all__ = ["Facts", "Interpreter", "ask", "clean", "probe", "put"]
+__all__ = ["Facts", "Interpreter", "ask", "clean", "probe", "upload"]
 
 PROBE_S, CLEAN_S = 120.0, 60.0
 # A slow link still moves this much.
@@ -217,7 +217,7 @@ class Facts:
         raise IncompatibleError(
             f"{device} has no Python that runs {wanted[0]}",
             why="; ".join(reasons) or "no Python was found",
-            fix=f"edgefer devices setup {device} --runtime {wanted[0]}",
+            hint=f"edgefer devices setup {device} --runtime {wanted[0]}",
         )
 
 
@@ -232,7 +232,7 @@ def probe(connection: Connection, pythons: Sequence[str] = ()) -> Facts:
     return Facts.from_json(json.loads(said.stdout))
 
 
-def put(connection: Connection, content: bytes, name: str) -> str:
+def upload(connection: Connection, content: bytes, name: str) -> str:
     """Bring ``content`` to the device, if it is not there yet; its path there, which ends in ``name``.
 
     Raises:
@@ -258,7 +258,7 @@ def clean(connection: Connection, *, everything: bool = False) -> dict[str, Any]
 
 def ask(
     connection: Connection, verb: str, *arguments: str, stdin: bytes = b"", timeout_s: float, expected: int = 0
-) -> Said:
+) -> CommandOutput:
     """Run the script there; ``expected`` is an exit code that is no failure, beside 0."""
     said = connection.run([connection.python, "-c", SCRIPT, verb, *arguments], stdin=stdin, timeout_s=timeout_s)
     if said.exit_code in (0, expected):
@@ -266,20 +266,20 @@ def ask(
     raise _failure(said, connection)
 
 
-def _failure(said: Said, connection: Connection) -> EdgeferError:
+def _failure(said: CommandOutput, connection: Connection) -> EdgeferError:
     last = (said.stderr.strip().splitlines() or [""])[-1][:300]
     name, python = connection.name, connection.python
     if said.exit_code == NO_PYTHON:
         return IncompatibleError(
-            f"{name} has no {python}", why=last, fix="on the board: sudo apt install python3 python3-venv"
+            f"{name} has no {python}", why=last, hint="on the board: sudo apt install python3 python3-venv"
         )
     if said.exit_code == TOO_OLD:
         return IncompatibleError(
             f"{python} on {name} is {last}", why="edgefer needs 3.10 to 3.13",
-            fix="a newer one: edgefer devices add NAME ADDRESS --python /path/to/python3.11",
+            hint="a newer one: edgefer devices add NAME ADDRESS --python /path/to/python3.11",
         )  # fmt: skip
     if said.exit_code == DISK_FULL:
-        return DataError(f"the disk of {name} is full", why=last, fix=f"edgefer devices clean {name}")
+        return DataError(f"the disk of {name} is full", why=last, hint=f"edgefer devices clean {name}")
     if said.exit_code == DAMAGED:
-        return DeviceUnreachable(f"a file came to {name} damaged", why=last, fix="the same again")
+        return DeviceUnreachable(f"a file came to {name} damaged", why=last, hint="the same again")
     return EdgeferError(f"{python} on {name} ended with code {said.exit_code}", why=last)

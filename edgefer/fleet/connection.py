@@ -19,20 +19,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol, cast
 
-from edgefer import catalogue
+from edgefer import plugins
 from edgefer.errors import DeviceUnreachable
 from edgefer.fleet.registry import Device
 
-__all__ = ["Connection", "ConnectionModule", "Said", "Stream", "connect", "finish", "started"]
+__all__ = ["CommandOutput", "Connection", "ConnectionModule", "Stream", "connect", "finish", "started"]
 
-DEVICES = "edgefer.devices"
+DEVICES = "edgefer.fleet.connections"
 LONGEST_QUOTE = 400
 # A command that was told to end, or whose link is gone, is given this long.
 END_S = 10.0
 
 
 @dataclass(frozen=True)
-class Said:
+class CommandOutput:
     """What a command came to.
 
     Attributes:
@@ -57,7 +57,7 @@ class Connection(Protocol):
     def python(self) -> str:
         """The interpreter that runs what is asked of the device itself."""
 
-    def run(self, arguments: Sequence[str], *, stdin: bytes = b"", timeout_s: float | None = None) -> Said:
+    def run(self, arguments: Sequence[str], *, stdin: bytes = b"", timeout_s: float | None = None) -> CommandOutput:
         """Run a command there and wait for it.
 
         Raises:
@@ -129,7 +129,7 @@ def connect(device: Device) -> Connection:
     Raises:
         UsageError: there is no such kind.
     """
-    return cast("ConnectionModule", catalogue.load(DEVICES, device.kind)).connect(device)
+    return cast("ConnectionModule", plugins.load(DEVICES, device.kind)).connect(device)
 
 
 @contextlib.contextmanager
@@ -149,7 +149,7 @@ def started(command: Sequence[str], *, environment: Mapping[str, str] | None = N
             stream.end()
 
 
-def finish(command: Sequence[str], *, stdin: bytes, timeout_s: float | None, name: str) -> Said:
+def finish(command: Sequence[str], *, stdin: bytes, timeout_s: float | None, name: str) -> CommandOutput:
     """Run a process on this machine to its end.
 
     Raises:
@@ -163,6 +163,6 @@ def finish(command: Sequence[str], *, stdin: bytes, timeout_s: float | None, nam
     except subprocess.TimeoutExpired as error:
         seconds = time.monotonic() - begin
         raise DeviceUnreachable(
-            f"{name} did not answer within {seconds:.0f} s", why="it hangs, or the link to it does", fix="try again"
+            f"{name} did not answer within {seconds:.0f} s", why="it hangs, or the link to it does", hint="try again"
         ) from error
-    return Said(ended.returncode, ended.stdout, ended.stderr.decode(errors="replace"))
+    return CommandOutput(ended.returncode, ended.stdout, ended.stderr.decode(errors="replace"))

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edgefer.benched import Benched
-from edgefer.errors import EdgeferError, GateNotMet
+from edgefer.errors import EdgeferError, ThresholdNotMet
 from edgefer.fleet.registry import Device, Limits
-from edgefer.fleet.remote_bench import Outcome
+from edgefer.fleet.remote_benchmark import Outcome
+from edgefer.results.benchmark import BenchmarkResult
 
-__all__ = ["judged"]
+__all__ = ["check_limits"]
 
 
-def judged(outcomes: Sequence[Outcome], devices: Sequence[Device], *, strict: bool) -> EdgeferError | None:
+def check_limits(outcomes: Sequence[Outcome], devices: Sequence[Device], *, strict: bool) -> EdgeferError | None:
     """What the command must end with: the first device's problem, else a limit that is not kept, else doubts."""
     for outcome in outcomes:
         if outcome.problem is not None:
@@ -24,12 +24,12 @@ def judged(outcomes: Sequence[Outcome], devices: Sequence[Device], *, strict: bo
     for outcome in outcomes:
         broken = _broken(outcome.benched, limits.get(outcome.device, Limits())) if outcome.benched else []
         if broken:
-            return GateNotMet(f"{outcome.device} does not keep its limits", why="; ".join(broken), fix="devices.toml")
+            return ThresholdNotMet(f"{outcome.device} does not keep its limits", why="; ".join(broken), hint="devices.toml")
     refusals = [outcome.benched.refusal() for outcome in outcomes if strict and outcome.benched]
     return next((refusal for refusal in refusals if refusal is not None), None)
 
 
-def _broken(benched: Benched, limits: Limits) -> list[str]:
+def _broken(benched: BenchmarkResult, limits: Limits) -> list[str]:
     found = []
     for each in benched.measurements:
         name = f"{each.subject.get('file')}, {each.threads} threads"

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from edgefer import atomic
+from edgefer import files
 from edgefer.errors import DataError, UsageError
 
 __all__ = ["LOCAL", "Device", "Limits", "Registry"]
@@ -54,7 +54,7 @@ class Limits:
             name, _, text = word.partition("=")
             if name not in known or not NUMBER.fullmatch(text):
                 why = f"KEY=NUMBER was expected, with a key of {', '.join(known)}"
-                raise UsageError(f"--limit {word}", why=why, fix="--limit p90_us=2000")
+                raise UsageError(f"--limit {word}", why=why, hint="--limit p90_us=2000")
             values[name] = float(text)
         return cls(**values)
 
@@ -151,10 +151,10 @@ class Registry:
             tables = tomlkit.parse(text).unwrap()
             devices = {name: Device.from_toml(name, values) for name, values in tables.items()}
         except DataError as error:
-            raise DataError(f"{path}: {error.what}", why=error.why, fix=error.fix or f"mend {path}") from error
+            raise DataError(f"{path}: {error.what}", why=error.why, hint=error.hint or f"mend {path}") from error
         except (OSError, UnicodeDecodeError, TOMLKitError) as error:
-            fix = "mend it, or name another: $EDGEFER_DEVICES"
-            raise DataError(f"cannot read {path}", why=str(error), fix=fix) from error
+            hint = "mend it, or name another: $EDGEFER_DEVICES"
+            raise DataError(f"cannot read {path}", why=str(error), hint=hint) from error
         return cls(path, devices, text)
 
     def select(self, names: Sequence[str], *, tag: str | None = None) -> tuple[Device, ...]:
@@ -169,7 +169,7 @@ class Registry:
             if not tagged:
                 tags = sorted({tag for device in self.devices.values() for tag in device.tags})
                 why = f"{self.path} knows the tags {', '.join(tags)}" if tags else f"{self.path} has no tags"
-                raise UsageError(f"no device has the tag {tag!r}", why=why, fix="edgefer devices list")
+                raise UsageError(f"no device has the tag {tag!r}", why=why, hint="edgefer devices list")
             chosen += tagged
         return tuple({each.name: each for each in chosen}.values())
 
@@ -182,7 +182,7 @@ class Registry:
             return Device(name, name)
         known = ", ".join([LOCAL, *self.devices])
         why = f"there are {known}; an address is user@host"
-        raise UsageError(f"no device {name!r}", why=why, fix="edgefer devices add")
+        raise UsageError(f"no device {name!r}", why=why, hint="edgefer devices add")
 
     def with_device(self, device: Device) -> Registry:
         """The registry with ``device`` in it, in the place of the one of its name.
@@ -222,7 +222,7 @@ class Registry:
 
     def save(self) -> None:
         """Write the file."""
-        atomic.write_text(self.path, self.text)
+        files.write_text(self.path, self.text)
 
 
 def _default_path() -> Path:

@@ -1,10 +1,10 @@
 """The trained models that ship with edgefer, and which model a command takes when none was named.
 
-    path, reason = find_model(None)                 # the newest artefact under runs/, else SHIPPED
+    path, reason = find_model(None)                 # the newest artifact under runs/, else SHIPPED
     path, reason = find_model(Path("nano"))         # one of shipped(), by its name
 
 ``nano`` is for microcontrollers and the smallest boards, ``small`` for a Raspberry Pi, ``base`` is the most accurate.
-In a bundle (edgefer.bundle) the model inside is the only one.
+In a bundle (edgefer.deploy.bundle) the model inside is the only one.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import importlib.resources
 import tempfile
 from pathlib import Path
 
-from edgefer import atomic
+from edgefer import files
 from edgefer.errors import DataError
 
 __all__ = ["SHIPPED", "bundled", "find_model", "shipped"]
@@ -41,19 +41,19 @@ def find_model(named: Path | None, *, runs: Path = RUNS) -> tuple[Path, str]:
             return named, "as named"
         if str(named) in shipped():
             return shipped()[str(named)], "a model that ships"
-        why = "a run folder holds artefacts, this asks for one of them" if named.is_dir() else "no such file"
-        fix = f"edgefer quantize --int8, or one that ships: {', '.join(shipped()) or 'none in a bundle'}"
-        raise DataError(f"{named} is not a model file", why=why, fix=fix)
+        why = "a run folder holds artifacts, this asks for one of them" if named.is_dir() else "no such file"
+        hint = f"edgefer quantize --int8, or one that ships: {', '.join(shipped()) or 'none in a bundle'}"
+        raise DataError(f"{named} is not a model file", why=why, hint=hint)
     inside = bundled()
     if inside is not None:
         return inside, "the model in this bundle"
     # runs/latest is a link to a folder that is listed anyway; a leading dot marks a file that is still being written.
     made = [path for path in runs.glob("*/*.tflite") if not path.parent.is_symlink() and not path.name.startswith(".")]
     if made:
-        return max(made, key=lambda path: path.stat().st_mtime_ns), f"the newest artefact in {runs}/"
+        return max(made, key=lambda path: path.stat().st_mtime_ns), f"the newest artifact in {runs}/"
     if not SHIPPED.is_file():
-        raise DataError("no model was named", why="this bundle carries none", fix="name one, such as model.tflite")
-    return SHIPPED, f"the model that ships, as there is no artefact in {runs}/"
+        raise DataError("no model was named", why="this bundle carries none", hint="name one, such as model.tflite")
+    return SHIPPED, f"the model that ships, as there is no artifact in {runs}/"
 
 
 @functools.cache
@@ -67,5 +67,5 @@ def bundled() -> Path | None:
     unpacked = tempfile.TemporaryDirectory(prefix="edgefer-")
     atexit.register(unpacked.cleanup)
     path = Path(unpacked.name, inside[0].name)
-    atomic.write_bytes(path, inside[0].read_bytes())
+    files.write_bytes(path, inside[0].read_bytes())
     return path

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from edgefer import records
 from edgefer.report.tables import Table
+from edgefer.results import schema
 
 __all__ = ["Arm64", "arm64_tables"]
 
@@ -48,14 +48,14 @@ class Arm64:
             DataError: it is none, or lacks a field.
             IncompatibleError: a later schema version.
         """
-        records.check(fields, KIND, SCHEMA_VERSION)
-        records.require(fields, subject=dict, data=str, faces=int, instructions=dict, parity=list)
-        records.require(fields["subject"], file=str)
+        schema.validate(fields, KIND, SCHEMA_VERSION)
+        schema.require(fields, subject=dict, data=str, faces=int, instructions=dict, parity=list)
+        schema.require(fields["subject"], file=str)
         for counted in fields["instructions"].values():
-            records.require(counted, **dict.fromkeys(counted, int))
+            schema.require(counted, **dict.fromkeys(counted, int))
         parity = {each["runtime"]: each["boards"] for each in fields["parity"]}
         for board in (board for boards in parity.values() for board in boards.values()):
-            records.require(board, identical=NUMBER, top1_agreement=NUMBER, largest_difference=NUMBER, golden_ok=bool)
+            schema.require(board, identical=NUMBER, top1_agreement=NUMBER, largest_difference=NUMBER, golden_ok=bool)
         subject, counts = fields["subject"], fields["instructions"]
         return cls(subject["file"], subject.get("sha256"), fields["data"], fields["faces"], counts, parity)
 

@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from edgefer import records
-from edgefer.evaluation import Evaluation
 from edgefer.report.tables import Table
-from edgefer.report.text import points
+from edgefer.report.terminal.evaluation import points
+from edgefer.results import schema
+from edgefer.results.evaluation import Evaluation
 
 __all__ = ["Claim", "claims_table"]
 
@@ -80,14 +80,14 @@ class Claim:
         Raises:
             DataError: a field is missing.
         """
-        records.require(
+        schema.require(
             fields, system=str, claimed_percent=(int, float), claim=str, parameters=int, macs=int, bytes=dict,
             evaluations=dict, latency=dict, device=dict,
         )  # fmt: skip
         times, ran = fields["latency"], fields["latency"]["int8"]
         for each in ("float32", "int8"):
-            records.require(times[each]["invoke"], p50_us=(int, float))
-        records.require(fields["bytes"], int8=int)
+            schema.require(times[each]["invoke"], p50_us=(int, float))
+        schema.require(fields["bytes"], int8=int)
         return cls(
             system=fields["system"],
             claimed_percent=fields["claimed_percent"],

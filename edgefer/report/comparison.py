@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from edgefer import records
 from edgefer.errors import DataError
-from edgefer.evaluation import Evaluation
-from edgefer.measurement import Measurement
+from edgefer.results import schema
+from edgefer.results.evaluation import Evaluation
+from edgefer.results.measurement import Measurement
 
 __all__ = ["Group", "Row", "compare", "to_json"]
 
@@ -179,7 +179,7 @@ def _distinct_measurements(measurements: Iterable[Measurement]) -> list[Measurem
 def _model_key(record: Evaluation | Measurement) -> str:
     digest = record.subject.get("sha256")
     if not isinstance(digest, str):
-        raise DataError("a result does not say of which model it is", why="it has no sha256", fix="take it anew")
+        raise DataError("a result does not say of which model it is", why="it has no sha256", hint="take it anew")
     return digest
 
 
@@ -213,7 +213,7 @@ def _foreign_accuracy(row: Row) -> tuple[str, ...]:
 
 def to_json(groups: Sequence[Group]) -> dict[str, Any]:
     """The report in plain values, for ``edgefer report --json``."""
-    return {**records.stamp("report", 1), "groups": [_group_json(group) for group in groups]}
+    return {**schema.header("report", 1), "groups": [_group_json(group) for group in groups]}
 
 
 def _group_json(group: Group) -> dict[str, Any]:

@@ -9,8 +9,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from edgefer import records
 from edgefer.errors import DataError
+from edgefer.results import schema
 
 __all__ = ["check_entry"]
 
@@ -37,7 +37,7 @@ def check_entry(
     name = f"the {kind} {fields.get('name')!r}"
     numbers = [*numbers, *(each for each in optional if each in fields)]
     try:
-        records.require(fields, name=str, **types, **dict.fromkeys(numbers, (int, float, type(None))))
+        schema.require(fields, name=str, **types, **dict.fromkeys(numbers, (int, float, type(None))))
     except DataError as error:
         raise DataError(f"{name} is {error.what}", why=error.why) from error
     for each in numbers:

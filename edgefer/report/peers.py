@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from edgefer import records
-from edgefer.evaluation import Accuracy, Evaluation
-from edgefer.inspection import Inspection
-from edgefer.measurement import Measurement
 from edgefer.report.entries import check_entry
 from edgefer.report.tables import Table, safe
+from edgefer.results import schema
+from edgefer.results.evaluation import Accuracy, Evaluation
+from edgefer.results.inspection import Inspection
+from edgefer.results.measurement import Measurement
 
 __all__ = ["COUNTS", "Peer", "peers_of", "peers_table"]
 
@@ -103,8 +103,8 @@ def peers_of(fields: Mapping[str, Any]) -> tuple[Peer, ...]:
         DataError: it is none, or an entry is damaged.
         IncompatibleError: a later schema version.
     """
-    records.check(fields, KIND, SCHEMA_VERSION)
-    records.require(fields, peers=list)
+    schema.validate(fields, KIND, SCHEMA_VERSION)
+    schema.require(fields, peers=list)
     return tuple(Peer.from_json(each) for each in fields["peers"])
 
 

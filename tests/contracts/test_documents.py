@@ -8,13 +8,13 @@ import click
 import cv2
 import pytest
 
-from edgefer.cli import app
+from edgefer.cli.main import app
 from edgefer.models import SHIPPED
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted(
     path
-    for folder in (".", ".github", "benchmarks", "calibration", "edgefer/models", "tests/board/data")
+    for folder in (".", ".github", "benchmarks", "calibration", "edgefer/models", "tests/fixtures")
     for path in (ROOT / folder).glob("*.md")
 )
 LONGEST_LINE = 120
@@ -95,7 +95,7 @@ def test_lines_are_short(document):
 def test_the_python_of_the_readme_runs(tmp_path, monkeypatch, capsys):
     """One block after the other, as a reader would type them."""
     monkeypatch.chdir(tmp_path)
-    portrait = cv2.imread(str(ROOT / "tests" / "board" / "data" / "astronaut.jpg"))
+    portrait = cv2.imread(str(ROOT / "tests" / "fixtures" / "astronaut.jpg"))
     (tmp_path / "runs" / "latest").mkdir(parents=True)
     shutil.copy(SHIPPED, "runs/latest/compact_small-int8.tflite")
     cv2.imwrite("photo.jpg", portrait)

@@ -4,16 +4,16 @@ import cv2
 import numpy as np
 import pytest
 
-from edgefer.affine import QuantParams
-from edgefer.artefact import Artefact
-from edgefer.board.classifier import Classifier
-from edgefer.preprocess import InputSpec, encoder, prepare, read_image
-from edgefer.workstation.augment import augmentation
-from edgefer.workstation.backend import load_keras
-from edgefer.workstation.calibration import calibration_faces
-from edgefer.workstation.dataset import load
-from edgefer.workstation.scoreset import score_set
-from edgefer.workstation.settings import Augment
+from edgefer.contract.artifact import Artifact
+from edgefer.contract.preprocessing import InputSpec, encoder, prepare, read_image
+from edgefer.contract.quantization_params import QuantParams
+from edgefer.data.dataset import load
+from edgefer.data.evaluation_set import make_evaluation_set
+from edgefer.inference.classifier import Classifier
+from edgefer.workstation.networks.backend import load_keras
+from edgefer.workstation.quantization.calibration_data import calibration_faces
+from edgefer.workstation.training.augmentation import augmentation
+from edgefer.workstation.training.settings import Augment
 
 SHAPES = {"grey": (48, 48), "colour": (61, 97, 3), "odd": (131, 7), "pixel": (1, 1, 3), "alpha": (80, 33, 4)}
 
@@ -47,7 +47,7 @@ def test_training_evaluation_calibration_and_prediction_see_the_same_bytes(pictu
     dataset = load(pictures, cache=False)
     training = dataset.split("Training")
     assert in_one_order(training.pixels) == in_one_order(predicted)
-    scored = score_set(dataset, training, name="Training", spec=InputSpec())
+    scored = make_evaluation_set(dataset, training, name="Training", spec=InputSpec())
     assert in_one_order(scored.faces) == in_one_order(predicted)
     assert in_one_order(calibration_faces(training, size=5)) == in_one_order(predicted)
 
@@ -62,6 +62,6 @@ def test_the_network_and_the_float_model_are_fed_the_same_numbers(predicted):
 def test_a_bench_and_a_prediction_encode_alike(predicted):
     from edgefer.models import SHIPPED
 
-    classifier = Classifier.from_artefact(Artefact.load(SHIPPED))
+    classifier = Classifier.from_artifact(Artifact.load(SHIPPED))
     for face in predicted:
         assert np.array_equal(classifier.encode(face).reshape(48, 48), face.astype(np.int16) - 128)

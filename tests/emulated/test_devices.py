@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from edgefer.cli import run
-from edgefer.devices.ssh import connect
+from edgefer.cli.main import run
 from edgefer.errors import DataError, DeviceUnreachable, IncompatibleError
-from edgefer.fleet.agent import clean, probe, put
+from edgefer.fleet.agent import clean, probe, upload
+from edgefer.fleet.connections.ssh import connect
 from edgefer.fleet.registry import Device, Registry
 
 PLAIN = Device("shelf", "board")
@@ -32,7 +32,7 @@ def test_a_bare_board_gets_the_line_that_mends_it(board) -> None:
         facts = probe(connection)
     with pytest.raises(IncompatibleError) as caught:
         facts.choose(None, device="shelf")
-    assert caught.value.fix == "edgefer devices setup shelf --runtime litert"
+    assert caught.value.hint == "edgefer devices setup shelf --runtime litert"
 
 
 @pytest.mark.parametrize("runtime", ["litert", "tflite_runtime"])
@@ -108,8 +108,8 @@ def test_a_full_disk(board) -> None:
     with contextlib.closing(connect(PLAIN)) as connection:
         small_disk(connection)
         with pytest.raises(DataError, match="disk of shelf is full") as caught:
-            put(connection, bytes(3_000_000), "model.tflite")
-        assert "edgefer devices clean shelf" in caught.value.fix
+            upload(connection, bytes(3_000_000), "model.tflite")
+        assert "edgefer devices clean shelf" in caught.value.hint
         assert clean(connection)["freed_bytes"] == 0
 
 
@@ -128,12 +128,12 @@ def test_a_link_that_breaks_in_mid_copy_leaves_nothing_half(board) -> None:
         thread = threading.Thread(target=drop)
         thread.start()
         with pytest.raises(DeviceUnreachable):
-            put(connection, content, "big.bin")
+            upload(connection, content, "big.bin")
         thread.join()
     time.sleep(1)
     assert not list(folder.glob("*/big.bin"))
     with contextlib.closing(connect(PLAIN)) as connection:
-        path = put(connection, content, "big.bin")
+        path = upload(connection, content, "big.bin")
         assert Path(board.facts["rootfs"], path.lstrip("/")).stat().st_size == len(content)
         clean(connection)
 

@@ -10,21 +10,21 @@ from pathlib import Path
 import pytest
 
 import edgefer.models
-from edgefer import catalogue
-from edgefer.artefact import Artefact
-from edgefer.board.parity import verify
-from edgefer.preprocess import prepare_all
-from edgefer.report.parity import parity_text
-from edgefer.workstation.dataset import synthetic_dataset
-from edgefer.workstation.experiment import load_system, start
-from edgefer.workstation.quantize import quantize
-from edgefer.workstation.training import train
+from edgefer import plugins
+from edgefer.contract.artifact import Artifact
+from edgefer.contract.preprocessing import prepare_all
+from edgefer.data.dataset import synthetic_dataset
+from edgefer.inspection.parity import verify
+from edgefer.report.terminal.parity import parity_text
+from edgefer.workstation.training.loop import train
+from edgefer.workstation.workflows.quantize import quantize
+from edgefer.workstation.workflows.train import load_system, start
 
 OLD_PYTHON = os.environ.get("EDGEFER_OLD_PYTHON", "")
 if not OLD_PYTHON:
     pytest.skip("no $EDGEFER_OLD_PYTHON with tflite-runtime 2.14: make test-parity sets it", allow_module_level=True)
 
-ARCHITECTURES = catalogue.names("edgefer.workstation.architectures")
+ARCHITECTURES = plugins.names("edgefer.workstation.networks.architectures")
 SHIPPED = sorted(Path(edgefer.models.__file__).parent.glob("*.tflite"))
 RUNTIMES = ("litert", "tensorflow", "tflite_runtime")
 # Options that keep an architecture quick to train; the others are built as they are by default.
@@ -45,12 +45,12 @@ def faces():
     return synthetic_dataset(training=420, held_out=140, seed=3)
 
 
-def verified(artefact, faces=None):
-    """``artefact`` in every configuration, all of which ran and kept the contract."""
+def verified(artifact, faces=None):
+    """``artifact`` in every configuration, all of which ran and kept the contract."""
     # One thread: several of the built-in kernels' wait for each other by spinning, which takes a hundred times as long
     # where they are more than the idle processors.
     data = "drawn faces" if faces is not None else ""
-    parity = verify(artefact, faces, data=data, pythons=[OLD_PYTHON], threads=[1])
+    parity = verify(artifact, faces, data=data, pythons=[OLD_PYTHON], threads=[1])
     print(parity_text(parity))
     assert not parity.failed
     assert not parity.beyond
@@ -63,9 +63,9 @@ def test_an_architecture_answers_alike_everywhere(name, faces, tmp_path):
     changes = {"architecture": name, "model": SMALL.get(name, {}), "epochs": EPOCHS, "batch_size": 32}
     settings = dataclasses.replace(load_system("demo"), **changes)
     run = start(settings, faces, opened_with={"data": "synthetic"}, root=tmp_path)
-    artefact = quantize(train(faces, settings, run=run), "int8", faces, calibration_size=140).artefact
-    public = prepare_all(faces.split("PublicTest").pixels, artefact.input_spec)
-    parity = verified(artefact, public)
+    artifact = quantize(train(faces, settings, run=run), "int8", faces, calibration_size=140).artifact
+    public = prepare_all(faces.split("PublicTest").pixels, artifact.input_spec)
+    parity = verified(artifact, public)
     assert parity.least_agreement >= LEAST_AGREEMENT
     for row in parity.rows[1:]:
         assert row.largest_difference <= MOST_STEPS
@@ -74,4 +74,4 @@ def test_an_architecture_answers_alike_everywhere(name, faces, tmp_path):
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_a_model_that_ships_keeps_its_contract_everywhere(path):
-    assert verified(Artefact.load(path)).golden_vectors >= 9
+    assert verified(Artifact.load(path)).golden_vectors >= 9

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgefer.workstation.calibration_set import find_set, load_set, to_csv
-from edgefer.workstation.dataset import Dataset, load
-from edgefer.workstation.stratified import candidates
+from edgefer.data.dataset import Dataset, load
+from edgefer.workstation.quantization.calibration_data import candidates
+from edgefer.workstation.quantization.calibration_set import find_set, load_set, to_csv
 
 REAL = Path(__file__).parents[3] / "shared" / "fer2013"
 CALIBRATION = Path(__file__).parents[2] / "calibration"

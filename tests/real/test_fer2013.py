@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgefer.labels import LABELS
-from edgefer.workstation.datacheck import check, twins_of
-from edgefer.workstation.dataset import Dataset, ferplus_targets, load
+from edgefer.contract.labels import LABELS
+from edgefer.data.dataset import Dataset, ferplus_targets, load
+from edgefer.data.validation import check, find_duplicates
 
 MATERIALIZE = Path(__file__).parents[3] / "shared" / "fer2013" / "materialize.py"
 PRIVATE_IS_MISSING = ("There are no PrivateTest images: the final score cannot be taken.",)
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.skipif(
 MEASURED_LOAD = """
 import json, re, sys, time
 from pathlib import Path
-from edgefer.workstation.dataset import load
+from edgefer.data.dataset import load
 
 calls, begin = [], time.process_time()
 dataset = load(Path(sys.argv[1]), progress=lambda done, total, note: calls.append(done / total))
@@ -131,7 +131,7 @@ def test_the_whole_file(folder):
     assert dataset.split("PublicTest").rows[0] == 28709
     training, public = dataset.split("Training"), dataset.split("PublicTest")
     np.testing.assert_allclose(ferplus_targets(training).sum(axis=1), 1, rtol=1e-6)
-    assert twins_of(public.pixels, training.pixels).sum() == 280
+    assert find_duplicates(public.pixels, training.pixels).sum() == 280
 
     report = check(dataset)
     assert report.classes == {name: dict(zip(LABELS, counts, strict=True)) for name, counts in CLASSES.items()}

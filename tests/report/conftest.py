@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from edgefer import records
-from edgefer.evaluation import evaluate
-from edgefer.measurement import Latency, Measurement, Samples
-from edgefer.verdict import compare
+from edgefer.results import schema
+from edgefer.results.evaluation import evaluate
+from edgefer.results.measurement import Latency, Measurement, Samples
+from edgefer.results.paired_comparison import compare
 
 DEVICE = {"board": None, "machine": "aarch64", "cpu": "Cortex-A76", "cores": 4, "governor": "performance"}
 
@@ -57,7 +57,7 @@ def quantized(evaluated, measured):
         names = ("happy", "sad")
         evaluation = evaluated(sha256, right=15, scheme=scheme)
         record = {
-            **records.stamp("quantization", 1), "path": f"runs/x/{system}-{scheme}.tflite", "sha256": sha256,
+            **schema.header("quantization", 1), "path": f"runs/x/{system}-{scheme}.tflite", "sha256": sha256,
             "scheme": scheme, "model_bytes": 20000, "weight_bytes": 15000, "file_bytes": 20480,
             "golden_tolerance": 2.0, "gates_broken": [],
             "provenance": {

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from edgefer import records
-from edgefer.cli import run
+from edgefer.cli.main import run
 from edgefer.errors import DataError
 from edgefer.report.arm64 import Arm64, arm64_tables
+from edgefer.results import schema
 
 
 def board(identical: float, agreement: float, step: float, golden: bool = True) -> dict[str, Any]:
@@ -20,7 +20,7 @@ def board(identical: float, agreement: float, step: float, golden: bool = True) 
 
 
 RECORD = {
-    **records.stamp("arm64", 1),
+    **schema.header("arm64", 1),
     "subject": {"file": "small-int8.tflite"},
     "data": "PublicTest of fer2013.csv",
     "faces": 500,

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgefer import records
-from edgefer.cli import run
+from edgefer.cli.main import run
+from edgefer.contract.labels import LABELS
 from edgefer.errors import DataError
-from edgefer.evaluation import Accuracy, Evaluation
-from edgefer.labels import LABELS
 from edgefer.report.claims import Claim, claims_table
+from edgefer.results import schema
+from edgefer.results.evaluation import Accuracy, Evaluation
 
 
 def scored(right: int) -> dict[str, Any]:
@@ -73,7 +73,7 @@ def test_an_entry_without_its_times_is_refused() -> None:
 
 def test_the_ledger_is_put_into_a_document(tmp_path: Path) -> None:
     results = tmp_path / "systems.json"
-    results.write_text(json.dumps({**records.stamp("systems", 1), "systems": [entry(598), entry(620, system="other")]}))
+    results.write_text(json.dumps({**schema.header("systems", 1), "systems": [entry(598), entry(620, system="other")]}))
     document = tmp_path / "README.md"
     document.write_text("<!-- results systems:begin -->\n<!-- results systems:end -->\n")
     assert run(["report", str(results), "--into", str(document), "--section", "systems"]) == 0

@@ -2,10 +2,10 @@ import json
 
 import pytest
 
-from edgefer import records
-from edgefer.cli import run
+from edgefer.cli.main import run
 from edgefer.errors import DataError
 from edgefer.report.peers import peers_of, peers_table
+from edgefer.results import schema
 
 BEGIN, END = "<!-- results peers:begin -->", "<!-- results peers:end -->"
 
@@ -21,7 +21,7 @@ def entry(name="their net", /, **changes):
 
 
 def record(*entries):
-    return {**records.stamp("peers", 1), "peers": list(entries)}
+    return {**schema.header("peers", 1), "peers": list(entries)}
 
 
 def rows(*entries, **own):

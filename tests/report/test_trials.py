@@ -5,12 +5,12 @@ from xml.etree import ElementTree
 
 import pytest
 
-from edgefer import records
 from edgefer.errors import DataError, IncompatibleError
+from edgefer.report.html.loading import read_report_data
 from edgefer.report.html.page import page
-from edgefer.report.html.reading import read_evidence
 from edgefer.report.html.trials import trials_svg
 from edgefer.report.trials import trials_of, trials_table
+from edgefer.results import schema
 
 HOSTILE = "</style><script>alert(1)</script>|"
 
@@ -24,7 +24,7 @@ def entry(name="a", /, **changes):
 
 
 def record(*entries):
-    return {**records.stamp("search", 1), "entries": list(entries)}
+    return {**schema.header("search", 1), "entries": list(entries)}
 
 
 def test_the_best_int8_model_stands_first_with_what_was_changed():
@@ -65,7 +65,7 @@ def test_a_number_that_cannot_be_names_its_trial(changes, said):
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"kind": "search"}, "schema version"), (records.stamp("search", 1), "entries"), (record(), "it has none"),
+        ({"kind": "search"}, "schema version"), (schema.header("search", 1), "entries"), (record(), "it has none"),
         (record(entry("a"), entry("a")), "'a'"), (record("a"), "a trial that is str"), (record({}), "without 'name'"),
     ],
     ids=str,
@@ -118,7 +118,7 @@ def test_one_trial_and_none_with_a_size_can_be_drawn(entries):
 
 def test_a_hostile_name_is_text_in_the_drawing_on_the_page_and_in_the_table(tmp_path):
     (tmp_path / "search.json").write_text(json.dumps(record(entry(HOSTILE, shipped=True, system=HOSTILE))))
-    made = page(read_evidence([tmp_path / "search.json"]))
+    made = page(read_report_data([tmp_path / "search.json"]))
     assert made.sections == ("search",)
     assert "<script>alert" not in made.html
     assert [each.text for each in named(drawn(entry(HOSTILE, shipped=True)), "text", "name")] == [HOSTILE]

@@ -31,11 +31,11 @@ from pathlib import Path
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from edgefer.board.anatomy import SCHEMA
-from edgefer.board.dissect import dissect
-from edgefer.board.inspect import MEMORY_BYTES, inspect_apart
-from edgefer.board.runtime import choose
 from edgefer.errors import EdgeferError
+from edgefer.inference.runtime import choose
+from edgefer.inspection.flatbuffer import SCHEMA
+from edgefer.inspection.inspector import inspect_in_process
+from edgefer.inspection.sandbox import MEMORY_BYTES, inspect_in_subprocess
 
 __all__ = ["MUTATIONS", "Outcome", "mutate", "run_forked"]
 
@@ -203,7 +203,7 @@ def _in_child(path: Path, writing: int) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     try:
-        inspection = dissect(path)
+        inspection = inspect_in_process(path)
         json.dumps(inspection.to_json(), allow_nan=False)
         runs = inspection.first_run == "ok"
         said = f"inspected, {'runs' if runs else 'does not run'}\n{inspection.contract.status}; {inspection.first_run}"
@@ -221,7 +221,7 @@ def _run_whole(path: Path) -> Outcome:
     """inspect_apart(), as the command calls it."""
     begin = time.monotonic()
     try:
-        inspect_apart(path)
+        inspect_in_subprocess(path)
         kind, detail = "inspected", ""
     except EdgeferError as error:
         kind, detail = type(error).__name__, f"{error.what}: {error.why}"

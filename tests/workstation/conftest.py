@@ -5,9 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from edgefer.workstation.dataset import synthetic_dataset
-from edgefer.workstation.experiment import complete, load_system, start
-from edgefer.workstation.synthetic import draw
+from edgefer.data.dataset import synthetic_dataset
+from edgefer.data.synthetic import draw
+from edgefer.workstation.workflows.train import complete, load_system, start
 
 
 @pytest.fixture(scope="session")
@@ -37,7 +37,7 @@ def drawn():
 @pytest.fixture(scope="session")
 def build():
     """build(body): a Keras network of random weights and biases; body is called with keras.layers and the input."""
-    from edgefer.workstation.backend import load_keras
+    from edgefer.workstation.networks.backend import load_keras
 
     keras = load_keras(backend="tensorflow")
 

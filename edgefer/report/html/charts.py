@@ -3,6 +3,10 @@
     line_chart({"Training": losses, "PublicTest": selection_losses}, label="loss by epoch", marked=39)
     line_chart({"p50": p50s}, label="p50 over seconds", across=seconds)
     histogram(latencies_us, marks={"p50": 86.3, "p90": 86.9}, label="...")
+
+How long a model takes: percentiles of every bench, and the histogram of those whose samples were kept.
+
+    latency_section(evidence)
 """
 
 from __future__ import annotations
@@ -14,9 +18,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgefer.report.html.markup import Html, element, joined
+from edgefer.report.comparison import Row
+from edgefer.report.html.markup import Html, bar, element, figure, joined, section, table
+from edgefer.report.html.page_data import ReportData, device_name
+from edgefer.results.measurement import Measurement, Samples
 
-__all__ = ["histogram", "line_chart", "log_ticks", "ticks"]
+__all__ = ["histogram", "latency_section", "line_chart", "log_ticks", "ticks"]
 
 WIDTH, HEIGHT = 420, 230
 LEFT, RIGHT, TOP, BOTTOM = 56, 20, 14, 34
@@ -133,3 +140,57 @@ def _levels(marks: Sequence[float]) -> Iterator[Html]:
         y = _y(mark, marks[0], marks[-1])
         yield element("line", x1=LEFT, x2=WIDTH - RIGHT, y1=y, y2=y, class_="grid")
         yield element("text", f"{mark:g}", x=LEFT - 6, y=round(y + 4, 2), text_anchor="end")
+
+
+NANOSECOND_US = 0.001
+HEADERS = ("model", "scheme", "device", "p50, us", "95 % of p50", "p90, us", "p99, us", "memory, MiB", "runs")
+
+
+def latency_section(evidence: ReportData) -> Html | None:
+    """A row a bench; None without any."""
+    benches = evidence.measurements
+    if not benches:
+        return None
+    # Schemes differ by a factor of a hundred, of which a linear bar would show the slowest alone.
+    low = max(NANOSECOND_US, min(each.p50_us for each in benches)) / 2
+    high = max(2 * low, *(each.p99_us for each in benches))
+    rows = [_row(each, low, high) for each in benches]
+    sampled = [(each, each.samples) for each in benches if each.samples is not None and len(each.samples.invoke_ns)]
+    drawn = [_histogram(each, samples) for each, samples in sampled]
+    note = "Of the model alone, without preprocessing; bars are logarithmic. " + (
+        "" if drawn else "No record holds each run's time, so there are bars and no histogram: edgefer bench --samples."
+    )
+    caption = "Latency, in microseconds"
+    tail = [element("div", *drawn, class_="charts")] if drawn else []
+    doubts = [element("li", f"{_title(each)}: {'; '.join(each.doubts())}") for each in benches if each.doubts()]
+    in_doubt = [element("p", "In doubt:"), element("ul", *doubts, class_="doubts")] if doubts else []
+    whole = table(caption, HEADERS, rows, text=3)
+    return section("latency", "Latency", element("p", note), *tail, whole, *in_doubt)
+
+
+def _title(bench: Measurement) -> str:
+    row = Row(None, bench)
+    return f"{row.model}, {row.scheme}: {device_name(bench)}"
+
+
+def _row(bench: Measurement, least: float, most: float) -> list[object]:
+    row = Row(None, bench)
+    low, high = (each / 1000 for each in bench.invoke.p50_interval_ns)
+    percentiles = {"p50": bench.p50_us, "p90": bench.p90_us, "p99": bench.p99_us}
+    span = math.log(most / least)
+    bars = {
+        name: bar(math.log(max(each, least) / least) / span, f"{each:,.1f}", class_=f"bar {name}")
+        for name, each in percentiles.items()
+    }
+    interval = f"{low:,.1f} to {high:,.1f}"
+    memory = None if bench.peak_rss_bytes is None else f"{bench.peak_rss_bytes / 2**20:.0f}"
+    tail = [bars["p90"], bars["p99"], memory, f"{bench.invoke.runs:,}"]
+    return [row.model, row.scheme, device_name(bench), bars["p50"], interval, *tail]
+
+
+def _histogram(bench: Measurement, samples: Samples) -> Html:
+    title = _title(bench)
+    marks = {"p50": bench.p50_us, "p90": bench.p90_us, "p99": bench.p99_us}
+    label = f"Histogram of the latency of {title}, in microseconds"
+    caption = f"{title}; microseconds, {bench.invoke.runs:,} runs"
+    return figure(histogram(samples.invoke_ns / 1000, marks=marks, label=label), caption)

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from edgefer.report.arm64 import arm64_tables
 from edgefer.report.claims import claims_table
-from edgefer.report.html.evidence import Evidence
 from edgefer.report.html.markup import Html, element, section, tabulated
+from edgefer.report.html.page_data import ReportData
 
 __all__ = ["claims_section", "instructions_section", "peers_section"]
 
 
-def instructions_section(evidence: Evidence) -> Html | None:
+def instructions_section(evidence: ReportData) -> Html | None:
     """Instructions of an inference, and answers compared with x86-64; None without any."""
     tables = arm64_tables(evidence.results.arm64)
     if not tables:
@@ -24,13 +24,13 @@ def instructions_section(evidence: Evidence) -> Html | None:
     return section("instructions", "Instructions on arm64", *parts, element("p", note))
 
 
-def claims_section(evidence: Evidence) -> Html | None:
+def claims_section(evidence: ReportData) -> Html | None:
     """Reference systems against what their authors claim; None without any."""
     claims = evidence.results.claims
     return section("claims", "Reference systems", *tabulated("Claims", claims_table(claims))) if claims else None
 
 
-def peers_section(evidence: Evidence) -> Html | None:
+def peers_section(evidence: ReportData) -> Html | None:
     """The given models beside those of others; None without any."""
     results = evidence.results
     if not results.peers:

@@ -10,19 +10,17 @@ import importlib.resources
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from edgefer.report.html.benches import benches_section
-from edgefer.report.html.confusion import confusion_section
-from edgefer.report.html.evidence import Evidence
-from edgefer.report.html.latency import latency_section
-from edgefer.report.html.layers import layers_section
+from edgefer.report.html.benchmark import benches_section
+from edgefer.report.html.charts import latency_section
+from edgefer.report.html.evaluation import confusion_section, models_section
 from edgefer.report.html.ledgers import claims_section, instructions_section, peers_section
 from edgefer.report.html.markup import Html, element
-from edgefer.report.html.models import models_section
-from edgefer.report.html.origin import environment_section, reproduce_section
+from edgefer.report.html.page_data import ReportData
 from edgefer.report.html.pareto import pareto_section
+from edgefer.report.html.provenance import environment_section, reproduce_section
+from edgefer.report.html.quantization import classes_section, flips_section, layers_section, verdicts_section
 from edgefer.report.html.training import training_section
 from edgefer.report.html.trials import trials_section
-from edgefer.report.html.verdicts import classes_section, flips_section, verdicts_section
 
 __all__ = ["Page", "page"]
 
@@ -40,7 +38,7 @@ class Part:
 
     name: str
     title: str
-    make: Callable[[Evidence], Html | None]
+    make: Callable[[ReportData], Html | None]
     command: str | None = None
 
 
@@ -83,7 +81,7 @@ class Page:
     missing: dict[str, str]
 
 
-def page(evidence: Evidence) -> Page:
+def page(evidence: ReportData) -> Page:
     """The page of ``evidence``; the same evidence gives the same bytes."""
     made = [(part, part.make(evidence)) for part in PARTS]
     shown = [(part, content) for part, content in made if content is not None]

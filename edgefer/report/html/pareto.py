@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from edgefer.report.comparison import Row
-from edgefer.report.html.evidence import Evidence, device_name
 from edgefer.report.html.markup import Html, element, joined, number, section, table
+from edgefer.report.html.page_data import ReportData, device_name
 
 __all__ = ["Point", "data_of", "front", "pareto_section", "points"]
 
@@ -56,7 +56,7 @@ class Point:
     file_bytes: int | None
 
 
-def points(evidence: Evidence) -> tuple[Point, ...]:
+def points(evidence: ReportData) -> tuple[Point, ...]:
     """All models whose accuracy is known together with a latency, a count or a size; one a device."""
     found = []
     for row in (row for group in evidence.groups for row in group.rows):
@@ -80,7 +80,7 @@ def front(among: Sequence[Point], axis: str) -> tuple[Point, ...]:
     return tuple(kept)
 
 
-def pareto_section(evidence: Evidence) -> Html | None:
+def pareto_section(evidence: ReportData) -> Html | None:
     """The plot with its choices, and the same as a table; None without any point."""
     found = points(evidence)
     if not found:
@@ -132,7 +132,7 @@ def _point(row: Row) -> Point | None:
     )
 
 
-def _counted(point: Point, row: Row, evidence: Evidence) -> Iterator[Point]:
+def _counted(point: Point, row: Row, evidence: ReportData) -> Iterator[Point]:
     """The same model on the emulated boards that counted its instructions."""
     for counted in evidence.results.arm64:
         if counted.sha256 is None or counted.sha256 != row.subject.get("sha256"):

@@ -9,18 +9,18 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from edgefer.report.html.charts import line_chart
-from edgefer.report.html.evidence import Evidence, Training
 from edgefer.report.html.markup import Html, element, figure, joined, legend_mark, section, table
-from edgefer.report.html.origin import flattened
-from edgefer.report.text import points
-from edgefer.result import percent
+from edgefer.report.html.page_data import ReportData, Training
+from edgefer.report.html.provenance import flattened
+from edgefer.report.terminal.evaluation import points
+from edgefer.text_table import percent
 
 __all__ = ["training_section"]
 
 CURVES = {"loss": ("loss", "selection_loss"), "accuracy": ("accuracy", "selection_accuracy")}
 
 
-def training_section(evidence: Evidence) -> Html | None:
+def training_section(evidence: ReportData) -> Html | None:
     """One part a training; None without any."""
     if not evidence.trainings:
         return None

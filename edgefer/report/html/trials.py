@@ -10,8 +10,8 @@ import math
 from collections.abc import Sequence
 
 from edgefer.report.html.charts import log_ticks, ticks
-from edgefer.report.html.evidence import Evidence
 from edgefer.report.html.markup import Html, element, figure, section, tabulated
+from edgefer.report.html.page_data import ReportData
 from edgefer.report.trials import Trial, trials_table
 
 __all__ = ["trials_section", "trials_svg"]
@@ -37,7 +37,7 @@ STYLE = """
 DIAMOND = "M0,-9 L8,0 L0,9 L-8,0 Z"
 
 
-def trials_section(evidence: Evidence) -> Html | None:
+def trials_section(evidence: ReportData) -> Html | None:
     """The drawing and the table; None without any."""
     trials = evidence.results.trials
     if not trials:

@@ -1,1 +1,0 @@
-"""Kinds of boards: how each tells its heat, its clock, and what holds it back. See edgefer.board.platform."""

@@ -1,0 +1,1 @@
+"""Command line: parse arguments, run a command, return an exit code."""

@@ -1,0 +1,1 @@
+"""Agreements between training and deployment: labels, preprocessing, quantization parameters, artifact format."""

@@ -1,0 +1,1 @@
+"""Data sets: read them, check them, split them; numpy and OpenCV only."""

@@ -1,0 +1,1 @@
+"""Packaging for a device: one-file bundles, C arrays, TFLite Micro, environment checks."""

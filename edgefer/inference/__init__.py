@@ -1,0 +1,1 @@
+"""Inference: image in, expression out."""

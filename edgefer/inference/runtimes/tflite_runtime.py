@@ -1,0 +1,48 @@
+"""tflite-runtime, whose last release is 2.14.0: Python up to 3.11, the only wheel for 32-bit ARM (armv7l).
+
+It has no XNNPACK kernels for int8, and it does not verify a flatbuffer before it reads it: a truncated model can crash
+the process. The hash in an Artifact finds a truncated one first.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+from types import ModuleType
+
+import numpy as np
+
+from edgefer.errors import IncompatibleError
+from edgefer.inference.runtime import InterpreterRuntime, Runtime
+
+__all__ = ["INSTALL", "PREFERENCE", "available", "load", "open_model"]
+
+INSTALL = 'pip install tflite-runtime "numpy<2"'
+PREFERENCE = 2
+
+
+def available() -> str | None:
+    """As RuntimeModule.available()."""
+    try:
+        return importlib.metadata.version("tflite-runtime")
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def load() -> ModuleType:
+    """As RuntimeModule.load()."""
+    # Under numpy 2 the wheel prints a page of warnings and then raises a SystemError from C that names no cause.
+    if int(np.__version__.split(".")[0]) >= 2:
+        raise IncompatibleError(
+            f"tflite-runtime does not work with numpy {np.__version__}",
+            why="its last release is built for numpy 1 and fails under numpy 2",
+            hint='pip install "numpy<2"',
+        )
+    return importlib.import_module("tflite_runtime.interpreter")
+
+
+def open_model(model: bytes, *, threads: int = 1, kernels: str = "default") -> Runtime:
+    """As RuntimeModule.open_model()."""
+    return InterpreterRuntime.open(
+        load(), model, threads=threads, kernels=kernels, name="tflite_runtime", version=available() or ""
+    )

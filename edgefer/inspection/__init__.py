@@ -1,0 +1,1 @@
+"""Facts about a .tflite file: operators, memory, delegates, compatibility, parity between runtimes."""

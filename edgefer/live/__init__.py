@@ -1,0 +1,1 @@
+"""Live video: capture, track, classify, publish."""

@@ -1,0 +1,1 @@
+"""Versioned JSON records of evaluations, measurements, inspections and quantizations."""

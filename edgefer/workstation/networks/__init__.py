@@ -1,0 +1,1 @@
+"""Networks: the Keras backend, building blocks and architectures."""

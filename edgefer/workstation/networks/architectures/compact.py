@@ -1,0 +1,56 @@
+"""``compact``: a residual net of plain 3x3 convolutions, made for int8 on small processors.
+
+    stem     Conv 3x3 - BN - ReLU, max-pool            48 -> 24
+    stage 1  depth x block(width)                      24
+    stage 2  depth x block(2 width), first stride 2    12
+    stage 3  depth x block(4 width), first stride 2    6
+    head     global average, Dense -> logits
+
+Each operator (CONV_2D, MAX_POOL_2D, ADD, MEAN, FULLY_CONNECTED) has an int8 kernel in XNNPACK. blocks.py has the
+residual block.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edgefer.workstation.networks.blocks import block, convolve
+
+__all__ = ["build"]
+
+
+def build(
+    keras: Any,
+    *,
+    input_shape: tuple[int, int, int],
+    classes: int,
+    stem: int = 16,
+    width: int = 32,
+    depth: int = 2,
+    dropout: float = 0.2,
+) -> Any:
+    """A functional model from float32 (n, h, w, 1) in [0, 1] to logits (n, classes).
+
+    Args:
+        keras: the framework to build in, ``keras`` or ``tf_keras``: both get the same layers in the same order.
+        input_shape: (height, width, 1).
+        classes: number of logits.
+        stem: channels of the first convolution.
+        width: channels of stage 1; stages 2 and 3 have twice and four times as many.
+        depth: residual blocks in each stage.
+        dropout: share of the averaged features that are dropped in training.
+    """
+    layers = keras.layers
+
+    inputs = keras.Input(input_shape, name="face")
+    x = layers.ReLU(name="stem_relu")(convolve(layers, inputs, stem, name="stem"))
+    x = layers.MaxPooling2D(2, name="stem_pool")(x)
+    for stage in range(3):
+        for index in range(depth):
+            strides = 2 if stage > 0 and index == 0 else 1
+            x = block(layers, x, width << stage, strides=strides, name=f"stage{stage + 1}_block{index + 1}")
+    x = layers.GlobalAveragePooling2D(name="average")(x)
+    x = layers.Dropout(dropout, name="dropout")(x)
+    # float32 even where the rest trains in bfloat16: the loss needs the logits' last bits.
+    logits = layers.Dense(classes, dtype="float32", name="logits")(x)
+    return keras.Model(inputs, logits, name="compact")

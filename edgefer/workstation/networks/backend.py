@@ -1,0 +1,52 @@
+"""Importing Keras, in the one way that makes a training repeat itself bit for bit.
+
+    keras = load_keras()                            # on $KERAS_BACKEND: tensorflow (default), jax or torch
+    keras = load_keras(backend="tensorflow")        # to convert
+
+Keras binds its backend when it is imported, so a process has one backend and nothing else may import Keras first.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+from edgefer.errors import EdgeferError, UsageError
+from edgefer.processes import suppress_native_output
+
+__all__ = ["load_keras"]
+
+BACKENDS = ("tensorflow", "jax", "torch")
+
+
+def load_keras(*, backend: str | None = None) -> Any:
+    """Import Keras on ``backend`` (default: $KERAS_BACKEND, else tensorflow), with deterministic kernels.
+
+    Raises:
+        UsageError: no such backend, or this process runs Keras on another one already.
+        EdgeferError: Keras or the backend is not installed.
+    """
+    wanted = backend or os.environ.get("KERAS_BACKEND") or "tensorflow"
+    if wanted not in BACKENDS:
+        known = ", ".join(BACKENDS)
+        raise UsageError(f"KERAS_BACKEND is {wanted!r}", why=f"there are {known}", hint="unset KERAS_BACKEND")
+    if "keras" not in sys.modules:
+        os.environ["KERAS_BACKEND"] = wanted
+        # Read once, when the backend starts: sums in a fixed order, and no start-up chatter on stderr.
+        os.environ.setdefault("TF_DETERMINISTIC_OPS", "1")
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        with suppress_native_output():
+            import keras
+    except ImportError as error:
+        extra = "workstation" if wanted == "tensorflow" else f"workstation,{wanted}"
+        hint = f"in a checkout of edgefer: pip install -e '.[{extra}]'"
+        raise EdgeferError(f"Keras on {wanted} cannot be imported", why=str(error), hint=hint) from error
+    if keras.backend.backend() != wanted:
+        raise UsageError(
+            f"this process runs Keras on {keras.backend.backend()}",
+            why=f"{wanted} is needed, and Keras binds its backend when it is imported",
+            hint=f"KERAS_BACKEND={wanted}",
+        )
+    return keras

@@ -1,0 +1,1 @@
+"""Quantization: calibration, conversion, rounding, sensitivity analysis, quantization schemes."""

@@ -1,0 +1,216 @@
+"""How the weights of an int8 model are rounded, and what its biases take back.
+
+    observed = Moments(graph, faces=len(faces))
+    for values in activations(model, faces):
+        observed.see(values)
+    better = refine(int8_model, observed, second_order=True, bias_correction=True)
+
+Rounding each weight to the nearest step is best for the weight and not for the layer: its inputs are correlated (the
+pixels of a face are all bright, or all dark), so that errors of one sign add up. Two remedies, both from the float
+model's inputs of the layer:
+
+- second-order rounding: weights are rounded one by one, and those that are still to come take over the error as the
+  inputs' covariance says (Frantar et al., "GPTQ", ICLR 2023, after Hassibi and Stork's optimal brain surgeon, 1993).
+- bias correction: the mean error that is left goes into the bias (Nagel et al., "Data-free quantization through weight
+  equalization and bias correction", ICCV 2019, section 4.2).
+
+Scales stay as the quantizer chose them, so size and speed of the model do not change.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgefer.workstation.quantization.flatbuffer_editor import Flatbuffer, Op
+
+__all__ = ["InputStatistics", "apply_gptq"]
+
+Array = npt.NDArray[Any]
+# Patches looked at of each face: neighbours tell nearly the same.
+PATCHES = 50
+# Faces whose patches are multiplied at once: the product is as large for one as for many, and has to be written out.
+TOGETHER = 25
+# Added to the diagonal of the covariance, as a share of its mean: inputs that hardly vary must not get free weights.
+DAMPING = 1e-3
+# The least of that, as a share of the inputs' mean square: float32 sums leave so much of a covariance that is zero.
+NOISE = 1e-5
+ATTEMPTS = 6
+LARGEST = 127
+LIMITS = (-(2**31) + 1, 2**31 - 1)
+SAME = 0  # Padding in the schema
+
+
+class InputStatistics:
+    """Mean and covariance of what goes into each operator with weights, in the float model ``graph``.
+
+    Where fewer patches than weights of an output will be seen, the covariance would be made of chance; it is left out.
+    """
+
+    def __init__(self, graph: Flatbuffer, *, faces: int) -> None:
+        self.graph = graph
+        self._ops = [(index, op) for index, op in enumerate(graph.computing) if op.weighted and _is_plain(graph, op)]
+        self._generator = np.random.default_rng(0)
+        self._counts = dict.fromkeys((index for index, _ in self._ops), 0)
+        self._sums: dict[int, Array] = {}
+        self._products: dict[int, Array] = {}
+        self._rounded: dict[tuple[int, bool, bytes], Array] = {}
+        self._enough = {
+            index for index, op in self._ops
+            if faces * min(PATCHES, _positions(graph, op)) >= _rows(graph, op).shape[2]
+        }  # fmt: skip
+        self._waiting: dict[int, list[Array]] = {index: [] for index in self._enough}
+
+    def see(self, values: Callable[[int], Array]) -> None:
+        """Take in what one face produces."""
+        for index, op in self._ops:
+            patches = _patches(self.graph, op, values(op.inputs[0]), self._generator)
+            self._counts[index] += len(patches)
+            self._sums[index] = self._sums.get(index, 0.0) + patches.sum(axis=0, dtype=np.float64)
+            if index in self._enough:
+                self._waiting[index].append(patches)
+                if len(self._waiting[index]) == TOGETHER:
+                    self._multiply(index)
+
+    def _multiply(self, index: int) -> None:
+        by_group = np.concatenate(self._waiting[index]).transpose(1, 0, 2)
+        products = np.matmul(by_group.transpose(0, 2, 1), by_group)
+        self._products[index] = self._products.get(index, 0.0) + products
+        self._waiting[index].clear()
+
+    def mean(self, index: int) -> Array | None:
+        """float64 (groups, inputs): the mean input of the operator at ``index`` of ``graph.computing``, or None."""
+        return self._sums[index] / self._counts[index] if index in self._sums else None
+
+    def covariance(self, index: int, *, centred: bool) -> Array | None:
+        """float64 (groups, inputs, inputs), around the mean or around zero; None where too little was seen."""
+        if self._waiting.get(index):
+            self._multiply(index)
+        if index not in self._products:
+            return None
+        second = self._products[index].astype(np.float64) / self._counts[index]
+        mean = self._sums[index] / self._counts[index]
+        return second - mean[:, :, None] * mean[:, None, :] if centred else second
+
+    def round(self, index: int, wanted: Array, scales: Array, *, centred: bool) -> Array | None:
+        """Steps for the weights (groups, outputs, inputs) of an operator; None where its covariance is not known."""
+        key = (index, centred, scales.tobytes())
+        # Models of one network differ in their ranges or in what stays float, and their weights have the same scales.
+        if key not in self._rounded:
+            covariance, second = (self.covariance(index, centred=each) for each in (centred, False))
+            if covariance is None or second is None:
+                return None
+            floors = NOISE * np.einsum("gii->g", second) / second.shape[1]
+            by_group = zip(wanted, scales, covariance, floors)
+            self._rounded[key] = np.stack([_round(*each[:3], floor=each[3]) for each in by_group])
+        return self._rounded[key]
+
+
+def apply_gptq(model: bytes, observed: InputStatistics, *, second_order: bool, bias_correction: bool) -> bytes:
+    """The int8 ``model`` of the float graph in ``observed``, with better weights and biases; layers in float stay."""
+    origin, graph = observed.graph, Flatbuffer(model)
+    for index, (theirs, op) in enumerate(zip(origin.computing, graph.computing, strict=True)):
+        mean = observed.mean(index)
+        # What two operators share cannot be made to fit the inputs of both.
+        if mean is None or graph.dtype(op.inputs[1]) != "int8" or graph.uses(op.inputs[1]) > 1:
+            continue
+        wanted, steps = _rows(origin, theirs).astype(np.float64), _rows(graph, op)
+        scales = np.broadcast_to(graph.scales(op.inputs[1])[0], steps.shape[0] * steps.shape[1])
+        scales = scales.reshape(*steps.shape[:2], 1)
+        rounded = observed.round(index, wanted, scales[..., 0], centred=bias_correction) if second_order else None
+        if rounded is not None:
+            steps = rounded
+            graph.put(op.inputs[1], _from_rows(steps, op, graph.shape(op.inputs[1])))
+        if bias_correction:
+            missing = np.einsum("goi,gi->go", wanted - steps * scales, mean).reshape(-1)
+            bias_scale, _ = graph.scales(op.inputs[2])
+            bias = np.round((origin.values(theirs.inputs[2]) + missing) / bias_scale)
+            graph.put(op.inputs[2], np.clip(bias, *LIMITS))
+    return graph.to_bytes()
+
+
+def _round(wanted: Array, scales: Array, covariance: Array, *, floor: float = 0.0) -> Array:
+    """float64 (outputs, inputs) with a scale an output -> steps in -127..127, rounded input by input.
+
+    ``floor`` is the least that is added to the diagonal of the covariance.
+    """
+    # The inputs that weigh most come first, while there are still many others to make up for them.
+    order = np.argsort(-np.diag(covariance), kind="stable")
+    factor = _factor(covariance[np.ix_(order, order)], floor)
+    rest, steps = wanted[:, order].copy(), np.empty_like(wanted)
+    for position, column in enumerate(order):
+        chosen = np.clip(np.round(rest[:, position] / scales), -LARGEST, LARGEST)
+        steps[:, column] = chosen
+        error = (rest[:, position] - chosen * scales) / factor[position, position]
+        rest[:, position + 1 :] -= np.outer(error, factor[position, position + 1 :])
+    return steps
+
+
+def _factor(covariance: Array, floor: float) -> Array:
+    """Upper triangular; row j tells how the error of input j is best spread over the inputs behind it."""
+    size = len(covariance)
+    damping = max(DAMPING * np.trace(covariance) / size, floor) + 1e-12
+    for _ in range(ATTEMPTS):
+        try:
+            return np.linalg.cholesky(np.linalg.inv(covariance + np.eye(size) * damping)).T
+        except np.linalg.LinAlgError:
+            # Of many inputs that hardly vary, what the sums leave may be more.
+            damping *= 10
+    return np.eye(size)
+
+
+def _is_plain(graph: Flatbuffer, op: Op) -> bool:
+    """Whether _patches() knows how its weights meet its inputs, and there is a bias to correct."""
+    if len(op.inputs) < 3 or op.inputs[2] < 0:
+        return False
+    if op.kind == "FULLY_CONNECTED":
+        return True
+    dilated = (op.options.dilationHFactor, op.options.dilationWFactor) != (1, 1)
+    if op.kind == "CONV_2D":
+        return not dilated and graph.shape(op.inputs[1])[3] == graph.shape(op.inputs[0])[3]  # one group
+    return not dilated and op.options.depthMultiplier == 1
+
+
+def _rows(graph: Flatbuffer, op: Op) -> Array:
+    """The weights as (groups, outputs, inputs); a depthwise convolution is a group a channel, all else is one group."""
+    weights = graph.values(op.inputs[1])
+    if op.kind == "DEPTHWISE_CONV_2D":
+        return weights.reshape(-1, weights.shape[-1]).T[:, None, :]
+    return weights.reshape(1, len(weights), -1)
+
+
+def _from_rows(rows: Array, op: Op, shape: tuple[int, ...]) -> Array:
+    """The inverse of _rows()."""
+    return (rows[:, 0].T if op.kind == "DEPTHWISE_CONV_2D" else rows[0]).reshape(shape)
+
+
+def _positions(graph: Flatbuffer, op: Op) -> int:
+    """How often an operator applies its weights to one face."""
+    shape = graph.shape(op.outputs[0])
+    return math.prod(shape[:-1]) if op.kind == "FULLY_CONNECTED" else shape[1] * shape[2]
+
+
+def _patches(graph: Flatbuffer, op: Op, source: Array, generator: np.random.Generator) -> Array:
+    """float32 (positions, groups, inputs): what the weights are multiplied with, at PATCHES positions at most."""
+    if op.kind == "FULLY_CONNECTED":
+        rows = source.reshape(-1, 1, graph.shape(op.inputs[1])[1])
+        return rows if len(rows) == 1 else generator.choice(rows, min(PATCHES, len(rows)), replace=False)
+    height, width = graph.shape(op.inputs[1])[1:3]
+    image = source[0]
+    strides = (op.options.strideH, op.options.strideW)
+    if op.options.padding == SAME:
+        sizes = zip(image.shape[:2], (height, width), strides)
+        pads = [max((-(-size // stride) - 1) * stride + kernel - size, 0) for size, kernel, stride in sizes]
+        image = np.pad(image, (*((pad // 2, pad - pad // 2) for pad in pads), (0, 0)))
+    windows = np.lib.stride_tricks.sliding_window_view(image, (height, width), axis=(0, 1))
+    windows = windows[:: strides[0], :: strides[1]]  # (rows, columns, channels, height, width)
+    rows, columns = windows.shape[:2]
+    chosen = generator.choice(rows * columns, min(PATCHES, rows * columns), replace=False)
+    patches: Array = windows[chosen // columns, chosen % columns]
+    if op.kind == "DEPTHWISE_CONV_2D":
+        return patches.reshape(len(patches), image.shape[2], height * width)
+    return patches.transpose(0, 2, 3, 1).reshape(len(patches), 1, height * width * image.shape[2])

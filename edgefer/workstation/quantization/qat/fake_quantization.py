@@ -1,0 +1,160 @@
+"""A network that computes in float what its int8 model will compute, so that training sees the rounding.
+
+    model = simulated(twin, faces)                  # ranges from faces; the input's is [0, 1] and stays so
+    model(images, training=True)                    # moves the ranges of activations
+    settle(model)                                   # before it is scored, saved or converted
+
+tensorflow-model-optimization (tfmot) rounds the output of each layer and each kernel, as in Jacob et al., "Quantization
+and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference", CVPR 2018. Kernels are symmetric, with
+one scale for each output channel of a convolution and one for a Dense layer, as the converter has them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgefer.processes import suppress_native_output
+
+__all__ = ["fake_quantize", "sync_ranges"]
+
+BATCH = 64
+KERNELS = ("kernel", "depthwise_kernel")
+OUTPUTS = ("post_activation", "output")
+# A range of nothing has no scale. A channel that has died also gets no scale so small that its bias overflows.
+LEAST_RANGE = 1e-6
+LEAST_SHARE = 1e-3
+
+
+def fake_quantize(twin: Any, faces: npt.NDArray[np.uint8]) -> Any:
+    """The tf_keras model that simulates the int8 form of ``twin``; its own weights are copies.
+
+    Args:
+        faces: uint8 (n, h, w); what they produce in ``twin`` are the ranges of the activations, as in int8 after
+            training.
+    """
+    with suppress_native_output():
+        import tensorflow_model_optimization as tfmot
+        import tf_keras
+
+        # Layers that tfmot adds are numbered through the process; the flatbuffer has their names.
+        tf_keras.backend.reset_uids()
+        per_channel = _per_channel_config(tfmot)
+        library = tfmot.quantization.keras
+
+        def annotate(layer: Any) -> Any:
+            is_depthwise = isinstance(layer, tf_keras.layers.DepthwiseConv2D)
+            return library.quantize_annotate_layer(layer, per_channel() if is_depthwise else None)
+
+        with library.quantize_scope({"PerChannelConfig": per_channel}):
+            annotated = tf_keras.models.clone_model(twin, clone_function=annotate)
+            annotated.set_weights(twin.get_weights())
+            model = library.quantize_apply(annotated)
+    ranges = _ranges(tf_keras, twin, faces)
+    for layer in _wrappers(model):
+        variables = _variables(layer)
+        for prefix in OUTPUTS:
+            if f"{prefix}_min" in variables:
+                low, high = ranges[layer.layer.name]
+                variables[f"{prefix}_min"].assign(low)
+                variables[f"{prefix}_max"].assign(high)
+    sync_ranges(model)
+    return model
+
+
+def sync_ranges(model: Any) -> None:
+    """Make what is stored beside the weights fit them, and pin the input to [0, 1], so that it is pixel - 128.
+
+    tfmot notes the range of a kernel when it is used in training, which is before the step that changes it.
+    """
+    for layer in model.layers:
+        variables = _variables(layer)
+        if f"{layer.name}_min" in variables:
+            variables[f"{layer.name}_min"].assign(0.0)
+            variables[f"{layer.name}_max"].assign(1.0)
+    for layer in _wrappers(model):
+        variables = _variables(layer)
+        for name in KERNELS:
+            if f"{name}_max" in variables:
+                _settle_kernel(variables[name], variables[f"{name}_min"], variables[f"{name}_max"])
+
+
+def _settle_kernel(kernel: Any, low: Any, high: Any) -> None:
+    # Output channels come last; a range for all of them is a scalar.
+    channels = np.abs(kernel.numpy()).reshape(-1, max(1, high.shape.num_elements())).max(axis=0)
+    limit = np.maximum(channels, max(LEAST_SHARE * float(channels.max()), LEAST_RANGE)).reshape(high.shape)
+    low.assign(-limit)
+    high.assign(limit)
+
+
+def _ranges(tf_keras: Any, twin: Any, faces: npt.NDArray[np.uint8]) -> dict[str, tuple[float, float]]:
+    """(min, max) of each layer's output over all faces; zero is always within."""
+    outputs = tf_keras.Model(twin.input, [layer.output for layer in twin.layers])
+    lows, highs = [], []
+    for start in range(0, len(faces), BATCH):
+        batch = faces[start : start + BATCH, ..., None].astype(np.float32) / np.float32(255)
+        values = [np.asarray(value) for value in outputs(batch, training=False)]
+        lows.append([value.min() for value in values])
+        highs.append([value.max() for value in values])
+    low = np.minimum(np.min(lows, axis=0), 0.0)
+    high = np.maximum(np.max(highs, axis=0), LEAST_RANGE)
+    return {layer.name: (float(low[index]), float(high[index])) for index, layer in enumerate(twin.layers)}
+
+
+def _wrappers(model: Any) -> list[Any]:
+    """The layers that tfmot has wrapped."""
+    return [layer for layer in model.layers if type(layer).__name__ == "QuantizeWrapperV2"]
+
+
+def _variables(layer: Any) -> dict[str, Any]:
+    """The variables of a layer by the last part of their name: "kernel", "kernel_min", "output_max" and so on."""
+    return {variable.name.rpartition("/")[2].partition(":")[0]: variable for variable in layer.weights}
+
+
+def _per_channel_config(tfmot: Any) -> Any:
+    """How a depthwise kernel is quantized: with a scale for each output.
+
+    tfmot's own takes the last axis of (h, w, in, multiplier), which for most nets is one scale for all channels; with
+    the normalization folded in, these differ by orders of magnitude.
+    """
+    import tensorflow as tf
+
+    library = tfmot.quantization.keras
+    eight_bits = {"num_bits": 8, "per_axis": False, "symmetric": False, "narrow_range": False}
+
+    class PerChannelQuantizer(library.quantizers.LastValueQuantizer):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__(num_bits=8, per_axis=True, symmetric=True, narrow_range=True)
+
+        def build(self, tensor_shape: Any, name: str, layer: Any) -> Any:
+            shape = (tensor_shape[-2] * tensor_shape[-1],)
+            names = {"min_var": f"{name}_min", "max_var": f"{name}_max"}
+            return {key: layer.add_weight(each, shape=shape, trainable=False) for key, each in names.items()}
+
+        def __call__(self, inputs: Any, training: Any, weights: Any, **options: Any) -> Any:
+            height, width, channels, multiplier = inputs.shape
+            flat = tf.reshape(inputs, (height, width, 1, channels * multiplier))
+            return tf.reshape(super().__call__(flat, training, weights, **options), inputs.shape)
+
+    class PerChannelConfig(library.QuantizeConfig):  # type: ignore[misc, name-defined]
+        def get_weights_and_quantizers(self, layer: Any) -> Any:
+            return [(layer.depthwise_kernel, PerChannelQuantizer())]
+
+        def get_activations_and_quantizers(self, layer: Any) -> Any:
+            return [(layer.activation, library.quantizers.MovingAverageQuantizer(**eight_bits))]
+
+        def set_quantize_weights(self, layer: Any, quantize_weights: Any) -> None:
+            (layer.depthwise_kernel,) = quantize_weights
+
+        def set_quantize_activations(self, layer: Any, quantize_activations: Any) -> None:
+            (layer.activation,) = quantize_activations
+
+        def get_output_quantizers(self, layer: Any) -> Any:
+            return []
+
+        def get_config(self) -> dict[str, Any]:
+            return {}
+
+    return PerChannelConfig

@@ -1,0 +1,211 @@
+"""The twin of a trained network in tf_keras, in the form that quantization-aware training wants it.
+
+    check_supported(build_network(tf_keras, settings))      # or UsageError, with the layer and why
+    twin = folded_twin(network, settings, faces)            # the same outputs, proved on faces
+
+tensorflow-model-optimization (tfmot) knows tf_keras and not Keras 3. The twin has the weights of the trained network,
+but each batch normalization is folded into the layer before it, so that nothing is trained that does not run later, and
+no batch statistics stand between training and inference: Nagel et al., "A White Paper on Neural Network Quantization"
+(arXiv:2106.08295), section 4.2. Each ReLU is fused into its convolution, because in front of a ReLU layer tfmot 0.8.1
+leaves the weights of a convolution without normalization unquantized. Dropout is left out: what it scales up would
+widen the ranges of the layers behind it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgefer.errors import EdgeferError, UsageError
+from edgefer.workstation.training.keras_inference import keras_logits
+from edgefer.workstation.training.model import build_network
+from edgefer.workstation.training.settings import TrainSettings
+
+__all__ = ["check_supported", "folded", "qat_base"]
+
+TOLERANCE = 1e-4
+WEIGHTED = ("Conv2D", "DepthwiseConv2D", "Dense")
+DROPOUTS = ("Dropout", "SpatialDropout2D")
+# Each of these was converted in a small net: all of it is int8, and it computes what its simulation does.
+SIMULATED = (
+    *WEIGHTED, "ReLU", "LeakyReLU", "Add", "Concatenate", "MaxPooling2D", "AveragePooling2D", "GlobalAveragePooling2D",
+    "GlobalMaxPooling2D", "Flatten", "Reshape", "ZeroPadding2D",
+)  # fmt: skip
+KNOWN = (*SIMULATED, *DROPOUTS, "Activation", "BatchNormalization", "InputLayer")
+
+
+class _Graph:
+    """The layers of a functional model by name, as its config has them; changes are made in that config."""
+
+    def __init__(self, model: Any) -> None:
+        self.config: dict[str, Any] = model.get_config()
+        self.layers: dict[str, dict[str, Any]] = {each["config"]["name"]: each for each in self.config["layers"]}
+
+    def kind(self, name: str) -> str:
+        return str(self.layers[name]["class_name"])
+
+    def options(self, name: str) -> dict[str, Any]:
+        options: dict[str, Any] = self.layers[name]["config"]
+        return options
+
+    def _connections(self, name: str) -> list[list[Any]]:
+        return [connection for node in self.layers[name]["inbound_nodes"] for connection in node]
+
+    def sources(self, name: str) -> list[str]:
+        return [connection[0] for connection in self._connections(name)]
+
+    def consumers(self, name: str) -> list[str]:
+        return [other for other in self.layers for source in self.sources(other) if source == name]
+
+    def calls(self, name: str) -> int:
+        return len(self.layers[name]["inbound_nodes"])
+
+    def bypass(self, name: str) -> None:
+        """Take a layer with one input out; what it fed is fed by its source."""
+        (source,) = self.sources(name)
+        del self.layers[name]
+        feeds = [connection for other in self.layers for connection in self._connections(other)]
+        for connection in (*feeds, *self.config["output_layers"]):
+            if connection[0] == name:
+                connection[0] = source
+
+    def built(self, model: Any) -> Any:
+        return type(model).from_config({**self.config, "layers": list(self.layers.values())})
+
+
+def check_supported(network: Any) -> None:
+    """Raise UsageError with the layer of a tf_keras network that cannot be trained quantization-aware, and why."""
+    if type(network).__name__ != "Functional":
+        raise _refusal(network.name, type(network).__name__, "a functional model of plain layers was expected")
+    graph = _Graph(network)
+    for objection in (_objection_to_kind, _objection_to_place):
+        for name in graph.layers:
+            why = objection(graph, name)
+            if why:
+                raise _refusal(name, graph.kind(name), why)
+
+
+def _refusal(name: str, kind: str, why: str) -> UsageError:
+    return UsageError(
+        f"{name} ({kind}) cannot be trained quantization-aware", why=why, hint="edgefer quantize --int8"
+    )
+
+
+def _objection_to_kind(graph: _Graph, name: str) -> str | None:
+    kind, options = graph.kind(name), graph.options(name)
+    activation = options.get("activation", "linear")
+    if kind not in KNOWN:
+        return f"its int8 form is not simulated in training; that of {', '.join(SIMULATED)} is"
+    if activation not in ("linear", "relu"):
+        named = activation if isinstance(activation, str) else "one of its own"
+        return f"its activation is {named}; linear and relu are simulated as they run in int8"
+    if kind == "ReLU" and not (_is_plain_relu(graph, name) or _is_relu6(graph, name)):
+        return "of ReLU, the plain one and max_value=6 are simulated as they run in int8"
+    return None
+
+
+def _objection_to_place(graph: _Graph, name: str) -> str | None:
+    if graph.calls(name) > 1:
+        return "it is used more than once, and each use would need ranges of its own"
+    if graph.kind(name) != "BatchNormalization":
+        return None
+    (source,) = graph.sources(name)
+    before = f"{source} ({graph.kind(source)})"
+    if graph.kind(source) not in WEIGHTED:
+        return f"it follows {before}, and can be folded only into a Conv2D, DepthwiseConv2D or Dense right before it"
+    if graph.options(source)["activation"] != "linear":
+        return f"it follows the {graph.options(source)['activation']} of {before}; it can be folded only before it"
+    if graph.consumers(source) != [name]:
+        return f"{before} feeds other layers too, which would see it folded"
+    return None
+
+
+def _is_plain_relu(graph: _Graph, name: str) -> bool:
+    kind, options = graph.kind(name), graph.options(name)
+    if kind == "Activation":
+        return bool(options["activation"] == "relu")
+    return kind == "ReLU" and _bounds(options) == (None, 0, 0)
+
+
+def _is_relu6(graph: _Graph, name: str) -> bool:
+    return graph.kind(name) == "ReLU" and _bounds(graph.options(name)) == (6, 0, 0)
+
+
+def _bounds(options: dict[str, Any]) -> tuple[Any, ...]:
+    return options["max_value"], options["negative_slope"], options["threshold"]
+
+
+def qat_base(network: Any, settings: TrainSettings, faces: npt.NDArray[np.uint8]) -> Any:
+    """The tf_keras model that computes what the Keras network of ``settings`` does: float32 (n, h, w, 1) -> (n, 7).
+
+    Args:
+        faces: uint8 (n, h, w), on which both have to give the same logits to 1e-4.
+
+    Raises:
+        UsageError: see check_supported().
+        EdgeferError: the outputs differ.
+    """
+    import tf_keras
+
+    plain = build_network(tf_keras, settings)
+    check_supported(plain)
+    plain.set_weights(network.get_weights())
+    twin = folded(plain)
+    difference = float(np.abs(keras_logits(network, faces) - keras_logits(twin, faces)).max())
+    # Asked this way round, a NaN is a difference too.
+    if not difference <= TOLERANCE:
+        raise EdgeferError(
+            f"{settings.architecture} in tf_keras is not the network that was trained",
+            why=f"the logits of {len(faces)} faces differ by up to {difference:.2g}, {TOLERANCE:g} are rounding",
+            hint="edgefer quantize --int8",
+        )
+    return twin
+
+
+def folded(model: Any) -> Any:
+    """A copy of a tf_keras network: normalization folded, ReLU fused, no dropout; check_supported() comes first."""
+    graph = _Graph(model)
+    weights = {layer.name: layer.get_weights() for layer in model.layers}
+    # Layers stand in the order in which they compute, so that of Conv2D, BatchNormalization, ReLU all end in the first.
+    for name in list(graph.layers):
+        if graph.kind(name) == "BatchNormalization":
+            (source,) = graph.sources(name)
+            weights[source] = _with_normalization(weights[source], model.get_layer(name), kind=graph.kind(source))
+            graph.options(source)["use_bias"] = True
+            graph.bypass(name)
+        elif graph.kind(name) in DROPOUTS:
+            graph.bypass(name)
+        elif _is_plain_relu(graph, name):
+            _fuse(graph, name)
+        elif graph.kind(name) == "ReLU":
+            # In front of this one tfmot does not leave weights unquantized, and the converter fuses it all the same.
+            options = {"name": name, "activation": "relu6"}
+            graph.layers[name].update(class_name="Activation", config=options)
+            graph.layers[name].pop("build_config", None)
+    result = graph.built(model)
+    for layer in result.layers:
+        layer.set_weights(weights[layer.name])
+    return result
+
+
+def _fuse(graph: _Graph, name: str) -> None:
+    (source,) = graph.sources(name)
+    takes = graph.kind(source) in WEIGHTED and graph.options(source)["activation"] == "linear"
+    if takes and graph.consumers(source) == [name]:
+        graph.options(source)["activation"] = "relu"
+        graph.bypass(name)
+
+
+def _with_normalization(weights: list[npt.NDArray[Any]], normalization: Any, *, kind: str) -> list[npt.NDArray[Any]]:
+    """[kernel, bias?] of a layer -> [kernel, bias] of the layer with the normalization behind it."""
+    kernel, bias = weights[0].astype(np.float64), weights[1] if len(weights) > 1 else 0.0
+    factor = 1 / np.sqrt(np.asarray(normalization.moving_variance, np.float64) + normalization.epsilon)
+    if normalization.scale:
+        factor *= np.asarray(normalization.gamma)
+    beta = np.asarray(normalization.beta) if normalization.center else 0.0
+    bias = (bias - np.asarray(normalization.moving_mean, np.float64)) * factor + beta
+    # The outputs of a depthwise convolution are its last two axes, those of the others the last one.
+    per_output = factor.reshape(kernel.shape[2:]) if kind == "DepthwiseConv2D" else factor
+    return [(kernel * per_output).astype(np.float32), np.asarray(bias, np.float32)]

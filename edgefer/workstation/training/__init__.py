@@ -1,0 +1,1 @@
+"""Training: settings, data of an epoch, losses, schedules, the loop."""

@@ -1,0 +1,82 @@
+"""Augmentation as one Keras layer, run on the device that trains, on any Keras backend.
+
+    layer = augmentation(keras, Augment(rotation_degrees=15), height=48, width=48)
+    images = layer(pixels, training=True)           # uint8 (n, 48, 48, 1) -> float32 in [0, 1]
+
+Outside training the layer only divides by 255, so a training model can be fed with raw pixels throughout. Flip,
+rotation, shear, zoom and shift are composed into one matrix: an image is interpolated once, not four times.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from edgefer.workstation.training.settings import Augment
+
+__all__ = ["augmentation"]
+
+
+def augmentation(keras: Any, settings: Augment, *, height: int, width: int) -> Any:
+    """A layer from uint8 (n, height, width, 1) to float32 of that shape in [0, 1]; see Augment for what it draws."""
+    ops, random = keras.ops, keras.random
+    moves = settings.flip or settings.rotation_degrees or settings.shift or settings.zoom or settings.shear_degrees
+
+    class Augmentation(keras.layers.Layer):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__(name="augmentation", dtype="float32", autocast=False)
+            self.seeds = random.SeedGenerator(0)
+
+        def call(self, pixels: Any, training: bool = False) -> Any:
+            images = ops.cast(pixels, "float32") / 255.0
+            if not training:
+                return images
+            count = ops.shape(images)[0]
+            if moves:
+                images = self.move(images, count)
+            if settings.brightness or settings.contrast:
+                images = self.light(images, count)
+            if settings.erasing:
+                images = self.erase(images, count)
+            return images
+
+        def uniform(self, count: Any, low: float, high: float) -> Any:
+            return random.uniform((count,), low, high, dtype="float32", seed=self.seeds)
+
+        def move(self, images: Any, count: Any) -> Any:
+            angle = self.uniform(count, -1, 1) * math.radians(settings.rotation_degrees)
+            scale = 1 + settings.zoom * self.uniform(count, -1, 1)
+            mirror = ops.sign(self.uniform(count, -1, 1)) if settings.flip else ops.ones((count,), "float32")
+            # The transform takes an output point to the input point that it is read from, around the centre.
+            a, b = mirror * scale * ops.cos(angle), -scale * ops.sin(angle)
+            c, d = mirror * scale * ops.sin(angle), scale * ops.cos(angle)
+            if settings.shear_degrees:
+                lean = ops.tan(self.uniform(count, -1, 1) * math.radians(settings.shear_degrees))
+                b, d = b + lean * a, d + lean * c
+            x0, y0 = (width - 1) / 2, (height - 1) / 2
+            dx = x0 - a * x0 - b * y0 + width * settings.shift * self.uniform(count, -1, 1)
+            dy = y0 - c * x0 - d * y0 + height * settings.shift * self.uniform(count, -1, 1)
+            zero = ops.zeros_like(a)
+            matrix = ops.stack([a, b, dx, c, d, dy, zero, zero], axis=1)
+            return ops.image.affine_transform(
+                images, matrix, interpolation="bilinear", fill_mode="constant", data_format="channels_last"
+            )
+
+        def light(self, images: Any, count: Any) -> Any:
+            gain = 1 + settings.contrast * ops.reshape(self.uniform(count, -1, 1), (-1, 1, 1, 1))
+            offset = settings.brightness * ops.reshape(self.uniform(count, -1, 1), (-1, 1, 1, 1))
+            mean = ops.mean(images, axis=(1, 2, 3), keepdims=True)
+            return ops.clip((images - mean) * gain + mean + offset, 0.0, 1.0)
+
+        def erase(self, images: Any, count: Any) -> Any:
+            def hit(size: int, shape: tuple[int, ...]) -> Any:
+                centre = ops.reshape(self.uniform(count, 0, size), (-1, 1, 1, 1))
+                half = ops.reshape(self.uniform(count, 0, settings.erasing_side * size / 2), (-1, 1, 1, 1))
+                return ops.abs(ops.reshape(ops.arange(size, dtype="float32"), shape) - centre) < half
+
+            chosen = ops.reshape(self.uniform(count, 0, 1) < settings.erasing, (-1, 1, 1, 1))
+            inside = ops.logical_and(hit(height, (1, -1, 1, 1)), hit(width, (1, 1, -1, 1)))
+            grey = ops.reshape(self.uniform(count, 0, 1), (-1, 1, 1, 1))
+            return ops.where(ops.logical_and(chosen, inside), grey, images)
+
+    return Augmentation()

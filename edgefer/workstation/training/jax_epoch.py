@@ -1,0 +1,112 @@
+"""An epoch as one program, for a GPU: starting each step of a small network there takes longer than computing it.
+
+    if at_once(keras):                              # Keras on JAX, and JAX on something else than the processor
+        logs = run_at_once(model, pixels, targets, weights, batch_size=128)
+        refresh_statistics(net, layers, batches)
+
+On a processor the steps of such a program run on one core, so there Keras's own loop is the better one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["compiles_epochs", "refresh_statistics", "run_compiled_epoch"]
+
+STATE = ("trainable_variables", "non_trainable_variables", "optimizer_variables", "metrics_variables")
+
+
+def compiles_epochs(keras: Any) -> bool:
+    """Whether the backend is JAX on an accelerator."""
+    if keras.backend.backend() != "jax":
+        return False
+    import jax
+
+    return bool(jax.default_backend() != "cpu")
+
+
+def run_compiled_epoch(
+    model: Any,
+    pixels: npt.NDArray[np.uint8],
+    targets: npt.NDArray[np.float32],
+    weights: npt.NDArray[np.float32],
+    *,
+    batch_size: int,
+) -> dict[str, float]:
+    """What ``model.fit(shuffle=False)`` does in one epoch, but that raw weights are left in it, not averaged ones.
+
+    Args:
+        model: compiled, on JAX; its optimizer is built.
+        pixels, targets, weights: uint8 (n, h, w, 1), (n, classes) and (n,); n is a multiple of the batch, or less.
+
+    Returns:
+        The means of loss and metrics.
+    """
+    batches = [_batched(array, batch_size) for array in (pixels, targets, weights)]
+    # The metrics get their variables when they first see something.
+    nothing = np.zeros((1, *model.output_shape[1:]), np.float32)
+    model.compute_metrics(pixels[:1], targets[:1], nothing, weights[:1])
+    model.reset_metrics()
+    variables = [_variables(model, name) for name in STATE]
+    state = _epoch_of(model)([[each.value for each in group] for group in variables], batches)
+    for group, values in zip(variables, state):
+        for variable, value in zip(group, values):
+            variable.assign(value)
+    return {name: float(value) for name, value in model.get_metrics_result().items()}
+
+
+def _batched(array: npt.NDArray[Any], size: int) -> npt.NDArray[Any]:
+    size = min(size, len(array))
+    return array.reshape(len(array) // size, size, *array.shape[1:])
+
+
+def _variables(model: Any, name: str) -> list[Any]:
+    return list(model.optimizer.variables if name == "optimizer_variables" else getattr(model, name))
+
+
+def _epoch_of(model: Any) -> Any:
+    """The compiled epoch of ``model``, kept with it: it takes a minute to compile and is the same for all epochs."""
+    import jax
+
+    if not hasattr(model, "epoch_at_once"):
+
+        def step(state: Any, batch: Any) -> Any:
+            _, state = model.train_step(tuple(state), tuple(batch))
+            return [list(group) for group in state], None
+
+        # The state of before is given away, so that the one of after can take its place in memory.
+        model.epoch_at_once = jax.jit(lambda state, batches: jax.lax.scan(step, state, batches)[0], donate_argnums=0)
+    return model.epoch_at_once
+
+
+def refresh_statistics(net: Any, layers: Sequence[Any], batches: npt.NDArray[np.float32]) -> None:
+    """Give the normalizations the mean of what they measure on each of the ``batches``, float32 (k, n, h, w, 1)."""
+    import jax
+
+    momenta = [layer.momentum for layer in layers]
+    for layer in layers:
+        layer.momentum = 0.0  # what it would average is then what it measured
+    try:
+        if not hasattr(net, "statistics_at_once"):
+            net.statistics_at_once = jax.jit(partial(_statistics, net))
+        trainable = [each.value for each in net.trainable_variables]
+        rest = [each.value for each in net.non_trainable_variables]
+        measured = net.statistics_at_once(trainable, rest, batches)
+    finally:
+        for layer, momentum in zip(layers, momenta):
+            layer.momentum = momentum
+    moving = {id(each) for layer in layers for each in (layer.moving_mean, layer.moving_variance)}
+    for variable, values in zip(net.non_trainable_variables, measured):
+        if id(variable) in moving:
+            variable.assign(values.mean(axis=0))
+
+
+def _statistics(net: Any, trainable: Any, rest: Any, batches: Any) -> Any:
+    import jax
+
+    return jax.lax.map(lambda batch: net.stateless_call(trainable, rest, batch, training=True)[1], batches)

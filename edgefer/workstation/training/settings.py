@@ -1,0 +1,341 @@
+"""TrainSettings: everything that decides how a training goes, as one frozen value that is saved with its result.
+
+    settings = replace(load_system("compact_small"), epochs=30)
+    settings = resolve(settings, file=Path("mine.toml"), assignments=["augment.rotation_degrees=15", "model.width=16"])
+    to_toml(settings)                               # what a run folder keeps, and what --settings takes
+
+A system (edgefer/workstation/training/systems/) is a TrainSettings with a name; a file and ``--set key=value`` are deltas on it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+
+from edgefer.contract.preprocessing import Clahe, InputSpec
+from edgefer.errors import UsageError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+__all__ = ["NO_AUGMENT", "POLICIES", "Augment", "TrainSettings", "from_toml", "resolve", "to_toml"]
+
+
+@dataclass(frozen=True)
+class Augment:
+    """Random changes of each training image, drawn anew in every epoch. Zero or False turns one off.
+
+    Attributes:
+        flip: mirror half of the images.
+        rotation_degrees, shift, zoom, shear_degrees: uniform in +-value; shift is a share of the side, zoom a share of
+            the size.
+        brightness, contrast: uniform in +-value; brightness is added (1.0 = white), contrast scales around the mean.
+        erasing: probability of painting one rectangle over with a random grey.
+        erasing_side: longest side of that rectangle, as a share of the image's side.
+        mixup, cutmix: alpha of the Beta distribution from which the share is drawn that an image keeps of itself when
+            it is blended with another, or gets a rectangle of another; their targets are mixed alike.
+    """
+
+    flip: bool = True
+    rotation_degrees: float = 10.0
+    shift: float = 0.08
+    zoom: float = 0.1
+    brightness: float = 0.1
+    contrast: float = 0.2
+    erasing: float = 0.3
+    erasing_side: float = 0.4
+    shear_degrees: float = 0.0
+    mixup: float = 0.0
+    cutmix: float = 0.0
+
+
+NO_AUGMENT = Augment(
+    flip=False, rotation_degrees=0.0, shift=0.0, zoom=0.0, brightness=0.0, contrast=0.0, erasing=0.0
+)
+POLICIES = {
+    "none": NO_AUGMENT,
+    "flip": dataclasses.replace(NO_AUGMENT, flip=True),
+    "light": Augment(brightness=0.0, contrast=0.0, erasing=0.0),
+    "standard": Augment(),
+    "strong": Augment(rotation_degrees=15.0, shift=0.12, zoom=0.15, shear_degrees=8.0, contrast=0.3, erasing=0.5),
+    "mixed": Augment(rotation_degrees=15.0, shift=0.1, zoom=0.15, mixup=0.2, cutmix=1.0, erasing=0.0),
+}
+"""The augmentations that have a name, for ``--augment NAME``."""
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """How a model is trained.
+
+    Attributes:
+        system: name of the set-up.
+        architecture: a name from the catalogue of architectures; ``model`` holds the options of its build().
+        epochs: passes over the training images; the schedule is laid out over them.
+        optimizer: sgd (Nesterov momentum 0.9), adam or adamw.
+        learning_rate: its peak. weight_decay: decoupled, not on biases and normalization.
+        schedule: cosine, plateau, step or constant, after ``warmup_epochs`` of linear growth.
+        floor: lowest learning rate, as a share of the peak.
+        plateau_patience, step_epochs, factor: epochs without a new best or between drops, and a drop's factor.
+        early_stopping: stop after so many epochs without a new best; 0 never stops.
+        monitor: what makes an epoch the best one, "accuracy" or "loss" on the selection split.
+        label_smoothing: share of each target spread over all classes.
+        loss: "cross_entropy" or "focal"; focal_gamma: how much less what is known already weighs in the latter.
+        class_weights: "none"; "balanced": each class weighs the same in the loss; "effective": between the two, by
+            ``effective_beta``; "dynamic": by what the network still misses of each class, anew in every epoch, to the
+            power of ``dynamic_tau``.
+        oversampling: images of rarer classes are shown again until a class has this share of the largest one's images;
+            0 shows each once. oversampling_cap: at most so many times.
+        ferplus_weight: share of the FER+ vote distribution in the targets, where votes were given.
+        distill_alpha: share of the loss that is the distance from the teachers' answers, where there are teachers.
+        distill_temperature: what logits are divided by before that.
+        distill_views: what of a training image the teachers are shown, to learn the mean of their answers: "plain";
+            "mirror", it and its mirror image; "crops", both also shifted by two pixels towards each corner.
+        ema_epochs: time constant of the averaged weights that are evaluated and kept; 0 keeps the raw weights.
+        precision: float32, or bfloat16 for the activations in training and in the scores of history.csv. A run is
+            reported, converted and evaluated in float32, so those scores may differ by some images.
+        selection: what the best epoch is chosen on: "public", PublicTest where there is one, or "training", a part of
+            Training that is held out then and not learned.
+        selection_share: that part, stratified; it is held out too where there is no PublicTest.
+        seed: everything random follows from it.
+        goal: accuracy on PublicTest of FER2013, in percent, that the system is to reach; 0 where none is claimed.
+    """
+
+    system: str = "custom"
+    architecture: str = "compact"
+    model: Mapping[str, Any] = field(default_factory=dict)
+    input: InputSpec = InputSpec()
+    epochs: int = 40
+    batch_size: int = 128
+    optimizer: str = "sgd"
+    learning_rate: float = 0.1
+    weight_decay: float = 5e-4
+    schedule: str = "cosine"
+    warmup_epochs: int = 1
+    floor: float = 0.001
+    plateau_patience: int = 4
+    step_epochs: int = 15
+    factor: float = 0.2
+    early_stopping: int = 0
+    monitor: str = "accuracy"
+    label_smoothing: float = 0.1
+    loss: str = "cross_entropy"
+    focal_gamma: float = 2.0
+    class_weights: str = "none"
+    effective_beta: float = 0.999
+    dynamic_tau: float = 1.0
+    oversampling: float = 0.0
+    oversampling_cap: float = 3.0
+    ferplus_weight: float = 0.5
+    distill_alpha: float = 0.9
+    distill_temperature: float = 2.0
+    distill_views: str = "mirror"
+    ema_epochs: float = 2.0
+    precision: str = "float32"
+    selection: str = "public"
+    selection_share: float = 0.1
+    seed: int = 0
+    goal: float = 0.0
+    augment: Augment = Augment()
+
+    def __post_init__(self) -> None:
+        _check_types(self)
+        for prefix, table in (("input.", self.input), ("input.clahe.", self.input.clahe), ("augment.", self.augment)):
+            if table is not None:
+                _check_types(table, prefix=prefix)
+        for name, allowed in CHOICES.items():
+            if getattr(self, name) not in allowed:
+                close = difflib.get_close_matches(getattr(self, name), allowed, n=1)
+                hint = f"--set {name}={(close or allowed)[0]}"
+                raise UsageError(f"{name} = {getattr(self, name)!r}", why=f"there are {', '.join(allowed)}", hint=hint)
+        for name, (low, high) in RANGES.items():
+            if name.startswith("input.clahe.") and self.input.clahe is None:
+                continue
+            value = attrgetter(name)(self)
+            if not low <= value <= high:
+                hint = f"--set {name}={attrgetter(name)(TrainSettings(input=InputSpec(clahe=Clahe())))}"
+                raise UsageError(f"{name} = {value!r}", why=f"{low:,} to {high:,} was expected", hint=hint)
+
+
+CHOICES = {
+    "optimizer": ("sgd", "adam", "adamw"),
+    "schedule": ("cosine", "plateau", "step", "constant"),
+    "monitor": ("accuracy", "loss"),
+    "loss": ("cross_entropy", "focal"),
+    "class_weights": ("none", "balanced", "effective", "dynamic"),
+    "distill_views": ("plain", "mirror", "crops"),
+    "selection": ("public", "training"),
+    "precision": ("float32", "bfloat16"),
+}
+MANY = 1_000_000
+RANGES = {
+    "epochs": (1, MANY),
+    "batch_size": (1, MANY),
+    "learning_rate": (1e-9, 1e3),
+    "weight_decay": (0, 1),
+    "warmup_epochs": (0, MANY),
+    "floor": (0, 1),
+    "plateau_patience": (1, MANY),
+    "step_epochs": (1, MANY),
+    "factor": (1e-6, 1),
+    "early_stopping": (0, MANY),
+    "label_smoothing": (0, 0.999),
+    "focal_gamma": (0, 20),
+    "effective_beta": (0, 0.9999999),
+    "dynamic_tau": (0, 10),
+    "oversampling": (0, 1),
+    "oversampling_cap": (1, 100),
+    "ferplus_weight": (0, 1),
+    "distill_alpha": (0, 1),
+    "distill_temperature": (0.01, 1000),
+    "ema_epochs": (0, MANY),
+    "selection_share": (0.01, 0.5),
+    "seed": (0, 2**31 - 1),
+    "goal": (0, 100),
+    "input.height": (8, 1024),
+    "input.width": (8, 1024),
+    "input.clahe.clip_limit": (0, 1000),
+    "input.clahe.tiles": (1, 64),
+    "augment.rotation_degrees": (0, 180),
+    "augment.shift": (0, 1),
+    "augment.zoom": (0, 0.9),
+    "augment.brightness": (0, 1),
+    "augment.contrast": (0, 1),
+    "augment.erasing": (0, 1),
+    "augment.erasing_side": (0, 1),
+    "augment.shear_degrees": (0, 60),
+    "augment.mixup": (0, 100),
+    "augment.cutmix": (0, 100),
+}
+TYPES: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "str": (str,), "bool": (bool,)}
+
+
+def _check_types(settings: Any, *, prefix: str = "") -> None:
+    for item in dataclasses.fields(settings):
+        value = getattr(settings, item.name)
+        expected = TYPES.get(str(item.type))
+        # bool is an int to Python, but "epochs = true" is a slip.
+        if expected and (not isinstance(value, expected) or (isinstance(value, bool) and expected != (bool,))):
+            name = f"{prefix}{item.name}"
+            hint = f"--set {name}={json.dumps(item.default)}"
+            raise UsageError(f"{name} = {value!r}", why=f"a value of type {item.type} was expected", hint=hint)
+
+
+def resolve(base: TrainSettings, *, file: Path | None = None, assignments: Iterable[str] = ()) -> TrainSettings:
+    """``base`` with what a TOML ``file`` says, then with each "key=value" of ``assignments``; nested keys have a dot.
+
+    Raises:
+        UsageError: a key that does not exist, a value of the wrong type or range, a file that is not TOML.
+    """
+    settings = base if file is None else _merge_file(base, file)
+    # First the architecture, which takes the options of the one before with it.
+    for assignment in sorted(assignments, key=lambda each: each.partition("=")[0].strip() != "architecture"):
+        key, equals, text = assignment.partition("=")
+        if not equals:
+            raise UsageError(f"--set {assignment}", why="key=value was expected", hint="--set epochs=30")
+        delta: Any = _parse(text.strip())
+        for part in reversed(key.strip().split(".")):
+            delta = {part: delta}
+        settings = _merge(settings, delta)
+    return settings
+
+
+def _merge_file(base: TrainSettings, file: Path) -> TrainSettings:
+    try:
+        merged: TrainSettings = _merge(base, tomllib.loads(file.read_text()))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        hint = "a TOML file such as the settings.toml of a run"
+        raise UsageError(f"cannot read settings from {file}", why=str(error), hint=hint) from error
+    except UsageError as error:
+        raise UsageError(f"{file}: {error.what}", why=error.why, hint=error.hint) from error
+    return merged
+
+
+def _parse(text: str) -> Any:
+    try:
+        (value,) = tomllib.loads(f"value = {text}").values()
+    except ValueError:
+        # A bare word is a string: nobody quotes twice in a shell. So is what would be more than one value.
+        return text
+    return value
+
+
+def _merge(value: Any, delta: Mapping[str, Any], *, prefix: str = "") -> Any:
+    """A copy of a dataclass ``value`` with the entries of ``delta``; sub-tables are merged, not replaced.
+
+    Only another architecture starts with no options: those that ``value`` holds belong to its own.
+    """
+    known = [item.name for item in dataclasses.fields(value)]
+    changes: dict[str, Any] = {}
+    if isinstance(value, TrainSettings) and delta.get("architecture", value.architecture) != value.architecture:
+        value = dataclasses.replace(value, model={})
+    for key, new in delta.items():
+        if key not in known:
+            close = difflib.get_close_matches(key, known, n=1)
+            raise UsageError(
+                f"no setting {prefix}{key}",
+                why=f"there are {', '.join(known)}",
+                hint=f"{prefix}{close[0]}" if close else "one of these, or leave it out",
+            )
+        old = getattr(value, key)
+        if key == "clahe":  # the one part that may be absent
+            old = old or Clahe()
+        if key == "augment" and isinstance(new, str):
+            new = _policy(new)
+        if key == "clahe" and isinstance(new, bool):  # TOML has no null
+            changes[key] = old if new else None
+        elif isinstance(old, Mapping) and isinstance(new, Mapping):
+            changes[key] = {**old, **new}
+        elif dataclasses.is_dataclass(old) and isinstance(new, Mapping):
+            changes[key] = _merge(old, new, prefix=f"{prefix}{key}.")
+        elif isinstance(old, Mapping) or dataclasses.is_dataclass(old):
+            raise UsageError(f"{prefix}{key} = {new!r}", why="it is a table", hint=f"--set {prefix}{key}.NAME=VALUE")
+        else:
+            # An int is a fine float; storing it as one keeps saved settings equal however they were written.
+            changes[key] = float(new) if isinstance(old, float) and type(new) is int else new
+    return dataclasses.replace(value, **changes)
+
+
+def _policy(name: str) -> dict[str, Any]:
+    if name not in POLICIES:
+        close = difflib.get_close_matches(name, POLICIES, n=1)
+        hint = f"--augment {(close or ['standard'])[0]}"
+        raise UsageError(f"no augmentation {name!r}", why=f"there are {', '.join(POLICIES)}", hint=hint)
+    return dataclasses.asdict(POLICIES[name])
+
+
+def to_toml(settings: TrainSettings) -> str:
+    """The settings as TOML; from_toml() and ``edgefer train --settings`` read it back to an equal value."""
+    fields = dataclasses.asdict(settings)
+    tables = {name: fields.pop(name) for name in ("model", "input", "augment")}
+    lines = _assignments(fields)
+    for name, table in tables.items():
+        lines += ["", f"[{name}]", *_assignments(table)]
+    return "\n".join(lines) + "\n"
+
+
+def _assignments(table: Mapping[str, Any]) -> list[str]:
+    lines = []
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            inner = ", ".join(_assignments(value))
+            lines.append(f"{key} = {{ {inner} }}")
+        elif value is not None:  # TOML has no null: an absent key keeps the default, which is None
+            # JSON and TOML write strings, integers and booleans alike, and TOML infinities as Python does.
+            text = repr(value) if isinstance(value, float) else json.dumps(value, ensure_ascii=False)
+            lines.append(f"{key} = {text}")
+    return lines
+
+
+def from_toml(text: str) -> TrainSettings:
+    """The inverse of to_toml()."""
+    merged: TrainSettings = _merge(TrainSettings(), tomllib.loads(text))
+    return merged

@@ -1,0 +1,9 @@
+"""compact_nano: for microcontrollers and the smallest boards, under 0.1 M parameters."""
+
+from edgefer.workstation.training.settings import TrainSettings
+
+SYSTEM = TrainSettings(
+    system="compact_nano",
+    architecture="compact",
+    model={"stem": 8, "width": 16, "depth": 1},
+)

@@ -1,0 +1,10 @@
+"""compact_small: the middle of edgefer's own family, about 0.3 M parameters."""
+
+from edgefer.workstation.training.settings import TrainSettings
+
+SYSTEM = TrainSettings(
+    system="compact_small",
+    architecture="compact",
+    model={"stem": 16, "width": 32, "depth": 1},
+    goal=63.0,
+)

@@ -1,0 +1,1 @@
+"""Workflows behind `edgefer train` and `edgefer quantize`."""

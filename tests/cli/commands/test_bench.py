@@ -1,0 +1,79 @@
+import numpy as np
+import pytest
+
+from edgefer.results.measurement import Measurement
+
+QUICK = ("--runs", 20, "--seconds", 0)
+
+
+def test_a_number_of_threads_is_a_measurement(edgefer, workplace):
+    outcome = edgefer("bench", workplace.int8, "--threads", "1,2", *QUICK, "--json", "--samples")
+    assert outcome.code == 0, outcome.err
+    record = outcome.record
+    assert (record["kind"], record["schema_version"]) == ("bench", 2)
+    assert [each["threads"] for each in record["measurements"]] == [1, 2]
+    for each in record["measurements"]:
+        measurement = Measurement.from_json(each)
+        assert measurement.invoke.runs == len(measurement.samples.invoke_ns) == 20
+        assert measurement.subject["file"] == workplace.int8.name
+    assert "2 threads: at least 20 runs and 0 s" in outcome.err
+
+
+def test_samples_are_left_out_unless_asked_for(edgefer, workplace):
+    record = edgefer("bench", workplace.int8, *QUICK, "--json").record
+    assert "samples" not in record["measurements"][0]
+
+
+@pytest.mark.parametrize("device", [["--device"], ["--device", "local"], []])
+def test_device_alone_is_this_machine(edgefer, workplace, device):
+    outcome = edgefer("bench", workplace.int8, *QUICK, *device)
+    assert outcome.code == 0, outcome.err
+    assert "device: local" in outcome.err
+
+
+def test_few_runs_are_in_doubt_and_the_table_fits_a_terminal(edgefer, workplace):
+    outcome = edgefer("bench", workplace.int8, *QUICK)
+    assert "only 20 runs" in outcome.out
+    table = [line for line in outcome.out.splitlines() if not line.startswith("in doubt")]
+    assert max(map(len, table)) <= 80
+    assert "p50 us" in outcome.out
+
+
+def test_the_newest_artifact_is_taken_where_none_is_named(edgefer, workplace):
+    outcome = edgefer("bench", *QUICK, cwd=workplace.folder)
+    assert outcome.code == 0
+    assert "(the newest artifact in runs/)" in outcome.err
+
+
+def test_own_faces(edgefer, workplace, tmp_path):
+    np.savez(tmp_path / "faces.npz", faces=np.load(workplace.data)["pixels"][:3])
+    assert edgefer("bench", workplace.int8, *QUICK, "--faces", "faces.npz").code == 0
+
+
+def test_a_model_given_as_a_device(refused):
+    assert "edgefer bench model.tflite --device" in refused("bench", "--device", "model.tflite", code=2)
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "named"),
+    [
+        (["--device", "lokal"], 2, "there are local"),
+        (["--threads", "0"], 2, "--threads 1,2,4"),
+        (["--threads", "1,two"], 2, "--threads 1,2,4"),
+        (["--threads", ""], 2, "--threads 1,2,4"),
+        (["--threads", "²"], 2, "--threads 1,2,4"),
+        (["--threads", "99999999999"], 2, "--threads 1"),
+        (["--runtime", "litret"], 2, "'litert'"),
+        (["--faces", "nowhere.npz"], 1, "--faces"),
+        (["--seconds", "-1"], 2, "--seconds"),
+        (["--seconds", "nan"], 2, "--seconds"),
+        (["--seconds", "inf"], 2, "--seconds"),
+        (["--device", "pi@board", "--python", "/usr/bin/python3"], 2, "devices add"),
+    ],
+)
+def test_slips(refused, workplace, options, code, named):
+    assert named in refused("bench", workplace.int8, *QUICK, *options, code=code)
+
+
+def test_a_run_folder_is_no_model(refused, workplace):
+    assert "edgefer quantize" in refused("bench", workplace.run, code=1)

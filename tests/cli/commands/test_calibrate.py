@@ -1,0 +1,126 @@
+import json
+
+import numpy as np
+import pytest
+
+from edgefer.contract.artifact import Artifact
+
+
+@pytest.fixture
+def calibration_set(edgefer, data, tmp_path):
+    outcome = edgefer("calibrate", "mine.csv", "--data", data, "--size", 35)
+    assert outcome.code == 0, outcome.err
+    return tmp_path / "mine.csv"
+
+
+def test_the_set_is_written_and_told(edgefer, data, tmp_path):
+    outcome = edgefer("calibrate", "sets/mine.csv", "--data", data, "--size", 35, "--json")
+    assert outcome.code == 0, outcome.err
+    record = outcome.record
+    assert (record["kind"], record["schema_version"], record["faces"]) == ("calibration_set", 1, 35)
+    assert set(record["classes"].values()) == {5}
+    # Five of Training also stand in PublicTest.
+    assert (record["candidates"], record["images_with_a_twin"]) == (275, 5)
+    assert len((tmp_path / "sets" / "mine.csv").read_text().splitlines()) == 36
+
+
+def test_the_text_names_the_next_step_and_fits(edgefer, data):
+    out = edgefer("calibrate", "mine.csv", "--data", data, "--size", 35).out
+    assert out.endswith("next: edgefer quantize --int8 --calibration mine.csv\n")
+    assert max(map(len, out.splitlines()[1:])) <= 80
+
+
+def test_size_and_seed_decide_every_byte(edgefer, calibration_set, data):
+    first = calibration_set.read_bytes()
+    assert edgefer("calibrate", "mine.csv", "--data", data, "--size", 35).code == 0
+    assert calibration_set.read_bytes() == first
+    assert edgefer("calibrate", "mine.csv", "--data", data, "--size", 35, "--seed", 1).code == 0
+    assert calibration_set.read_bytes() != first
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "named"),
+    [
+        (["mine.csv", "--size", 276], 1, "--size 275"),
+        (["mine.csv", "--size", 0], 2, "--size"),
+        (["."], 1, "is a folder"),
+        (["mine.csv", "--run", "nowhere"], 1, "nowhere is not a run"),
+    ],
+)
+def test_slips(refused, data, arguments, code, named, tmp_path):
+    assert named in refused("calibrate", *arguments, "--data", data, code=code)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_data_are_not_taken_for_the_set(refused, tmp_path):
+    (tmp_path / "fer2013.csv").write_text("emotion,pixels,Usage\n")
+    assert "--data" in refused("calibrate", "fer2013.csv", code=1)
+    assert (tmp_path / "fer2013.csv").read_text() == "emotion,pixels,Usage\n"
+
+
+def test_a_run_calibrates_with_the_set_and_says_so(edgefer, calibration_set, scratch, workplace):
+    outcome = edgefer("quantize", scratch, "--int8", "--calibration", "mine.csv", "--json")
+    assert outcome.code == 0, outcome.err
+    assert "calibration: mine, 35 faces of Training" in outcome.err
+    told = outcome.record["provenance"]["calibration"]
+    assert (told["set"], told["faces"], len(told["sha256"])) == ("mine", 35, 64)
+    made = scratch / workplace.int8.name
+    assert Artifact.load(made).provenance["calibration"] == told
+    first = made.read_bytes()
+    assert edgefer("quantize", scratch, "--int8", "--calibration", "mine.csv").code == 0
+    assert made.read_bytes() == first != workplace.int8.read_bytes()
+
+
+def test_without_a_set_other_data_are_drawn_from(workplace, edgefer, refused, scratch):
+    assert "calibration: 50 faces drawn from Training, seed 0 (as asked for)" in workplace.quantized.err
+    # 280 faces are fewer than are drawn where no number was given.
+    error = refused("quantize", scratch, "--int8", code=1)
+    assert "calibration: 500 faces drawn from Training, seed 0 (no set that ships is of these data)" in error
+
+
+def test_stability_is_in_record_and_text(edgefer, scratch, tmp_path):
+    arguments = ("--calibration-size", 50, "--stability", 2)
+    outcome = edgefer("quantize", scratch, "--int8", *arguments, "--out", "result.json")
+    assert outcome.code == 0, outcome.err
+    assert "2 disjoint sets of 50 calibration faces" in outcome.out
+    assert outcome.out.splitlines()[-1].startswith("next:")
+    record = json.loads((tmp_path / "result.json").read_text())
+    assert record["stability"]["sets"] == len(record["stability"]["accuracies"]) == 2
+    assert record["provenance"]["calibration"] == {"faces": 50, "seed": 0}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "named"),
+    [
+        (["--float32", "--stability", 2], 2, "--stability with float32"),
+        (["--float32", "--calibration", "mine.csv"], 2, "--calibration with float32"),
+        (["--int8", "--calibration", "mine.csv", "--seed", 0], 2, "leave out --seed"),
+        (["--int8", "--calibration", "mine.csv", "--calibration-size", 9], 2, "leave out --calibration-size"),
+        (["--int8", "--calibration", "nowhere.csv"], 1, "edgefer calibrate nowhere.csv"),
+        (["--int8", "--calibration", "fer2013-500"], 1, "fer2013-500.csv cannot calibrate"),
+        (["--int8", "--calibration-size", 100, "--stability", 3], 1, "--calibration-size 91"),
+    ],
+)
+def test_slips_of_quantize(refused, workplace, arguments, code, named):
+    before = workplace.int8.read_bytes()
+    before = workplace.int8.read_bytes()
+    assert named in refused("quantize", workplace.run, *arguments, code=code)
+    assert workplace.int8.read_bytes() == before
+    assert workplace.int8.read_bytes() == before
+
+
+def test_where_training_is_shared_with_selection_the_run_says_what_to_leave_out(edgefer, data, tmp_path):
+    arrays = dict(np.load(data))
+    kept = arrays["usage"] != "PublicTest"
+    np.savez(tmp_path / "two.npz", **{name: values[kept] for name, values in arrays.items()})
+    trained = edgefer("train", "--data", "two.npz", "--system", "compact_nano", "--epochs", 1, "--run", "run")
+    assert trained.code == 0, trained.err
+    careless = edgefer("calibrate", "all.csv", "--data", "two.npz", "--size", 70)
+    assert "--run RUN leaves them out" in careless.err
+    refusal = edgefer("quantize", "run", "--int8", "--calibration", "all.csv")
+    assert refusal.code == 1
+    assert "of Training, not in Training" in refusal.err
+    assert "edgefer calibrate NEW.csv --run RUN" in refusal.err
+    assert edgefer("calibrate", "own.csv", "--run", "run", "--size", 70).code == 0
+    outcome = edgefer("quantize", "run", "--int8", "--calibration", "own.csv")
+    assert outcome.code == 0, outcome.err

@@ -1,0 +1,127 @@
+import dataclasses
+import os
+
+import numpy as np
+import pytest
+
+from edgefer.contract.artifact import Artifact
+from edgefer.results.evaluation import Evaluation
+
+
+def test_both_artifacts_and_the_run_are_scored_on_the_same_images(edgefer, workplace):
+    records = [
+        edgefer("evaluate", subject, "--data", workplace.data, "--json").record
+        for subject in (workplace.run, workplace.float32, workplace.int8)
+    ]
+    assert [record["subject"]["scheme"] for record in records] == ["keras", "float32", "int8"]
+    assert {record["n"] for record in records} == {70}
+    assert {record["accuracy_unseen_in_training"]["n"] for record in records} == {65}
+    run, float32, int8 = records
+    assert float32["confusion"] == run["confusion"]
+    assert int8["accuracy"] == workplace.quantized.record["evaluation"]["accuracy"]
+
+
+def test_a_record_says_which_file_and_what_ran_it(edgefer, workplace):
+    subject = edgefer("evaluate", workplace.int8, "--data", workplace.data, "--json").record["subject"]
+    assert subject["file"] == workplace.int8.name
+    assert subject["file_bytes"] == workplace.int8.stat().st_size
+    assert subject["sha256"] == Artifact.load(workplace.int8).sha256
+    assert subject["runtime"] in ("litert", "tflite_runtime")
+
+
+def test_a_record_reads_back(edgefer, workplace):
+    record = edgefer("evaluate", workplace.int8, "--data", workplace.data, "--json").record
+    assert Evaluation.from_json(record).to_json() == record
+
+
+@pytest.mark.parametrize(("split", "name", "count"), [("private", "PrivateTest", 35), ("train", "Training", 280)])
+def test_the_split_is_named(edgefer, workplace, split, name, count):
+    outcome = edgefer("evaluate", workplace.int8, "--data", workplace.data, "--split", split)
+    assert f"{name} accuracy" in outcome.out
+    assert f"of {count} images" in outcome.out
+
+
+def test_the_newest_artifact_is_taken_where_none_is_named(edgefer, workplace, scratch, tmp_path):
+    (tmp_path / "runs").mkdir()
+    scratch.rename(tmp_path / "runs" / "some-run")
+    newest = tmp_path / "runs" / "some-run" / workplace.float32.name
+    os.utime(newest, (4e9, 4e9))
+    outcome = edgefer("evaluate", "--data", workplace.data, "--json")
+    assert outcome.record["subject"]["scheme"] == "float32"
+    assert "(the newest artifact in runs/)" in outcome.err
+
+
+def test_a_model_that_computes_something_else_is_incompatible(refused, workplace, tmp_path):
+    artifact = Artifact.load(workplace.int8)
+    outputs = 127 - artifact.golden.outputs.astype(np.int16)
+    golden = dataclasses.replace(artifact.golden, outputs=outputs, reference=outputs)
+    dataclasses.replace(artifact, golden=golden).save(tmp_path / "wrong.tflite")
+    error = refused("evaluate", "wrong.tflite", "--data", workplace.data, code=5)
+    assert "steps off" in error
+
+
+@pytest.mark.parametrize(
+    ("subject", "options", "code", "named"),
+    [
+        ("nowhere.tflite", [], 1, "nowhere.tflite"),
+        (".", [], 1, "edgefer train"),
+        ("int8", ["--runtime", "litret"], 2, "litert"),
+        ("int8", ["--data", "nowhere.npz"], 1, "nowhere.npz"),
+        ("int8", ["--split", "all"], 2, "public"),
+    ],
+)
+def test_slips(refused, workplace, subject, options, code, named):
+    subject = workplace.int8 if subject == "int8" else subject
+    options = options if "--data" in options else [*options, "--data", workplace.data]
+    assert named in refused("evaluate", subject, *options, code=code)
+
+
+def test_a_bare_flatbuffer_has_no_contract(refused, workplace, tmp_path):
+    (tmp_path / "bare.tflite").write_bytes(Artifact.load(workplace.int8).model)
+    assert "edgefer quantize" in refused("evaluate", "bare.tflite", "--data", workplace.data, code=1)
+
+
+def test_a_split_that_is_not_there(refused, workplace, tmp_path):
+    arrays = np.load(workplace.data)
+    chosen = arrays["usage"] != "PrivateTest"
+    np.savez(tmp_path / "two.npz", **{name: arrays[name][chosen] for name in arrays.files})
+    error = refused("evaluate", workplace.int8, "--data", "two.npz", "--split", "private", code=1)
+    assert "no PrivateTest images" in error
+
+
+def test_a_run_is_scored_on_its_own_data_unless_others_are_given(edgefer, workplace):
+    own = edgefer("evaluate", workplace.run, "--json")
+    assert f"data: {workplace.data}" in own.err
+    assert own.record["accuracy"] == workplace.trained.record["evaluation"]["accuracy"]
+
+
+def test_a_run_takes_no_runtime(refused, workplace):
+    assert "name a .tflite" in refused("evaluate", workplace.run, "--runtime", "litert", code=2)
+
+
+PICTURES = ("confusion_counts", "confusion_shares", "errors", "reliability", "samples", "predictions")
+
+
+@pytest.mark.parametrize(("subject", "pictures"), [("int8", PICTURES), ("run", (*PICTURES, "curves"))])
+def test_pictures_are_drawn_of_a_model_and_of_a_run(edgefer, workplace, tmp_path, subject, pictures):
+    arguments = (getattr(workplace, subject), "--data", workplace.data)
+    plain = edgefer("evaluate", *arguments)
+    drawn = edgefer("evaluate", *arguments, "--pictures", "new/folder")
+    assert drawn.code == 0, drawn.err
+    folder = tmp_path / "new" / "folder"
+    assert {path.stem for path in folder.glob("*.png")} == set(pictures)
+    assert drawn.out.startswith(plain.out.rstrip("\n"))
+    assert ("initial learning" in drawn.out) is (folder / "phases.txt").exists() is (subject == "run")
+
+
+def test_pictures_leave_the_record_as_it_is(edgefer, workplace):
+    arguments = ("evaluate", workplace.int8, "--data", workplace.data, "--json")
+    assert edgefer(*arguments, "--pictures", "folder").record == edgefer(*arguments).record
+
+
+@pytest.mark.parametrize("subject", ["int8", "run"])
+def test_a_file_in_the_place_of_the_pictures_is_told_before_anything_is_read(refused, workplace, tmp_path, subject):
+    (tmp_path / "taken").touch()
+    error = refused("evaluate", getattr(workplace, subject), "--pictures", "taken", "--data", "nowhere.npz", code=1)
+    assert "taken is a file" in error
+    assert "data:" not in error

@@ -1,0 +1,293 @@
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+
+import cv2
+import numpy as np
+import pytest
+
+from edgefer import plugins
+from edgefer.contract.artifact import Artifact
+from edgefer.inference.classifier import Classifier
+from edgefer.workstation.training.run import find_run
+
+
+def test_an_artifact_lies_in_the_newest_run_with_its_contract(workplace):
+    record = workplace.quantized.record
+    assert (record["kind"], record["schema_version"], record["scheme"]) == ("quantization", 1, "int8")
+    artifact = Artifact.load(workplace.int8)
+    assert artifact.sha256 == record["sha256"]
+    assert artifact.provenance["calibration"] == {"faces": 50, "seed": 0}
+    assert record["file_bytes"] == workplace.int8.stat().st_size > record["model_bytes"]
+    with zipfile.ZipFile(workplace.int8) as archive:
+        assert set(archive.namelist()) == {"labels.txt", "edgefer.json", "golden.npz"}
+
+
+def test_the_parent_is_scored_on_the_same_images(workplace):
+    record = workplace.quantized.record
+    assert record["parent"]["accuracy"] == workplace.trained.record["evaluation"]["accuracy"]
+    assert record["parent"]["split"] == record["evaluation"]["split"] == "PublicTest"
+    lost = record["parent"]["accuracy"]["correct"] - record["evaluation"]["accuracy"]["correct"]
+    assert record["verdict"]["difference_points"] == pytest.approx(-100 * lost / 70)
+
+
+def test_progress_and_choices_are_told_on_stderr(workplace):
+    assert "(the newest); trained for 1 epoch\n" in workplace.quantized.err
+    assert "scheme: int8, " in workplace.quantized.err
+    assert f"data: {workplace.data}" in workplace.quantized.err
+
+
+def test_the_same_settings_give_the_same_bytes(edgefer, workplace, scratch):
+    made = scratch / workplace.int8.name
+    made.unlink()
+    outcome = edgefer("quantize", scratch, "--scheme", "int8", "--calibration-size", 50)
+    assert outcome.code == 0, outcome.err
+    assert made.read_bytes() == workplace.int8.read_bytes()
+    assert "next: edgefer bench --device" in outcome.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "named"),
+    [
+        ([], 2, "edgefer quantize --int8"),
+        (["--int8", "--float32"], 2, "2 schemes were named"),
+        (["--int8", "--scheme", "float32"], 2, "2 schemes were named"),
+        (["--scheme", "itn8"], 2, "'int8'"),
+        (["--int8", "--calibration-size", "281"], 1, "--calibration-size 280"),
+        (["--int8", "--data", "nowhere.csv"], 1, "nowhere.csv"),
+        (["--int8", "--qat-epochs", "2"], 2, "--qat-epochs with int8"),
+        (["--float32", "--qat-learning-rate", "1e-4"], 2, "--qat-learning-rate with float32"),
+        (["--int8", "--distill", "0"], 2, "--distill with int8"),
+        (["--int8-qat", "--distill", "1.5"], 2, "'--distill'"),
+        (["--int8-qat", "--qat-epochs", "0"], 2, "'--qat-epochs'"),
+        (["--int8-qat", "--qat-learning-rate", "0"], 2, "--qat-learning-rate 1e-4"),
+        (["--int8-qat", "--stability", "3"], 2, "--stability with int8_qat"),
+        (["--float32", "--stability", "3"], 2, "--stability with float32"),
+        (["--float32", "--io", "uint8"], 2, "float32 with io uint8"),
+        (["--int16x8", "--skip-layer", "stem"], 2, "int16x8 with float layers stem"),
+        (["--dynamic", "--no-bias-correction"], 2, "dynamic without bias correction"),
+        (["--float16", "--rounding", "nearest"], 2, "float16 with rounding nearest"),
+        (["--int8-qat", "--per-tensor"], 2, "int8_qat without per channel"),
+        (["--all", "--ranges", "min-max"], 2, "with ranges min-max"),
+        (["--int8", "--io", "int16"], 2, "int8, uint8, float32"),
+        (["--int8", "--ranges", "max"], 2, "percentile, min-max, moving-average"),
+        (["--int8", "--rounding", "up"], 2, "second-order, nearest"),
+        (["--int8", "--skip-layer", "("], 2, "'(' is no regular expression"),
+        (["--int8", "--skip-layer", "nothing", "--calibration-size", "20"], 2, "there are stem_conv, stem_pool"),
+        (["--int8", "--target", "tensorrt"], 2, "litert, tflite-runtime, edgetpu, tflm"),
+        (["--float32", "--debug-layers"], 2, "--int8 --debug-layers"),
+        (["--int8", "--auto"], 2, "2 schemes were named"),
+        (["--all", "--auto"], 2, "2 schemes were named"),
+        (["--auto", "--ranges", "min-max"], 2, "--ranges with --auto"),
+    ],
+)
+def test_slips(refused, workplace, arguments, code, named):
+    assert named in refused("quantize", workplace.run, *arguments, code=code)
+
+
+def test_other_data_than_the_run_learned_from_are_refused(refused, workplace, tmp_path):
+    arrays = dict(np.load(workplace.data))
+    arrays["pixels"][0, 0, 0] ^= 1
+    np.savez(tmp_path / "other.npz", **arrays)
+    error = refused("quantize", workplace.run, "--int8", "--data", "other.npz", code=1)
+    assert f"--data {workplace.data.resolve()}" in error
+
+
+def test_without_a_run(refused, tmp_path):
+    assert "edgefer train" in refused("quantize", "--int8", code=1)
+    assert "edgefer train" in refused("quantize", "--int8", tmp_path, code=1)
+
+
+def test_a_run_without_weights(refused, scratch):
+    find_run(scratch).best_weights.unlink()
+    assert f"edgefer train --resume {scratch}" in refused("quantize", scratch, "--int8", code=1)
+
+
+def test_an_unfinished_run_says_so(edgefer, workplace, scratch):
+    (scratch / "metrics.json").unlink()
+    shutil.rmtree(scratch / "runs", ignore_errors=True)
+    outcome = edgefer("quantize", scratch, "--float32")
+    assert outcome.code == 0
+    assert "the best weights so far" in outcome.err
+
+
+def test_options_on_the_data_count_without_data_too(refused, workplace):
+    error = refused("quantize", workplace.run, "--int8", "--ferplus", "nowhere.csv", code=1)
+    assert "nowhere.csv" in error
+
+
+@pytest.mark.slow
+def test_it_converts_with_tensorflow_whatever_trains(workplace, scratch):
+    made = scratch / workplace.float32.name
+    made.unlink()
+    command = [sys.executable, "-m", "edgefer", "quantize", str(scratch), "--float32"]
+    done = subprocess.run(
+        command, env={**os.environ, "KERAS_BACKEND": "jax"}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Warning" not in done.stderr
+    assert made.read_bytes() == workplace.float32.read_bytes()
+def test_a_gate_ends_with_3_after_the_result_and_keeps_the_file(edgefer, workplace, scratch):
+    made = scratch / workplace.int8.name
+    made.unlink()
+    outcome = edgefer("quantize", scratch, "--int8", "--calibration-size", 50, "--max-bytes", 1000, "--json")
+    assert outcome.code == 3
+    assert outcome.record["gates_broken"]
+    assert "bytes, 1,000 may be" in outcome.err
+    assert made.exists()
+
+
+def test_all_makes_every_scheme_and_tells_them_in_one_table(edgefer, scratch):
+    for made in scratch.glob("*.tflite"):
+        made.unlink()
+    outcome = edgefer("quantize", scratch, "--all", "--calibration-size", 50, "--qat-epochs", 1, "--json")
+    assert outcome.code == 0, outcome.err
+    made = {each["scheme"]: each for each in outcome.record["quantizations"]}
+    assert tuple(made) == plugins.names("edgefer.workstation.quantization.schemes")
+    assert {path.stem.partition("-")[2] for path in scratch.glob("*.tflite")} == set(made)
+    assert made["float32"]["verdict"]["agreement"] == 1.0
+    assert "int8_qat trains for 1 epoch, which takes minutes on FER2013" in outcome.err
+    assert {scheme for scheme in made if "qat" in made[scheme]["provenance"]} == {"int8_qat"}
+    assert made["int8"]["file_bytes"] < made["float16"]["file_bytes"] < made["float32"]["file_bytes"]
+
+
+def test_int8_qat_is_trained_as_it_was_asked_for_and_only_once(edgefer, scratch):
+    options = ("--calibration-size", 50, "--qat-epochs", 2, "--qat-learning-rate", 1e-3, "--distill", 0.5)
+    first = edgefer("quantize", scratch, "--int8-qat", *options, "--json")
+    assert first.code == 0, first.err
+    told = first.record["provenance"]["qat"]
+    assert (told["epochs"], told["learning_rate"], told["distill"]) == (2, 1e-3, 0.5)
+    assert told["best_epoch"] in (1, 2)
+    assert [line for line in first.err.splitlines() if "quantizing: 2/2 selection" in line]
+    made = find_run(scratch).artifact("int8_qat")
+    before = made.read_bytes()
+    second = edgefer("quantize", scratch, "--scheme", "int8_qat", *options)
+    assert "selection" not in second.err
+    assert made.read_bytes() == before
+
+
+def test_all_and_a_scheme_contradict_each_other(refused, workplace):
+    assert "2 schemes were named" in refused("quantize", workplace.run, "--all", "--int8", code=2)
+
+
+def widest(text):
+    """Columns of the longest line, those aside that are a path, which nobody can shorten."""
+    return max(len(line) for line in text.splitlines() if os.sep not in line)
+
+
+@pytest.mark.parametrize("io", ["uint8", "float32"])
+def test_the_type_of_input_and_output_is_what_was_asked_for(edgefer, scratch, workplace, data, io):
+    made = scratch / workplace.int8.name
+    before = Classifier.open(made)
+    outcome = edgefer("quantize", scratch, "--int8", "--calibration-size", 50, "--io", io)
+    assert outcome.code == 0, outcome.err
+    assert widest(outcome.out) <= 80
+    after = Classifier.open(made)
+    assert (after.runtime.input.params.dtype, after.runtime.output.params.dtype) == (io, io)
+    assert after.artifact.provenance["recipe"]["io"] == io
+    faces = np.load(data)["pixels"][:40]
+    assert np.allclose(after.logits(faces), before.logits(faces), atol=1e-5)
+
+
+@pytest.mark.parametrize("scheme", ["dynamic", "float16"])
+def test_what_does_not_fit_its_target_is_not_written(refused, scratch, scheme):
+    made = find_run(scratch).artifact(scheme)
+    made.write_bytes(b"what was there")
+    before = sorted(os.listdir(scratch))
+    error = refused("quantize", scratch, f"--{scheme}", "--target", "tflm", code=5)
+    assert "does not run on tflm" in error
+    assert "edgefer quantize --int8 --target tflm" in error
+    assert made.read_bytes() == b"what was there"
+    assert sorted(os.listdir(scratch)) == before
+
+
+def test_a_card_stands_beside_each_model(workplace):
+    for model in (workplace.int8, workplace.float32):
+        text = model.with_suffix(".card.md").read_text()
+        record = json.loads((workplace.folder / f"{model.stem.partition('-')[2]}.json").read_text())
+        assert record["sha256"] in text
+        assert f"{100 * record['evaluation']['accuracy']['share']:.2f} %" in text
+        assert "A perceived expression is not an emotion" in text
+        assert f"edgefer quantize runs/{workplace.run.name} --scheme {record['scheme']}" in text
+
+
+@pytest.mark.slow
+def test_debug_layers_writes_a_table_and_bars_and_says_what_each_layer_loses(edgefer, scratch, workplace):
+    options = ("--calibration-size", 50, "--target", "litert", "--debug-layers")
+    outcome = edgefer("quantize", scratch, "--int8", *options)
+    assert outcome.code == 0, outcome.err
+    assert widest(outcome.out) <= 80
+    assert "next: edgefer bench --device" in outcome.out.splitlines()[-1]
+    with (scratch / f"{workplace.int8.stem}.layers.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert (rows[0]["layer"], rows[-1]["layer"]) == ("stem_conv", "logits")
+    assert all(20 < float(row["activation_snr_db"]) < 80 for row in rows)
+    assert all(bool(row["float_gain_db"]) == bool(row["weight_snr_db"]) for row in rows)
+    assert cv2.imread(str(scratch / f"{workplace.int8.stem}.layers.png")).shape[1] > 500
+    record = edgefer("quantize", scratch, "--int8", *options, "--json").record
+    assert [layer["layer"] for layer in record["layers"]] == [row["layer"] for row in rows]
+    assert isinstance(record["culprits"], list)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["int16x8", "int8_qat"])
+def test_a_layer_that_cannot_stay_float_has_no_gain_from_it(edgefer, scratch, scheme):
+    options = ("--qat-epochs", 1) if scheme == "int8_qat" else ()
+    arguments = ("--scheme", scheme, "--calibration-size", 50, "--debug-layers", "--json", *options)
+    outcome = edgefer("quantize", scratch, *arguments)
+    assert outcome.code == 0, outcome.err
+    assert {layer["float_gain_db"] for layer in outcome.record["layers"]} == {None}
+    assert outcome.record["layers"][0]["weight_snr_db"] > 20
+
+
+@pytest.mark.slow
+def test_auto_takes_the_first_recipe_that_holds(edgefer, scratch, workplace):
+    outcome = edgefer("quantize", scratch, "--auto", "--calibration-size", 50, "--max-drop", 100, "--json")
+    assert outcome.code == 0, outcome.err
+    record = outcome.record
+    tries = record["search"]["tries"]
+    assert (len(tries), tries[0]["name"], record["scheme"]) == (2, "converter alone", "int8")
+    assert record["provenance"]["recipe"] == tries[1]["recipe"]
+    assert record["verdict"]["difference_points"] == pytest.approx(tries[1]["difference_points"])
+    assert record["model_bytes"] == tries[1]["model_bytes"]
+    assert Artifact.load(find_run(scratch).artifact("int8")).sha256 == record["sha256"]
+
+
+@pytest.mark.slow
+def test_auto_trains_on_where_nothing_holds_and_ends_with_3_if_that_does_not_either(edgefer, scratch):
+    options = ("--auto", "--calibration-size", 50, "--max-drop", -100, "--qat-epochs", 1, "--per-tensor")
+    outcome = edgefer("quantize", scratch, *options, "--json")
+    assert outcome.code == 3, outcome.err
+    assert "nothing held without training; int8_qat trains on" in outcome.err
+    assert "takes nothing of what was asked about per channel" in outcome.err
+    record = outcome.record
+    assert (record["scheme"], record["search"]["tries"][-1]["scheme"]) == ("int8_qat", "int8_qat")
+    assert not any(each["holds"] for each in record["search"]["tries"])
+    assert record["gates_broken"]
+    text = edgefer("quantize", scratch, *options)
+    assert text.code == 3
+    assert widest(text.out) <= 80
+    assert "int8_qat, trained on" in text.out
+
+
+@pytest.mark.slow
+def test_without_public_test_and_with_an_equalized_input_of_another_size(edgefer, data, tmp_path):
+    arrays = dict(np.load(data))
+    np.savez(tmp_path / "faces.npz", **{**arrays, "usage": np.repeat("Training", len(arrays["emotion"]))})
+    settings = ("--epochs", 1, "--set", "batch_size=32", "--set", "warmup_epochs=0", "--set", "input.clahe=true")
+    size = ("--set", "input.width=40", "--set", "input.height=40")
+    trained = edgefer("train", "--system", "compact_nano", *settings, *size, "--data", "faces.npz")
+    assert trained.code == 0, trained.err
+    outcome = edgefer(
+        "quantize", "--auto", "--calibration-size", 30, "--max-drop", 100, "--debug-layers", "--stability", 2, "--json"
+    )
+    assert outcome.code == 0, outcome.err
+    record = outcome.record
+    assert record["evaluation"]["split"] != "PublicTest"
+    assert record["verdict"]["difference_points"] == pytest.approx(record["search"]["tries"][1]["difference_points"])
+    assert record["layers"][-1]["activation_snr_db"] > 10
+    assert record["stability"]["sets"] == 2

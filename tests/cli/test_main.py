@@ -1,0 +1,205 @@
+import contextlib
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from edgefer import __version__, errors, plugins
+from edgefer.cli.commands import predict
+
+ROOT = Path(__file__).parents[2]
+
+
+def environment(**changes):
+    kept = {name: value for name, value in os.environ.items() if name not in ("EDGEFER_DATA", "NO_COLOR")}
+    return {**kept, "PYTHONPATH": str(ROOT), "TERM": "xterm-256color", **changes}
+
+
+def start(*arguments, **options):
+    """The command line in a process of its own."""
+    command = [sys.executable, "-m", "edgefer", *map(str, arguments)]
+    return subprocess.Popen(command, env=environment(**options.pop("changes", {})), **options)
+
+
+def test_help_lists_every_command(edgefer):
+    outcome = edgefer("--help")
+    assert outcome.code == 0
+    listed = outcome.out.partition("Commands:")[2]
+    assert [line.split()[0] for line in listed.strip().splitlines()] == list(plugins.names("edgefer.cli.commands"))
+
+
+def test_version(edgefer):
+    assert __version__ in edgefer("--version").out
+
+
+def test_help_loads_nothing_heavy():
+    heavy = ("numpy", "cv2", "rich", "keras", "tensorflow", "ai_edge_litert", "matplotlib")
+    code = (
+        "import sys; from edgefer.cli import main as cli; cli.run(['--help']); cli.run(['train', '--help'])\n"
+        f"sys.exit(', '.join(name for name in {heavy} if name in sys.modules) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["trian"], "train"),
+        (["frobnicate"], "evaluate"),
+        (["data", "chek"], "check"),
+        (["train", "--epoch", "3"], "--epochs"),
+        (["evaluate", "--split", "test"], "public"),
+        (["bench", "--runs", "0"], "--runs"),
+        (["predict"], "SOURCE"),
+        ([], "Usage"),
+    ],
+)
+def test_usage_errors_name_what_was_meant(edgefer, arguments, named):
+    outcome = edgefer(*arguments)
+    assert outcome.code == 2
+    assert outcome.out == ""
+    assert named in outcome.err
+
+
+def test_exit_codes_are_those_of_the_help_text():
+    codes = {getattr(errors, name).exit_code for name in errors.__all__}
+    assert codes == {1, 2, 3, 4, 5, 6}
+
+
+@pytest.mark.parametrize("name", errors.__all__)
+def test_each_kind_of_error_ends_with_its_code(edgefer, monkeypatch, name):
+    kind = getattr(errors, name)
+
+    def fail(**options):
+        raise kind("it went wrong", why="for a reason", hint="do otherwise")
+
+    monkeypatch.setattr(predict.command, "callback", fail)
+    outcome = edgefer("predict", "face.png")
+    assert outcome.code == kind.exit_code
+    assert outcome.err == "edgefer: it went wrong: for a reason\n  try: do otherwise\n"
+
+
+def test_a_bug_says_how_to_see_more(edgefer, monkeypatch):
+    monkeypatch.setattr(predict.command, "callback", lambda **options: 1 / 0)
+    outcome = edgefer("predict", "face.png")
+    assert outcome.code == 1
+    assert outcome.err.startswith("edgefer: ZeroDivisionError")
+    assert "--debug" in outcome.err
+    assert "Traceback" not in outcome.err
+
+
+def test_what_the_system_refuses_is_a_sentence(edgefer, workplace, pictures, tmp_path):
+    (tmp_path / "taken").touch()
+    outcome = edgefer("predict", pictures[0], "--model", workplace.int8, "--out", "taken/result.json")
+    assert outcome.code == 1
+    assert f"edgefer: {tmp_path / 'taken'}: " in outcome.err
+    assert "try: " in outcome.err
+    assert "Error" not in outcome.err
+
+
+@pytest.mark.parametrize("arguments", [["--debug", "predict", "face.png"], ["predict", "face.png", "--debug"]])
+def test_debug_shows_the_traceback_wherever_it_stands(edgefer, workplace, arguments):
+    outcome = edgefer(*arguments, "--model", workplace.int8)
+    assert outcome.code == 1
+    assert "Traceback" in outcome.err
+    assert "DataError" in outcome.err
+
+
+def test_json_is_all_of_stdout_and_progress_all_of_stderr(edgefer, workplace):
+    outcome = edgefer("evaluate", workplace.int8, "--data", workplace.data, "--json")
+    assert outcome.code == 0
+    assert outcome.record["kind"] == "evaluation"
+    assert outcome.record["schema_version"] == 1
+    assert "evaluating: 70/70" in outcome.err
+    text = edgefer("evaluate", workplace.int8, "--data", workplace.data)
+    assert "evaluating" not in text.out
+    with pytest.raises(json.JSONDecodeError):
+        json.loads(text.out)
+
+
+def test_out_writes_the_same_json_beside_the_text(edgefer, workplace, pictures, tmp_path):
+    arguments = ("predict", *pictures, "--model", workplace.int8)
+    printed = edgefer(*arguments, "--json").out
+    text = edgefer(*arguments, "--out", "deep/below/result.json")
+    assert (tmp_path / "deep" / "below" / "result.json").read_text() == printed
+    assert "expression" in text.out
+    assert os.listdir(tmp_path / "deep" / "below") == ["result.json"]
+
+
+def test_a_failure_leaves_the_file_of_an_earlier_success(edgefer, workplace, tmp_path):
+    (tmp_path / "result.json").write_text("earlier\n")
+    assert edgefer("predict", "nowhere.png", "--model", workplace.int8, "--out", "result.json").code == 1
+    assert (tmp_path / "result.json").read_text() == "earlier\n"
+    assert os.listdir(tmp_path) == ["result.json"]
+
+
+def test_a_folder_is_no_place_for_out_and_that_is_said_at_once(edgefer, pictures, tmp_path):
+    outcome = edgefer("train", "--out", tmp_path)
+    assert outcome.code == 2
+    assert "is a directory" in outcome.err
+
+
+def test_a_reader_that_leaves_is_no_traceback(workplace, pictures):
+    command = ("predict", *pictures, "--model", workplace.int8, "--json")
+    with start(*command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        stderr = process.stderr.read().decode()
+    assert process.returncode == 1
+    assert stderr.splitlines() == [f"model: {workplace.int8} (as named)"]
+
+
+def test_interrupting_ends_with_130_and_leaves_nothing(workplace, tmp_path):
+    process = start(
+        "bench", workplace.int8, "--seconds", 600, "--out", tmp_path / "bench.json",
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    for line in process.stderr:
+        if "600 s" in line:
+            break
+    # As a terminal does it: the whole group gets the signal.
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert out == ""
+    assert err.strip() == "edgefer: interrupted"
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.slow
+def test_an_interrupted_training_says_how_to_go_on(workplace, tmp_path):
+    process = start(
+        "train", "--system", "compact_nano", "--data", workplace.data, "--run", tmp_path / "run", "--epochs", 1000,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path, start_new_session=True,
+    )  # fmt: skip
+    for line in process.stderr:
+        if "epoch 1, batch" in line:
+            break
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (130, "")
+    assert f"to go on: edgefer train --resume {tmp_path / 'run'}" in err
+    assert err.rstrip().endswith("edgefer: interrupted")
+
+
+@pytest.mark.parametrize(("changes", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False)])
+def test_no_color_is_honoured_on_a_terminal(workplace, changes, coloured):
+    ours, theirs = pty.openpty()
+    process = start(
+        "evaluate", workplace.int8, "--data", workplace.data, changes=changes, stdout=subprocess.DEVNULL, stderr=theirs
+    )
+    os.close(theirs)
+    written = b""
+    # The kernel reports the end of a terminal as an error.
+    with contextlib.suppress(OSError):
+        while chunk := os.read(ours, 65536):
+            written += chunk
+    os.close(ours)
+    assert process.wait() == 0
+    assert b"evaluating" in written
+    assert (b"\x1b[38;5;" in written or b"\x1b[3" in written) == coloured

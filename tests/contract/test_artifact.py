@@ -1,0 +1,262 @@
+import contextlib
+import dataclasses
+import io
+import json
+import subprocess
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+
+from edgefer.contract.artifact import Artifact, Golden
+from edgefer.contract.labels import LABELS
+from edgefer.contract.preprocessing import InputSpec
+from edgefer.errors import DataError, IncompatibleError
+
+
+@pytest.fixture
+def artifact():
+    generator = np.random.default_rng(0)
+    outputs = np.int8(np.arange(21).reshape(3, 7))
+    return Artifact(
+        model=generator.bytes(1000),
+        labels=LABELS,
+        input_spec=InputSpec(),
+        scheme="int8",
+        golden=Golden(generator.integers(0, 256, (3, 48, 48), np.uint8), outputs, outputs + np.int8(1), 2.0),
+        provenance={"system": "test", "scores": {"accuracy": 0.5}},
+    )
+
+
+def test_what_is_saved_is_what_is_loaded(artifact, tmp_path):
+    artifact.save(tmp_path / "model.tflite")
+    loaded = Artifact.load(tmp_path / "model.tflite")
+    for item in dataclasses.fields(Artifact):
+        if item.name != "golden":
+            assert getattr(loaded, item.name) == getattr(artifact, item.name)
+    assert np.array_equal(loaded.golden.inputs, artifact.golden.inputs)
+    assert np.array_equal(loaded.golden.outputs, artifact.golden.outputs)
+    assert np.array_equal(loaded.golden.reference, artifact.golden.reference)
+    assert loaded.golden.outputs.dtype == np.int8
+    assert loaded.golden.tolerance == 2.0
+
+
+def without_temperature(content):
+    """The file as it was written before there was a temperature."""
+    model = Artifact.from_bytes(content).model
+    buffer = io.BytesIO(model)
+    with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(buffer, "a") as new:
+        for name in old.namelist():
+            kept = old.read(name)
+            if name == "edgefer.json":
+                facts = json.loads(kept)
+                del facts["temperature"]
+                kept = json.dumps(facts)
+            new.writestr(name, kept)
+    return buffer.getvalue()
+
+
+def test_a_temperature_is_kept_and_files_without_one_have_none(artifact):
+    warm = dataclasses.replace(artifact, temperature=1.37)
+    assert Artifact.from_bytes(warm.to_bytes()).temperature == 1.37
+    assert Artifact.from_bytes(without_temperature(warm.to_bytes())).temperature == 1.0
+
+
+def test_probabilities_are_of_logits_over_the_temperature(artifact):
+    logits = np.float32([[2.0, 1.0, 0.0, -1.0, 0.5, 0.25, 0.125]])
+    warm = dataclasses.replace(artifact, temperature=2.0).probabilities(logits)
+    powers = np.exp(logits / 2)
+    assert warm == pytest.approx(powers / powers.sum())
+    assert warm.dtype == np.float32
+    powers = np.exp(logits)
+    assert artifact.probabilities(logits) == pytest.approx(powers / powers.sum())
+
+
+def test_the_same_artifact_is_the_same_bytes(artifact):
+    assert artifact.to_bytes() == artifact.to_bytes()
+
+
+def test_the_file_begins_with_the_model(artifact):
+    assert artifact.to_bytes()[:1000] == artifact.model
+
+
+def test_other_tools_see_a_zip(artifact, tmp_path):
+    path = tmp_path / "model.tflite"
+    artifact.save(path)
+    with zipfile.ZipFile(path) as archive:
+        assert archive.testzip() is None
+        assert set(archive.namelist()) == {"labels.txt", "edgefer.json", "golden.npz"}
+        assert archive.read("labels.txt").decode().split() == list(LABELS)
+
+
+def test_golden_outputs_within_the_tolerance_pass(artifact):
+    assert artifact.golden.check(artifact.golden.outputs - 2) == 2
+
+
+def test_an_output_is_measured_against_the_nearer_record(artifact):
+    golden = artifact.golden
+    assert golden.check(golden.outputs) == golden.check(golden.reference) == 0
+    mixed = np.where(np.arange(7) % 2, golden.outputs, golden.reference)
+    assert golden.check(mixed) == 0
+    assert golden.check(golden.reference + 2) == 2
+    with pytest.raises(IncompatibleError, match="3 steps off"):
+        golden.check(golden.outputs - 3)
+
+
+def test_a_golden_mismatch_says_by_how_many_steps_and_where(artifact):
+    outputs = artifact.golden.outputs.copy()
+    outputs[1, 4] -= 9
+    with pytest.raises(IncompatibleError, match="9 steps off in golden vector 1, class 4") as caught:
+        artifact.golden.check(outputs)
+    assert "1 of 3 vectors" in str(caught.value)
+
+
+def test_a_nan_is_a_mismatch():
+    outputs = np.zeros((1, 7), np.float32)
+    golden = Golden(np.zeros((1, 48, 48), np.uint8), outputs.copy(), outputs.copy(), 0.1)
+    outputs[0, 2] = np.nan
+    with pytest.raises(IncompatibleError, match="class 2"):
+        golden.check(outputs)
+
+
+def test_a_plain_model_has_no_contract(tmp_path):
+    (tmp_path / "plain.tflite").write_bytes(b"\x1c\x00\x00\x00TFL3" + bytes(100))
+    with pytest.raises(DataError, match=r"plain\.tflite: the model carries no contract"):
+        Artifact.load(tmp_path / "plain.tflite")
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(DataError, match=r"none\.tflite"):
+        Artifact.load(tmp_path / "none.tflite")
+
+
+def test_a_flipped_bit_in_the_model_is_found(artifact):
+    content = bytearray(artifact.to_bytes())
+    content[500] ^= 1
+    with pytest.raises(DataError, match="damaged"):
+        Artifact.from_bytes(bytes(content))
+
+
+@pytest.mark.parametrize("share", [0.05, 0.5, 0.9, 0.999])
+def test_a_file_that_was_cut_short_is_refused(artifact, share):
+    content = artifact.to_bytes()
+    with pytest.raises(DataError):
+        Artifact.from_bytes(content[: int(len(content) * share)])
+
+
+def test_a_later_contract_is_refused(artifact):
+    content = artifact.to_bytes()
+    buffer = io.BytesIO(content[:1000])
+    with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(buffer, "a") as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name).replace(b'"contract_version": 1', b'"contract_version": 99'))
+    with pytest.raises(IncompatibleError, match="version 99"):
+        Artifact.from_bytes(buffer.getvalue())
+
+
+def test_python_itself_lists_the_contract(artifact, tmp_path):
+    artifact.save(tmp_path / "model.tflite")
+    command = [sys.executable, "-m", "zipfile", "-l", str(tmp_path / "model.tflite")]
+    listing = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "edgefer.json" in listing.stdout
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_damaged_contract_is_a_data_error_or_whole(artifact, seed):
+    rng, content = np.random.default_rng(seed), artifact.to_bytes()
+    for _ in range(50):
+        damaged = bytearray(content)
+        for place in rng.integers(len(artifact.model), len(content), 3):
+            damaged[place] = rng.integers(256)
+        try:
+            found = Artifact.from_bytes(bytes(damaged))
+        except (DataError, IncompatibleError):
+            continue
+        assert found.model == artifact.model
+        assert found.golden.outputs.shape == artifact.golden.outputs.shape
+
+
+def with_entries(artifact, **entries):
+    """The file of ``artifact`` with other content in some entries of its ZIP; "edgefer" stands for edgefer.json."""
+    names = {"edgefer": "edgefer.json", "golden": "golden.npz", "labels": "labels.txt"}
+    buffer = io.BytesIO(artifact.model)
+    with zipfile.ZipFile(io.BytesIO(artifact.to_bytes())) as old, zipfile.ZipFile(buffer, "a") as new:
+        for key, name in names.items():
+            new.writestr(name, entries.get(key, old.read(name)))
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"scheme": None}, {"provenance": []}, {"contract_version": "one"}, {"model_bytes": "many"}, {"input": {}},
+        {"input": {"height": 48, "width": 48, "clahe": {"strength": 1}}}, {"input": {"height": 32, "width": 48,
+        "clahe": None}}, {"golden_tolerance": "some"}, {"golden_tolerance": float("inf")}, {"golden_tolerance": -1},
+        {"temperature": 0}, {"temperature": -1.5}, {"temperature": "warm"}, {"temperature": None}, {"temperature": []},
+        {"temperature": float("inf")}, {"temperature": float("nan")}, {"temperature": 1e-4}, {"temperature": 1e4},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_odd_facts_are_a_contract_that_cannot_be_read(artifact, changes):
+    with zipfile.ZipFile(io.BytesIO(artifact.to_bytes())) as archive:
+        facts = json.loads(archive.read("edgefer.json"))
+    with pytest.raises(DataError, match="no contract that can be read"):
+        Artifact.from_bytes(with_entries(artifact, edgefer=json.dumps({**facts, **changes})))
+
+
+def npz(**arrays):
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    return buffer.getvalue()
+
+
+def vectors(*, inputs=np.zeros((3, 48, 48), np.uint8), outputs=np.zeros((3, 7), np.int8), reference=None):  # noqa: B008
+    """A golden.npz; the reference record is the other one unless it is given."""
+    return npz(inputs=inputs, outputs=outputs, reference=outputs if reference is None else reference)
+
+
+def npy(array):
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    "golden",
+    [
+        b"junk",
+        npy(np.zeros(3)),
+        vectors(inputs=np.zeros((0, 48, 48), np.uint8), outputs=np.zeros((0, 7), np.int8)),
+        vectors(outputs=np.zeros((2, 7), np.int8)),
+        vectors(inputs=np.zeros((3, 48, 32), np.uint8)),
+        vectors(inputs=np.zeros((3, 48, 48))),
+        vectors(outputs=np.full((3, 7), "x")),
+        vectors(reference=np.zeros((3, 6), np.int8)),
+        vectors(reference=np.zeros((3, 7), np.float32)),
+        npz(inputs=np.zeros((3, 48, 48), np.uint8), outputs=np.zeros((3, 7), np.int8)),
+    ],
+)
+def test_golden_vectors_that_cannot_be_replayed_are_refused(artifact, golden):
+    with pytest.raises(DataError, match="no contract that can be read"):
+        Artifact.from_bytes(with_entries(artifact, golden=golden))
+
+
+def test_no_flipped_byte_is_more_than_a_damaged_file(artifact):
+    content = artifact.to_bytes()
+    for position in range(len(artifact.model), len(content), 7):
+        flipped = bytearray(content)
+        flipped[position] ^= 255
+        with contextlib.suppress(DataError, IncompatibleError):
+            assert Artifact.from_bytes(bytes(flipped)).model == artifact.model
+
+
+def test_a_label_may_have_a_blank_in_it(artifact):
+    labels = ("very happy", *LABELS[1:])
+    assert Artifact.from_bytes(dataclasses.replace(artifact, labels=labels).to_bytes()).labels == labels
+
+
+def test_a_later_contract_names_its_file(artifact, tmp_path):
+    (tmp_path / "later.tflite").write_bytes(with_entries(artifact, edgefer='{"contract_version": 99}'))
+    with pytest.raises(IncompatibleError, match=r"later\.tflite: .*version 99"):
+        Artifact.load(tmp_path / "later.tflite")

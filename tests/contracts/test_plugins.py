@@ -1,0 +1,370 @@
+"""Every entry of every catalogue keeps its contract; a new one is tested here without a new test."""
+
+import ast
+import importlib
+import inspect
+import re
+import textwrap
+from pathlib import Path
+
+import click
+import numpy as np
+import pytest
+
+from edgefer import plugins
+from edgefer.contract.labels import LABELS
+from edgefer.errors import EdgeferError, IncompatibleError, UsageError
+from edgefer.fleet.registry import Device
+from edgefer.inference.runtime import RuntimeModule, choose
+from edgefer.results.device_state import DeviceState
+from edgefer.workstation.networks.backend import load_keras
+from edgefer.workstation.quantization.options import QuantizationOptions
+from edgefer.workstation.quantization.qat.fake_quantization import fake_quantize
+from edgefer.workstation.quantization.qat.model import folded
+from edgefer.workstation.training.model import build_network
+from edgefer.workstation.training.settings import TrainSettings, from_toml, to_toml
+from edgefer.workstation.workflows.train import load_system
+
+ARCHITECTURES = "edgefer.workstation.networks.architectures"
+SYSTEMS = "edgefer.workstation.training.systems"
+SCHEMES = "edgefer.workstation.quantization.schemes"
+LAYOUTS = "edgefer.data.formats"
+RUNTIMES = "edgefer.inference.runtimes"
+DEVICES = "edgefer.fleet.connections"
+PLATFORMS = "edgefer.device.platforms"
+DETECTORS = "edgefer.inference.detectors"
+CAMERAS = "edgefer.live.cameras"
+COMMANDS = "edgefer.cli.commands"
+CATALOGUES = (ARCHITECTURES, SYSTEMS, SCHEMES, LAYOUTS, RUNTIMES, DEVICES, PLATFORMS, DETECTORS, CAMERAS, COMMANDS)
+LONGEST_COMMAND = 20
+BOARD_DATA = Path(__file__).parents[1] / "fixtures"
+
+
+def entries(package):
+    return pytest.mark.parametrize("name", plugins.names(package))
+
+
+def keywords(function):
+    return [item.name for item in inspect.signature(function).parameters.values() if item.kind is item.KEYWORD_ONLY]
+
+
+@pytest.mark.parametrize("package", CATALOGUES)
+def test_a_catalogue_has_entries_and_says_what_they_are(package):
+    assert plugins.names(package)
+    assert importlib.import_module(package).__doc__
+
+
+@pytest.mark.parametrize(
+    ("package", "name"), [(package, name) for package in CATALOGUES for name in plugins.names(package)]
+)
+def test_an_entry_opens_with_what_it_is(package, name):
+    assert plugins.load(package, name).__doc__
+
+
+# Commands
+
+
+def leaves(command, path=()):
+    """(path, command) of everything below ``command`` that runs."""
+    if isinstance(command, click.Group):
+        for name in command.list_commands(click.Context(command)):
+            yield from leaves(command.get_command(click.Context(command), name), (*path, name))
+    else:
+        yield path, command
+
+
+def all_leaves():
+    from edgefer.cli.main import app
+
+    return [pytest.param(path, command, id="-".join(path)) for path, command in leaves(app)]
+
+
+@pytest.mark.parametrize(("path", "command"), all_leaves())
+def test_a_command_has_help_an_example_and_the_common_options(path, command):
+    assert {"as_json", "out", "debug"} <= {parameter.name for parameter in command.params}
+    example = command.help.partition("Example:")[2]
+    assert f"edgefer {' '.join(path)}" in example
+    for parameter in command.params:
+        if isinstance(parameter, click.Option):
+            assert parameter.help, parameter.name
+
+
+@pytest.mark.parametrize(("path", "command"), all_leaves())
+def test_the_options_of_an_example_exist(path, command):
+    known = {option for parameter in command.params for option in parameter.opts}
+    # What stands after " -- " is for another command.
+    example = re.sub(r" -- .*", "", command.help.partition("Example:")[2])
+    assert set(re.findall(r"--[a-z0-9-]+", example)) <= known
+
+
+@pytest.mark.parametrize(("path", "command"), all_leaves())
+def test_a_command_is_short(path, command):
+    (function,) = ast.parse(textwrap.dedent(inspect.getsource(command.callback))).body
+    body = function.body[1:]
+    assert ast.get_docstring(function)
+    assert body[-1].end_lineno - body[0].lineno + 1 <= LONGEST_COMMAND
+
+
+# Architectures and systems
+
+
+def built(keras, name, **options):
+    return plugins.load(ARCHITECTURES, name).build(keras, input_shape=(48, 48, 1), classes=len(LABELS), **options)
+
+
+@entries(ARCHITECTURES)
+def test_an_architecture_ends_in_logits(name):
+    network = built(load_keras(), name)
+    assert network.input_shape == (None, 48, 48, 1)
+    assert network.output_shape == (None, len(LABELS))
+    assert network.layers[-1].activation.__name__ == "linear"
+    assert not [layer for layer in network.layers if type(layer).__name__ == "Softmax"]
+
+
+@entries(ARCHITECTURES)
+def test_an_architecture_is_the_same_network_in_both_frameworks(name):
+    tf_keras = pytest.importorskip("tf_keras")
+    keras = load_keras()
+    keras.utils.set_random_seed(1)
+    network, twin = built(keras, name), built(tf_keras, name)
+    weights = network.get_weights()
+    assert [each.shape for each in twin.get_weights()] == [each.shape for each in weights]
+    # Normalization and biases too, which start as ones and zeros and would hide a swap.
+    generator = np.random.default_rng(2)
+    weights = [each + generator.uniform(0.01, 0.05, each.shape).astype(np.float32) for each in weights]
+    network.set_weights(weights)
+    twin.set_weights(weights)
+    faces = generator.random((4, 48, 48, 1), np.float32)
+    logits = np.asarray(network(faces, training=False))
+    assert logits.shape == (4, len(LABELS))
+    assert not np.allclose(logits.sum(axis=1), 1)
+    np.testing.assert_allclose(np.asarray(twin(faces, training=False)), logits, rtol=1e-5, atol=1e-5)
+
+
+@entries(ARCHITECTURES)
+def test_an_architecture_follows_the_size_of_the_input(name):
+    network = plugins.load(ARCHITECTURES, name).build(load_keras(), input_shape=(64, 56, 1), classes=3)
+    assert (network.input_shape, network.output_shape) == ((None, 64, 56, 1), (None, 3))
+
+
+def test_compact_is_made_of_what_int8_kernels_and_quantizers_take():
+    network = built(load_keras(), "compact")
+    assert {type(layer).__name__ for layer in network.layers} <= {
+        "InputLayer", "Conv2D", "BatchNormalization", "ReLU", "Add", "MaxPooling2D", "GlobalAveragePooling2D",
+        "Dropout", "Dense",
+    }  # fmt: skip
+    for layer in network.layers:
+        if type(layer).__name__ == "Conv2D":
+            (follower,) = {node.operation for node in layer._outbound_nodes}
+            assert type(follower).__name__ == "BatchNormalization"
+            assert layer.activation.__name__ == "linear"
+
+
+@pytest.mark.parametrize(
+    ("system", "least", "most"),
+    [("compact_nano", 0, 0.1e6), ("compact_small", 0.25e6, 0.35e6), ("compact_base", 0.65e6, 0.75e6)],
+)
+def test_compact_systems_are_as_large_as_they_say(system, least, most):
+    assert least < build_network(load_keras(), load_system(system)).count_params() < most
+
+
+@entries(SYSTEMS)
+def test_a_system_can_be_built_and_written_down(name):
+    settings = load_system(name)
+    assert isinstance(settings, TrainSettings)
+    assert settings.system == name
+    assert from_toml(to_toml(settings)) == settings
+    build = plugins.load(ARCHITECTURES, settings.architecture).build
+    assert set(settings.model) <= set(keywords(build)) - {"input_shape", "classes"}
+    assert build_network(load_keras(), settings).output_shape == (None, len(LABELS))
+
+
+# Operators with the highest version that the last release of tflite-runtime, 2.14, has a kernel for. Each is one that
+# XNNPACK takes in int8 too.
+OPERATORS = {
+    "ADD": 4, "AVERAGE_POOL_2D": 3, "CONV_2D": 8, "DEPTHWISE_CONV_2D": 7, "DEQUANTIZE": 3, "FULLY_CONNECTED": 10,
+    "MAX_POOL_2D": 3, "MEAN": 3, "PAD": 4, "QUANTIZE": 3, "RESHAPE": 1,
+}  # fmt: skip
+
+
+def converted(name, *, scheme):
+    """The object tree of an architecture's flatbuffer, with weights that were not trained."""
+    flatbuffer_utils = pytest.importorskip("ai_edge_litert.tools.flatbuffer_utils")
+    faces = np.random.default_rng(0).integers(0, 256, (8, 48, 48), np.uint8)
+    flatbuffer = converted_by(plugins.load(SCHEMES, scheme), faces, name)
+    return flatbuffer_utils.convert_bytearray_to_object(bytearray(flatbuffer))
+
+
+def converted_by(scheme, faces, name, **options):
+    """The flatbuffer of a network that was not trained, not even by a scheme that trains."""
+    calibration = faces if scheme.NEEDS_CALIBRATION else None
+    if not scheme.NEEDS_TRAINING:
+        return scheme.convert(built(load_keras(), name, **options), calibration=calibration, recipe=QuantizationOptions())
+    keras = load_keras() and pytest.importorskip("tf_keras")
+    twin = folded(built(keras, name, **options))
+    return scheme.convert(fake_quantize(twin, faces), calibration=calibration, recipe=QuantizationOptions())
+
+
+def operators_of(model):
+    """(name, version, operator) of each operator, in the order in which they run."""
+    from ai_edge_litert.schema_py_generated import BuiltinOperator
+
+    names = {code: name for name, code in vars(BuiltinOperator).items() if isinstance(code, int)}
+    (graph,) = model.subgraphs
+    for operator in graph.operators:
+        kind = model.operatorCodes[operator.opcodeIndex]
+        yield names[max(kind.builtinCode, kind.deprecatedBuiltinCode)], kind.version, operator
+
+
+@pytest.mark.parametrize("scheme", plugins.names(SCHEMES))
+@entries(ARCHITECTURES)
+def test_an_architecture_converts_to_operators_that_old_runtimes_have(name, scheme):
+    model = converted(name, scheme=scheme)
+    found = {(operator, version) for operator, version, _ in operators_of(model)}
+    assert not {each for each in found if each[1] > OPERATORS.get(each[0], 0)}
+    (graph,) = model.subgraphs
+    (face,) = graph.inputs
+    assert graph.tensors[face].shape.tolist() == [1, 48, 48, 1]
+    # A dynamic batch would be told here, with -1.
+    assert graph.tensors[face].shapeSignature is None
+
+
+@pytest.mark.parametrize("scheme", ["int8", "int8_qat"])
+@entries(ARCHITECTURES)
+def test_an_int8_architecture_computes_nothing_in_float(name, scheme):
+    from ai_edge_litert.schema_py_generated import TensorType
+
+    model = converted(name, scheme=scheme)
+    (graph,) = model.subgraphs
+    assert {tensor.type for tensor in graph.tensors} <= {TensorType.INT8, TensorType.INT32}
+    for operator, _, node in operators_of(model):
+        tensors = [graph.tensors[index] for index in (*node.inputs, *node.outputs)]
+        assert tensors[0].type == tensors[-1].type == TensorType.INT8
+        if operator == "CONV_2D":
+            weights = tensors[1]
+            assert len(weights.quantization.scale) == weights.shape[0]
+            assert not np.any(weights.quantization.zeroPoint)
+        if operator == "FULLY_CONNECTED":
+            assert len(tensors[1].quantization.scale) == 1
+
+
+# Schemes
+
+
+@entries(SCHEMES)
+def test_a_scheme_makes_a_model_that_runs(name):
+    scheme = plugins.load(SCHEMES, name)
+    assert scheme.DESCRIPTION
+    assert isinstance(scheme.NEEDS_CALIBRATION, bool)
+    # Training starts from the ranges that calibration gives.
+    assert scheme.NEEDS_TRAINING in (False, scheme.NEEDS_CALIBRATION)
+    assert keywords(scheme.convert) == ["calibration", "recipe"]
+    generator = np.random.default_rng(0)
+    faces = generator.integers(0, 256, (8, 48, 48), np.uint8)
+    flatbuffer = converted_by(scheme, faces, "compact", stem=4, width=4, depth=1)
+    runtime = choose().open_model(flatbuffer)
+    assert (runtime.input.shape, runtime.output.shape) == ((1, 48, 48, 1), (1, len(LABELS)))
+    # Whatever the format, the input means pixel / 255.
+    if runtime.input.params.dtype != "float32":
+        assert runtime.input.params.scale == pytest.approx(1 / 255, rel=1e-6)
+
+
+# Layouts
+
+
+@entries(LAYOUTS)
+def test_a_layout_recognises_only_its_own(name, tmp_path):
+    layout = plugins.load(LAYOUTS, name)
+    assert list(inspect.signature(layout.read).parameters) == ["path", "bad", "progress"]
+    (tmp_path / "empty").touch()
+    (tmp_path / "noise").write_bytes(bytes(range(256)) * 20)
+    (tmp_path / "text.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "folder").mkdir()
+    for other in ("empty", "noise", "text.csv", "folder", "nowhere"):
+        assert layout.matches(tmp_path / other) is False
+    (tmp_path / "source").write_text("anything")
+    assert isinstance(layout.cache_key(tmp_path / "source"), str)
+
+
+# Runtimes and devices
+
+
+@entries(RUNTIMES)
+def test_a_runtime_has_what_its_protocol_asks_for(name):
+    module = plugins.load(RUNTIMES, name)
+    assert module.INSTALL.startswith("pip install ")
+    assert isinstance(module.PREFERENCE, int)
+    for function in ("available", "load", "open_model"):
+        promised = inspect.signature(getattr(RuntimeModule, function)).parameters
+        assert list(inspect.signature(getattr(module, function)).parameters) == [
+            each for each in promised if each != "self"
+        ]
+    assert module.available() is None or re.match(r"\d+\.\d+", module.available())
+
+
+@entries(RUNTIMES)
+def test_a_runtime_that_is_installed_runs_a_model(name):
+    module = plugins.load(RUNTIMES, name)
+    if module.available() is None:
+        with pytest.raises(IncompatibleError) as caught:
+            choose(name)
+        assert caught.value.hint == module.INSTALL
+        return
+    runtime = module.open_model((BOARD_DATA / "tiny-int8.tflite").read_bytes(), threads=1)
+    assert (runtime.name, runtime.version) == (name, module.available())
+    runtime.set_input(np.zeros(runtime.input.shape, np.int8))
+    runtime.invoke()
+    assert runtime.get_output().shape == runtime.output.shape == (1, len(LABELS))
+
+
+def test_runtimes_differ_in_preference():
+    preferences = [plugins.load(RUNTIMES, name).PREFERENCE for name in plugins.names(RUNTIMES)]
+    assert len(set(preferences)) == len(preferences)
+
+
+@entries(DEVICES)
+def test_a_device_is_connected_to(name):
+    connect = plugins.load(DEVICES, name).connect
+    (parameter,) = inspect.signature(connect, eval_str=True).parameters.values()
+    assert parameter.annotation is Device
+
+
+@entries(PLATFORMS)
+def test_a_platform_has_a_place_among_the_others_and_reads_below_any_root(name, tmp_path):
+    module = plugins.load(PLATFORMS, name)
+    assert isinstance(module.PREFERENCE, int)
+    assert module.detect(root=tmp_path) is (name == "generic_linux")
+    assert set(module.sample(root=tmp_path, ask=lambda command: None)) <= set(DeviceState.__dataclass_fields__)
+
+
+# Detectors
+
+
+@entries(DETECTORS)
+def test_a_detector_says_what_it_needs_and_how_its_boxes_become_crops(name, tmp_path):
+    module = plugins.load(DETECTORS, name)
+    assert 0.5 < module.SIDE < 2
+    assert -0.5 < module.DOWN < 0.5
+    if module.NEEDS_MODEL:
+        with pytest.raises(UsageError, match=name):
+            module.open_detector(None)
+    else:
+        wall = np.full((64, 64, 3) if module.IN_COLOUR else (64, 64), 90, np.uint8)
+        assert module.open_detector(None).find(wall) == []
+    with pytest.raises(EdgeferError):
+        module.open_detector(tmp_path / "nowhere")
+
+
+# Cameras
+
+
+@entries(CAMERAS)
+def test_a_camera_says_whether_it_goes_on_by_itself_and_refuses_what_is_not_there(name, tmp_path):
+    module = plugins.load(CAMERAS, name)
+    assert isinstance(module.LIVE, bool)
+    assert list(inspect.signature(module.open_camera).parameters) == ["where", "size"]
+    assert keywords(module.open_camera) == ["size"]
+    nowhere = "97" if name in ("picamera2", "v4l2") else f"file://{tmp_path}/nowhere"
+    with pytest.raises(EdgeferError) as caught:
+        module.open_camera(nowhere, size=(640, 480))
+    assert caught.value.hint

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+
+from edgefer.contract.labels import LABELS
+from edgefer.data.dataset import Dataset, Split
+from edgefer.data.ferplus import VOTES
+from edgefer.data.validation import check, find_duplicates
+
+FACES = np.random.default_rng(5).integers(0, 256, (6, 48, 48), np.uint8)
+
+
+def split(indices: list[int], labels: list[int], votes: np.ndarray | None = None) -> Split:
+    return Split(FACES[indices], np.int64(labels), np.arange(len(indices)), votes)
+
+
+def dataset(**splits: Split) -> Dataset:
+    return Dataset("faces", "npz", splits, "0" * 64, ("a note",))
+
+
+def test_twins_are_counted_as_images_as_groups_and_across_splits():
+    report = check(
+        dataset(
+            # Face 0 three times with two labels, face 1 twice here, face 2 once.
+            Training=split([0, 0, 0, 1, 1, 2], [3, 3, 4, 0, 0, 5]),
+            # Face 1 twice more, face 2 with another label, face 3 alone.
+            PublicTest=split([1, 1, 2, 3], [0, 0, 6, 1]),
+            # Face 4 twice, in no other split.
+            PrivateTest=split([4, 4, 5], [2, 2, 2]),
+        )
+    )
+    assert report.twin_images == 3 + 4 + 2 + 2
+    assert report.twin_groups == 4
+    assert report.groups_across_splits == 2
+    assert report.groups_with_conflicting_labels == 2
+    assert report.also_in_training == {"PublicTest": 3, "PrivateTest": 0}
+
+
+def test_classes_are_counted_by_name_and_zero_is_shown():
+    report = check(dataset(Training=split([0, 1, 2], [3, 3, 6])))
+    assert report.classes["Training"] == {**dict.fromkeys(LABELS, 0), "happy": 2, "neutral": 1}
+    assert report.also_in_training == {}
+
+
+def test_without_training_nothing_is_also_in_training():
+    assert check(dataset(PublicTest=split([0], [3]))).also_in_training == {}
+
+
+def test_constant_images():
+    faces = FACES[:4].copy()
+    faces[0], faces[1] = 0, 255
+    faces[2] = 7
+    faces[2, 47, 47] = 8
+    report = check(dataset(Training=Split(faces, np.int64([0, 1, 2, 3]), np.arange(4))))
+    assert report.constant_images == {"Training": 2}
+
+
+def test_agreement_leaves_out_faces_without_any_of_the_seven_and_takes_ties():
+    votes = np.zeros((4, 10), np.float32)
+    votes[0, VOTES.index("happiness")] = 9
+    votes[1, VOTES.index("happiness")] = 9
+    votes[2, VOTES.index("NF")] = 10
+    votes[3, [VOTES.index("fear"), VOTES.index("surprise")]] = 5
+    labels = [LABELS.index(name) for name in ("happy", "sad", "sad", "surprise")]
+    report = check(dataset(Training=split([0, 1, 2, 3], labels, votes), PublicTest=split([4], [0], votes[2:3])))
+    assert report.ferplus_agreement == {"Training": 2 / 3}
+
+
+def test_to_json_is_plain():
+    report = check(dataset(Training=split([0, 1], [3, 3]), PublicTest=split([0], [3])))
+    fields = json.loads(json.dumps(report.to_json()))
+    assert fields == report.to_json()
+    assert fields["notes"] == ["a note"]
+    assert fields["also_in_training"] == {"PublicTest": 1}
+
+
+def test_twins_of_wants_every_byte_equal():
+    almost = FACES[1].copy()
+    almost[0, 0] ^= 1
+    images = np.stack([FACES[0], almost, FACES[2]])
+    mask = find_duplicates(images, FACES[:2])
+    assert mask.dtype == np.bool_
+    assert mask.tolist() == [True, False, False]
+    assert find_duplicates(images[:0], FACES).shape == (0,)
+    # A view with another memory layout is the same image.
+    assert find_duplicates(np.asfortranarray(FACES[:3]), FACES).all()

@@ -1,0 +1,284 @@
+"""A bundle is started as a board would start it: by a Python that is told nothing of this checkout."""
+
+import ast
+import dataclasses
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edgefer import files, plugins
+from edgefer.cli import bootstrap
+from edgefer.contract.artifact import Artifact
+from edgefer.deploy.bundle import bundle
+from edgefer.inference.classifier import Classifier
+from edgefer.models import SHIPPED, bundled
+
+HEAVY = ("jax", "keras", "matplotlib", "tensorflow", "tensorflow_model_optimization", "tf_keras", "torch")
+# Run as a program, then tell from where its modules came.
+TELL = """
+import runpy, sys
+sys.argv = sys.argv[1:]
+sys.path.insert(0, sys.argv[0])
+try:
+    runpy.run_path(sys.argv[0], run_name="__main__")
+except SystemExit as ended:
+    assert not ended.code, ended.code
+for name, module in sorted(sys.modules.items()):
+    print("LOADED", name, getattr(module, "__file__", None))
+"""
+# The page as a browser gets it.
+SERVE = """
+import sys, urllib.request
+sys.path.insert(0, sys.argv[1])
+from edgefer.live.web import Address, serving
+with serving(Address.parse(":0")) as page:
+    print(urllib.request.urlopen(page.url).read().decode())
+"""
+# A Python that is older than any that edgefer runs on.
+OLD = """
+import runpy, sys
+sys.argv = sys.argv[1:]
+sys.version_info = (3, 9, 2, "final", 0)
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+@pytest.fixture(scope="module")
+def artifact():
+    # Another temperature than one, so that a bundle that leaves it out is seen.
+    return dataclasses.replace(Artifact.load(SHIPPED), temperature=0.85)
+
+
+@pytest.fixture(scope="module")
+def content(artifact):
+    return bundle(artifact, name=SHIPPED.stem)
+
+
+@pytest.fixture(scope="module")
+def board(content, tmp_path_factory):
+    """A folder with a bundle, an empty one, and a face."""
+    folder = tmp_path_factory.mktemp("board")
+    files.write_bytes(folder / "bundle.pyz", content)
+    files.write_bytes(folder / "empty.pyz", bundle())
+    cv2.imwrite(str(folder / "face.png"), Artifact.load(SHIPPED).golden.inputs[0])
+    return folder
+
+
+@pytest.fixture
+def python(board):
+    """Run Python in that folder, with nothing in its environment that leads to this checkout."""
+
+    def run(*arguments, code=0, flag="-I"):
+        kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
+        command = [sys.executable, flag, *map(str, arguments)]
+        done = subprocess.run(command, cwd=board, env=kept, capture_output=True, text=True, check=False)
+        assert done.returncode == code, done.stderr
+        assert "Traceback" not in done.stderr
+        return done
+
+    return run
+
+
+def entries(content):
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        assert archive.testzip() is None
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+# What is in it
+
+
+def test_the_same_model_gives_the_same_bytes(artifact, content):
+    assert bundle(artifact, name=SHIPPED.stem) == content
+
+
+def test_a_bundle_makes_itself_again(python, board, content):
+    python("bundle.pyz", "export", "--zip", "--into", "again")
+    assert (board / "again" / f"{SHIPPED.stem}.pyz").read_bytes() == content
+
+
+def test_the_model_is_the_one_that_was_given(artifact, content):
+    models = {name: each for name, each in entries(content).items() if name.endswith(".tflite")}
+    assert models == {f"edgefer/models/bundled/{SHIPPED.name}": artifact.to_bytes()}
+
+
+def test_nothing_in_it_says_tensorflow(content):
+    for name, text in entries(content).items():
+        if not name.startswith("edgefer/") or not name.endswith(".py"):
+            continue
+        for node in ast.walk(ast.parse(text)):
+            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            names += [each.name for each in node.names] if isinstance(node, ast.Import) else []
+            assert not {each.partition(".")[0] for each in names} & set(HEAVY), name
+
+
+def test_licences_travel_with_what_they_are_of(content):
+    licences = [name for name, text in entries(content).items() if "LICENSE" in name and len(text) > 500]
+    assert {name.partition("-")[0] for name in licences} == {"click", "rich"}
+
+
+def test_nothing_is_bundled_where_edgefer_is_installed():
+    assert bundled() is None
+
+
+# What it does
+
+
+def test_it_says_what_it_is_and_replays_its_golden_vectors(python, artifact):
+    out = python("bundle.pyz").stdout
+    assert artifact.sha256[:12] in out
+    assert ", ".join(artifact.labels) in out
+    scores = artifact.provenance["scores"]
+    assert f"{100 * scores['accuracy']:.2f} % of {scores['n']:,} images of {scores['split']}" in out
+    golden = artifact.golden
+    told = rf"golden: +ok, \d steps off in the worst of {len(golden.inputs)}; {golden.tolerance:g} are allowed"
+    assert re.search(told, out)
+    assert max(map(len, out.splitlines())) <= 80
+
+
+def test_a_picture_is_enough(python, artifact):
+    record = json.loads(python("bundle.pyz", "face.png", "--no-detect", "--json").stdout)
+    expected = Classifier.from_artifact(artifact).predict(artifact.golden.inputs[0])
+    ((prediction,),) = [each["faces"] for each in record["predictions"]]
+    assert prediction["label"] == expected.label
+    probabilities = [prediction["probabilities"][label] for label in artifact.labels]
+    np.testing.assert_array_equal(np.float32(probabilities), expected.probabilities)
+
+
+def test_all_but_numpy_opencv_and_the_runtime_comes_from_the_bundle(python, board):
+    out = python("-c", TELL, "bundle.pyz", "face.png").stdout
+    loaded = dict(re.findall(r"^LOADED (\S+) (.*)$", out, re.MULTILINE))
+    ours = {name: place for name, place in loaded.items() if name.partition(".")[0] in ("edgefer", "click", "rich")}
+    assert {"edgefer.cli.bundle_main", "click.core", "rich.table"} <= set(ours)
+    assert {Path(place).parts[0] for place in ours.values()} == {"bundle.pyz"}
+    assert not {"pygments", "markdown_it"} & {name.partition(".")[0] for name in loaded}
+
+
+def test_its_commands_have_help_and_those_of_the_workstation_are_not_there(python):
+    listed = python("bundle.pyz", "--help").stdout.partition("Commands:")[2]
+    commands = [line.split()[0] for line in listed.strip().splitlines()]
+    assert {"bench", "evaluate", "export", "inspect", "predict", "report"} <= set(commands)
+    assert not {"calibrate", "data", "quantize", "train"} & set(commands)
+    for command in commands:
+        assert "Example:" in python("bundle.pyz", command, "--help").stdout
+
+
+def test_a_process_of_its_own_finds_the_bundle_too(python, artifact):
+    done = python("bundle.pyz", "bench", "--seconds", "0", "--runs", "20", "--json")
+    (measurement,) = json.loads(done.stdout)["measurements"]
+    assert measurement["subject"]["sha256"] == artifact.sha256
+    assert measurement["subject"]["file"] == SHIPPED.name
+
+
+def test_its_page_is_served_and_its_service_starts_it(python, board):
+    pytest.importorskip("uvicorn")
+    assert "how a face looks" in python("-c", SERVE, "bundle.pyz").stdout
+    unit = python("bundle.pyz", "service", "install", "--print").stdout
+    assert f"{board / 'bundle.pyz'} live --serve :4912\n" in unit
+
+
+def test_it_scores_its_model(python, board, artifact):
+    faces = artifact.golden.inputs
+    labels = np.argmax(artifact.golden.outputs, axis=1)
+    usage = np.array(["Training", "PublicTest"] * len(faces))[: len(faces)]
+    np.savez(board / "faces.npz", pixels=faces, emotion=labels, usage=usage)
+    record = json.loads(python("bundle.pyz", "evaluate", "--data", "faces.npz", "--json").stdout)
+    assert (record["kind"], record["n"]) == ("evaluation", len(faces) // 2)
+
+
+def test_what_a_bundle_leaves_out_is_a_sentence(python, board):
+    (board / "run").mkdir()
+    error = python("bundle.pyz", "evaluate", "run", code=1).stderr
+    assert "a bundle has no edgefer.workstation." in error
+    assert "installed" in error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "named"),
+    [(["benhc"], 2, "bench"), (["nowhere.png"], 1, "nowhere.png"), (["face.png", "--frob"], 2, "--frob")],
+)
+def test_slips(python, arguments, code, named):
+    assert named in python("bundle.pyz", *arguments, code=code).stderr
+
+
+def test_without_a_model_it_says_so(python):
+    assert "without a model" in python("empty.pyz").stdout
+    assert "carries none" in python("empty.pyz", "face.png", code=1).stderr
+    assert "surprise" in python("empty.pyz", "face.png", "--no-detect", "--model", SHIPPED, "--json").stdout
+
+
+# What it says where something is missing
+
+
+def test_what_is_missing_is_one_line_that_mends_it(python):
+    error = python("bundle.pyz", code=1, flag="-S").stderr.strip().splitlines()
+    assert len(error) == 2
+    assert "pip install" in error[1]
+    for package in ('"numpy', '"opencv-python-headless'):
+        assert package in error[1]
+
+
+def test_a_library_that_cannot_be_loaded_is_one_line_too(python, board):
+    (board / "cv2.py").write_text("raise ImportError('libGL.so.1: cannot open shared object file')")
+    code = OLD.replace("sys.version_info", "sys.path.insert(0, '.')\nignored")
+    error = python("-c", code, "bundle.pyz", code=1).stderr
+    (board / "cv2.py").unlink()
+    assert error.startswith("edgefer: libGL.so.1")
+    assert '"opencv-python-headless' in error
+    assert '"numpy' not in error
+
+
+def test_its_doctor_looks_at_a_python_that_has_nothing(python):
+    checks = json.loads(python("bundle.pyz", "doctor", "--json", code=5, flag="-S").stdout)["checks"]
+    broken = {check["name"]: check["fix"] for check in checks if check["status"] == "broken"}
+    assert set(broken) == {"numpy", "OpenCV"}
+    assert broken["numpy"].startswith("pip install")
+
+
+def test_help_wants_only_python(python):
+    assert "Commands:" in python("bundle.pyz", "--help", flag="-S").stdout
+
+
+def test_an_old_python_is_told_so(python):
+    error = python("-c", OLD, "bundle.pyz", code=1).stderr
+    assert error.startswith("edgefer: this is Python 3.9.2, and 3.10 to 3.13 are needed")
+
+
+def test_an_old_python_can_read_the_doorstep():
+    tree = ast.parse(Path(bootstrap.__file__).read_text())
+    for node in ast.walk(tree):
+        assert not isinstance(node, ast.JoinedStr | ast.AnnAssign | ast.NamedExpr | ast.FunctionDef | ast.Match)
+    early = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    assert [alias.name for node in early for alias in node.names] == ["sys"]
+
+
+def test_the_doorstep_asks_for_what_the_package_requires():
+    project = (Path(__file__).parents[2] / "pyproject.toml").read_text()
+    for package in (bootstrap.NUMPY[1], bootstrap.OPENCV[1], bootstrap.LITERT.strip('"')):
+        assert re.search(rf'^    "{re.escape(package)}["; ]', project, re.MULTILINE), package
+    assert bootstrap.TFLITE_RUNTIME.split()[1] in project
+    machines = re.search(r"platform_machine in '(.*)'", project).group(1)
+    assert tuple(machines.split()) == bootstrap.LITERT_MACHINES
+
+
+@pytest.mark.parametrize("name", sorted({*plugins.names("edgefer.inference.runtimes")} - {"tensorflow"}))
+def test_the_doorstep_knows_each_runtime_that_a_board_can_have(name):
+    source = Path(plugins.load("edgefer.inference.runtimes", name).__file__).read_text()
+    assert [module for module in bootstrap.RUNTIMES if f'"{module}.' in source]
+
+
+def test_a_page_is_made_from_the_bundle(python, board):
+    files.write_bytes(board / SHIPPED.name, SHIPPED.read_bytes())
+    python("bundle.pyz", "report", SHIPPED.name, "--html", "page.html")
+    page = (board / "page.html").read_text()
+    assert "prefers-color-scheme" in page
+    assert f"Contract of {SHIPPED.name}" in page

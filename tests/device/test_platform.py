@@ -1,0 +1,194 @@
+"""Texts of boards, replayed.
+
+Those of the Raspberry Pis are in the forms that the Raspberry Pi documentation gives for vcgencmd and the kernel for
+its files; those of the Jetsons in the forms of NVIDIA's Jetson Linux Developer Guide. None was recorded on a board.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from edgefer.device import platform
+from edgefer.device.platforms.raspberry_pi import reasons
+
+ZONE = "sys/class/thermal/thermal_zone0"
+CPUFREQ = "sys/devices/system/cpu/cpu0/cpufreq"
+RAILS = (
+    "     3V7_WL_SW_A current(0)=0.50000000A\n     VDD_CORE_A current(7)=2.00000000A\n"
+    "     3V7_WL_SW_V volt(8)=3.70000000V\n     VDD_CORE_V volt(15)=0.80000000V\n     EXT5V_V volt(24)=5.10000000V\n"
+)
+
+
+@dataclass
+class Texts:
+    """A board: its files, and what its programs answer."""
+
+    files: dict[str, str]
+    answers: dict[str, str] = field(default_factory=dict)
+
+    def at(self, root: Path) -> Path:
+        for name, text in self.files.items():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_text(text)
+        return root
+
+    def ask(self, command: Sequence[str]) -> str | None:
+        return self.answers.get(" ".join(command))
+
+
+def pi(model: str, *, bits: str, celsius: float, hertz: int, clock_id: int = 48, governor: str = "ondemand") -> Texts:
+    return Texts(
+        {
+            "proc/device-tree/model": f"{model}\0",
+            f"{ZONE}/type": "cpu-thermal\n",
+            f"{ZONE}/temp": f"{celsius * 1000:.0f}\n",
+            f"{CPUFREQ}/scaling_cur_freq": f"{hertz // 1000}\n",
+            f"{CPUFREQ}/scaling_governor": f"{governor}\n",
+            "proc/loadavg": "0.12 0.08 0.02 1/210 1234\n",
+        },
+        {
+            "vcgencmd get_throttled": f"throttled={bits}\n",
+            "vcgencmd measure_temp": f"temp={celsius}'C\n",
+            "vcgencmd measure_clock arm": f"frequency({clock_id})={hertz}\n",
+        },
+    )
+
+
+BOARDS = {
+    "Pi 3B+": pi("Raspberry Pi 3 Model B Plus Rev 1.3", bits="0x80008", celsius=61.8, hertz=1200000000, clock_id=45),
+    "Pi 4B": pi("Raspberry Pi 4 Model B Rev 1.5", bits="0x0", celsius=48.2, hertz=1800404352),
+    "Pi 5": pi("Raspberry Pi 5 Model B Rev 1.0", bits="0x50005", celsius=85.1, hertz=1500019456, clock_id=0),
+    "Zero 2 W": pi("Raspberry Pi Zero 2 W Rev 1.0", bits="0x50000", celsius=44.0, hertz=1000000000, clock_id=45),
+}
+BOARDS["Pi 5"].answers["vcgencmd pmic_read_adc"] = RAILS
+NANO = Texts(
+    {
+        "proc/device-tree/model": "NVIDIA Jetson Nano Developer Kit\0",
+        f"{ZONE}/type": "AO-therm\n", f"{ZONE}/temp": "45500\n",
+        "sys/class/thermal/thermal_zone1/type": "CPU-therm\n", "sys/class/thermal/thermal_zone1/temp": "38000\n",
+        f"{CPUFREQ}/scaling_cur_freq": "1479000\n", f"{CPUFREQ}/scaling_governor": "schedutil\n",
+        "sys/bus/i2c/drivers/ina3221x/6-0040/iio:device0/rail_name_0": "POM_5V_IN\n",
+        "sys/bus/i2c/drivers/ina3221x/6-0040/iio:device0/in_power0_input": "2250\n",
+        "sys/bus/i2c/drivers/ina3221x/6-0040/iio:device0/rail_name_1": "POM_5V_GPU\n",
+        "sys/bus/i2c/drivers/ina3221x/6-0040/iio:device0/in_power1_input": "40\n",
+        "sys/class/thermal/cooling_device0/type": "pwm-fan\n", "sys/class/thermal/cooling_device0/cur_state": "2\n",
+    }
+)  # fmt: skip
+ORIN = Texts(
+    {
+        "proc/device-tree/model": "NVIDIA Jetson Orin Nano Developer Kit\0",
+        f"{ZONE}/type": "cpu-thermal\n", f"{ZONE}/temp": "51250\n",
+        f"{CPUFREQ}/scaling_cur_freq": "1510400\n", f"{CPUFREQ}/scaling_governor": "performance\n",
+        "sys/class/hwmon/hwmon1/name": "ina3221\n",
+        "sys/class/hwmon/hwmon1/in1_label": "VDD_IN\n", "sys/class/hwmon/hwmon1/in1_input": "5000\n",
+        "sys/class/hwmon/hwmon1/curr1_input": "1200\n",
+        "sys/class/hwmon/hwmon1/in2_label": "VDD_CPU_GPU_CV\n", "sys/class/hwmon/hwmon1/in2_input": "5000\n",
+        "sys/class/hwmon/hwmon1/curr2_input": "300\n",
+        "sys/class/thermal/cooling_device4/type": "cpu-throttle-alert\n",
+        "sys/class/thermal/cooling_device4/cur_state": "1\n",
+    }
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "now", "since_boot", "celsius", "mhz", "watts"),
+    [
+        ("Pi 3B+", ("soft temperature limit",), ("soft temperature limit",), 61.8, 1200, None),
+        ("Pi 4B", (), (), 48.2, 1800, None),
+        ("Pi 5", ("under-voltage", "throttled"), ("under-voltage", "throttled"), 85.1, 1500, 0.5 * 3.7 + 2.0 * 0.8),
+        ("Zero 2 W", (), ("under-voltage", "throttled"), 44.0, 1000, None),
+    ],
+)
+def test_raspberry_pis(tmp_path, name, now, since_boot, celsius, mhz, watts) -> None:
+    texts = BOARDS[name]
+    root = texts.at(tmp_path)
+    assert platform.current(root=root)[0] == "raspberry_pi"
+    sample = platform.sample(7.0, root=root, ask=texts.ask)
+    assert (sample.throttled, sample.throttled_since_boot) == (now, since_boot)
+    assert sample.temperature_c == celsius
+    assert round(sample.clock_mhz or 0) == mhz
+    assert sample.power_w == pytest.approx(watts)
+    assert (sample.elapsed_s, sample.governor, sample.load_average) == (7.0, "ondemand", 0.12)
+
+
+def test_a_pi_without_vcgencmd_says_what_the_kernel_says(tmp_path) -> None:
+    root = BOARDS["Pi 4B"].at(tmp_path)
+    hwmon = tmp_path / "sys/class/hwmon/hwmon2"
+    hwmon.mkdir(parents=True)
+    (hwmon / "name").write_text("rpi_volt\n")
+    (hwmon / "in0_lcrit_alarm").write_text("1\n")
+    sample = platform.sample(0.0, root=root, ask=lambda command: None)
+    assert sample.throttled == ("under-voltage",)
+    assert sample.temperature_c == 48.2
+    assert round(sample.clock_mhz or 0) == 1800
+
+
+def test_the_bits_have_the_order_of_the_documentation() -> None:
+    names = ("under-voltage", "frequency capped", "throttled", "soft temperature limit")
+    assert [reasons(1 << bit) for bit in range(5)] == [*((name,) for name in names), ()]
+
+
+@pytest.mark.parametrize(
+    ("texts", "celsius", "mhz", "watts", "throttled"),
+    [(NANO, 38.0, 1479.0, 2.25, ()), (ORIN, 51.25, 1510.4, 6.0, ("cooling by cpu-throttle-alert",))],
+    ids=["Nano", "Orin"],
+)
+def test_jetsons(tmp_path, texts, celsius, mhz, watts, throttled) -> None:
+    root = texts.at(tmp_path)
+    assert platform.current(root=root)[0] == "jetson"
+    sample = platform.sample(0.0, root=root, ask=texts.ask)
+    assert (sample.temperature_c, sample.clock_mhz, sample.throttled) == (celsius, mhz, throttled)
+    assert sample.power_w == pytest.approx(watts)
+
+
+def test_a_machine_that_says_nothing_is_unknown_and_no_error(tmp_path) -> None:
+    assert platform.current(root=tmp_path)[0] == "generic_linux"
+    sample = platform.sample(0.0, root=tmp_path, ask=lambda command: None)
+    assert (sample.temperature_c, sample.clock_mhz, sample.power_w, sample.throttled) == (None, None, None, ())
+
+
+def test_nothing_holds_it_back_is_told_apart_from_nobody_knows(tmp_path) -> None:
+    texts = BOARDS["Pi 4B"]
+    told = platform.read_state(root=texts.at(tmp_path), ask=texts.ask)
+    assert (told["throttled"], told["temperature_c"]) == ((), 48.2)
+    assert "throttled" not in platform.read_state(root=tmp_path, ask=lambda command: None)
+
+
+def test_damaged_texts_are_unknown(tmp_path) -> None:
+    texts = pi("Raspberry Pi 4 Model B Rev 1.5", bits="0xZZ", celsius=1.0, hertz=0)
+    texts.answers = {"vcgencmd get_throttled": "throttled=", "vcgencmd measure_temp": "VCHI initialization failed"}
+    texts.files[f"{ZONE}/temp"] = "warm\n"
+    sample = platform.sample(0.0, root=texts.at(tmp_path), ask=texts.ask)
+    assert (sample.throttled, sample.temperature_c) == ((), None)
+
+
+def test_a_program_that_is_not_there_or_fails_answers_nothing() -> None:
+    assert platform.ask(["edgefer-has-no-such-program"]) is None
+    assert platform.ask(["false"]) is None
+    assert platform.ask(["echo", "yes"]) == "yes\n"
+
+
+def test_an_orin_that_does_not_say_jetson_is_known_by_its_chip(tmp_path) -> None:
+    """The name as JetPack 5.1.1 gives it, by rbonghi/jetson_stats issue 400."""
+    texts = Texts(
+        {
+            "proc/device-tree/model": "NVIDIA Orin Nano Developer Kit\0",
+            "proc/device-tree/compatible": "nvidia,p3768-0000+p3767-0005\0nvidia,p3767-0005\0nvidia,tegra234\0",
+        }
+    )
+    assert platform.current(root=texts.at(tmp_path))[0] == "jetson"
+
+
+def test_one_of_two_cooling_devices_of_a_kind_at_work_is_enough(tmp_path) -> None:
+    thermal = "sys/class/thermal"
+    files = {
+        f"{thermal}/cooling_device0/type": "cpufreq-cpu0\n", f"{thermal}/cooling_device0/cur_state": "3\n",
+        f"{thermal}/cooling_device1/type": "cpufreq-cpu0\n", f"{thermal}/cooling_device1/cur_state": "0\n",
+    }  # fmt: skip
+    root = Texts({**ORIN.files, **files}).at(tmp_path)
+    held = platform.sample(0.0, root=root, ask=lambda command: None).throttled
+    assert held == ("cooling by cpu-throttle-alert", "cooling by cpufreq-cpu0")

@@ -1,0 +1,195 @@
+"""A whole bench over a connection to this machine: the bundle, the copies and the job are the real ones."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from ai_edge_litert.tools import flatbuffer_utils
+
+from edgefer.contract.artifact import Artifact
+from edgefer.errors import DataError, DeviceUnreachable, IncompatibleError, MeasurementInvalid, ThresholdNotMet
+from edgefer.fleet.agent import Facts, Interpreter, clean, probe, upload
+from edgefer.fleet.connection import connect
+from edgefer.fleet.limits import check_limits
+from edgefer.fleet.provisioning import provision
+from edgefer.fleet.registry import Device, Limits
+from edgefer.fleet.remote_benchmark import Outcome, RemoteBenchmark, _check, run_remote_benchmark
+from edgefer.models import shipped
+from edgefer.results.benchmark import BenchmarkCase, BenchmarkPlan
+
+# The quickest of those that ship: what is tested here is not the model.
+NANO = shipped()["nano"]
+
+HERE = Device("here", kind="local", python=sys.executable)
+SHORT = BenchmarkPlan((BenchmarkCase(str(NANO)),), runs=10, seconds=0.0)
+
+
+@pytest.fixture(autouse=True)
+def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    return tmp_path / "cache/edgefer/pushed"
+
+
+def test_a_bench_comes_back_whole_and_keeps_the_files_name() -> None:
+    notes: list[str] = []
+    outcome = run_remote_benchmark(HERE, RemoteBenchmark(SHORT), progress=lambda done, total, note: notes.append(note))
+    assert outcome.problem is None
+    assert outcome.benched is not None
+    (measurement,) = outcome.benched.measurements
+    assert (outcome.benched.device, measurement.subject["file"]) == ("here", NANO.name)
+    assert measurement.invoke.runs == 10
+    assert notes[:2] == ["asking what it has", "pushing"]
+
+
+def test_a_devices_own_threads_are_taken_where_none_were_named() -> None:
+    device = replace(HERE, threads=(1, 2))
+    for follows, threads in ((True, [1, 2]), (False, [1])):
+        benched = run_remote_benchmark(device, RemoteBenchmark(replace(SHORT, rounds=1), threads_of_device=follows)).benched
+        assert benched is not None
+        assert [each.threads for each in benched.measurements] == threads
+
+
+def test_giving_up_ends_it() -> None:
+    stop = threading.Event()
+    begin = time.monotonic()
+    threading.Timer(6.0, stop.set).start()
+    outcome = run_remote_benchmark(HERE, RemoteBenchmark(replace(SHORT, seconds=300.0)), stop=stop)
+    assert isinstance(outcome.problem, DeviceUnreachable)
+    assert time.monotonic() - begin < 60
+
+
+def test_a_python_that_is_not_there() -> None:
+    outcome = run_remote_benchmark(replace(HERE, python="/no/such/python"), RemoteBenchmark(SHORT))
+    assert isinstance(outcome.problem, IncompatibleError)
+
+
+def test_files_are_copied_once_checked_and_cleaned(own_cache: Path) -> None:
+    with closing(connect(HERE)) as connection:
+        path = Path(upload(connection, b"some bytes", "a model.tflite"))
+        assert path.read_bytes() == b"some bytes"
+        assert path.name == "a model.tflite"
+        before = path.stat().st_mtime_ns
+        assert upload(connection, b"some bytes", "a model.tflite") == str(path)
+        assert path.stat().st_mtime_ns == before
+        assert not list(own_cache.glob("*/*.part"))
+        assert clean(connection) == {"folders": [str(own_cache)], "freed_bytes": len(b"some bytes")}
+        assert not own_cache.exists()
+
+
+def test_a_folder_that_cannot_be_written_is_an_error(own_cache: Path) -> None:
+    own_cache.parent.mkdir(parents=True)
+    own_cache.write_text("a file in the way")
+    with closing(connect(HERE)) as connection, pytest.raises(Exception, match="ended with code 74"):
+        upload(connection, b"x", "x")
+
+
+def test_the_probe_finds_this_python() -> None:
+    with closing(connect(HERE)) as connection:
+        facts = probe(connection)
+    mine = next(each for each in facts.interpreters if each.path == sys.executable)
+    assert mine.python == sys.version_info[:3]
+    assert Facts.from_json(facts.to_json()) == facts
+    assert facts.runtimes
+
+
+def interpreter(**changes: object) -> Interpreter:
+    plain = Interpreter("/usr/bin/python3", (3, 11, 2), "2.3.0", None, "2.0.0", "4.11.0")
+    return replace(plain, **changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("changes", "runtime", "said"),
+    [
+        ({}, "litert", ""),
+        ({"python": (3, 9, 2)}, "litert", "3.9.2"),
+        ({"python": (3, 14, 0)}, "litert", "3.14.0"),
+        ({"opencv": None, "numpy": None}, "litert", "no numpy, opencv"),
+        ({}, "tflite_runtime", "no tflite_runtime"),
+        ({"tflite_runtime": "2.14.0"}, "tflite_runtime", "numpy 2.0.0"),
+        ({"tflite_runtime": "2.14.0", "numpy": "1.26.4"}, "tflite_runtime", ""),
+    ],
+)
+def test_what_a_python_lacks(changes: dict[str, object], runtime: str, said: str) -> None:
+    lacks = interpreter(**changes).lacks(runtime)
+    assert said in lacks if said else lacks == ""
+
+
+def facts_of(machine: str, libc: str = "glibc 2.31", **changes: object) -> Facts:
+    return Facts(None, machine, 4, 2**30, False, None, libc, 2**30, "/c", "/d", (interpreter(**changes),))
+
+
+@pytest.mark.parametrize(
+    ("facts", "runtime", "said"),
+    [
+        (facts_of("armv7l"), "litert", "--runtime tflite_runtime"),
+        (facts_of("riscv64"), "litert", "64-bit"),
+        (facts_of("aarch64", python=(3, 13, 0)), "tflite_runtime", "3.10 to 3.11"),
+        (facts_of("aarch64", python=(3, 7, 3)), "litert", "3.10 to 3.13"),
+    ],
+)
+def test_a_board_without_wheels_is_told_what_to_do(facts: Facts, runtime: str, said: str) -> None:
+    with closing(connect(HERE)) as connection, pytest.raises(IncompatibleError) as caught:
+        provision(connection, facts, runtime=runtime, device="shelf")
+    assert said in str(caught.value)
+
+
+def test_a_folder_without_wheels_is_named(tmp_path: Path) -> None:
+    with closing(connect(HERE)) as connection:
+        facts = probe(connection)
+        with pytest.raises(DataError, match="holds no wheels"):
+            provision(connection, facts, runtime="litert", device="shelf", wheels=tmp_path)
+
+
+def test_limits_and_doubts_are_told_after_everything_else() -> None:
+    outcome = run_remote_benchmark(HERE, RemoteBenchmark(SHORT))
+    assert outcome.benched is not None
+    measurement = outcome.benched.measurements[0]
+    calm = replace(outcome, benched=replace(outcome.benched, measurements=(replace(measurement, conditions=()),)))
+    assert check_limits([calm], [HERE], strict=True) is None
+    tight = replace(HERE, limits=Limits(p90_us=0.001, rss_mib=1.0))
+    found = check_limits([outcome], [tight], strict=False)
+    assert isinstance(found, ThresholdNotMet)
+    assert "p90 of" in found.why
+    assert "memory of" in found.why
+    hot = replace(measurement.conditions[0], throttled=("under-voltage",))
+    held = replace(outcome.benched, measurements=(replace(measurement, conditions=(hot,)),))
+    assert check_limits([Outcome("here", held)], [HERE], strict=False) is None
+    assert isinstance(check_limits([Outcome("here", held)], [HERE], strict=True), MeasurementInvalid)
+    gone = DeviceUnreachable("gone")
+    assert check_limits([outcome, Outcome("there", problem=gone)], [tight], strict=True) is gone
+
+
+def test_a_model_that_is_newer_than_the_runtime_is_refused_by_its_operators(tmp_path: Path) -> None:
+    artifact = Artifact.load(NANO)
+    model = flatbuffer_utils.read_model_from_bytearray(bytearray(artifact.model))
+    for code in model.operatorCodes:
+        code.version += 9
+    path = tmp_path / "newer-int8.tflite"
+    replace(artifact, model=bytes(flatbuffer_utils.convert_object_to_bytearray(model))).save(path)
+    with pytest.raises(IncompatibleError) as caught:
+        _check(path, "tflite_runtime", "2.14.0", "shelf")
+    assert "CONV_2D" in caught.value.why
+    assert "--target tflite-runtime" in caught.value.hint
+    _check(NANO, "tflite_runtime", "2.14.0", "shelf")
+
+
+@pytest.mark.parametrize(("part", "told"), [("inputs", "another input"), ("outputs", "another output")])
+def test_a_model_with_other_inputs_or_outputs_is_refused_before_it_is_copied(
+    tmp_path: Path, part: str, told: str
+) -> None:
+    artifact = Artifact.load(NANO)
+    model = flatbuffer_utils.read_model_from_bytearray(bytearray(artifact.model))
+    graph = model.subgraphs[0]
+    setattr(graph, part, [getattr(graph, part)[0]] * 2)
+    path = tmp_path / "odd-int8.tflite"
+    replace(artifact, model=bytes(flatbuffer_utils.convert_object_to_bytearray(model))).save(path)
+    with pytest.raises(IncompatibleError, match=told) as caught:
+        _check(path, "litert", "2.3.0", "shelf")
+    assert caught.value.exit_code == 5

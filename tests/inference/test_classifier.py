@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgefer.contract.artifact import Artifact, Golden
+from edgefer.contract.preprocessing import InputSpec, prepare
+from edgefer.errors import DataError, IncompatibleError
+from edgefer.inference.classifier import Classifier
+
+
+def with_golden_outputs(artifact: Artifact, outputs: np.ndarray) -> Artifact:
+    golden = artifact.golden
+    return replace(artifact, golden=Golden(golden.inputs, outputs, outputs, golden.tolerance))
+
+
+def test_open_reads_the_file_and_replays(model_path: Path, int8_artifact: Artifact) -> None:
+    classifier = Classifier.open(str(model_path))
+    assert classifier.artifact.sha256 == int8_artifact.sha256
+    assert classifier.replay() <= int8_artifact.golden.tolerance
+
+
+def test_altered_outputs_are_an_error_with_steps_and_place(int8_artifact: Artifact) -> None:
+    outputs = int8_artifact.golden.outputs.astype(np.int16)
+    outputs[5, 3] += 100
+    altered = with_golden_outputs(int8_artifact, outputs)
+    with pytest.raises(IncompatibleError, match=r"(9[6-9]|10[0-4]) steps off in golden vector 5, class 3"):
+        Classifier.from_artifact(altered)
+    assert Classifier.from_artifact(altered, check=False).artifact is altered
+
+
+def test_missing_and_damaged_files(tmp_path: Path, model_path: Path) -> None:
+    with pytest.raises(DataError, match="nowhere.tflite"):
+        Classifier.open(tmp_path / "nowhere.tflite")
+    content = bytearray(model_path.read_bytes())
+    content[1000] ^= 255
+    (tmp_path / "damaged.tflite").write_bytes(content)
+    with pytest.raises(DataError, match="damaged"):
+        Classifier.open(tmp_path / "damaged.tflite")
+
+
+def test_contract_must_fit_the_model(int8_artifact: Artifact) -> None:
+    with pytest.raises(IncompatibleError, match="output"):
+        Classifier.from_artifact(replace(int8_artifact, labels=("happy", "sad")))
+    with pytest.raises(IncompatibleError, match="input"):
+        Classifier.from_artifact(replace(int8_artifact, input_spec=InputSpec(height=64, width=64)))
+
+
+def test_int8_input_is_pixel_minus_128(int8_classifier: Classifier) -> None:
+    face = np.arange(48 * 48, dtype=np.uint32).astype(np.uint8).reshape(48, 48)
+    fed = int8_classifier.encode(face)
+    assert fed.dtype == np.int8
+    assert fed.shape == (1, 48, 48, 1)
+    assert (fed[0, :, :, 0].astype(np.int16) == face.astype(np.int16) - 128).all()
+
+
+def test_float_input_is_pixel_by_255(artifact: Artifact) -> None:
+    if artifact.scheme != "float32":
+        pytest.skip("float32 only")
+    fed = Classifier.from_artifact(artifact).encode(np.full((48, 48), 51, np.uint8))
+    assert fed.dtype == np.float32
+    assert fed == pytest.approx(0.2)
+
+
+def test_grey_bgr_and_bgra_are_the_same_face(artifact: Artifact, faces: np.ndarray) -> None:
+    classifier = Classifier.from_artifact(artifact)
+    for face in faces[:5]:
+        bgr = np.repeat(face[..., np.newaxis], 3, axis=2)
+        bgra = np.concatenate([bgr, np.full((48, 48, 1), 7, np.uint8)], axis=2)
+        expected = classifier.predict(face)
+        for image in (face[..., np.newaxis], bgr, bgra):
+            assert (classifier.predict(image).logits == expected.logits).all()
+
+
+def test_prediction_is_the_softmax_of_the_logits(int8_classifier: Classifier, faces: np.ndarray) -> None:
+    prediction = int8_classifier.predict(faces[0])
+    logits = int8_classifier.logits(faces[:1])[0]
+    assert (prediction.logits == logits).all()
+    expected = np.exp(logits.astype(np.float64)) / np.exp(logits.astype(np.float64)).sum()
+    assert prediction.probabilities == pytest.approx(expected, rel=1e-5)
+    assert prediction.probabilities.dtype == np.float32
+    assert prediction.label == int8_classifier.artifact.labels[int(expected.argmax())]
+    assert prediction.probability == pytest.approx(expected.max(), rel=1e-5)
+
+
+def test_the_temperature_moves_the_probability_and_not_the_label(
+    int8_artifact: Artifact, int8_classifier: Classifier, faces: np.ndarray
+) -> None:
+    warm = Classifier(replace(int8_artifact, temperature=2.5), int8_classifier.runtime)
+    for plain, calibrated in zip(int8_classifier.predict_all(list(faces)), warm.predict_all(list(faces))):
+        assert (calibrated.label, calibrated.logits.tolist()) == (plain.label, plain.logits.tolist())
+        powers = np.exp(plain.logits.astype(np.float64) / 2.5)
+        assert calibrated.probabilities == pytest.approx(powers / powers.sum(), rel=1e-5)
+        assert calibrated.probability == calibrated.probabilities.max() < plain.probability
+
+
+def test_any_size_goes_through_prepare(int8_classifier: Classifier) -> None:
+    image = np.random.default_rng(3).integers(0, 256, (97, 61, 3), np.uint8)
+    prepared = prepare(image, int8_classifier.artifact.input_spec)
+    assert (int8_classifier.predict(image).logits == int8_classifier.logits(prepared[np.newaxis])[0]).all()
+
+
+def test_raw_and_logits_are_one_affine_step_apart(int8_classifier: Classifier, faces: np.ndarray) -> None:
+    raw, params = int8_classifier.raw(faces), int8_classifier.runtime.output.params
+    assert raw.shape == (len(faces), 7)
+    assert raw.dtype == np.int8
+    expected = (raw.astype(np.float64) - params.zero_point) * params.scale
+    assert int8_classifier.logits(faces) == pytest.approx(expected, rel=1e-6)
+    # Each row belongs to its own face, in whatever order they come.
+    assert (int8_classifier.raw(faces[::-1]) == raw[::-1]).all()
+    assert len(np.unique(raw.argmax(axis=1))) > 3
+
+
+@pytest.mark.parametrize(
+    "faces", [np.zeros((48, 48), np.uint8), np.zeros((2, 48, 48), np.float32), np.zeros((2, 47, 48), np.uint8)]
+)
+def test_raw_takes_prepared_faces_only(int8_classifier: Classifier, faces: np.ndarray) -> None:
+    with pytest.raises(DataError, match="expected"):
+        int8_classifier.raw(faces)
+
+
+WITHOUT_TENSORFLOW = """
+import sys
+
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("tensorflow", "keras", "tf_keras", "matplotlib"):
+            raise ImportError(name + " must not be imported on a board")
+
+sys.meta_path.insert(0, Blocker())
+import edgefer
+import edgefer.benchmark.runner, edgefer.inference.evaluation, edgefer.benchmark.isolation
+import numpy
+print(edgefer.Classifier.open(sys.argv[1]).predict(numpy.zeros((48, 48), "uint8")).label)
+"""
+
+
+def test_runs_without_tensorflow(model_path: Path, int8_classifier: Classifier) -> None:
+    child = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TENSORFLOW, str(model_path)],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert child.stdout.strip() == int8_classifier.predict(np.zeros((48, 48), np.uint8)).label, child.stderr

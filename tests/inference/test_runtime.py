@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from edgefer import plugins
+from edgefer.contract.artifact import Artifact
+from edgefer.errors import IncompatibleError, UsageError
+from edgefer.inference.classifier import Classifier
+from edgefer.inference.runtime import RUNTIMES, InterpreterRuntime, choose
+from edgefer.inference.runtimes import litert, tensorflow, tflite_runtime
+
+MODULES = [plugins.load(RUNTIMES, name) for name in plugins.names(RUNTIMES)]
+NUMPY_2 = int(np.__version__.split(".")[0]) >= 2
+
+
+@pytest.fixture(params=MODULES, ids=lambda module: module.__name__.rpartition(".")[2])
+def module(request: pytest.FixtureRequest):
+    """Every runtime that is installed and can run here."""
+    if request.param.available() is None:
+        pytest.skip("not installed")
+    if request.param is tflite_runtime and NUMPY_2:
+        pytest.skip("tflite-runtime needs numpy 1")
+    return request.param
+
+
+def test_specs_are_asked_of_the_model(module, artifact: Artifact) -> None:
+    runtime = module.open_model(artifact.model)
+    assert runtime.input.shape == (1, 48, 48, 1)
+    assert runtime.output.shape == (1, 7)
+    assert runtime.input.params.dtype == runtime.output.params.dtype == artifact.scheme
+    assert runtime.input.params.is_quantized == (artifact.scheme == "int8")
+    assert runtime.version == module.available()
+
+
+def test_int8_input_is_scaled_by_255(module, int8_artifact: Artifact) -> None:
+    params = module.open_model(int8_artifact.model).input.params
+    assert params.scale == pytest.approx(1 / 255, rel=1e-6)
+    assert params.zero_point == -128
+
+
+@pytest.mark.parametrize("kernels", ["default", "builtin", "reference"])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_kernels_and_threads_agree(module, artifact: Artifact, kernels: str, threads: int) -> None:
+    runtime = module.open_model(artifact.model, threads=threads, kernels=kernels)
+    assert Classifier(artifact, runtime).replay() <= artifact.golden.tolerance
+
+
+def test_output_is_not_touched_by_later_runs(module, artifact: Artifact) -> None:
+    runtime = module.open_model(artifact.model)
+    runtime.set_input(np.zeros(runtime.input.shape, runtime.input.params.dtype))
+    runtime.invoke()
+    first = runtime.get_output()
+    kept = first.copy()
+    runtime.set_input(np.ones(runtime.input.shape, runtime.input.params.dtype))
+    runtime.invoke()
+    assert (first == kept).all()
+    assert not (runtime.get_output() == kept).all()
+
+
+def test_unknown_op_version_is_told_in_the_words_of_the_runtime(
+    module, int8_artifact: Artifact, with_op_version: Callable[[bytes, int], bytes]
+) -> None:
+    with pytest.raises(IncompatibleError, match=r"cannot load the model: .*version.* '?99'?") as caught:
+        module.open_model(with_op_version(int8_artifact.model, 99))
+    assert caught.value.exit_code == 5
+    assert "\n" not in caught.value.why
+
+
+@pytest.mark.parametrize("content", [b"", b"not a model at all", b"\0" * 4096])
+def test_other_files_are_refused(module, content: bytes) -> None:
+    with pytest.raises(IncompatibleError, match="TFL3"):
+        module.open_model(content)
+
+
+def test_truncated_model_is_refused_by_litert(int8_artifact: Artifact) -> None:
+    if litert.available() is None:
+        pytest.skip("not installed")
+    with pytest.raises(IncompatibleError, match="Flatbuffer"):
+        litert.open_model(int8_artifact.model[:2000])
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"), [("threads", 0), ("threads", 10**5), ("threads", 10**20), ("kernels", "fast")]
+)
+def test_settings_are_checked(module, int8_artifact: Artifact, setting: str, value: object) -> None:
+    with pytest.raises(UsageError, match=str(value)):
+        module.open_model(int8_artifact.model, **{setting: value})
+
+
+@pytest.mark.skipif(not NUMPY_2, reason="numpy 1")
+def test_tflite_runtime_refuses_numpy_2(int8_artifact: Artifact) -> None:
+    with pytest.raises(IncompatibleError, match="numpy") as caught:
+        tflite_runtime.open_model(int8_artifact.model)
+    assert caught.value.hint == 'pip install "numpy<2"'
+
+
+@pytest.mark.parametrize("name", [None, "auto"])
+def test_auto_prefers_litert(name: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    installed = {"ai-edge-litert": "2.3.0", "tflite-runtime": "2.14.0"}
+    monkeypatch.setattr(importlib.metadata, "version", installed.__getitem__)
+    assert choose(name) is litert
+
+
+def _not_installed(*names: str):
+    def version(name: str) -> str:
+        if name in names:
+            raise importlib.metadata.PackageNotFoundError(name)
+        return "2.14.0"
+
+    return version
+
+
+def test_auto_takes_what_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.metadata, "version", _not_installed("ai-edge-litert"))
+    assert choose("auto") is tflite_runtime
+
+
+def test_auto_takes_tensorflow_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.metadata, "version", _not_installed("ai-edge-litert", "tflite-runtime"))
+    assert choose("auto") is tensorflow
+
+
+def test_nothing_installed_names_the_pip_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.metadata, "version", _not_installed("ai-edge-litert", "tflite-runtime", "tensorflow"))
+    with pytest.raises(IncompatibleError) as caught:
+        choose(None)
+    assert caught.value.hint == "pip install ai-edge-litert"
+
+
+def test_explicit_runtime_must_be_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.metadata, "version", _not_installed("tflite-runtime"))
+    with pytest.raises(IncompatibleError, match="tflite_runtime is not installed") as caught:
+        choose("tflite_runtime")
+    assert "pip install tflite-runtime" in caught.value.hint
+
+
+def test_unknown_runtime_names_those_that_exist() -> None:
+    with pytest.raises(UsageError, match="litert, tensorflow, tflite_runtime"):
+        choose("onnx")
+
+
+def test_models_with_two_inputs_are_refused() -> None:
+    class TwoInputs:
+        def get_input_details(self) -> list[dict[str, object]]:
+            return [{}, {}]
+
+        def get_output_details(self) -> list[dict[str, object]]:
+            return [{}]
+
+    with pytest.raises(IncompatibleError, match="2 inputs and 1 outputs"):
+        InterpreterRuntime(TwoInputs(), name="litert", version="2.3.0")

@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+import json
+import sys
+
+import numpy as np
+import pytest
+
+from edgefer.contract.artifact import Artifact
+from edgefer.errors import IncompatibleError, UsageError
+from edgefer.inference.interpreters import execute, installed
+from edgefer.inference.runtimes import litert, tflite_runtime
+from edgefer.inspection import parity as parity_module
+from edgefer.inspection.flatbuffer import SCHEMA, load_schema
+from edgefer.inspection.parity import configurations, verify
+from edgefer.inspection.tensor_probe import layers
+from edgefer.models import SHIPPED
+from edgefer.results.parity import Configuration
+
+WAYS = [("default", 1), ("default", 4), ("builtin", 1), ("builtin", 4), ("reference", 1)]
+
+
+@pytest.fixture(scope="module")
+def best() -> str:
+    return next(iter(installed().runtimes))
+
+
+def other_runtime_when(which, change, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the configurations that ``which`` picks run ``change(model)`` on the default kernels, as the others do."""
+
+    def run(model: bytes, faces: np.ndarray, configuration: Configuration) -> np.ndarray:
+        plain = Configuration(configuration.runtime)
+        return execute(change(model) if which(configuration) else model, faces, plain)
+
+    monkeypatch.setattr(parity_module, "execute", run)
+
+
+def test_every_way_to_run_is_a_row_and_the_first_is_what_all_are_compared_with(
+    best: str, artifact: Artifact, faces: np.ndarray
+) -> None:
+    parity = verify(artifact, faces, data="random blocks", runtimes=[best])
+    assert [(row.configuration.kernels, row.configuration.threads) for row in parity.rows] == WAYS
+    first, *others = parity.rows
+    assert (first.identical, first.top1_agreement, first.parting) == (None, None, None)
+    assert not parity.failed
+    assert not parity.beyond
+    for row in others:
+        assert 0 <= row.identical <= 1
+        assert row.top1_agreement >= 0.9
+        assert (row.parting is None) == (row.identical == 1) or row.parting_problem
+    assert others[0].identical == 1, "threads change nothing"
+    assert parity.least_agreement <= min(row.top1_agreement for row in others)
+    assert (parity.faces, parity.unit) == (40, parity.unit)
+    json.dumps(parity.to_json(), allow_nan=False)
+
+
+def test_int8_kernels_part_by_a_step_at_a_convolution(litert, int8_artifact: Artifact, faces: np.ndarray) -> None:
+    reference = verify(int8_artifact, faces, runtimes=["litert"]).rows[-1]
+    assert reference.configuration.kernels == "reference"
+    assert reference.parting.name == "CONV_2D"
+    assert (reference.parting.largest_difference, reference.parting.unit) == (1, "steps")
+    assert 0 < reference.parting.differing < 0.05
+
+
+def with_other_bias(model: bytes, op: int) -> bytes:
+    """``model`` with each bias of its operator ``op`` larger by 5,000."""
+    graph = load_schema().Model.GetRootAs(model, 0)
+    main = graph.Subgraphs(0)
+    bias = graph.Buffers(main.Tensors(main.Operators(op).Inputs(2)).Buffer()).DataAsNumpy().tobytes()
+    assert model.count(bias) == 1
+    return model.replace(bias, (np.frombuffer(bias, np.int32) + 5000).tobytes())
+
+
+@pytest.mark.parametrize("position", [0, 4, -1])
+def test_a_planted_difference_is_found_where_it_is(
+    litert, position: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    artifact = Artifact.load(SHIPPED)
+    with_bias = [layer for layer in layers(artifact.model) if layer.name in ("CONV_2D", "FULLY_CONNECTED")]
+    planted = with_bias[position]
+    other_runtime_when(
+        lambda configuration: configuration.kernels == "builtin",
+        # The model that comes may be tapped; the bias stands where it did.
+        lambda model: with_other_bias(model, planted.op),
+        monkeypatch,
+    )
+    rows = verify(artifact, runtimes=["litert"]).rows
+    for row in rows[1:]:
+        if row.configuration.kernels == "builtin":
+            assert (row.parting.op, row.parting.name, row.parting.tensor) == (
+                planted.op, planted.name, planted.tensor_name,
+            )  # fmt: skip
+            assert row.parting.differing > 0.01
+        else:
+            assert (row.identical, row.parting) == (1, None)
+
+
+def test_outputs_that_differ_only_together_are_not_given_a_layer(
+    litert, int8_artifact: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(model: bytes, faces: np.ndarray, configuration: Configuration) -> np.ndarray:
+        outputs = execute(model, faces, Configuration("litert"))
+        whole = len(faces) > 24
+        return outputs ^ 1 if whole and configuration.kernels == "reference" else outputs
+
+    monkeypatch.setattr(parity_module, "execute", run)
+    row = verify(int8_artifact, int8_artifact.golden.inputs[:8], runtimes=["litert"]).rows[-1]
+    assert row.parting is None
+    assert "every layer agrees" in row.parting_problem
+
+
+def test_without_the_schema_the_layer_is_not_found_out(
+    best: str, int8_artifact: Artifact, faces: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, SCHEMA, None)
+    row = next(row for row in verify(int8_artifact, faces, runtimes=[best]).rows if row.identical not in (None, 1))
+    assert row.parting is None
+    assert "schema is not installed" in row.parting_problem
+
+
+def test_a_runtime_that_is_missing_is_a_row_that_says_so(
+    best: str, int8_artifact: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    missing = litert if best != "litert" else tflite_runtime
+    name = missing.__name__.rpartition(".")[2]
+    monkeypatch.setattr(missing, "available", lambda: None)
+    parity = verify(int8_artifact, runtimes=[best, name])
+    (row,) = parity.failed
+    assert (row.configuration, row.version) == (Configuration(name), None)
+    assert "not installed" in row.problem
+    assert row.top1_agreement is None
+    assert len(parity.rows) == len(WAYS) + 1
+
+
+def test_a_runtime_that_cannot_load_the_model_is_a_row_that_says_so(
+    best: str, int8_artifact: Artifact, with_op_version, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other_runtime_when(
+        lambda configuration: configuration.kernels == "default", lambda model: with_op_version(model, 99), monkeypatch
+    )
+    parity = verify(int8_artifact, runtimes=[best])
+    assert ["cannot load the model" in row.problem for row in parity.rows] == [True, True, False, False, False]
+    assert [row.identical for row in parity.rows] == [None, None, None, 1, 1]
+    assert parity.least_agreement == 1
+
+
+def test_outputs_that_are_no_numbers_are_beyond_the_tolerance(
+    best: str, artifact: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if artifact.scheme != "float32":
+        pytest.skip("integers are always numbers")
+
+    def run(model: bytes, faces: np.ndarray, configuration: Configuration) -> np.ndarray:
+        outputs = execute(model, faces, Configuration(best))
+        return outputs * np.float32("nan") if configuration.kernels == "reference" else outputs
+
+    monkeypatch.setattr(parity_module, "execute", run)
+    parity = verify(artifact, runtimes=[best])
+    assert [row.configuration.kernels for row in parity.beyond] == ["reference"]
+    assert json.loads(json.dumps(parity.to_json(), allow_nan=False))["rows"][-1]["golden_worst"] is None
+
+
+def test_another_python_has_rows_of_its_own(best: str, int8_artifact: Artifact) -> None:
+    parity = verify(int8_artifact, runtimes=[best], pythons=[sys.executable], threads=[1])
+    assert [row.configuration.python for row in parity.rows] == [""] * 3 + [sys.executable] * 3
+    assert set(parity.pythons) == {"", sys.executable}
+    _, _, here, first_there, _, there = parity.rows
+    assert first_there.identical == 1
+    assert there.parting == here.parting
+
+
+def test_the_least_agreement_is_that_of_any_two(
+    best: str, int8_artifact: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two that each differ from the first in one face differ from each other in two."""
+    order = iter(range(len(WAYS)))
+
+    def run(model: bytes, faces: np.ndarray, configuration: Configuration) -> np.ndarray:
+        outputs = execute(model, faces, Configuration(best)).copy()
+        turn = next(order, 0)
+        if turn in (2, 4):
+            outputs[-turn] = np.roll(outputs[-turn], 1)
+        return outputs
+
+    monkeypatch.setattr(parity_module, "execute", run)
+    monkeypatch.setattr(parity_module, "layers", lambda model: ())
+    faces = int8_artifact.golden.inputs[:10]
+    parity = verify(int8_artifact, faces, runtimes=[best])
+    assert [row.top1_agreement for row in parity.rows] == [None, 1.0, 0.9, 1.0, 0.9]
+    assert (parity.least_agreement, parity.least_pair) == (0.8, (2, 4))
+
+
+def test_what_does_not_exist_is_refused_before_anything_runs(best: str) -> None:
+    with pytest.raises(UsageError, match="litert"):
+        configurations(["litret"])
+    with pytest.raises(UsageError, match="no Python"):
+        configurations([best], ["/nowhere/python"])
+
+
+def test_another_python_without_what_was_asked_for(best: str) -> None:
+    missing = next((name for name in ("litert", "tflite_runtime") if name not in installed().runtimes), None)
+    if missing is None:
+        pytest.skip("all are installed")
+    with pytest.raises(IncompatibleError, match="has no such runtime") as caught:
+        configurations([missing], [sys.executable])
+    assert caught.value.hint.startswith(f"{sys.executable} -m pip install ")

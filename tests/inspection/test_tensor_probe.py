@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgefer.contract.artifact import Artifact
+from edgefer.errors import IncompatibleError
+from edgefer.inference.interpreters import run_faces
+from edgefer.inference.runtime import choose
+from edgefer.inspection import tensor_probe
+from edgefer.inspection.flatbuffer import Model
+from edgefer.inspection.tensor_probe import layers, probe_tensors
+from edgefer.models import SHIPPED
+
+DATA = Path(__file__).parents[1] / "fixtures"
+
+
+@pytest.fixture(scope="module")
+def model(litert) -> bytes:
+    return Artifact.load(SHIPPED).model
+
+
+def test_the_layers_are_the_operators_in_order(model: bytes) -> None:
+    found = layers(model)
+    assert [layer.op for layer in found] == list(range(len(found)))
+    assert (found[0].name, found[-1].name) == ("CONV_2D", "FULLY_CONNECTED")
+    assert found[0].tensor_name
+
+
+def test_a_tap_changes_nothing_but_the_number_of_the_output(model: bytes) -> None:
+    first = layers(model)[0]
+    other = probe_tensors(model, first.tensor)
+    changed = [place for place in range(len(model)) if model[place] != other[place]]
+    assert len(other) == len(model)
+    assert 1 <= len(changed) <= 4
+    assert changed[-1] - changed[0] < 4
+    last = layers(model)[-1]
+    assert probe_tensors(model, last.tensor) == model
+
+
+def test_each_layer_is_what_the_interpreter_kept_of_it(litert, model: bytes) -> None:
+    """Against LiteRT's own way to see inside, which only the plain kernels have."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        whole = litert.Interpreter(
+            model_content=model,
+            experimental_op_resolver_type=litert.OpResolverType.BUILTIN_REF,
+            experimental_preserve_all_tensors=True,
+        )
+    whole.allocate_tensors()
+    face = Artifact.load(SHIPPED).golden.inputs[:1]
+    whole.set_tensor(whole.get_input_details()[0]["index"], (face.astype(np.int16) - 128).astype(np.int8)[..., None])
+    whole.invoke()
+    for layer in layers(model):
+        runtime = choose("litert").open_model(probe_tensors(model, layer.tensor), kernels="reference")
+        kept = whole.get_tensor(layer.tensor)
+        assert runtime.output.shape == kept.shape
+        assert np.array_equal(run_faces(runtime, face)[0], kept.reshape(-1)), layer
+
+
+@pytest.mark.parametrize("kernels", ["default", "builtin"])
+def test_a_delegate_puts_out_every_layer(kernels: str, model: bytes, shipped: Model) -> None:
+    face = Artifact.load(SHIPPED).golden.inputs[:1]
+    for layer in layers(model):
+        outputs = run_faces(choose("litert").open_model(probe_tensors(model, layer.tensor), kernels=kernels), face)
+        assert outputs.size == shipped.main.tensors[layer.tensor].elements
+        assert len(np.unique(outputs)) > 3, layer
+
+
+def test_what_no_face_reaches_is_no_layer(monkeypatch: pytest.MonkeyPatch, make) -> None:
+    tensors = [make.tensor(name=name) for name in ("face", "packed", "weights", "sum")]
+    ops = [make.op("DEQUANTIZE", (1,), (2,)), make.op("ADD", (0, 2), (3,)), make.op("ASSIGN_VARIABLE", (3,), ())]
+    anatomy = Model("", None, (make.graph(tensors, ops, (0,), (3,)),))
+    monkeypatch.setattr(tensor_probe, "read", lambda model: anatomy)
+    assert [(layer.op, layer.name, layer.tensor_name) for layer in layers(b"")] == [(1, "ADD", "sum")]
+
+
+def test_two_outputs_are_refused(litert) -> None:
+    with pytest.raises(IncompatibleError, match="2 outputs"):
+        probe_tensors((DATA / "two-inputs.tflite").read_bytes(), 0)

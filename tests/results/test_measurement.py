@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from edgefer.errors import DataError, EdgeferError, IncompatibleError, UsageError
+from edgefer.processes import error_to_json
+from edgefer.results.measurement import BenchRequest, Latency, Measurement, Samples, read_reply
+
+
+def quiet_measurement(runs: int = 2000) -> Measurement:
+    """A run on an idle machine: about 100 us, nothing to doubt."""
+    invoke_ns = np.random.default_rng(0).integers(99_000, 101_000, runs)
+    samples = Samples(invoke_ns[:50] + 9_000, invoke_ns, invoke_ns + 3_000, invoke_ns + 2_500)
+    return Measurement(
+        subject={"file": "tiny.tflite", "sha256": "abc", "size_bytes": 4888, "scheme": "int8"},
+        device={"machine": "aarch64", "cpu": "Cortex-A76", "cores": 4, "governor": "performance"},
+        runtime="litert",
+        runtime_version="2.3.0",
+        threads=1,
+        kernels="default",
+        started_at="2025-01-01T00:00:00+00:00",
+        harness_version="0.1.0",
+        init_ns=1_234_567,
+        first_ns=345_678,
+        warmup=Latency.from_samples(samples.warmup_ns),
+        invoke=Latency.from_samples(samples.invoke_ns),
+        set_to_get=Latency.from_samples(samples.set_to_get_ns),
+        cpu=Latency.from_samples(samples.cpu_ns),
+        peak_rss_bytes=50 * 1024 * 1024,
+        load_before=0.1,
+        load_after=0.4,
+        samples=samples,
+    )
+
+
+def slower(latency: Latency, **factors: float) -> Latency:
+    return replace(latency, **{name: round(getattr(latency, name) * factor) for name, factor in factors.items()})
+
+
+def test_latency_summarizes_samples() -> None:
+    samples = np.random.default_rng(1).permutation(np.arange(1, 1001))
+    latency = Latency.from_samples(samples)
+    assert (latency.runs, latency.min_ns, latency.max_ns) == (1000, 1, 1000)
+    assert (latency.p50_ns, latency.p90_ns, latency.p99_ns) == (500, 900, 990)
+    low, high = latency.p50_interval_ns
+    assert 460 < low < 500 < high < 540
+
+
+def test_latency_survives_microseconds_to_the_nanosecond() -> None:
+    latency = Latency.from_samples(np.random.default_rng(2).integers(10**9, 10**10, 5000))
+    fields = json.loads(json.dumps(latency.to_json()))
+    assert fields["p50_us"] == latency.p50_ns / 1000
+    assert Latency.from_json(fields) == latency
+
+
+def test_headline_is_the_model_alone() -> None:
+    measurement = quiet_measurement()
+    assert measurement.p50_us == measurement.invoke.p50_ns / 1000
+    assert measurement.p50_us <= measurement.p90_us <= measurement.p99_us < measurement.set_to_get.p99_ns / 1000
+
+
+@pytest.mark.parametrize("samples", [True, False])
+def test_json_round_trip(samples: bool) -> None:
+    measurement = quiet_measurement()
+    text = json.dumps(measurement.to_json(samples=samples), allow_nan=False)
+    again = Measurement.from_json(json.loads(text))
+    assert json.dumps(again.to_json(samples=samples)) == text
+    assert again.invoke == measurement.invoke
+    assert (again.init_ns, again.first_ns) == (1_234_567, 345_678)
+    if samples:
+        assert again.samples is not None
+        assert again.samples.invoke_ns.dtype == np.int64
+        assert (again.samples.invoke_ns == measurement.samples.invoke_ns).all()
+    else:
+        assert again.samples is None
+        assert "samples" not in json.loads(text)
+        assert len(text) < 4096
+
+
+def test_other_records_are_refused() -> None:
+    with pytest.raises(DataError, match="measurement"):
+        Measurement.from_json({"kind": "evaluation", "schema_version": 1})
+    with pytest.raises(IncompatibleError, match="version 9"):
+        Measurement.from_json(quiet_measurement().to_json() | {"schema_version": 9})
+
+
+def test_a_quiet_measurement_has_no_doubts() -> None:
+    assert quiet_measurement().doubts() == ()
+    # A machine that does not say is not held against it.
+    silent_device = {"cores": 4}
+    assert replace(quiet_measurement(), device=silent_device, load_before=None, peak_rss_bytes=None).doubts() == ()
+
+
+def test_every_doubt_says_its_numbers() -> None:
+    quiet = quiet_measurement()
+    doubtful = {
+        "only 1,000 runs": quiet_measurement(runs=1000),
+        "p90 is 1.41 x p50": replace(quiet, invoke=slower(quiet.invoke, p90_ns=1.4)),
+        "1.31 x its processor time": replace(quiet, set_to_get=slower(quiet.set_to_get, p50_ns=1.3)),
+        "load average was 3.90 before the run, which was to have 1 of 4 cores": replace(quiet, load_before=3.9),
+        "'ondemand'": replace(quiet, device={**quiet.device, "governor": "ondemand"}),
+        "100 threads on 4 cores": replace(quiet, threads=100, load_before=0.4),
+    }
+    for sentence, measurement in doubtful.items():
+        (doubt,) = measurement.doubts()
+        assert sentence in doubt
+        assert measurement.to_json()["doubts"] == [doubt]
+
+
+def test_waiting_for_other_threads_is_no_doubt() -> None:
+    quiet = quiet_measurement()
+    parallel = replace(quiet, threads=2, set_to_get=slower(quiet.set_to_get, p50_ns=1.3))
+    assert parallel.doubts() == ()
+
+
+def test_request_round_trip() -> None:
+    request = BenchRequest(model="a.tflite", faces="f.npz", threads=4, minimum_seconds=0.5, samples=True)
+    assert BenchRequest.from_json(json.loads(json.dumps(request.to_json()))) == request
+
+
+def test_request_of_a_later_edgefer_is_refused() -> None:
+    with pytest.raises(IncompatibleError, match="delegate"):
+        BenchRequest.from_json({"model": "a.tflite", "delegate": "gpu"})
+
+
+def test_reply_is_a_measurement() -> None:
+    measurement = quiet_measurement()
+    assert read_reply(measurement.to_json()).invoke == measurement.invoke
+
+
+@pytest.mark.parametrize("kind", [DataError, UsageError, IncompatibleError, EdgeferError])
+def test_reply_raises_the_same_error(kind: type[EdgeferError]) -> None:
+    error = kind("it broke", why="of this", hint="do that")
+    with pytest.raises(kind) as caught:
+        read_reply(json.loads(json.dumps(error_to_json(error))))
+    assert type(caught.value) is kind
+    assert str(caught.value) == str(error)

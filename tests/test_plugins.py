@@ -1,0 +1,27 @@
+import pytest
+
+from edgefer import plugins
+from edgefer.errors import UsageError
+
+SCHEMES = "edgefer.workstation.quantization.schemes"
+
+
+def test_entries_are_the_files_of_the_folder():
+    assert set(plugins.names(SCHEMES)) >= {"float32", "int8"}
+
+
+def test_an_entry_is_its_module():
+    assert plugins.load(SCHEMES, "int8").__name__ == f"{SCHEMES}.int8"
+
+
+def test_a_slip_gets_a_suggestion():
+    with pytest.raises(UsageError, match="'int8'") as caught:
+        plugins.load(SCHEMES, "itn8")
+    assert caught.value.exit_code == 2
+    assert "float32" in caught.value.why
+
+
+@pytest.mark.parametrize("name", ["", "..errors", "_options", "__init__", "int8.py"])
+def test_only_files_of_the_folder_are_entries(name):
+    with pytest.raises(UsageError):
+        plugins.load(SCHEMES, name)

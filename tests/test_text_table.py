@@ -1,0 +1,34 @@
+from edgefer.text_table import WIDTH, percent, table
+
+
+def test_text_to_the_left_numbers_to_the_right_and_none_is_a_dash():
+    assert table(["name", "n"], [["a", 1], ["long", 1000], ["none", None]]).splitlines() == [
+        "name     n",
+        "──────────",
+        "a        1",
+        "long  1000",
+        "none     -",
+    ]
+
+
+def test_a_long_name_folds_and_no_number_does():
+    name, numbers = "x" * 200, ["123456789"] * 6
+    lines = table(["name", *["a header of many words"] * 6], [[name, *numbers]]).splitlines()
+    assert max(map(len, lines)) <= WIDTH
+    row = next(line for line in lines if "1234" in line)
+    assert row.split()[1:] == numbers
+    assert sum(line.count("x") for line in lines) == 200
+
+
+def test_what_cannot_fit_is_wider_and_never_cropped():
+    numbers = ["12345678901234567890"] * 6
+    assert table(["n"] * 7, [["a", *numbers]]).splitlines()[-1].split() == ["a", *numbers]
+
+
+def test_brackets_are_no_markup():
+    assert "[bold]x" in table(["name"], [["[bold]x"]])
+
+
+def test_percent():
+    assert percent(0.65432) == "65.43 %"
+    assert percent(None) is None

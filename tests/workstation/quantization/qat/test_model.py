@@ -1,0 +1,212 @@
+"""Which networks can be trained quantization-aware, and that what is trained computes what will run."""
+
+import numpy as np
+import pytest
+
+from edgefer.contract.quantization_params import dequantize, quantize
+from edgefer.errors import EdgeferError, UsageError
+from edgefer.inference.runtime import choose
+from edgefer.inspection.flatbuffer import read
+from edgefer.workstation.networks.backend import load_keras
+from edgefer.workstation.quantization.options import DEFAULTS
+from edgefer.workstation.quantization.qat.fake_quantization import fake_quantize
+from edgefer.workstation.quantization.qat.model import check_supported, folded, qat_base
+from edgefer.workstation.quantization.schemes import int8_qat
+from edgefer.workstation.training.keras_inference import keras_logits, load_network
+
+FACES = np.random.default_rng(3).integers(0, 256, (32, 16, 16), np.uint8)
+
+
+@pytest.fixture(scope="module")
+def tf_keras():
+    load_keras(backend="tensorflow")
+    return pytest.importorskip("tf_keras")
+
+
+def network(tf_keras, middle):
+    """A small net around ``middle(layers, x)``, with weights that make every layer matter."""
+    layers = tf_keras.layers
+    inputs = tf_keras.Input((16, 16, 1), name="face")
+    x = middle(layers, layers.Conv2D(8, 3, padding="same", activation="relu", name="first")(inputs))
+    if len(x.shape) == 4:
+        x = layers.GlobalAveragePooling2D(name="average")(x)
+    net = tf_keras.Model(inputs, layers.Dense(7, name="logits")(x))
+    generator = np.random.default_rng(1)
+    for layer in net.layers:
+        weights = [generator.uniform(-0.3, 0.4, each.shape) for each in layer.get_weights()]
+        if type(layer).__name__ == "BatchNormalization":
+            weights[-1] = generator.uniform(0.5, 2.0, weights[-1].shape)  # a variance
+        layer.set_weights(weights)
+    return net
+
+
+def conv(layers, x, **options):
+    return layers.Conv2D(8, 3, padding="same", name="second", **options)(x)
+
+
+def doubled(values):
+    return values * 2
+
+
+def twice(layers, x):
+    layer = layers.Conv2D(8, 3, padding="same", name="twice")
+    return layer(layer(x))
+
+
+def fed_elsewhere(layers, x):
+    x = conv(layers, x)
+    return layers.Add(name="add")([layers.BatchNormalization(name="bn")(x), x])
+
+
+REFUSED = {
+    "normalization behind a ReLU": (
+        lambda la, x: la.BatchNormalization(name="bn")(la.ReLU(name="relu")(conv(la, x))),
+        r"bn \(BatchNormalization\) cannot .* it follows relu \(ReLU\), and can be folded only into a Conv2D",
+    ),
+    "normalization behind an activation within a layer": (
+        lambda la, x: la.BatchNormalization(name="bn")(conv(la, x, activation="relu")),
+        r"bn \(BatchNormalization\) cannot .* follows the relu of second \(Conv2D\)",
+    ),
+    "normalization of an input that others see": (
+        fed_elsewhere,
+        r"bn \(BatchNormalization\) cannot .* second \(Conv2D\) feeds other layers too",
+    ),
+    "ELU": (lambda la, x: la.ELU(name="elu")(conv(la, x)), r"elu \(ELU\) cannot .*int8 form is not simulated"),
+    "ELU within a layer": (lambda la, x: conv(la, x, activation="elu"), r"second \(Conv2D\) cannot .*is elu"),
+    "an activation of one's own": (
+        lambda la, x: conv(la, x, activation=doubled),
+        r"second \(Conv2D\) cannot .*linear and relu",
+    ),
+    "PReLU": (lambda la, x: la.PReLU(name="prelu")(conv(la, x)), r"prelu \(PReLU\) cannot"),
+    "swish": (lambda la, x: la.Activation("swish", name="swish")(conv(la, x)), r"swish \(Activation\).* is swish"),
+    "ReLU with another bound": (lambda la, x: la.ReLU(4.0, name="relu4")(conv(la, x)), r"relu4 \(ReLU\).*max_value=6"),
+    "LayerNormalization": (lambda la, x: la.LayerNormalization(name="norm")(x), r"norm \(LayerNormalization\)"),
+    "SeparableConv2D": (lambda la, x: la.SeparableConv2D(8, 3, name="sep")(x), r"sep \(SeparableConv2D\)"),
+    "Multiply": (lambda la, x: la.Multiply(name="times")([x, x]), r"times \(Multiply\)"),
+    "an operator": (lambda la, x: x * 2.0, r"\(TFOpLambda\) cannot"),
+    "a layer used twice": (twice, r"twice \(Conv2D\) cannot .* used more than once"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_be_simulated_is_refused_by_name_and_with_the_reason(tf_keras, case):
+    middle, message = REFUSED[case]
+    with pytest.raises(UsageError, match=message) as caught:
+        check_supported(network(tf_keras, middle))
+    assert caught.value.hint == "edgefer quantize --int8"
+
+
+def test_what_is_no_functional_model_is_refused(tf_keras):
+    net = tf_keras.Sequential([tf_keras.Input((16, 16, 1)), tf_keras.layers.Flatten(), tf_keras.layers.Dense(7)])
+    with pytest.raises(UsageError, match="functional model"):
+        check_supported(net)
+
+
+def normalized(layers, x, **options):
+    return layers.BatchNormalization(name="bn", **options)(x)
+
+
+TAKEN = {
+    "convolution": lambda la, x: conv(la, x),
+    "convolution, ReLU": lambda la, x: la.ReLU()(conv(la, x)),
+    "convolution, ReLU by name": lambda la, x: la.Activation("relu")(conv(la, x)),
+    "convolution, ReLU6": lambda la, x: la.ReLU(6.0)(conv(la, x)),
+    "convolution, LeakyReLU": lambda la, x: la.LeakyReLU()(conv(la, x)),
+    "convolution with bias, normalization": lambda la, x: normalized(la, conv(la, x)),
+    "convolution, normalization, ReLU": lambda la, x: la.ReLU()(normalized(la, conv(la, x, use_bias=False))),
+    "convolution, normalization, ReLU6": lambda la, x: la.ReLU(6.0)(normalized(la, conv(la, x, use_bias=False))),
+    "normalization without scale": lambda la, x: normalized(la, conv(la, x), scale=False),
+    "normalization without centre": lambda la, x: normalized(la, conv(la, x), center=False),
+    "depthwise": lambda la, x: la.ReLU()(normalized(la, la.DepthwiseConv2D(3, use_bias=False)(x))),
+    "depthwise, two outputs a channel": lambda la, x: normalized(la, la.DepthwiseConv2D(3, depth_multiplier=2)(x)),
+    "dense, normalization, ReLU": lambda la, x: la.ReLU()(normalized(la, la.Dense(16)(la.Flatten()(x)))),
+    "sum, ReLU": lambda la, x: la.ReLU()(la.Add()([normalized(la, conv(la, x)), x])),
+    "ReLU beside a sum": lambda la, x: (lambda y: la.Add()([la.ReLU()(y), y]))(conv(la, x)),
+    "concatenation": lambda la, x: la.Concatenate()([conv(la, x, activation="relu"), x]),
+    "maximum": lambda la, x: la.MaxPooling2D(2)(x),
+    "average": lambda la, x: la.AveragePooling2D(2)(x),
+    "global maximum": lambda la, x: la.GlobalMaxPooling2D()(x),
+    "padding": lambda la, x: la.ZeroPadding2D(1)(x),
+    "reshape": lambda la, x: la.Reshape((8, 32, 8))(x),
+    "dropout": lambda la, x: la.Dropout(0.5)(la.SpatialDropout2D(0.5)(x)),
+}
+
+
+@pytest.mark.parametrize("case", TAKEN)
+def test_the_int8_model_computes_what_its_simulation_does(tf_keras, case):
+    net = network(tf_keras, TAKEN[case])
+    check_supported(net)
+    twin = folded(net)
+    np.testing.assert_allclose(keras_logits(twin, FACES), keras_logits(net, FACES), rtol=1e-4, atol=1e-5)
+    assert not {"BatchNormalization", "Dropout", "SpatialDropout2D"} & {type(layer).__name__ for layer in twin.layers}
+
+    model = fake_quantize(twin, FACES)
+    flatbuffer = int8_qat.convert(model, calibration=None, recipe=DEFAULTS)
+    assert {tensor.dtype for tensor in read(flatbuffer).main.tensors} <= {"int8", "int32"}
+    expected = keras_logits(model, FACES)
+    runtime = choose().open_model(flatbuffer)
+    # The average of a pool has the scale of its input in int8; the simulation gives it one of its own.
+    within = 1.0 if case == "average" else 0.3
+    steps = np.abs(answers(runtime, FACES) - expected) / runtime.output.params.scale
+    assert steps.mean() < within
+    # The rounding is there at all, in the weights and in the activations.
+    assert np.abs(expected - keras_logits(twin, FACES)).max() > 0
+
+
+def answers(runtime, faces):
+    """Logits of uint8 (n, h, w) faces; a pixel is one step of the input."""
+    logits = []
+    for face in faces:
+        values = quantize(face.astype(np.float32) / np.float32(255), runtime.input.params)
+        runtime.set_input(values.reshape(runtime.input.shape))
+        runtime.invoke()
+        logits.append(runtime.get_output()[0])
+    return dequantize(np.array(logits), runtime.output.params)
+
+
+def test_every_kernel_is_quantized_in_training(tf_keras):
+    """Also that in front of a ReLU layer, which tfmot by itself leaves as it is."""
+    model = fake_quantize(folded(network(tf_keras, TAKEN["convolution, ReLU"])), FACES)
+    names = {variable.name.rpartition("/")[2] for layer in model.layers for variable in layer.weights}
+    assert "kernel_max:0" in names
+    for layer in model.layers:
+        kernels = {variable.name.rpartition("/")[2] for variable in layer.weights}
+        assert ("kernel:0" in kernels) == ("kernel_max:0" in kernels), layer.name
+
+
+@pytest.mark.parametrize("case", ["depthwise", "depthwise, two outputs a channel"])
+def test_a_depthwise_kernel_has_a_scale_for_each_output(tf_keras, case):
+    model = fake_quantize(folded(network(tf_keras, TAKEN[case])), FACES)
+    graph = read(int8_qat.convert(model, calibration=None, recipe=DEFAULTS)).main
+    (op,) = [op for op in graph.ops if op.name == "DEPTHWISE_CONV_2D"]
+    kernel = graph.tensors[op.inputs[1]]
+    assert kernel.scales == kernel.shape[-1] > 1
+
+
+def test_a_network_is_not_changed_by_folding(tf_keras):
+    net = network(tf_keras, TAKEN["convolution, normalization, ReLU"])
+    before = [layer.name for layer in net.layers], [each.tobytes() for each in net.get_weights()]
+    folded(net)
+    assert ([layer.name for layer in net.layers], [each.tobytes() for each in net.get_weights()]) == before
+
+
+def test_the_twin_of_a_trained_run_gives_its_logits(finished_run, faces):
+    trained = load_network(load_keras(), finished_run)
+    shown = faces.split("PublicTest").pixels
+    twin = qat_base(trained, finished_run.settings(), shown)
+    assert type(twin).__module__.startswith("tf_keras")
+    np.testing.assert_allclose(keras_logits(twin, shown), keras_logits(trained, shown), atol=1e-4)
+
+
+@pytest.mark.parametrize("damage", ["another activation", "no numbers"])
+def test_a_twin_that_computes_something_else_is_an_error(finished_run, faces, damage):
+    keras = load_keras()
+    trained = load_network(keras, finished_run)
+    if damage == "no numbers":
+        trained.set_weights([np.full_like(each, np.nan) for each in trained.get_weights()])
+    else:
+        trained.layers[-1].activation = keras.activations.tanh
+    with pytest.raises(EdgeferError, match="is not the network that was trained: the logits of 9 faces differ"):
+        qat_base(trained, finished_run.settings(), faces.split("Training").pixels[:9])
+
+

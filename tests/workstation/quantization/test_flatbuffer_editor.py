@@ -1,0 +1,102 @@
+import numpy as np
+import pytest
+
+from edgefer.workstation.quantization.calibrator import Calibrator
+from edgefer.workstation.quantization.converter import convert
+from edgefer.workstation.quantization.flatbuffer_editor import Flatbuffer
+from edgefer.workstation.quantization.options import QuantizationOptions
+
+
+@pytest.fixture(scope="module")
+def model(small_network):
+    return convert(small_network)
+
+
+def layers_of(network):
+    return [(op.kind, op.layer) for op in Flatbuffer(convert(network)).ops]
+
+
+def test_operators_are_named_after_their_layers(model):
+    graph = Flatbuffer(model)
+    assert [(op.kind, op.layer, op.weighted) for op in graph.ops] == [
+        ("CONV_2D", "conv", True), ("CONV_2D", "conv_b", True), ("MEAN", "average", False),
+        ("FULLY_CONNECTED", "logits", True),
+    ]  # fmt: skip
+    assert graph.name(graph.ops[0].inputs[1]) == "conv/weights"
+
+
+def test_a_number_at_the_end_of_a_layers_name_stays(build):
+    def body(layers, face):
+        x = layers.Conv2D(4, 3, strides=4, name="conv_1")(face)
+        x = layers.Conv2D(4, 3, name="conv_2")(x)
+        return layers.Dense(7, name="logits_3")(layers.Flatten(name="flat_1")(x))
+
+    assert [layer for _, layer in layers_of(build(body))] == ["conv_1", "conv_2", "flat_1", "logits_3"]
+
+
+def test_a_dense_layer_on_an_image_has_its_own_name(build):
+    def body(layers, face):
+        x = layers.Dense(4, activation="relu", name="mix")(layers.Conv2D(4, 3, strides=4, name="conv")(face))
+        return layers.Dense(7, name="logits")(layers.GlobalAveragePooling2D(name="average")(x))
+
+    assert ("FULLY_CONNECTED", "mix") in layers_of(build(body))
+
+
+def test_both_operators_of_a_layer_have_its_name(build):
+    def body(layers, face):
+        x = layers.Conv2D(4, 3, strides=4, activation="sigmoid", name="conv")(face)
+        return layers.Dense(7, name="logits")(layers.GlobalAveragePooling2D(name="average")(x))
+
+    assert layers_of(build(body))[:2] == [("CONV_2D", "conv"), ("LOGISTIC", "conv")]
+
+
+def test_names_of_tensors_are_unique_and_survive_a_second_naming(model):
+    graph = Flatbuffer(model)
+    names = [graph.name(index) for op in graph.ops for index in {*op.inputs, *op.outputs} if index >= 0]
+    produced = [graph.name(op.outputs[0]) for op in graph.ops]
+    assert len(set(produced)) == len(produced)
+    graph.name_after_layers()
+    assert [graph.name(index) for op in graph.ops for index in {*op.inputs, *op.outputs} if index >= 0] == names
+
+
+def test_what_was_put_is_read_again(model):
+    graph = Flatbuffer(model)
+    weights = graph.ops[1].inputs[1]
+    doubled = 2 * graph.values(weights)
+    graph.put(weights, doubled)
+    again = Flatbuffer(graph.to_bytes())
+    assert np.array_equal(again.values(weights), doubled)
+    assert again.dtype(weights) == "float32"
+    assert np.array_equal(again.values(graph.ops[0].inputs[1]), Flatbuffer(model).values(graph.ops[0].inputs[1]))
+
+
+def test_a_constant_that_another_tensor_shares_is_changed_for_one_only(build, drawn):
+    def body(layers, face):
+        x = layers.Conv2D(8, 3, strides=4, activation="relu", name="conv")(face)
+        x = layers.Conv2D(8, 3, activation="relu", name="conv_b")(x)
+        return layers.Dense(7, name="logits")(layers.GlobalAveragePooling2D(name="average")(x))
+
+    network = build(body)
+    for name in ("conv", "conv_b"):
+        weights, bias = network.get_layer(name).get_weights()
+        network.get_layer(name).set_weights([weights, 0 * bias])
+    plain = Calibrator(convert(network), drawn).quantize(QuantizationOptions(rounding="nearest", bias_correction=False))
+    graph = Flatbuffer(plain)
+    first, second = (op.inputs[2] for op in graph.ops[:2])
+    assert not graph.values(first).any()
+    graph.put(first, np.arange(8))
+    again = Flatbuffer(graph.to_bytes())
+    assert again.values(first).tolist() == list(range(8))
+    assert not again.values(second).any()
+
+
+def test_scales_are_none_one_or_one_a_channel(model, drawn):
+    origin, graph = Flatbuffer(model), Flatbuffer(Calibrator(model, drawn).quantize(QuantizationOptions()))
+    sizes = [tuple(len(each) for each in graph.scales(index)) for index in (graph.inputs[0], graph.ops[0].inputs[1])]
+    assert sizes == [(1, 1), (8, 8)]
+    assert len(origin.scales(origin.inputs[0])[0]) == 0
+
+
+def test_uses_counts_the_operators_that_read_a_tensor(model):
+    graph = Flatbuffer(model)
+    assert [graph.uses(index) for index in (graph.inputs[0], graph.ops[0].inputs[1], graph.outputs[0])] == [1, 1, 0]

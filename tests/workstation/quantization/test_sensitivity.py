@@ -1,0 +1,149 @@
+import json
+import math
+
+import numpy as np
+import pytest
+
+from edgefer.errors import DataError
+from edgefer.workstation.quantization.calibrator import Calibrator
+from edgefer.workstation.quantization.converter import convert
+from edgefer.workstation.quantization.flatbuffer_editor import Flatbuffer
+from edgefer.workstation.quantization.options import QuantizationOptions
+from edgefer.workstation.quantization.schemes import int16x8
+from edgefer.workstation.quantization.sensitivity import layer_errors, sensitive_layers, sensitivity
+
+
+@pytest.fixture(scope="module")
+def calibrated(small_network, drawn):
+    return Calibrator(convert(small_network), drawn)
+
+
+@pytest.fixture(scope="module")
+def int8(calibrated):
+    return calibrated.quantize(QuantizationOptions())
+
+
+def damaged(model, layer, damage):
+    graph = Flatbuffer(model)
+    (op,) = (op for op in graph.ops if op.layer == layer and op.weighted)
+    graph.put(op.inputs[1], damage(graph.values(op.inputs[1])))
+    return graph.to_bytes()
+
+
+def test_a_model_is_equal_to_itself(calibrated, drawn):
+    errors = layer_errors(calibrated.model, calibrated.model, drawn[:5])
+    assert [error.layer for error in errors] == ["conv", "conv_b", "average", "logits"]
+    for error in errors:
+        assert error.activation.snr_db == math.inf
+        assert error.activation.cosine == pytest.approx(1.0)
+        assert error.activation.saturation == 0.0
+        assert error.weights is None
+
+
+def test_int8_is_near_and_tells_of_its_weights(calibrated, int8, drawn):
+    errors = {error.layer: error for error in layer_errors(calibrated.model, int8, drawn[:20])}
+    assert all(30 < error.activation.snr_db < 70 for error in errors.values())
+    assert all(0.999 < error.activation.cosine <= 1 for error in errors.values())
+    assert all(30 < errors[layer].weights.snr_db < 60 for layer in ("conv", "conv_b", "logits"))
+    assert errors["average"].weights is None
+
+
+@pytest.mark.parametrize("layer", ["conv", "conv_b", "logits"])
+def test_damage_in_one_layer_is_found_there_and_not_before(calibrated, int8, drawn, layer):
+    def flip(steps):
+        steps[0] = -steps[0]
+        return steps
+
+    before = layer_errors(calibrated.model, int8, drawn[:10])
+    after = layer_errors(calibrated.model, damaged(int8, layer, flip), drawn[:10])
+    place = [error.layer for error in before].index(layer)
+    assert after[:place] == before[:place]
+    assert after[place].weights.snr_db < 15 < before[place].weights.snr_db
+    assert after[place].activation.snr_db < before[place].activation.snr_db - 10
+
+
+def test_the_signal_to_noise_ratio_is_that_of_its_definition(calibrated, int8, drawn):
+    """The logits by hand, with numpy."""
+    from edgefer.contract.preprocessing import InputSpec
+    from edgefer.workstation.training.keras_inference import flatbuffer_logits
+
+    wanted, found = (flatbuffer_logits(model, drawn, InputSpec()).astype(float) for model in (calibrated.model, int8))
+    logits = layer_errors(calibrated.model, int8, drawn)[-1].activation
+    assert logits.snr_db == pytest.approx(10 * np.log10((wanted**2).sum() / ((wanted - found) ** 2).sum()), abs=0.05)
+    cosine = (wanted * found).sum() / np.sqrt((wanted**2).sum() * (found**2).sum())
+    assert logits.cosine == pytest.approx(cosine, abs=1e-6)
+
+
+def test_saturation_is_the_share_beyond_what_the_integers_express(calibrated, int8, drawn):
+    graph = Flatbuffer(int8)
+    output = graph.ops[0].outputs[0]
+    graph._graph.tensors[output].quantization.scale = [float(graph.scales(output)[0][0]) / 4]
+    narrow = layer_errors(calibrated.model, graph.to_bytes(), drawn[:10])[0].activation.saturation
+    from edgefer.workstation.quantization.calibrator import activations
+
+    limit = float(graph.scales(output)[0][0]) * 255.5
+    beyond = [(values(calibrated.graph.ops[0].outputs[0]) > limit).mean()
+              for values in activations(calibrated.model, drawn[:10])]  # fmt: skip
+    assert narrow == pytest.approx(np.mean(beyond))
+    assert narrow > 0.01 > layer_errors(calibrated.model, int8, drawn[:10])[0].activation.saturation
+
+
+def test_layers_that_stay_float_and_input_of_other_types_are_compared_too(calibrated, drawn):
+    for recipe in (QuantizationOptions(float_layers=("conv_b",), io="uint8"), QuantizationOptions(io="float32"), QuantizationOptions(per_channel=False)):
+        errors = layer_errors(calibrated.model, calibrated.quantize(recipe), drawn[:5])
+        assert [error.layer for error in errors] == ["conv", "conv_b", "average", "logits"]
+        assert (errors[1].weights is None) == bool(recipe.float_layers)
+        assert errors[-1].activation.snr_db > 30
+
+
+def test_int16_activations_are_compared_too(small_network, calibrated, drawn):
+    model = int16x8.convert(small_network, calibration=drawn, recipe=QuantizationOptions())
+    errors = layer_errors(calibrated.model, model, drawn[:5])
+    assert errors[0].activation.snr_db > layer_errors(calibrated.model, calibrated.quantize(QuantizationOptions()), drawn[:5])[
+        0
+    ].activation.snr_db
+
+
+def test_another_network_is_refused(calibrated, depthwise_network, drawn):
+    with pytest.raises(DataError, match="5 against 4"):
+        layer_errors(calibrated.model, convert(depthwise_network), drawn[:1])
+
+
+def test_the_culprit_is_the_layer_that_an_outlier_has_ruined(small_network, drawn):
+    """One channel a thousand times the others leaves these with one step of an eighth, where there is one scale."""
+    layer = small_network.get_layer("conv_b")
+    before = layer.get_weights()
+    weights, bias = (each.copy() for each in before)
+    weights[..., 0] *= 1e3
+    bias[0] = -1e6  # silent
+    layer.set_weights([weights, bias])
+    try:
+        calibrated = Calibrator(convert(small_network), drawn)
+    finally:
+        layer.set_weights(before)
+    spoilt = sensitivity(calibrated, QuantizationOptions(per_channel=False), drawn[:20])
+    assert sensitive_layers(spoilt)[0] == "conv_b"
+    assert spoilt["conv_b"] > 10
+    assert set(spoilt) == {"conv", "conv_b", "logits"}
+    assert "conv_b" not in sensitive_layers(sensitivity(calibrated, QuantizationOptions(), drawn[:20]))
+
+
+def test_where_there_is_nothing_to_gain_nothing_is_gained(small_network, drawn):
+    """Logits that are zero have no signal; what is left is a number all the same."""
+    layer = small_network.get_layer("logits")
+    before = layer.get_weights()
+    layer.set_weights([0 * each for each in before])
+    try:
+        calibrated = Calibrator(convert(small_network), drawn)
+    finally:
+        layer.set_weights(before)
+    gains = sensitivity(calibrated, QuantizationOptions(), drawn[:5])
+    assert gains == {"conv": 0.0, "conv_b": 0.0, "logits": 0.0}
+    assert json.dumps(gains, allow_nan=False)
+    errors = layer_errors(calibrated.model, calibrated.quantize(QuantizationOptions()), drawn[:5])
+    assert errors[-1].activation.snr_db == math.inf
+    assert errors[-1].activation.cosine == 1.0
+
+
+def test_culprits_are_worth_a_decibel_and_the_worst_comes_first():
+    assert sensitive_layers({"a": 0.99, "b": 1.0, "c": -4.0, "d": math.inf, "e": 7.0}) == ["d", "e", "b"]

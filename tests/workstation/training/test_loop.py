@@ -1,0 +1,276 @@
+"""Training repeats itself: after any kill, and from any folder."""
+
+import dataclasses
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgefer.contract.preprocessing import InputSpec
+from edgefer.data.dataset import Dataset, Split
+from edgefer.errors import DataError, UsageError
+from edgefer.workstation.training.loop import check_trainable, train, validation_split
+from edgefer.workstation.training.run import Run, new_run
+from edgefer.workstation.training.settings import TrainSettings
+from edgefer.workstation.workflows.train import complete, start
+
+EPOCHS = 4
+# Every part that has a state of its own is on: momentum, averaged weights, dropout, augmentation, normalization.
+TRAIN = f"""
+import dataclasses, sys
+from pathlib import Path
+from edgefer.data.dataset import synthetic_dataset
+from edgefer.workstation.workflows.train import load_system
+from edgefer.workstation.training.run import Run, new_run
+from edgefer.workstation.training.loop import train
+
+folder = Path(sys.argv[1])
+settings = dataclasses.replace(load_system("compact_nano"), epochs={EPOCHS}, batch_size=32, schedule="plateau")
+started = (folder / "settings.toml").exists()
+run = Run(folder) if started else new_run(folder.parent, settings, folder=folder)
+train(synthetic_dataset(training=280, held_out=70, seed=3), settings, run=run)
+"""
+
+
+def start_training(folder):
+    return subprocess.Popen([sys.executable, "-c", TRAIN, str(folder)], stderr=subprocess.DEVNULL)
+
+
+def files_of(folder):
+    """What must be equal to the bit; history.csv and state.npz also hold how long an epoch took."""
+    run = Run(folder)
+    with np.load(run.state) as state:
+        variables = {name: state[name].tobytes() for name in state.files if name != "history"}
+    history = [dataclasses.replace(epoch, duration_s=0.0) for epoch in run.history()]
+    return run.best_weights.read_bytes(), run.last_weights.read_bytes(), variables, history
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    assert start_training(folder).wait() == 0
+    return files_of(folder)
+
+
+@pytest.mark.slow
+def test_killed_at_random_points_it_ends_with_the_same_bits(uninterrupted, tmp_path):
+    folder, chance, kills = tmp_path / "run", random.Random(), 0
+    while kills < 3:
+        process = start_training(folder)
+        # Wait for the state to move on, so that each process gets somewhere, then kill at any moment after it.
+        before = state_time(folder)
+        while process.poll() is None and state_time(folder) == before:
+            time.sleep(0.005)
+        time.sleep(chance.uniform(0, 1.0))
+        process.send_signal(signal.SIGKILL)
+        if process.wait() != -signal.SIGKILL:
+            break
+        kills += 1
+    assert kills
+    assert start_training(folder).wait() == 0
+    assert files_of(folder) == uninterrupted
+    assert not [name for name in os.listdir(folder) if name.startswith(".")]
+
+
+def state_time(folder):
+    state = folder / "state.npz"
+    return state.stat().st_mtime_ns if state.exists() else None
+
+
+def test_a_finished_run_stays_as_it_is(finished_run, faces):
+    before = {path.name: path.read_bytes() for path in finished_run.folder.iterdir()}
+    train(faces, finished_run.settings(), run=finished_run)
+    assert {path.name: path.read_bytes() for path in finished_run.folder.iterdir()} == before
+
+
+def test_a_run_folder_holds_what_it_promises(finished_run):
+    names = {path.name for path in finished_run.folder.iterdir()}
+    assert names >= {
+        "settings.toml", "environment.json", "history.csv", "best.weights.h5", "last.weights.h5", "state.npz",
+        "metrics.json", "curves.png", "confusion.png",
+    }  # fmt: skip
+    assert (finished_run.folder.parent / "latest").resolve() == finished_run.folder.resolve()
+
+
+def test_metrics_are_those_of_the_best_epoch(finished_run):
+    metrics = finished_run.metrics()
+    best = finished_run.history()[metrics["best_epoch"] - 1]
+    assert metrics["evaluation"]["accuracy"]["share"] == pytest.approx(best.selection_accuracy, abs=1e-9)
+    assert metrics["evaluation"]["cross_entropy_nats"] == pytest.approx(best.selection_loss, rel=1e-3)
+    assert best.selection_accuracy == max(epoch.selection_accuracy for epoch in finished_run.history())
+
+
+def test_the_environment_says_what_the_numbers_depend_on(finished_run, faces):
+    environment = finished_run.environment()
+    assert environment["data"]["sha256"] == faces.sha256
+    assert {"keras", "tensorflow", "numpy"} <= set(environment["packages"])
+    json.dumps(environment, allow_nan=False)
+
+
+def test_a_state_of_another_model_is_refused(finished_run, faces, tmp_path):
+    other = dataclasses.replace(finished_run.settings(), model={"stem": 8, "width": 8, "depth": 1})
+    run = new_run(tmp_path, other)
+    run.state.write_bytes(finished_run.state.read_bytes())
+    with pytest.raises(DataError, match="does not fit the settings"):
+        train(faces, other, run=run)
+
+
+def test_a_diverging_training_is_an_error_and_keeps_the_last_good_state(faces, settings, tmp_path):
+    # Each step multiplies the weights by 1 - 1000, so they overflow within an epoch.
+    wild = dataclasses.replace(settings, optimizer="sgd", learning_rate=1e3, weight_decay=1.0, warmup_epochs=0)
+    wild = dataclasses.replace(wild, architecture="two_conv", model={})
+    run = new_run(tmp_path, wild)
+    with pytest.raises(DataError, match="diverged in epoch 1"):
+        train(faces, wild, run=run)
+    assert not run.state.exists()
+
+
+def split_of(labels):
+    labels = np.asarray(labels, np.int64)
+    return Split(np.zeros((len(labels), 48, 48), np.uint8), labels, np.arange(len(labels)))
+
+
+def test_publictest_selects_where_there_is_one(faces):
+    learn, select, name = validation_split(faces, TrainSettings())
+    assert name == "PublicTest"
+    assert learn is faces.split("Training")
+    assert select is faces.split("PublicTest")
+
+
+def test_without_publictest_a_stratified_share_of_training_selects():
+    dataset = Dataset("test", "npz", {"Training": split_of([0] * 100 + [1] * 40)}, "", ())
+    learn, select, name = validation_split(dataset, TrainSettings(selection_share=0.1))
+    assert name == "10% of Training"
+    assert np.bincount(select.labels).tolist() == [10, 4]
+    assert sorted([*learn.rows, *select.rows]) == list(range(140))
+
+
+def test_privatetest_is_never_touched():
+    dataset = Dataset("test", "npz", {"Training": split_of([0] * 50), "PrivateTest": split_of([1] * 50)}, "", ())
+    learn, select, _ = validation_split(dataset, TrainSettings())
+    assert set(learn.labels) | set(select.labels) == {0}
+
+
+def test_an_option_that_the_architecture_does_not_have_is_refused_before_training(faces):
+    with pytest.raises(UsageError, match=r"no option model\.widht"):
+        check_trainable(faces, TrainSettings(model={"widht": 3}))
+
+
+def test_a_training_without_images_is_refused():
+    dataset = Dataset("test", "npz", {"Training": split_of([0] * 3)}, "", ())
+    with pytest.raises(DataError, match="0 of 3 Training images are left") as caught:
+        check_trainable(dataset, TrainSettings(selection_share=0.01))
+    assert "selection_share=0.5" in caught.value.hint
+    check_trainable(dataset, TrainSettings(selection_share=0.5))
+
+
+@pytest.mark.parametrize("value", ["wide", 3.5, True, None, [8]])
+def test_an_option_of_another_type_is_refused_before_training(faces, value):
+    with pytest.raises(UsageError, match=r"model\.width = .*type int"):
+        check_trainable(faces, TrainSettings(model={"width": value}))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"model": {"width": 0}},
+        {"model": {"dropout": 2}},
+        {"architecture": "two_conv", "input": InputSpec(height=8, width=8)},
+    ],
+)
+def test_what_cannot_be_built_leaves_no_folder(faces, settings, tmp_path, changes):
+    with pytest.raises(UsageError, match="cannot be built"):
+        start(dataclasses.replace(settings, **{"model": {}, **changes}), faces, opened_with={}, root=tmp_path)
+    assert os.listdir(tmp_path) == []
+
+
+def test_averaged_weights_get_their_statistics_from_less_than_a_batch_too(faces, settings, tmp_path):
+    from edgefer.workstation.networks.backend import load_keras
+    from edgefer.workstation.training.keras_inference import load_network
+
+    few = dataclasses.replace(settings, epochs=1, batch_size=1000, ema_epochs=2.0)
+    run = train(faces, few, run=new_run(tmp_path, few))
+    network = load_network(load_keras(), run)
+    (stem,) = [layer for layer in network.layers if layer.name == "stem_bn"]
+    training = faces.split("Training").pixels[..., None].astype(np.float32) / 255
+    convolved = np.asarray(network.layers[1](training))
+    np.testing.assert_allclose(np.asarray(stem.moving_mean), convolved.mean(axis=(0, 1, 2)), rtol=1e-3, atol=1e-4)
+
+
+# Resuming what was damaged or changed meanwhile
+
+
+@pytest.fixture
+def copied_run(finished_run, tmp_path):
+    return Run(Path(shutil.copytree(finished_run.folder, tmp_path / "run")))
+
+
+@pytest.mark.parametrize("kept", [0, 1000, 0.5, 0.999])
+def test_a_damaged_state_is_an_error_that_changes_nothing(copied_run, faces, kept):
+    size = copied_run.state.stat().st_size
+    os.truncate(copied_run.state, kept if kept >= 1 else int(kept * size))
+    before = {path.name: path.read_bytes() for path in copied_run.folder.iterdir()}
+    with pytest.raises(DataError, match=r"state\.npz is damaged") as caught:
+        complete(copied_run, faces)
+    assert "--settings" in caught.value.hint
+    assert {path.name: path.read_bytes() for path in copied_run.folder.iterdir()} == before
+
+
+def test_a_run_without_its_state_does_not_begin_anew_over_its_weights(copied_run, faces):
+    copied_run.state.unlink()
+    before = {path.name: path.read_bytes() for path in copied_run.folder.iterdir()}
+    with pytest.raises(DataError, match=r"state\.npz is gone"):
+        complete(copied_run, faces)
+    assert {path.name: path.read_bytes() for path in copied_run.folder.iterdir()} == before
+
+
+def test_a_run_whose_settings_were_edited_does_not_go_on(copied_run, faces):
+    path = copied_run.folder / "settings.toml"
+    path.write_text(path.read_text().replace("epochs = 2\n", "epochs = 3\n").replace("zoom = 0.05", "zoom = 0.1"))
+    with pytest.raises(DataError, match=r"epochs was 2 and is 3; augment\.zoom was 0\.05 and is 0\.1"):
+        complete(copied_run, faces)
+
+
+def test_a_resumed_run_keeps_its_votes(settings, faces, tmp_path):
+    def voted(seed):
+        votes = np.random.default_rng(seed).integers(0, 5, (420, 10)).astype(np.float32)
+        training = dataclasses.replace(faces.split("Training"), votes=votes)
+        return dataclasses.replace(faces, splits={**faces.splits, "Training": training})
+
+    opened_with = {"data": "synthetic", "ferplus": "votes.csv", "skip_bad_rows": False}
+    run = start(settings, voted(1), opened_with=opened_with, root=tmp_path)
+    for other in (faces, voted(2)):
+        with pytest.raises(DataError, match="other FER"):
+            complete(run, other)
+    assert complete(run, voted(1)).n == 140
+
+
+def test_a_run_without_votes_takes_none(copied_run, faces):
+    training = dataclasses.replace(faces.split("Training"), votes=np.ones((420, 10), np.float32))
+    with pytest.raises(DataError, match="no FER") as caught:
+        complete(copied_run, dataclasses.replace(faces, splits={**faces.splits, "Training": training}))
+    assert caught.value.hint == "leave --ferplus out"
+
+
+def test_a_run_stays_on_its_backend(copied_run, faces):
+    environment = copied_run.environment()
+    copied_run.save_json("environment.json", {**environment, "backend": "torch"})
+    with pytest.raises(UsageError, match="runs Keras on tensorflow"):
+        complete(copied_run, faces)
+
+
+def test_a_full_disk_is_noticed_before_the_weights_are_written(settings, faces, tmp_path, monkeypatch):
+    full = shutil.disk_usage(tmp_path)._replace(free=4096)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: full)
+    run = new_run(tmp_path, settings)
+    with pytest.raises(OSError, match=r"No space left on device: .*best\.weights\.h5"):
+        train(faces, settings, run=run)
+    assert sorted(os.listdir(run.folder)) == ["settings.toml"]

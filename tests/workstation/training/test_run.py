@@ -1,0 +1,106 @@
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from edgefer.errors import DataError
+from edgefer.workstation.training.run import Run, find_run, new_run
+from edgefer.workstation.training.settings import TrainSettings
+
+HOLD = """
+import sys
+from pathlib import Path
+from edgefer.workstation.training.run import Run
+with Run(Path(sys.argv[1])).only_trainer():
+    print("in", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def run(finished_run, tmp_path):
+    return Run(Path(shutil.copytree(finished_run.folder, tmp_path / "run")))
+
+
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [
+        ("settings.toml", Run.settings),
+        ("environment.json", Run.environment),
+        ("metrics.json", Run.metrics),
+        ("history.csv", Run.history),
+    ],
+)
+@pytest.mark.parametrize("content", [b"{", b"a,b\n1,2\n", b"\xff\xfe"], ids=["cut", "other", "binary"])
+def test_a_damaged_file_is_named(run, name, read, content):
+    (run.folder / name).write_bytes(content)
+    with pytest.raises(DataError, match=name) as caught:
+        read(run)
+    assert caught.value.hint
+
+
+def test_settings_that_do_not_exist_are_an_error_of_the_file(run):
+    path = run.folder / "settings.toml"
+    path.write_text("epochz = 3\n" + path.read_text())
+    with pytest.raises(DataError, match=r"settings\.toml: no setting epochz"):
+        run.settings()
+
+
+def test_a_run_that_was_never_begun_is_named(tmp_path):
+    run = new_run(tmp_path, TrainSettings())
+    with pytest.raises(DataError, match=r"environment\.json"):
+        run.environment()
+
+
+def test_a_link_that_leads_nowhere_is_not_taken_for_no_runs(tmp_path):
+    first, second = (new_run(tmp_path, TrainSettings(system=name)) for name in ("first", "second"))
+    assert find_run(None, root=tmp_path).settings().system == "second"
+    shutil.rmtree(second.folder)
+    with pytest.raises(DataError, match="latest leads nowhere: .*second"):
+        find_run(None, root=tmp_path)
+    assert find_run(first.folder, root=tmp_path) == first
+
+
+def test_a_moved_run_is_the_same_run(run, finished_run, tmp_path):
+    moved = Run(run.folder.rename(tmp_path / "elsewhere"))
+    assert moved.subject == finished_run.subject
+    assert moved.opened_with() == finished_run.opened_with()
+
+
+def test_a_file_is_no_run_folder(tmp_path):
+    (tmp_path / "taken").touch()
+    with pytest.raises(DataError, match="taken is a file"):
+        new_run(tmp_path, TrainSettings(), folder=tmp_path / "taken")
+
+
+def test_whatever_the_system_is_called_its_files_stay_in_the_folder(tmp_path):
+    run = new_run(tmp_path, TrainSettings(system="../a/b"))
+    assert run.folder.parent == tmp_path
+    assert run.artifact("int8").parent == run.folder
+
+
+def test_two_processes_do_not_train_in_one_folder(run):
+    command = [sys.executable, "-c", HOLD, str(run.folder)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "in\n"
+        with pytest.raises(DataError, match="another process is training"), run.only_trainer():
+            pass
+        other.kill()
+        other.wait()
+        with run.only_trainer():
+            pass
+
+
+def test_only_what_a_killed_training_left_is_cleared_away(run):
+    for name in (".abcdefgh-state.npz", ".abcdefgh-best.weights.h5", ".abcdefgh-history.csv"):
+        (run.folder / name).touch()
+    kept = [".gitignore", ".abcdefgh-demo-int8.tflite"]
+    for name in kept:
+        (run.folder / name).touch()
+    (run.folder / ".cache").mkdir()
+    with run.only_trainer():
+        hidden = [name for name in os.listdir(run.folder) if name.startswith(".")]
+    assert sorted(hidden) == sorted([*kept, ".cache"])

@@ -1,0 +1,246 @@
+import csv
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from edgefer.benchmark.isolation import measure_in_subprocess
+from edgefer.contract.artifact import Artifact
+from edgefer.contract.labels import LABELS
+from edgefer.data.dataset import synthetic_dataset
+from edgefer.errors import DataError, EdgeferError, ThresholdNotMet, UsageError
+from edgefer.inference.classifier import Classifier
+from edgefer.inference.runtime import choose
+from edgefer.results.measurement import BenchRequest
+from edgefer.statistics import softmax
+from edgefer.workstation.quantization.calibration_data import calibration_faces
+from edgefer.workstation.quantization.converter import convert
+from edgefer.workstation.quantization.options import QuantizationOptions
+from edgefer.workstation.quantization.schemes import int8
+from edgefer.workstation.quantization.temperature_scaling import fit_temperature, measure_confidence
+from edgefer.workstation.training.run import find_run, new_run
+from edgefer.workstation.workflows.quantize import quantize
+from edgefer.workstation.workflows.summary import Gates, summary, write_flips
+
+
+@pytest.fixture(scope="module")
+def by_scheme(finished_run, faces):
+    return {scheme: quantize(finished_run, scheme, faces, calibration_size=140) for scheme in ("float32", "int8")}
+
+
+def test_float32_is_its_parent(by_scheme):
+    quantized = by_scheme["float32"]
+    assert quantized.verdict.agreement == 1.0
+    assert quantized.verdict.difference_points == 0.0
+    assert quantized.flips == ()
+    assert quantized.evaluation.cross_entropy == pytest.approx(quantized.parent.cross_entropy, rel=1e-5)
+
+
+def test_int8_is_smaller_and_close(by_scheme):
+    quantized = by_scheme["int8"]
+    assert len(quantized.artifact.model) < 0.4 * len(by_scheme["float32"].artifact.model)
+    assert quantized.verdict.agreement > 0.8
+
+
+def test_the_int8_model_is_int8_from_input_to_logits(by_scheme):
+    runtime = Classifier.from_artifact(by_scheme["int8"].artifact).runtime
+    assert runtime.input.params.dtype == runtime.output.params.dtype == "int8"
+    assert runtime.input.params.zero_point == -128
+    assert runtime.input.params.scale == pytest.approx(1 / 255, rel=1e-6)
+    assert runtime.input.shape == (1, 48, 48, 1)
+
+
+def test_the_contract_tells_how_the_model_came_about(by_scheme, finished_run, faces):
+    provenance = by_scheme["int8"].artifact.provenance
+    assert provenance["system"] == finished_run.settings().system
+    assert provenance["data"]["sha256"] == faces.sha256
+    assert provenance["calibration"] == {"faces": 140, "seed": 0}
+    assert provenance["scores"]["accuracy"] == by_scheme["int8"].evaluation.accuracy.share
+
+
+def test_the_contract_has_the_temperature_that_its_own_logits_want(by_scheme, faces):
+    images = faces.split("PublicTest")
+    for quantized in by_scheme.values():
+        classifier = Classifier.from_artifact(quantized.artifact)
+        logits = classifier.logits(images.pixels)
+        assert quantized.artifact.temperature == fit_temperature(logits, images.labels) != 1
+        assert quantized.confidence == measure_confidence(logits, images.labels)
+        scores = quantized.artifact.provenance["scores"]
+        assert scores["ece"] == quantized.confidence.ece == quantized.verdict.own_ece
+        expected = softmax(logits.astype(np.float64) / quantized.artifact.temperature)
+        for flip in quantized.flips:
+            assert flip.own_probability == pytest.approx(expected[flip.index].max())
+
+
+def test_quantizing_twice_gives_the_same_bytes(by_scheme, finished_run, faces):
+    again = quantize(finished_run, "int8", faces, calibration_size=140)
+    assert again.artifact.to_bytes() == by_scheme["int8"].artifact.to_bytes()
+
+
+def test_golden_vectors_hold_on_the_reference_kernels(by_scheme, tmp_path):
+    for scheme, quantized in by_scheme.items():
+        path = tmp_path / f"{scheme}.tflite"
+        quantized.artifact.save(path)
+        assert len(Artifact.load(path).golden.inputs) == 9
+        assert Classifier.open(path, kernels="reference", check=False).replay() <= quantized.artifact.golden.tolerance
+
+
+def test_the_verdict_fits_the_two_evaluations(by_scheme):
+    quantized = by_scheme["int8"]
+    verdict = quantized.verdict
+    assert verdict.parent_correct == quantized.parent.accuracy.correct
+    assert verdict.own_correct == quantized.evaluation.accuracy.correct
+    assert len(quantized.flips) == round((1 - verdict.agreement) * verdict.n)
+
+
+@pytest.fixture
+def written(by_scheme, tmp_path):
+    """An artifact on disk, and how long it takes there."""
+    path = tmp_path / "model.tflite"
+    by_scheme["int8"].artifact.save(path)
+    request = BenchRequest(model=str(path), minimum_runs=20, minimum_seconds=0.0, warmup_seconds=0.0)
+    return path, measure_in_subprocess(request)
+
+
+def test_the_summary_has_both_scores_in_80_columns(by_scheme, written):
+    path, measurement = written
+    result = summary(by_scheme["int8"], path, measurement, gates=Gates())
+    assert result.failure is None
+    assert result.record["file_bytes"] == path.stat().st_size
+    assert result.record["evaluation"]["accuracy"]["n"] == 140
+    assert json.loads(json.dumps(result.record, allow_nan=False))["verdict"]["n"] == 140
+    assert "float parent" in result.text
+    confidence = by_scheme["int8"].confidence
+    assert result.record["confidence"]["temperature"] == by_scheme["int8"].artifact.temperature
+    said = " ".join(result.text.split())
+    # Two epochs have taught it so little that no doubt is enough.
+    assert confidence.at_bound
+    assert f"int8 gets {confidence.temperature:g}, where the search ends, fitted on these images" in said
+    assert f"{100 * confidence.calibrated_ece:.1f} % with it" in said
+    assert max(len(line) for line in result.text.splitlines() if str(path) not in line) <= 80
+
+
+def test_a_gate_that_is_not_met_is_named_and_the_result_kept(by_scheme, written):
+    path, measurement = written
+    gates = Gates(max_drop_points=-100.0, min_accuracy_percent=100.0, max_bytes=1)
+    result = summary(by_scheme["int8"], path, measurement, gates=gates)
+    assert isinstance(result.failure, ThresholdNotMet)
+    assert len(result.record["gates_broken"]) == 3
+    assert path.exists()
+
+
+def test_a_gate_holds_at_its_very_bound(by_scheme, written):
+    path, measurement = written
+    quantized = by_scheme["int8"]
+    gates = Gates(
+        max_drop_points=-quantized.verdict.difference_points,
+        min_accuracy_percent=100 * quantized.evaluation.accuracy.share,
+        max_bytes=path.stat().st_size,
+    )
+    assert summary(quantized, path, measurement, gates=gates).failure is None
+
+
+def test_flips_are_listed_by_row_with_both_answers(by_scheme, written, faces):
+    quantized = by_scheme["int8"]
+    table, picture = write_flips(quantized, written[0])
+    rows = list(csv.DictReader(table.read_text().splitlines()))
+    assert len(rows) == len(quantized.flips)
+    for row, flip in zip(rows, quantized.flips):
+        assert faces.split("PublicTest").labels[int(row["row"])] == LABELS.index(row["label"])
+        assert row["float_label"] != row["label_now"]
+        assert float(row["probability_now"]) == pytest.approx(flip.own_probability, abs=1e-4)
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_other_data_than_the_run_was_trained_on_is_refused(finished_run):
+    with pytest.raises(DataError, match="trained on other data"):
+        quantize(finished_run, "int8", synthetic_dataset(training=210, held_out=70, seed=9))
+
+
+def test_a_run_without_weights_is_refused(finished_run, faces, tmp_path):
+    run = new_run(tmp_path, finished_run.settings())
+    run.save_json("environment.json", finished_run.environment())
+    with pytest.raises(DataError, match="no weights yet") as caught:
+        quantize(run, "int8", faces)
+    assert "--resume" in caught.value.hint
+
+
+def test_a_misspelt_scheme_quantizes_nothing(finished_run, faces):
+    with pytest.raises(UsageError, match="itn8"):
+        quantize(finished_run, "itn8", faces)
+
+
+def test_no_run_says_how_to_make_one(tmp_path):
+    with pytest.raises(DataError) as caught:
+        find_run(None, root=tmp_path)
+    assert caught.value.hint == "edgefer train"
+
+
+def test_calibration_is_balanced_and_repeatable(faces):
+    training = faces.split("Training")
+    drawn = calibration_faces(training, size=70, seed=1)
+    index = {face.tobytes(): label for face, label in zip(training.pixels, training.labels)}
+    assert np.bincount([index[face.tobytes()] for face in drawn]).tolist() == [10] * 7
+    assert np.array_equal(drawn, calibration_faces(training, size=70, seed=1))
+    assert not np.array_equal(drawn, calibration_faces(training, size=70, seed=2))
+
+
+def test_calibration_uses_all_of_a_rare_class_and_fills_up_with_others(faces):
+    training = faces.split("Training")
+    rare = np.flatnonzero(training.labels == 1)[:2]
+    kept = np.sort(np.concatenate([np.flatnonzero(training.labels != 1), rare]))
+    few = dataclasses.replace(
+        training, pixels=training.pixels[kept], labels=training.labels[kept], rows=training.rows[kept]
+    )
+    drawn = {face.tobytes() for face in calibration_faces(few, size=100)}
+    assert len(drawn) == 100
+    assert all(training.pixels[row].tobytes() in drawn for row in rare)
+
+
+def test_more_calibration_faces_than_there_are_is_refused(faces):
+    with pytest.raises(DataError, match="Training holds 420"):
+        calibration_faces(faces.split("Training"), size=421)
+
+
+@pytest.mark.parametrize("size", [0, -1])
+def test_no_calibration_face_at_all_is_refused(faces, size):
+    with pytest.raises(UsageError, match="one is the least"):
+        calibration_faces(faces.split("Training"), size=size)
+
+
+def test_damaged_weights_are_named(finished_run, faces, tmp_path):
+    run = new_run(tmp_path, finished_run.settings())
+    run.save_json("environment.json", finished_run.environment())
+    for content in (b"junk", finished_run.best_weights.read_bytes()[:5000]):
+        run.best_weights.write_bytes(content)
+        with pytest.raises(DataError, match=r"cannot load .*best\.weights\.h5"):
+            quantize(run, "float32", faces)
+
+
+def test_weights_of_another_network_are_named(finished_run, faces, tmp_path):
+    run = new_run(tmp_path, dataclasses.replace(finished_run.settings(), model={"stem": 8, "width": 8, "depth": 1}))
+    run.save_json("environment.json", finished_run.environment())
+    run.best_weights.write_bytes(finished_run.best_weights.read_bytes())
+    with pytest.raises(DataError, match=r"cannot load .*best\.weights\.h5"):
+        quantize(run, "float32", faces)
+
+
+def test_what_the_converter_does_not_know_is_an_error_of_ours():
+    from edgefer.workstation.networks.backend import load_keras
+
+    keras = load_keras()
+    inputs = keras.Input((48, 48, 1))
+    unknown = keras.Model(inputs, keras.ops.erfinv(keras.layers.Flatten()(inputs)))
+    with pytest.raises(EdgeferError, match="cannot be converted: ."):
+        convert(unknown)
+
+
+def test_the_input_range_is_pinned_even_when_calibration_is_dim(finished_run):
+    from edgefer.workstation.networks.backend import load_keras
+    from edgefer.workstation.training.keras_inference import load_network
+
+    dim = np.full((8, 48, 48), 90, np.uint8)
+    flatbuffer = int8.convert(load_network(load_keras(), finished_run), calibration=dim, recipe=QuantizationOptions())
+    params = choose().open_model(flatbuffer).input.params
+    assert (params.scale, params.zero_point) == (pytest.approx(1 / 255, rel=1e-6), -128)
