@@ -43,7 +43,7 @@ def measure(run: Run, data: str) -> dict[str, Any]:
     for scheme in ("--float32", "--int8"):
         edgefer("quantize", run.folder, scheme, "--data", data)
     plain, int8 = run.artifact("float32"), run.artifact("int8")
-    bench = edgefer("bench", int8, "--against", plain, "--rigour", "standard")
+    bench = edgefer("bench", int8, "--compare", plain, "--preset", "standard")
     inspected = edgefer("inspect", int8)
     times = {each["subject"]["scheme"]: {name: each[name] for name in KEPT} for each in bench["measurements"]}
     return {

@@ -73,7 +73,7 @@ class Live:
         if detect_every < 1 or not 0 <= unsure_below <= 1:
             what = f"a search every {detect_every} frames, unsure below {unsure_below:g}"
             why = "1 or more, and 0 to 1, were expected"
-            raise UsageError(what, why=why, hint="--detect-every 5 --unsure-below 0.5")
+            raise UsageError(what, why=why, hint="--detect-every 5 --min-confidence 0.5")
         self.classifier, self.finder = pipeline.classifier, pipeline.finder
         self.grabber = Grabber(source, every_frame=every_frame, tell=tell)
         self.tracker = Tracker(pipeline.finder, detect_every=detect_every)

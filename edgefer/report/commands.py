@@ -20,9 +20,9 @@ PARTS = ("calibration", "data", "qat", "recipe", "scores", "settings")
 # Layouts that --data takes by their own name.
 DATA = ("fer2013.csv", "synthetic")
 # What the recipe of a contract says -> what says so on the command line; whatever is not listed needs no saying.
-VALUES = {"io": "--io", "ranges": "--ranges", "rounding": "--rounding"}
+VALUES = {"io": "--io", "ranges": "--calibration-method", "rounding": "--rounding"}
 REFUSALS = {"per_channel": "--per-tensor", "bias_correction": "--no-bias-correction"}
-TUNING = {"epochs": "--qat-epochs", "learning_rate": "--qat-learning-rate", "distill": "--distill"}
+TUNING = {"epochs": "--qat-epochs", "learning_rate": "--qat-learning-rate", "distill": "--distill-weight"}
 
 
 def check_provenance(provenance: Mapping[str, Any]) -> None:
@@ -51,7 +51,7 @@ def train_command(run: str, *, settings: str, data: object, origin: Mapping[str,
     named = str(data) if data in DATA else "DATA"
     parents, teachers = (",".join(f"runs/{name}" for name in names) for names in _origin(origin))
     words = ["edgefer", "train", "--settings", settings, "--data", named, "--run", run]
-    words += ["--from", parents] if parents else []
+    words += ["--init-from", parents] if parents else []
     return _joined([*words, *(["--teacher", teachers] if teachers else [])])
 
 
@@ -72,7 +72,7 @@ def quantize_command(scheme: str, provenance: Mapping[str, Any], run: str) -> st
     recipe, tuning = provenance.get("recipe") or {}, provenance.get("qat") or {}
     words += [word for name, flag in VALUES.items() if recipe.get(name) for word in (flag, str(recipe[name]))]
     words += [flag for name, flag in REFUSALS.items() if recipe.get(name) is False]
-    words += [word for layer in recipe.get("float_layers") or () for word in ("--skip-layer", str(layer))]
+    words += [word for layer in recipe.get("float_layers") or () for word in ("--keep-float", str(layer))]
     words += [word for name, flag in TUNING.items() if name in tuning for word in (flag, f"{tuning[name]:g}")]
     return _joined(words)
 

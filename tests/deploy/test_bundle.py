@@ -102,7 +102,7 @@ def test_the_same_model_gives_the_same_bytes(artifact, content):
 
 
 def test_a_bundle_makes_itself_again(python, board, content):
-    python("bundle.pyz", "export", "--zip", "--into", "again")
+    python("bundle.pyz", "export", "--zip", "--output-dir", "again")
     assert (board / "again" / f"{SHIPPED.stem}.pyz").read_bytes() == content
 
 

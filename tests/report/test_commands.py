@@ -14,8 +14,8 @@ ALONE = "edgefer train --settings s.toml --data fer2013.csv --run runs/a"
         ({}, ""),
         ({"teachers": [], "parent": None}, ""),
         ({"teachers": [{"run": "wide-1"}, {"run": "wide-2"}]}, " --teacher runs/wide-1,runs/wide-2"),
-        ({"parent": {"run": "small"}, "teachers": [{"run": "base"}]}, " --from runs/small --teacher runs/base"),
-        ({"parent": {"run": "a b"}}, " --from 'runs/a b'"),
+        ({"parent": {"run": "small"}, "teachers": [{"run": "base"}]}, " --init-from runs/small --teacher runs/base"),
+        ({"parent": {"run": "a b"}}, " --init-from 'runs/a b'"),
     ],
 )
 def test_a_training_names_whom_it_learned_from_and_where_it_began(origin, more):

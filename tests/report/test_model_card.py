@@ -85,8 +85,8 @@ def test_boards_are_listed_and_other_machines_are_no_boards(made, measured):
 
 def test_one_command_makes_it_again(made):
     assert card(made(), run="runs/x").endswith(
-        "    edgefer quantize runs/x --scheme int8 --calibration fer2013-500 --ranges min-max --per-tensor \\\n"
-        "        --skip-layer '^stem$'\n"
+        "    edgefer quantize runs/x --scheme int8 --calibration fer2013-500 --calibration-method min-max --per-tensor \\\n"
+        "        --keep-float '^stem$'\n"
     )
 
 
@@ -181,8 +181,8 @@ def test_the_settings_in_a_card_are_those_that_a_training_takes(artifact):
     flat = " ".join(text.replace("\\\n", " ").split())
     # A run goes into a folder of its own, not into that of the one that it begins with.
     parent = artifact.provenance["parent"]["run"]
-    assert f"edgefer train --settings settings.toml --data fer2013.csv --run runs/{parent}-on --from" in flat
-    assert f"--from runs/{parent} --teacher runs/" in flat
+    assert f"edgefer train --settings settings.toml --data fer2013.csv --run runs/{parent}-on --init-from" in flat
+    assert f"--init-from runs/{parent} --teacher runs/" in flat
     assert f"edgefer quantize runs/{parent}-on " in flat
     lines = re.search(r"```toml\n(.*?)\n```", text, re.DOTALL)[1]
     read = settings.from_toml(lines)

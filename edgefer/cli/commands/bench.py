@@ -34,11 +34,11 @@ SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
     help="Where; several run side by side.  [default: local]",
 )  # fmt: skip
 @click.option("--tag", metavar="TAG", help="All devices with this tag in devices.toml.")
-@click.option("--against", type=PATH, metavar="MODEL", help="A second model, in turns with the first.")
+@click.option("--compare", "against", type=PATH, metavar="MODEL", help="A second model, in turns with the first.")
 @click.option("--threads", default=None, metavar="N[,N...]", help="Numbers of threads to try.  [default: 1]")
 @click.option("--runtime", metavar="NAME[,NAME...]", help=f"Of {RUNTIMES}.  [default: the best installed]")
 @click.option("--python", metavar="PATH", help="Another Python of this machine, for the runtimes that it has.")
-@click.option("--rigour", type=click.Choice(list(PRESETS)), default="quick", show_default=True, help="How much.")
+@click.option("--preset", "rigour", type=click.Choice(list(PRESETS)), default="quick", show_default=True, help="How much.")
 @click.option("--runs", type=click.IntRange(1), metavar="N", help="Timed runs, at least.  [default: by rigour]")
 @click.option("--seconds", type=click.FloatRange(0), metavar="S", help="Timed seconds, at least.  [default: by rigour]")
 @click.option("--rounds", type=click.IntRange(1), metavar="N", help="Fresh processes.  [default: by rigour]")
@@ -48,7 +48,7 @@ SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
 @click.option("--cooldown", type=float, metavar="C", help="Wait before each round until the device is cooler.")
 @click.option("--soak", metavar="TIME", help="Run on for so long, such as 10m, and record heat and clock.")
 @click.option("--strict", is_flag=True, help="Exit code 6 where the device was throttled or loaded.")
-@click.option("--into", type=PATH, metavar="FOLDER", help="Write one JSON a device there.")
+@click.option("--output-dir", "into", type=PATH, metavar="FOLDER", help="Write one JSON a device there.")
 @click.option("--samples", is_flag=True, help="Keep each run's time in the JSON.")
 def command(model: Path | None, devices: tuple[str, ...], tag: str | None, strict: bool, **options: Any) -> Result:
     """Measure how long a MODEL takes on a device, how right it is there, and what the device was like meanwhile.
@@ -61,7 +61,7 @@ def command(model: Path | None, devices: tuple[str, ...], tag: str | None, stric
     Example:
         edgefer bench --device
         edgefer bench model.tflite --device pi@raspberrypi.local --accuracy full --data fer2013.csv
-        edgefer bench int8.tflite --against float32.tflite --rigour standard --threads 1,2,4
+        edgefer bench int8.tflite --compare float32.tflite --preset standard --threads 1,2,4
     """
     from edgefer.models import find_model
 

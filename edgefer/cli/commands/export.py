@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @click.argument("model", metavar="[MODEL]", required=False, type=PATH)
 @click.option("--zip", "as_zip", is_flag=True, help="A .pyz that runs on a board with python3.")
 @click.option("--c-array", is_flag=True, help="A .h and a .cc for TensorFlow Lite Micro.")
-@click.option("--into", type=PATH, default=".", metavar="FOLDER", help="Where to.  [default: the working folder]")
+@click.option("--output-dir", "into", type=PATH, default=".", metavar="FOLDER", help="Where to.  [default: the working folder]")
 def command(model: Path | None, as_zip: bool, c_array: bool, into: Path) -> Result:
     """Write a MODEL (default: the newest artifact, else the model that ships) in a form that needs no edgefer.
 
@@ -33,7 +33,7 @@ def command(model: Path | None, as_zip: bool, c_array: bool, into: Path) -> Resu
     \b
     Example:
         edgefer export --zip
-        edgefer export model.tflite --c-array --into firmware/src
+        edgefer export model.tflite --c-array --output-dir firmware/src
     """
     from edgefer.contract.artifact import Artifact
     from edgefer.files import write_bytes

@@ -44,7 +44,7 @@ DETECTORS = ", ".join(plugins.names("edgefer.inference.detectors"))
               help="Search in a copy of that size; smaller is faster and misses small faces.")  # fmt: skip
 @click.option("--smooth", "time_constant_s", type=click.FloatRange(0), default=0.5, show_default=True, metavar="S",
               help="The time constant of the labels, seconds; 0 for none.")  # fmt: skip
-@click.option("--unsure-below", type=click.FloatRange(0, 1), default=0.5, show_default=True, metavar="P",
+@click.option("--min-confidence", "unsure_below", type=click.FloatRange(0, 1), default=0.5, show_default=True, metavar="P",
               help="Say 'unsure' where no expression is that probable.")  # fmt: skip
 @click.option("--window/--no-window", default=None, help="Show it.  [default: where there is a display]")
 @click.option("--jsonl", is_flag=True, help="Write a JSON object a frame to stdout.")

@@ -73,22 +73,22 @@ NEEDS_WORKSTATION = True
 )
 @click.option("--seed", type=click.IntRange(0), metavar="N", help="Which faces such a draw takes.  [default: 0]")
 @click.option(
-    "--stability",
+    "--calibration-trials", "stability",
     type=click.IntRange(2),
     metavar="K",
     help="Also convert with K disjoint sets of faces, and tell how far the scores spread.",
 )
 @click.option("--target", metavar="NAME", help="Refuse what cannot run on litert, tflite-runtime, edgetpu or tflm.")
 @click.option("--io", metavar="DTYPE", help="Of input and output: int8, uint8 or float32.  [default: as the scheme]")
-@click.option("--ranges", metavar="METHOD", help="percentile, min-max or moving-average.  [default: percentile]")
+@click.option("--calibration-method", "ranges", metavar="METHOD", help="percentile, min-max or moving-average.  [default: percentile]")
 @click.option("--rounding", metavar="METHOD", help="Of weights: second-order or nearest.  [default: second-order]")
 @click.option("--no-bias-correction", is_flag=True, help="Leave in the mean error that rounded weights cause.")
 @click.option("--per-tensor", is_flag=True, help="One scale for a layer's weights, not one for each output channel.")
-@click.option("--skip-layer", multiple=True, metavar="REGEX", help="Keep such layers in float; may be repeated.")
+@click.option("--keep-float", "skip_layer", multiple=True, metavar="REGEX", help="Keep such layers in float; may be repeated.")
 @click.option("--qat-epochs", type=click.IntRange(1), metavar="N", help="How long int8_qat trains on.  [default: 3]")
 @click.option("--qat-learning-rate", type=float, metavar="RATE", help="Its highest in int8_qat.  [default: 0.0001]")
 @click.option(
-    "--distill",
+    "--distill-weight", "distill",
     type=click.FloatRange(0, 1),
     metavar="SHARE",
     help="How much int8_qat learns from its float parent's answers; the rest is from the labels.  [default: 1]",
@@ -118,7 +118,7 @@ def command(run_folder: Path | None, **options: Any) -> Result:
         edgefer quantize --auto --max-drop 0.3
         edgefer quantize --int8-qat --qat-epochs 8
         edgefer quantize --int8 --target tflm
-        edgefer quantize --int8 --calibration my-set.csv --stability 5
+        edgefer quantize --int8 --calibration my-set.csv --calibration-trials 5
     """
     from edgefer.workstation.training.run import find_run
     from edgefer.workstation.workflows.quantize_plan import run_quantization
@@ -146,6 +146,7 @@ def _plans(options: dict[str, Any]) -> list[QuantizationPlan]:
     recipe: dict[str, Any] = {name: value for name in RECIPE if (value := options.pop(name)) is not None}
     per_channel, bias_correction = not options.pop("per_tensor"), not options.pop("no_bias_correction")
     float_layers = tuple(options.pop("skip_layer"))
+    recipe["rounding"] = {"gptq": "second-order"}.get(recipe.get("rounding", "second-order"), recipe.get("rounding", "second-order"))
     made = QuantizationOptions(**recipe, per_channel=per_channel, bias_correction=bias_correction, float_layers=float_layers)
     gates = Gates(*(options.pop(name) for name in GATES))
     tuning = {name.removeprefix("qat_"): value for name in QAT if (value := options.pop(name)) is not None}

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 NEWEST = "newest"
 SYSTEMS = ", ".join(plugins.names("edgefer.workstation.training.systems"))
-FLAGS = {"folder": "--run", "assignments": "--set", "augments": "--augment", "parent": "--from"}
+FLAGS = {"folder": "--run", "assignments": "--set", "augments": "--augment", "parent": "--init-from"}
 AUGMENT = "none, flip, light, standard, strong, mixed, or one setting such as zoom=0.2; may be repeated."
 
 NEEDS_WORKSTATION = True
@@ -33,7 +33,7 @@ NEEDS_WORKSTATION = True
 @click.option("--seed", metavar="N", help="Short for --set seed=N.")
 @click.option("--augment", "augments", multiple=True, metavar="NAME|KEY=VALUE", help=AUGMENT)
 @click.option("--teacher", metavar="RUN[,RUN...]", help="Learn from what these runs answer, too.")
-@click.option("--from", "parent", type=PATH, metavar="RUN", help="Begin with the best weights of a run.")
+@click.option("--init-from", "parent", type=PATH, metavar="RUN", help="Begin with the best weights of a run.")
 @click.option("--tensorboard", is_flag=True, help="Write TensorBoard logs into the run folder.")
 @click.option("--run", "folder", type=PATH, metavar="FOLDER", help="The run folder.  [default: runs/TIME-SYSTEM]")
 @click.option("--resume", is_flag=False, flag_value=NEWEST, metavar="[RUN]", help="Go on with a run (the newest).")
@@ -41,14 +41,14 @@ def command(resume: str | None, folder: Path | None, tensorboard: bool, **option
     """Train a network on FER2013, or on drawn faces where there is none.
 
     The run folder keeps settings, weights, history and pictures. A run that was stopped, however hard, goes on with
-    --resume and ends with the same weights. --from begins a run with the settings and the best weights of another, a
+    --resume and ends with the same weights. --init-from begins a run with the settings and the best weights of another, a
     new optimizer and a new schedule, and keeps those weights where nothing better comes of it.
 
     \b
     Example:
         edgefer train --data fer2013.csv --epochs 60 --augment strong
         edgefer train --data fer2013.csv --system compact_nano --teacher runs/wide-1,runs/wide-2
-        edgefer train --from runs/latest --set learning_rate=0.01
+        edgefer train --init-from runs/latest --set learning_rate=0.01
     """
     from edgefer.progress import shown
     from edgefer.workstation.workflows.train import complete, summary
@@ -98,7 +98,7 @@ def _settings(parent: Run | None, options: dict[str, Any]) -> TrainSettings:
 
     if parent is not None and options["system"]:
         why = "a run goes on with its own network"
-        raise UsageError("--from together with --system", why=why, hint="leave --system out")
+        raise UsageError("--init-from together with --system", why=why, hint="leave --system out")
     base = load_system(options["system"] or "compact_small") if parent is None else parent.settings()
     changes = [f"{key}={options[key]}" for key in ("epochs", "seed") if options[key] is not None]
     augments = [f"augment.{each}" if "=" in each else f"augment={each}" for each in options["augments"]]

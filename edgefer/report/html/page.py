@@ -52,7 +52,7 @@ PARTS = (
     Part("flips", "Changes", flips_section, QUANTIZE),
     Part("confusion", "Confusion", confusion_section, "edgefer evaluate MODEL.tflite --out evaluation.json"),
     Part("latency", "Latency", latency_section, "edgefer bench MODEL.tflite --samples --out bench.json"),
-    Part("benches", "Benches", benches_section, "edgefer bench A.tflite --against B.tflite --soak 5m --out bench.json"),
+    Part("benches", "Benches", benches_section, "edgefer bench A.tflite --compare B.tflite --soak 5m --out bench.json"),
     Part("instructions", "Instructions", instructions_section),
     Part("layers", "Layers", layers_section, "edgefer quantize RUN --int8 --debug-layers --out int8.json"),
     Part("claims", "Reference systems", claims_section),

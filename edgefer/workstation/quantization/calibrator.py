@@ -181,7 +181,7 @@ def _kept_float(graph: Flatbuffer, patterns: tuple[str, ...]) -> list[str]:
     for pattern in patterns:
         if not any(re.search(pattern, layer) for layer in layers):
             what = f"no layer has a name that {pattern!r} finds"
-            raise UsageError(what, why=f"there are {', '.join(layers)}", hint=f"--skip-layer {layers[0]}")
+            raise UsageError(what, why=f"there are {', '.join(layers)}", hint=f"--keep-float {layers[0]}")
     return [
         graph.name(op.outputs[0])
         for op in graph.ops

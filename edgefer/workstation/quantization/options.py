@@ -71,7 +71,7 @@ class QuantizationOptions:
                 re.compile(pattern)
             except re.error as error:
                 what = f"{pattern!r} is no regular expression"
-                raise UsageError(what, why=str(error), hint="--skip-layer 'stem.*'") from error
+                raise UsageError(what, why=str(error), hint="--keep-float 'stem.*'") from error
 
     def told(self) -> dict[str, Any]:
         """What differs from the defaults, in plain values."""

@@ -108,17 +108,17 @@ class QuantizationPlan:
         if self.set_name and (self.size is not None or self.seed is not None):
             flag = "--calibration-size" if self.size is not None else "--seed"
             raise UsageError(f"--calibration with {flag}", why="a set says which faces it has", hint=f"leave out {flag}")
-        for flag, given in (("--calibration", self.set_name), ("--stability", self.stability)):
+        for flag, given in (("--calibration", self.set_name), ("--calibration-trials", self.stability)):
             if given and not module.NEEDS_CALIBRATION:
                 why, hint = "it is not calibrated", "edgefer quantize --int8"
                 raise UsageError(f"{flag} with {self.scheme}", why=why, hint=hint)
         if self.stability and module.NEEDS_TRAINING:
             why = "the network would be trained anew with each set of faces"
-            hint = "edgefer quantize --int8 --stability 5"
-            raise UsageError(f"--stability with {self.scheme}", why=why, hint=hint)
+            hint = "edgefer quantize --int8 --calibration-trials 5"
+            raise UsageError(f"--calibration-trials with {self.scheme}", why=why, hint=hint)
         if self.auto and "ranges" in self.recipe.told():
-            why, hint = "it chooses them by how steady they are", "leave out --ranges"
-            raise UsageError("--ranges with --auto", why=why, hint=hint)
+            why, hint = "it chooses them by how steady they are", "leave out --calibration-method"
+            raise UsageError("--calibration-method with --auto", why=why, hint=hint)
         if self.debug_layers and not module.NEEDS_CALIBRATION:
             why, hint = "its activations are float", "edgefer quantize --int8 --debug-layers"
             raise UsageError(f"--debug-layers with {self.scheme}", why=why, hint=hint)

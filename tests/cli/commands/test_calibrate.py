@@ -79,7 +79,7 @@ def test_without_a_set_other_data_are_drawn_from(workplace, edgefer, refused, sc
 
 
 def test_stability_is_in_record_and_text(edgefer, scratch, tmp_path):
-    arguments = ("--calibration-size", 50, "--stability", 2)
+    arguments = ("--calibration-size", 50, "--calibration-trials", 2)
     outcome = edgefer("quantize", scratch, "--int8", *arguments, "--out", "result.json")
     assert outcome.code == 0, outcome.err
     assert "2 disjoint sets of 50 calibration faces" in outcome.out
@@ -92,13 +92,13 @@ def test_stability_is_in_record_and_text(edgefer, scratch, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "code", "named"),
     [
-        (["--float32", "--stability", 2], 2, "--stability with float32"),
+        (["--float32", "--calibration-trials", 2], 2, "--calibration-trials with float32"),
         (["--float32", "--calibration", "mine.csv"], 2, "--calibration with float32"),
         (["--int8", "--calibration", "mine.csv", "--seed", 0], 2, "leave out --seed"),
         (["--int8", "--calibration", "mine.csv", "--calibration-size", 9], 2, "leave out --calibration-size"),
         (["--int8", "--calibration", "nowhere.csv"], 1, "edgefer calibrate nowhere.csv"),
         (["--int8", "--calibration", "fer2013-500"], 1, "fer2013-500.csv cannot calibrate"),
-        (["--int8", "--calibration-size", 100, "--stability", 3], 1, "--calibration-size 91"),
+        (["--int8", "--calibration-size", 100, "--calibration-trials", 3], 1, "--calibration-size 91"),
     ],
 )
 def test_slips_of_quantize(refused, workplace, arguments, code, named):

@@ -7,7 +7,7 @@ from edgefer.models import SHIPPED
 
 
 def test_both_forms_of_a_model(edgefer, workplace, tmp_path):
-    outcome = edgefer("export", workplace.int8, "--zip", "--c-array", "--into", "out", "--json")
+    outcome = edgefer("export", workplace.int8, "--zip", "--c-array", "--output-dir", "out", "--json")
     assert outcome.code == 0, outcome.err
     record = outcome.record
     assert (record["kind"], record["schema_version"]) == ("export", 1)
@@ -52,4 +52,4 @@ def test_what_is_no_artifact_is_named(refused, tmp_path, name):
 
 def test_a_file_is_no_folder(refused, tmp_path):
     (tmp_path / "taken").touch()
-    assert "taken" in refused("export", SHIPPED, "--zip", "--into", "taken", code=1)
+    assert "taken" in refused("export", SHIPPED, "--zip", "--output-dir", "taken", code=1)

@@ -61,28 +61,28 @@ def test_the_same_settings_give_the_same_bytes(edgefer, workplace, scratch):
         (["--int8", "--data", "nowhere.csv"], 1, "nowhere.csv"),
         (["--int8", "--qat-epochs", "2"], 2, "--qat-epochs with int8"),
         (["--float32", "--qat-learning-rate", "1e-4"], 2, "--qat-learning-rate with float32"),
-        (["--int8", "--distill", "0"], 2, "--distill with int8"),
-        (["--int8-qat", "--distill", "1.5"], 2, "'--distill'"),
+        (["--int8", "--distill-weight", "0"], 2, "--distill-weight with int8"),
+        (["--int8-qat", "--distill-weight", "1.5"], 2, "'--distill-weight'"),
         (["--int8-qat", "--qat-epochs", "0"], 2, "'--qat-epochs'"),
         (["--int8-qat", "--qat-learning-rate", "0"], 2, "--qat-learning-rate 1e-4"),
-        (["--int8-qat", "--stability", "3"], 2, "--stability with int8_qat"),
-        (["--float32", "--stability", "3"], 2, "--stability with float32"),
+        (["--int8-qat", "--calibration-trials", "3"], 2, "--calibration-trials with int8_qat"),
+        (["--float32", "--calibration-trials", "3"], 2, "--calibration-trials with float32"),
         (["--float32", "--io", "uint8"], 2, "float32 with io uint8"),
-        (["--int16x8", "--skip-layer", "stem"], 2, "int16x8 with float layers stem"),
+        (["--int16x8", "--keep-float", "stem"], 2, "int16x8 with float layers stem"),
         (["--dynamic", "--no-bias-correction"], 2, "dynamic without bias correction"),
         (["--float16", "--rounding", "nearest"], 2, "float16 with rounding nearest"),
         (["--int8-qat", "--per-tensor"], 2, "int8_qat without per channel"),
-        (["--all", "--ranges", "min-max"], 2, "with ranges min-max"),
+        (["--all", "--calibration-method", "min-max"], 2, "with ranges min-max"),
         (["--int8", "--io", "int16"], 2, "int8, uint8, float32"),
-        (["--int8", "--ranges", "max"], 2, "percentile, min-max, moving-average"),
+        (["--int8", "--calibration-method", "max"], 2, "percentile, min-max, moving-average"),
         (["--int8", "--rounding", "up"], 2, "second-order, nearest"),
-        (["--int8", "--skip-layer", "("], 2, "'(' is no regular expression"),
-        (["--int8", "--skip-layer", "nothing", "--calibration-size", "20"], 2, "there are stem_conv, stem_pool"),
+        (["--int8", "--keep-float", "("], 2, "'(' is no regular expression"),
+        (["--int8", "--keep-float", "nothing", "--calibration-size", "20"], 2, "there are stem_conv, stem_pool"),
         (["--int8", "--target", "tensorrt"], 2, "litert, tflite-runtime, edgetpu, tflm"),
         (["--float32", "--debug-layers"], 2, "--int8 --debug-layers"),
         (["--int8", "--auto"], 2, "2 schemes were named"),
         (["--all", "--auto"], 2, "2 schemes were named"),
-        (["--auto", "--ranges", "min-max"], 2, "--ranges with --auto"),
+        (["--auto", "--calibration-method", "min-max"], 2, "--calibration-method with --auto"),
     ],
 )
 def test_slips(refused, workplace, arguments, code, named):
@@ -156,7 +156,7 @@ def test_all_makes_every_scheme_and_tells_them_in_one_table(edgefer, scratch):
 
 
 def test_int8_qat_is_trained_as_it_was_asked_for_and_only_once(edgefer, scratch):
-    options = ("--calibration-size", 50, "--qat-epochs", 2, "--qat-learning-rate", 1e-3, "--distill", 0.5)
+    options = ("--calibration-size", 50, "--qat-epochs", 2, "--qat-learning-rate", 1e-3, "--distill-weight", 0.5)
     first = edgefer("quantize", scratch, "--int8-qat", *options, "--json")
     assert first.code == 0, first.err
     told = first.record["provenance"]["qat"]
@@ -283,7 +283,7 @@ def test_without_public_test_and_with_an_equalized_input_of_another_size(edgefer
     trained = edgefer("train", "--system", "compact_nano", *settings, *size, "--data", "faces.npz")
     assert trained.code == 0, trained.err
     outcome = edgefer(
-        "quantize", "--auto", "--calibration-size", 30, "--max-drop", 100, "--debug-layers", "--stability", 2, "--json"
+        "quantize", "--auto", "--calibration-size", 30, "--max-drop", 100, "--debug-layers", "--calibration-trials", 2, "--json"
     )
     assert outcome.code == 0, outcome.err
     record = outcome.record

@@ -144,7 +144,7 @@ def test_out_holds_what_json_prints(workplace):
     [
         (["--augment", "stong"], 2, "--augment strong"),
         (["--augment", "zom=0.2"], 2, "augment.zoom"),
-        (["--from", "nowhere"], 1, "is not a run"),
+        (["--init-from", "nowhere"], 1, "is not a run"),
         (["--teacher", "nowhere"], 1, "is not a run"),
     ],
 )
@@ -154,10 +154,10 @@ def test_slips_in_what_a_training_begins_with(refused, tmp_path, options, code, 
 
 
 def test_a_run_that_goes_on_from_another_has_its_settings_and_data(edgefer, refused, workplace, tmp_path):
-    error = refused("train", "--from", workplace.run, "--system", "compact_small", code=2)
+    error = refused("train", "--init-from", workplace.run, "--system", "compact_small", code=2)
     assert "leave --system out" in error
     folder = tmp_path / "again"
-    outcome = edgefer("train", "--from", workplace.run, "--run", folder, "--set", "learning_rate=0.001", "--json")
+    outcome = edgefer("train", "--init-from", workplace.run, "--run", folder, "--set", "learning_rate=0.001", "--json")
     assert outcome.code == 0, outcome.err
     before = workplace.trained.record
     assert outcome.record["settings"] == {**before["settings"], "learning_rate": 0.001}

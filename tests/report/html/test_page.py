@@ -285,8 +285,8 @@ def test_what_rounds_to_nothing_is_not_less_than_nothing(quantized, tmp_path):
 
 def test_the_commands_make_it_again(made):
     assert "edgefer train --settings first.toml --data fer2013.csv --run runs/first" in made.html
-    line = "edgefer quantize runs/first --scheme int8 --calibration fer2013-500 --ranges min-max --per-tensor"
-    assert f"{line} --skip-layer &#x27;^stem$&#x27;" in made.html
+    line = "edgefer quantize runs/first --scheme int8 --calibration fer2013-500 --calibration-method min-max --per-tensor"
+    assert f"{line} --keep-float &#x27;^stem$&#x27;" in made.html
 
 
 def test_benches_tell_ratios_causes_and_how_the_device_fared(reader, made):

@@ -60,7 +60,7 @@ RANGES: dict[str, tuple[float, float, str]] = {
     "epochs": (1, 1_000_000, "--qat-epochs 3"),
     "learning_rate": (1e-9, 1.0, "--qat-learning-rate 1e-4"),
     "batch_size": (1, 1_000_000, "QatSettings(batch_size=128)"),
-    "distill": (0.0, 1.0, "--distill 1"),
+    "distill": (0.0, 1.0, "--distill-weight 1"),
     "temperature": (0.01, 1000.0, "QatSettings(temperature=1.0)"),
     "seed": (0, 2**31 - 1, "QatSettings(seed=0)"),
 }
