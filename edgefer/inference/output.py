@@ -27,7 +27,7 @@ from edgefer.inference.face_detection import FaceBox
 from edgefer.inference.pipeline import Face, ImageResult
 from edgefer.text_table import percent, table
 
-__all__ = ["CSV_HEADER", "AnnotatedImageWriter", "csv_rows", "draw", "entry", "jsonl", "mark", "predictions_text"]
+__all__ = ["CSV_HEADER", "AnnotatedImageWriter", "caption", "csv_rows", "draw", "entry", "jsonl", "mark", "predictions_text"]
 
 # Okabe and Ito's orange and black, BGR: legible on skin and on shadow, and for colour-blind readers.
 BOX, INK = (0, 159, 230), (0, 0, 0)
@@ -36,7 +36,14 @@ FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 def draw(image: npt.NDArray[np.uint8], faces: Sequence[Face]) -> npt.NDArray[np.uint8]:
     """uint8 BGR (h, w, 3) with boxes and labels in it; ``image`` stays as it is."""
-    return mark(image, [(face.box, f"{face.prediction.label} {face.prediction.probability:.0%}") for face in faces])
+    return mark(
+        image, [(face.box, caption(face.prediction.label, face.prediction.probability)) for face in faces]
+    )
+
+
+def caption(label: str, probability: float | None) -> str:
+    """Format the text for a face's box, such as "happy 91%"; without a probability, return the label alone."""
+    return label if probability is None else f"{label} {probability:.0%}"
 
 
 def mark(image: npt.NDArray[np.uint8], marks: Sequence[tuple[FaceBox, str]]) -> npt.NDArray[np.uint8]:
