@@ -3,6 +3,7 @@
 # make test      every check, and all tests: the workstation, a board's install, the oldest one, across them, over SSH
 # make arm-cost  what models compute on arm64, and how many instructions that takes, on the emulated board
 # make tables    write the tables in the documents anew, from the result files
+# make docs      build the documentation into site/; a broken link or reference is an error
 # make clean     remove all of the above but runs/
 #
 # PYTHON=python3.12 picks the interpreter; otherwise it is the first of these that is Python 3.10 to 3.13 and runs.
@@ -33,7 +34,7 @@ BOARD_TESTS = $(addprefix tests/,benchmark contract data deploy device inference
     tests/contracts/test_wall.py $(wildcard tests/test_*.py)
 
 .PHONY: help install test check test-workstation test-install test-oldest test-parity test-board arm-cost wheel demo \
-    tables clean
+    tables docs clean
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
 
@@ -46,7 +47,7 @@ install: .venv/.installed
 	@touch $@
 	@echo "Done. Now: source .venv/bin/activate"
 
-test: check test-workstation test-install test-oldest test-parity test-board
+test: check docs test-workstation test-install test-oldest test-parity test-board
 
 check: install
 	$(BIN)/ruff check --quiet --output-format concise .
@@ -163,6 +164,15 @@ tables: install
 	$(if $(SEARCH),$(BIN)/edgefer report $(SEARCH) --svg benchmarks/search.svg --into benchmarks/README.md --section search)
 	$(if $(PEERS),$(BIN)/edgefer report $(PEERS) $(wildcard $(RESULTS)/shipped $(COUNTS)) --into README.md --section peers)
 
+docs: .venv-docs/.installed
+	.venv-docs/bin/python docs/draw_architecture.py --check
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --quiet --strict
+
+.venv-docs/.installed: pyproject.toml constraints.txt
+	@$(call new_venv,.venv-docs,$(PYTHON))
+	@.venv-docs/bin/python $(PIP_INSTALL) $(PINNED) -e '.[docs]'
+	@touch $@
+
 clean:
-	rm -rf .venv .venv-board .venv-oldest .board build dist edgefer.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf .venv .venv-board .venv-docs .venv-oldest .board build site dist edgefer.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	find edgefer tests -name __pycache__ -type d -prune -exec rm -rf {} +
