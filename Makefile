@@ -162,7 +162,7 @@ tables: install
 	    $(BIN)/edgefer report "$$model" $(RESULTS)/*/ --card "$${model%.tflite}.md"; done
 	$(BIN)/edgefer report $(RESULTS)/systems.json --into benchmarks/README.md --section systems
 	$(if $(SEARCH),$(BIN)/edgefer report $(SEARCH) --svg benchmarks/search.svg --into benchmarks/README.md --section search)
-	$(if $(PEERS),$(BIN)/edgefer report $(PEERS) $(wildcard $(RESULTS)/shipped $(COUNTS)) --into README.md --section peers)
+	$(if $(PEERS),$(BIN)/edgefer report $(PEERS) $(wildcard $(RESULTS)/shipped $(COUNTS)) --into benchmarks/README.md --section peers)
 
 docs: .venv-docs/.installed
 	.venv-docs/bin/python docs/draw_architecture.py --check
