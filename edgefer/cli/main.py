@@ -1,17 +1,20 @@
-"""The command line: lists commands/, adds the options that all commands have, and turns errors into exit codes, once.
+"""Entry point of the edgefer program: find the command, run it, print its result, and return an exit code.
 
-Exit codes: 0 ok, 1 failure, 2 usage, 3 gate not met, 4 device unreachable, 5 incompatible model or runtime,
-6 measurement invalid, 130 interrupted.
+    main()                                          # the edgefer script
+    run(["predict", "photo.jpg"])                   # the same in this process; returns the exit code
+
+A command is a module of edgefer/cli/commands. Its file begins with the line that ``edgefer --help`` shows, and defines
+``command``. No list names the commands, and ``edgefer --help`` imports none of them.
+
+Exit codes: 0 success, 1 failure, 2 usage error, 3 threshold not met, 4 device unreachable, 5 incompatible model or
+runtime, 6 invalid measurement, 130 interrupted.
 """
 
 from __future__ import annotations
 
-import contextlib
-import difflib
 import os
+import pkgutil
 import sys
-import traceback
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -19,18 +22,19 @@ from typing import Any, NoReturn
 import click
 
 from edgefer import __version__, plugins
+from edgefer.cli import deprecated_names
 from edgefer.errors import EdgeferError
 from edgefer.text_table import Result
 
-__all__ = ["app", "main", "run"]
+__all__ = ["COMMANDS", "app", "load_command", "main", "run", "summary"]
 
 COMMANDS = "edgefer.cli.commands"
 INTERRUPTED = 130
 
 
 @dataclass
-class Common:
-    """What the options that every command has were set to."""
+class CommonOptions:
+    """Values of the options that every command has."""
 
     as_json: bool = False
     out: Path | None = None
@@ -38,65 +42,86 @@ class Common:
 
 
 def _common_options() -> list[click.Option]:
-    def keep(context: click.Context, parameter: click.Parameter, value: Any) -> None:
-        # Without a value the option may still have been given before the command's name.
+    def store(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+        # An absent option must not overwrite a value from before the command name, as in `edgefer --debug train`.
         if value:
-            setattr(context.ensure_object(Common), str(parameter.name), value)
+            setattr(context.ensure_object(CommonOptions), str(parameter.name), value)
 
-    shared: dict[str, Any] = {"expose_value": False, "callback": keep}
+    shared: dict[str, Any] = {"expose_value": False, "callback": store}
+    json_file = click.Path(path_type=Path, dir_okay=False)
     return [
         click.Option(["--json", "as_json"], is_flag=True, help="Print the result as JSON.", **shared),
-        click.Option(
-            ["--out"],
-            type=click.Path(path_type=Path, dir_okay=False),
-            help="Write that JSON to a file too.",
-            **shared,
-        ),
+        click.Option(["--out"], type=json_file, metavar="FILE", help="Also write the JSON result to FILE.", **shared),
         click.Option(["--debug"], is_flag=True, help="Show the traceback of an error.", **shared),
     ]
 
 
-class Commands(click.Group):
-    """Commands by file name in commands/; a module is imported when its command is needed."""
+def summary(name: str) -> str:
+    """Return the first line of the module docstring of a command, without importing the module."""
+    source = pkgutil.get_data(COMMANDS, f"{name}.py") or b""
+    return source.partition(b"\n")[0].decode().strip('"')
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Names of the files."""
-        return list(plugins.names(COMMANDS))
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The ``command`` of the file ``cmd_name``, with the common options added to it and what is below it."""
-        if cmd_name not in plugins.names(COMMANDS):
-            return None
-        command: click.Command = plugins.load(COMMANDS, cmd_name).command
-        _add_common_options(command)
-        return command
+def load_command(name: str) -> click.Command:
+    """Import the command ``name`` and add the common options and the deprecated names.
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """As click does it, with a suggestion for a name that does not exist; click would only look at loaded ones."""
-        known = self.list_commands(ctx)
-        if args[0] not in known and not args[0].startswith("-"):
-            close = difflib.get_close_matches(args[0], known, n=1)
-            hint = f"Did you mean {close[0]!r}?" if close else f"There are {', '.join(known)}."
-            ctx.fail(f"No such command {args[0]!r}. {hint}")
-        return super().resolve_command(ctx, args)
+    Raises:
+        UsageError: there is no such command.
+    """
+    command: click.Command = plugins.load(COMMANDS, name).command
+    command.short_help = summary(name)
+    command.context_settings.update(deprecated_names.context_settings(name))
+    _add_common_options(command)
+    return command
 
 
 def _add_common_options(command: click.Command) -> None:
     if isinstance(command, click.Group):
-        for below in command.commands.values():
-            _add_common_options(below)
+        for subcommand in command.commands.values():
+            _add_common_options(subcommand)
     elif not any(parameter.name == "as_json" for parameter in command.params):
         command.params.extend(_common_options())
 
 
-@click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class CommandGroup(click.Group):
+    """The modules of edgefer/cli/commands as subcommands, each imported on first use."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of the command modules."""
+        return list(plugins.names(COMMANDS))
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command; None if there is no module of that name."""
+        return load_command(cmd_name) if cmd_name in plugins.names(COMMANDS) else None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands with their summaries, without importing their modules."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary(name)) for name in self.list_commands(ctx)])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that the arguments start with, and suggest a similar name for an unknown one.
+
+        click itself suggests only commands that are already imported.
+        """
+        known = self.list_commands(ctx)
+        if args[0] not in known and not args[0].startswith("-"):
+            import difflib
+
+            similar = difflib.get_close_matches(args[0], known, n=1)
+            hint = f"Did you mean {similar[0]!r}?" if similar else f"Commands: {', '.join(known)}."
+            ctx.fail(f"No such command {args[0]!r}. {hint}")
+        return super().resolve_command(ctx, args)
+
+
+@click.command(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="edgefer")
 def app() -> None:
-    """Facial-expression recognition, from a workstation to an embedded board.
+    """Recognize facial expressions, from training on a workstation to inference on an embedded board.
 
-    Train a compact network, quantize it to int8, and measure on the board what it does and how long it takes:
+    Train a compact network, quantize it to int8, and measure its accuracy and latency on the board:
 
     \b
         edgefer train
@@ -113,7 +138,7 @@ app.params.append(next(option for option in _common_options() if option.name == 
 def _print_result(context: click.Context, result: Result) -> None:
     import json
 
-    common = context.ensure_object(Common)
+    common = context.ensure_object(CommonOptions)
     text = json.dumps(result.record, indent=1, allow_nan=False)
     if common.out is not None:
         from edgefer import files
@@ -126,53 +151,49 @@ def _print_result(context: click.Context, result: Result) -> None:
 
 
 def run(arguments: list[str] | None = None) -> int:
-    """Run one command line (default: the process's own) and return its exit code; errors are written to stderr."""
-    common = Common()
+    """Run one command line and return its exit code; errors go to stderr.
+
+    Args:
+        arguments: words after the program name; None takes those of this process.
+    """
+    common = CommonOptions()
     try:
-        with _errors_as_sentences(common):
-            # Without standalone mode click returns the code of --help and --version, and the callback's None.
-            return app.main(arguments, prog_name="edgefer", standalone_mode=False, obj=common) or 0
-    except _Ended as ended:
-        return ended.code
-
-
-class _Ended(Exception):
-    def __init__(self, code: int) -> None:
-        super().__init__(code)
-        self.code = code
-
-
-@contextlib.contextmanager
-def _errors_as_sentences(common: Common) -> Iterator[None]:
-    try:
-        yield
+        # Without standalone mode click returns the exit code of --help and --version, and the callback's None.
+        return app.main(arguments, prog_name="edgefer", standalone_mode=False, obj=common) or 0
     except click.ClickException as error:
         error.show()
-        raise _Ended(error.exit_code) from error
-    except (KeyboardInterrupt, click.Abort) as error:
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
         click.echo("edgefer: interrupted", err=True)
-        raise _Ended(INTERRUPTED) from error
-    except BrokenPipeError as error:
-        # The reader of a pipe has left; point stdout elsewhere so that Python's last flush does not complain.
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader of the pipe has exited. Redirect stdout, or Python's flush at exit would fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise _Ended(1) from error
-    except Exception as error:
+        return 1
+    except Exception as error:  # noqa: BLE001 - every failure becomes a message and an exit code
         if common.debug:
+            import traceback
+
             traceback.print_exc()
-        elif isinstance(error, EdgeferError):
-            click.echo(f"edgefer: {error}", err=True)
-        elif isinstance(error, OSError) and error.strerror:
-            # A full disk, a folder that is not ours: the user's to mend, wherever it comes to light.
-            place = f"{error.filename}: " if error.filename else ""
-            hint = "another place, or make room and the right to write there"
-            click.echo(f"edgefer: {place}{error.strerror}\n  try: {hint}", err=True)
-        elif isinstance(error, ModuleNotFoundError) and str(error.name).startswith("edgefer."):
-            click.echo(f"edgefer: a bundle has no {error.name}\n  try: the same where edgefer is installed", err=True)
         else:
-            click.echo(f"edgefer: {type(error).__name__}: {error}\n  try: the same command with --debug", err=True)
-        raise _Ended(error.exit_code if isinstance(error, EdgeferError) else 1) from error
+            click.echo(f"edgefer: {_describe(error)}", err=True)
+        return error.exit_code if isinstance(error, EdgeferError) else 1
+
+
+def _describe(error: Exception) -> str:
+    """Word an error and its hint for the user."""
+    if isinstance(error, EdgeferError):
+        return str(error)
+    if isinstance(error, OSError) and error.strerror:
+        # Such as a full disk or a folder without write permission, anywhere in a command.
+        subject = f"{error.filename}: " if error.filename else ""
+        return f"{subject}{error.strerror}\n  try: another path, or free space and check the permissions"
+    if isinstance(error, ModuleNotFoundError) and str(error.name).startswith("edgefer."):
+        # A bundle leaves out the packages that only a workstation uses.
+        return f"a bundle does not contain {error.name}\n  try: the same command where edgefer is installed"
+    return f"{type(error).__name__}: {error}\n  try: the same command with --debug"
 
 
 def main() -> NoReturn:
-    """The entry point of the ``edgefer`` script."""
+    """Run the command line of this process and exit with its code."""
     sys.exit(run())

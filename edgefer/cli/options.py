@@ -1,8 +1,24 @@
-"""What several commands share: the options that say which data, and opening what they say."""
+"""Options, parsers and helpers that several commands share.
+
+    @click.command()
+    @data_options                                   # --data, --ferplus, --skip-bad-rows
+    @click.option("--threads", type=parse_threads)
+    def command(data: DataOptions, threads: tuple[int, ...] | None) -> Result:
+        dataset = open_data(data)
+
+Options that belong together arrive as one frozen dataclass:
+
+    @option_group("limits", Limits, click.option("--frames", type=int), click.option("--seconds", type=float))
+    def command(limits: Limits) -> Result: ...
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
+import functools
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,68 +32,176 @@ if TYPE_CHECKING:
     from edgefer.workstation.training.run import Run
 
 __all__ = [
-    "PATH", "RUNTIMES", "SPLITS", "SYNTHETIC", "Command", "data_options", "open_data", "open_data_of", "say",
-    "thread_counts",
+    "MODEL_HELP", "PATH", "RUNTIMES", "SECONDS", "SPLITS", "SYNTHETIC", "DataOptions", "data_options",
+    "detector_options", "log", "open_data", "open_run_data", "option_group", "parse_face_count", "parse_threads",
 ]  # fmt: skip
 
 PATH = click.Path(path_type=Path)
 RUNTIMES = ", ".join(plugins.names("edgefer.inference.runtimes"))
+DETECTORS = ", ".join(plugins.names("edgefer.inference.detectors"))
+MODEL_HELP = "A .tflite.  [default: the newest artifact, else the model that ships]"
 SPLITS = {"public": "PublicTest", "private": "PrivateTest", "train": "Training"}
 SYNTHETIC = "synthetic"
-Command = TypeVar("Command", bound=Callable[..., Any])
+Callback = TypeVar("Callback", bound=Callable[..., Any])
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
-def say(sentence: str) -> None:
-    """Tell the user, on stderr, what was chosen."""
-    click.echo(sentence, err=True)
+def log(message: str) -> None:
+    """Print a status message on stderr."""
+    click.echo(message, err=True)
 
 
-def data_options(command: Command) -> Command:
-    """--data, --ferplus and --skip-bad-rows; open_data() takes their values."""
-    for option in (
-        click.option("--skip-bad-rows", is_flag=True, help="Leave out rows that cannot be used instead of refusing."),
-        click.option("--ferplus", type=PATH, metavar="FILE", help="FER+ votes of the same images, fer2013new.csv."),
-        click.option(
-            "--data",
-            metavar="PATH",
-            help="fer2013.csv, icml_face_data.csv, an image tree, an .npz, or 'synthetic' for drawn faces.  "
-            "[default: $EDGEFER_DATA, else ./fer2013.csv, else synthetic]",
-        ),
-    ):
-        command = option(command)
-    return command
+def parse_threads(text: str) -> tuple[int, ...]:
+    """Parse thread counts such as "1,2,4"; duplicates are dropped.
+
+    Raises:
+        UsageError: ``text`` is not a list of positive integers.
+    """
+    counts = [count.strip() for count in text.split(",")]
+    if not all(count.isdecimal() and int(count) > 0 for count in counts):
+        raise UsageError(f"--threads {text}", why="expected positive integers", hint="--threads 1,2,4")
+    return tuple(dict.fromkeys(map(int, counts)))
 
 
-def open_data(data: str | None, ferplus: str | Path | None, skip_bad_rows: bool) -> Dataset:
-    """Load what was asked for, or the drawn faces where nothing was and no FER2013 is at hand; says what it chose."""
+def parse_face_count(text: str, *, option: str, words: Mapping[str, int | None], example: int) -> int | None:
+    """Parse a positive number of faces, or a word that stands for a number.
+
+    Args:
+        text: value of the option.
+        option: name of the option, for the error.
+        words: the accepted words and their values.
+        example: a valid number, for the error.
+
+    Raises:
+        UsageError: ``text`` is neither.
+    """
+    if text in words:
+        return words[text]
+    if not (text.isdecimal() and int(text) > 0):
+        why = f"expected a positive integer or {' or '.join(map(repr, words))}"
+        raise UsageError(f"{option} {text}", why=why, hint=f"{option} {example}")
+    return int(text)
+
+
+class Seconds(click.FloatRange):
+    """A finite, non-negative number of seconds."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Parse a number of seconds."""
+        seconds: float = super().convert(value, param, ctx)
+        if not math.isfinite(seconds):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return seconds
+
+
+SECONDS = Seconds(min=0)
+
+
+def option_group(name: str, kind: Callable[..., Any], *options: Decorator) -> Callable[[Callback], Callback]:
+    """Add options to a command and pass their values as one dataclass.
+
+    Args:
+        name: parameter of the command that receives the dataclass.
+        kind: the dataclass; each of its fields is the name of one option.
+        options: click.option() decorators, in the order of --help.
+    """
+    fields = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
+
+    def decorate(callback: Callback) -> Callback:
+        @functools.wraps(callback)
+        def grouped(*args: Any, **values: Any) -> Any:
+            group = kind(**{field: values.pop(field) for field in fields})
+            return callback(*args, **{name: group}, **values)
+
+        decorated: Callable[..., Any] = grouped
+        for option in reversed(options):
+            decorated = option(decorated)
+        return decorated  # type: ignore[return-value]
+
+    return decorate
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """The data set that a command line names.
+
+    Attributes:
+        data: path of the data set, "synthetic", or None for the default.
+        ferplus: file with FER+ votes of the same images, or None.
+        skip_bad_rows: leave out invalid rows; otherwise an invalid row is an error.
+    """
+
+    data: str | None = None
+    ferplus: Path | None = None
+    skip_bad_rows: bool = False
+
+
+data_options = option_group(
+    "data",
+    DataOptions,
+    click.option(
+        "--data",
+        metavar="PATH",
+        help="fer2013.csv, icml_face_data.csv, an image tree, an .npz, or 'synthetic' for generated faces.  "
+        "[default: $EDGEFER_DATA, else ./fer2013.csv, else synthetic]",
+    ),
+    click.option("--ferplus", type=PATH, metavar="FILE", help="FER+ votes for the same images (fer2013new.csv)."),
+    click.option("--skip-bad-rows", is_flag=True, help="Leave out invalid rows instead of failing."),
+)
+
+
+def detector_options(callback: Callback) -> Callback:
+    """Add --detector and --detector-model to a command."""
+    callback = click.option(
+        "--detector-model", type=PATH, metavar="FILE", help="Model file, for a detector that needs one."
+    )(callback)
+    return click.option(
+        "--detector", default="haar", show_default=True, metavar="NAME", help=f"Face detector: {DETECTORS}."
+    )(callback)
+
+
+def open_data(options: DataOptions) -> Dataset:
+    """Load the data set, and print which one.
+
+    Without --data, FER2013 is taken from $EDGEFER_DATA or ./fer2013.csv; synthetic faces are generated if neither
+    exists.
+
+    Raises:
+        UsageError: --ferplus with synthetic faces.
+        DataError: the data set cannot be read.
+    """
     from edgefer.data.dataset import load, resolve, synthetic_dataset
     from edgefer.progress import shown
 
-    path = None if data == SYNTHETIC else resolve(data)
+    path = None if options.data == SYNTHETIC else resolve(options.data)
     if path is None:
-        if ferplus:
-            raise UsageError("--ferplus without --data", why="nobody has voted on drawn faces", hint="--data FILE")
-        why = "as asked for" if data == SYNTHETIC else "no --data, no $EDGEFER_DATA and no ./fer2013.csv"
-        say(f"data: synthetic faces ({why})")
-        with shown("drawing faces") as progress:
+        if options.ferplus:
+            raise UsageError("--ferplus without --data", why="synthetic faces have no FER+ votes", hint="--data FILE")
+        why = "as requested" if options.data == SYNTHETIC else "no --data, no $EDGEFER_DATA and no ./fer2013.csv"
+        log(f"data: synthetic faces ({why})")
+        with shown("generating faces") as progress:
             return synthetic_dataset(progress=progress)
-    say(f"data: {path}")
+    log(f"data: {path}")
     with shown(f"reading {path.name}") as progress:
-        dataset = load(path, ferplus=Path(ferplus) if ferplus else None, skip_bad_rows=skip_bad_rows, progress=progress)
+        dataset = load(path, ferplus=options.ferplus, skip_bad_rows=options.skip_bad_rows, progress=progress)
     for note in dataset.notes:
-        say(f"  {note}")
+        log(f"  {note}")
     return dataset
 
 
-def open_data_of(run: Run, data: str | None, ferplus: str | Path | None, skip_bad_rows: bool) -> Dataset:
-    """Load the data that ``run`` was started on; what is given here takes the place of what was given then."""
-    given = {"data": data, "ferplus": ferplus, "skip_bad_rows": skip_bad_rows}
-    return open_data(**{**run.opened_with(), **{name: value for name, value in given.items() if value}})
+def open_run_data(run: Run, options: DataOptions) -> Dataset:
+    """Load the data set that ``run`` was trained on; each option that is set overrides the run's own.
 
-
-def thread_counts(text: str) -> list[int]:
-    """The numbers in a --threads option, such as "1,2,4"; UsageError for anything else."""
-    parts = text.split(",")
-    if not all(part.strip().isdecimal() and int(part) > 0 for part in parts):
-        raise UsageError(f"--threads {text}", why="positive numbers were expected", hint="--threads 1,2,4")
-    return [int(part) for part in parts]
+    Raises:
+        UsageError: --ferplus with synthetic faces.
+        DataError: the data set cannot be read.
+    """
+    saved = run.opened_with()
+    ferplus = options.ferplus or saved["ferplus"]
+    return open_data(
+        DataOptions(
+            data=options.data or saved["data"],
+            ferplus=Path(ferplus) if ferplus else None,
+            skip_bad_rows=options.skip_bad_rows or saved["skip_bad_rows"],
+        )
+    )

@@ -1,13 +1,13 @@
-"""edgefer calibrate"""
+"""Build a calibration set for int8 quantization."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from edgefer.cli.options import PATH, data_options, open_data, say
+from edgefer.cli.options import PATH, DataOptions, data_options, log, open_data, open_run_data
 from edgefer.text_table import Result
 
 if TYPE_CHECKING:
@@ -16,17 +16,19 @@ if TYPE_CHECKING:
 NEEDS_WORKSTATION = True
 
 
-@click.command(short_help="Choose the faces that calibrate int8 models.")
+@click.command()
 @click.argument("path", metavar="SET.csv", type=PATH)
 @data_options
-@click.option("--size", type=click.IntRange(1), metavar="N", default=500, show_default=True, help="How many faces.")
-@click.option("--seed", type=click.IntRange(0), metavar="N", default=0, show_default=True, help="Which faces.")
-@click.option("--run", "folder", type=PATH, metavar="RUN", help="Use its data, without what chose its best epoch.")
-def command(path: Path, size: int, seed: int, **options: Any) -> Result:
-    """Choose the faces that calibrate int8 models and write down in SET.csv, by row and hash, which they are.
+@click.option("--size", type=click.IntRange(1), metavar="N", default=500, show_default=True, help="Number of faces.")
+@click.option("--seed", type=click.IntRange(0), metavar="N", default=0, show_default=True, help="Random seed.")
+@click.option(
+    "--run", "run_folder", type=PATH, metavar="RUN", help="Use the data of a run, without its validation images."
+)
+def command(path: Path, data: DataOptions, size: int, seed: int, run_folder: Path | None) -> Result:
+    """Select the faces that calibrate int8 models, and write their rows and hashes to SET.csv.
 
-    They come from Training, as many of each class, spread over brightness and contrast; images with a single grey value
-    or with an exact twin are left out. The same data, size and seed give the same file, byte for byte.
+    The faces come from the Training split, the same number per class, and cover the range of brightness and contrast.
+    Constant images and images with exact duplicates are left out. The same data, size and seed give the same bytes.
 
     \b
     Example:
@@ -37,22 +39,23 @@ def command(path: Path, size: int, seed: int, **options: Any) -> Result:
     from edgefer.workstation.quantization.calibration_set import check_target, to_csv
 
     check_target(path)
-    found = candidates(_open(**options))
-    chosen = found.choose(size=size, seed=seed)
-    files.write_text(path, to_csv(chosen))
-    return summary(chosen, found, path)
+    pool = candidates(_open(run_folder, data))
+    selection = pool.choose(size=size, seed=seed)
+    files.write_text(path, to_csv(selection))
+    return summary(selection, pool, path)
 
 
-def _open(folder: Path | None, **data: Any) -> Dataset:
+def _open(run_folder: Path | None, data: DataOptions) -> Dataset:
+    """Load the data set; with a run, without the images that select its best epoch."""
     from edgefer.workstation.training.loop import drop_validation
     from edgefer.workstation.training.run import find_run
 
-    if folder is None:
-        dataset = open_data(**data)
+    if run_folder is None:
+        dataset = open_data(data)
         if "PublicTest" not in dataset.splits:
-            say("  A training will choose its best epoch on some of these images; --run RUN leaves them out.")
+            log("  Training runs select their best epoch on some of these images; --run RUN leaves them out.")
         return dataset
-    run = find_run(folder)
-    dataset = open_data(**(data if data["data"] else run.opened_with()))
+    run = find_run(run_folder)
+    dataset = open_data(data) if data.data else open_run_data(run, data)
     run.require_data(dataset)
     return drop_validation(dataset, run.settings())

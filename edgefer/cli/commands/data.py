@@ -1,4 +1,4 @@
-"""edgefer data"""
+"""Check a data set."""
 
 from __future__ import annotations
 
@@ -6,21 +6,23 @@ from pathlib import Path
 
 import click
 
-from edgefer.cli.options import PATH, open_data
+from edgefer.cli.options import PATH, DataOptions, open_data
 from edgefer.text_table import Result
 
 
 @click.group()
 def command() -> None:
-    """Look at a data set: data check PATH."""
+    """Check a data set before training on it."""
 
 
 @command.command()
 @click.argument("path", metavar="PATH")
-@click.option("--ferplus", type=PATH, metavar="FILE", help="FER+ votes of the same images, fer2013new.csv.")
-@click.option("--skip-bad-rows", is_flag=True, help="Leave out rows that cannot be used instead of refusing.")
+@click.option("--ferplus", type=PATH, metavar="FILE", help="FER+ votes for the same images (fer2013new.csv).")
+@click.option("--skip-bad-rows", is_flag=True, help="Leave out invalid rows instead of failing.")
 def check(path: str, ferplus: Path | None, skip_bad_rows: bool) -> Result:
-    """Count classes, constant images and exact twins in the data set at PATH.
+    """Count classes, constant images and exact duplicates.
+
+    PATH is a data set as for --data of the other commands.
 
     \b
     Example:
@@ -28,5 +30,4 @@ def check(path: str, ferplus: Path | None, skip_bad_rows: bool) -> Result:
     """
     from edgefer.data.validation import check as check_dataset, summary
 
-    found = check_dataset(open_data(path, ferplus, skip_bad_rows))
-    return summary(found)
+    return summary(check_dataset(open_data(DataOptions(path, ferplus, skip_bad_rows))))

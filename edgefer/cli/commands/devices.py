@@ -1,4 +1,4 @@
-"""edgefer devices"""
+"""Register, set up and clean the boards that bench runs on."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgefer.cli.options import PATH, say
+from edgefer.cli.options import PATH, log, parse_threads
 from edgefer.text_table import Result
 
 if TYPE_CHECKING:
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 NEEDS_WORKSTATION = True
 
 
-@click.group(short_help="The boards that benches run on.")
+@click.group()
 def command() -> None:
-    """The boards that benches run on, kept in devices.toml.
+    """Manage the boards in devices.toml, which bench reaches over SSH.
 
     \b
     Example:
@@ -31,9 +31,9 @@ def command() -> None:
     """
 
 
-@command.command(name="list", short_help="What devices.toml has.")
+@command.command(name="list")
 def list_() -> Result:
-    """List the devices, with what the last probe found.
+    """List the boards with the results of the last probe.
 
     \b
     Example:
@@ -45,46 +45,53 @@ def list_() -> Result:
 
     registry = Registry.read()
     rows = [
-        [each.name, each.address, each.facts.get("board"), ", ".join(each.tags) or None]
-        for each in registry.devices.values()
+        [device.name, device.address, device.facts.get("board"), ", ".join(device.tags) or None]
+        for device in registry.devices.values()
     ]
     text = table(["name", "address", "board", "tags"], rows) if rows else f"{registry.path} has no devices"
     devices = {name: device.to_toml() for name, device in registry.devices.items()}
     return Result({**schema.header("devices", 1), "path": str(registry.path), "devices": devices}, text)
 
 
-@command.command(short_help="Enter a board.")
+@command.command()
 @click.argument("name")
 @click.argument("address", metavar="USER@HOST[:PORT]")
-@click.option("--python", default="", metavar="PATH", help="Which Python there makes environments and runs benches.")
-@click.option("--runtime", default="", metavar="NAME", help="Which runtime its benches take.")
-@click.option("--threads", default="", metavar="N[,N...]", help="With how many threads its benches run.")
-@click.option("--limit", "limits", multiple=True, metavar="KEY=VALUE", help="p90_us, rss_mib or temperature_c to keep.")
-@click.option("--tag", "tags", multiple=True, metavar="TAG", help="A group that it belongs to; may be given again.")
+@click.option("--python", default="", metavar="PATH", help="Python on the board, for environments and benchmarks.")
+@click.option("--runtime", default="", metavar="NAME", help="Runtime for its benchmarks.")
+@click.option("--threads", type=parse_threads, metavar="N[,N...]", help="Thread counts for its benchmarks.")
+@click.option(
+    "--limit", "limits", multiple=True, metavar="KEY=VALUE",
+    help="Upper limit on p90_us, rss_mib or temperature_c; may be repeated.",
+)  # fmt: skip
+@click.option("--tag", "tags", multiple=True, metavar="TAG", help="Group of boards, for bench --tag; may be repeated.")
 def add(
-    name: str, address: str, python: str, runtime: str, threads: str, limits: tuple[str, ...], tags: tuple[str, ...]
-) -> Result:
-    """Enter a board in devices.toml; ADDRESS is what ssh takes, or a name of its configuration.
+    name: str, address: str, python: str, runtime: str, threads: tuple[int, ...] | None, limits: tuple[str, ...],
+    tags: tuple[str, ...],
+) -> Result:  # fmt: skip
+    """Add a board to devices.toml.
+
+    The address is one that ssh accepts, or a host name from the SSH configuration.
 
     \b
     Example:
         edgefer devices add pi4 pi@raspberrypi.local --tag lab --threads 1,4 --limit p90_us=2000
     """
-    from edgefer.cli.options import thread_counts
     from edgefer.fleet.registry import Device, Limits, Registry
 
-    counts = tuple(thread_counts(threads)) if threads else ()
-    kept = Limits.parse(limits)
-    device = Device(name, address, python=python, runtime=runtime, threads=counts, limits=kept, tags=tags)
+    device = Device(
+        name, address, python=python, runtime=runtime, threads=threads or (), limits=Limits.parse(limits), tags=tags
+    )
     registry = Registry.read().with_device(device)
     registry.save()
-    return _told(device, f"{name} is in {registry.path}\nnext: edgefer devices probe {name}")
+    return _result(device, f"{name} added to {registry.path}\nnext: edgefer devices probe {name}")
 
 
-@command.command(short_help="Take a board out again.")
+@command.command()
 @click.argument("name")
 def remove(name: str) -> Result:
-    """Take a board out of devices.toml; on the board nothing is changed.
+    """Remove a board from devices.toml.
+
+    Nothing changes on the board itself.
 
     \b
     Example:
@@ -94,115 +101,118 @@ def remove(name: str) -> Result:
 
     registry = Registry.read()
     registry.without(name).save()
-    return _told(registry.devices[name], f"{name} is no more in {registry.path}")
+    return _result(registry.devices[name], f"{name} removed from {registry.path}")
 
 
-@command.command(short_help="Ask a board what it has.")
+@command.command()
 @click.argument("name", metavar="NAME|USER@HOST")
 def probe(name: str) -> Result:
-    """Ask a board for its processor, memory, system, Pythons and runtimes; what it says is kept in devices.toml.
+    """Read the hardware and software of a board.
+
+    The result has the processor, memory, system, Python interpreters and runtimes. devices.toml stores a summary.
 
     \b
     Example:
         edgefer devices probe pi4
     """
-    from edgefer.fleet.agent import probe as ask
+    from edgefer.fleet.agent import probe as probe_board
     from edgefer.fleet.connection import connect
     from edgefer.fleet.registry import Registry
 
-    registry = Registry.read()
-    (device,) = registry.select([name])
+    (device,) = Registry.read().select([name])
     with closing(connect(device)) as connection:
-        facts = ask(connection, [device.python] if device.python else [])
-    if name in registry.devices:
-        device = replace(device, facts=_kept(facts))
-        registry.with_device(device).save()
-    return _told(device, _facts_text(name, facts), facts)
+        facts = probe_board(connection, [device.python] if device.python else [])
+    return _result(_save_facts(device, facts), _describe(name, facts), facts)
 
 
-@command.command(short_help="Install a runtime on a board.")
+@command.command()
 @click.argument("name", metavar="NAME|USER@HOST")
 @click.option("--runtime", default="litert", show_default=True, metavar="NAME", help="litert or tflite_runtime.")
-@click.option("--offline", is_flag=True, help="This machine downloads the wheels, and pushes them.")
-@click.option("--wheels", type=PATH, metavar="FOLDER", help="Push the wheels in a folder.")
+@click.option("--offline", is_flag=True, help="Download the wheels on this machine and upload them.")
+@click.option("--wheels", type=PATH, metavar="FOLDER", help="Upload the wheels in FOLDER.")
 def setup(name: str, runtime: str, offline: bool, wheels: Path | None) -> Result:
-    """Make a virtual environment on a board, with a runtime, numpy and OpenCV.
+    """Install a runtime, numpy and OpenCV on a board.
 
-    It lies in ~/.local/share/edgefer there and needs no root. --offline is for boards without internet.
+    They go into a virtual environment in ~/.local/share/edgefer and need no root. Use --offline for a board without
+    internet access.
 
     \b
     Example:
         edgefer devices setup pi4 --offline
     """
-    from edgefer.fleet.agent import probe as ask
+    from edgefer.fleet.agent import probe as probe_board
     from edgefer.fleet.connection import connect
     from edgefer.fleet.provisioning import provision
     from edgefer.fleet.registry import Registry
     from edgefer.progress import shown
 
-    registry = Registry.read()
-    (device,) = registry.select([name])
+    (device,) = Registry.read().select([name])
     with closing(connect(device)) as connection, shown(name) as progress:
-        facts = ask(connection)
+        facts = probe_board(connection)
         python = provision(
             connection, facts, runtime=runtime, device=name, offline=offline, wheels=wheels, progress=progress
         )
-        facts = ask(connection, [python])
-    facts.choose(runtime, device=name)  # raises, if it is not what it should be
-    if name in registry.devices:
-        device = replace(device, facts=_kept(facts))
-        registry.with_device(device).save()
-    say(f"{runtime}: {python}")
-    return _told(device, f"{_facts_text(name, facts)}\nnext: edgefer bench --device {name}", facts)
+        facts = probe_board(connection, [python])
+    facts.choose(runtime, device=name)  # raises if the new environment lacks the runtime
+    device = _save_facts(device, facts)
+    log(f"{runtime}: {python}")
+    return _result(device, f"{_describe(name, facts)}\nnext: edgefer bench --device {name}", facts)
 
 
-@command.command(short_help="Remove what benches left on a board.")
+@command.command()
 @click.argument("name", metavar="NAME|USER@HOST")
-@click.option("--all", "everything", is_flag=True, help="The environments of setup, too.")
+@click.option("--all", "everything", is_flag=True, help="Also remove the environments that setup created.")
 def clean(name: str, everything: bool) -> Result:
-    """Remove the models and programs that were pushed to a board.
+    """Remove uploaded models and programs from a board.
 
     \b
     Example:
         edgefer devices clean pi4 --all
     """
-    from edgefer.fleet.agent import clean as remove_all
+    from edgefer.fleet.agent import clean as clean_board
     from edgefer.fleet.connection import connect
     from edgefer.fleet.registry import Registry
     from edgefer.results import schema
 
     (device,) = Registry.read().select([name])
     with closing(connect(device)) as connection:
-        removed = remove_all(connection, everything=everything)
+        removed = clean_board(connection, everything=everything)
     folders = ", ".join(removed["folders"]) or "nothing"
     text = f"{name}: removed {folders}, {removed['freed_bytes'] / 2**20:.1f} MiB"
     return Result({**schema.header("cleaned", 1), "device": name, **removed}, text)
 
 
-def _told(device: Device, text: str, facts: Facts | None = None) -> Result:
+def _result(device: Device, text: str, facts: Facts | None = None) -> Result:
     from edgefer.results import schema
 
-    found: dict[str, Any] = {} if facts is None else {"found": facts.to_json()}
-    return Result({**schema.header("device", 1), "name": device.name, **device.to_toml(), **found}, text)
+    probed: dict[str, Any] = {} if facts is None else {"found": facts.to_json()}
+    return Result({**schema.header("device", 1), "name": device.name, **device.to_toml(), **probed}, text)
 
 
-def _kept(facts: Facts) -> dict[str, Any]:
-    """What devices.toml keeps of a probe: what a person wants to read there."""
+def _save_facts(device: Device, facts: Facts) -> Device:
+    """Store a summary of a probe in devices.toml, if the device is registered there."""
+    from edgefer.fleet.registry import Registry
+
+    registry = Registry.read()
+    if device.name not in registry.devices:
+        return device
     values = {
         "board": facts.board, "machine": facts.machine, "cores": facts.cores, "ram_mib": facts.ram_bytes // 2**20,
         "dot_product": facts.dot_product, "os": facts.os, "runtimes": facts.runtimes,
     }  # fmt: skip
-    return {name: value for name, value in values.items() if value is not None}
+    device = replace(device, facts={name: value for name, value in values.items() if value is not None})
+    registry.with_device(device).save()
+    return device
 
 
-def _facts_text(name: str, facts: Facts) -> str:
+def _describe(name: str, facts: Facts) -> str:
     from edgefer.text_table import table
 
-    dot = "with" if facts.dot_product else "without"
+    dot_product = "with" if facts.dot_product else "without"
     lines = [
-        f"{name}: {facts.board or 'a machine that does not say what it is'}",
-        f"{facts.machine}, {facts.cores} cores {dot} int8 dot product",
-        f"{facts.ram_bytes / 2**30:.1f} GiB RAM, {facts.free_bytes / 2**30:.1f} GiB free",
+        f"{name}: {facts.board or 'unknown board'}",
+        f"{facts.machine}, {facts.cores} cores {dot_product} int8 dot product",
+        f"{facts.ram_bytes / 2**30:.1f} GiB RAM, {facts.free_bytes / 2**30:.1f} GiB disk space free",
         f"{facts.os or 'unknown system'}, {facts.libc}",
     ]
     rows = [
@@ -211,5 +221,5 @@ def _facts_text(name: str, facts: Facts) -> str:
     ]
     lines.append(table(["Python", "version", "numpy", "OpenCV", "LiteRT", "tflite"], rows))
     if not facts.runtimes:
-        lines.append(f"no runtime that works\nnext: edgefer devices setup {name}")
+        lines.append(f"no working runtime\nnext: edgefer devices setup {name}")
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""edgefer doctor"""
+"""Check this machine or a board and show how to fix problems."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from edgefer.text_table import WIDTH, Result
 
 INDENT = 20
 TIMEOUT_S = 600.0
+STDERR_CHARACTERS = 300
 MARKS = {"ok": "ok   ", "note": "note ", "broken": "WRONG"}
 
 
-@click.command(short_help="Say what is missing here or on a board, and how to mend it.")
-@click.option("--device", metavar="NAME|USER@HOST", help="A board, in the place of this machine.")
+@click.command()
+@click.option("--device", metavar="NAME|USER@HOST", help="Check a board instead of this machine.")
 def command(device: str | None) -> Result:
-    """Look at Python, numpy, OpenCV, the runtimes, camera, GPU and what holds a machine back.
+    """Check Python, numpy, OpenCV, the runtimes, the camera, the GPU and thermal throttling.
 
-    Each import is tried in a process of its own, so that a wheel for another processor is a line here and no crash.
+    Each import runs in a subprocess, so that a wheel for another processor is reported and does not crash this program.
 
     \b
     Example:
@@ -33,17 +34,18 @@ def command(device: str | None) -> Result:
     from edgefer.deploy.environment import examine
     from edgefer.results import schema
 
-    checks = _there(device) if device else [dataclasses.asdict(check) for check in examine()]
+    checks = _examine_board(device) if device else [dataclasses.asdict(check) for check in examine()]
     broken = [check for check in checks if check["status"] == "broken"]
-    names = ", ".join(check["name"] for check in broken)
-    place = f"on {device}" if device else "here"
-    what = f"{names} must be mended before a bench runs {place}"
-    failure = IncompatibleError(what, hint=broken[0]["fix"]) if broken else None
-    return Result({**schema.header("doctor", 1), "checks": checks}, _text(checks), failure)
+    failure = None
+    if broken:
+        names = ", ".join(check["name"] for check in broken)
+        what = f"benchmarks cannot run {f'on {device}' if device else 'here'}"
+        failure = IncompatibleError(what, why=f"failed checks: {names}", hint=broken[0]["fix"])
+    return Result({**schema.header("doctor", 1), "checks": checks}, _format(checks), failure)
 
 
-def _there(name: str) -> list[dict[str, Any]]:
-    """The checks of a board, by the same command of a bundle there."""
+def _examine_board(name: str) -> list[dict[str, Any]]:
+    """Run the doctor command of a bundle on a board, and return its checks."""
     import json
     from contextlib import closing
 
@@ -55,20 +57,20 @@ def _there(name: str) -> list[dict[str, Any]]:
     (device,) = Registry.read().select([name])
     with closing(connect(device)) as connection:
         facts = probe(connection, [device.python] if device.python else [])
-        # The Python that benches would take, or the board's own, which says what it lacks.
+        # The Python that would run benchmarks; without a runtime, the board's default, whose checks name the gaps.
         python = facts.choose(device.runtime or None, device=name)[1] if facts.runtimes else connection.python
         program = upload(connection, bundle(), "edgefer.pyz")
-        said = connection.run([python, program, "doctor", "--json"], timeout_s=TIMEOUT_S)
+        output = connection.run([python, program, "doctor", "--json"], timeout_s=TIMEOUT_S)
     try:
-        checks: list[dict[str, Any]] = json.loads(said.stdout)["checks"]
+        checks: list[dict[str, Any]] = json.loads(output.stdout)["checks"]
     except ValueError as error:
-        why = " ".join(said.stderr.split()).removeprefix("edgefer: ").partition(" try: ")[0]
-        hint = f"edgefer devices setup {name}"
-        raise IncompatibleError(f"{python} on {name} cannot run edgefer", why=why[:300], hint=hint) from error
+        why = " ".join(output.stderr.split()).removeprefix("edgefer: ").partition(" try: ")[0]
+        what, hint = f"{python} on {name} cannot run edgefer", f"edgefer devices setup {name}"
+        raise IncompatibleError(what, why=why[:STDERR_CHARACTERS], hint=hint) from error
     return checks
 
 
-def _text(checks: Sequence[Mapping[str, Any]]) -> str:
+def _format(checks: Sequence[Mapping[str, Any]]) -> str:
     lines = []
     for check in checks:
         head = f"{MARKS[check['status']]} {check['name']}".ljust(INDENT)

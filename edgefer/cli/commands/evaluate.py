@@ -1,40 +1,38 @@
-"""edgefer evaluate"""
+"""Score a .tflite or a trained run."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from edgefer.cli.options import PATH, RUNTIMES, SPLITS, data_options, open_data, open_data_of, say
+from edgefer.cli.options import PATH, RUNTIMES, SPLITS, DataOptions, data_options, log, open_data, open_run_data
 from edgefer.errors import UsageError
 from edgefer.text_table import Result
 
 if TYPE_CHECKING:
-    from edgefer.data.dataset import Dataset
     from edgefer.data.evaluation_set import ModelOutputs
     from edgefer.workstation.training.run import Run
 
 
-@click.command(short_help="Score a .tflite or a trained run.")
+@click.command()
 @click.argument("subject", metavar="[MODEL|RUN]", required=False, type=PATH)
 @data_options
-@click.option("--split", type=click.Choice(list(SPLITS)), default="public", show_default=True, help="What to score on.")
-@click.option("--runtime", metavar="NAME", help=f"What runs a .tflite: {RUNTIMES}.  [default: the best installed]")
-@click.option(
-    "--pictures", type=PATH, metavar="FOLDER", help="Also draw what the scores are made of, each picture with its .csv."
-)
-def command(subject: Path | None, split: str, runtime: str | None, pictures: Path | None, **options: Any) -> Result:
-    """Score a .tflite or a trained run: accuracy with interval, per class, confusion.
+@click.option("--split", type=click.Choice(list(SPLITS)), default="public", show_default=True, help="Split to score.")
+@click.option("--runtime", metavar="NAME", help=f"Runtime for a .tflite: {RUNTIMES}.  [default: the best installed]")
+@click.option("--pictures", type=PATH, metavar="FOLDER", help="Write plots to FOLDER, each with its data as .csv.")
+def command(
+    subject: Path | None, data: DataOptions, split: str, runtime: str | None, pictures: Path | None
+) -> Result:
+    """Score a .tflite or a trained run: accuracy with its confidence interval, per-class recall, confusion matrix.
 
-    Without an argument: the newest artifact, else the model that ships. A run is scored on the data that it was
-    trained on unless --data says otherwise. PrivateTest is for the very end: choosing anything by it makes its number
-    worthless.
+    The default is the newest artifact, else the model that ships. A run is scored on the data it was trained on unless
+    --data is given. Score on PrivateTest once, at the very end: a result that guided any choice is no longer valid.
 
     --pictures writes a classification report, confusion matrices, the most frequent errors, a reliability diagram,
-    sample images and 50 random predictions; for a run also its curves and what each phase of the training brought.
-    They show faces of the data set, so keep them to yourself.
+    sample images and 50 random predictions. For a run it adds learning curves and the gain of each training phase. The
+    plots show faces of the data set, so do not publish them.
 
     \b
     Example:
@@ -43,7 +41,7 @@ def command(subject: Path | None, split: str, runtime: str | None, pictures: Pat
     """
     from edgefer.report.terminal.evaluation import evaluation_text
 
-    # A board can score its model, and draws nothing.
+    # Only --pictures needs matplotlib, so that a board can score its model.
     if pictures is not None:
         from edgefer.workstation.plots.gallery import require_folder, write_album
 
@@ -51,42 +49,44 @@ def command(subject: Path | None, split: str, runtime: str | None, pictures: Pat
     run = None
     if subject is not None and subject.is_dir():
         if runtime is not None:
-            raise UsageError("--runtime with a run", why="Keras runs it", hint="name a .tflite, or leave it out")
-        scored, run = _score_run(subject, split, options)
+            hint = "name a .tflite, or leave out --runtime"
+            raise UsageError("--runtime with a run", why="Keras evaluates runs", hint=hint)
+        outputs, run = _score_run(subject, data, split)
     else:
-        scored = _score_model(subject, open_data(**options), split, runtime)
-    text = evaluation_text(scored.evaluation)
+        outputs = _score_model(subject, data, split, runtime)
+    text = evaluation_text(outputs.evaluation)
     if pictures is not None:
-        text += "\n\n" + write_album(scored, pictures, run=run)
-    return Result(scored.evaluation.to_json(), text)
+        text += "\n\n" + write_album(outputs, pictures, run=run)
+    return Result(outputs.evaluation.to_json(), text)
 
 
-def _score_run(folder: Path, split: str, options: dict[str, Any]) -> tuple[ModelOutputs, Run]:
+def _score_run(folder: Path, data: DataOptions, split: str) -> tuple[ModelOutputs, Run]:
     from edgefer.data.evaluation_set import make_evaluation_set
     from edgefer.workstation.training.keras_inference import score_run
     from edgefer.workstation.training.run import find_run
 
     run = find_run(folder)
-    say(f"run: {run.folder}")
-    dataset, name = open_data_of(run, **options), SPLITS[split]
+    log(f"run: {run.folder}")
+    dataset, name = open_run_data(run, data), SPLITS[split]
     return score_run(run, make_evaluation_set(dataset, dataset.split(name), name=name, spec=run.settings().input)), run
 
 
-def _score_model(model: Path | None, dataset: Dataset, split: str, runtime: str | None) -> ModelOutputs:
+def _score_model(model: Path | None, data: DataOptions, split: str, runtime: str | None) -> ModelOutputs:
     from edgefer.data.evaluation_set import ModelOutputs, make_evaluation_set
     from edgefer.inference.classifier import Classifier
-    from edgefer.inference.evaluation import read_logits, score_logits
+    from edgefer.inference.evaluation import compute_logits, evaluate_logits
     from edgefer.models import find_model
     from edgefer.progress import shown
 
+    dataset = open_data(data)
     path, reason = find_model(model)
-    say(f"model: {path} ({reason})")
+    log(f"model: {path} ({reason})")
     classifier = Classifier.open(path, runtime=runtime)
     name = SPLITS[split]
     images = make_evaluation_set(dataset, dataset.split(name), name=name, spec=classifier.artifact.input_spec)
     with shown("evaluating") as progress:
-        logits = read_logits(classifier, images.faces, progress=progress)
-    evaluation = score_logits(
+        logits = compute_logits(classifier, images.faces, progress=progress)
+    evaluation = evaluate_logits(
         classifier,
         logits,
         images.labels,

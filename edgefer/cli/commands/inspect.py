@@ -1,4 +1,4 @@
-"""edgefer inspect"""
+"""Show the contents of a .tflite and where it runs."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ from pathlib import Path
 
 import click
 
-from edgefer.cli.options import PATH, say
+from edgefer.cli.options import PATH, log
 from edgefer.text_table import Result
 
 
-@click.command(short_help="Say what a .tflite holds and where it runs.")
+@click.command()
 @click.argument("model", metavar="[FILE]", required=False, type=PATH)
 @click.option(
-    "--timeout", type=click.FloatRange(1), metavar="S", default=60, show_default=True, help="Seconds that it may take."
+    "--timeout", type=click.FloatRange(1), metavar="S", default=60, show_default=True, help="Time limit, seconds."
 )
 @click.option(
-    "--memory", type=click.IntRange(512), metavar="MIB", default=1024, show_default=True, help="MiB that it may take."
+    "--memory", type=click.IntRange(512), metavar="MIB", default=1024, show_default=True, help="Memory limit, MiB."
 )
 def command(model: Path | None, timeout: float, memory: int) -> Result:
-    """Say all that a .tflite FILE tells, whoever made it: operators, memory, what it fits, and its contract.
+    """Show the operators, memory use, compatible runtimes and contract of any .tflite FILE.
 
-    Without FILE: the newest artifact, else the model that ships. It is read and run once in a process of its own, with
-    a limit of time and memory; a file that crashes the runtime is an error that says so.
+    The default is the newest artifact, else the model that ships. FILE is read and run once in a subprocess with a time
+    and a memory limit, so that a file that crashes the runtime is reported as an error.
 
     \b
     Example:
@@ -35,6 +35,6 @@ def command(model: Path | None, timeout: float, memory: int) -> Result:
 
     if model is None:
         model, reason = find_model(None)
-        say(f"model: {model} ({reason})")
+        log(f"model: {model} ({reason})")
     inspection = inspect_in_subprocess(model, timeout_s=timeout, memory_bytes=memory * 2**20)
     return Result(inspection.to_json(), inspection_text(inspection))

@@ -1,4 +1,4 @@
-"""edgefer live"""
+"""Recognize expressions in live video."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import os
 import re
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from edgefer import plugins
-from edgefer.cli.options import PATH, RUNTIMES, say
+from edgefer.cli.options import MODEL_HELP, PATH, RUNTIMES, detector_options, log, option_group
 from edgefer.errors import IncompatibleError, UsageError
 from edgefer.results import schema
 from edgefer.text_table import Result
@@ -26,40 +27,132 @@ if TYPE_CHECKING:
     from edgefer.live.sinks import Sink
 
 CAMERAS = ", ".join(plugins.names("edgefer.live.cameras"))
-DETECTORS = ", ".join(plugins.names("edgefer.inference.detectors"))
 
 
-@click.command(short_help="Name the expressions before a camera.")
-@click.option("--camera", metavar="N|KIND", help=f"Its number, or KIND[:WHICH], of {CAMERAS}.  [default: 0]")
-@click.option("--video", metavar="FILE", help="A video, at its own rate.")
-@click.option("--stream", metavar="ADDRESS", help="A camera on the network: rtsp://, http://.")
-@click.option("--size", default="640x480", show_default=True, metavar="WxH", help="What to ask of the camera.")
-@click.option("--every-frame", is_flag=True, help="Of a video, pass over no frame, as fast as it goes.")
-@click.option("--model", type=PATH, metavar="FILE", help="A .tflite.  [default: the newest, else the one that ships]")
-@click.option("--detector", default="haar", show_default=True, metavar="NAME", help=f"What finds faces: {DETECTORS}.")
-@click.option("--detector-model", type=PATH, metavar="FILE", help="The file that the detector needs.")
-@click.option("--detect-every", type=click.IntRange(1), default=5, show_default=True, metavar="K", help="Search every "
-              "K-th frame, and follow the faces in between.")  # fmt: skip
-@click.option("--search-side", type=click.IntRange(48), default=320, show_default=True, metavar="PIXELS",
-              help="Search in a copy of that size; smaller is faster and misses small faces.")  # fmt: skip
-@click.option("--smooth", "time_constant_s", type=click.FloatRange(0), default=0.5, show_default=True, metavar="S",
-              help="The time constant of the labels, seconds; 0 for none.")  # fmt: skip
-@click.option("--min-confidence", "unsure_below", type=click.FloatRange(0, 1), default=0.5, show_default=True, metavar="P",
-              help="Say 'unsure' where no expression is that probable.")  # fmt: skip
-@click.option("--window/--no-window", default=None, help="Show it.  [default: where there is a display]")
-@click.option("--jsonl", is_flag=True, help="Write a JSON object a frame to stdout.")
-@click.option("--serve", metavar="[HOST]:PORT", help="Show it as a web page; with a HOST, to others too.")
-@click.option("--token", metavar="TEXT", help="What viewers of the page have to know.  [default: $EDGEFER_TOKEN, else "
-              "made up where a HOST is named]")  # fmt: skip
-@click.option("--frames", type=click.IntRange(1), metavar="N", help="Stop after so many.")
-@click.option("--seconds", type=click.FloatRange(0, min_open=True), metavar="S", help="Stop after so long.")
-@click.option("--runtime", metavar="NAME", help=f"One of {RUNTIMES}.  [default: the best installed]")
-@click.option("--threads", type=click.IntRange(1), metavar="N", default=1, show_default=True, help="Of the model.")
-def command(**options: Any) -> Result:
-    """Find the faces before a camera and name the expression of each, frame by frame.
+def parse_size(text: str) -> tuple[int, int]:
+    """Parse width and height in pixels, such as 640x480."""
+    match = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", text)
+    if match is None:
+        raise UsageError(f"--size {text}", why="expected width and height", hint="--size 640x480")
+    return int(match[1]), int(match[2])
 
-    It shows the newest frame, never an older one, and where its time goes. Faces are followed from frame to frame, and
-    their labels are smoothed over time. A camera that is unplugged is opened again. Ctrl-C ends it.
+
+@dataclass(frozen=True)
+class SourceOptions:
+    """Options of the frame source; at most one of camera, video and stream is set.
+
+    Attributes:
+        camera: camera number, or KIND[:WHICH].
+        video: path of a video file.
+        stream: URL of a network camera.
+        size: width and height to request from a camera, pixels.
+        every_frame: process every frame of a video.
+    """
+
+    camera: str | None
+    video: str | None
+    stream: str | None
+    size: tuple[int, int]
+    every_frame: bool
+
+
+@dataclass(frozen=True)
+class PipelineOptions:
+    """Options of the classifier, the face detector, tracking and smoothing."""
+
+    model: Path | None
+    runtime: str | None
+    threads: int
+    detector: str
+    detector_model: Path | None
+    detect_every: int
+    search_side: int
+    time_constant_s: float
+    min_confidence: float
+
+
+@dataclass(frozen=True)
+class OutputOptions:
+    """Options that say where results go.
+
+    Attributes:
+        window: show a window; None shows one if there is a display and no other output is selected.
+        jsonl: write JSON lines to stdout.
+        serve: address of the web page, or None.
+        token: access token of the web page, or None.
+    """
+
+    window: bool | None
+    jsonl: bool
+    serve: str | None
+    token: str | None
+
+
+source_options = option_group(
+    "source_options",
+    SourceOptions,
+    click.option("--camera", metavar="N|KIND", help=f"Camera number, or KIND[:WHICH] of {CAMERAS}.  [default: 0]"),
+    click.option("--video", metavar="FILE", help="Play a video file at its own frame rate."),
+    click.option("--stream", metavar="URL", help="Read a network camera: rtsp:// or http://."),
+    click.option(
+        "--size", type=parse_size, default="640x480", show_default=True, metavar="WxH",
+        help="Frame size to request from the camera.",
+    ),
+    click.option("--every-frame", is_flag=True, help="Process every frame of a video, as fast as possible."),
+)  # fmt: skip
+pipeline_options = option_group(
+    "pipeline_options",
+    PipelineOptions,
+    click.option("--model", type=PATH, metavar="FILE", help=MODEL_HELP),
+    click.option("--runtime", metavar="NAME", help=f"{RUNTIMES}.  [default: the best installed]"),
+    click.option(
+        "--threads", type=click.IntRange(1), metavar="N", default=1, show_default=True, help="Threads of the model."
+    ),
+    detector_options,
+    click.option(
+        "--detect-every", type=click.IntRange(1), default=5, show_default=True, metavar="K",
+        help="Detect faces in every K-th frame and track them in between.",
+    ),
+    click.option(
+        "--search-side", type=click.IntRange(48), default=320, show_default=True, metavar="PIXELS",
+        help="Detect faces in a copy of this size; a smaller one is faster but misses small faces.",
+    ),
+    click.option(
+        "--smooth", "time_constant_s", type=click.FloatRange(0), default=0.5, show_default=True, metavar="S",
+        help="Time constant of label smoothing, seconds; 0 disables it.",
+    ),
+    click.option(
+        "--min-confidence", type=click.FloatRange(0, 1), default=0.5, show_default=True, metavar="P",
+        help="Label a face 'unsure' below this probability.",
+    ),
+)  # fmt: skip
+output_options = option_group(
+    "output",
+    OutputOptions,
+    click.option("--window/--no-window", default=None, help="Show a window.  [default: if there is a display]"),
+    click.option("--jsonl", is_flag=True, help="Write one JSON object per frame to stdout."),
+    click.option("--serve", metavar="[HOST]:PORT", help="Serve a web page; with a HOST, to the network."),
+    click.option(
+        "--token", metavar="TEXT",
+        help="Access token of the web page.  [default: $EDGEFER_TOKEN, else generated if there is a HOST]",
+    ),
+)  # fmt: skip
+
+
+@click.command()
+@source_options
+@pipeline_options
+@output_options
+@click.option("--frames", type=click.IntRange(1), metavar="N", help="Stop after N frames.")
+@click.option("--seconds", type=click.FloatRange(0, min_open=True), metavar="S", help="Stop after S seconds.")
+def command(
+    source_options: SourceOptions, pipeline_options: PipelineOptions, output: OutputOptions, frames: int | None,
+    seconds: float | None,
+) -> Result:  # fmt: skip
+    """Detect the faces in live video and classify the expression of each, frame by frame.
+
+    Live mode always processes the newest frame; slow devices skip frames. Faces are tracked between detections, and
+    their labels are smoothed over time. A camera that was disconnected is reopened. Press Ctrl-C to stop.
 
     \b
     Example:
@@ -68,105 +161,108 @@ def command(**options: Any) -> Result:
         edgefer live --video clip.mp4 --every-frame --jsonl
         edgefer live --stream rtsp://192.168.0.20/h264 --seconds 60
     """
-    from edgefer.live.runner import run_live, stopped_by_signals
+    from edgefer.live.runner import run_live, stop_on_signals
     from edgefer.live.session import Live
     from edgefer.models import find_model
 
-    path, reason = find_model(options["model"])
-    say(f"model: {path} ({reason})")
-    source, has_window = _source(options), _has_window(options)
-    chosen = {name: options[name] for name in ("detect_every", "time_constant_s", "unsure_below", "every_frame")}
-    live = Live(_pipeline(path, options), source, draw=has_window, tell=say, **chosen)
-    with _page(options, drawn=has_window) as pages, live, stopped_by_signals(live.stop):
-        say(f"source: {source}; Ctrl-C ends it")
-        outlets = [*pages, *_outlets(live, has_window, options)]
-        shown = run_live(live, outlets, frames=options["frames"], seconds=options["seconds"])
-    record = {**schema.header("live", 1), "model": str(path), "source": str(source), **shown.to_json()}
-    if options["jsonl"]:
-        say(_text(shown))
-    return Result(record, "" if options["jsonl"] else _text(shown))
+    path, reason = find_model(pipeline_options.model)
+    log(f"model: {path} ({reason})")
+    source, has_window = _find_source(source_options), _has_window(output)
+    live = Live(
+        _open_pipeline(path, pipeline_options),
+        source,
+        detect_every=pipeline_options.detect_every,
+        time_constant_s=pipeline_options.time_constant_s,
+        min_confidence=pipeline_options.min_confidence,
+        every_frame=source_options.every_frame,
+        draw=has_window,
+        log=log,
+    )
+    with _serve(output, annotated=has_window) as pages, live, stop_on_signals(live.stop):
+        log(f"source: {source}; press Ctrl-C to stop")
+        summary = run_live(live, [*pages, *_sinks(live, has_window, output.jsonl)], frames=frames, seconds=seconds)
+    record = {**schema.header("live", 1), "model": str(path), "source": str(source), **summary.to_json()}
+    if output.jsonl:
+        log(_describe(summary))
+    return Result(record, "" if output.jsonl else _describe(summary))
 
 
-def _source(options: dict[str, Any]) -> Source:
+def _find_source(options: SourceOptions) -> Source:
     from edgefer.live.camera import find_source
 
-    size = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", options["size"])
-    if not size:
-        raise UsageError(f"--size {options['size']}", why="width and height were expected", hint="--size 640x480")
-    named = {name: options[name] for name in ("camera", "video", "stream")}
-    source = find_source(**named, size=(int(size[1]), int(size[2])))
-    if options["every_frame"] and source.live:
-        why = "a camera waits for nobody"
-        raise UsageError(f"--every-frame of {source}", why=why, hint="leave it out, or --video FILE")
+    source = find_source(camera=options.camera, video=options.video, stream=options.stream, size=options.size)
+    if options.every_frame and source.live:
+        what = f"--every-frame with {source}"
+        raise UsageError(what, why="a camera does not wait for processing", hint="omit it, or use --video FILE")
     return source
 
 
-def _pipeline(path: Path, options: dict[str, Any]) -> Pipeline:
+def _open_pipeline(model: Path, options: PipelineOptions) -> Pipeline:
     from edgefer.inference.classifier import Classifier
     from edgefer.inference.face_detection import FaceDetector
     from edgefer.inference.pipeline import Pipeline
 
-    classifier = Classifier.open(path, runtime=options["runtime"], threads=options["threads"])
-    side = options["search_side"]
-    return Pipeline(
-        classifier, FaceDetector.open(options["detector"], model=options["detector_model"], longest_side=side)
-    )
+    classifier = Classifier.open(model, runtime=options.runtime, threads=options.threads)
+    detector = FaceDetector.open(options.detector, model=options.detector_model, longest_side=options.search_side)
+    return Pipeline(classifier, detector)
 
 
-def _has_window(options: dict[str, Any]) -> bool:
-    """Whether to open one; where nobody asked, a display that is missing is told and no error."""
+def _has_window(output: OutputOptions) -> bool:
+    """Decide whether to open a window; only an explicit --window fails without a display."""
     from edgefer.live.sinks import require_window
 
-    if options["window"] is None and not (options["jsonl"] or options["serve"]):
-        try:
-            require_window()
-        except IncompatibleError as error:
-            say(f"no window: {error}")
-            return False
-        return True
-    if options["window"]:
+    if output.window:
         require_window()
-    return bool(options["window"])
+        return True
+    if output.window is not None or output.jsonl or output.serve:
+        return False
+    try:
+        require_window()
+    except IncompatibleError as error:
+        log(f"no window: {error}")
+        return False
+    return True
 
 
-def _outlets(live: Live, has_window: bool, options: dict[str, Any]) -> list[Sink]:
-    from edgefer.live.sinks import Dashboard, Lines, Window
-    from edgefer.live.systemd_notify import Heartbeat
+def _sinks(live: Live, has_window: bool, jsonl: bool) -> list[Sink]:
+    from edgefer.live.sinks import DashboardSink, JsonLinesSink, WindowSink
+    from edgefer.live.systemd_notify import HeartbeatSink
 
-    outlets: list[Sink] = [Heartbeat(losses=lambda: live.grabber.losses)]
-    # On a terminal that the lines go to, they would run over each other.
-    if not (options["jsonl"] and sys.stdout.isatty()):
-        outlets.append(Dashboard())
-    if options["jsonl"]:
-        outlets.append(Lines(sys.stdout))
-    return [*outlets, Window(live.stop)] if has_window else outlets
+    sinks: list[Sink] = [HeartbeatSink(disconnects=lambda: live.disconnects)]
+    # JSON lines on the same terminal would overwrite the dashboard.
+    if not (jsonl and sys.stdout.isatty()):
+        sinks.append(DashboardSink())
+    if jsonl:
+        sinks.append(JsonLinesSink(sys.stdout))
+    return [*sinks, WindowSink(live.stop)] if has_window else sinks
 
 
 @contextlib.contextmanager
-def _page(options: dict[str, Any], *, drawn: bool) -> Iterator[list[Sink]]:
-    """The page as an outlet, where one was asked for."""
-    if options["serve"] is None:
-        if options["token"] is not None:
-            raise UsageError("--token without --serve", why="there is no page to guard", hint="--serve :4912")
+def _serve(output: OutputOptions, *, annotated: bool) -> Iterator[list[Sink]]:
+    """Yield the web page as a sink; an empty list without --serve."""
+    if output.serve is None:
+        if output.token is not None:
+            raise UsageError("--token without --serve", why="there is no page to protect", hint="--serve :4912")
         yield []
         return
     from edgefer.live.web import Address, serving
 
-    token = options["token"] or os.environ.get("EDGEFER_TOKEN") or None
-    with serving(Address.parse(options["serve"]), token=token, drawn=drawn, tell=say) as page:
-        say(f"page: {page.url}")
+    token = output.token or os.environ.get("EDGEFER_TOKEN") or None
+    with serving(Address.parse(output.serve), token=token, annotated=annotated, log=log) as page:
+        log(f"page: {page.url}")
         yield [page]
 
 
-def _text(shown: LiveSummary) -> str:
-    from edgefer.live.sinks import budget_text
+def _describe(summary: LiveSummary) -> str:
+    from edgefer.live.sinks import timing_table
 
-    if shown.ages_ms is None:
-        return "no frame came"
-    faces = f"faces in {shown.with_faces:,} of {shown.frames:,} frames, {shown.tracks:,} followed"
-    pace = f"{shown.fps:.1f} fps, {shown.budget.dropped:,} frames passed over" if shown.fps else "one frame"
-    lost = f"the camera was gone {shown.losses:,} times\n" if shown.losses else ""
-    age = "how old a frame was when it was shown, p50 and p90: {:.0f} and {:.0f} ms".format(*shown.ages_ms)
-    if shown.oldest_frame_times is not None:
-        age += f"\nthe oldest was {shown.oldest_frame_times:.1f} frame times old"
-    return f"{faces}\n{pace}\n{age}\n{lost}\n{budget_text(shown.budget)}"
+    if summary.age_ms is None:
+        return "no frame was received"
+    lines = [f"faces in {summary.frames_with_faces:,} of {summary.frames:,} frames, {summary.tracks:,} tracks"]
+    lines.append(f"{summary.fps:.1f} fps, {summary.timing.dropped:,} frames skipped" if summary.fps else "one frame")
+    lines.append("frame age when published, p50 and p90: {:.0f} and {:.0f} ms".format(*summary.age_ms))
+    if summary.max_age_in_frames is not None:
+        lines.append(f"highest frame age: {summary.max_age_in_frames:.1f} frame times")
+    if summary.disconnects:
+        lines.append(f"the camera was disconnected {summary.disconnects:,} times")
+    return "\n".join([*lines, "", timing_table(summary.timing)])

@@ -1,4 +1,4 @@
-"""edgefer predict"""
+"""Recognize expressions in pictures and videos."""
 
 from __future__ import annotations
 
@@ -6,137 +6,175 @@ import csv
 import os
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from edgefer import plugins
-from edgefer.cli.options import PATH, RUNTIMES, say
+from edgefer.cli.options import MODEL_HELP, PATH, RUNTIMES, detector_options, log, option_group
 from edgefer.errors import DataError, UsageError
 from edgefer.text_table import Result
 
 if TYPE_CHECKING:
     from edgefer.inference.pipeline import ImageResult, Pipeline
 
-# More would take the memory of a board and give it nothing to do.
-MOST_WORKERS = 4
-WORTH_A_BAR = 10
-CROPS_AT_ONCE = 16
-LONGEST_LIST = 300
-DETECTORS = ", ".join(plugins.names("edgefer.inference.detectors"))
+# More would need memory that a board does not have, without being faster.
+MAX_WORKERS = 4
+MIN_FILES_FOR_PROGRESS = 10
+CROPS_PER_BATCH = 16
+MAX_NAMES_CHARACTERS = 300
 
 
-@click.command(short_help="Name the expressions on pictures.")
+@dataclass(frozen=True)
+class PipelineOptions:
+    """Options of the classifier and the face detector."""
+
+    model: Path | None
+    no_detect: bool
+    detector: str
+    detector_model: Path | None
+    runtime: str | None
+    threads: int
+
+
+pipeline_options = option_group(
+    "pipeline",
+    PipelineOptions,
+    click.option("--model", type=PATH, metavar="FILE", help=MODEL_HELP),
+    click.option("--no-detect", is_flag=True, help="Skip face detection: each picture is one cropped face."),
+    detector_options,
+    click.option("--runtime", metavar="NAME", help=f"{RUNTIMES}.  [default: the best installed]"),
+    click.option(
+        "--threads", type=click.IntRange(1), metavar="N", default=1, show_default=True, help="Threads per model."
+    ),
+)
+
+
+@click.command()
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
-@click.option("--model", type=PATH, metavar="FILE", help="A .tflite.  [default: the newest, else the one that ships]")
-@click.option("--no-detect", is_flag=True, help="Each picture is one face already, cropped.")
-@click.option("--detector", default="haar", show_default=True, metavar="NAME", help=f"What finds faces: {DETECTORS}.")
-@click.option("--detector-model", type=PATH, metavar="FILE", help="The file that the detector needs.")
-@click.option("--every", type=click.IntRange(1), default=1, metavar="N", help="Of a video every N-th frame.")
-@click.option("--jsonl", is_flag=True, help="Write a JSON object a face, as they come.")
-@click.option("--csv", "as_csv", is_flag=True, help="Write a line a face, as they come.")
-@click.option("--draw", type=PATH, metavar="FOLDER", help="Write the pictures there, with boxes and labels.")
-@click.option("--runtime", metavar="NAME", help=f"One of {RUNTIMES}.  [default: the best installed]")
-@click.option("--threads", type=click.IntRange(1), metavar="N", default=1, show_default=True, help="Of each model.")
-@click.option("--workers", type=click.IntRange(1), metavar="N", help="Pictures at the same time.  [default: the cores]")
-def command(sources: tuple[str, ...], **options: Any) -> Result:
-    """Find the faces on pictures and name the expression of each.
+@pipeline_options
+@click.option(
+    "--every", type=click.IntRange(1), default=1, show_default=True, metavar="N", help="Use each N-th frame of a video."
+)
+@click.option(
+    "--workers", type=click.IntRange(1), metavar="N", help="Parallel workers.  [default: one per core, at most 4]"
+)
+@click.option("--jsonl", is_flag=True, help="Write one JSON object per face to stdout.")
+@click.option("--csv", "as_csv", is_flag=True, help="Write one CSV row per face to stdout.")
+@click.option("--draw", type=PATH, metavar="FOLDER", help="Write the pictures with boxes and labels to FOLDER.")
+def command(
+    sources: tuple[str, ...], pipeline: PipelineOptions, every: int, workers: int | None, jsonl: bool, as_csv: bool,
+    draw: Path | None,
+) -> Result:  # fmt: skip
+    """Detect the faces in pictures and classify the expression of each.
 
-    A SOURCE is a picture, a video, a folder, a pattern in quotes, or - for a picture on standard input. What a model
-    names is how a face looks, not what a person feels.
+    SOURCE is a picture, a video, a folder, a quoted pattern, or - for a picture on standard input. The label describes
+    how a face looks, not what the person feels.
 
     \b
     Example:
-        edgefer predict photo.jpg holidays/ --draw seen
+        edgefer predict photo.jpg holidays/ --draw annotated
         edgefer predict faces/ --no-detect --csv
         edgefer predict clip.mp4 --every 10 --jsonl
     """
-    from edgefer.inference.images import expand
-    from edgefer.inference.output import entry, predictions_text
+    from edgefer.inference.images import expand_paths
+    from edgefer.inference.output import format_table, to_record
     from edgefer.models import find_model
     from edgefer.results import schema
 
-    if options["jsonl"] and options["as_csv"]:
-        raise UsageError("--jsonl together with --csv", why="a line has one format", hint="leave one out")
-    files = expand(sources)
-    path, reason = find_model(options["model"])
-    say(f"model: {path} ({reason})")
-    make = _maker(path, options)
-    labels = make().classifier.artifact.labels  # what cannot be loaded is told before the first picture
-    looks = [*_streamed(_looks(files, make, options), labels, options)]
-    failure = _failure(looks)
-    record = {
-        **schema.header("predictions", 2), "model": str(path), "predictions": [entry(each, labels) for each in looks],
-    }  # fmt: skip
-    text = "" if options["jsonl"] or options["as_csv"] else predictions_text(looks)
-    return Result(record, text, failure)
+    if jsonl and as_csv:
+        raise UsageError("--jsonl with --csv", why="only one output format is possible", hint="leave one out")
+    files = expand_paths(sources)
+    path, reason = find_model(pipeline.model)
+    log(f"model: {path} ({reason})")
+    open_pipeline = _opener(path, pipeline)
+    labels = open_pipeline().classifier.artifact.labels  # fails before the first picture, not in a worker
+    results = _predict(files, open_pipeline, every=every, workers=workers, is_cropped=pipeline.no_detect, draw=draw)
+    images = list(_stream(results, labels, jsonl=jsonl, as_csv=as_csv))
+    failure = _failure(images)
+    predictions = [to_record(image, labels) for image in images]
+    record = {**schema.header("predictions", 2), "model": str(path), "predictions": predictions}
+    return Result(record, "" if jsonl or as_csv else format_table(images), failure)
 
 
-def _maker(path: Path, options: dict[str, Any]) -> Callable[[], Pipeline]:
+def _opener(model: Path, options: PipelineOptions) -> Callable[[], Pipeline]:
+    """Return a function that opens one pipeline; each worker calls it."""
     from edgefer.inference.classifier import Classifier
     from edgefer.inference.face_detection import FaceDetector
     from edgefer.inference.pipeline import Pipeline
 
-    def make() -> Pipeline:
-        classifier = Classifier.open(path, runtime=options["runtime"], threads=options["threads"])
-        if options["no_detect"]:
+    def open_pipeline() -> Pipeline:
+        classifier = Classifier.open(model, runtime=options.runtime, threads=options.threads)
+        if options.no_detect:
             return Pipeline(classifier, None)
-        return Pipeline(classifier, FaceDetector.open(options["detector"], model=options["detector_model"]))
+        return Pipeline(classifier, FaceDetector.open(options.detector, model=options.detector_model))
 
-    return make
+    return open_pipeline
 
 
-def _looks(files: tuple[str, ...], make: Callable[[], Pipeline], options: dict[str, Any]) -> Iterator[ImageResult]:
-    """Each picture as it is done; drawn, where that was asked for."""
+def _predict(
+    files: tuple[str, ...], open_pipeline: Callable[[], Pipeline], *, every: int, workers: int | None,
+    is_cropped: bool, draw: Path | None,
+) -> Iterator[ImageResult]:  # fmt: skip
+    """Yield the result of each picture in order, without its image; write the annotated image first."""
     from dataclasses import replace
 
-    from edgefer.inference.images import pictures
+    from edgefer.inference.images import iter_sources
     from edgefer.inference.output import AnnotatedImageWriter
     from edgefer.inference.pipeline import predict_batch
     from edgefer.progress import shown, silent
 
-    found, album = pictures(files, every=options["every"]), AnnotatedImageWriter(options["draw"]) if options["draw"] else None
-    # Crops are small; of photographs and frames each worker holds one.
-    batch = CROPS_AT_ONCE if options["no_detect"] and album is None else 1
-    workers = options["workers"] or min(os.cpu_count() or 1, MOST_WORKERS)
-    with shown("looking") as bar:
-        progress = bar if len(files) >= WORTH_A_BAR else silent
-        looks = predict_batch(found, make, workers=workers, batch=batch, keep_images=album is not None)
-        for number, look in enumerate(looks):
+    writer = AnnotatedImageWriter(draw) if draw else None
+    # Crops are small. Of photographs and frames each worker holds only one.
+    batch = CROPS_PER_BATCH if is_cropped and writer is None else 1
+    workers = workers or min(os.cpu_count() or 1, MAX_WORKERS)
+    with shown("predicting") as bar:
+        progress = bar if len(files) >= MIN_FILES_FOR_PROGRESS else silent
+        pictures = iter_sources(files, every=every)
+        results = predict_batch(
+            pictures, open_pipeline, workers=workers, batch=batch, keep_images=writer is not None
+        )
+        for number, result in enumerate(results):
             progress(number, max(len(files), number + 1), "")
-            if album is not None:
-                album.add(look)
-            # Thousands of pictures would not fit in the memory.
-            yield replace(look, image=None)
+            if writer is not None:
+                writer.add(result)
+            # Thousands of images would not fit in memory.
+            yield replace(result, image=None)
 
 
-def _streamed(looks: Iterator[ImageResult], labels: tuple[str, ...], options: dict[str, Any]) -> Iterator[ImageResult]:
-    """The same, each written as a line where that was asked for; what could not be read is told at once."""
-    from edgefer.inference.output import CSV_HEADER, csv_rows, jsonl
+def _stream(
+    results: Iterator[ImageResult], labels: tuple[str, ...], *, jsonl: bool, as_csv: bool
+) -> Iterator[ImageResult]:
+    """Yield the results; write their lines to stdout and the unreadable pictures to stderr at once."""
+    from edgefer.inference.output import CSV_HEADER, to_csv_rows, to_json_lines as jsonl_lines
 
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    if options["as_csv"]:
+    if as_csv:
         writer.writerow(CSV_HEADER)
-    for look in looks:
-        if look.problem is not None:
-            say(f"skipped: {look.problem}")
-        if options["jsonl"]:
-            for line in jsonl(look, labels):
+    for result in results:
+        if result.problem is not None:
+            log(f"skipped: {result.problem}")
+        if jsonl:
+            for line in jsonl_lines(result, labels):
                 click.echo(line)
-        elif options["as_csv"]:
-            writer.writerows(csv_rows(look))
-        yield look
+        elif as_csv:
+            writer.writerows(to_csv_rows(result))
+        yield result
 
 
-def _failure(looks: list[ImageResult]) -> DataError | None:
-    """What the command ends with; raised here where nothing could be read, and so nothing was found out."""
-    problems = [look.problem for look in looks if look.problem is not None]
+def _failure(images: list[ImageResult]) -> DataError | None:
+    """Return the error to exit with, or None.
+
+    Raises:
+        DataError: no picture could be read, so that there is no result.
+    """
+    problems = [image.problem for image in images if image.problem is not None]
     if not problems:
         return None
-    if len(problems) == len(looks):
+    if len(problems) == len(images):
         raise problems[0]
-    named = ", ".join(look.name for look in looks if look.problem is not None)
-    what = f"{len(problems)} of {len(looks)} pictures could not be read"
-    why = named if len(named) <= LONGEST_LIST else f"{named[:LONGEST_LIST]}..."
+    names = ", ".join(image.name for image in images if image.problem is not None)
+    what = f"{len(problems)} of {len(images)} pictures could not be read"
+    why = names if len(names) <= MAX_NAMES_CHARACTERS else f"{names[:MAX_NAMES_CHARACTERS]}..."
     return DataError(what, why=why, hint="leave them out")

@@ -1,14 +1,17 @@
-"""edgefer quantize"""
+"""Convert a trained run to a .tflite."""
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from edgefer import plugins
-from edgefer.cli.options import PATH, Command, data_options, open_data_of, say
+from edgefer.cli.options import PATH, DataOptions, data_options, log, open_run_data, option_group
 from edgefer.errors import UsageError
 from edgefer.text_table import Result
 
@@ -16,98 +19,189 @@ if TYPE_CHECKING:
     from edgefer.results.measurement import Measurement
     from edgefer.workstation.workflows.quantize_plan import Console, QuantizationPlan
 
+NEEDS_WORKSTATION = True
+
 SCHEMES = "edgefer.workstation.quantization.schemes"
-# Those that compute in int8 first.
-NAMES = sorted(plugins.names(SCHEMES), key=lambda name: (not name.startswith("int8"), name))
-DATA = ("data", "ferplus", "skip_bad_rows")
-RECIPE = ("io", "ranges", "rounding")
-GATES = ("max_drop", "min_accuracy", "max_bytes")
-QAT = ("qat_epochs", "qat_learning_rate", "distill")
+# Full int8 schemes first.
+SCHEME_NAMES = sorted(plugins.names(SCHEMES), key=lambda name: (not name.startswith("int8"), name))
 
 
 class SchemeFlag(click.Option):
-    """--NAME for --scheme NAME; its help is what the scheme says of itself, read when somebody asks for it."""
+    """--NAME for --scheme NAME; the help text is the scheme's description, which only --help imports."""
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str]:
-        """The flag and a sentence."""
+        """Return the flag and the description of the scheme."""
         description: str = plugins.load(SCHEMES, str(self.name)).DESCRIPTION
         return self.opts[0], f"{description[0].upper()}{description[1:]}."
 
 
-def scheme_flags(command: Command) -> Command:
-    """A flag for each scheme."""
-    for name in reversed(NAMES):
+def scheme_flags(callback: Callable[..., Result]) -> Callable[..., Result]:
+    """Add a flag per scheme; the command receives the names of those that are set as ``flagged``."""
+
+    @functools.wraps(callback)
+    def collected(*args: Any, **values: Any) -> Result:
+        flagged = tuple(name for name in SCHEME_NAMES if values.pop(name))
+        return callback(*args, flagged=flagged, **values)
+
+    decorated: Callable[..., Result] = collected
+    for name in reversed(SCHEME_NAMES):
         flag = click.option(f"--{name.replace('_', '-')}", name, cls=SchemeFlag, is_flag=True, help="A scheme.")
-        command = flag(command)
-    return command
+        decorated = flag(decorated)
+    return decorated
 
 
-# The order of the options is that of --help: what to make, from which data, calibrated with what, by which arithmetic,
-# trained on how, judged by what.
+@dataclass(frozen=True)
+class SchemeOptions:
+    """Selection of schemes other than by flag.
 
-NEEDS_WORKSTATION = True
+    Attributes:
+        scheme: name of one scheme, or None.
+        all_schemes: select every scheme.
+        auto: search for int8 options that satisfy --max-drop.
+    """
+
+    scheme: str | None
+    all_schemes: bool
+    auto: bool
 
 
-@click.command(short_help="Turn a trained run into a .tflite.")
+@dataclass(frozen=True)
+class CalibrationOptions:
+    """Faces for calibration; None takes the default.
+
+    Attributes:
+        set_name: calibration set, by name or path.
+        size: number of faces to draw from Training.
+        seed: random seed of the draw.
+        trials: number of disjoint sets to compare.
+    """
+
+    set_name: str | None
+    size: int | None
+    seed: int | None
+    trials: int | None
+
+
+@dataclass(frozen=True)
+class ArithmeticOptions:
+    """Numeric options of a scheme; None keeps the scheme's default."""
+
+    io: str | None
+    calibration_method: str | None
+    rounding: str | None
+    no_bias_correction: bool
+    per_tensor: bool
+    keep_float: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class QatOptions:
+    """Options of quantization-aware training; None keeps the default."""
+
+    qat_epochs: int | None
+    qat_learning_rate: float | None
+    distill_weight: float | None
+
+
+@dataclass(frozen=True)
+class ThresholdOptions:
+    """Conditions that the result must meet; None sets none."""
+
+    max_drop: float | None
+    min_accuracy: float | None
+    max_bytes: int | None
+
+
+scheme_options = option_group(
+    "selection",
+    SchemeOptions,
+    click.option("--scheme", metavar="NAME", help=f"Select a scheme by name: {', '.join(SCHEME_NAMES)}."),
+    click.option("--all", "all_schemes", is_flag=True, help="Quantize with every scheme and print one table."),
+    click.option(
+        "--auto", is_flag=True, help="Int8 with the first options that satisfy --max-drop, else int8_qat."
+    ),
+)  # fmt: skip
+calibration_options = option_group(
+    "calibration",
+    CalibrationOptions,
+    click.option(
+        "--calibration", "set_name", metavar="SET",
+        help="Calibration set: a .csv from edgefer calibrate, fer2013-500 or fer2013-210.  "
+        "[default: fer2013-500 for FER2013, else faces drawn from Training]",
+    ),
+    click.option(
+        "--calibration-size", "size", type=click.IntRange(1), metavar="N",
+        help="Draw N faces from Training instead.  [default: 500]",
+    ),
+    click.option("--seed", type=click.IntRange(0), metavar="N", help="Random seed of the draw.  [default: 0]"),
+    click.option(
+        "--calibration-trials", "trials", type=click.IntRange(2), metavar="K",
+        help="Also quantize with K disjoint calibration sets, and report the spread of the scores.",
+    ),
+)  # fmt: skip
+arithmetic_options = option_group(
+    "arithmetic",
+    ArithmeticOptions,
+    click.option("--io", metavar="DTYPE", help="Input and output: int8, uint8 or float32.  [default: by scheme]"),
+    click.option(
+        "--calibration-method", metavar="METHOD",
+        help="percentile, min-max or moving-average.  [default: percentile]",
+    ),
+    click.option(
+        "--rounding", type=click.Choice(["gptq", "nearest"]), metavar="METHOD",
+        help="Weight rounding: gptq or nearest.  [default: gptq]",
+    ),
+    click.option("--no-bias-correction", is_flag=True, help="Do not correct biases for the mean rounding error."),
+    click.option("--per-tensor", is_flag=True, help="One weight scale per tensor instead of per output channel."),
+    click.option(
+        "--keep-float", multiple=True, metavar="REGEX", help="Keep matching layers in float; may be repeated."
+    ),
+)  # fmt: skip
+qat_options = option_group(
+    "qat",
+    QatOptions,
+    click.option("--qat-epochs", type=click.IntRange(1), metavar="N", help="Epochs of int8_qat.  [default: 3]"),
+    click.option(
+        "--qat-learning-rate", type=float, metavar="RATE", help="Peak learning rate of int8_qat.  [default: 0.0001]"
+    ),
+    click.option(
+        "--distill-weight", type=click.FloatRange(0, 1), metavar="SHARE",
+        help="Share of the int8_qat loss from the logits of the float parent; the labels give the rest.  [default: 1]",
+    ),
+)  # fmt: skip
+threshold_options = option_group(
+    "thresholds",
+    ThresholdOptions,
+    click.option(
+        "--max-drop", type=float, metavar="POINTS",
+        help="Exit code 3 if accuracy drops by more percentage points.  [default: 0.3 with --auto, else none]",
+    ),
+    click.option("--min-accuracy", type=float, metavar="PERCENT", help="Exit code 3 if accuracy is lower."),
+    click.option("--max-bytes", type=click.IntRange(1), metavar="N", help="Exit code 3 if the file is larger."),
+)  # fmt: skip
+
+
+@click.command()
 @click.argument("run_folder", metavar="[RUN]", required=False, type=PATH)
 @scheme_flags
-@click.option("--scheme", metavar="NAME", help=f"The same by name: {', '.join(NAMES)}.")
-@click.option("--all", "every", is_flag=True, help="Each scheme, in one table.")
-@click.option(
-    "--auto", is_flag=True, help="Int8 by the first recipe that keeps --max-drop; int8_qat where none keeps it."
-)
+@scheme_options
 @data_options
-@click.option(
-    "--calibration",
-    "set_name",
-    metavar="SET",
-    help="The faces that set int8 ranges: a .csv of edgefer calibrate, fer2013-500 or fer2013-210.  "
-    "[default: fer2013-500 if the data are FER2013, else drawn from Training]",
-)
-@click.option(
-    "--calibration-size",
-    "size",
-    type=click.IntRange(1),
-    metavar="N",
-    help="Draw N faces from Training instead.  [default: 500]",
-)
-@click.option("--seed", type=click.IntRange(0), metavar="N", help="Which faces such a draw takes.  [default: 0]")
-@click.option(
-    "--calibration-trials", "stability",
-    type=click.IntRange(2),
-    metavar="K",
-    help="Also convert with K disjoint sets of faces, and tell how far the scores spread.",
-)
-@click.option("--target", metavar="NAME", help="Refuse what cannot run on litert, tflite-runtime, edgetpu or tflm.")
-@click.option("--io", metavar="DTYPE", help="Of input and output: int8, uint8 or float32.  [default: as the scheme]")
-@click.option("--calibration-method", "ranges", metavar="METHOD", help="percentile, min-max or moving-average.  [default: percentile]")
-@click.option("--rounding", metavar="METHOD", help="Of weights: second-order or nearest.  [default: second-order]")
-@click.option("--no-bias-correction", is_flag=True, help="Leave in the mean error that rounded weights cause.")
-@click.option("--per-tensor", is_flag=True, help="One scale for a layer's weights, not one for each output channel.")
-@click.option("--keep-float", "skip_layer", multiple=True, metavar="REGEX", help="Keep such layers in float; may be repeated.")
-@click.option("--qat-epochs", type=click.IntRange(1), metavar="N", help="How long int8_qat trains on.  [default: 3]")
-@click.option("--qat-learning-rate", type=float, metavar="RATE", help="Its highest in int8_qat.  [default: 0.0001]")
-@click.option(
-    "--distill-weight", "distill",
-    type=click.FloatRange(0, 1),
-    metavar="SHARE",
-    help="How much int8_qat learns from its float parent's answers; the rest is from the labels.  [default: 1]",
-)
-@click.option("--debug-layers", is_flag=True, help="Say which layer loses how much, and which ones are to blame.")
-@click.option(
-    "--max-drop",
-    type=float,
-    metavar="POINTS",
-    help="Exit code 3 if more accuracy is lost against the float parent.  [default: 0.3 with --auto, else none]",
-)
-@click.option("--min-accuracy", type=float, metavar="PERCENT", help="Exit code 3 if accuracy is lower.")
-@click.option("--max-bytes", type=click.IntRange(1), metavar="N", help="Exit code 3 if the file is larger.")
-def command(run_folder: Path | None, **options: Any) -> Result:
-    """Turn a trained RUN (default: the newest) into a .tflite that carries its contract.
+@calibration_options
+@click.option("--target", metavar="NAME", help="Require a model for litert, tflite-runtime, edgetpu or tflm.")
+@arithmetic_options
+@qat_options
+@click.option("--debug-layers", is_flag=True, help="Report the error of each layer, and the most sensitive layers.")
+@threshold_options
+def command(
+    run_folder: Path | None, flagged: tuple[str, ...], selection: SchemeOptions, data: DataOptions,
+    calibration: CalibrationOptions, target: str | None, arithmetic: ArithmeticOptions, qat: QatOptions,
+    debug_layers: bool, thresholds: ThresholdOptions,
+) -> Result:  # fmt: skip
+    """Convert a trained RUN (default: the newest) to a .tflite that carries its contract.
 
-    One scheme has to be named; begin with --int8. Everything else has a default. The .tflite is written into the run
-    folder and compared with its float parent, image by image: .flips.csv beside it lists each image whose label
-    changed, .flips.png shows the first 50.
+    Select one scheme; --int8 is a good start. All other options have defaults. The .tflite is written to the run folder
+    and compared with its float parent, image by image. Beside it, .flips.csv lists each image whose label changed, and
+    .flips.png shows the first 50.
 
     \b
     Example:
@@ -124,62 +218,91 @@ def command(run_folder: Path | None, **options: Any) -> Result:
     from edgefer.workstation.workflows.quantize_plan import run_quantization
     from edgefer.workstation.workflows.summary import combine_results
 
-    data = {name: options.pop(name) for name in DATA}
-    plans = _plans(options)
+    schemes = _select_schemes(flagged, selection)
+    shared = _make_plan(schemes[0], calibration, target, arithmetic, qat, thresholds)
+    plans = [replace(shared, scheme=scheme, auto=selection.auto, debug_layers=debug_layers) for scheme in schemes]
+    if not selection.auto:
+        _check_qat(schemes, qat)
+    for plan in plans:
+        plan.check()
     run = find_run(run_folder)
     run.require_weights()
-    say(f"run: {run.folder} ({'as named' if run_folder else 'the newest'}); {run.progress_note()}")
+    log(f"run: {run.folder} ({'as named' if run_folder else 'the newest'}); {run.progress_note()}")
     for plan in plans:
         plan.check_run(run)
-    dataset = open_data_of(run, **data)
+    dataset = open_run_data(run, data)
     results = [run_quantization(run, dataset, plan, _console()) for plan in plans]
     return results[0] if len(results) == 1 else combine_results(results)
 
 
-def _plans(options: dict[str, Any]) -> list[QuantizationPlan]:
-    """One plan a scheme, checked."""
+def _select_schemes(flagged: tuple[str, ...], selection: SchemeOptions) -> list[str]:
+    selected = [*flagged, *([selection.scheme] if selection.scheme else [])]
+    count = len(selected) + selection.all_schemes + selection.auto
+    if count != 1:
+        what = f"{count} schemes selected" if count else "no scheme selected"
+        raise UsageError(what, why="expected exactly one", hint="edgefer quantize --int8")
+    if selection.all_schemes:
+        return list(plugins.names(SCHEMES))
+    return ["int8"] if selection.auto else selected
+
+
+def _make_plan(
+    scheme: str, calibration: CalibrationOptions, target: str | None, arithmetic: ArithmeticOptions, qat: QatOptions,
+    thresholds: ThresholdOptions,
+) -> QuantizationPlan:  # fmt: skip
     from edgefer.workstation.quantization.options import QuantizationOptions
     from edgefer.workstation.quantization.qat.finetune import QatSettings
     from edgefer.workstation.workflows.quantize_plan import QuantizationPlan
     from edgefer.workstation.workflows.summary import Gates
 
-    recipe: dict[str, Any] = {name: value for name in RECIPE if (value := options.pop(name)) is not None}
-    per_channel, bias_correction = not options.pop("per_tensor"), not options.pop("no_bias_correction")
-    float_layers = tuple(options.pop("skip_layer"))
-    recipe["rounding"] = {"gptq": "second-order"}.get(recipe.get("rounding", "second-order"), recipe.get("rounding", "second-order"))
-    made = QuantizationOptions(**recipe, per_channel=per_channel, bias_correction=bias_correction, float_layers=float_layers)
-    gates = Gates(*(options.pop(name) for name in GATES))
-    tuning = {name.removeprefix("qat_"): value for name in QAT if (value := options.pop(name)) is not None}
-    shared = {name: options.pop(name) for name in ("target", "auto", "set_name", "size", "seed")}
-    shared |= {name: options.pop(name) for name in ("stability", "debug_layers")}
-    qat = QatSettings(**tuning) if tuning else None
-    schemes = _schemes(shared["auto"], options)
-    if tuning and not shared["auto"] and not any(plugins.load(SCHEMES, each).NEEDS_TRAINING for each in schemes):
-        flag = next(f"--{name.replace('_', '-')}" for name in QAT if name.removeprefix("qat_") in tuning)
-        raise UsageError(f"{flag} with {schemes[0]}", why="it is not trained", hint="edgefer quantize --int8-qat")
-    plans = [QuantizationPlan(each, recipe=made, gates=gates, qat=qat, **shared) for each in schemes]
-    for plan in plans:
-        plan.check()
-    return plans
+    rounding = {"gptq": "second-order"}.get(arithmetic.rounding or "", arithmetic.rounding)
+    numeric = _given(io=arithmetic.io, ranges=arithmetic.calibration_method, rounding=rounding)
+    recipe = QuantizationOptions(
+        **numeric,
+        per_channel=not arithmetic.per_tensor,
+        bias_correction=not arithmetic.no_bias_correction,
+        float_layers=arithmetic.keep_float,
+    )
+    training = _given(epochs=qat.qat_epochs, learning_rate=qat.qat_learning_rate, distill=qat.distill_weight)
+    return QuantizationPlan(
+        scheme,
+        recipe=recipe,
+        target=target,
+        set_name=calibration.set_name,
+        size=calibration.size,
+        seed=calibration.seed,
+        stability=calibration.trials,
+        qat=QatSettings(**training) if training else None,
+        gates=Gates(thresholds.max_drop, thresholds.min_accuracy, thresholds.max_bytes),
+    )
 
 
-def _schemes(auto: bool, options: dict[str, Any]) -> list[str]:
-    scheme, every = options.pop("scheme"), options.pop("every")
-    named = [name for name, given in options.items() if given]
-    named += [scheme] * bool(scheme) + ["--all"] * every + ["--auto"] * auto
-    if len(named) != 1:
-        raise UsageError(f"{len(named)} schemes were named", why="one is needed", hint="edgefer quantize --int8")
-    return list(plugins.names(SCHEMES)) if every else ["int8"] if auto else named
+def _given(**values: Any) -> dict[str, Any]:
+    """Return the values that are set, so that the callee's defaults apply to the others."""
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _check_qat(schemes: list[str], qat: QatOptions) -> None:
+    """Raise UsageError if a training option is set and no scheme trains."""
+    flags = {
+        "--qat-epochs": qat.qat_epochs,
+        "--qat-learning-rate": qat.qat_learning_rate,
+        "--distill-weight": qat.distill_weight,
+    }
+    flag = next((name for name, value in flags.items() if value is not None), None)
+    if flag and not any(plugins.load(SCHEMES, scheme).NEEDS_TRAINING for scheme in schemes):
+        why = "this scheme does not train"
+        raise UsageError(f"{flag} with {schemes[0]}", why=why, hint="edgefer quantize --int8-qat")
 
 
 def _console() -> Console:
     from edgefer.progress import shown
     from edgefer.workstation.workflows.quantize_plan import Console
 
-    return Console(say=say, shown=shown, bench=_bench)
+    return Console(say=log, shown=shown, bench=_benchmark)
 
 
-def _bench(path: Path) -> Measurement:
+def _benchmark(path: Path) -> Measurement:
     from edgefer.benchmark.isolation import measure_in_subprocess
     from edgefer.results.measurement import BenchRequest
 

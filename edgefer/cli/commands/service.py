@@ -1,4 +1,4 @@
-"""edgefer service"""
+"""Manage the systemd service for edgefer live."""
 
 from __future__ import annotations
 
@@ -7,20 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgefer import plugins
-from edgefer.cli.options import say
+from edgefer.cli.options import log
 from edgefer.results import schema
 from edgefer.text_table import Result
 
 if TYPE_CHECKING:
-    from edgefer.live.systemd_service import Plan
+    from edgefer.live.systemd_service import ServicePlan
 
 
-@click.group(short_help="Have systemd run edgefer live.")
+@click.group()
 def command() -> None:
-    """Have systemd start edgefer live with its page, at boot and again when it fails.
+    """Manage the systemd service that starts edgefer live with its web page at boot and restarts it after a failure.
 
-    It is a service of yours, not of the system: no root is needed.
+    It is a user service: no root is needed.
 
     \b
     Example:
@@ -30,14 +29,14 @@ def command() -> None:
     """
 
 
-@command.command(short_help="Write the unit and start it.")
-@click.option("--print", "only_print", is_flag=True, help="Show the unit, and write and start nothing.")
-@click.argument("options", nargs=-1, metavar="[-- OPTIONS OF EDGEFER LIVE]")
-def install(only_print: bool, options: tuple[str, ...]) -> Result:
-    """Write a unit for edgefer live, enable it and start it, anew if it runs.
+@command.command()
+@click.option("--print", "only_print", is_flag=True, help="Print the unit file without installing it.")
+@click.argument("arguments", nargs=-1, metavar="[-- OPTIONS OF EDGEFER LIVE]")
+def install(only_print: bool, arguments: tuple[str, ...]) -> Result:
+    """Install and start the service, or restart it.
 
-    Paths among the options are seen from this folder, then as now. A token goes to a file that only you can read; where
-    others reach the page and there is none, one is made up.
+    Relative paths refer to the current folder, now and at every later start. A token is stored in a file that only you
+    can read. If the page is reachable from the network and no token is given, a new one is generated.
 
     \b
     Example:
@@ -47,17 +46,17 @@ def install(only_print: bool, options: tuple[str, ...]) -> Result:
     """
     from edgefer.live import systemd_service
 
-    plan = _plan(options)
+    plan = _make_plan(arguments)
     if only_print:
         return Result({**schema.header("service", 1), "unit": plan.unit}, plan.unit.rstrip())
-    say(f"unit: {plan.unit_path}\nstarting; it is ready with the first picture")
+    log(f"unit: {plan.unit_path}\nstarting; the service is ready after the first frame")
     systemd_service.install(plan)
     return Result(_record(plan), _installed(plan))
 
 
-@command.command(short_help="Whether it runs.")
+@command.command()
 def status() -> Result:
-    """What systemd says of it.
+    """Show the state that systemd reports.
 
     \b
     Example:
@@ -65,14 +64,14 @@ def status() -> Result:
     """
     from edgefer.live import systemd_service
 
-    told = systemd_service.state()
-    text = "\n".join(f"{name}: {value}" for name, value in _facts(told).items() if value)
-    return Result({**schema.header("service", 1), "state": told}, text)
+    state = systemd_service.read_status()
+    text = "\n".join(f"{name}: {value}" for name, value in _facts(state).items() if value)
+    return Result({**schema.header("service", 1), "state": state}, text)
 
 
-@command.command(short_help="Stop it and remove the unit.")
+@command.command()
 def uninstall() -> Result:
-    """Stop it, and remove the unit and the token.
+    """Stop the service and remove its files.
 
     \b
     Example:
@@ -85,43 +84,43 @@ def uninstall() -> Result:
     return Result({**schema.header("service", 1), "removed": removed}, text)
 
 
-def _plan(options: tuple[str, ...]) -> Plan:
-    """What to write; a slip among the options of edgefer live is said here and not in a log."""
+def _make_plan(arguments: tuple[str, ...]) -> ServicePlan:
+    """Plan the service; parse the arguments of edgefer live, so that a mistake is reported now and not in a log."""
+    from edgefer.cli.main import load_command
     from edgefer.live import systemd_service
 
-    live: click.Command = plugins.load("edgefer.cli.commands", "live").command
-    parsed = live.make_context("edgefer live", list(options)).params
-    return systemd_service.make_plan(options, serve=parsed["serve"], token=parsed["token"])
+    options = load_command("live").make_context("edgefer live", list(arguments)).params
+    return systemd_service.make_plan(arguments, serve=options["serve"], token=options["token"])
 
 
-def _record(plan: Plan) -> dict[str, Any]:
+def _record(plan: ServicePlan) -> dict[str, Any]:
     token_path = None if plan.token is None else str(plan.token_path)
-    place = {"unit_path": str(plan.unit_path), "token_path": token_path, "url": plan.url.partition("?")[0]}
-    return {**schema.header("service", 1), **place}
+    paths = {"unit_path": str(plan.unit_path), "token_path": token_path, "url": plan.url.partition("?")[0]}
+    return {**schema.header("service", 1), **paths}
 
 
-def _installed(plan: Plan) -> str:
+def _installed(plan: ServicePlan) -> str:
     from edgefer.live import systemd_service
 
     user = getpass.getuser()
     facts = {
         "page": plan.url,
-        "token": "" if plan.token is None else f"in {plan.token_path}, for you alone",
-        "log": f"journalctl --user --unit {systemd_service.NAME}",
+        "token": "" if plan.token is None else f"in {plan.token_path}, readable only by you",
+        "log": f"journalctl --user --unit {systemd_service.UNIT_NAME}",
         "at boot": "yes" if systemd_service.is_lingering(user) else f"only after: sudo loginctl enable-linger {user}",
     }
     return "\n".join(f"{name}: {value}" for name, value in facts.items() if value)
 
 
-def _facts(told: dict[str, str]) -> dict[str, str]:
-    """What state() says, for people."""
-    if told.get("LoadState") == "not-found":
+def _facts(state: dict[str, str]) -> dict[str, str]:
+    """Word the properties that systemd reports."""
+    if state.get("LoadState") == "not-found":
         return {"state": "not installed"}
-    since = told.get("ActiveEnterTimestamp", "")
+    since = state.get("ActiveEnterTimestamp", "")
     return {
-        "state": f"{told.get('ActiveState')} ({told.get('SubState')})",
-        "since": since if told.get("ActiveState") == "active" else "",
-        "sees": told.get("StatusText", ""),
-        "started anew": f"{told.get('NRestarts', '0')} times",
-        "at login": told.get("UnitFileState", ""),
+        "state": f"{state.get('ActiveState')} ({state.get('SubState')})",
+        "since": since if state.get("ActiveState") == "active" else "",
+        "status": state.get("StatusText", ""),
+        "restarts": state.get("NRestarts", "0"),
+        "at login": state.get("UnitFileState", ""),
     }
