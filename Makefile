@@ -147,22 +147,8 @@ demo: install
 	@echo "And a photograph, by a model that ships:"
 	$(BIN)/edgefer predict tests/fixtures/astronaut.jpg --model small
 
-# A folder of results goes to the section of its name, in each document that has one; a model that ships gets its card
-# from all that the folders hold of it. What has not been measured yet leaves its section as it is.
-RESULTS := benchmarks/results
-PEERS = $(wildcard $(RESULTS)/peers.json)
-SEARCH = $(wildcard $(RESULTS)/search.json)
-COUNTS = $(patsubst edgefer/models/%.tflite,$(RESULTS)/arm64-emulated/%.arm64.json,$(wildcard edgefer/models/*.tflite))
 tables: install
-	@for results in $(RESULTS)/*/; do name=$$(basename "$$results"); \
-	    for document in README.md benchmarks/README.md; do \
-	        if grep -qsF "<!-- results $$name:begin -->" "$$document"; then \
-	            $(BIN)/edgefer report "$$results" --into "$$document" --section "$$name"; fi; done; done
-	@for model in edgefer/models/*.tflite; do \
-	    $(BIN)/edgefer report "$$model" $(RESULTS)/*/ --card "$${model%.tflite}.md"; done
-	$(BIN)/edgefer report $(RESULTS)/systems.json --into benchmarks/README.md --section systems
-	$(if $(SEARCH),$(BIN)/edgefer report $(SEARCH) --svg benchmarks/search.svg --into benchmarks/README.md --section search)
-	$(if $(PEERS),$(BIN)/edgefer report $(PEERS) $(wildcard $(RESULTS)/shipped $(COUNTS)) --into benchmarks/README.md --section peers)
+	$(BIN)/python benchmarks/report.py
 
 docs: .venv-docs/.installed
 	.venv-docs/bin/python docs/draw_architecture.py --check

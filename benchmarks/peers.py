@@ -26,6 +26,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from ledgers.peers import COUNTS
 
 from edgefer import files, plugins
 from edgefer.benchmark.session import run_benchmark
@@ -37,13 +38,13 @@ from edgefer.data.dataset import Dataset, load
 from edgefer.data.synthetic import golden_faces
 from edgefer.errors import DataError, EdgeferError, IncompatibleError, UsageError
 from edgefer.inference.classifier import Classifier
-from edgefer.inference.runtime import choose
+from edgefer.inference.runtime import select_runtime
 from edgefer.inspection.sandbox import inspect_in_subprocess
 from edgefer.progress import shown
-from edgefer.report.peers import COUNTS
 from edgefer.report.terminal.benchmark import outcomes_text
 from edgefer.results import schema
-from edgefer.results.benchmark import BenchmarkCase, BenchmarkPlan, BenchmarkResult
+from edgefer.results.benchmark import BenchmarkResult
+from edgefer.results.benchmark_plan import BenchmarkCase, BenchmarkPlan
 from edgefer.workstation.networks.backend import load_keras
 from edgefer.workstation.quantization.calibration_set import CalibrationSet, find_set
 from edgefer.workstation.quantization.options import DEFAULTS
@@ -84,7 +85,7 @@ def main() -> None:
         entries += [_timed(path, folder) for path in options.models]
         job = BenchmarkPlan(
             tuple(BenchmarkCase(str(path), RUNTIME) for path in entries),
-            rigour="standard",
+            preset="standard",
             rounds=options.rounds,
             seconds=options.seconds,
         )
@@ -125,7 +126,7 @@ def with_contract(model: bytes) -> Artifact:
     Raises:
         IncompatibleError: its input is not one grey picture, its output not one row.
     """
-    runtime = choose(RUNTIME).open_model(model)
+    runtime = select_runtime(RUNTIME).open_model(model)
     taken, given = runtime.input.shape, runtime.output.shape
     if len(taken) != 4 or (taken[0], taken[3]) != (1, 1) or len(given) != 2 or given[0] != 1:
         why = "(1, height, width, 1) and (1, classes) were expected"
@@ -143,7 +144,7 @@ def with_contract(model: bytes) -> Artifact:
 
 def answers(model: bytes, faces: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
     """What a network that wants 64 x 64 pixels from -1 to 1 says of faces, uint8 (n, h, w) -> class numbers (n,)."""
-    runtime = choose(RUNTIME).open_model(model)
+    runtime = select_runtime(RUNTIME).open_model(model)
     _, height, width, _ = runtime.input.shape
     table = quantize(_from_minus_one_to_one(np.arange(256, dtype=np.uint8)), runtime.input.params)
     said = np.empty(len(faces), np.int64)
@@ -293,7 +294,7 @@ def _told(benched: BenchmarkResult, options: argparse.Namespace) -> dict[str, An
                 "cpu_p50_us": round(each.cpu.p50_ns / 1000, 1),
                 "ratio": round(ratios[index].ratio, 3) if index in ratios else 1.0,
                 "ratio_interval_95": [round(bound, 3) for bound in ratios[index].interval] if index in ratios else None,
-                "doubts": list(each.doubts()),
+                "doubts": list(each.warnings()),
             }
             for index, each in enumerate(benched.measurements)
         ],

@@ -17,6 +17,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from ledgers.trials import read_trials
+
 from edgefer import files
 from edgefer.benchmark.isolation import measure_in_subprocess
 from edgefer.contract.artifact import Artifact
@@ -24,7 +26,6 @@ from edgefer.errors import EdgeferError
 from edgefer.inspection.sandbox import inspect_in_subprocess
 from edgefer.models import shipped
 from edgefer.report.commands import leaves
-from edgefer.report.trials import trials_of
 from edgefer.results import schema
 from edgefer.results.evaluation import Evaluation
 from edgefer.results.measurement import BenchRequest
@@ -40,7 +41,7 @@ def main() -> None:
     names = {each["name"] for each in made}
     kept = [each for each in earlier if each["name"] not in names]
     record = {**schema.header("search", 1), "entries": [*kept, *made]}
-    trials_of(record)
+    read_trials(record)
     files.write_text(options.out, json.dumps(record, indent=1) + "\n")
 
 

@@ -1,8 +1,8 @@
-"""How a model is made again: the command lines and the settings that its provenance tells.
+"""Commands and settings that reproduce a model, from its provenance.
 
     quantize_command("int8", provenance, "runs/first")
     train_command("runs/first", settings="settings.toml", data="fer2013.csv", origin=provenance)
-    settings_toml(provenance["settings"])           # what edgefer train --settings takes
+    settings_toml(provenance["settings"])           # input of edgefer train --settings
 """
 
 from __future__ import annotations
@@ -17,19 +17,21 @@ from edgefer.results import schema
 __all__ = ["check_provenance", "leaves", "quantize_command", "settings_toml", "train_command"]
 
 PARTS = ("calibration", "data", "qat", "recipe", "scores", "settings")
-# Layouts that --data takes by their own name.
-DATA = ("fer2013.csv", "synthetic")
-# What the recipe of a contract says -> what says so on the command line; whatever is not listed needs no saying.
+# Values of --data that name a data set without a path.
+NAMED_DATA = ("fer2013.csv", "synthetic")
+# Recipe fields in a contract and the options that set them; other fields have no option.
 VALUES = {"io": "--io", "ranges": "--calibration-method", "rounding": "--rounding"}
+# Contracts keep the name of a method from the time of conversion.
+RENAMED = {"second-order": "gptq"}
 REFUSALS = {"per_channel": "--per-tensor", "bias_correction": "--no-bias-correction"}
 TUNING = {"epochs": "--qat-epochs", "learning_rate": "--qat-learning-rate", "distill": "--distill-weight"}
 
 
 def check_provenance(provenance: Mapping[str, Any]) -> None:
-    """Refuse what no command can be made of.
+    """Check the parts of a provenance that the commands are built from.
 
     Raises:
-        DataError: a part of it is of another type; the message names it.
+        DataError: A part has the wrong type; the message names it.
     """
     parts = {name: provenance[name] for name in PARTS if provenance.get(name) is not None}
     schema.require(parts, **dict.fromkeys(parts, dict))
@@ -41,47 +43,52 @@ def check_provenance(provenance: Mapping[str, Any]) -> None:
 
 
 def train_command(run: str, *, settings: str, data: object, origin: Mapping[str, Any]) -> str:
-    """The line that trains ``run`` by the file ``settings``, on ``data`` as an environment or a contract names them.
+    """Return the command line of a training.
 
-    ``origin``, the environment or the provenance, names the run that it began from, and those that it learned from.
+    Args:
+        run: The run folder to write.
+        settings: The settings file.
+        data: Name of the data set, from an environment or a contract; anything without a well-known name becomes DATA.
+        origin: The environment or provenance, which names the run that the weights come from and the teachers.
 
     Raises:
-        DataError: it names them in another way than edgefer does.
+        DataError: ``origin`` describes them in a form that edgefer does not write.
     """
-    named = str(data) if data in DATA else "DATA"
+    data_argument = str(data) if data in NAMED_DATA else "DATA"
     parents, teachers = (",".join(f"runs/{name}" for name in names) for names in _origin(origin))
-    words = ["edgefer", "train", "--settings", settings, "--data", named, "--run", run]
+    words = ["edgefer", "train", "--settings", settings, "--data", data_argument, "--run", run]
     words += ["--init-from", parents] if parents else []
     return _joined([*words, *(["--teacher", teachers] if teachers else [])])
 
 
 def _origin(origin: Mapping[str, Any]) -> tuple[list[str], list[str]]:
-    """The names of the run that a training began from, in a list of one or none, and of its teachers."""
+    """Return the names of the initial run, in a list of one or none, and of the teachers."""
     groups = [origin["parent"]] if origin.get("parent") else [], origin.get("teachers") or []
     schema.require({"teachers": groups[1]}, teachers=list)
-    for each in [*groups[0], *groups[1]]:
-        schema.require({"teacher": each}, teacher=dict)
-        schema.require(each, run=str)
-    return [each["run"] for each in groups[0]], [each["run"] for each in groups[1]]
+    for source in [*groups[0], *groups[1]]:
+        schema.require({"teacher": source}, teacher=dict)
+        schema.require(source, run=str)
+    return [source["run"] for source in groups[0]], [source["run"] for source in groups[1]]
 
 
 def quantize_command(scheme: str, provenance: Mapping[str, Any], run: str) -> str:
-    """The line that makes a model of ``scheme`` from the run folder ``run`` as ``provenance`` tells."""
+    """Return the command line that quantizes the run folder ``run`` with the options in ``provenance``."""
     words = ["edgefer", "quantize", run, "--scheme", scheme]
     words += _calibration(provenance.get("calibration") or {})
     recipe, tuning = provenance.get("recipe") or {}, provenance.get("qat") or {}
-    words += [word for name, flag in VALUES.items() if recipe.get(name) for word in (flag, str(recipe[name]))]
+    values = {flag: str(recipe[name]) for name, flag in VALUES.items() if recipe.get(name)}
+    words += [word for flag, value in values.items() for word in (flag, RENAMED.get(value, value))]
     words += [flag for name, flag in REFUSALS.items() if recipe.get(name) is False]
     words += [word for layer in recipe.get("float_layers") or () for word in ("--keep-float", str(layer))]
     words += [word for name, flag in TUNING.items() if name in tuning for word in (flag, f"{tuning[name]:g}")]
     return _joined(words)
 
 
-def _calibration(told: Mapping[str, Any]) -> list[str]:
-    if told.get("set"):
-        return ["--calibration", str(told["set"])]
-    found = [("--calibration-size", told.get("faces")), ("--seed", told.get("seed"))]
-    return [word for flag, value in found if value is not None for word in (flag, str(value))]
+def _calibration(calibration: Mapping[str, Any]) -> list[str]:
+    if calibration.get("set"):
+        return ["--calibration", str(calibration["set"])]
+    values = [("--calibration-size", calibration.get("faces")), ("--seed", calibration.get("seed"))]
+    return [word for flag, value in values if value is not None for word in (flag, str(value))]
 
 
 def _joined(words: Sequence[str]) -> str:
@@ -89,13 +96,13 @@ def _joined(words: Sequence[str]) -> str:
 
 
 def settings_toml(settings: Mapping[str, Any]) -> str:
-    """The nested settings as the TOML that ``edgefer train --settings`` takes: dotted keys need no tables."""
-    # Plain strings, numbers, booleans and lists are written in TOML as in JSON, but for JSON's surrogate pairs.
+    """Return nested settings as TOML for ``edgefer train --settings``, with dotted keys instead of tables."""
+    # Strings, numbers, booleans and lists look the same in TOML and JSON, except for JSON's surrogate pairs.
     return "\n".join(f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in leaves(settings))
 
 
 def leaves(fields: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """(dotted name, value) of nested plain values; what is None is left out."""
+    """Yield (dotted name, value) of nested plain values, without those that are None."""
     for name, value in fields.items():
         if isinstance(value, Mapping):
             yield from leaves(value, f"{prefix}{name}.")

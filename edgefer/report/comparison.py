@@ -1,10 +1,10 @@
-"""Models side by side: evaluations and measurements of the same flatbuffer, joined to rows of tables.
+"""Compare models: join evaluations and measurements of the same flatbuffer into rows of tables.
 
     for group in compare(evaluations, measurements):
-        group.rows, group.circumstances, group.doubts()
+        group.rows, group.circumstances, group.warnings()
 
-The SHA-256 of the flatbuffer joins them, never a name. One table holds what may be compared: the same images, the same
-device, runtime, number of threads and kernels; everything else stands in a table of its own.
+Records are joined by the SHA-256 of the flatbuffer, never by name. One group holds only comparable rows: the same
+images, device, runtime, number of threads and kernels. Other conditions form another group.
 """
 
 from __future__ import annotations
@@ -25,42 +25,44 @@ __all__ = ["Group", "Row", "compare", "to_json"]
 
 @dataclass(frozen=True, eq=False)
 class Row:
-    """One model in one table; what is not known of it is None."""
+    """One model in one table; an unknown part is None."""
 
     evaluation: Evaluation | None
     measurement: Measurement | None
 
     @property
     def subject(self) -> Mapping[str, Any]:
-        """What either record says of the model; where both do, the measurement."""
+        """Fields of both records that describe the model; the measurement's take precedence."""
         evaluated = self.evaluation.subject if self.evaluation else {}
         return {**evaluated, **(self.measurement.subject if self.measurement else {})}
 
     @property
     def scheme(self) -> str:
-        """How it was quantized; "keras" for a network that has not been converted."""
+        """Quantization scheme; "keras" for a network that has not been converted."""
         return str(self.subject.get("scheme", "?"))
 
     @property
     def model(self) -> str:
-        """The file's name without .tflite and without the scheme, which stands beside it."""
-        named = self.subject.get("file") or (self.evaluation.model if self.evaluation else "?")
-        return str(named).removesuffix(".tflite").removesuffix(f"-{self.scheme}")
+        """File name without .tflite and without the scheme, which has its own column."""
+        name = self.subject.get("file") or (self.evaluation.model if self.evaluation else "?")
+        return str(name).removesuffix(".tflite").removesuffix(f"-{self.scheme}")
 
     @property
     def file_bytes(self) -> int | None:
-        """The size of the .tflite, contract included."""
+        """Size of the .tflite, including the contract."""
         return self.subject.get("file_bytes")
 
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """Rows that may be compared with each other.
+    """Comparable rows.
 
     Attributes:
-        rows: in the order in which the models came.
-        evaluation: one of its evaluations, for what they share: data, split and number of images; None without any.
-        measurement: one of its measurements, for what they share: device, runtime, threads and kernels.
+        rows: Rows in the order of the input.
+        evaluation: One of the evaluations, for the data, split and number of images that all rows share; None without
+            any.
+        measurement: One of the measurements, for the device, runtime, threads and kernels that all rows share; None
+            without any.
     """
 
     rows: tuple[Row, ...]
@@ -69,57 +71,60 @@ class Group:
 
     @property
     def images(self) -> str | None:
-        """What the accuracies were taken on, in words."""
+        """Description of the evaluated images: "PublicTest of fer2013.csv, 3,589 images"."""
         shared = self.evaluation
         return f"{shared.split} of {shared.data}, {shared.n:,} images" if shared else None
 
     @property
     def circumstances(self) -> str | None:
-        """What the latencies were taken on, in words."""
+        """Description of the device and runtime that were measured."""
         shared = self.measurement
         if shared is None:
             return None
         device = shared.device
         cpu = device.get("cpu") or device.get("machine")
-        place = f"{device['board']} ({cpu})" if device.get("board") else f"{cpu}"
+        machine = f"{device['board']} ({cpu})" if device.get("board") else f"{cpu}"
         threads = f"{shared.threads} thread{'s' if shared.threads > 1 else ''} of {device['cores']} cores"
         governor = f", governor {device['governor']}" if device.get("governor") else ""
         kernels = f", {shared.kernels} kernels" if shared.kernels != "default" else ""
-        return f"{place}{governor}, {shared.runtime} {shared.runtime_version}{kernels}, {threads}"
+        return f"{machine}{governor}, {shared.runtime} {shared.runtime_version}{kernels}, {threads}"
 
-    def doubts(self) -> tuple[str, ...]:
-        """Why one should not believe the numbers, one sentence each, with the model in front."""
+    def warnings(self) -> tuple[str, ...]:
+        """Return reasons to distrust the numbers, one clause each, prefixed with the model."""
         return tuple(
-            f"{row.model} {row.scheme}: {doubt}"
+            f"{row.model} {row.scheme}: {warning}"
             for row in self.rows
-            for doubt in (*(row.measurement.doubts() if row.measurement else ()), *_foreign_accuracy(row))
+            for warning in (*(row.measurement.warnings() if row.measurement else ()), *_runtime_mismatch(row))
         )
 
 
 def compare(evaluations: Iterable[Evaluation], measurements: Iterable[Measurement]) -> tuple[Group, ...]:
-    """Join the records of each model, and group what may be compared.
+    """Join the records of each model and group comparable rows.
 
-    A row that lacks one half stands in the first group that its other half fits. The same record twice counts once;
-    two different ones never become one.
+    A row without an evaluation or without a measurement joins the first group that fits its other half. Equal records
+    count once; different records of one model are never merged.
 
     Raises:
-        DataError: there are no records, or one that does not say which model it is of.
+        DataError: There are no records, or a record does not identify its model.
     """
     rows = _rows(_distinct_evaluations(evaluations), _distinct_measurements(measurements))
     if not rows:
-        raise DataError("there are no results", why="the files hold no evaluation and no measurement")
+        raise DataError(
+            "no results to compare", why="the files contain no evaluation and no measurement",
+            hint="edgefer evaluate MODEL.tflite --out evaluation.json",
+        )  # fmt: skip
     keys = [(_images_key(row.evaluation), _circumstances_key(row.measurement)) for row in rows]
-    whole = [key for key in keys if None not in key]
-    homes = [_home(key, whole) for key in keys]
-    return tuple(_group([row for row, home in zip(rows, homes) if home == key]) for key in dict.fromkeys(homes))
+    complete = [key for key in keys if None not in key]
+    assigned = [_group_key(key, complete) for key in keys]
+    return tuple(_group([row for row, home in zip(rows, assigned) if home == key]) for key in dict.fromkeys(assigned))
 
 
 Key = tuple[Hashable, Hashable]
 
 
-def _home(key: Key, whole: Sequence[Key]) -> Key:
+def _group_key(key: Key, complete: Sequence[Key]) -> Key:
     images, circumstances = key
-    fitting = [each for each in whole if images in (None, each[0]) and circumstances in (None, each[1])]
+    fitting = [other for other in complete if images in (None, other[0]) and circumstances in (None, other[1])]
     return fitting[0] if fitting else key
 
 
@@ -132,54 +137,58 @@ def _group(rows: Sequence[Row]) -> Group:
 def _rows(evaluations: Sequence[Evaluation], measurements: Sequence[Measurement]) -> list[Row]:
     rows = []
     for model in dict.fromkeys([*map(_model_key, evaluations), *map(_model_key, measurements)]):
-        scored = [each for each in evaluations if _model_key(each) == model]
-        timed = [each for each in measurements if _model_key(each) == model]
-        pairs = [(each, own) for own in timed for each in _scores_for(own, scored)]
-        rows += [Row(each, own) for each, own in pairs]
-        rows += [Row(each, None) for each in scored if not any(each is taken for taken, _ in pairs)]
-        rows += [Row(None, own) for own in timed if not scored]
+        scored = [evaluation for evaluation in evaluations if _model_key(evaluation) == model]
+        timed = [measurement for measurement in measurements if _model_key(measurement) == model]
+        pairs = [(evaluation, measurement) for measurement in timed for evaluation in _matching(measurement, scored)]
+        rows += [Row(evaluation, measurement) for evaluation, measurement in pairs]
+        rows += [Row(each, None) for each in scored if not any(each is paired for paired, _ in pairs)]
+        rows += [Row(None, measurement) for measurement in timed if not scored]
     return rows
 
 
-def _scores_for(measurement: Measurement, evaluations: Sequence[Evaluation]) -> list[Evaluation]:
-    """The evaluations that go into the row of ``measurement``: on each split those of its own runtime, else all."""
+def _matching(measurement: Measurement, evaluations: Sequence[Evaluation]) -> list[Evaluation]:
+    """Return, for each split, the evaluations by the runtime of ``measurement``, or all of them if there are none."""
     chosen = []
     for images in dict.fromkeys(map(_images_key, evaluations)):
-        candidates = [each for each in evaluations if _images_key(each) == images]
-        chosen += [each for each in candidates if _runtime(each) == _ran_on(measurement)] or candidates
+        candidates = [evaluation for evaluation in evaluations if _images_key(evaluation) == images]
+        same_runtime = [each for each in candidates if _evaluated_runtime(each) == _measured_runtime(measurement)]
+        chosen += same_runtime or candidates
     return chosen
 
 
 def _distinct_evaluations(evaluations: Iterable[Evaluation]) -> list[Evaluation]:
-    kept: list[Evaluation] = []
-    for each in evaluations:
-        index = next((index for index, other in enumerate(kept) if _same_evaluation(each, other)), None)
+    unique: list[Evaluation] = []
+    for evaluation in evaluations:
+        index = next((index for index, other in enumerate(unique) if _same_evaluation(evaluation, other)), None)
         if index is None:
-            kept.append(each)
+            unique.append(evaluation)
         else:
-            # quantize and evaluate score the same model; what only one of them says of it is kept.
-            kept[index] = replace(kept[index], subject={**kept[index].subject, **each.subject})
-    return kept
+            # quantize and evaluate score the same model but describe it with different fields.
+            unique[index] = replace(unique[index], subject={**unique[index].subject, **evaluation.subject})
+    return unique
 
 
 def _same_evaluation(one: Evaluation, other: Evaluation) -> bool:
-    runtimes = {_runtime(one), _runtime(other)} - {None}
+    runtimes = {_evaluated_runtime(one), _evaluated_runtime(other)} - {None}
     keys_agree = (_model_key(one), _images_key(one)) == (_model_key(other), _images_key(other))
     return keys_agree and len(runtimes) < 2 and np.array_equal(one.confusion, other.confusion)
 
 
 def _distinct_measurements(measurements: Iterable[Measurement]) -> list[Measurement]:
-    kept: list[Measurement] = []
-    for each in measurements:
-        if not any(each.to_json() == other.to_json() for other in kept):
-            kept.append(each)
-    return kept
+    unique: list[Measurement] = []
+    for measurement in measurements:
+        if not any(measurement.to_json() == other.to_json() for other in unique):
+            unique.append(measurement)
+    return unique
 
 
 def _model_key(record: Evaluation | Measurement) -> str:
     digest = record.subject.get("sha256")
     if not isinstance(digest, str):
-        raise DataError("a result does not say of which model it is", why="it has no sha256", hint="take it anew")
+        raise DataError(
+            "a result does not identify its model", why="its subject has no sha256",
+            hint="run the command that wrote it again",
+        )  # fmt: skip
     return digest
 
 
@@ -191,28 +200,28 @@ def _circumstances_key(measurement: Measurement | None) -> Hashable:
     if measurement is None:
         return None
     device = tuple(measurement.device.get(name) for name in ("board", "machine", "cpu", "cores", "governor"))
-    return device, _ran_on(measurement), measurement.threads, measurement.kernels
+    return device, _measured_runtime(measurement), measurement.threads, measurement.kernels
 
 
-def _ran_on(measurement: Measurement) -> str:
+def _measured_runtime(measurement: Measurement) -> str:
     return f"{measurement.runtime} {measurement.runtime_version}"
 
 
-def _runtime(evaluation: Evaluation) -> str | None:
-    """What ran the model, where the evaluation says so."""
+def _evaluated_runtime(evaluation: Evaluation) -> str | None:
+    """Return the runtime of an evaluation, or None where the record does not name it."""
     subject = evaluation.subject
     return f"{subject['runtime']} {subject.get('runtime_version')}" if "runtime" in subject else None
 
 
-def _foreign_accuracy(row: Row) -> tuple[str, ...]:
+def _runtime_mismatch(row: Row) -> tuple[str, ...]:
     if row.evaluation is None or row.measurement is None:
         return ()
-    scored_on, timed_on = _runtime(row.evaluation), _ran_on(row.measurement)
+    scored_on, timed_on = _evaluated_runtime(row.evaluation), _measured_runtime(row.measurement)
     return () if scored_on in (None, timed_on) else (f"scored with {scored_on}, timed with {timed_on}",)
 
 
 def to_json(groups: Sequence[Group]) -> dict[str, Any]:
-    """The report in plain values, for ``edgefer report --json``."""
+    """Return the comparison as plain values, for ``edgefer report --json``."""
     return {**schema.header("report", 1), "groups": [_group_json(group) for group in groups]}
 
 
@@ -230,7 +239,7 @@ def _group_json(group: Group) -> dict[str, Any]:
         if timed
         else None,
         "rows": [_row_json(row) for row in group.rows],
-        "doubts": list(group.doubts()),
+        "doubts": list(group.warnings()),
     }
 
 

@@ -1,60 +1,88 @@
-"""Groups of models as tables for a terminal or for a document, and the place in a document where they go.
+"""Render groups of models as text or Markdown, and place Markdown between the markers of a document.
 
     text(groups)                                    # at most 80 columns
     markdown(groups)
-    replace_section(document, markdown(groups), name="raspberry_pi_4")
+    update_document(Path("README.md"), markdown(groups), section="raspberry_pi_4")
 
-A number in a document is rendered from a result file, never typed.
+Numbers in documents are always rendered from result files.
 """
 
 from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
+from pathlib import Path
 
-from edgefer.errors import UsageError
+from edgefer import files
+from edgefer.errors import DataError, UsageError
 from edgefer.report.comparison import Group, Row
-from edgefer.report.tables import markdown_lines
+from edgefer.report.tables import Table
 from edgefer.text_table import WIDTH, table
 
-__all__ = ["markdown", "replace_section", "text"]
+__all__ = ["markdown", "replace_section", "text", "update_document"]
 
 
 def text(groups: Sequence[Group]) -> str:
-    """One table a group, with what it holds for under it."""
+    """Render one table per group for a terminal, with its conditions and warnings below."""
     return "\n\n".join(_group_text(group) for group in groups)
 
 
 def markdown(groups: Sequence[Group]) -> str:
-    """The same as GitHub-flavoured Markdown; ends without a newline."""
+    """Render one table per group as GitHub-flavored Markdown, without a final newline."""
     return "\n\n".join(_group_markdown(group) for group in groups)
 
 
 def replace_section(document: str, content: str, *, name: str | None = None) -> str:
-    """``document`` with ``content`` between its markers, for the section ``name`` where there are several.
+    """Replace the text between two marker lines of a document.
+
+    Args:
+        document: The text of the document.
+        content: The replacement.
+        name: The section's name, for documents with several pairs of markers.
 
     Raises:
-        UsageError: the document does not hold both markers, once each and in order; the message says the lines to add.
+        UsageError: The document does not contain both markers, once each and in order; the hint shows the two lines.
     """
     begin, end = (f"<!-- {f'results {name}' if name else 'results'}:{side} -->" for side in ("begin", "end"))
-    before, begins, rest = document.partition(begin)
-    within, ends, after = rest.partition(end)
-    if not begins or not ends or begin in within + after or end in before + after:
+    before, has_begin, remainder = document.partition(begin)
+    inside, has_end, after = remainder.partition(end)
+    if not has_begin or not has_end or begin in inside + after or end in before + after:
         raise UsageError(
-            "the document has no single place for the results",
-            why="what stands between two lines is replaced, and they are missing, twice there or out of order",
-            hint=f"add these two lines to it, once:\n{begin}\n{end}",
+            "the document has no unique place for the results",
+            why="the two marker lines are missing, repeated or out of order",
+            hint=f"add these two lines to the document, once:\n{begin}\n{end}",
         )
     return f"{before}{begin}\n\n{content}\n\n{end}{after}"
 
 
+def update_document(path: Path, content: str, *, section: str | None = None) -> None:
+    """Replace the text between two marker lines of the document at ``path``, as replace_section() does.
+
+    Raises:
+        DataError: The document cannot be read.
+        UsageError: The document does not contain both markers, once each and in order.
+    """
+    try:
+        # read_text() would change the line endings of a document written on Windows.
+        before = path.read_bytes().decode()
+    except (OSError, UnicodeDecodeError) as error:
+        hint = "name an existing text file: --into README.md"
+        raise DataError(f"cannot read {path}", why=str(error), hint=hint) from error
+    try:
+        after = replace_section(before, content, name=section)
+    except UsageError as error:
+        raise UsageError(f"{path}: {error.what}", why=error.why, hint=error.hint) from error
+    files.write_text(path, after)
+
+
 def _group_text(group: Group) -> str:
     split = f"{group.evaluation.split} %" if group.evaluation else "accuracy"
-    headers = ["model", "scheme", "KiB", split, "no\ntwins", "macro\nF1", "p50 us", "p90 us"]
+    headers = ["model", "scheme", "KiB", split, "no\ndups", "macro\nF1", "p50 us", "p90 us"]
+    explained = "95 % intervals; no dups: excluding duplicates of Training images"
     remarks = [
-        f"{group.images}; 95 % intervals; no twins: without images that are in Training too" if group.images else None,
+        f"{group.images}; {explained}" if group.images else None,
         group.circumstances,
-        *(f"in doubt: {doubt}" for doubt in group.doubts()),
+        *(f"warning: {warning}" for warning in group.warnings()),
     ]
     lines = [textwrap.fill(remark, WIDTH, subsequent_indent="  ") for remark in remarks if remark]
     return "\n".join([table(headers, [_cells(row) for row in group.rows]), *lines])
@@ -62,11 +90,11 @@ def _group_text(group: Group) -> str:
 
 def _group_markdown(group: Group) -> str:
     split = f"{group.evaluation.split}, % (95 % interval)" if group.evaluation else "accuracy, %"
-    headers = ["model", "scheme", "KiB", split, "without twins of Training, %", "macro-F1, %", "p50, us", "p90, us"]
-    lines = markdown_lines(headers, [_cells(row) for row in group.rows])
-    held_for = ". ".join(part for part in (group.images, group.circumstances) if part)
-    doubts = [f"- in doubt: {doubt}" for doubt in group.doubts()]
-    return "\n".join([*lines, "", f"{held_for}.", *(["", *doubts] if doubts else [])])
+    headers = ("model", "scheme", "KiB", split, "without duplicates, %", "macro-F1, %", "p50, us", "p90, us")
+    conditions = ". ".join(part for part in (group.images, group.circumstances) if part)
+    warnings = [f"- warning: {warning}" for warning in group.warnings()]
+    lines = [Table(headers, [_cells(row) for row in group.rows]).markdown(), "", f"{conditions}."]
+    return "\n".join([*lines, *(["", *warnings] if warnings else [])])
 
 
 def _cells(row: Row) -> list[str | None]:

@@ -1,7 +1,13 @@
-"""Reading back what the commands wrote with --out.
+"""Read the result files that edgefer commands write with ``--out``.
 
     results = read_results([Path("benchmarks/results/raspberry_pi_4"), Path("small-int8.json")])
     results.evaluations, results.measurements
+
+A caller can read kinds of records that edgefer does not write. It passes a reader for each kind, and finds the parsed
+records in ``extra``:
+
+    results = read_results(paths, readers={"power_log": PowerLog.from_json})
+    results.extra["power_log"]
 """
 
 from __future__ import annotations
@@ -11,113 +17,98 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, TypeVar
 
 from edgefer.errors import DataError, EdgeferError
-from edgefer.report.arm64 import Arm64, arm64_tables
-from edgefer.report.claims import Claim, claims_table
-from edgefer.report.peers import Peer, peers_of, peers_table
-from edgefer.report.tables import Cost, Table, cost_of, costs_table
-from edgefer.report.trials import Trial, trials_of, trials_table
+from edgefer.report.quantization_record import Quantization, costs_table
+from edgefer.report.tables import Table
+from edgefer.report.training_record import UNREADABLE, Training
 from edgefer.results import schema
 from edgefer.results.benchmark import BenchmarkResult
 from edgefer.results.evaluation import Evaluation
 from edgefer.results.inspection import Inspection
 from edgefer.results.measurement import Measurement
 
-__all__ = ["Results", "is_result", "read_results"]
+__all__ = ["Reader", "Results", "is_result", "read_results"]
+
+Reader = Callable[[Mapping[str, Any]], Any]
+NO_READERS: Mapping[str, Reader] = MappingProxyType({})
+NUMBER = (int, float)
+SUBJECT = {"sha256": str, "file": str, "scheme": str, "system": str, "file_bytes": int}
+DEVICE = {"board": str, "machine": str, "cpu": str, "governor": str}
+DEVICE_STATE = ("elapsed_s", "temperature_c", "clock_mhz", "power_w")
+Record = TypeVar("Record")
 
 
 @dataclass(frozen=True)
 class Results:
-    """What stands in some result files, in the order of the files.
+    """The records of a set of result files, in the order of the files.
 
     Attributes:
-        evaluations, measurements: of models.
-        costs: of models against their float parents.
-        least_agreements: between kernels, in 0..1, by the sha256 of the flatbuffer.
-        arm64: of models on an emulated board.
-        claims: of reference systems.
-        trials: of the search for what ships.
-        peers: models of others.
-        benches: what came of each ``edgefer bench``; its measurements and evaluations are among those above too.
-        inspections: of model files.
-        quantizations, trainings: the records of ``edgefer quantize`` and ``edgefer train`` as they are.
+        evaluations: Evaluations, including those inside training and quantization records.
+        measurements: Latency measurements, including those inside benchmark records.
+        least_agreements: Lowest top-1 agreement between kernels, in 0..1, by SHA-256 of the flatbuffer.
+        benches: Results of ``edgefer bench``.
+        inspections: Results of ``edgefer inspect``.
+        quantizations: Results of ``edgefer quantize``.
+        trainings: Results of ``edgefer train``.
+        extra: Records that the caller's readers parsed, by kind.
     """
 
     evaluations: tuple[Evaluation, ...] = ()
     measurements: tuple[Measurement, ...] = ()
-    costs: tuple[Cost, ...] = ()
     least_agreements: Mapping[str, float] = field(default_factory=dict)
-    arm64: tuple[Arm64, ...] = ()
-    claims: tuple[Claim, ...] = ()
-    trials: tuple[Trial, ...] = ()
-    peers: tuple[Peer, ...] = ()
     benches: tuple[BenchmarkResult, ...] = ()
     inspections: tuple[Inspection, ...] = ()
-    quantizations: tuple[Mapping[str, Any], ...] = ()
-    trainings: tuple[Mapping[str, Any], ...] = ()
-
-    @property
-    def has_groups(self) -> bool:
-        """Whether there are evaluations or measurements to set side by side, or nothing else to show.
-
-        Beside models of others, all that are given stand in the table of the others.
-        """
-        return not self.peers and bool(self.evaluations or self.measurements or not self.tables())
-
-    def beside_peers(self) -> Table:
-        """The models of others, and those of edgefer that anything here is of."""
-        return peers_table(
-            self.peers,
-            evaluations=self.evaluations,
-            measurements=self.measurements,
-            inspections=self.inspections,
-            instructions={each.sha256: each.instructions.get("litert", {}) for each in self.arm64},
-        )
+    quantizations: tuple[Quantization, ...] = ()
+    trainings: tuple[Training, ...] = ()
+    extra: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
 
     def tables(self) -> list[Table]:
-        """What does not go into the groups of comparison.py, each kind in tables of its own."""
-        if self.peers:
-            return [self.beside_peers()]
-        return [
-            *([costs_table(self.costs, self.least_agreements)] if self.costs else []),
-            *arm64_tables(self.arm64),
-            *([claims_table(self.claims)] if self.claims else []),
-            *([trials_table(self.trials)] if self.trials else []),
-        ]
+        """Return the tables of records that the comparison of models does not cover."""
+        return [costs_table(self.quantizations, self.least_agreements)] if self.quantizations else []
 
 
-def read_results(paths: Sequence[Path]) -> Results:
-    """Read result files; a folder stands for all the *.json files in it, by name.
+def read_results(paths: Sequence[Path], *, readers: Mapping[str, Reader] = NO_READERS) -> Results:
+    """Read result files and folders of them.
+
+    Args:
+        paths: JSON files; a folder means its ``*.json`` files in alphabetical order.
+        readers: Parsers for further kinds of records, by the ``kind`` in the file. A parser takes the JSON object and
+            raises DataError where a field is missing or invalid.
 
     Raises:
-        DataError: a file that cannot be read or is no result, a folder without any; the message names it.
-        IncompatibleError: a result that a later edgefer wrote.
+        DataError: A file cannot be read, holds no result or a result of an unknown kind, or a folder holds no results.
+            The message names the file.
+        IncompatibleError: A newer edgefer wrote the result.
     """
-    found = [_read(path) for given in paths for path in _files(given)]
-    return _together(found)
+    return _combine([_read(file, readers) for path in paths for file in _files(path)])
 
 
-def is_result(path: Path) -> bool:
-    """Whether ``path`` is a JSON file that read_results() takes, damaged or not."""
+def is_result(path: Path, *, readers: Mapping[str, Reader] = NO_READERS) -> bool:
+    """Return True if ``path`` is a JSON file of a kind that read_results() reads; its fields are not checked."""
     try:
         fields = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return False
-    return isinstance(fields, dict) and str(fields.get("kind")) in READERS
+    return isinstance(fields, dict) and str(fields.get("kind")) in {*READERS, *readers}
 
 
-def _together(found: Iterable[Results]) -> Results:
-    every = list(found)
+def _combine(parts: Iterable[Results]) -> Results:
+    results = list(parts)
     least: dict[str, float] = {}
-    for sha256, agreement in (pair for results in every for pair in results.least_agreements.items()):
-        least[sha256] = min(agreement, least.get(sha256, agreement))
-    lists = [each.name for each in dataclasses.fields(Results) if each.name != "least_agreements"]
-    joined: dict[str, Any] = {
-        name: tuple(each for results in every for each in getattr(results, name)) for name in lists
+    extra: dict[str, tuple[Any, ...]] = {}
+    for result in results:
+        for sha256, agreement in result.least_agreements.items():
+            least[sha256] = min(agreement, least.get(sha256, agreement))
+        for kind, records in result.extra.items():
+            extra[kind] = (*extra.get(kind, ()), *records)
+    names = [each.name for each in dataclasses.fields(Results) if each.name not in ("least_agreements", "extra")]
+    lists: dict[str, Any] = {
+        name: tuple(record for result in results for record in getattr(result, name)) for name in names
     }
-    return Results(least_agreements=least, **joined)
+    return Results(least_agreements=least, extra=extra, **lists)
 
 
 def _files(path: Path) -> list[Path]:
@@ -126,56 +117,71 @@ def _files(path: Path) -> list[Path]:
     # A leading dot marks a file that is still being written.
     files = sorted(file for file in path.glob("*.json") if not file.name.startswith("."))
     if not files:
-        raise DataError(f"{path} holds no *.json", hint=f"edgefer bench --out {path / 'bench.json'}")
+        raise DataError(f"{path} contains no *.json", hint=f"edgefer bench MODEL.tflite --out {path / 'bench.json'}")
     return files
 
 
-def _read(path: Path) -> Results:
+def _read(path: Path, readers: Mapping[str, Reader]) -> Results:
     try:
         fields = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         why = error.strerror or str(error)
-        raise DataError(f"cannot read {path}", why=why, hint=f"edgefer bench --out {path}") from error
+        raise DataError(f"cannot read {path}", why=why, hint=f"edgefer bench MODEL.tflite --out {path}") from error
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{path} is not JSON", why=str(error), hint="give what a command wrote with --out") from error
-    kind = fields.get("kind") if isinstance(fields, dict) else None
-    if not isinstance(kind, str) or kind not in READERS:
         raise DataError(
-            f"{path} holds {f'a result of kind {kind!r}' if kind else 'no result'}",
-            why=f"a report is made of {', '.join(READERS)}",
-            hint="leave it out",
+            f"{path} is not JSON", why=str(error), hint="name a file that a command wrote with --out"
+        ) from error
+    kind = fields.get("kind") if isinstance(fields, dict) else None
+    if not isinstance(kind, str) or kind not in {*READERS, *readers}:
+        raise DataError(
+            f"{path} contains {f'a result of unknown kind {kind!r}' if kind else 'no result'}",
+            why=f"known kinds: {', '.join([*READERS, *readers])}",
+            hint=f"remove {path} from the arguments",
         )
     try:
-        return READERS[kind](fields)
+        return Results(extra={kind: (readers[kind](fields),)}) if kind in readers else READERS[kind](fields)
     except EdgeferError as error:
-        raise type(error)(f"{path}: {error.what}", why=error.why, hint=error.hint or "write it again") from error
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise DataError(f"{path} is damaged", why=f"{type(error).__name__}: {error}", hint="write it again") from error
+        hint = error.hint or "run the command that wrote it again"
+        raise type(error)(f"{path}: {error.what}", why=error.why, hint=hint) from error
+    except UNREADABLE as error:
+        why = f"{type(error).__name__}: {error}"
+        raise DataError(f"{path} is damaged", why=why, hint="run the command that wrote it again") from error
+
+
+def _parse(read: Callable[[Mapping[str, Any]], Record], record: Mapping[str, Any], kind: str) -> Record:
+    """Call ``read(record)``; errors name the model or run, because one file can hold several records."""
+    name = record.get("path") or record.get("run")
+    try:
+        return read(record)
+    except EdgeferError as error:
+        raise type(error)(f"{kind} of {name}: {error.what}", why=error.why, hint=error.hint) from error
+    except UNREADABLE as error:
+        raise DataError(f"{kind} of {name} is damaged", why=f"{type(error).__name__}: {error}") from error
 
 
 def _evaluation(fields: Mapping[str, Any]) -> Results:
     evaluation = Evaluation.from_json(fields)
-    _check_named({"device": {}, **fields})
+    _check_names({"device": {}, **fields})
     return Results(evaluations=(evaluation,))
 
 
 def _training(fields: Mapping[str, Any]) -> Results:
-    schema.validate(fields, "training", 1)
-    return dataclasses.replace(_evaluation(fields["evaluation"]), trainings=(fields,))
+    training = _parse(Training.from_json, fields, "training")
+    return dataclasses.replace(_evaluation(fields["evaluation"]), trainings=(training,))
 
 
 def _quantization(fields: Mapping[str, Any]) -> Results:
-    schema.validate(fields, "quantization", 1)
-    evaluation = Evaluation.from_json(fields["evaluation"])
-    _check_named({"device": {}, "subject": {}, **fields["measurement"]})
-    file = {"file": Path(fields["path"]).name, "file_bytes": fields["file_bytes"]}
-    scored = dataclasses.replace(evaluation, subject={**evaluation.subject, **file})
-    return Results(evaluations=(scored,), costs=(cost_of(fields),), quantizations=(fields,))
+    quantization = _parse(Quantization.from_json, fields, "quantization")
+    _check_names({"device": {}, "subject": {}, **fields["measurement"]})
+    file = {"file": quantization.file, "file_bytes": quantization.file_bytes}
+    evaluation = quantization.evaluation
+    evaluation = dataclasses.replace(evaluation, subject={**evaluation.subject, **file})
+    return Results(evaluations=(evaluation,), quantizations=(quantization,))
 
 
 def _quantizations(fields: Mapping[str, Any]) -> Results:
     schema.validate(fields, "quantizations", 1)
-    return _together(_quantization(each) for each in fields["quantizations"])
+    return _combine(_quantization(record) for record in fields["quantizations"])
 
 
 def _parity(fields: Mapping[str, Any]) -> Results:
@@ -186,57 +192,45 @@ def _parity(fields: Mapping[str, Any]) -> Results:
 
 def _measurement(fields: Mapping[str, Any]) -> Results:
     measurement = Measurement.from_json(fields)
-    _check_named(fields)
+    _check_names(fields)
     return Results(measurements=(measurement,))
 
 
-def _check_named(measurement: Mapping[str, Any]) -> None:
-    """Refuse a measurement whose model or device is called by anything but text."""
+def _check_names(measurement: Mapping[str, Any]) -> None:
+    """Check the types of the fields that name the model and the device."""
     schema.require(measurement, subject=dict, device=dict)
-    for part, names in (("subject", SUBJECT), ("device", DEVICE)):
-        given = {name: measurement[part][name] for name in names if name in measurement[part]}
-        schema.require(given, **{name: (names[name], type(None)) for name in given})
+    for part, types in (("subject", SUBJECT), ("device", DEVICE)):
+        known = {name: measurement[part][name] for name in types if name in measurement[part]}
+        schema.require(known, **{name: (types[name], type(None)) for name in known})
 
 
 def _bench(fields: Mapping[str, Any]) -> Results:
-    benched = BenchmarkResult.from_json(fields)
-    for each in fields["measurements"]:
-        _check_named(each)
+    bench = BenchmarkResult.from_json(fields)
+    for measurement in fields["measurements"]:
+        _check_names(measurement)
     positions = range(len(fields["measurements"]))
-    for each in fields.get("comparisons", ()):
-        schema.require(each, first=int, second=int, ratio=NUMBER, interval=list)
-        low, high = map(float, each["interval"])
-        if each["first"] not in positions or each["second"] not in positions or low > high:
-            raise DataError("a comparison of what was not measured", why=f"there are {len(positions)} measurements")
-    for each in fields.get("soak", ()):
-        schema.require(each, p50_us=NUMBER, p90_us=NUMBER, conditions=dict)
-        known = {name: value for name, value in each["conditions"].items() if name in CONDITIONS and value is not None}
+    for comparison in fields.get("comparisons", ()):
+        schema.require(comparison, first=int, second=int, ratio=NUMBER, interval=list)
+        low, high = map(float, comparison["interval"])
+        first, second = comparison["first"], comparison["second"]
+        if first not in positions or second not in positions or low > high:
+            raise DataError(
+                f"invalid comparison of measurements {first} and {second}, interval {low} to {high}",
+                why=f"expected positions in 0..{len(positions) - 1} and a lower bound below the upper",
+            )
+    for interval in fields.get("soak", ()):
+        schema.require(interval, p50_us=NUMBER, p90_us=NUMBER, conditions=dict)
+        state = interval["conditions"]
+        known = {name: state[name] for name in DEVICE_STATE if state.get(name) is not None}
         schema.require({"elapsed_s": None, **known}, **{"elapsed_s": NUMBER, **dict.fromkeys(known, NUMBER)})
-        if not all(isinstance(reason, str) for reason in each["conditions"].get("throttled", ())):
-            raise DataError("a soak that was held back by no reason", why="text was expected")
-    return Results(benched.evaluations, benched.measurements, benches=(benched,))
+        if not all(isinstance(reason, str) for reason in state.get("throttled", ())):
+            raise DataError("invalid throttling reason in the soak test", why="expected text")
+    return Results(bench.evaluations, bench.measurements, benches=(bench,))
 
 
 def _benches(fields: Mapping[str, Any]) -> Results:
     schema.validate(fields, "benches", 1)
-    return _together(_bench(each) for each in fields["benches"])
-
-
-def _arm64(fields: Mapping[str, Any]) -> Results:
-    return Results(arm64=(Arm64.from_json(fields),))
-
-
-def _systems(fields: Mapping[str, Any]) -> Results:
-    schema.validate(fields, "systems", 1)
-    return Results(claims=tuple(Claim.from_json(each) for each in fields["systems"]))
-
-
-def _search(fields: Mapping[str, Any]) -> Results:
-    return Results(trials=trials_of(fields))
-
-
-def _peers(fields: Mapping[str, Any]) -> Results:
-    return Results(peers=peers_of(fields))
+    return _combine(_bench(record) for record in fields["benches"])
 
 
 def _inspection(fields: Mapping[str, Any]) -> Results:
@@ -245,11 +239,7 @@ def _inspection(fields: Mapping[str, Any]) -> Results:
     return Results(inspections=(inspection,))
 
 
-NUMBER = (int, float)
-SUBJECT = {"sha256": str, "file": str, "scheme": str, "system": str, "file_bytes": int}
-DEVICE = {"board": str, "machine": str, "cpu": str, "governor": str}
-CONDITIONS = ("elapsed_s", "temperature_c", "clock_mhz", "power_w")
-READERS: dict[str, Callable[[Mapping[str, Any]], Results]] = {
+READERS: Mapping[str, Callable[[Mapping[str, Any]], Results]] = {
     "evaluation": _evaluation,
     "training": _training,
     "quantization": _quantization,
@@ -258,9 +248,5 @@ READERS: dict[str, Callable[[Mapping[str, Any]], Results]] = {
     "measurement": _measurement,
     "bench": _bench,
     "benches": _benches,
-    "arm64": _arm64,
-    "systems": _systems,
-    "search": _search,
-    "peers": _peers,
     "inspection": _inspection,
 }

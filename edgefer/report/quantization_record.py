@@ -1,29 +1,40 @@
-"""One record of ``edgefer quantize``, read back: what was made, how it was judged, and how to make it again.
+"""A quantized model against its float parent, and the table of quantization costs.
 
-    quantization = Quantization.from_json(record)
+    quantization = Quantization.from_json(record)           # a record of ``edgefer quantize``
     quantization.verdict.difference_points, quantization.command("RUN")
+    costs_table([quantization], least_agreements={})
+
+Each row of the table compares a model with its own float parent, image by image, so one table can span several
+networks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
 from edgefer.report.commands import check_provenance, quantize_command
+from edgefer.report.tables import Table
 from edgefer.results import schema
 from edgefer.results.evaluation import Evaluation
 from edgefer.results.measurement import Measurement
 from edgefer.results.paired_comparison import PairedComparison
 
-__all__ = ["Quantization"]
+__all__ = ["Quantization", "costs_table"]
 
 KIND = "quantization"
 SCHEMA_VERSION = 1
 LAYER_NUMBERS = (
     "activation_snr_db", "activation_cosine", "activation_saturation", "weight_snr_db", "float_gain_db",
 )  # fmt: skip
+HEADERS = ("model", "scheme", "KiB", "points (95 %)", "same\nlabel", "kernels\nagree", "p50 us")
+LEGEND = (
+    "points: accuracy on {split} minus that of the float parent; same label: share of the {n} images, in %, that both "
+    "models label alike; kernels agree: the lowest top-1 agreement, in %, between XNNPACK, built-in and reference "
+    "kernels of all runtimes."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,18 +42,21 @@ class Quantization:
     """A quantized model against its float parent.
 
     Attributes:
-        file: the name of the .tflite.
-        scheme, sha256: what it is.
-        model_bytes, weight_bytes, file_bytes: of the flatbuffer, of its weights alone, and with the contract.
-        provenance: where it comes from, as its contract says.
-        verdict: the comparison image by image.
-        parent, evaluation: both models on the same images.
-        measurement: a second's bench where it was made.
-        gates_broken: bounds that were set and are not kept, a clause each.
-        layers: what --debug-layers found, one mapping an operator.
-        culprits: the layers that it names.
-        temperature: what its logits are divided by; None in records that were written before there was one.
-        calibrated_ece: the expected calibration error with it, in 0..1; None there too.
+        file: Name of the .tflite.
+        scheme: Quantization scheme.
+        sha256: SHA-256 of the flatbuffer.
+        model_bytes: Size of the flatbuffer.
+        weight_bytes: Size of its weights.
+        file_bytes: Size of the file, including the contract.
+        provenance: Origin of the model, from its contract.
+        verdict: Comparison with the float parent, image by image.
+        parent, evaluation: Evaluations of the float parent and of the quantized model on the same images.
+        measurement: A one-second benchmark on the machine that quantized the model.
+        gates_broken: Accuracy thresholds that the model misses, one clause each.
+        layers: Results of --debug-layers, one mapping per operator.
+        culprits: Names of the sensitive layers.
+        temperature: Divisor of the logits; None in records that predate temperature scaling.
+        calibrated_ece: Expected calibration error with the temperature, in 0..1; None in the same records.
     """
 
     file: str
@@ -64,7 +78,7 @@ class Quantization:
 
     @property
     def system(self) -> str:
-        """The name of the network's system."""
+        """Name of the network's system."""
         return str(self.provenance.get("system", "?"))
 
     @classmethod
@@ -72,8 +86,8 @@ class Quantization:
         """Read a record of kind "quantization".
 
         Raises:
-            DataError: it is none, or lacks a field.
-            IncompatibleError: a later schema version.
+            DataError: The record has another kind, lacks a field, or holds an invalid value.
+            IncompatibleError: The schema version is newer than this edgefer supports.
         """
         schema.validate(fields, KIND, SCHEMA_VERSION)
         schema.require(
@@ -102,5 +116,54 @@ class Quantization:
         )
 
     def command(self, run: str) -> str:
-        """The line that makes it from the run folder ``run``, with the choices that its contract tells."""
+        """Return the command line that quantizes the run folder ``run`` with the options in the contract."""
         return quantize_command(self.scheme, self.provenance, run)
+
+    def costs_to_json(self) -> dict[str, Any]:
+        """Return the cost of quantization as plain values, for ``edgefer report --json``."""
+        verdict = self.verdict
+        return {
+            "system": self.system,
+            "scheme": self.scheme,
+            "sha256": self.sha256,
+            "file_bytes": self.file_bytes,
+            "weight_bytes": self.weight_bytes,
+            "split": self.evaluation.split,
+            "n": verdict.n,
+            "difference_points": verdict.difference_points,
+            "interval_points": list(verdict.interval_points),
+            "p_value": verdict.p_value,
+            "agreement": verdict.agreement,
+            "parent_ece": verdict.parent_ece,
+            "own_ece": verdict.own_ece,
+            "p50_us": self.measurement.p50_us,
+        }
+
+
+def costs_table(quantizations: Sequence[Quantization], least_agreements: Mapping[str, float]) -> Table:
+    """Tabulate quantization costs, one row per model.
+
+    Args:
+        quantizations: At least one record.
+        least_agreements: Lowest top-1 agreement between kernels, in 0..1, by SHA-256 of the flatbuffer.
+    """
+    rows = [_cost_row(quantization, least_agreements.get(quantization.sha256)) for quantization in quantizations]
+    splits = " or ".join(dict.fromkeys(quantization.evaluation.split for quantization in quantizations))
+    counts = " or ".join(dict.fromkeys(f"{quantization.verdict.n:,}" for quantization in quantizations))
+    legend = LEGEND.format(split=splits, n=counts)
+    headers = tuple(header.replace("\n", " ") for header in HEADERS)
+    return Table(headers, rows, legend, narrow=Table(HEADERS, rows, legend))
+
+
+def _cost_row(quantization: Quantization, least_agreement: float | None) -> list[str | None]:
+    verdict = quantization.verdict
+    low, high = verdict.interval_points
+    return [
+        quantization.system,
+        quantization.scheme,
+        f"{quantization.file_bytes / 1024:,.0f}",
+        f"{verdict.difference_points:+.2f} ({low:+.1f} to {high:+.1f})",
+        f"{100 * verdict.agreement:.2f}",
+        None if least_agreement is None else f"{100 * least_agreement:.2f}",
+        f"{quantization.measurement.p50_us:,.0f}",
+    ]

@@ -1,1 +1,1 @@
-"""Results as one HTML file that needs nothing else: no network, no other file, no framework."""
+"""Render a report as one self-contained HTML file: no network access, no other files, no framework."""

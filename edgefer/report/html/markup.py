@@ -1,7 +1,7 @@
-"""HTML that is safe by construction: plain text is escaped wherever it is put, and only Html goes through as it is.
+"""HTML elements with automatic escaping: only text of type Html passes through unchanged.
 
-    element("td", name, class_="number")            # name is escaped, whatever a record has in it
-    table("Verdicts", ["model", "points"], rows)
+    element("td", name, class_="number")            # escapes name, whatever a record contains
+    table(DataTable("Latency", ["model", "p50"], rows))
 """
 
 from __future__ import annotations
@@ -9,15 +9,10 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Sequence
 
-from edgefer.report.tables import Table
+from edgefer.report.sections.blocks import Cell, CellContent, DataTable
 
-__all__ = [
-    "Html", "bar", "choosable", "element", "figure", "joined", "legend_mark", "number", "scrolling", "section",
-    "signed", "table", "tabulated",
-]  # fmt: skip
+__all__ = ["Html", "element", "figure", "joined", "legend_mark", "table"]
 
-# Fewer of them are seen at a glance.
-LEAST_CHOICES = 4
 VOID = ("br", "circle", "line", "meta", "path", "polyline", "rect")
 
 
@@ -28,106 +23,85 @@ class Html(str):
 
 
 def element(name: str, /, *children: object, **attributes: object) -> Html:
-    """An element; None among the children or attributes is left out, ``class_`` and ``stroke_width`` are as in HTML."""
-    told = "".join(
+    """Build an element.
+
+    Args:
+        name: Tag name.
+        children: Content; text is escaped, None is skipped.
+        attributes: Attributes, with underscores for hyphens and a trailing underscore where the name is a Python
+            keyword: ``class_``, ``stroke_width``. None is skipped.
+    """
+    text = "".join(
         f' {key.rstrip("_").replace("_", "-")}="{html.escape(str(value))}"'
         for key, value in attributes.items()
         if value is not None
     )
     if name in VOID and not children:
-        return Html(f"<{name}{told}>" if name in ("br", "meta") else f"<{name}{told}/>")
-    return Html(f"<{name}{told}>{joined(children)}</{name}>")
+        return Html(f"<{name}{text}>" if name in ("br", "meta") else f"<{name}{text}/>")
+    return Html(f"<{name}{text}>{joined(children)}</{name}>")
 
 
 def joined(children: Iterable[object]) -> Html:
-    """The children one after the other; plain ones are escaped."""
-    known = [each for each in children if each is not None]
-    return Html("".join(each if isinstance(each, Html) else html.escape(str(each)) for each in known))
+    """Concatenate children, escaping plain text and skipping None."""
+    present = [child for child in children if child is not None]
+    return Html("".join(child if isinstance(child, Html) else html.escape(str(child)) for child in present))
 
 
-def section(name: str, title: str, *children: object) -> Html:
-    """A part of the page that its navigation leads to."""
-    heading = element("h2", title, id=f"{name}-title")
-    return element("section", heading, *children, id=name, aria_labelledby=f"{name}-title")
-
-
-def table(
-    caption: str, headers: Sequence[object], rows: Iterable[Sequence[object]], *, text: int = 1
-) -> Html:
-    """A table that scrolls sideways by itself; the first cell of a row is its header, None is a dash.
-
-    Args:
-        text: how many columns from the left are text; the others are numbers.
-    """
-    head = element("tr", *(element("th", each, scope="col", class_=_kind(i, text)) for i, each in enumerate(headers)))
-    body = [
-        element("tr", element("th", row[0], scope="row"), *(_cell(i, each, text) for i, each in enumerate(row[1:], 1)))
-        for row in rows
-    ]
-    # Names and values wrap; a row of numbers that wraps cannot be compared with the next one.
-    return scrolling(caption, head, body, class_="pairs" if text >= len(headers) else None)
-
-
-def scrolling(caption: str, head: Html, rows: Sequence[Html], *, class_: str | None = None) -> Html:
-    """A table of finished rows, in a region that is scrolled by keyboard too."""
-    content = (element("caption", caption), element("thead", head), element("tbody", *rows))
-    whole = element("table", *content, class_=class_)
-    return element("div", whole, class_="scroll", tabindex="0", role="region", aria_label=caption)
-
-
-def tabulated(caption: str, whole: Table) -> list[Html]:
-    """A Table of report/tables.py, and its legend under it."""
-    legend = [element("p", whole.legend)] if whole.legend else []
-    return [table(caption, whole.headers, whole.rows, text=whole.names), *legend]
-
-
-def choosable(
-    name: str, label: str, parts: Sequence[tuple[str, object]], *, shown: int | None = None
-) -> list[Html]:
-    """Parts to unfold under their titles, ``shown`` unfolded; choose.js lets one be picked where there are several.
-
-    Without JavaScript they are a list, of which each can be unfolded.
-    """
-    details = [
-        element("details", element("summary", title), content, open="open" if index == shown else None)
-        for index, (title, content) in enumerate(parts)
-    ]
-    if len(details) < LEAST_CHOICES:
-        return details
-    return [element("div", *details, class_="choosable", id=f"{name}-parts", data_label=label)]
+def table(data: DataTable) -> Html:
+    """Build a table in a region that scrolls sideways, with the mouse and with the keyboard."""
+    if data.is_matrix:
+        corner, *names = data.headers
+        header_cells = [element("td", corner), *(element("th", name, scope="col") for name in names)]
+        class_: str | None = "matrix"
+    else:
+        header_cells = [
+            element("th", header, scope="col", class_=_alignment(index, data.text_columns))
+            for index, header in enumerate(data.headers)
+        ]
+        # Text wraps. A row of numbers must not wrap, because then it could not be compared with the next row.
+        class_ = "pairs" if data.text_columns >= len(data.headers) else None
+    rows = [_row(row, data.text_columns) for row in data.rows]
+    head, body = element("thead", element("tr", *header_cells)), element("tbody", *rows)
+    content = element("table", element("caption", data.caption), head, body, class_=class_)
+    return element("div", content, class_="scroll", tabindex="0", role="region", aria_label=data.caption)
 
 
 def figure(drawing: Html, caption: object) -> Html:
-    """A drawing with what it shows under it."""
+    """Build a figure: a drawing with its caption below."""
     return element("figure", element("div", drawing, class_="drawing"), element("figcaption", caption))
 
 
-def bar(share: float, text: str, *, class_: str = "bar") -> Html:
-    """A number with a bar under it that fills ``share`` of its cell."""
-    filled = 100 * min(1.0, max(0.0, share))
-    return element("span", text, element("i", style=f"width:{filled:.1f}%") if filled else None, class_=class_)
-
-
 def legend_mark(class_: str, text: str) -> Html:
-    """An entry of a legend: a line of that class, and what it stands for."""
+    """Build an entry of a legend: a line of that class and its meaning."""
     line = element("line", x1="0", y1="5", x2="26", y2="5", class_=class_)
     return element("span", element("svg", line, width="26", height="10", aria_hidden="true"), " ", text, class_="key")
 
 
-def number(value: float | None, digits: int = 2) -> str | None:
-    """A number with separators and so many digits; None stays None."""
-    return None if value is None else f"{value:,.{digits}f}"
+def _row(row: Sequence[CellContent], text_columns: int) -> Html:
+    first, *others = row
+    cells = [element("th", _content(first), scope="row")]
+    for index, content in enumerate(others, 1):
+        shade = content.shade if isinstance(content, Cell) else None
+        if shade is None:
+            cells.append(element("td", _content(content), class_=_alignment(index, text_columns)))
+        else:
+            direction = "down" if shade < 0 else "up"
+            style = f"--share:{100 * abs(shade):.0f}%"
+            cells.append(element("td", _content(content), class_=f"heat {direction}", style=style))
+    return element("tr", *cells)
 
 
-def signed(value: float | None, digits: int = 2) -> str | None:
-    """The same with its sign; what rounds to nothing has a plus."""
-    # Zero is added because -0.0 + 0.0 is 0.0.
-    return None if value is None else f"{round(value, digits) + 0.0:+.{digits}f}"
+def _content(content: CellContent) -> object:
+    if not isinstance(content, Cell):
+        return "-" if content is None else content
+    if content.bar is not None:
+        filled = 100 * min(1.0, max(0.0, content.bar.share))
+        line = element("i", style=f"width:{filled:.1f}%") if filled else None
+        return element("span", content.text, line, class_=f"bar {content.bar.series}".rstrip())
+    if content.style in ("strong", "code"):
+        return element(content.style, content.text)
+    return element("span", content.text, class_=content.style) if content.style else content.text
 
 
-def _kind(index: int, text: int) -> str | None:
-    return None if index < text else "number"
-
-
-def _cell(index: int, content: object, text: int) -> Html:
-    return element("td", "-" if content is None else content, class_=_kind(index, text))
+def _alignment(index: int, text_columns: int) -> str | None:
+    return None if index < text_columns else "number"

@@ -1,104 +1,60 @@
-"""The whole page: its parts in order, what could not be shown and which command gives it, style and script.
+"""Render a report as an HTML page, with style and scripts inline.
 
-    document = page(evidence)
-    document.html, document.sections, document.missing
+    html = render_page(build_report(data))
 """
 
 from __future__ import annotations
 
 import importlib.resources
-from collections.abc import Callable
-from dataclasses import dataclass
+import json
+from collections.abc import Iterable, Mapping
 
-from edgefer.report.html.benchmark import benches_section
-from edgefer.report.html.charts import latency_section
-from edgefer.report.html.evaluation import confusion_section, models_section
-from edgefer.report.html.ledgers import claims_section, instructions_section, peers_section
-from edgefer.report.html.markup import Html, element
-from edgefer.report.html.page_data import ReportData
-from edgefer.report.html.pareto import pareto_section
-from edgefer.report.html.provenance import environment_section, reproduce_section
-from edgefer.report.html.quantization import classes_section, flips_section, layers_section, verdicts_section
-from edgefer.report.html.training import training_section
-from edgefer.report.html.trials import trials_section
-
-__all__ = ["Page", "page"]
-
-
-@dataclass(frozen=True)
-class Part:
-    """A part of the page.
-
-    Attributes:
-        name: its anchor.
-        title: in the navigation.
-        make: gives its HTML, or None where there is nothing to show.
-        command: what gives it something to show; None for what only edgefer's own development has.
-    """
-
-    name: str
-    title: str
-    make: Callable[[ReportData], Html | None]
-    command: str | None = None
-
-
-QUANTIZE = "edgefer quantize RUN --int8 --out int8.json"
-PARTS = (
-    Part("training", "Training", training_section, "edgefer report RUN --html FILE"),
-    Part("models", "Models", models_section, "edgefer report MODEL.tflite --html FILE"),
-    Part("verdicts", "Verdicts", verdicts_section, QUANTIZE),
-    Part("pareto", "Trade-off", pareto_section, "edgefer bench MODEL.tflite --out bench.json"),
-    Part("classes", "Classes", classes_section, QUANTIZE),
-    Part("flips", "Changes", flips_section, QUANTIZE),
-    Part("confusion", "Confusion", confusion_section, "edgefer evaluate MODEL.tflite --out evaluation.json"),
-    Part("latency", "Latency", latency_section, "edgefer bench MODEL.tflite --samples --out bench.json"),
-    Part("benches", "Benches", benches_section, "edgefer bench A.tflite --compare B.tflite --soak 5m --out bench.json"),
-    Part("instructions", "Instructions", instructions_section),
-    Part("layers", "Layers", layers_section, "edgefer quantize RUN --int8 --debug-layers --out int8.json"),
-    Part("claims", "Reference systems", claims_section),
-    Part("search", "Search", trials_section),
-    Part("peers", "Others", peers_section),
-    Part("environment", "Environment", environment_section, "edgefer report RUN --html FILE"),
-    Part("reproduce", "Reproduce", reproduce_section, "edgefer report RUN --html FILE"),
+from edgefer.report.html.charts import histogram, line_chart
+from edgefer.report.html.markup import Html, element, figure, joined, legend_mark, table
+from edgefer.report.sections.blocks import (
+    Block,
+    BulletList,
+    Choice,
+    Code,
+    Columns,
+    DataTable,
+    Details,
+    Drawing,
+    Heading,
+    Histogram,
+    LineChart,
+    Paragraph,
+    ScatterPlot,
+    Section,
 )
-CHOOSABLE = 'class="choosable"'
-# Nothing is loaded: not even what a hostile name in a record could ask for if it got past the escaping.
+from edgefer.report.sections.report import FOOTER, Report
+
+__all__ = ["render_page"]
+
+# With fewer parts a list is easier to use than a selection.
+MIN_CHOICES = 4
+# Each script runs only on a page that contains its element.
+SCRIPTS = {"plot.js": '<div id="plot"', "choose.js": 'class="choosable"'}
+# The policy blocks every request, even from hostile text that escaped the escaping.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
 
 
-@dataclass(frozen=True)
-class Page:
-    """A page, and what is in it.
-
-    Attributes:
-        html: all of it.
-        sections: the names of its parts.
-        missing: the parts that it has nothing for, with the command that gives it.
-    """
-
-    html: str
-    sections: tuple[str, ...]
-    missing: dict[str, str]
-
-
-def page(evidence: ReportData) -> Page:
-    """The page of ``evidence``; the same evidence gives the same bytes."""
-    made = [(part, part.make(evidence)) for part in PARTS]
-    shown = [(part, content) for part, content in made if content is not None]
-    missing = {part.title: part.command for part, content in made if content is None and part.command is not None}
-    title = f"edgefer: {', '.join(evidence.sources)}"
+def render_page(report: Report) -> str:
+    """Render a report as one HTML document; the same report gives the same bytes."""
+    content = joined(_section(section) for _, section in report.sections)
+    links = [
+        element("li", element("a", title, href=f"#{section.name}")) for title, section in report.sections
+    ]
     body = element(
         "body",
         element("a", "Skip to the results", href="#main", class_="skip"),
-        element("header", element("h1", title), _about()),
-        _navigation([part for part, _ in shown]),
-        element("main", *(content for _, content in shown), _missing(missing), id="main"),
-        element("footer", element("p", "Made by edgefer.")),
-        element("script", _resource("plot.js")) if any(part.name == "pareto" for part, _ in shown) else None,
-        element("script", _resource("choose.js")) if any(CHOOSABLE in content for _, content in shown) else None,
+        element("header", element("h1", report.title), element("p", report.introduction)),
+        element("nav", element("ul", *links), aria_label="Sections of the report"),
+        element("main", content, _missing(report), id="main"),
+        element("footer", element("p", FOOTER)),
+        *(element("script", _resource(script)) for script, marker in SCRIPTS.items() if marker in content),
     )
-    whole = element("html", _head(title), body, lang="en")
-    return Page(f"<!doctype html>\n{whole}\n", tuple(part.name for part, _ in shown), missing)
+    return f"<!doctype html>\n{element('html', _head(report.title), body, lang='en')}\n"
 
 
 def _head(title: str) -> Html:
@@ -113,25 +69,104 @@ def _head(title: str) -> Html:
     )
 
 
-def _about() -> Html:
-    said = (
-        "A model names how a face looks, not what a person feels. Every number here is rendered from a record; "
-        "intervals are of 95 %."
+def _section(section: Section) -> Html:
+    heading = element("h2", section.title, id=f"{section.name}-title")
+    return element(
+        "section", heading, _blocks(section.blocks), id=section.name, aria_labelledby=f"{section.name}-title"
     )
-    return element("p", said)
 
 
-def _navigation(parts: list[Part]) -> Html:
-    links = [element("li", element("a", part.title, href=f"#{part.name}")) for part in parts]
-    return element("nav", element("ul", *links), aria_label="Parts of the report")
-
-
-def _missing(missing: dict[str, str]) -> Html | None:
-    if not missing:
+def _missing(report: Report) -> Html | None:
+    if not report.missing:
         return None
-    rows = [element("li", f"{title}: ", element("code", command)) for title, command in missing.items()]
+    rows = [element("li", f"{title}: ", element("code", command)) for title, command in report.missing.items()]
     heading = element("h2", "Not in this report", id="missing-title")
     return element("section", heading, element("ul", *rows), id="missing", aria_labelledby="missing-title")
+
+
+def _blocks(blocks: Iterable[Block]) -> Html:
+    return joined(_block(block) for block in blocks)
+
+
+def _block(block: Block) -> Html:
+    if isinstance(block, Paragraph):
+        return element("p", block.text)
+    if isinstance(block, Heading):
+        return element("h3", block.text)
+    if isinstance(block, BulletList):
+        items = (element("li", item) for item in block.items)
+        return element("ul", *items, class_="warnings" if block.is_warning else None)
+    if isinstance(block, Code):
+        return element("pre", element("code", block.text), tabindex="0")
+    if isinstance(block, DataTable):
+        return table(block)
+    if isinstance(block, Columns):
+        return element("div", _blocks(block.blocks), class_="charts")
+    if isinstance(block, Details):
+        return _details(block)
+    if isinstance(block, Choice):
+        return _choice(block)
+    if isinstance(block, LineChart):
+        return _line_chart(block)
+    if isinstance(block, Histogram):
+        return figure(histogram(block.samples, marks=block.marks, label=block.label), block.caption)
+    if isinstance(block, Drawing):
+        return figure(Html(block.svg), block.caption)
+    return _scatter_plot(block)
+
+
+def _details(block: Details, *, is_open: bool = False) -> Html:
+    summary = element("summary", block.title)
+    return element("details", summary, _blocks(block.blocks), open="open" if is_open else None)
+
+
+def _choice(block: Choice) -> Html:
+    """Build parts that unfold; choose.js adds a selection, and without JavaScript every part can be unfolded."""
+    parts = [_details(part, is_open=index == block.selected) for index, part in enumerate(block.parts)]
+    if len(parts) < MIN_CHOICES:
+        return joined(parts)
+    return element("div", *parts, class_="choosable", id=f"{block.name}-parts", data_label=block.label)
+
+
+def _line_chart(block: LineChart) -> Html:
+    drawing = line_chart(block.series, label=block.label, marked=block.marked, positions=block.positions)
+    keys = [legend_mark(f"series series{index}", name) for index, name in enumerate(block.series)]
+    if block.marked_name:
+        keys.append(legend_mark("marked", block.marked_name))
+    return figure(drawing, joined([block.caption, *(keys if len(keys) > 1 else [])]))
+
+
+def _scatter_plot(block: ScatterPlot) -> Html:
+    plot = element("div", id="plot", class_="drawing")
+    tooltip = element("div", id="tooltip", role="tooltip", hidden="hidden")
+    keys = element("div", id="keys", class_="keys", aria_hidden="true")
+    drawing = element("figure", plot, tooltip, keys, element("figcaption", block.caption))
+    note = element("noscript", element("p", "The plot needs JavaScript; the table contains all of its points."))
+    form = element(
+        "form",
+        _select("axis", "Horizontal axis", block.axes),
+        _select("device", "Device", {"": "all devices", **{device: device for device in block.devices}}),
+        _select("images", "Accuracy on", {images: images for images in block.images}),
+        class_="choices",
+        # plot.js shows the form; without JavaScript it has no effect.
+        hidden="hidden",
+        id="choices",
+    )
+    data = element("script", _embedded(block), type="application/json", id="points")
+    return joined([form, drawing, note, data])
+
+
+def _select(name: str, title: str, options: Mapping[str, str]) -> Html:
+    choices = [element("option", text, value=value) for value, text in options.items()]
+    return element("label", element("span", title), element("select", *choices, id=f"choose-{name}"))
+
+
+def _embedded(block: ScatterPlot) -> Html:
+    """Return the JSON that plot.js reads, in which no text can end the script element."""
+    text = json.dumps({"points": list(block.points), "axes": dict(block.axes)}, ensure_ascii=True, sort_keys=True)
+    for character in "<>&":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return Html(text)
 
 
 def _resource(name: str) -> Html:

@@ -1,4 +1,4 @@
-// Draws accuracy against latency or size from the JSON in #points; what a record says is only ever put in as text.
+// Draw accuracy against latency or size from the JSON in #points. Text from records is only ever set as text content.
 "use strict";
 (function () {
   const { points, axes } = JSON.parse(document.getElementById("points").textContent);
@@ -6,9 +6,9 @@
   const tooltip = document.getElementById("tooltip");
   const choose = (name) => document.getElementById("choose-" + name);
   const schemes = [...new Set(points.map((point) => point.scheme))].sort();
-  const COLOURS = 7;
+  const COLORS = 7;
   const TOP = 16, RIGHT = 18, BOTTOM = 44, LEFT = 46;
-  // Paths within -7..7 around a mark; together with seven colours they tell 42 schemes apart.
+  // Paths within -7..7 around a mark; with seven colors they distinguish 42 schemes.
   const SHAPES = [
     "M0,-6 A6,6 0 1 1 0,6 A6,6 0 1 1 0,-6 Z", "M-5.5,-5.5 H5.5 V5.5 H-5.5 Z", "M0,-7 L6.5,5 H-6.5 Z",
     "M0,-7.5 L7,0 L0,7.5 L-7,0 Z", "M0,7 L6.5,-5 H-6.5 Z",
@@ -32,7 +32,7 @@
   }
 
   function classOf(point) {
-    return "c" + (schemes.indexOf(point.scheme) % COLOURS);
+    return "c" + (schemes.indexOf(point.scheme) % COLORS);
   }
 
   function shapeOf(point, parent) {
@@ -42,14 +42,13 @@
 
   function frontOf(shown, axis) {
     const ordered = [...shown].sort((a, b) => a[axis] - b[axis] || b.accuracy - a.accuracy);
-    const kept = [];
-    for (const each of ordered) {
-      const last = kept[kept.length - 1];
-      if (!last || each.accuracy > last.accuracy || (each.accuracy === last.accuracy && each[axis] === last[axis])) {
-        kept.push(each);
-      }
+    const front = [];
+    for (const point of ordered) {
+      const last = front[front.length - 1];
+      const ties = last && point.accuracy === last.accuracy && point[axis] === last[axis];
+      if (!last || point.accuracy > last.accuracy || ties) front.push(point);
     }
-    return kept;
+    return front;
   }
 
   function described(point) {
@@ -57,46 +56,45 @@
     const time = point.p50_us === null ? [] : [
       "latency p50 " + point.p50_us.toFixed(1) + " us, p90 " + point.p90_us.toFixed(1) + " us",
     ];
-    if (point.instructions !== null) time.push((point.instructions / 1e6).toFixed(2) + " million instructions");
     if (point.device !== null) time.push(point.device);
     const share = point.accuracy.toFixed(2) + " % (" + point.low.toFixed(1) + " to " + point.high.toFixed(1) + ")";
     return [point.model + ", " + point.scheme, share, ...time, ...size].join("\n");
   }
 
   function logTicks(low, high) {
-    const found = [];
+    const ticks = [];
     for (let power = Math.floor(Math.log10(low)); power <= Math.ceil(Math.log10(high)); power++) {
-      for (const step of [1, 2, 5]) found.push(step * 10 ** power);
+      for (const step of [1, 2, 5]) ticks.push(step * 10 ** power);
     }
-    return found.filter((value) => value >= low && value <= high);
+    return ticks.filter((value) => value >= low && value <= high);
   }
 
   function linearTicks(low, high) {
-    const step = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20].find((each) => (high - low) / each <= 7) || 50;
-    const found = [];
-    for (let index = Math.ceil(low / step); index * step <= high; index++) found.push(+(index * step).toFixed(6));
-    return found;
+    const step = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20].find((size) => (high - low) / size <= 7) || 50;
+    const ticks = [];
+    for (let index = Math.ceil(low / step); index * step <= high; index++) ticks.push(+(index * step).toFixed(6));
+    return ticks;
   }
 
   function show(point, mark) {
     tooltip.textContent = described(point);
     tooltip.hidden = false;
     const figure = tooltip.parentElement.getBoundingClientRect();
-    const place = mark.querySelector(".shape").getBoundingClientRect();
-    const left = place.right - figure.left + 8;
-    const before = place.left - figure.left - tooltip.offsetWidth - 8;
-    const fits = left + tooltip.offsetWidth <= figure.width;
-    const kept = Math.min(Math.max(0, before), figure.width - tooltip.offsetWidth);
-    tooltip.style.left = Math.max(0, fits ? left : kept) + "px";
-    tooltip.style.top = place.bottom - figure.top + 6 + "px";
+    const shape = mark.querySelector(".shape").getBoundingClientRect();
+    const right = shape.right - figure.left + 8;
+    const left = shape.left - figure.left - tooltip.offsetWidth - 8;
+    const fits = right + tooltip.offsetWidth <= figure.width;
+    const clamped = Math.min(Math.max(0, left), figure.width - tooltip.offsetWidth);
+    tooltip.style.left = Math.max(0, fits ? right : clamped) + "px";
+    tooltip.style.top = shape.bottom - figure.top + 6 + "px";
   }
 
   function hide() {
     tooltip.hidden = true;
   }
 
-  // A size is the same everywhere, so a model needs one mark, whatever it ran on.
-  function once(shown) {
+  // A file size does not depend on the device, so each model gets one mark.
+  function unique(shown) {
     const seen = new Set();
     return shown.filter((point) => {
       const key = JSON.stringify([point.model, point.scheme, point.accuracy, point.file_bytes]);
@@ -109,31 +107,31 @@
     const known = points.filter((point) => point[axis] > 0 && point.images === images &&
       (!device || point.device === device));
     const isSize = axis === "file_bytes";
-    const shown = isSize ? once(known) : known;
-    const places = isSize ? [""] : [...new Set(shown.map((point) => point.device))];
+    const shown = isSize ? unique(known) : known;
+    const devices = isSize ? [""] : [...new Set(shown.map((point) => point.device))];
     plot.textContent = "";
     hide();
     const width = Math.max(300, Math.min(920, plot.clientWidth || 720));
     const alone = width < 500 ? 320 : 420, row = width < 500 ? 230 : 260;
-    const high = places.length > 1 ? row : alone, height = Math.max(1, places.length) * high;
+    const high = devices.length > 1 ? row : alone, height = Math.max(1, devices.length) * high;
     const root = svg("svg", { viewBox: "0 0 " + width + " " + height, role: "group" }, plot);
-    root.setAttribute("aria-label", "Accuracy in percent across " + axes[axis] + ", " + shown.length + " models" +
-      (places.length > 1 ? " on " + places.length + " devices" : ""));
+    root.setAttribute("aria-label", "Accuracy in percent against " + axes[axis] + ", " + shown.length + " models" +
+      (devices.length > 1 ? " on " + devices.length + " devices" : ""));
     if (!shown.length) {
-      text("nothing is known of that", { x: width / 2, y: height / 2, "text-anchor": "middle" }, root);
+      text("no data for this selection", { x: width / 2, y: height / 2, "text-anchor": "middle" }, root);
       return;
     }
-    // All rows have the same axes, so that devices can be compared from one to the next.
-    const across = shown.map((point) => point[axis]);
+    // All devices share the axes, so that their plots can be compared.
+    const values = shown.map((point) => point[axis]);
     const scale = {
-      width: width, height: high, low: Math.min(...across) / 1.25, high: Math.max(...across) * 1.25,
+      width: width, height: high, low: Math.min(...values) / 1.25, high: Math.max(...values) * 1.25,
       bottom: Math.min(...shown.map((point) => point.low)) - 0.5,
       top: Math.max(...shown.map((point) => point.high)) + 0.5,
     };
-    places.forEach((place, index) => {
+    devices.forEach((name, index) => {
       const part = svg("g", { transform: "translate(0," + index * high + ")" }, root);
-      const here = isSize ? shown : shown.filter((point) => point.device === place);
-      drawRow(part, here, axis, scale, places.length > 1 ? place : "");
+      const here = isSize ? shown : shown.filter((point) => point.device === name);
+      drawRow(part, here, axis, scale, devices.length > 1 ? name : "");
     });
   }
 
@@ -161,14 +159,14 @@
     const front = frontOf(shown, axis);
     const corners = front.map((point) => x(point[axis]) + "," + y(point.accuracy)).join(" ");
     svg("polyline", { points: corners, class: "front" }, root);
-    // In the order of the axis, so that the Tab key goes from left to right.
+    // Sorted by the axis, so that the Tab key moves from left to right.
     for (const point of [...shown].sort((a, b) => a[axis] - b[axis])) {
       const mark = svg("g", { class: "mark " + classOf(point), tabindex: 0, role: "img" }, root);
       if (front.includes(point)) mark.dataset.front = "yes";
       mark.setAttribute("aria-label", described(point).replaceAll("\n", "; "));
-      const place = x(point[axis]);
-      svg("line", { x1: place, x2: place, y1: y(point.low), y2: y(point.high), class: "error" }, mark);
-      shapeOf(point, svg("g", { transform: "translate(" + place + "," + y(point.accuracy) + ")" }, mark));
+      const center = x(point[axis]);
+      svg("line", { x1: center, x2: center, y1: y(point.low), y2: y(point.high), class: "error" }, mark);
+      shapeOf(point, svg("g", { transform: "translate(" + center + "," + y(point.accuracy) + ")" }, mark));
       for (const event of ["mouseenter", "focus"]) mark.addEventListener(event, () => show(point, mark));
       for (const event of ["mouseleave", "blur"]) mark.addEventListener(event, hide);
     }
@@ -176,7 +174,7 @@
 
   const keys = document.getElementById("keys");
   for (const scheme of schemes) {
-    const point = points.find((each) => each.scheme === scheme);
+    const point = points.find((candidate) => candidate.scheme === scheme);
     const key = document.createElement("span");
     key.className = "key";
     shapeOf(point, svg("svg", { viewBox: "-9 -9 18 18", class: classOf(point) }, key));
@@ -185,10 +183,10 @@
   }
   for (const name of ["axis", "device", "images"]) choose(name).addEventListener("change", draw);
   document.addEventListener("keydown", (event) => { if (event.key === "Escape") hide(); });
-  // A telephone resizes its window with each scroll; only another width wants another drawing.
-  let before = plot.clientWidth;
+  // A phone resizes its window on every scroll; only a change of width needs a new drawing.
+  let drawnWidth = plot.clientWidth;
   window.addEventListener("resize", () => {
-    if (plot.clientWidth !== before) { before = plot.clientWidth; draw(); }
+    if (plot.clientWidth !== drawnWidth) { drawnWidth = plot.clientWidth; draw(); }
   });
   document.getElementById("choices").hidden = false;
   draw();

@@ -1,1 +1,1 @@
-"""Results as text for a terminal."""
+"""Render results as text for an 80-column terminal."""

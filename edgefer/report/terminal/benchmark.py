@@ -1,6 +1,6 @@
-"""What a bench came to, for a terminal of 80 columns.
+"""Render benchmark results as text for an 80-column terminal.
 
-    outcomes_text([benched, ...])
+    outcomes_text([result, ...])                    # one part per device
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
-from edgefer.report.terminal.evaluation import describe, measurements_text, points
+from edgefer.report.terminal.evaluation import accuracy_text, describe
 from edgefer.results.benchmark import BenchmarkResult, SoakInterval
 from edgefer.results.device_state import DeviceState
 from edgefer.results.measurement import Latency, Measurement
@@ -17,89 +17,124 @@ from edgefer.text_table import WIDTH, table
 __all__ = ["outcomes_text"]
 
 STAGES = ("preprocess", "set", "invoke", "get")
-MOST_SOAKED = 20
+MAX_SOAK_ROWS = 20
+HEADERS = ("threads", "p50 us", "p90 us", "p99 us", "set to get us", "init ms", "first ms", "RSS MiB", "runs")
+SOAK_HEADERS = ("s", "p50 us", "p90 us", "C", "MHz", "throttled by")
+SENSORS = (("temperature_c", "C"), ("clock_mhz", "MHz"), ("power_w", "W"))
 
 
-def outcomes_text(done: Sequence[BenchmarkResult]) -> str:
-    """One part a device."""
-    return "\n\n".join(_device(each, is_alone=len(done) == 1) for each in done)
+def outcomes_text(results: Sequence[BenchmarkResult]) -> str:
+    """Render benchmark results, one part per device."""
+    return "\n\n".join(_device(result, is_alone=len(results) == 1) for result in results)
 
 
-def _device(benched: BenchmarkResult, *, is_alone: bool) -> str:
-    parts = [] if is_alone and benched.device == "local" else [f"device: {benched.device}"]
-    for group in _groups(benched.measurements):
-        parts += [measurements_text(group), *_stages(group[0])]
-    parts += [_comparison(benched, index) for index in range(len(benched.comparisons))]
-    parts += [_folded(cause, "why int8 is not faster here: ") for cause in benched.causes]
-    for evaluation in benched.evaluations:
-        parts.append(_folded(describe(evaluation), f"{evaluation.model}: "))
+def _device(result: BenchmarkResult, *, is_alone: bool) -> str:
+    parts = [] if is_alone and result.device == "local" else [f"device: {result.device}"]
+    for group in _groups(result.measurements):
+        parts += [_measurements(group), *_stages(group[0])]
+    parts += [_comparison(result, index) for index in range(len(result.comparisons))]
+    parts += [_filled(cause, "why int8 is not faster here: ") for cause in result.causes]
+    for evaluation in result.evaluations:
+        parts.append(_filled(describe(evaluation), f"{evaluation.model}: "))
         if evaluation.unseen is not None:
-            parts.append(f"  without images that stand in Training too: {points(evaluation.unseen)}")
-    parts += _conditions(benched.measurements[0].conditions)
-    for each in benched.measurements:
-        if each.energy_mj is not None:
-            parts.append(f"energy of a run, the whole device: {each.energy_mj:.3g} mJ ({_name(each).rstrip(',')})")
-    if benched.soak:
-        parts.append(_soak(benched.soak))
+            parts.append(f"  excluding duplicates of Training images: {accuracy_text(evaluation.unseen)}")
+    parts += _device_state(result.measurements[0].conditions)
+    for measurement in result.measurements:
+        if measurement.energy_mj is not None:
+            parts.append(f"energy per run of the whole device: {measurement.energy_mj:.3g} mJ ({_name(measurement)})")
+    if result.soak:
+        parts.append(_soak(result.soak))
     return "\n".join(parts)
 
 
 def _groups(measurements: Sequence[Measurement]) -> list[list[Measurement]]:
-    """Those of one model in one runtime together."""
+    """Group measurements by model, runtime and kernels."""
     groups: dict[tuple[object, ...], list[Measurement]] = {}
-    for each in measurements:
-        groups.setdefault((each.subject.get("sha256"), each.runtime, each.kernels), []).append(each)
+    for measurement in measurements:
+        key = (measurement.subject.get("sha256"), measurement.runtime, measurement.kernels)
+        groups.setdefault(key, []).append(measurement)
     return list(groups.values())
+
+
+def _measurements(group: Sequence[Measurement]) -> str:
+    """Render one row per number of threads, with warnings below."""
+    first = group[0]
+    subject, device = first.subject, first.device
+    warnings = [
+        _filled(warning, f"warning ({_threads(measurement)}): ")
+        for measurement in group
+        for warning in measurement.warnings()
+    ]
+    return "\n".join(
+        [
+            f"{subject['file']}: {subject['scheme']}, {subject['file_bytes']:,} bytes",
+            f"{first.runtime} {first.runtime_version} on {device.get('cpu')}, {device['cores']} cores",
+            table(HEADERS, [_row(measurement) for measurement in group]),
+            *warnings,
+        ]
+    )
+
+
+def _row(measurement: Measurement) -> list[object]:
+    rss = measurement.peak_rss_bytes
+    return [
+        measurement.threads,
+        f"{measurement.invoke.p50_ns / 1000:.1f}",
+        f"{measurement.invoke.p90_ns / 1000:.1f}",
+        f"{measurement.invoke.p99_ns / 1000:.1f}",
+        f"{measurement.set_to_get.p50_ns / 1000:.1f}",
+        f"{measurement.init_ns / 1e6:.2f}",
+        f"{measurement.first_ns / 1e6:.2f}",
+        None if rss is None else f"{rss / 2**20:.0f}",
+        f"{measurement.invoke.runs:,}",
+    ]
 
 
 def _stages(measurement: Measurement) -> list[str]:
     stages: dict[str, Latency | None] = {name: getattr(measurement, name) for name in STAGES}
-    told = [f"{name} {stage.p50_ns / 1000:.1f}" for name, stage in stages.items() if stage is not None]
-    return [f"stages, p50 us: {', '.join(told)}"] if len(told) == len(STAGES) else []
+    times = [f"{name} {stage.p50_ns / 1000:.1f}" for name, stage in stages.items() if stage is not None]
+    return [f"stages, p50 us: {', '.join(times)}"] if len(times) == len(STAGES) else []
 
 
-def _comparison(benched: BenchmarkResult, index: int) -> str:
-    comparison = benched.comparisons[index]
+def _comparison(result: BenchmarkResult, index: int) -> str:
+    comparison = result.comparisons[index]
     low, high = comparison.interval
-    names = [_name(benched.measurements[each]) for each in (comparison.second, comparison.first)]
-    text = f"{names[0]} takes {comparison.ratio:.2f} x {names[1]} (95 %: {low:.2f} to {high:.2f})"
-    return textwrap.fill(text, WIDTH, subsequent_indent="  ")
+    first, second = (_name(result.measurements[position]) for position in (comparison.first, comparison.second))
+    return _filled(f"{second}, takes {comparison.ratio:.2f} x {first} (95 %: {low:.2f} to {high:.2f})")
 
 
 def _name(measurement: Measurement) -> str:
-    threads = f"{measurement.threads} thread{'s' * (measurement.threads > 1)}"
-    return f"{measurement.subject['file']} on {measurement.runtime}, {threads},"
+    return f"{measurement.subject['file']} on {measurement.runtime}, {_threads(measurement)}"
 
 
-def _conditions(samples: Sequence[DeviceState]) -> list[str]:
-    """What is known of the device, first to last, with the extremes between."""
+def _threads(measurement: Measurement) -> str:
+    return f"{measurement.threads} thread{'s' * (measurement.threads != 1)}"
+
+
+def _device_state(samples: Sequence[DeviceState]) -> list[str]:
+    """Render the range of each sensor over the benchmark, and throttling before it."""
     if not samples:
         return []
-    told = []
-    for name, unit in (("temperature_c", "C"), ("clock_mhz", "MHz"), ("power_w", "W")):
+    ranges = []
+    for name, unit in SENSORS:
         values = [getattr(sample, name) for sample in samples if getattr(sample, name) is not None]
         if values:
-            told.append(f"{min(values):.0f} to {max(values):.0f} {unit}")
-    since = samples[0].throttled_since_boot
-    told += [f"before the bench, since boot: {', '.join(since)}"] if since else []
-    return [_folded("; ".join(told), "the device meanwhile: ")] if told else []
+            ranges.append(f"{min(values):.0f} to {max(values):.0f} {unit}")
+    since_boot = samples[0].throttled_since_boot
+    ranges += [f"throttled between boot and benchmark by: {', '.join(since_boot)}"] if since_boot else []
+    return [_filled("; ".join(ranges), "device during the benchmark: ")] if ranges else []
 
 
-def _soak(rows: Sequence[SoakInterval]) -> str:
-    step = max(1, len(rows) // MOST_SOAKED)
-    cells = [
-        [
-            f"{row.conditions.elapsed_s:.0f}",
-            f"{row.p50_us:.1f}",
-            f"{row.p90_us:.1f}",
-            None if row.conditions.temperature_c is None else f"{row.conditions.temperature_c:.0f}",
-            None if row.conditions.clock_mhz is None else f"{row.conditions.clock_mhz:.0f}",
-            ", ".join(row.conditions.throttled) or None,
-        ]
-        for row in rows[::step]
-    ]
-    return table(["s", "p50 us", "p90 us", "C", "MHz", "held back by"], cells)
+def _soak(intervals: Sequence[SoakInterval]) -> str:
+    step = max(1, len(intervals) // MAX_SOAK_ROWS)
+    rows = []
+    for interval in intervals[::step]:
+        state = interval.conditions
+        sensors = [None if value is None else f"{value:.0f}" for value in (state.temperature_c, state.clock_mhz)]
+        times = [f"{state.elapsed_s:.0f}", f"{interval.p50_us:.1f}", f"{interval.p90_us:.1f}"]
+        rows.append([*times, *sensors, ", ".join(state.throttled) or None])
+    return table(SOAK_HEADERS, rows)
 
 
-def _folded(text: str, head: str) -> str:
-    return textwrap.fill(f"{head}{text}", WIDTH, subsequent_indent="  ")
+def _filled(text: str, prefix: str = "") -> str:
+    return textwrap.fill(f"{prefix}{text}", WIDTH, subsequent_indent="  ")

@@ -1,28 +1,43 @@
-"""Results for a terminal: one sentence, or a table of at most 80 columns.
+"""Render an Evaluation as text for a terminal: a summary, a classification report and confusion matrices.
 
-    describe(evaluation)                            # "PublicTest accuracy 63.9 % (62.3 to 65.5) of 3,589"
-    evaluation_text(evaluation), measurements_text(measurements)
-
-The classification report: scores per class, their averages, and accuracy with its interval.
-
-    report_rows(evaluation)                         # for a csv file, under REPORT_COLUMNS
-    report_text(evaluation)
+    describe(evaluation)                            # "PublicTest accuracy 63.89 % (62.31 to 65.45) of 3,589 images"
+    evaluation_text(evaluation)                     # accuracy, scores per class, confusion matrices
+    report_text(evaluation)                         # scores per class and their averages
+    report_rows(evaluation)                         # the same for a CSV file, under REPORT_COLUMNS
 """
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edgefer.results.evaluation import Accuracy, ClassScore, Evaluation
-from edgefer.results.measurement import Measurement
-from edgefer.text_table import WIDTH, percent, table
+from edgefer.text_table import percent, table
 
-__all__ = ["REPORT_COLUMNS", "Average", "describe", "evaluation_text", "macro_average", "measurements_text", "points", "report_rows", "report_text", "weighted_average"]
+__all__ = [
+    "REPORT_COLUMNS", "Average", "accuracy_text", "describe", "evaluation_text", "macro_average", "report_rows",
+    "report_text", "weighted_average",
+]  # fmt: skip
 
-def points(accuracy: Accuracy | None) -> str | None:
-    """An accuracy with its 95 % interval in percent: "63.89 % (62.31 to 65.45)"."""
+CLASS_HEADERS = ("class", "n", "precision", "recall", "F1")
+REPORT_COLUMNS = ("class", "n", "precision", "recall", "f1", "accuracy", "low_95", "high_95")
+UNDEFINED_NOTE = "-: undefined, because no image has or gets that label; averages exclude such classes."
+
+
+@dataclass(frozen=True)
+class Average:
+    """Average scores over the classes, each in 0..1 or None where no class has the score.
+
+    A class without a score is excluded from the average instead of counting as zero.
+    """
+
+    precision: float | None
+    recall: float | None
+    f1: float | None
+
+
+def accuracy_text(accuracy: Accuracy | None) -> str | None:
+    """Format an accuracy with its 95 % interval in percent: "63.89 % (62.31 to 65.45)"."""
     if accuracy is None or accuracy.share is None or accuracy.interval is None:
         return None
     low, high = accuracy.interval
@@ -30,22 +45,16 @@ def points(accuracy: Accuracy | None) -> str | None:
 
 
 def describe(evaluation: Evaluation) -> str:
-    """The accuracy in one clause; the split is always named."""
-    return f"{evaluation.split} accuracy {points(evaluation.accuracy)} of {evaluation.n:,} images"
+    """Summarize an evaluation in one clause that names the split."""
+    return f"{evaluation.split} accuracy {accuracy_text(evaluation.accuracy)} of {evaluation.n:,} images"
 
 
 def evaluation_text(evaluation: Evaluation) -> str:
-    """Accuracy, scores per class and the confusion matrix."""
+    """Render accuracy, scores per class, and the confusion matrix as counts and as shares of each row."""
     names = evaluation.label_names
-    lines = [f"{evaluation.model} on {evaluation.data}, with 95 % intervals", describe(evaluation)]
-    if evaluation.unseen is not None:
-        unseen = f"{points(evaluation.unseen)} of {evaluation.unseen.n:,}"
-        lines.append(f"without images that stand in Training too: {unseen}")
+    lines = _summary(evaluation)
     lines.append(f"macro-F1 {percent(evaluation.macro_f1)}, cross-entropy {evaluation.cross_entropy:.3f} nats")
-    scores = [
-        [score.label, score.n, percent(score.precision), percent(score.recall), percent(score.f1)]
-        for score in evaluation.per_class
-    ]
+    scores = _score_rows([(score.label, score.n, score) for score in evaluation.per_class])
     counts = [[name, *row] for name, row in zip(names, evaluation.confusion.tolist())]
     shares = [
         [name, *("-" if value != value else f"{100 * value:.1f}" for value in row)]
@@ -54,120 +63,71 @@ def evaluation_text(evaluation: Evaluation) -> str:
     return "\n\n".join(
         [
             "\n".join(lines),
-            table(["class", "n", "precision", "recall", "F1"], scores),
+            table(CLASS_HEADERS, scores),
             table(["label \\ predicted", *names], counts),
-            table(["the same, % of row", *names], shares),
+            table(["% of row", *names], shares),
         ]
     )
-
-
-def measurements_text(measurements: Sequence[Measurement]) -> str:
-    """One row per number of threads, then what speaks against the numbers."""
-    first = measurements[0]
-    subject, device = first.subject, first.device
-    rows = [
-        [
-            each.threads,
-            f"{each.invoke.p50_ns / 1000:.1f}",
-            f"{each.invoke.p90_ns / 1000:.1f}",
-            f"{each.invoke.p99_ns / 1000:.1f}",
-            f"{each.set_to_get.p50_ns / 1000:.1f}",
-            f"{each.init_ns / 1e6:.2f}",
-            f"{each.first_ns / 1e6:.2f}",
-            None if each.peak_rss_bytes is None else f"{each.peak_rss_bytes / 2**20:.0f}",
-            f"{each.invoke.runs:,}",
-        ]
-        for each in measurements
-    ]
-    headers = [
-        "threads", "p50 us", "p90 us", "p99 us", "set to get us", "init ms", "first ms", "RSS MiB", "runs",
-    ]  # fmt: skip
-    doubts = [
-        textwrap.fill(f"in doubt ({_counted(each.threads)}): {doubt}", WIDTH, subsequent_indent="  ")
-        for each in measurements
-        for doubt in each.doubts()
-    ]
-    return "\n".join(
-        [
-            f"{subject['file']}: {subject['scheme']}, {subject['file_bytes']:,} bytes",
-            f"{first.runtime} {first.runtime_version} on {device.get('cpu')}, {device['cores']} cores",
-            table(headers, rows),
-            *doubts,
-        ]
-    )
-
-
-def _counted(threads: int) -> str:
-    return f"{threads} thread{'s' * (threads != 1)}"
-
-
-REPORT_COLUMNS = ("class", "n", "precision", "recall", "f1", "accuracy", "low_95", "high_95")
-NOTE = "-: undefined, as nothing was predicted so or has that label; the averages are over the other classes."
-
-
-@dataclass(frozen=True)
-class Average:
-    """The scores of all classes in one; in 0..1, None where no class has the score.
-
-    A class without a score is left out of its average, and not counted as zero.
-    """
-
-    precision: float | None
-    recall: float | None
-    f1: float | None
-
-
-def macro_average(evaluation: Evaluation) -> Average:
-    """Each class counts the same."""
-    return _average(evaluation, [1] * len(evaluation.label_names))
-
-
-def weighted_average(evaluation: Evaluation) -> Average:
-    """Each class counts as often as it has images."""
-    return _average(evaluation, [score.n for score in evaluation.per_class])
-
-
-def report_rows(evaluation: Evaluation) -> list[list[object]]:
-    """Rows under REPORT_COLUMNS: classes, macro and weighted average, accuracies; None where a column says nothing."""
-    rows: list[list[object]] = [
-        [name, n, each.precision, each.recall, each.f1, None, None, None] for name, n, each in _scored(evaluation)
-    ]
-    for name, accuracy in _accuracies(evaluation):
-        rows.append([name, accuracy.n, None, None, None, accuracy.share, *(accuracy.interval or (None, None))])
-    return rows
 
 
 def report_text(evaluation: Evaluation) -> str:
-    """The same for people."""
+    """Render the classification report: scores per class, their averages, and the accuracy with its interval."""
     scored = _scored(evaluation)
-    rows = [[name, n, percent(each.precision), percent(each.recall), percent(each.f1)] for name, n, each in scored]
-    lines = [f"{evaluation.model} on {evaluation.data}, with 95 % intervals", describe(evaluation)]
-    lines += [f"{name}: {points(accuracy)} of {accuracy.n:,}" for name, accuracy in _accuracies(evaluation)[1:]]
-    parts = ["\n".join(lines), table(["class", "n", "precision", "recall", "F1"], rows)]
-    if any(None in (each.precision, each.recall, each.f1) for _, _, each in scored):
-        parts.append(NOTE)
+    parts = ["\n".join(_summary(evaluation)), table(CLASS_HEADERS, _score_rows(scored))]
+    if any(None in (score.precision, score.recall, score.f1) for _, _, score in scored):
+        parts.append(UNDEFINED_NOTE)
     return "\n\n".join(parts)
 
 
+def report_rows(evaluation: Evaluation) -> list[list[object]]:
+    """Return the classification report as rows under REPORT_COLUMNS, with None in cells that do not apply."""
+    rows: list[list[object]] = [
+        [name, n, score.precision, score.recall, score.f1, None, None, None] for name, n, score in _scored(evaluation)
+    ]
+    accuracies = {"accuracy": evaluation.accuracy, "accuracy without duplicates of Training": evaluation.unseen}
+    for name, accuracy in accuracies.items():
+        if accuracy is not None:
+            rows.append([name, accuracy.n, None, None, None, accuracy.share, *(accuracy.interval or (None, None))])
+    return rows
+
+
+def macro_average(evaluation: Evaluation) -> Average:
+    """Average the scores with equal weight for each class."""
+    return _average(evaluation.per_class, [1] * len(evaluation.label_names))
+
+
+def weighted_average(evaluation: Evaluation) -> Average:
+    """Average the scores with each class weighted by its number of images."""
+    return _average(evaluation.per_class, [score.n for score in evaluation.per_class])
+
+
+def _summary(evaluation: Evaluation) -> list[str]:
+    lines = [f"{evaluation.model} on {evaluation.data}, with 95 % intervals", describe(evaluation)]
+    if evaluation.unseen is not None:
+        unseen = f"{accuracy_text(evaluation.unseen)} of {evaluation.unseen.n:,}"
+        lines.append(f"excluding duplicates of Training images: {unseen}")
+    return lines
+
+
+def _score_rows(scored: Sequence[tuple[str, int, ClassScore | Average]]) -> list[list[object]]:
+    return [[name, n, percent(score.precision), percent(score.recall), percent(score.f1)] for name, n, score in scored]
+
+
 def _scored(evaluation: Evaluation) -> list[tuple[str, int, ClassScore | Average]]:
-    """(name, images, scores) of each class, then of the averages."""
-    classes = [(score.label, score.n, score) for score in evaluation.per_class]
+    """Return (name, number of images, scores) of each class and of the averages."""
     averages = {"macro average": macro_average(evaluation), "weighted average": weighted_average(evaluation)}
-    return [*classes, *((name, evaluation.n, average) for name, average in averages.items())]
+    return [
+        *((score.label, score.n, score) for score in evaluation.per_class),
+        *((name, evaluation.n, average) for name, average in averages.items()),
+    ]
 
 
-def _accuracies(evaluation: Evaluation) -> list[tuple[str, Accuracy]]:
-    named = [("accuracy", evaluation.accuracy), ("accuracy without twins in Training", evaluation.unseen)]
-    return [(name, accuracy) for name, accuracy in named if accuracy is not None]
-
-
-def _average(evaluation: Evaluation, weights: list[int]) -> Average:
+def _average(scores: Sequence[ClassScore], weights: Sequence[int]) -> Average:
     def mean(values: list[float | None]) -> float | None:
-        counted = [(value, weight) for value, weight in zip(values, weights) if value is not None]
-        total = sum(weight for _, weight in counted)
-        return sum(value * weight for value, weight in counted) / total if total else None
+        defined = [(value, weight) for value, weight in zip(values, weights) if value is not None]
+        total = sum(weight for _, weight in defined)
+        return sum(value * weight for value, weight in defined) / total if total else None
 
-    scores = evaluation.per_class
     return Average(
         precision=mean([score.precision for score in scores]),
         recall=mean([score.recall for score in scores]),

@@ -1,4 +1,4 @@
-"""An Inspection for a terminal, at most 80 columns wide.
+"""Render an Inspection as text for an 80-column terminal.
 
     inspection_text(inspection)
 """
@@ -14,18 +14,18 @@ from edgefer.text_table import WIDTH, table
 
 __all__ = ["inspection_text"]
 
-# Beyond that, operators of one kind share a row; the JSON has each.
-MOST_ROWS = 40
-LONGEST_NAME = 32
-LONGEST_LINE = 400
+# A longer list has one row per kind of operator; the JSON record lists every operator.
+MAX_ROWS = 40
+MAX_NAME = 32
+MAX_LINE = 400
 
 
 def inspection_text(inspection: Inspection) -> str:
-    """What the file is, its operators, what it fits, and its contract."""
+    """Render the file's facts, operators, totals, compatibility with targets, and contract."""
     return "\n\n".join(
         [
             "\n".join(_head(inspection)),
-            _ends(inspection),
+            _inputs_outputs(inspection),
             _ops(inspection.main_ops, inspection),
             "\n".join(_totals(inspection)),
             "\n".join(line for target in inspection.targets for line in _target(target)),
@@ -36,39 +36,39 @@ def inspection_text(inspection: Inspection) -> str:
 
 def _head(inspection: Inspection) -> Iterator[str]:
     yield from _wrapped(f"{inspection.file}: {inspection.file_bytes:,} bytes, sha256 {inspection.sha256[:12]}")
-    said = f"the file says {inspection.declared_runtime}" if inspection.declared_runtime else "the file does not say"
-    known = f"TensorFlow Lite {inspection.minimum_runtime} or later" if inspection.minimum_runtime else "unknown"
-    yield from _wrapped(f"needs: {known}, by its operators ({said})")
+    declared = f"the file declares {inspection.declared_runtime or 'no version'}"
+    minimum = f"TensorFlow Lite {inspection.minimum_runtime} or later" if inspection.minimum_runtime else "unknown"
+    yield from _wrapped(f"minimum runtime: {minimum}, from the operator versions ({declared})")
     if inspection.description:
-        yield from _wrapped(f"made by: {inspection.description}")
+        yield from _wrapped(f"converter: {inspection.description}")
 
 
-def _ends(inspection: Inspection) -> str:
-    rows = [_end("input", each) for each in inspection.inputs]
-    rows += [_end("output", each) for each in inspection.outputs]
+def _inputs_outputs(inspection: Inspection) -> str:
+    rows = [_tensor("input", tensor) for tensor in inspection.inputs]
+    rows += [_tensor("output", tensor) for tensor in inspection.outputs]
     return table(["", "dtype", "shape", "scale", "zero point"], rows)
 
 
-def _end(which: str, tensor: TensorFacts) -> list[object]:
+def _tensor(role: str, tensor: TensorFacts) -> list[object]:
     scale = None if tensor.scale is None else f"{tensor.scale:.6g}"
     shape = _shape(tensor.shape) + (" *" if tensor.dynamic else "")
-    return [f"{which} {_plain(tensor.name, LONGEST_NAME)}", tensor.dtype, shape, scale, tensor.zero_point]
+    return [f"{role} {_plain(tensor.name, MAX_NAME)}", tensor.dtype, shape, scale, tensor.zero_point]
 
 
 def _ops(ops: Sequence[OpFacts], inspection: Inspection) -> str:
-    if len(ops) <= MOST_ROWS:
-        names = [f"{index} {_plain(op.name, LONGEST_NAME)}" for index, op in enumerate(ops)]
+    if len(ops) <= MAX_ROWS:
+        names = [f"{index} {_plain(op.name, MAX_NAME)}" for index, op in enumerate(ops)]
         rows = [[name, *_op(op), _yes(op.in_delegate)] for name, op in zip(names, ops)]
         text = table(["operator", "v", "since", "output", "parameters", "MACs", "XNNPACK"], rows)
     else:
         text = table(["operator", "count", "v", "since", "parameters", "MACs", "XNNPACK"], list(_kinds(ops)))
     notes = []
     if any(tensor.dynamic for tensor in (*inspection.inputs, *inspection.outputs)):
-        notes.append("* a dimension is decided at run time; all numbers are for the shape shown")
+        notes.append("* dynamic dimension; all numbers are for the shape shown")
     if inspection.subgraphs > 1:
         others = len(inspection.ops) - len(ops)
         where = _count(inspection.subgraphs - 1, "subgraph")
-        notes.append(f"{others} more operators, in {where}, run as often as the data says")
+        notes.append(f"{others} more operators in {where} run a data-dependent number of times")
     return "\n".join([text, *(line for note in notes for line in _wrapped(note))])
 
 
@@ -84,73 +84,73 @@ def _kinds(ops: Sequence[OpFacts]) -> Iterator[list[object]]:
     for (name, version), group in groupby(sorted(ops, key=kind), key=kind):
         same = list(group)
         macs = None if any(op.macs is None for op in same) else f"{sum(op.macs or 0 for op in same):,}"
-        taken = [op.in_delegate for op in same]
-        share = None if None in taken else f"{sum(map(bool, taken))} of {len(taken)}"
+        delegated = [op.in_delegate for op in same]
+        share = None if None in delegated else f"{sum(map(bool, delegated))} of {len(delegated)}"
         parameters = f"{sum(op.parameters for op in same):,}"
-        yield [_plain(name, LONGEST_NAME), len(same), version, same[0].minimum_runtime, parameters, macs, share]
+        yield [_plain(name, MAX_NAME), len(same), version, same[0].minimum_runtime, parameters, macs, share]
 
 
 def _totals(inspection: Inspection) -> Iterator[str]:
     ops = inspection.main_ops
     yield f"parameters: {inspection.parameters:,} in {_kib(inspection.parameter_bytes)}"
-    missing = _without(inspection.macs_unknown_ops, "operator", " of unknown cost")
+    missing = _excluding(inspection.macs_unknown_ops, "operator", " of unknown cost")
     yield from _wrapped(f"MACs: {inspection.macs:,}{missing}")
-    beside = f", and {_kib(inspection.variable_bytes)} kept between runs" * bool(inspection.variable_bytes)
-    unsized = _without(inspection.unsized_tensors, "tensor", " of unknown size")
-    plan = f"activations: {_kib(inspection.arena_peak_bytes)} at the peak{beside}{unsized}"
-    yield from _wrapped(f"{plan} (planned for plain kernels, without their scratch memory)")
+    variables = f", plus {_kib(inspection.variable_bytes)} of variables" * bool(inspection.variable_bytes)
+    unsized = _excluding(inspection.unsized_tensors, "tensor", " of unknown size")
+    plan = f"activations: {_kib(inspection.arena_peak_bytes)} at the peak{variables}{unsized}"
+    yield from _wrapped(f"{plan} (planned for reference kernels, excluding scratch memory)")
     if inspection.delegate_groups is None:
-        yield from _wrapped(f"XNNPACK: cannot be told: {inspection.delegate_detail}")
+        yield from _wrapped(f"XNNPACK: unknown: {inspection.delegate_detail}")
     else:
-        taken, groups = sum(bool(op.in_delegate) for op in ops), inspection.delegate_groups
-        yield f"XNNPACK: takes {taken} of {len(ops)} operators, in {_count(groups, 'group')}"
+        delegated, groups = sum(bool(op.in_delegate) for op in ops), inspection.delegate_groups
+        yield f"XNNPACK: delegates {delegated} of {len(ops)} operators, in {_count(groups, 'group')}"
     yield from _wrapped(f"first run on {inspection.runtime} {inspection.runtime_version}: {inspection.first_run}")
 
 
 def _target(target: Target) -> Iterator[str]:
-    yield from _wrapped(f"fits {target.name}: {target.fits} ({target.how})")
+    yield from _wrapped(f"runs on {target.name}: {target.fits} ({target.how})")
     for sentence in (*target.obstacles, *target.notes):
         yield from _wrapped(f"  - {sentence}", indent="    ")
 
 
 def _contract(contract: Contract) -> Iterator[str]:
     if contract.status == "none":
-        yield "contract: none; the file was not made by edgefer"
+        yield "contract: none (edgefer did not write this file)"
         return
     if contract.labels is None:
         yield from _wrapped(f"contract: {contract.status}: {contract.detail}")
         return
     size = f"{(contract.input or {}).get('width')}x{(contract.input or {}).get('height')}"
-    yield from _wrapped(f"contract: {contract.scheme}, grey {size}; {', '.join(contract.labels)}")
+    yield from _wrapped(f"contract: {contract.scheme}, gray {size}; {', '.join(contract.labels)}")
     if contract.temperature is not None:
         yield f"probabilities: softmax of logits / {contract.temperature:g}"
     origin = [f"{name} {value}" for name, value in (contract.provenance or {}).items() if isinstance(value, str)]
     if origin:
-        yield from _wrapped(f"from: {', '.join(origin)}")
-    allowed = f"{contract.golden_tolerance:g} {contract.golden_unit} are allowed"
+        yield from _wrapped(f"provenance: {', '.join(origin)}")
+    tolerance = f"tolerance {contract.golden_tolerance:g} {contract.golden_unit}"
     if contract.golden_worst is None:
         yield from _wrapped(f"golden vectors: {contract.status}: {contract.detail}")
     else:
-        off = f"{contract.golden_worst:g} {contract.golden_unit} off in the worst of {contract.golden_vectors}"
-        yield from _wrapped(f"golden vectors: {contract.status}, {off}; {allowed}")
+        worst = f"{contract.golden_worst:g} {contract.golden_unit} in {contract.golden_vectors} vectors"
+        yield from _wrapped(f"golden vectors: {contract.status}, largest difference {worst}; {tolerance}")
 
 
 def _wrapped(sentence: str, *, indent: str = "  ") -> list[str]:
-    return textwrap.wrap(_plain(sentence, LONGEST_LINE), WIDTH, subsequent_indent=indent, drop_whitespace=True)
+    return textwrap.wrap(_plain(sentence, MAX_LINE), WIDTH, subsequent_indent=indent, drop_whitespace=True)
 
 
-def _plain(text: str, longest: int) -> str:
-    """Without what a file could do to a terminal, and not endless."""
+def _plain(text: str, max_length: int) -> str:
+    """Replace control characters, which could act on the terminal, and truncate the text."""
     plain = "".join(character if character.isprintable() else "?" for character in text)
-    return plain if len(plain) <= longest else plain[: longest - 3] + "..."
+    return plain if len(plain) <= max_length else plain[: max_length - 3] + "..."
 
 
-def _without(number: int, what: str, which: str) -> str:
-    return f", without {_count(number, what)}{which}" if number else ""
+def _excluding(number: int, noun: str, qualifier: str) -> str:
+    return f", excluding {_count(number, noun)}{qualifier}" if number else ""
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'s' * (number != 1)}"
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
 def _shape(shape: Sequence[int]) -> str:
@@ -161,5 +161,5 @@ def _kib(size_bytes: int) -> str:
     return f"{size_bytes / 1024:,.1f} KiB"
 
 
-def _yes(taken: bool | None) -> str | None:
-    return None if taken is None else "yes" if taken else "no"
+def _yes(value: bool | None) -> str | None:
+    return None if value is None else "yes" if value else "no"

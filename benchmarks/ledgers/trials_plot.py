@@ -1,7 +1,6 @@
-"""What was tried in the search for the models that ship: accuracy against the size of the int8 file.
+"""The trainings of the search, drawn as accuracy against the size of the int8 file.
 
-    trials_svg(trials)                              # a whole drawing, for a file of its own or inside a page
-    trials_section(evidence)
+    trials_svg(trials)                              # an <svg> element, for a file or inside a page
 """
 
 from __future__ import annotations
@@ -10,64 +9,54 @@ import math
 from collections.abc import Sequence
 
 from edgefer.report.html.charts import log_ticks, ticks
-from edgefer.report.html.markup import Html, element, figure, section, tabulated
-from edgefer.report.html.page_data import ReportData
-from edgefer.report.trials import Trial, trials_table
+from edgefer.report.html.markup import Html, element
+from ledgers.trials import Trial
 
-__all__ = ["trials_section", "trials_svg"]
+__all__ = ["trials_svg"]
 
 WIDTH, HEIGHT = 720, 440
 LEFT, RIGHT, TOP, BOTTOM = 52, 24, 34, 48
 NAME_HEIGHT, NAME_WIDTH = 15, 7.2
-# It stands on a ground of its own, so it can be read on any page. Blue and vermilion are of the palette of Okabe and
-# Ito, and what ships differs from the rest in shape and size too.
+# The drawing has its own background, so it is readable on any page. Blue and vermilion are from the palette of Okabe
+# and Ito; shipped models also differ in shape and size.
 STYLE = """
-.trials { --ground: #fcfcfb; --ink: #1b1f23; --soft: #57606a; --rule: #d0d7de; --tried: #56b4e9; --ships: #d55e00; }
+.trials { --paper: #fcfcfb; --ink: #1b1f23; --soft: #57606a; --rule: #d0d7de; --tried: #56b4e9; --ships: #d55e00; }
 @media (prefers-color-scheme: dark) {
-  .trials { --ground: #1c2024; --ink: #e6e9ec; --soft: #a5adb5; --rule: #3a4148; --tried: #56b4e9; --ships: #f0883e; }
+  .trials { --paper: #1c2024; --ink: #e6e9ec; --soft: #a5adb5; --rule: #3a4148; --tried: #56b4e9; --ships: #f0883e; }
 }
-.trials .ground { fill: var(--ground); stroke: var(--rule); }
+.trials .background { fill: var(--paper); stroke: var(--rule); }
 .trials text { fill: var(--soft); font: 13px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
 .trials .grid { stroke: var(--rule); }
 .trials .axis { stroke: var(--soft); }
 .trials .tried { fill: var(--tried); stroke: var(--ink); stroke-width: .8; }
 .trials .ships { fill: var(--ships); stroke: var(--ink); stroke-width: 1.2; }
-.trials .name { fill: var(--ink); font-weight: 600; paint-order: stroke; stroke: var(--ground); stroke-width: 4px; }
+.trials .name { fill: var(--ink); font-weight: 600; paint-order: stroke; stroke: var(--paper); stroke-width: 4px; }
 """
 DIAMOND = "M0,-9 L8,0 L0,9 L-8,0 Z"
 
 
-def trials_section(evidence: ReportData) -> Html | None:
-    """The drawing and the table; None without any."""
-    trials = evidence.results.trials
-    if not trials:
-        return None
-    drawn = [figure(trials_svg(trials), "Point at a mark to read it.")] if _drawable(trials) else []
-    return section("search", "What was tried", *drawn, *tabulated("Trials", trials_table(trials)))
-
-
 def trials_svg(trials: Sequence[Trial]) -> Html:
-    """Accuracy of the int8 models on PublicTest against their bytes, logarithmic; those that ship are named."""
+    """Draw PublicTest accuracy of the int8 models against file size (logarithmic), with names on shipped models."""
     known = _drawable(trials)
     content = _plot(known) if known else [element("text", "no trial has an int8 model", x=LEFT, y=TOP + 20)]
     ships = sum(trial.shipped for trial, _, _ in known)
-    title = f"Accuracy against size of {len(known)} int8 models, of which {ships} ship and are named"
-    ground = element("rect", x=0.5, y=0.5, width=WIDTH - 1, height=HEIGHT - 1, rx=8, class_="ground")
+    title = f"Accuracy against size of {len(known)} int8 models; the {ships} that ship are named"
+    background = element("rect", x=0.5, y=0.5, width=WIDTH - 1, height=HEIGHT - 1, rx=8, class_="background")
     return element(
-        "svg", element("title", title), element("style", Html(STYLE)), ground, *content,
+        "svg", element("title", title), element("style", Html(STYLE)), background, *content,
         xmlns="http://www.w3.org/2000/svg", viewBox=f"0 0 {WIDTH} {HEIGHT}", role="img", aria_label=title,
         class_="trials",
     )  # fmt: skip
 
 
 def _drawable(trials: Sequence[Trial]) -> list[tuple[Trial, float, float]]:
-    """(trial, KiB, accuracy) where both are known; those that ship last, so that nothing covers them."""
+    """Return (trial, KiB, accuracy) of trials with both, shipped models last, so that no other mark covers them."""
     known = [
-        (each, each.bytes / 1024, each.public_int8_percent)
-        for each in trials
-        if each.bytes is not None and each.public_int8_percent is not None
+        (trial, trial.bytes / 1024, trial.public_int8_percent)
+        for trial in trials
+        if trial.bytes is not None and trial.public_int8_percent is not None
     ]
-    return sorted(known, key=lambda each: each[0].shipped)
+    return sorted(known, key=lambda entry: entry[0].shipped)
 
 
 def _plot(known: Sequence[tuple[Trial, float, float]]) -> list[Html]:
@@ -99,26 +88,26 @@ def _plot(known: Sequence[tuple[Trial, float, float]]) -> list[Html]:
 
 def _mark(trial: Trial, size: float, x: float, y: float) -> Html:
     ships = ", ships" if trial.shipped else ""
-    told = f"{trial.name}{ships}: {trial.public_int8_percent:.2f} %, {size:,.0f} KiB; {trial.changed}"
-    title = element("title", told)
+    text = f"{trial.name}{ships}: {trial.public_int8_percent:.2f} %, {size:,.0f} KiB; {trial.description}"
+    title = element("title", text)
     if not trial.shipped:
         return element("circle", title, cx=x, cy=y, r=5, class_="tried")
     return element("path", title, d=DIAMOND, transform=f"translate({x},{y})", class_="ships")
 
 
 def _names(marks: Sequence[tuple[str, float, float]]) -> list[Html]:
-    """A name to the right of its mark, or to the left where it would leave the drawing, and below one in its way."""
+    """Place each name beside its mark, on the left near the right edge, and below a name that it would overlap."""
     taken: list[tuple[float, float, float]] = []
     names = []
-    for name, x, y in sorted(marks, key=lambda each: each[2]):
+    for name, x, y in sorted(marks, key=lambda mark: mark[2]):
         width = NAME_WIDTH * len(name)
         is_left = x + 14 + width > WIDTH - 6
         start = max(6.0, x - 14 - width) if is_left else x + 14
-        place = y + 4.5
+        baseline = y + 4.5
         stop = start + width
-        while any(abs(place - other) < NAME_HEIGHT and start < end and begin < stop for begin, end, other in taken):
-            place += NAME_HEIGHT
-        taken.append((start, stop, place))
+        while any(abs(baseline - other) < NAME_HEIGHT and start < end and begin < stop for begin, end, other in taken):
+            baseline += NAME_HEIGHT
+        taken.append((start, stop, baseline))
         anchor = {"x": round(stop, 2), "text_anchor": "end"} if is_left else {"x": round(start, 2)}
-        names.append(element("text", name, **anchor, y=round(place, 2), class_="name"))
+        names.append(element("text", name, **anchor, y=round(baseline, 2), class_="name"))
     return names

@@ -1,0 +1,27 @@
+"""The project's own records: emulated boards, reference systems, the model search, and models by others.
+
+    data = read_report_data(paths, readers=READERS)
+    data.results.extra["arm64"], data.results.extra["search"]
+
+The records stay out of the package; the scripts in benchmarks/ write them and benchmarks/report.py renders them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ledgers.arm64 import Arm64
+from ledgers.claims import read_claims
+from ledgers.peers import read_peers
+from ledgers.trials import read_trials
+
+__all__ = ["READERS"]
+
+# A record of kind "arm64" holds one model; each of the others holds a list and is read as a tuple.
+READERS: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
+    "arm64": Arm64.from_json,
+    "systems": read_claims,
+    "search": read_trials,
+    "peers": read_peers,
+}

@@ -1,0 +1,236 @@
+"""The shipped models beside models by others, smallest first, as a table.
+
+    peers = read_peers(fields)                      # from benchmarks/peers.py
+    peers_table(peers, evaluations=evaluations, measurements=measurements)
+
+A record has ``kind`` "peers", ``schema_version`` 1, and ``peers``: one object per model with the fields of Peer. Its
+numbers are null where they are unknown; the counts of instructions may be absent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from edgefer.report.tables import Table, escape_markdown
+from edgefer.results import schema
+from edgefer.results.evaluation import Accuracy, Evaluation
+from edgefer.results.inspection import Inspection
+from edgefer.results.measurement import Measurement
+from ledgers.entries import check_entry
+
+__all__ = ["COUNTS", "Peer", "peers_table", "read_peers"]
+
+KIND = "peers"
+SCHEMA_VERSION = 1
+PUBLIC, PRIVATE = "PublicTest", "PrivateTest"
+# Each of FER2013's test splits has this many images.
+IMAGES = 3589
+HEADERS = ("model", "int8 KiB", f"{PUBLIC}, % (95 % interval)", f"{PRIVATE}, %", "MMACs", "p50, us")
+NARROW_HEADERS = ("model", "int8\nKiB", f"{PUBLIC} %", f"{PRIVATE} %", "MMACs", "p50 us")
+NUMBERS = ("bytes", "public_percent", "private_percent", "mmacs", "p50_us")
+# Fields with millions of instructions per inference, by board.
+COUNTS = {"Pi 4": "pi4_minstructions", "Pi 5": "pi5_minstructions"}
+COUNTS_HEADER = f"M instructions, {' / '.join(COUNTS)}"
+COUNTS_LEGEND = "M instructions: millions per inference on emulated boards, LiteRT, one thread."
+SHIPPED_MARK, REPORTED_MARK = "*", "†"
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A model by others.
+
+    Attributes:
+        name: Name of the model.
+        what: Short description.
+        source: Origin of the model; rendered as a link if it begins with https://.
+        bytes: Size of its int8 file.
+        public_percent, private_percent: Accuracy on FER2013's test splits.
+        mmacs: Million multiply-accumulates.
+        p50_us: Latency of an inference with one thread.
+        measured_here: True if edgefer measured these numbers; otherwise they are older or published.
+        note: A remark for the legend, or empty.
+        pi4_minstructions, pi5_minstructions: Million instructions per inference on emulated boards, with one thread.
+    """
+
+    name: str
+    what: str
+    source: str
+    bytes: int | None
+    public_percent: float | None
+    private_percent: float | None
+    mmacs: float | None
+    p50_us: float | None
+    measured_here: bool
+    note: str
+    pi4_minstructions: float | None = None
+    pi5_minstructions: float | None = None
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> Peer:
+        """Read one entry.
+
+        Raises:
+            DataError: A field is missing or invalid; the message names the peer.
+        """
+        check_entry(
+            fields, "peer", numbers=NUMBERS, optional=COUNTS.values(),
+            what=str, source=str, measured_here=bool, note=(str, type(None)),
+        )  # fmt: skip
+        values = {name: fields[name] for name in cls.__dataclass_fields__ if name in fields}
+        return cls(**{**values, "note": values["note"] or ""})
+
+
+@dataclass(frozen=True)
+class _Row:
+    """An unformatted row, with the name as Markdown and for a terminal."""
+
+    markdown_name: str
+    terminal_name: str
+    size_bytes: int | None
+    public: str | None
+    private: str | None
+    mmacs: float | None
+    p50_us: float | None
+    counts: tuple[float | None, ...]
+
+
+def read_peers(fields: Mapping[str, Any]) -> tuple[Peer, ...]:
+    """Read a record of kind "peers".
+
+    Raises:
+        DataError: The record has another kind, or an entry is invalid.
+        IncompatibleError: The schema version is newer than this script supports.
+    """
+    schema.validate(fields, KIND, SCHEMA_VERSION)
+    schema.require(fields, peers=list)
+    return tuple(Peer.from_json(entry) for entry in fields["peers"])
+
+
+def peers_table(
+    peers: Sequence[Peer],
+    *,
+    evaluations: Sequence[Evaluation] = (),
+    measurements: Sequence[Measurement] = (),
+    inspections: Iterable[Inspection] = (),
+    instructions: Mapping[str | None, Mapping[str, int]] = MappingProxyType({}),
+) -> Table:
+    """Tabulate models, one row each, the smallest first.
+
+    Args:
+        peers: Models by others. A peer without any number gets no row; the legend contains its note.
+        evaluations: Evaluations of edgefer's models; each int8 file among them gets a row.
+        measurements: Latency measurements of these models.
+        inspections: Inspections of these models.
+        instructions: Instructions per inference with LiteRT, by SHA-256 and board. They do not fit an 80-column
+            terminal and appear in the Markdown table only.
+    """
+    timed = [each for each in measurements if each.threads == 1 and each.kernels == "default"]
+    macs = {inspection.sha256: inspection.macs for inspection in inspections}
+    shipped = list(_shipped_rows(evaluations, timed, macs, instructions))
+    known = [peer for peer in peers if any(getattr(peer, name) is not None for name in NUMBERS)]
+    rows = sorted(
+        [*map(_peer_row, known), *shipped], key=lambda row: (row.size_bytes is None, row.size_bytes, row.terminal_name)
+    )
+    legend = _legend(peers, timed if shipped else [])
+    narrow_rows = [[row.terminal_name, *_numbers(row)] for row in rows]
+    narrow = Table(NARROW_HEADERS, narrow_rows, f"{SHIPPED_MARK}: {legend}", text_columns=1)
+    cells = [[row.markdown_name, *_numbers(row)] for row in rows]
+    headers: tuple[str, ...] = HEADERS
+    legend = f"Bold: {legend}"
+    if any(count for row in rows for count in row.counts):
+        cells = [[*line, _counts(row.counts)] for line, row in zip(cells, rows, strict=True)]
+        headers = (*HEADERS, COUNTS_HEADER)
+        legend += f" {COUNTS_LEGEND}"
+    return Table(headers, cells, legend, text_columns=1, narrow=narrow)
+
+
+def _shipped_rows(
+    evaluations: Sequence[Evaluation],
+    timed: Sequence[Measurement],
+    macs: Mapping[str, int],
+    instructions: Mapping[str | None, Mapping[str, int]],
+) -> Iterator[_Row]:
+    files = [
+        each
+        for each in evaluations
+        if each.subject.get("file_bytes") and str(each.subject.get("scheme")).startswith("int8")
+    ]
+    for sha256 in dict.fromkeys(each.subject["sha256"] for each in files):
+        scored = [each for each in files if each.subject["sha256"] == sha256]
+        splits = {each.split: each.accuracy for each in reversed(scored)}
+        latencies = [each.p50_us for each in timed if each.subject.get("sha256") == sha256]
+        counts = instructions.get(sha256, {})
+        name = str(scored[0].subject.get("file") or scored[0].model).removesuffix(".tflite")
+        yield _Row(
+            markdown_name=f"**{escape_markdown(name)}**",
+            terminal_name=f"{SHIPPED_MARK} {name}",
+            size_bytes=scored[0].subject["file_bytes"],
+            public=_with_interval(splits.get(PUBLIC)),
+            private=_without_interval(splits.get(PRIVATE)),
+            mmacs=macs[sha256] / 1e6 if sha256 in macs else None,
+            p50_us=latencies[0] if latencies else None,
+            counts=tuple(counts[board] / 1e6 if board in counts else None for board in COUNTS),
+        )
+
+
+def _peer_row(peer: Peer) -> _Row:
+    mark = "" if peer.measured_here else f" {REPORTED_MARK}"
+    is_link = peer.source.startswith("https://") and not set(peer.source) & set(" ()<>\"'\n|")
+    name = escape_markdown(peer.name)
+    public = None
+    if peer.public_percent is not None:
+        accuracy = Accuracy(round(peer.public_percent * IMAGES / 100), IMAGES)
+        public = _with_interval(accuracy) if peer.measured_here else f"{peer.public_percent:.1f}"
+    return _Row(
+        markdown_name=f"[{name}]({peer.source}){mark}" if is_link else f"{name}{mark}",
+        terminal_name=f"{peer.name}{mark}",
+        size_bytes=peer.bytes,
+        public=public,
+        private=None if peer.private_percent is None else f"{peer.private_percent:.1f}",
+        mmacs=peer.mmacs,
+        p50_us=peer.p50_us,
+        counts=tuple(getattr(peer, field) for field in COUNTS.values()),
+    )
+
+
+def _numbers(row: _Row) -> list[str | None]:
+    return [
+        None if row.size_bytes is None else f"{row.size_bytes / 1024:,.0f}",
+        row.public,
+        row.private,
+        None if row.mmacs is None else f"{row.mmacs:,.1f}",
+        None if row.p50_us is None else f"{row.p50_us:,.0f}",
+    ]
+
+
+def _counts(counts: Sequence[float | None]) -> str | None:
+    return " / ".join("-" if count is None else f"{count:.1f}" for count in counts) if any(counts) else None
+
+
+def _with_interval(accuracy: Accuracy | None) -> str | None:
+    if accuracy is None or accuracy.share is None or accuracy.interval is None:
+        return None
+    return "{:.1f} ({:.1f}-{:.1f})".format(100 * accuracy.share, *(100 * bound for bound in accuracy.interval))
+
+
+def _without_interval(accuracy: Accuracy | None) -> str | None:
+    return None if accuracy is None or accuracy.share is None else f"{100 * accuracy.share:.1f}"
+
+
+def _legend(peers: Sequence[Peer], timed: Sequence[Measurement]) -> str:
+    sentences = [f"models that edgefer ships. {PUBLIC} and {PRIVATE} of FER2013, {IMAGES:,} images each."]
+    machines = [
+        f"{each.device.get('board') or each.device.get('cpu')}, {each.runtime} {each.runtime_version}" for each in timed
+    ]
+    if machines:
+        sentences.append(f"p50: of the model alone, {'; '.join(dict.fromkeys(machines))}, one thread.")
+    if not all(peer.measured_here for peer in peers):
+        sentences.append(f"{REPORTED_MARK}: measured earlier or published; all other numbers were measured here.")
+    notes: dict[str, list[str]] = {}
+    for peer in peers:
+        if peer.note:
+            notes.setdefault(peer.note.rstrip("."), []).append(peer.name)
+    return " ".join([*sentences, *(f"{', '.join(names)}: {note}." for note, names in notes.items())])

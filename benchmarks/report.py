@@ -1,0 +1,191 @@
+"""Render the project's tables, model cards and search plot from benchmarks/results.
+
+    python benchmarks/report.py                     # what ``make tables`` runs
+
+- Each folder of results, systems.json, search.json and peers.json fill the sections of their names, in every document
+  that has such a section: README.md, benchmarks/README.md and docs/.
+- Each shipped model gets a card from all results of its flatbuffer, with its instructions on emulated boards.
+- The search is also drawn, as benchmarks/search.svg.
+
+A result that does not exist yet leaves its section unchanged.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from ledgers import READERS
+from ledgers.arm64 import Arm64, instructions_table, parity_table
+from ledgers.claims import claims_table
+from ledgers.peers import peers_table
+from ledgers.trials import Trial, trials_table
+from ledgers.trials_plot import trials_svg
+
+from edgefer import files
+from edgefer.errors import EdgeferError
+from edgefer.report.comparison import compare
+from edgefer.report.document import markdown, update_document
+from edgefer.report.model_card import card
+from edgefer.report.model_card_data import ModelCardData
+from edgefer.report.report_data import ReportData, read_report_data
+from edgefer.report.sections.blocks import Block, Drawing, Paragraph, Section, table_blocks
+from edgefer.report.sections.report import Part
+from edgefer.report.tables import Table
+
+__all__ = ["PARTS", "board_notes", "folder_tables", "read", "update"]
+
+ROOT = Path(__file__).resolve().parents[1]
+EMULATED = "These boards are emulated: instruction counts are exact, but times are meaningless."
+
+
+def main() -> None:
+    """Render everything."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--root", type=Path, default=ROOT, help="the checkout to update (default: this one)")
+    for line in update(parser.parse_args().root):
+        print(line)  # noqa: T201 - a script reports its progress
+
+
+def update(root: Path) -> Iterator[str]:
+    """Update the documents and cards of the checkout at ``root``; yield a line for each.
+
+    Raises:
+        DataError: A result cannot be read.
+        UsageError: A document has a damaged pair of markers.
+    """
+    results = root / "benchmarks" / "results"
+    documents = [root / "README.md", root / "benchmarks" / "README.md", *sorted((root / "docs").glob("**/*.md"))]
+
+    def place(section: str, content: str) -> Iterator[str]:
+        for document in documents:
+            if document.exists() and f"<!-- results {section}:begin -->" in document.read_text(encoding="utf-8"):
+                update_document(document, content, section=section)
+                yield f"{document}: section {section}"
+
+    folders = sorted(folder for folder in results.iterdir() if folder.is_dir())
+    for folder in folders:
+        yield from place(folder.name, folder_tables(read([folder])))
+    models = sorted((root / "edgefer" / "models").glob("*.tflite"))
+    for path in models:
+        yield _write_card(path, read([path, *folders]))
+    systems, search, peers = (results / f"{name}.json" for name in ("systems", "search", "peers"))
+    if systems.exists():
+        (claims,) = read([systems]).results.extra["systems"]
+        yield from place("systems", claims_table(claims).markdown())
+    if search.exists():
+        (trials,) = read([search]).results.extra["search"]
+        drawing = root / "benchmarks" / "search.svg"
+        files.write_text(drawing, f"{trials_svg(trials)}\n")
+        image = f"![accuracy and size of the models in the search]({drawing.name})"
+        yield from place("search", f"{image}\n\n{trials_table(trials).markdown()}")
+    if peers.exists():
+        counts = [results / "arm64-emulated" / f"{path.stem}.arm64.json" for path in models]
+        inputs = [peers, *(path for path in [results / "shipped", *counts] if path.exists())]
+        yield from place("peers", _peers_table(read(inputs)).markdown())
+
+
+def _write_card(path: Path, data: ReportData) -> str:
+    (model,) = data.models
+    facts = ModelCardData.of_file(model.artifact, model.file_bytes, data.results, data.quantizations)
+    target = path.with_suffix(".md")
+    files.write_text(target, card(facts, board_notes=board_notes(data, facts.sha256)))
+    return f"{target}: {len(facts.evaluations)} evaluations, {len(facts.timings)} timings"
+
+
+def read(paths: Sequence[Path]) -> ReportData:
+    """Read results of edgefer and of the project's own ledgers.
+
+    Raises:
+        DataError: A file cannot be read or is damaged.
+        IncompatibleError: A newer edgefer wrote a file.
+    """
+    return read_report_data(paths, readers=READERS)
+
+
+def folder_tables(data: ReportData) -> str:
+    """Render all tables of a folder of results as Markdown."""
+    results = data.results
+    scored = (*results.evaluations, *(training.evaluation for training in data.trainings if training.evaluation))
+    parts = [markdown(compare(scored, results.measurements))] if scored or results.measurements else []
+    tables = [*results.tables(), *_arm64_tables(data)]
+    return "\n\n".join([*parts, *(table.markdown() for table in tables)])
+
+
+def board_notes(data: ReportData, sha256: str) -> list[str]:
+    """Render the instructions of one model on emulated boards, for its card; empty without any."""
+    records = [record for record in _arm64(data) if record.sha256 == sha256]
+    return [instructions_table(records).markdown(), EMULATED] if records else []
+
+
+def instructions_section(data: ReportData) -> Section | None:
+    """Build the section on emulated boards; None without any."""
+    instructions, *parity = _arm64_tables(data) or [None]
+    if instructions is None:
+        return None
+    blocks = table_blocks("Million instructions per inference", instructions)
+    blocks += [block for table in parity for block in table_blocks("Outputs compared with x86-64", table)]
+    return Section("instructions", "Instructions on arm64", [*blocks, Paragraph(EMULATED)])
+
+
+def claims_section(data: ReportData) -> Section | None:
+    """Build the section on reference systems; None without any."""
+    claims = [claim for claims in data.results.extra.get("systems", ()) for claim in claims]
+    return Section("claims", "Reference systems", table_blocks("Claims", claims_table(claims))) if claims else None
+
+
+def trials_section(data: ReportData) -> Section | None:
+    """Build the section on the search; None without any trial."""
+    trials: list[Trial] = [trial for trials in data.results.extra.get("search", ()) for trial in trials]
+    if not trials:
+        return None
+    drawing: list[Block] = [Drawing(trials_svg(trials), "Point at a mark to read it.")]
+    return Section("search", "Search", [*drawing, *table_blocks("Trials", trials_table(trials))])
+
+
+def peers_section(data: ReportData) -> Section | None:
+    """Build the section on models by others; None without any."""
+    if "peers" not in data.results.extra:
+        return None
+    # The names in the table for a terminal contain no Markdown.
+    table = _peers_table(data).narrow
+    return Section("peers", "Models by others", table_blocks("By size", table)) if table else None
+
+
+# Sections for edgefer.report.sections.report.build_report(data, parts=PARTS).
+PARTS = (
+    Part("instructions", "Instructions", instructions_section),
+    Part("claims", "Reference systems", claims_section),
+    Part("search", "Search", trials_section),
+    Part("peers", "Models by others", peers_section),
+)
+
+
+def _arm64(data: ReportData) -> Sequence[Arm64]:
+    return data.results.extra.get("arm64", ())
+
+
+def _arm64_tables(data: ReportData) -> list[Table]:
+    records = _arm64(data)
+    tables: list[Callable[[Sequence[Arm64]], Table | None]] = [instructions_table, parity_table]
+    return [table for build in tables if (table := build(records)) is not None] if records else []
+
+
+def _peers_table(data: ReportData) -> Table:
+    results = data.results
+    return peers_table(
+        [peer for peers in results.extra["peers"] for peer in peers],
+        evaluations=results.evaluations,
+        measurements=results.measurements,
+        inspections=results.inspections,
+        instructions={record.sha256: record.instructions.get("litert", {}) for record in _arm64(data)},
+    )
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except EdgeferError as error:
+        sys.exit(str(error))

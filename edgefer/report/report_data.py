@@ -1,0 +1,227 @@
+"""Everything that a report shows: result files, run folders and .tflite files.
+
+    data = read_report_data([Path("runs/latest"), Path("small-int8.tflite"), Path("benchmarks/results/fer2013")])
+    data.groups, data.measurements, data.quantizations
+
+Reading needs no TensorFlow, so a board can render a report too.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from edgefer.contract.artifact import Artifact
+from edgefer.errors import DataError
+from edgefer.report.commands import check_provenance
+from edgefer.report.comparison import Group, compare
+from edgefer.report.loading import NO_READERS, Reader, Results, is_result, read_results
+from edgefer.report.quantization_record import Quantization
+from edgefer.report.training_record import SETTINGS_FILE, Training, read_optional
+from edgefer.results.evaluation import Evaluation
+from edgefer.results.measurement import Measurement
+
+__all__ = ["ChangedImage", "ModelFile", "ReportData", "device_name", "distinct", "read_report_data", "short_device"]
+
+
+@dataclass(frozen=True)
+class ChangedImage:
+    """One image that the quantized model and its float parent label differently.
+
+    Attributes:
+        row: Row of the image in the data set.
+        label: True label.
+        before: Label from the float parent.
+        now: Label from the quantized model.
+        before_probability, now_probability: Probability that each model gives its own label, in 0..1.
+    """
+
+    row: str
+    label: str
+    before: str
+    now: str
+    before_probability: float
+    now_probability: float
+
+
+@dataclass(frozen=True, eq=False)
+class ModelFile:
+    """A .tflite file.
+
+    Attributes:
+        file: File name.
+        file_bytes: File size, including the contract.
+        artifact: The model with its contract.
+        changes: Images whose label changes, from the .flips.csv beside the file; None without that file.
+    """
+
+    file: str
+    file_bytes: int
+    artifact: Artifact
+    changes: tuple[ChangedImage, ...] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class ReportData:
+    """The content of a report.
+
+    Attributes:
+        sources: Names of the inputs.
+        results: Records of the result files.
+        trainings: Training runs.
+        quantizations: Quantized models, each once.
+        models: .tflite files.
+    """
+
+    sources: tuple[str, ...] = ()
+    results: Results = field(default_factory=Results)
+    trainings: tuple[Training, ...] = ()
+    quantizations: tuple[Quantization, ...] = ()
+    models: tuple[ModelFile, ...] = ()
+
+    @cached_property
+    def evaluations(self) -> tuple[Evaluation, ...]:
+        """All evaluations that identify their model, including those of the float parents."""
+        parents = [quantization.parent for quantization in self.quantizations]
+        trained = [training.evaluation for training in self.trainings if training.evaluation]
+        evaluations = [*self.results.evaluations, *trained, *parents]
+        return tuple(each for each in evaluations if isinstance(each.subject.get("sha256"), str))
+
+    @cached_property
+    def measurements(self) -> tuple[Measurement, ...]:
+        """All benchmark measurements, and short ones for models without a benchmark under the same conditions."""
+        benchmarked = self.results.measurements
+        conditions = {_conditions(measurement) for measurement in benchmarked}
+        short = [_identified(quantization) for quantization in self.quantizations]
+        return (*benchmarked, *(measurement for measurement in short if _conditions(measurement) not in conditions))
+
+    @property
+    def result_groups(self) -> tuple[Group, ...]:
+        """Evaluations and measurements of the inputs alone, without float parents and short measurements.
+
+        Raises:
+            DataError: There are none.
+        """
+        trained = [training.evaluation for training in self.trainings if training.evaluation]
+        return compare((*self.results.evaluations, *trained), self.results.measurements)
+
+    @property
+    def highlighted(self) -> Quantization | None:
+        """The first quantization that changed a label, or else the first one; a page shows it unfolded."""
+        changed = (each for each in self.quantizations if each.verdict.agreement < 1)
+        return next(changed, next(iter(self.quantizations), None))
+
+    @cached_property
+    def groups(self) -> tuple[Group, ...]:
+        """Evaluations and measurements, joined by model and grouped by comparable conditions."""
+        return compare(self.evaluations, self.measurements) if self.evaluations or self.measurements else ()
+
+
+def read_report_data(paths: Sequence[Path], *, readers: Mapping[str, Reader] = NO_READERS) -> ReportData:
+    """Read the inputs of a report.
+
+    Args:
+        paths: Run folders, .tflite files, result files, and folders of result files. A folder with a settings.toml is a
+            run: its history, scores, artifacts and result files are read. For any other folder, all its ``*.json``
+            files are read.
+        readers: Parsers for further kinds of records, as in read_results().
+
+    Raises:
+        DataError: A file cannot be read or is damaged; the message names it.
+        IncompatibleError: A newer edgefer wrote a file.
+    """
+    runs = [path for path in paths if (path / SETTINGS_FILE).is_file()]
+    artifacts = [path for path in paths if path.suffix == ".tflite"]
+    others = [path for path in paths if path not in runs and path not in artifacts]
+    for run in runs:
+        artifacts += sorted(run.glob("*.tflite"))
+        others += [file for file in sorted(run.glob("*.json")) if is_result(file, readers=readers)]
+    results = read_results(list(dict.fromkeys(others)), readers=readers)
+    trainings = [Training.from_run(run) for run in runs]
+    run_names = {training.name for training in trainings}
+    recorded = [training for training in results.trainings if training.name not in run_names]
+    return ReportData(
+        sources=tuple(path.resolve().name for path in paths),
+        results=results,
+        trainings=(*trainings, *_unique_trainings(recorded)),
+        quantizations=_unique(results.quantizations),
+        models=tuple(_model(path) for path in dict.fromkeys(artifacts)),
+    )
+
+
+def _unique_trainings(trainings: Sequence[Training]) -> list[Training]:
+    """Drop trainings that were read from two copies of the same record."""
+    keys = [(each.name, each.settings, each.environment, each.duration_s, each.best_epoch) for each in trainings]
+    return [training for index, training in enumerate(trainings) if keys[index] not in keys[:index]]
+
+
+def _unique(quantizations: Sequence[Quantization]) -> tuple[Quantization, ...]:
+    """Keep one record per model and split, preferring a record with per-layer results."""
+    unique: dict[tuple[str, str, int], Quantization] = {}
+    for quantization in quantizations:
+        key = (quantization.sha256, quantization.evaluation.split, quantization.verdict.n)
+        if key not in unique or (quantization.layers and not unique[key].layers):
+            unique[key] = quantization
+    return tuple(unique.values())
+
+
+def _model(path: Path) -> ModelFile:
+    artifact = Artifact.load(path)
+    try:
+        check_provenance(artifact.provenance)
+    except DataError as error:
+        hint = "quantize the model again: edgefer quantize RUN"
+        raise DataError(f"the provenance of {path}: {error.what}", why=error.why, hint=hint) from error
+    hint = "quantize the model again to rewrite the file: edgefer quantize RUN"
+    changes = read_optional(path.with_suffix(".flips.csv"), _changes, hint=hint)
+    return ModelFile(path.name, path.stat().st_size, artifact, changes)
+
+
+def _changes(text: str) -> tuple[ChangedImage, ...]:
+    return tuple(
+        ChangedImage(
+            row=row["row"], label=row["label"], before=row["float_label"], now=row["label_now"],
+            before_probability=float(row["float_probability"]), now_probability=float(row["probability_now"]),
+        )
+        for row in csv.DictReader(text.splitlines())
+    )  # fmt: skip
+
+
+def _identified(quantization: Quantization) -> Measurement:
+    """Return the short measurement of a quantization with the file's name, size and digest in its subject."""
+    file = {"file": quantization.file, "file_bytes": quantization.file_bytes, "sha256": quantization.sha256}
+    measurement = quantization.measurement
+    return dataclasses.replace(measurement, subject={**measurement.subject, **file})
+
+
+def _conditions(measurement: Measurement) -> tuple[object, ...]:
+    device = measurement.device
+    machine = (device.get("board"), device.get("cpu"), device.get("machine"))
+    return (measurement.subject.get("sha256"), *machine, measurement.runtime, measurement.threads, measurement.kernels)
+
+
+def short_device(device: Mapping[str, Any]) -> str:
+    """Return the name of a device: its board, or else its processor."""
+    return str(device.get("board") or device.get("cpu") or device.get("machine") or "unknown device")
+
+
+def device_name(measurement: Measurement) -> str:
+    """Return device, runtime and number of threads: "Raspberry Pi 5, litert 2.3.0, 1 thread"."""
+    kernels = "" if measurement.kernels == "default" else f" {measurement.kernels}"
+    threads = f"{measurement.threads} thread{'s' * (measurement.threads > 1)}"
+    runtime = f"{measurement.runtime} {measurement.runtime_version}{kernels}"
+    return f"{short_device(measurement.device)}, {runtime}, {threads}"
+
+
+def distinct(values: Sequence[Any]) -> list[Any]:
+    """Return each value once, in order of first appearance; values need not be hashable."""
+    unique: list[Any] = []
+    for value in values:
+        if value not in unique:
+            unique.append(value)
+    return unique

@@ -1,0 +1,190 @@
+"""The sections on quantization: accuracy change, changed labels, classes and layers.
+
+    accuracy_section(data), changes_section(data), classes_section(data), layers_section(data)
+
+Each quantized model is compared with its own float parent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from edgefer.report.quantization_record import Quantization
+from edgefer.report.report_data import ChangedImage, ReportData
+from edgefer.report.sections.blocks import (
+    Bar,
+    Block,
+    Cell,
+    CellContent,
+    Choice,
+    DataTable,
+    Details,
+    Paragraph,
+    Section,
+    number,
+    signed,
+)
+
+__all__ = ["accuracy_section", "changes_section", "classes_section", "layers_section"]
+
+ACCURACY_HEADERS = (
+    "model", "scheme", "KiB", "float, %", "accuracy, %", "points (95 %)", "McNemar p", "same label, %",
+    "kernels agree, %", "ECE, %", "ECE calibrated, %", "thresholds",
+)  # fmt: skip
+CHANGES_HEADERS = ("model", "scheme", "images", "changed", "corrected", "newly wrong", "wrong before and after")
+IMAGE_HEADERS = ("row", "label", "float", "quantized", "float confidence, %", "quantized confidence, %")
+CLASS_HEADERS = ("class", "n", "correct before", "correct now", "points", "95 % interval")
+LAYER_HEADERS = ("layer", "operator", "SNR, dB", "cosine", "clipped, %", "weights, dB", "if float, dB")
+# A longer list takes long to open.
+MAX_IMAGES = 1000
+# An error this far below the signal does not affect labels.
+FULL_BAR_DB = 60.0
+CHANGES_NOTE = (
+    "Corrected: only the quantized model is right. Newly wrong: only the float parent is right. For the other changed "
+    "images, both are wrong."
+)
+CLASSES_NOTE = (
+    "The interval covers the images that changed. Records without their number get a wider interval, marked with ~."
+)
+LAYERS_NOTE = (
+    "SNR: power of a layer's float output relative to its quantization error. If float: gain in logit SNR when only "
+    "that layer stays float."
+)
+
+
+def accuracy_section(data: ReportData) -> Section | None:
+    """Build one row per quantized model; return None without any."""
+    if not data.quantizations:
+        return None
+    evaluations = [quantization.evaluation for quantization in data.quantizations]
+    images = ", ".join(dict.fromkeys(f"{each.split} of {each.data}" for each in evaluations))
+    note = (
+        f"Each model and its float parent labeled the same images ({images}), so the difference is more precise than "
+        "either accuracy. A difference whose interval contains zero is within chance. McNemar's p is the probability "
+        "of a difference at least this large by chance. Same label: both models agree, right or wrong. ECE: expected "
+        "calibration error of both models without a temperature. ECE calibrated: the quantized model with its "
+        "temperature, cross-validated on two halves of the images."
+    )
+    rows = [_accuracy_row(quantization, data) for quantization in data.quantizations]
+    table = DataTable("Accuracy change from the float parent", ACCURACY_HEADERS, rows, text_columns=2)
+    return Section("verdicts", "Quantized against float", [table, Paragraph(note)])
+
+
+def changes_section(data: ReportData) -> Section | None:
+    """Build the numbers of changed labels and lists of the images; return None without either."""
+    listed = [(model.file, model.changes) for model in data.models if model.changes]
+    if not data.quantizations and not listed:
+        return None
+    blocks: list[Block] = []
+    if data.quantizations:
+        rows = [_changes_row(quantization) for quantization in data.quantizations]
+        table = DataTable("Images with a changed label", CHANGES_HEADERS, rows, text_columns=2)
+        blocks = [table, Paragraph(CHANGES_NOTE)]
+    note = "Row: row of the image in the data set. Images on which both models are most confident come first."
+    if not listed:
+        note = "The .flips.csv beside a model lists the images; edgefer report RUN --html FILE shows them here."
+    parts = [Details(f"{file}: {len(changes):,} images", [_images(file, changes)]) for file, changes in listed]
+    choice = [Choice("flips", "Images of", parts, selected=0)] if parts else []
+    return Section("flips", "Changed labels", [*blocks, *choice, Paragraph(note)])
+
+
+def classes_section(data: ReportData) -> Section | None:
+    """Build the recall per class before and after, one table per model; return None without any."""
+    if not data.quantizations:
+        return None
+    parts = [Details(f"{each.system}, {each.scheme}", [_classes(each)]) for each in data.quantizations]
+    selected = next((index for index, each in enumerate(data.quantizations) if each is data.highlighted), 0)
+    choice = Choice("classes", "Classes of", parts, selected=selected)
+    return Section("classes", "Classes", [choice, Paragraph(CLASSES_NOTE)])
+
+
+def layers_section(data: ReportData) -> Section | None:
+    """Build one table per model that was quantized with --debug-layers; return None without any."""
+    known = [quantization for quantization in data.quantizations if quantization.layers]
+    if not known:
+        return None
+    parts = [Details(f"{each.system}, {each.scheme}", [_layers(each)]) for each in known]
+    return Section("layers", "Layers", [Paragraph(LAYERS_NOTE), Choice("layers", "Layers of", parts, selected=0)])
+
+
+def _accuracy_row(quantization: Quantization, data: ReportData) -> list[CellContent]:
+    verdict = quantization.verdict
+    low, high = verdict.interval_points
+    least = data.results.least_agreements.get(quantization.sha256)
+    style = None if low <= 0 <= high else "better" if low > 0 else "worse"
+    missed = "; ".join(quantization.gates_broken)
+    calibrated = quantization.calibrated_ece
+    return [
+        quantization.system,
+        quantization.scheme,
+        number(quantization.file_bytes / 1024, 1),
+        number(100 * verdict.parent_correct / verdict.n),
+        number(100 * verdict.own_correct / verdict.n),
+        Cell(f"{signed(verdict.difference_points)} ({signed(low)} to {signed(high)})", style),
+        f"{verdict.p_value:.2g}",
+        number(100 * verdict.agreement),
+        None if least is None else number(100 * least),
+        f"{100 * verdict.parent_ece:.1f} → {100 * verdict.own_ece:.1f}",
+        None if calibrated is None else number(100 * calibrated, 1),
+        Cell(f"missed: {missed}", "worse") if missed else "none missed",
+    ]
+
+
+def _changes_row(quantization: Quantization) -> list[CellContent]:
+    verdict = quantization.verdict
+    changed = round(verdict.n * (1 - verdict.agreement))
+    counts = {"corrected": verdict.only_own, "newly-wrong": verdict.only_parent}
+    bars = [Cell(f"{count:,}", bar=Bar(count / max(1, changed), series)) for series, count in counts.items()]
+    both_wrong = changed - sum(counts.values())
+    return [quantization.system, quantization.scheme, f"{verdict.n:,}", f"{changed:,}", *bars, f"{both_wrong:,}"]
+
+
+def _images(file: str, changes: Sequence[ChangedImage]) -> DataTable:
+    rows: list[list[CellContent]] = [
+        [
+            change.row, change.label, _label(change.before, change.label), _label(change.now, change.label),
+            f"{100 * change.before_probability:.1f}", f"{100 * change.now_probability:.1f}",
+        ]
+        for change in changes[:MAX_IMAGES]
+    ]  # fmt: skip
+    omitted = len(changes) - MAX_IMAGES
+    more = f"; its .flips.csv lists {omitted:,} more" if omitted > 0 else ""
+    return DataTable(f"Images whose label {file} changes{more}", IMAGE_HEADERS, rows, text_columns=4)
+
+
+def _label(predicted: str, label: str) -> Cell:
+    return Cell(predicted, "better" if predicted == label else None)
+
+
+def _classes(quantization: Quantization) -> DataTable:
+    rows: list[list[CellContent]] = []
+    for delta in quantization.verdict.per_class:
+        interval = delta.interval_points
+        approximate = "~ " if delta.only_own is None else ""
+        bounds = f"{approximate}{signed(interval[0])} to {signed(interval[1])}" if interval else None
+        points = signed(delta.delta_points)
+        rows.append([delta.label, f"{delta.n:,}", delta.parent_correct, delta.own_correct, points, bounds])
+    return DataTable(f"Recall per class of {quantization.system}, {quantization.scheme}", CLASS_HEADERS, rows)
+
+
+def _layers(quantization: Quantization) -> DataTable:
+    names = ", ".join(quantization.culprits)
+    finding = f"sensitive layers: {names}" if names else "no single layer costs the logits 1 dB"
+    rows = [_layer_row(layer, quantization.culprits) for layer in quantization.layers]
+    caption = f"{quantization.system}, {quantization.scheme}: {finding}"
+    return DataTable(caption, LAYER_HEADERS, rows, text_columns=2)
+
+
+def _layer_row(layer: Mapping[str, Any], sensitive: Sequence[str]) -> list[CellContent]:
+    name = str(layer.get("layer"))
+    snr, saturation = layer.get("activation_snr_db"), layer.get("activation_saturation")
+    return [
+        Cell(f"{name} (sensitive)", "strong") if name in sensitive else name,
+        layer.get("kind"),
+        "exact" if snr is None else Cell(f"{snr:.1f}", bar=Bar(snr / FULL_BAR_DB)),
+        number(layer.get("activation_cosine"), 4),
+        number(None if saturation is None else 100 * saturation),
+        number(layer.get("weight_snr_db"), 1),
+        signed(layer.get("float_gain_db"), 1),
+    ]
