@@ -1,57 +1,60 @@
-"""The __main__.py of a bundle (edgefer.deploy.bundle): says what a board lacks, with the line that mends it.
+"""The __main__.py of a bundle: check that Python and the packages fit, and show how to install what is missing.
 
-Every Python from 2.7 on can read this file, so that an old one gets a sentence and no SyntaxError: no annotations, no
-f-strings, and nothing of edgefer until all is there.
+Every Python from 2.7 on must be able to parse this file, so that an old one prints a message instead of a SyntaxError.
+It therefore has no annotations and no f-strings, and imports edgefer only after the version check.
 """
 
 import sys
 
-# As in pyproject.toml; click and rich are in the bundle.
-NUMPY, OPENCV = ("numpy", "numpy>=1.26.4,<3"), ("cv2", "opencv-python-headless>=4.11,<5")
+# Import names of the runtimes; one is enough.
 RUNTIMES = ("ai_edge_litert", "tflite_runtime")
-LITERT, TFLITE_RUNTIME = '"ai-edge-litert>=2.3,<3"', '"numpy<2" tflite-runtime==2.14.0'
-# Where LiteRT has wheels; tflite-runtime has the others, for Python up to 3.11.
-LITERT_MACHINES = ("x86_64", "AMD64", "aarch64", "arm64")
 
 if __name__ == "__main__":
-    here = ".".join(str(number) for number in sys.version_info[:3])
-    if sys.version_info < (3, 10):  # noqa: UP036 - it is the boards that have older ones
-        sys.exit("edgefer: this is Python " + here + ", and 3.10 to 3.13 are needed\n  try: python3.11 " + sys.argv[0])
+    version = ".".join(str(number) for number in sys.version_info[:3])
+    if sys.version_info < (3, 10):  # noqa: UP036 - a board may have an older one
+        sys.exit("edgefer: Python 3.10 to 3.13 is required, this is " + version + "\n  try: python3.11 " + sys.argv[0])
     import importlib.util
     import platform
     import shlex
     import sysconfig
     from pathlib import Path
 
-    # Help wants nothing but Python, and the doctor tells by itself what is missing.
-    is_bare = {"--help", "-h", "--version"} & set(sys.argv[1:]) or sys.argv[1:2] == ["doctor"]
-    needed = () if is_bare else (NUMPY, OPENCV)
-    wanted, reasons = [], []
-    for module, package in needed:
-        # Finding it would not be enough: an OpenCV with windows is there and fails for want of libGL.
+    from edgefer import requirements
+
+    # Help needs only Python, and the doctor command reports missing packages itself.
+    needs_packages = not {"--help", "-h", "--version"} & set(sys.argv[1:]) and sys.argv[1:2] != ["doctor"]
+    if platform.machine() in requirements.LITERT_MACHINES:
+        packages = {"numpy": requirements.NUMPY, "cv2": requirements.OPENCV}
+        runtime = [requirements.LITERT]
+    else:
+        packages = {"numpy": requirements.NUMPY_1, "cv2": requirements.OPENCV_FOR_NUMPY_1}
+        runtime = [requirements.NUMPY_1, requirements.TFLITE_RUNTIME]
+    missing, reasons = [], []
+    for module, requirement in packages.items() if needs_packages else ():
+        # Import instead of find: an OpenCV with window support is found but fails to load without libGL.
         try:
             importlib.import_module(module)
         except ImportError as error:
-            wanted.append('"' + package + '"')
+            missing.append(requirement)
             reasons.append(str(error).splitlines()[0])
-    if needed and not any(importlib.util.find_spec(module) for module in RUNTIMES):
-        wanted.append(LITERT if platform.machine() in LITERT_MACHINES else TFLITE_RUNTIME)
+    if needs_packages and not any(importlib.util.find_spec(module) for module in RUNTIMES):
+        missing += [requirement for requirement in runtime if requirement not in missing]
         reasons.append("no TensorFlow Lite runtime")
-    if wanted:
-        if TFLITE_RUNTIME in wanted and sys.version_info >= (3, 12):
+    if missing:
+        if requirements.TFLITE_RUNTIME in missing and sys.version_info >= (3, 12):
             sys.exit(
-                "edgefer: Python " + here + " on " + platform.machine() + " has no TensorFlow Lite runtime\n"
-                "  try: Python 3.10 or 3.11, the last for which tflite-runtime was built"
+                "edgefer: no TensorFlow Lite runtime for Python " + version + " on " + platform.machine()
+                + "\n  try: Python 3.10 or 3.11, the last versions with tflite-runtime"
             )
-        install = "-m pip install " + " ".join(wanted)
-        # Debian and Raspberry Pi OS keep pip out of their own Python.
-        is_guarded = Path(sysconfig.get_path("stdlib"), "EXTERNALLY-MANAGED").exists() and sys.prefix == sys.base_prefix
-        if is_guarded:
-            line = sys.executable + " -m venv --system-site-packages ~/edgefer && ~/edgefer/bin/python " + install
-            line += " && ~/edgefer/bin/python " + shlex.join(sys.argv)
+        install = "-m pip install " + " ".join('"' + requirement + '"' for requirement in missing)
+        # Debian and Raspberry Pi OS do not allow pip to change the system's own Python.
+        is_managed = Path(sysconfig.get_path("stdlib"), "EXTERNALLY-MANAGED").exists() and sys.prefix == sys.base_prefix
+        if is_managed:
+            command = sys.executable + " -m venv --system-site-packages ~/edgefer && ~/edgefer/bin/python " + install
+            command += " && ~/edgefer/bin/python " + shlex.join(sys.argv)
         else:
-            line = shlex.quote(sys.executable) + " " + install
-        sys.exit("edgefer: " + "; ".join(reasons) + "\n  try: " + line)
+            command = shlex.quote(sys.executable) + " " + install
+        sys.exit("edgefer: " + "; ".join(reasons) + "\n  try: " + command)
 
     from edgefer.cli.bundle_main import main
 

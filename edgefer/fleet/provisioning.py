@@ -20,14 +20,13 @@ from edgefer.errors import DataError, EdgeferError, IncompatibleError, UsageErro
 from edgefer.fleet.agent import Facts, upload
 from edgefer.fleet.connection import CommandOutput, Connection
 from edgefer.progress import Progress, silent
+from edgefer.requirements import LITERT, NUMPY, NUMPY_1, OPENCV, OPENCV_FOR_NUMPY_1, TFLITE_RUNTIME
 
 __all__ = ["REQUIREMENTS", "provision"]
 
-# As in pyproject.toml.
 REQUIREMENTS = {
-    "litert": ("ai-edge-litert>=2.3,<3", "numpy>=1.26.4,<3", "opencv-python-headless>=4.11,<5"),
-    # OpenCV 4.12 and later want numpy 2, under which this runtime does not work.
-    "tflite_runtime": ("tflite-runtime==2.14.0", "numpy>=1.26.4,<2", "opencv-python-headless>=4.11,<4.12"),
+    "litert": (LITERT, NUMPY, OPENCV),
+    "tflite_runtime": (TFLITE_RUNTIME, NUMPY_1, OPENCV_FOR_NUMPY_1),
 }
 NEWEST_PYTHON = {"litert": (3, 13), "tflite_runtime": (3, 11)}
 MACHINES = {"litert": ("aarch64", "x86_64"), "tflite_runtime": ("aarch64", "armv7l", "x86_64")}

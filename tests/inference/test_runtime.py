@@ -10,7 +10,7 @@ from edgefer import plugins
 from edgefer.contract.artifact import Artifact
 from edgefer.errors import IncompatibleError, UsageError
 from edgefer.inference.classifier import Classifier
-from edgefer.inference.runtime import RUNTIMES, InterpreterRuntime, choose
+from edgefer.inference.runtime import RUNTIMES, InterpreterRuntime, select_runtime
 from edgefer.inference.runtimes import litert, tensorflow, tflite_runtime
 
 MODULES = [plugins.load(RUNTIMES, name) for name in plugins.names(RUNTIMES)]
@@ -95,14 +95,14 @@ def test_settings_are_checked(module, int8_artifact: Artifact, setting: str, val
 def test_tflite_runtime_refuses_numpy_2(int8_artifact: Artifact) -> None:
     with pytest.raises(IncompatibleError, match="numpy") as caught:
         tflite_runtime.open_model(int8_artifact.model)
-    assert caught.value.hint == 'pip install "numpy<2"'
+    assert caught.value.hint == 'pip install "numpy>=1.26.4,<2"'
 
 
 @pytest.mark.parametrize("name", [None, "auto"])
 def test_auto_prefers_litert(name: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     installed = {"ai-edge-litert": "2.3.0", "tflite-runtime": "2.14.0"}
     monkeypatch.setattr(importlib.metadata, "version", installed.__getitem__)
-    assert choose(name) is litert
+    assert select_runtime(name) is litert
 
 
 def _not_installed(*names: str):
@@ -116,31 +116,31 @@ def _not_installed(*names: str):
 
 def test_auto_takes_what_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.metadata, "version", _not_installed("ai-edge-litert"))
-    assert choose("auto") is tflite_runtime
+    assert select_runtime("auto") is tflite_runtime
 
 
 def test_auto_takes_tensorflow_last(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.metadata, "version", _not_installed("ai-edge-litert", "tflite-runtime"))
-    assert choose("auto") is tensorflow
+    assert select_runtime("auto") is tensorflow
 
 
 def test_nothing_installed_names_the_pip_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.metadata, "version", _not_installed("ai-edge-litert", "tflite-runtime", "tensorflow"))
     with pytest.raises(IncompatibleError) as caught:
-        choose(None)
+        select_runtime(None)
     assert caught.value.hint == "pip install ai-edge-litert"
 
 
 def test_explicit_runtime_must_be_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.metadata, "version", _not_installed("tflite-runtime"))
     with pytest.raises(IncompatibleError, match="tflite_runtime is not installed") as caught:
-        choose("tflite_runtime")
+        select_runtime("tflite_runtime")
     assert "pip install tflite-runtime" in caught.value.hint
 
 
 def test_unknown_runtime_names_those_that_exist() -> None:
     with pytest.raises(UsageError, match="litert, tensorflow, tflite_runtime"):
-        choose("onnx")
+        select_runtime("onnx")
 
 
 def test_models_with_two_inputs_are_refused() -> None:

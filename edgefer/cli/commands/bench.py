@@ -25,14 +25,15 @@ from edgefer.cli.options import (
     parse_threads,
 )
 from edgefer.errors import DataError, EdgeferError, UsageError
-from edgefer.results.benchmark import PRESETS
+from edgefer.results.benchmark_plan import PRESETS
 from edgefer.text_table import Result
 
 if TYPE_CHECKING:
     from edgefer.contract.preprocessing import InputSpec
     from edgefer.data.dataset import Dataset
     from edgefer.fleet.remote_benchmark import Outcome
-    from edgefer.results.benchmark import BenchmarkPlan, BenchmarkResult
+    from edgefer.results.benchmark import BenchmarkResult
+    from edgefer.results.benchmark_plan import BenchmarkPlan
 
 LOCAL = "local"
 SECONDS_PER_UNIT = {"": 1, "s": 1, "m": 60, "h": 3600}
@@ -154,7 +155,7 @@ def command(
         return _make_result([result], [], result.refusal() if strict else None, options.samples, output_dir)
     uses_default_threads = options.threads is None
     outcomes, failure = _run_on_boards(names, tag, plan, archive, strict=strict, device_threads=uses_default_threads)
-    results = [outcome.benched for outcome in outcomes if outcome.benched is not None]
+    results = [outcome.result for outcome in outcomes if outcome.result is not None]
     if len(outcomes) == 1 and failure is not None and not results and not outcomes[0].measurements:
         raise failure
     return _make_result(results, outcomes, failure, options.samples, output_dir)
@@ -168,7 +169,7 @@ def _device_names(devices: tuple[str, ...], tag: str | None) -> tuple[str, ...]:
 
 
 def _make_plan(models: Sequence[Path], options: PlanOptions, face_count: int | None) -> BenchmarkPlan:
-    from edgefer.results.benchmark import BenchmarkCase, BenchmarkPlan
+    from edgefer.results.benchmark_plan import BenchmarkCase, BenchmarkPlan
 
     for model in models:
         if not model.is_file():
@@ -180,7 +181,7 @@ def _make_plan(models: Sequence[Path], options: PlanOptions, face_count: int | N
         for model in models
     ]
     return BenchmarkPlan(
-        tuple(cases), rigour=options.preset, runs=options.runs, seconds=options.seconds, rounds=options.rounds,
+        tuple(cases), preset=options.preset, runs=options.runs, seconds=options.seconds, rounds=options.rounds,
         accuracy=face_count, cooldown_c=options.cooldown, soak_s=options.soak, samples=options.samples,
     )  # fmt: skip
 
@@ -197,10 +198,10 @@ def _runtimes(names: str | None) -> list[str | None]:
 
 
 def _log_plan(plan: BenchmarkPlan) -> None:
-    settled = plan.settled
-    rounds = f", in {settled.rounds} rounds" if settled.rounds > 1 else ""
-    for count in dict.fromkeys(case.threads for case in plan.entries):
-        runs = f"at least {settled.runs:,} run{'s' * (settled.runs > 1)} and {settled.seconds:g} s{rounds}"
+    resolved = plan.resolved
+    rounds = f", in {resolved.rounds} rounds" if resolved.rounds > 1 else ""
+    for count in dict.fromkeys(case.threads for case in plan.cases):
+        runs = f"at least {resolved.runs:,} run{'s' * (resolved.runs > 1)} and {resolved.seconds:g} s{rounds}"
         log(f"{count} thread{'s' if count > 1 else ''}: {runs}")
 
 
@@ -284,10 +285,10 @@ def _make_result(
             files.write_text(output_dir / f"{name}.bench.json", text + "\n")
     paragraphs, failures = [outcomes_text(results)] if results else [], []
     for outcome in outcomes:
-        if outcome.problem is not None:
+        if outcome.error is not None:
             measurements = [measurement.to_json() for measurement in outcome.measurements]
-            failures.append({"device": outcome.device, **error_to_json(outcome.problem), "measurements": measurements})
-            paragraphs.append(f"{outcome.device}: {outcome.problem}")
+            failures.append({"device": outcome.device, **error_to_json(outcome.error), "measurements": measurements})
+            paragraphs.append(f"{outcome.device}: {outcome.error}")
     if len(records) == 1 and not failures:
         record = records[0]
     else:

@@ -12,7 +12,12 @@ from edgefer.text_table import Result
 
 @click.group()
 def command() -> None:
-    """Check a data set before training on it."""
+    """Check a data set before training on it.
+
+    \b
+    Example:
+        edgefer data check fer2013.csv
+    """
 
 
 @command.command()

@@ -14,10 +14,11 @@ import numpy as np
 
 from edgefer.errors import IncompatibleError
 from edgefer.inference.runtime import InterpreterRuntime, Runtime
+from edgefer.requirements import NUMPY_1, TFLITE_RUNTIME
 
 __all__ = ["INSTALL", "PREFERENCE", "available", "load", "open_model"]
 
-INSTALL = 'pip install tflite-runtime "numpy<2"'
+INSTALL = f'pip install "{TFLITE_RUNTIME}" "{NUMPY_1}"'
 PREFERENCE = 2
 
 
@@ -36,7 +37,7 @@ def load() -> ModuleType:
         raise IncompatibleError(
             f"tflite-runtime does not work with numpy {np.__version__}",
             why="its last release is built for numpy 1 and fails under numpy 2",
-            hint='pip install "numpy<2"',
+            hint=f'pip install "{NUMPY_1}"',
         )
     return importlib.import_module("tflite_runtime.interpreter")
 
