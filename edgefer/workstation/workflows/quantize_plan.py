@@ -23,7 +23,8 @@ from edgefer.data.dataset import Dataset
 from edgefer.data.evaluation_set import make_evaluation_set
 from edgefer.errors import UsageError
 from edgefer.progress import Progress
-from edgefer.report.model_card import ModelCardData, card
+from edgefer.report.model_card import card
+from edgefer.report.model_card_data import ModelCardData
 from edgefer.report.quantization_record import Quantization
 from edgefer.results.measurement import Measurement
 from edgefer.text_table import Result
