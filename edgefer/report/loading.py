@@ -21,7 +21,8 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 from edgefer.errors import DataError, EdgeferError
-from edgefer.report.quantization_record import Quantization, costs_table
+from edgefer.report.commands import check_provenance
+from edgefer.report.quantization_costs import costs_table
 from edgefer.report.tables import Table
 from edgefer.report.training_record import UNREADABLE, Training
 from edgefer.results import schema
@@ -29,6 +30,7 @@ from edgefer.results.benchmark import BenchmarkResult
 from edgefer.results.evaluation import Evaluation
 from edgefer.results.inspection import Inspection
 from edgefer.results.measurement import Measurement
+from edgefer.results.quantization import Quantization
 
 __all__ = ["Reader", "Results", "is_result", "read_results"]
 
@@ -171,12 +173,18 @@ def _training(fields: Mapping[str, Any]) -> Results:
 
 
 def _quantization(fields: Mapping[str, Any]) -> Results:
-    quantization = _parse(Quantization.from_json, fields, "quantization")
+    quantization = _parse(_checked_quantization, fields, "quantization")
     _check_names({"device": {}, "subject": {}, **fields["measurement"]})
     file = {"file": quantization.file, "file_bytes": quantization.file_bytes}
     evaluation = quantization.evaluation
     evaluation = dataclasses.replace(evaluation, subject={**evaluation.subject, **file})
     return Results(evaluations=(evaluation,), quantizations=(quantization,))
+
+
+def _checked_quantization(fields: Mapping[str, Any]) -> Quantization:
+    quantization = Quantization.from_json(fields)
+    check_provenance(quantization.provenance)
+    return quantization
 
 
 def _quantizations(fields: Mapping[str, Any]) -> Results:

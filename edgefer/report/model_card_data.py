@@ -14,11 +14,11 @@ from typing import Any
 from edgefer.contract.artifact import Artifact
 from edgefer.report.comparison import compare
 from edgefer.report.loading import Results
-from edgefer.report.quantization_record import Quantization
 from edgefer.results.evaluation import Evaluation
 from edgefer.results.inspection import Inspection
 from edgefer.results.measurement import Measurement
 from edgefer.results.paired_comparison import PairedComparison
+from edgefer.results.quantization import Quantization
 
 __all__ = ["ModelCardData"]
 

@@ -21,10 +21,10 @@ from edgefer.errors import DataError
 from edgefer.report.commands import check_provenance
 from edgefer.report.comparison import Group, compare
 from edgefer.report.loading import NO_READERS, Reader, Results, is_result, read_results
-from edgefer.report.quantization_record import Quantization
 from edgefer.report.training_record import SETTINGS_FILE, Training, read_optional
 from edgefer.results.evaluation import Evaluation
 from edgefer.results.measurement import Measurement
+from edgefer.results.quantization import Quantization
 
 __all__ = ["ChangedImage", "ModelFile", "ReportData", "device_name", "distinct", "read_report_data", "short_device"]
 

@@ -65,11 +65,11 @@ def _tables(data: ReportData, *, as_markdown: bool, into: Path | None, section: 
     from edgefer.report.comparison import to_json
     from edgefer.report.document import markdown, text, update_document
     from edgefer.report.markdown import to_markdown
+    from edgefer.report.quantization_costs import costs_to_json
     from edgefer.report.sections.report import build_report
 
     groups, tables = data.result_groups, data.results.tables()
-    costs = [quantization.costs_to_json() for quantization in data.results.quantizations]
-    record = {**to_json(groups), "costs": costs}
+    record = {**to_json(groups), "costs": costs_to_json(data.results.quantizations)}
     if into is not None:
         update_document(into, "\n\n".join([markdown(groups), *(each.markdown() for each in tables)]), section=section)
         rows = sum(len(group.rows) for group in groups) + sum(len(table.rows) for table in tables)

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from edgefer.report.quantization_record import Quantization
 from edgefer.report.report_data import ChangedImage, ReportData
 from edgefer.report.sections.blocks import (
     Bar,
@@ -25,6 +24,7 @@ from edgefer.report.sections.blocks import (
     number,
     signed,
 )
+from edgefer.results.quantization import Quantization
 
 __all__ = ["accuracy_section", "changes_section", "classes_section", "layers_section"]
 

@@ -25,8 +25,8 @@ from edgefer.errors import UsageError
 from edgefer.progress import Progress
 from edgefer.report.model_card import card
 from edgefer.report.model_card_data import ModelCardData
-from edgefer.report.quantization_record import Quantization
 from edgefer.results.measurement import Measurement
+from edgefer.results.quantization import Quantization
 from edgefer.text_table import Result
 from edgefer.workstation.networks.backend import load_keras
 from edgefer.workstation.quantization.calibration_data import Chosen, candidates
