@@ -2,18 +2,21 @@
 
     names("edgefer.workstation.quantization.schemes")            # ('float32', 'int8')
     load("edgefer.workstation.quantization.schemes", "int8")     # the module
+    read_constant("edgefer.workstation.quantization.schemes", "int8", "DESCRIPTION")     # without importing it
 """
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import importlib
 import pkgutil
 from types import ModuleType
+from typing import Any
 
 from edgefer.errors import UsageError
 
-__all__ = ["load", "names"]
+__all__ = ["load", "names", "read_constant"]
 
 
 def names(package: str) -> tuple[str, ...]:
@@ -38,3 +41,23 @@ def load(package: str, name: str) -> ModuleType:
             hint=f"write {close[0]!r}" if close else f"write {known[0]!r}" if known else "",
         )
     return importlib.import_module(f"{package}.{name}")
+
+
+def read_constant(package: str, name: str, constant: str) -> Any:
+    """Return a module-level constant of a plug-in, without importing the plug-in and what it depends on.
+
+    Args:
+        package: the package of the plug-in.
+        name: the plug-in.
+        constant: the constant, which is assigned a literal.
+
+    Raises:
+        LookupError: the plug-in does not assign a literal to the constant.
+    """
+    import ast
+
+    for node in ast.parse(pkgutil.get_data(package, f"{name}.py") or b"").body:
+        if isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == [constant]:
+            with contextlib.suppress(ValueError):
+                return ast.literal_eval(node.value)
+    raise LookupError(f"{package}.{name} assigns no literal to {constant}")

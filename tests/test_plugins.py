@@ -25,3 +25,11 @@ def test_a_slip_gets_a_suggestion():
 def test_only_files_of_the_folder_are_entries(name):
     with pytest.raises(UsageError):
         plugins.load(SCHEMES, name)
+
+
+@pytest.mark.parametrize("name", plugins.names(SCHEMES))
+def test_a_constant_is_read_without_an_import(name):
+    module = plugins.load(SCHEMES, name)
+    assert plugins.read_constant(SCHEMES, name, "DESCRIPTION") == module.DESCRIPTION
+    with pytest.raises(LookupError, match="NOWHERE"):
+        plugins.read_constant(SCHEMES, name, "NOWHERE")

@@ -1,4 +1,4 @@
-"""One picture is one input, whichever way it takes to a model."""
+"""The same picture gives the same model input in training, evaluation, calibration, benchmarks and prediction."""
 
 import cv2
 import numpy as np
@@ -15,12 +15,12 @@ from edgefer.workstation.quantization.calibration_data import calibration_faces
 from edgefer.workstation.training.augmentation import augmentation
 from edgefer.workstation.training.settings import Augment
 
-SHAPES = {"grey": (48, 48), "colour": (61, 97, 3), "odd": (131, 7), "pixel": (1, 1, 3), "alpha": (80, 33, 4)}
+SHAPES = {"gray": (48, 48), "color": (61, 97, 3), "odd": (131, 7), "pixel": (1, 1, 3), "alpha": (80, 33, 4)}
 
 
 @pytest.fixture
 def pictures(tmp_path):
-    """Files in an image tree, one class each, and their names in the tree's order."""
+    """Return an image tree with one picture in each of five classes."""
     generator = np.random.default_rng(0)
     for (name, shape), label in zip(SHAPES.items(), ("angry", "disgust", "fear", "happy", "sad")):
         folder = tmp_path / "train" / label
@@ -34,32 +34,32 @@ def pictures(tmp_path):
 
 @pytest.fixture
 def predicted(pictures):
-    """What prepare() makes of each file, by its bytes on disk, as ``edgefer predict`` calls it."""
+    """Return prepare() of each file, as ``edgefer predict`` calls it."""
     files = sorted((pictures / "train").glob("*/*.png"))
     return np.stack([prepare(read_image(path.read_bytes()), InputSpec()) for path in files])
 
 
-def in_one_order(faces):
+def sorted_bytes(faces):
     return sorted(face.tobytes() for face in faces)
 
 
-def test_training_evaluation_calibration_and_prediction_see_the_same_bytes(pictures, predicted):
+def test_training_evaluation_calibration_and_prediction_get_the_same_bytes(pictures, predicted):
     dataset = load(pictures, cache=False)
     training = dataset.split("Training")
-    assert in_one_order(training.pixels) == in_one_order(predicted)
+    assert sorted_bytes(training.pixels) == sorted_bytes(predicted)
     scored = make_evaluation_set(dataset, training, name="Training", spec=InputSpec())
-    assert in_one_order(scored.faces) == in_one_order(predicted)
-    assert in_one_order(calibration_faces(training, size=5)) == in_one_order(predicted)
+    assert sorted_bytes(scored.faces) == sorted_bytes(predicted)
+    assert sorted_bytes(calibration_faces(training, size=5)) == sorted_bytes(predicted)
 
 
-def test_the_network_and_the_float_model_are_fed_the_same_numbers(predicted):
+def test_the_network_and_the_float_model_get_the_same_input(predicted):
     layer = augmentation(load_keras(), Augment(), height=48, width=48)
     trained_on = np.asarray(layer(predicted[..., None], training=False))
-    fed = encoder(QuantParams(0.0, 0, "float32"))[predicted][..., None]
-    assert trained_on.tobytes() == fed.tobytes()
+    encoded = encoder(QuantParams(0.0, 0, "float32"))[predicted][..., None]
+    assert trained_on.tobytes() == encoded.tobytes()
 
 
-def test_a_bench_and_a_prediction_encode_alike(predicted):
+def test_a_benchmark_and_a_prediction_encode_alike(predicted):
     from edgefer.models import SHIPPED
 
     classifier = Classifier.from_artifact(Artifact.load(SHIPPED))

@@ -1,10 +1,8 @@
-"""Every entry of every catalogue keeps its contract; a new one is tested here without a new test."""
+"""Every plug-in fulfills the contract of its kind; a new plug-in is tested here without a new test."""
 
-import ast
 import importlib
 import inspect
 import re
-import textwrap
 from pathlib import Path
 
 import click
@@ -15,7 +13,7 @@ from edgefer import plugins
 from edgefer.contract.labels import LABELS
 from edgefer.errors import EdgeferError, IncompatibleError, UsageError
 from edgefer.fleet.registry import Device
-from edgefer.inference.runtime import RuntimeModule, choose
+from edgefer.inference.runtime import RuntimeModule, select_runtime
 from edgefer.results.device_state import DeviceState
 from edgefer.workstation.networks.backend import load_keras
 from edgefer.workstation.quantization.options import QuantizationOptions
@@ -28,16 +26,17 @@ from edgefer.workstation.workflows.train import load_system
 ARCHITECTURES = "edgefer.workstation.networks.architectures"
 SYSTEMS = "edgefer.workstation.training.systems"
 SCHEMES = "edgefer.workstation.quantization.schemes"
-LAYOUTS = "edgefer.data.formats"
+FORMATS = "edgefer.data.formats"
 RUNTIMES = "edgefer.inference.runtimes"
-DEVICES = "edgefer.fleet.connections"
+CONNECTIONS = "edgefer.fleet.connections"
 PLATFORMS = "edgefer.device.platforms"
 DETECTORS = "edgefer.inference.detectors"
 CAMERAS = "edgefer.live.cameras"
 COMMANDS = "edgefer.cli.commands"
-CATALOGUES = (ARCHITECTURES, SYSTEMS, SCHEMES, LAYOUTS, RUNTIMES, DEVICES, PLATFORMS, DETECTORS, CAMERAS, COMMANDS)
-LONGEST_COMMAND = 20
-BOARD_DATA = Path(__file__).parents[1] / "fixtures"
+PACKAGES = (
+    ARCHITECTURES, SYSTEMS, SCHEMES, FORMATS, RUNTIMES, CONNECTIONS, PLATFORMS, DETECTORS, CAMERAS, COMMANDS,
+)  # fmt: skip
+FIXTURES = Path(__file__).parents[1] / "fixtures"
 
 
 def entries(package):
@@ -48,16 +47,16 @@ def keywords(function):
     return [item.name for item in inspect.signature(function).parameters.values() if item.kind is item.KEYWORD_ONLY]
 
 
-@pytest.mark.parametrize("package", CATALOGUES)
-def test_a_catalogue_has_entries_and_says_what_they_are(package):
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_package_of_plugins_has_modules_and_a_docstring(package):
     assert plugins.names(package)
     assert importlib.import_module(package).__doc__
 
 
 @pytest.mark.parametrize(
-    ("package", "name"), [(package, name) for package in CATALOGUES for name in plugins.names(package)]
+    ("package", "name"), [(package, name) for package in PACKAGES for name in plugins.names(package)]
 )
-def test_an_entry_opens_with_what_it_is(package, name):
+def test_a_plugin_has_a_docstring(package, name):
     assert plugins.load(package, name).__doc__
 
 
@@ -65,7 +64,7 @@ def test_an_entry_opens_with_what_it_is(package, name):
 
 
 def leaves(command, path=()):
-    """(path, command) of everything below ``command`` that runs."""
+    """Yield (path, command) of every command below ``command`` that is no group."""
     if isinstance(command, click.Group):
         for name in command.list_commands(click.Context(command)):
             yield from leaves(command.get_command(click.Context(command), name), (*path, name))
@@ -92,17 +91,33 @@ def test_a_command_has_help_an_example_and_the_common_options(path, command):
 @pytest.mark.parametrize(("path", "command"), all_leaves())
 def test_the_options_of_an_example_exist(path, command):
     known = {option for parameter in command.params for option in parameter.opts}
-    # What stands after " -- " is for another command.
+    # Options after " -- " belong to another command.
     example = re.sub(r" -- .*", "", command.help.partition("Example:")[2])
     assert set(re.findall(r"--[a-z0-9-]+", example)) <= known
 
 
+@entries(COMMANDS)
+def test_the_first_line_of_a_command_file_is_its_short_help(name):
+    from edgefer.cli.main import load_command, summary
+
+    line = plugins.load(COMMANDS, name).__doc__.splitlines()[0]
+    assert load_command(name).short_help == summary(name) == line
+    # The list of commands folds no line in a terminal of 80 columns.
+    assert line.endswith(".")
+    assert len(line) <= 66
+
+
 @pytest.mark.parametrize(("path", "command"), all_leaves())
-def test_a_command_is_short(path, command):
-    (function,) = ast.parse(textwrap.dedent(inspect.getsource(command.callback))).body
-    body = function.body[1:]
-    assert ast.get_docstring(function)
-    assert body[-1].end_lineno - body[0].lineno + 1 <= LONGEST_COMMAND
+def test_a_command_names_its_parameters(path, command):
+    function = inspect.unwrap(command.callback)
+    parameters = inspect.signature(function).parameters.values()
+    assert all(parameter.annotation is not parameter.empty for parameter in parameters)
+    assert not [parameter.name for parameter in parameters if parameter.kind is parameter.VAR_KEYWORD]
+
+
+@entries(COMMANDS)
+def test_a_command_that_needs_the_workstation_declares_it_with_a_bool(name):
+    assert isinstance(getattr(plugins.load(COMMANDS, name), "NEEDS_WORKSTATION", False), bool)
 
 
 # Architectures and systems
@@ -126,28 +141,28 @@ def test_an_architecture_is_the_same_network_in_both_frameworks(name):
     tf_keras = pytest.importorskip("tf_keras")
     keras = load_keras()
     keras.utils.set_random_seed(1)
-    network, twin = built(keras, name), built(tf_keras, name)
+    network, copy = built(keras, name), built(tf_keras, name)
     weights = network.get_weights()
-    assert [each.shape for each in twin.get_weights()] == [each.shape for each in weights]
-    # Normalization and biases too, which start as ones and zeros and would hide a swap.
+    assert [array.shape for array in copy.get_weights()] == [array.shape for array in weights]
+    # Initial normalization parameters and biases are all ones or zeros, which would hide a swap.
     generator = np.random.default_rng(2)
     weights = [each + generator.uniform(0.01, 0.05, each.shape).astype(np.float32) for each in weights]
     network.set_weights(weights)
-    twin.set_weights(weights)
+    copy.set_weights(weights)
     faces = generator.random((4, 48, 48, 1), np.float32)
     logits = np.asarray(network(faces, training=False))
     assert logits.shape == (4, len(LABELS))
     assert not np.allclose(logits.sum(axis=1), 1)
-    np.testing.assert_allclose(np.asarray(twin(faces, training=False)), logits, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(np.asarray(copy(faces, training=False)), logits, rtol=1e-5, atol=1e-5)
 
 
 @entries(ARCHITECTURES)
-def test_an_architecture_follows_the_size_of_the_input(name):
+def test_an_architecture_accepts_other_input_sizes(name):
     network = plugins.load(ARCHITECTURES, name).build(load_keras(), input_shape=(64, 56, 1), classes=3)
     assert (network.input_shape, network.output_shape) == ((None, 64, 56, 1), (None, 3))
 
 
-def test_compact_is_made_of_what_int8_kernels_and_quantizers_take():
+def test_compact_uses_only_layers_with_int8_kernels():
     network = built(load_keras(), "compact")
     assert {type(layer).__name__ for layer in network.layers} <= {
         "InputLayer", "Conv2D", "BatchNormalization", "ReLU", "Add", "MaxPooling2D", "GlobalAveragePooling2D",
@@ -164,12 +179,12 @@ def test_compact_is_made_of_what_int8_kernels_and_quantizers_take():
     ("system", "least", "most"),
     [("compact_nano", 0, 0.1e6), ("compact_small", 0.25e6, 0.35e6), ("compact_base", 0.65e6, 0.75e6)],
 )
-def test_compact_systems_are_as_large_as_they_say(system, least, most):
+def test_compact_systems_have_the_documented_size(system, least, most):
     assert least < build_network(load_keras(), load_system(system)).count_params() < most
 
 
 @entries(SYSTEMS)
-def test_a_system_can_be_built_and_written_down(name):
+def test_a_system_can_be_built_and_saved(name):
     settings = load_system(name)
     assert isinstance(settings, TrainSettings)
     assert settings.system == name
@@ -188,7 +203,7 @@ OPERATORS = {
 
 
 def converted(name, *, scheme):
-    """The object tree of an architecture's flatbuffer, with weights that were not trained."""
+    """Return the object tree of an untrained architecture's flatbuffer."""
     flatbuffer_utils = pytest.importorskip("ai_edge_litert.tools.flatbuffer_utils")
     faces = np.random.default_rng(0).integers(0, 256, (8, 48, 48), np.uint8)
     flatbuffer = converted_by(plugins.load(SCHEMES, scheme), faces, name)
@@ -196,17 +211,18 @@ def converted(name, *, scheme):
 
 
 def converted_by(scheme, faces, name, **options):
-    """The flatbuffer of a network that was not trained, not even by a scheme that trains."""
+    """Return the flatbuffer of an untrained network; a scheme that needs training does not train it either."""
     calibration = faces if scheme.NEEDS_CALIBRATION else None
     if not scheme.NEEDS_TRAINING:
-        return scheme.convert(built(load_keras(), name, **options), calibration=calibration, recipe=QuantizationOptions())
+        network = built(load_keras(), name, **options)
+        return scheme.convert(network, calibration=calibration, recipe=QuantizationOptions())
     keras = load_keras() and pytest.importorskip("tf_keras")
-    twin = folded(built(keras, name, **options))
-    return scheme.convert(fake_quantize(twin, faces), calibration=calibration, recipe=QuantizationOptions())
+    base = folded(built(keras, name, **options))
+    return scheme.convert(fake_quantize(base, faces), calibration=calibration, recipe=QuantizationOptions())
 
 
 def operators_of(model):
-    """(name, version, operator) of each operator, in the order in which they run."""
+    """Yield (name, version, operator) of each operator, in execution order."""
     from ai_edge_litert.schema_py_generated import BuiltinOperator
 
     names = {code: name for name, code in vars(BuiltinOperator).items() if isinstance(code, int)}
@@ -218,20 +234,20 @@ def operators_of(model):
 
 @pytest.mark.parametrize("scheme", plugins.names(SCHEMES))
 @entries(ARCHITECTURES)
-def test_an_architecture_converts_to_operators_that_old_runtimes_have(name, scheme):
+def test_an_architecture_converts_to_operators_of_old_runtimes(name, scheme):
     model = converted(name, scheme=scheme)
-    found = {(operator, version) for operator, version, _ in operators_of(model)}
-    assert not {each for each in found if each[1] > OPERATORS.get(each[0], 0)}
+    used = {(operator, version) for operator, version, _ in operators_of(model)}
+    assert not {(operator, version) for operator, version in used if version > OPERATORS.get(operator, 0)}
     (graph,) = model.subgraphs
     (face,) = graph.inputs
     assert graph.tensors[face].shape.tolist() == [1, 48, 48, 1]
-    # A dynamic batch would be told here, with -1.
+    # A dynamic batch size would be -1 here.
     assert graph.tensors[face].shapeSignature is None
 
 
 @pytest.mark.parametrize("scheme", ["int8", "int8_qat"])
 @entries(ARCHITECTURES)
-def test_an_int8_architecture_computes_nothing_in_float(name, scheme):
+def test_an_int8_architecture_has_no_float_tensor(name, scheme):
     from ai_edge_litert.schema_py_generated import TensorType
 
     model = converted(name, scheme=scheme)
@@ -252,105 +268,105 @@ def test_an_int8_architecture_computes_nothing_in_float(name, scheme):
 
 
 @entries(SCHEMES)
-def test_a_scheme_makes_a_model_that_runs(name):
+def test_a_scheme_converts_to_a_model_that_runs(name):
     scheme = plugins.load(SCHEMES, name)
     assert scheme.DESCRIPTION
     assert isinstance(scheme.NEEDS_CALIBRATION, bool)
-    # Training starts from the ranges that calibration gives.
+    # Training starts from calibrated ranges.
     assert scheme.NEEDS_TRAINING in (False, scheme.NEEDS_CALIBRATION)
     assert keywords(scheme.convert) == ["calibration", "recipe"]
     generator = np.random.default_rng(0)
     faces = generator.integers(0, 256, (8, 48, 48), np.uint8)
     flatbuffer = converted_by(scheme, faces, "compact", stem=4, width=4, depth=1)
-    runtime = choose().open_model(flatbuffer)
+    runtime = select_runtime().open_model(flatbuffer)
     assert (runtime.input.shape, runtime.output.shape) == ((1, 48, 48, 1), (1, len(LABELS)))
-    # Whatever the format, the input means pixel / 255.
+    # In every format the real value of the input is pixel / 255.
     if runtime.input.params.dtype != "float32":
         assert runtime.input.params.scale == pytest.approx(1 / 255, rel=1e-6)
 
 
-# Layouts
+# Data formats
 
 
-@entries(LAYOUTS)
-def test_a_layout_recognises_only_its_own(name, tmp_path):
-    layout = plugins.load(LAYOUTS, name)
-    assert list(inspect.signature(layout.read).parameters) == ["path", "bad", "progress"]
+@entries(FORMATS)
+def test_a_format_matches_only_its_own_files(name, tmp_path):
+    data_format = plugins.load(FORMATS, name)
+    assert list(inspect.signature(data_format.read).parameters) == ["path", "bad", "progress"]
     (tmp_path / "empty").touch()
     (tmp_path / "noise").write_bytes(bytes(range(256)) * 20)
     (tmp_path / "text.csv").write_text("a,b\n1,2\n")
     (tmp_path / "folder").mkdir()
     for other in ("empty", "noise", "text.csv", "folder", "nowhere"):
-        assert layout.matches(tmp_path / other) is False
+        assert data_format.matches(tmp_path / other) is False
     (tmp_path / "source").write_text("anything")
-    assert isinstance(layout.cache_key(tmp_path / "source"), str)
+    assert isinstance(data_format.cache_key(tmp_path / "source"), str)
 
 
-# Runtimes and devices
+# Runtimes, connections and platforms
 
 
 @entries(RUNTIMES)
-def test_a_runtime_has_what_its_protocol_asks_for(name):
+def test_a_runtime_implements_its_protocol(name):
     module = plugins.load(RUNTIMES, name)
     assert module.INSTALL.startswith("pip install ")
     assert isinstance(module.PREFERENCE, int)
     for function in ("available", "load", "open_model"):
         promised = inspect.signature(getattr(RuntimeModule, function)).parameters
         assert list(inspect.signature(getattr(module, function)).parameters) == [
-            each for each in promised if each != "self"
+            parameter for parameter in promised if parameter != "self"
         ]
     assert module.available() is None or re.match(r"\d+\.\d+", module.available())
 
 
 @entries(RUNTIMES)
-def test_a_runtime_that_is_installed_runs_a_model(name):
+def test_an_installed_runtime_runs_a_model(name):
     module = plugins.load(RUNTIMES, name)
     if module.available() is None:
         with pytest.raises(IncompatibleError) as caught:
-            choose(name)
+            select_runtime(name)
         assert caught.value.hint == module.INSTALL
         return
-    runtime = module.open_model((BOARD_DATA / "tiny-int8.tflite").read_bytes(), threads=1)
+    runtime = module.open_model((FIXTURES / "tiny-int8.tflite").read_bytes(), threads=1)
     assert (runtime.name, runtime.version) == (name, module.available())
     runtime.set_input(np.zeros(runtime.input.shape, np.int8))
     runtime.invoke()
     assert runtime.get_output().shape == runtime.output.shape == (1, len(LABELS))
 
 
-def test_runtimes_differ_in_preference():
+def test_no_two_runtimes_have_the_same_preference():
     preferences = [plugins.load(RUNTIMES, name).PREFERENCE for name in plugins.names(RUNTIMES)]
     assert len(set(preferences)) == len(preferences)
 
 
-@entries(DEVICES)
-def test_a_device_is_connected_to(name):
-    connect = plugins.load(DEVICES, name).connect
+@entries(CONNECTIONS)
+def test_a_connection_takes_a_device(name):
+    connect = plugins.load(CONNECTIONS, name).connect
     (parameter,) = inspect.signature(connect, eval_str=True).parameters.values()
     assert parameter.annotation is Device
 
 
 @entries(PLATFORMS)
-def test_a_platform_has_a_place_among_the_others_and_reads_below_any_root(name, tmp_path):
+def test_a_platform_has_a_preference_and_reads_files_below_any_root(name, tmp_path):
     module = plugins.load(PLATFORMS, name)
     assert isinstance(module.PREFERENCE, int)
     assert module.detect(root=tmp_path) is (name == "generic_linux")
-    assert set(module.sample(root=tmp_path, ask=lambda command: None)) <= set(DeviceState.__dataclass_fields__)
+    assert set(module.read_state(root=tmp_path, run=lambda command: None)) <= set(DeviceState.__dataclass_fields__)
 
 
 # Detectors
 
 
 @entries(DETECTORS)
-def test_a_detector_says_what_it_needs_and_how_its_boxes_become_crops(name, tmp_path):
+def test_a_detector_states_its_model_and_its_crop_and_detects_nothing_in_a_gray_image(name, tmp_path):
     module = plugins.load(DETECTORS, name)
-    assert 0.5 < module.SIDE < 2
-    assert -0.5 < module.DOWN < 0.5
+    assert 0.5 < module.CROP_SCALE < 2
+    assert -0.5 < module.CROP_SHIFT < 0.5
     if module.NEEDS_MODEL:
         with pytest.raises(UsageError, match=name):
             module.open_detector(None)
     else:
-        wall = np.full((64, 64, 3) if module.IN_COLOUR else (64, 64), 90, np.uint8)
-        assert module.open_detector(None).find(wall) == []
+        wall = np.full((64, 64, 3) if module.USES_COLOR else (64, 64), 90, np.uint8)
+        assert module.open_detector(None).detect(wall) == []
     with pytest.raises(EdgeferError):
         module.open_detector(tmp_path / "nowhere")
 
@@ -359,10 +375,10 @@ def test_a_detector_says_what_it_needs_and_how_its_boxes_become_crops(name, tmp_
 
 
 @entries(CAMERAS)
-def test_a_camera_says_whether_it_goes_on_by_itself_and_refuses_what_is_not_there(name, tmp_path):
+def test_a_camera_states_whether_it_is_live_and_rejects_a_missing_source(name, tmp_path):
     module = plugins.load(CAMERAS, name)
     assert isinstance(module.LIVE, bool)
-    assert list(inspect.signature(module.open_camera).parameters) == ["where", "size"]
+    assert list(inspect.signature(module.open_camera).parameters) == ["location", "size"]
     assert keywords(module.open_camera) == ["size"]
     nowhere = "97" if name in ("picamera2", "v4l2") else f"file://{tmp_path}/nowhere"
     with pytest.raises(EdgeferError) as caught:

@@ -1,4 +1,4 @@
-"""The laws of the house that a machine can check: what may import what, and what stands in one place only."""
+"""Rules for the whole package: no TensorFlow outside edgefer.workstation, and one place for each rule or constant."""
 
 from __future__ import annotations
 
@@ -11,20 +11,22 @@ from pathlib import Path
 import pytest
 
 import edgefer
+from edgefer import plugins
+from edgefer.cli.main import COMMANDS
 from edgefer.contract.labels import LABELS
 
 ROOT = Path(edgefer.__file__).parent
 MODULES = sorted(ROOT.rglob("*.py"))
 HEAVY = ("jax", "keras", "matplotlib", "tensorflow", "tensorflow_model_optimization", "tf_keras", "torch")
 
-# Lists the modules of edgefer but those of the workstation, and imports them where importing HEAVY is an error.
-BEHIND_THE_WALL = f"""
+# Imports every module of edgefer outside edgefer.workstation in a Python where importing HEAVY is an error.
+WITHOUT_TENSORFLOW = f"""
 import importlib, importlib.abc, pkgutil, sys
 
 class Wall(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] in {HEAVY!r}:
-            raise ImportError(f"{{name}} is behind the wall")
+            raise ImportError(f"{{name}} is blocked")
 
 sys.meta_path.insert(0, Wall())
 import edgefer
@@ -56,7 +58,7 @@ sys.exit(exit_code)
 
 
 def python(code: str, *arguments: str) -> str:
-    """What ``code`` prints in a process of its own; the installed edgefer is found there as it is here."""
+    """Run ``code`` in a subprocess that imports this edgefer, and return its output."""
     done = subprocess.run(
         [sys.executable, "-c", code, *arguments], check=False, capture_output=True, text=True, cwd=ROOT.parent
     )
@@ -64,17 +66,23 @@ def python(code: str, *arguments: str) -> str:
     return done.stdout
 
 
-def test_the_board_side_runs_where_tensorflow_cannot_be_imported() -> None:
-    printed = python(BEHIND_THE_WALL)
+def test_everything_but_the_workstation_imports_without_tensorflow() -> None:
+    printed = python(WITHOUT_TENSORFLOW)
     assert "quantize" in printed
     assert "SOURCE..." in printed
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["predict", "--help"], ["train", "--help"]])
+@pytest.mark.parametrize("arguments", [[], ["--version"], *([name] for name in plugins.names(COMMANDS))])
 def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
-    loaded = python(LIGHT, *arguments).rpartition("LOADED ")[2].split()
+    loaded = set(python(LIGHT, *arguments, *([] if "--version" in arguments else ["--help"])).splitlines()[-1].split())
     assert "edgefer" in loaded
-    assert not {"ai_edge_litert", "cv2", "numpy", "scipy", "tflite_runtime", *HEAVY} & set(loaded)
+    assert not {"ai_edge_litert", "cv2", "numpy", "rich", "scipy", "tflite_runtime", *HEAVY} & loaded
+
+
+def test_the_list_of_commands_imports_no_command() -> None:
+    code = "import sys; from edgefer.cli.main import run; run(['--help']); print(*sys.modules)"
+    assert "edgefer.cli.main" in python(code)
+    assert "edgefer.cli.commands." not in python(code)
 
 
 def syntax_trees() -> Iterator[tuple[str, ast.Module]]:
@@ -83,21 +91,21 @@ def syntax_trees() -> Iterator[tuple[str, ast.Module]]:
 
 
 def words(node: ast.AST) -> list[str]:
-    """The strings that a tuple, list or set literal lists, or the words of a string; a dict is read by name."""
+    """Return the strings in a tuple, list or set literal, or the words of a string."""
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         return [word.strip(",;|'\"") for word in node.value.split()]
     values = [item.value for item in getattr(node, "elts", []) if isinstance(item, ast.Constant)]
     return [value for value in values if isinstance(value, str)]
 
 
-def test_the_label_order_is_written_in_one_place() -> None:
-    found = {
+def test_the_label_order_is_defined_once() -> None:
+    modules = {
         name
         for name, tree in syntax_trees()
         for node in ast.walk(tree)
         if tuple(word for word in words(node) if word in LABELS) == LABELS
     }
-    assert found == {"contract/labels.py"}
+    assert modules == {"contract/labels.py"}
 
 
 def names_used(tree: ast.Module) -> set[str]:
@@ -117,12 +125,12 @@ def names_used(tree: ast.Module) -> set[str]:
         ("imdecode", "contract/preprocessing.py"),
     ],
 )
-def test_some_calls_have_one_home(name: str, home: str) -> None:
+def test_these_functions_are_called_in_one_module(name: str, home: str) -> None:
     assert {module for module, tree in syntax_trees() if name in names_used(tree)} == {home}
 
 
 def is_plain_write(node: ast.AST) -> bool:
-    """Whether ``node`` is path.write_text(...), path.write_bytes(...) or open(...) for writing, but not atomic's."""
+    """Return True for path.write_text(), path.write_bytes() and open() for writing, except those of edgefer.files."""
     if not isinstance(node, ast.Call):
         return False
     function = node.func
@@ -135,17 +143,17 @@ def is_plain_write(node: ast.AST) -> bool:
     return name == "open" and any(set(mode) <= set("rwaxbt+") and set(mode) & set("wax+") for mode in modes)
 
 
-def test_every_file_is_written_in_one_step() -> None:
-    found = {name for name, tree in syntax_trees() for node in ast.walk(tree) if is_plain_write(node)}
-    assert found == {"files.py"}
+def test_every_file_is_written_atomically() -> None:
+    modules = {name for name, tree in syntax_trees() for node in ast.walk(tree) if is_plain_write(node)}
+    assert modules == {"files.py"}
 
 
-def test_no_duration_is_taken_from_a_clock_that_can_be_set() -> None:
-    """A Pi has no clock of its own: when it finds the time on the network, the wall clock jumps."""
-    found = {
+def test_no_duration_is_measured_with_the_wall_clock() -> None:
+    """A Raspberry Pi has no battery-backed clock: its wall clock jumps when it gets the time from the network."""
+    modules = {
         name
         for name, tree in syntax_trees()
         for node in ast.walk(tree)
         if isinstance(node, ast.Attribute) and ast.unparse(node) in ("time.time", "time.time_ns")
     }
-    assert not {name for name in found if name.startswith(("benchmark/", "device/", "fleet/", "inference/", "live/"))}
+    assert not {name for name in modules if name.startswith(("benchmark/", "device/", "fleet/", "inference/", "live/"))}

@@ -27,11 +27,11 @@ SCHEME_NAMES = sorted(plugins.names(SCHEMES), key=lambda name: (not name.startsw
 
 
 class SchemeFlag(click.Option):
-    """--NAME for --scheme NAME; the help text is the scheme's description, which only --help imports."""
+    """--NAME for --scheme NAME; its help text is the description of the scheme."""
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str]:
         """Return the flag and the description of the scheme."""
-        description: str = plugins.load(SCHEMES, str(self.name)).DESCRIPTION
+        description: str = plugins.read_constant(SCHEMES, str(self.name), "DESCRIPTION")
         return self.opts[0], f"{description[0].upper()}{description[1:]}."
 
 
@@ -118,7 +118,7 @@ scheme_options = option_group(
     click.option("--scheme", metavar="NAME", help=f"Select a scheme by name: {', '.join(SCHEME_NAMES)}."),
     click.option("--all", "all_schemes", is_flag=True, help="Quantize with every scheme and print one table."),
     click.option(
-        "--auto", is_flag=True, help="Int8 with the first options that satisfy --max-drop, else int8_qat."
+        "--auto", is_flag=True, help="Search int8 options that satisfy --max-drop; use int8_qat if none do."
     ),
 )  # fmt: skip
 calibration_options = option_group(
