@@ -16,7 +16,7 @@ from edgefer.contract.artifact import Artifact
 from edgefer.errors import DataError, IncompatibleError
 from edgefer.inference.classifier import Classifier
 from edgefer.models import SHIPPED
-from edgefer.results.benchmark import BenchmarkCase, BenchmarkPlan
+from edgefer.results.benchmark_plan import BenchmarkCase, BenchmarkPlan
 
 ROOT = Path(__file__).parents[2]
 MODELS = ROOT / "tests" / "fixtures"

@@ -3,22 +3,8 @@ import json
 import pytest
 
 from edgefer.errors import DataError, IncompatibleError
-from edgefer.report.loading import read_results
+from edgefer.report.loading import is_result, read_results
 from edgefer.results import schema
-
-QUANTIZATION = {
-    "path": "x/y.tflite",
-    "sha256": "ab",
-    "scheme": "int8",
-    "file_bytes": 9,
-    "weight_bytes": 5,
-    "provenance": {"system": "tiny"},
-    "verdict": {
-        "n": 4, "difference_points": -0.25, "difference_interval_95_points": [-1, 0.5], "mcnemar_p": 1,
-        "agreement": 0.98, "parent_ece": 0.1, "own_ece": 0.2,
-    },
-    "measurement": {"invoke": {"p50_us": 7}},
-}  # fmt: skip
 
 
 def write(target, /, **fields):
@@ -26,39 +12,61 @@ def write(target, /, **fields):
     return target
 
 
-def test_every_kind_gives_its_records(evaluated, measured, tmp_path):
-    evaluation, measurement = evaluated().to_json(), measured().to_json()
+def test_every_kind_gives_its_records(evaluated, measured, quantized, tmp_path):
+    evaluation, measurement, quantization = evaluated().to_json(), measured().to_json(), quantized()
+    environment = {"data": {"layout": "fer2013.csv"}}
+    training = {
+        "run": "runs/first", "settings": {"system": "small"}, "environment": environment, "duration_s": 9.0,
+        "evaluation": evaluation, "best_epoch": 2, "epochs": 3,
+    }  # fmt: skip
     files = [
         write(tmp_path / "a.json", **evaluation),
         write(tmp_path / "b.json", **measurement),
         write(tmp_path / "c.json", **schema.header("bench", 1), measurements=[measurement, measurement]),
-        write(tmp_path / "d.json", **schema.header("training", 1), evaluation=evaluation),
-        write(
-            tmp_path / "e.json",
-            **schema.header("quantization", 1),
-            **QUANTIZATION,
-            evaluation=evaluation,
-        ),
-        write(
-            tmp_path / "f.json",
-            **schema.header("quantizations", 1),
-            quantizations=[{**schema.header("quantization", 1), **QUANTIZATION, "evaluation": evaluation}] * 2,
-        ),
-        write(tmp_path / "g.json", **schema.header("parity", 1), subject={"sha256": "ab"}, least_agreement=0.99),
+        write(tmp_path / "d.json", **schema.header("training", 1), **training),
+        write(tmp_path / "e.json", **quantization),
+        write(tmp_path / "f.json", **schema.header("quantizations", 1), quantizations=[quantization] * 2),
+        write(tmp_path / "g.json", **schema.header("parity", 1), subject={"sha256": "a" * 64}, least_agreement=0.99),
     ]
     results = read_results(files)
     assert [each.to_json() for each in results.evaluations[:2]] == [evaluation] * 2
     assert [each.to_json() for each in results.measurements] == [measurement] * 3
-    assert results.evaluations[-1].subject == {**evaluation["subject"], "file": "y.tflite", "file_bytes": 9}
-    assert [each.sha256 for each in results.costs] == ["ab"] * 3
-    assert results.costs[0].interval_points == (-1.0, 0.5)
-    assert results.least_agreements == {"ab": 0.99}
+    subject = quantization["evaluation"]["subject"]
+    assert results.evaluations[-1].subject == {**subject, "file": "small-int8.tflite", "file_bytes": 20480}
+    assert [(each.name, each.best_epoch) for each in results.trainings] == [("first", 2)]
+    assert [each.to_json() for each in results.quantizations] == [quantization] * 3
+    assert results.least_agreements == {"a" * 64: 0.99}
     (costs,) = results.tables()
     assert "99.00" in costs.text()
-    assert "| -0.25 (-1.0 to +0.5) | 98.00 | 99.00 | 7 |" in costs.markdown()
+    low, high = quantization["verdict"]["difference_interval_95_points"]
+    assert f"| +0.00 ({low:+.1f} to {high:+.1f}) | 90.00 | 99.00 | 100 |" in costs.markdown()
 
 
-def test_a_folder_is_its_json_files_by_name(evaluated, tmp_path):
+def test_a_caller_can_read_further_kinds(evaluated, tmp_path):
+    def read_watts(fields):
+        schema.require(fields, watts=list)
+        return tuple(fields["watts"])
+
+    write(tmp_path / "a.json", **evaluated().to_json())
+    power = write(tmp_path / "power.json", **schema.header("power", 1), watts=[2, 3])
+    results = read_results([tmp_path], readers={"power": read_watts})
+    assert results.extra == {"power": ((2, 3),)}
+    assert len(results.evaluations) == 1
+    assert is_result(power, readers={"power": read_watts})
+    assert not is_result(power)
+    write(power, **schema.header("power", 1))
+    with pytest.raises(DataError, match=r"power\.json: .*'watts'"):
+        read_results([power], readers={"power": read_watts})
+
+
+def test_an_unknown_kind_is_refused_with_the_known_ones(tmp_path):
+    power = write(tmp_path / "power.json", **schema.header("power", 1))
+    with pytest.raises(DataError, match="unknown kind 'power'") as caught:
+        read_results([power])
+    assert "evaluation, training, quantization" in caught.value.why
+
+
+def test_a_folder_means_its_json_files_in_alphabetical_order(evaluated, tmp_path):
     for name, right in (("b.json", 3), ("a.json", 2), ("notes.txt", 1), (".half-written.json", 0)):
         write(tmp_path / name, **evaluated(right=right).to_json())
     assert [each.accuracy.correct for each in read_results([tmp_path]).evaluations] == [2, 3]
@@ -70,12 +78,12 @@ def test_a_later_version_and_missing_fields_name_the_file(kind, tmp_path):
     with pytest.raises(IncompatibleError, match="later.json"):
         read_results([later])
     bare = write(tmp_path / "bare.json", **schema.header(kind, 1))
-    with pytest.raises(DataError, match="bare.json is damaged"):
+    with pytest.raises(DataError, match=r"bare\.json"):
         read_results([bare])
 
 
 def damaged(record, *path, value):
-    """A copy of ``record`` with another value at ``path``."""
+    """Copy ``record`` and replace the value at ``path``."""
     copy = json.loads(json.dumps(record))
     inner = copy
     for key in path[:-1]:
@@ -93,7 +101,7 @@ def damaged(record, *path, value):
     ],
     ids=str,
 )  # fmt: skip
-def test_a_measurement_with_an_odd_field_names_its_file(measured, tmp_path, path, value):
+def test_an_invalid_field_of_a_measurement_names_the_file(measured, tmp_path, path, value):
     odd = write(tmp_path / "odd.json", **damaged(measured().to_json(), *path, value=value))
     with pytest.raises(DataError, match=r"odd\.json"):
         read_results([odd])
@@ -109,14 +117,14 @@ def test_a_measurement_with_an_odd_field_names_its_file(measured, tmp_path, path
     ],
     ids=str,
 )  # fmt: skip
-def test_an_evaluation_with_an_odd_field_names_its_file(evaluated, tmp_path, path, value):
+def test_an_invalid_field_of_an_evaluation_names_the_file(evaluated, tmp_path, path, value):
     odd = write(tmp_path / "odd.json", **damaged(evaluated().to_json(), *path, value=value))
     with pytest.raises(DataError, match=r"odd\.json"):
         read_results([odd])
 
 
 @pytest.mark.parametrize("text", ["[1]", "null", '{"kind": ["bench"]}', "[" * 100_000, "{", ""], ids=len)
-def test_json_that_is_no_result_names_its_file(tmp_path, text):
+def test_json_without_a_result_names_the_file(tmp_path, text):
     (tmp_path / "odd.json").write_text(text)
     with pytest.raises(DataError, match=r"odd\.json"):
         read_results([tmp_path / "odd.json"])

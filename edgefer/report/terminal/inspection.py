@@ -131,8 +131,8 @@ def _contract(contract: Contract) -> Iterator[str]:
     if contract.golden_worst is None:
         yield from _wrapped(f"golden vectors: {contract.status}: {contract.detail}")
     else:
-        worst = f"{contract.golden_worst:g} {contract.golden_unit} in {contract.golden_vectors} vectors"
-        yield from _wrapped(f"golden vectors: {contract.status}, largest difference {worst}; {tolerance}")
+        worst = f"up to {contract.golden_worst:g} {contract.golden_unit} off in {contract.golden_vectors} vectors"
+        yield from _wrapped(f"golden vectors: {contract.status}, {worst}; {tolerance}")
 
 
 def _wrapped(sentence: str, *, indent: str = "  ") -> list[str]:

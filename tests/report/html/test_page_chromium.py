@@ -1,20 +1,21 @@
-"""The page in a real browser: what its script draws, and what one sees and hears of it with mouse and keyboard."""
+"""The page in a real browser: its plot, and its use with mouse and keyboard."""
 
 import json
 import re
 
 import pytest
 
-from edgefer.report.html.loading import read_report_data
-from edgefer.report.html.page import page
-from edgefer.report.html.pareto import front, points
+from edgefer.report.html.page import render_page
+from edgefer.report.report_data import read_report_data
+from edgefer.report.sections.report import build_report
+from edgefer.report.sections.tradeoff import front, points
 
-# What the steps of a test have at hand.
+# JavaScript that the steps of each test can use.
 HELPERS = """
 const found = {};
 const marks = () => [...document.querySelectorAll("#plot .mark")];
 const tooltip = document.getElementById("tooltip");
-const told = () => tooltip.hidden ? null : tooltip.textContent;
+const shown = () => tooltip.hidden ? null : tooltip.textContent;
 function choose(name, value) {
   const select = document.getElementById("choose-" + name);
   select.value = value;
@@ -24,8 +25,8 @@ function choose(name, value) {
 
 
 @pytest.fixture
-def evidence(quantized, evaluated, measured, tmp_path):
-    """Three models on two devices, of which one is beaten."""
+def data(quantized, evaluated, measured, tmp_path):
+    """Three models on two devices; one is not on the front."""
     folder = tmp_path / "results"
     folder.mkdir()
     records = {"int8": quantized()}
@@ -45,11 +46,11 @@ def evidence(quantized, evaluated, measured, tmp_path):
 
 @pytest.fixture
 def browse(browser, tmp_path):
-    """Open the page of some evidence, do ``steps``, and return what they found."""
+    """Open the page of ``data``, run the JavaScript in ``steps``, and return the fields that it sets in ``found``."""
 
-    def run(evidence, steps, **options):
+    def run(data, steps, **options):
         file = tmp_path / "page.html"
-        file.write_text(page(evidence).html)
+        file.write_text(render_page(build_report(data)))
         opened = browser(file.as_uri(), **options)
         found = opened.evaluate(f"(() => {{ {HELPERS} {steps} return found; }})()")
         assert opened.errors == []
@@ -59,9 +60,9 @@ def browse(browser, tmp_path):
     return run
 
 
-def test_every_model_is_a_mark_and_the_front_is_what_python_says(evidence, browse):
+def test_every_model_is_a_mark_and_the_front_matches_python(data, browse):
     found = browse(
-        evidence,
+        data,
         """
         found.labels = marks().map((mark) => mark.getAttribute("aria-label"));
         found.front = marks().filter((mark) => mark.dataset.front).map((mark) => mark.getAttribute("aria-label"));
@@ -70,22 +71,22 @@ def test_every_model_is_a_mark_and_the_front_is_what_python_says(evidence, brows
         found.rows = [...document.querySelectorAll("#plot text.name")].map((title) => title.textContent);
         """,
     )
-    known = points(evidence)
+    known = points(data)
     assert len(found["labels"]) == len(known) == 4
     assert found["rows"] == list(dict.fromkeys(each.device for each in known))
     fronts = [front([each for each in known if each.device == device], "p50_us") for device in found["rows"]]
     assert found["corners"] == list(map(len, fronts))
-    ahead = [each for points_of in fronts for each in points_of]
-    assert found["front"] == [label for label in found["labels"] if any(described(each) in label for each in ahead)]
+    optimal = [point for each in fronts for point in each]
+    assert found["front"] == [label for label in found["labels"] if any(described(each) in label for each in optimal)]
 
 
 def described(point):
     return f"{point.accuracy:.2f} % ({point.low:.1f} to {point.high:.1f}); latency p50 {point.p50_us:.1f} us"
 
 
-def test_choices_change_what_is_drawn(evidence, browse):
+def test_selections_change_the_plot(data, browse):
     found = browse(
-        evidence,
+        data,
         """
         choose("axis", "file_bytes");
         found.size = document.querySelector("#plot svg").getAttribute("aria-label");
@@ -95,28 +96,28 @@ def test_choices_change_what_is_drawn(evidence, browse):
         found.one = marks().map((mark) => mark.getAttribute("aria-label"));
         """,
     )
-    assert "size of the file" in found["size"]
-    # A model that was timed on two devices has one size.
+    assert "file size" in found["size"]
+    # A model that was measured on two devices has one size.
     assert found["once"] == 3
     (label,) = found["one"]
     assert "Cortex-A53" in label
 
 
-def test_a_mark_tells_itself_to_mouse_and_keyboard_and_escape_hides_it(evidence, browse):
+def test_mouse_and_keyboard_show_a_tooltip_and_escape_hides_it(data, browse):
     found = browse(
-        evidence,
+        data,
         """
         const [first, second] = marks();
-        found.before = told();
+        found.before = shown();
         first.dispatchEvent(new MouseEvent("mouseenter"));
-        found.hovered = told();
+        found.hovered = shown();
         first.dispatchEvent(new MouseEvent("mouseleave"));
-        found.left = told();
+        found.left = shown();
         second.focus();
         found.isFocused = document.activeElement === second;
-        found.focused = told();
+        found.focused = shown();
         document.dispatchEvent(new KeyboardEvent("keydown", { key: "Escape" }));
-        found.escaped = told();
+        found.escaped = shown();
         const inside = tooltip.parentElement.getBoundingClientRect();
         second.blur(); second.focus();
         const place = tooltip.getBoundingClientRect();
@@ -125,44 +126,18 @@ def test_a_mark_tells_itself_to_mouse_and_keyboard_and_escape_hides_it(evidence,
         """,
         width=500,
     )
-    known = points(evidence)
+    known = points(data)
     known = sorted([each for each in known if each.device == known[0].device], key=lambda each: each.p50_us)
     assert found["before"] is found["left"] is found["escaped"] is None
-    for told, point in ((found["hovered"], known[0]), (found["focused"], known[1])):
-        assert told.splitlines()[0] == f"{point.model}, {point.scheme}"
-        assert described(point).replace("; ", "\n") in told
+    for text, point in ((found["hovered"], known[0]), (found["focused"], known[1])):
+        assert text.splitlines()[0] == f"{point.model}, {point.scheme}"
+        assert described(point).replace("; ", "\n") in text
     assert found["isFocused"]
     assert found["fits"]
     assert found["children"] == 0
 
 
-def test_a_size_is_drawn_once_however_many_boards_counted_instructions(quantized, evaluated, tmp_path, browse):
-    counts = {"Pi 4": 8_450_000, "Pi 5": 2_790_000}
-    counted = {
-        **arm64(), "subject": {"file": "small-int8.tflite", "sha256": "a" * 64}, "instructions": {"litert": counts}
-    }  # fmt: skip
-    (tmp_path / "arm64.json").write_text(json.dumps(counted))
-    (tmp_path / "int8.json").write_text(json.dumps(quantized()))
-    found = browse(
-        read_report_data([tmp_path / "arm64.json", tmp_path / "int8.json"]),
-        """
-        choose("axis", "instructions");
-        found.boards = marks().map((mark) => mark.getAttribute("aria-label"));
-        choose("axis", "file_bytes");
-        found.sizes = marks().length;
-        """,
-    )
-    assert [("8.45 million" in label, "Pi 4, emulated" in label) for label in found["boards"]] == [
-        (True, True), (False, False),
-    ]  # fmt: skip
-    assert found["sizes"] == 1
-
-
-def arm64():
-    return {"kind": "arm64", "schema_version": 1, "data": "drawn faces", "faces": 9, "parity": []}
-
-
-def test_of_many_models_one_is_picked_and_all_can_be_seen(quantized, tmp_path, browse):
+def test_a_selection_shows_one_of_many_models_or_all(quantized, tmp_path, browse):
     for index in range(5):
         record = quantized(f"{index}" * 64, system=f"net{index}")
         (tmp_path / f"{index}.json").write_text(json.dumps(record))
@@ -170,25 +145,25 @@ def test_of_many_models_one_is_picked_and_all_can_be_seen(quantized, tmp_path, b
         read_report_data(sorted(tmp_path.glob("*.json"))),
         """
         const pick = document.getElementById("pick-classes-parts");
-        const seen = () => [...document.querySelectorAll("#classes details")]
+        const visible = () => [...document.querySelectorAll("#classes details")]
           .filter((each) => each.getBoundingClientRect().height > 0)
           .map((each) => [each.querySelector("summary").textContent, each.open]);
         found.labelled = pick.labels.length;
-        found.before = seen();
+        found.before = visible();
         pick.value = "3";
         pick.dispatchEvent(new Event("change"));
-        found.picked = seen();
+        found.picked = visible();
         pick.value = "";
         pick.dispatchEvent(new Event("change"));
-        found.all = seen().length;
+        found.all = visible().length;
         """,
     )
     assert found == {"labelled": 1, "before": [["net0, int8", True]], "picked": [["net3, int8", True]], "all": 5}
 
 
-def test_colour_and_shape_both_tell_the_scheme(evidence, browse):
+def test_color_and_shape_both_show_the_scheme(data, browse):
     found = browse(
-        evidence,
+        data,
         """
         found.keys = [...document.querySelectorAll("#keys .key")].map((key) => [
           key.textContent, key.querySelector("path").getAttribute("d"),
@@ -196,15 +171,15 @@ def test_colour_and_shape_both_tell_the_scheme(evidence, browse):
         ]);
         """,
     )
-    names, shapes, colours = zip(*found["keys"])
+    names, shapes, colors = zip(*found["keys"])
     assert names == ("float16", "float32", "int8")
-    assert len(set(shapes)) == len(set(colours)) == 3
+    assert len(set(shapes)) == len(set(colors)) == 3
 
 
 @pytest.mark.parametrize("dark", [False, True])
-def test_text_stands_out_in_light_and_dark(evidence, browse, dark):
+def test_text_has_enough_contrast_in_light_and_dark_mode(data, browse, dark):
     found = browse(
-        evidence,
+        data,
         """
         const style = getComputedStyle(document.body);
         found.pairs = [[style.color, style.backgroundColor]];
@@ -223,17 +198,17 @@ def test_text_stands_out_in_light_and_dark(evidence, browse, dark):
         assert (high + 0.05) / (low + 0.05) >= 4.5, (ink, paper)
 
 
-def luminance(colour):
-    """Relative luminance after WCAG 2.2 of "rgb(1, 2, 3)" or "color(srgb 0.1 0.2 0.3)"."""
-    values = [float(each) for each in re.findall(r"[\d.]+", colour.removeprefix("color(srgb"))[:3]]
-    shares = [each if colour.startswith("color(") else each / 255 for each in values]
+def luminance(color):
+    """Compute the relative luminance (WCAG 2.2) of "rgb(1, 2, 3)" or "color(srgb 0.1 0.2 0.3)"."""
+    values = [float(each) for each in re.findall(r"[\d.]+", color.removeprefix("color(srgb"))[:3]]
+    shares = [each if color.startswith("color(") else each / 255 for each in values]
     linear = [each / 12.92 if each <= 0.04045 else ((each + 0.055) / 1.055) ** 2.4 for each in shares]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-def test_a_telephone_needs_no_sideways_scrolling(evidence, browse):
+def test_a_phone_needs_no_sideways_scrolling(data, browse):
     found = browse(
-        evidence,
+        data,
         """
         found.wide = [...document.querySelectorAll("main > *, nav, header, figure, .choices, select, .scroll")]
           .filter((each) => each.getBoundingClientRect().right > 391).map((each) => each.outerHTML.slice(0, 80));

@@ -22,7 +22,7 @@ def evaluation():
     return evaluated(labels, predictions, seen_in_training=generator.random(200) < 0.1)
 
 
-def test_averages_are_those_of_numpy(evaluation):
+def test_averages_match_numpy(evaluation):
     counts = evaluation.confusion
     right, labelled, predicted = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
     columns = {"precision": right / predicted, "recall": right / labelled, "f1": 2 * right / (labelled + predicted)}
@@ -30,13 +30,14 @@ def test_averages_are_those_of_numpy(evaluation):
         assert getattr(macro_average(evaluation), name) == pytest.approx(values.mean())
         assert getattr(weighted_average(evaluation), name) == pytest.approx((values * labelled).sum() / 200)
     assert macro_average(evaluation).f1 == pytest.approx(evaluation.macro_f1)
-    # Weighted recall counts each right answer once.
+    # Weighted recall equals accuracy.
     assert weighted_average(evaluation).recall == pytest.approx(evaluation.accuracy.share)
 
 
-def test_rows_have_classes_averages_and_accuracies(evaluation):
+def test_rows_contain_classes_averages_and_accuracies(evaluation):
     rows = {row[0]: dict(zip(REPORT_COLUMNS, row)) for row in report_rows(evaluation)}
-    assert list(rows) == [*NAMES, "macro average", "weighted average", "accuracy", "accuracy without twins in Training"]
+    averages = ["macro average", "weighted average"]
+    assert list(rows) == [*NAMES, *averages, "accuracy", "accuracy without duplicates of Training"]
     assert {len(row) for row in report_rows(evaluation)} == {len(REPORT_COLUMNS)}
     right = int(np.trace(evaluation.confusion))
     assert (rows["accuracy"]["low_95"], rows["accuracy"]["high_95"]) == wilson_interval(right, 200)
@@ -44,16 +45,16 @@ def test_rows_have_classes_averages_and_accuracies(evaluation):
     assert rows["happy"]["accuracy"] is rows["accuracy"]["f1"] is None
 
 
-def test_a_class_without_a_score_is_left_out_and_not_zero():
+def test_a_class_without_a_score_is_excluded_instead_of_zero():
     evaluation = evaluated([0, 0, 1, 2], [0, 0, 1, 1])
     assert macro_average(evaluation).precision == pytest.approx((1 + 0.5) / 2)
     assert weighted_average(evaluation).precision == pytest.approx((2 * 1 + 0.5) / 3)
     text = report_text(evaluation)
-    assert "averages are over the other classes" in text
-    assert "averages are over" not in report_text(evaluated([0, 1, 2], [0, 1, 2]))
+    assert "averages exclude such classes" in text
+    assert "averages exclude" not in report_text(evaluated([0, 1, 2], [0, 1, 2]))
 
 
-def test_the_text_has_the_same_numbers(evaluation):
+def test_the_text_contains_the_same_numbers(evaluation):
     lines = {line[:16].strip(): line for line in report_text(evaluation).splitlines()}
     assert f"{100 * evaluation.macro_f1:.2f} %" in lines["macro average"]
     assert f"{100 * evaluation.accuracy.share:.2f} %" in lines["weighted average"]

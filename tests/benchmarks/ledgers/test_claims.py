@@ -1,16 +1,13 @@
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from ledgers.claims import Claim, claims_table, read_claims
 
-from edgefer.cli.main import run
 from edgefer.contract.labels import LABELS
 from edgefer.errors import DataError
-from edgefer.report.claims import Claim, claims_table
 from edgefer.results import schema
 from edgefer.results.evaluation import Accuracy, Evaluation
 
@@ -50,9 +47,9 @@ def test_a_claim_holds_within_a_point(right: int, holds: bool) -> None:
     assert claim.missing_points == pytest.approx(61.87 - right / 10)
 
 
-def test_the_row_says_what_was_claimed_and_what_came_of_it() -> None:
-    whole = claims_table((Claim.from_json(entry(598)),))
-    lines = whole.markdown().splitlines()
+def test_the_row_shows_the_claim_and_the_reproduction() -> None:
+    table = claims_table((Claim.from_json(entry(598)),))
+    lines = table.markdown().splitlines()
     cells = [cell.strip() for cell in lines[2].strip("|").split("|")]
     assert cells[:2] == ["two_conv", "61.87 % on a test split"]
     assert cells[2].startswith("59.80 % (")
@@ -61,22 +58,20 @@ def test_the_row_says_what_was_claimed_and_what_came_of_it() -> None:
     assert cells[5:] == ["no, 2.1 points short", "839,047", "9.6", "829", "219", "86"]
     assert "1,000 images" in " ".join(lines)
     assert "Cortex-A72, litert 2.3.0" in " ".join(lines)
-    assert max(map(len, whole.text().splitlines())) <= 80
+    assert max(map(len, table.text().splitlines())) <= 80
 
 
-def test_an_entry_without_its_times_is_refused() -> None:
+def test_an_entry_without_latencies_is_refused() -> None:
     fields = entry(600)
     del fields["latency"]
     with pytest.raises(DataError, match="latency"):
         Claim.from_json(fields)
 
 
-def test_the_ledger_is_put_into_a_document(tmp_path: Path) -> None:
-    results = tmp_path / "systems.json"
-    results.write_text(json.dumps({**schema.header("systems", 1), "systems": [entry(598), entry(620, system="other")]}))
-    document = tmp_path / "README.md"
-    document.write_text("<!-- results systems:begin -->\n<!-- results systems:end -->\n")
-    assert run(["report", str(results), "--into", str(document), "--section", "systems"]) == 0
-    text = document.read_text()
-    assert text.count("\n| ") == 4
-    assert "| other | 61.87 % on a test split | 62.00 % (" in text
+def test_a_record_gives_one_row_per_system() -> None:
+    claims = read_claims({**schema.header("systems", 1), "systems": [entry(598), entry(620, system="other")]})
+    lines = claims_table(claims).markdown().splitlines()
+    assert len([line for line in lines if line.startswith("| ")]) == 4
+    assert any(line.startswith("| other | 61.87 % on a test split | 62.00 % (") for line in lines)
+    with pytest.raises(DataError, match="systems"):
+        read_claims(schema.header("systems", 1))

@@ -1,13 +1,8 @@
-import json
-
 import pytest
+from ledgers.peers import peers_table, read_peers
 
-from edgefer.cli.main import run
 from edgefer.errors import DataError
-from edgefer.report.peers import peers_of, peers_table
 from edgefer.results import schema
-
-BEGIN, END = "<!-- results peers:begin -->", "<!-- results peers:end -->"
 
 HASHES = ("a" * 64, "b" * 64)
 
@@ -24,12 +19,12 @@ def record(*entries):
     return {**schema.header("peers", 1), "peers": list(entries)}
 
 
-def rows(*entries, **own):
-    lines = peers_table(peers_of(record(*entries)), **own).markdown().splitlines()
+def rows(*entries, **results):
+    lines = peers_table(read_peers(record(*entries)), **results).markdown().splitlines()
     return [line for line in lines if line.startswith("|")][2:]
 
 
-def test_own_models_stand_among_the_others_by_size(evaluated, measured):
+def test_shipped_models_are_sorted_among_the_others_by_size(evaluated, measured):
     scored = [
         evaluated("a" * 64, n=3589, right=2400, file="small-int8.tflite", file_bytes=20_480),
         evaluated("a" * 64, n=3589, right=2500, split="PrivateTest", file="small-int8.tflite", file_bytes=20_480),
@@ -46,34 +41,34 @@ def test_own_models_stand_among_the_others_by_size(evaluated, measured):
     ]
 
 
-def test_what_was_not_measured_here_says_so_and_has_no_interval():
-    whole = peers_table(peers_of(record(entry("x", source="a paper", measured_here=False, note="on 64 pixels."))))
-    assert whole.markdown().splitlines()[2] == "| x † | 50 | 65.8 | 67.0 | 14.2 | 234 |"
-    assert "†: measured earlier or published" in whole.legend
-    assert "x: on 64 pixels." in whole.legend
-    assert "†" not in peers_table(peers_of(record(entry()))).legend
+def test_a_reported_number_is_marked_and_has_no_interval():
+    table = peers_table(read_peers(record(entry("x", source="a paper", measured_here=False, note="on 64 pixels."))))
+    assert table.markdown().splitlines()[2] == "| x † | 50 | 65.8 | 67.0 | 14.2 | 234 |"
+    assert "†: measured earlier or published" in table.legend
+    assert "x: on 64 pixels." in table.legend
+    assert "†" not in peers_table(read_peers(record(entry()))).legend
 
 
 def test_instructions_get_a_column_where_some_were_counted(evaluated):
     own = [evaluated(sha256, n=3589, right=2400, file=f"{sha256[0]}.tflite", file_bytes=9_000) for sha256 in HASHES]
     counted = {HASHES[0]: {"Pi 3": 14_004_782, "Pi 4": 10_726_750, "Pi 5": 4_251_554}}
-    told = rows(entry(), entry("on one board", pi4_minstructions=6.34), evaluations=own, instructions=counted)
-    assert [row.split("|")[-2].strip() for row in told] == ["10.7 / 4.3", "-", "6.3 / -", "-"]
-    assert "M instructions" not in peers_table(peers_of(record(entry()))).markdown()
+    lines = rows(entry(), entry("on one board", pi4_minstructions=6.34), evaluations=own, instructions=counted)
+    assert [row.split("|")[-2].strip() for row in lines] == ["10.7 / 4.3", "-", "6.3 / -", "-"]
+    assert "M instructions" not in peers_table(read_peers(record(entry()))).markdown()
     with pytest.raises(DataError, match="above 0"):
-        peers_of(record(entry(pi5_minstructions=-1)))
+        read_peers(record(entry(pi5_minstructions=-1)))
 
 
-def test_a_peer_without_numbers_is_told_of_below_and_has_no_row():
+def test_a_peer_without_numbers_is_in_the_legend_only():
     unknown = dict.fromkeys(("bytes", "public_percent", "private_percent", "mmacs", "p50_us"))
     published = entry("a paper's net", measured_here=False, note="71 % of some split", **unknown)
     assert len(rows(entry(), published)) == 1
-    assert "a paper's net: 71 % of some split." in peers_table(peers_of(record(entry(), published))).legend
+    assert "a paper's net: 71 % of some split." in peers_table(read_peers(record(entry(), published))).legend
 
 
-def test_the_table_fits_a_terminal_and_marks_its_own(evaluated):
+def test_the_table_fits_a_terminal_and_marks_shipped_models(evaluated):
     own = evaluated("a" * 64, n=3589, right=2400, file="compact_small-int8.tflite", file_bytes=20_480)
-    text = peers_table(peers_of(record(entry("a net with a long name of its own"))), evaluations=[own]).text()
+    text = peers_table(read_peers(record(entry("a net with a long name of its own"))), evaluations=[own]).text()
     assert max(map(len, text.splitlines())) <= 80
     assert "* compact_small-int8" in text
 
@@ -95,22 +90,8 @@ def test_only_a_plain_https_address_becomes_a_link(source):
     ],
     ids=str,
 )  # fmt: skip
-def test_a_field_that_cannot_be_names_its_peer(changes, said):
+def test_an_invalid_field_names_its_peer(changes, said):
     with pytest.raises(DataError) as caught:
-        peers_of(record(entry("fine"), entry("odd", **changes)))
-    assert "the peer 'odd'" in str(caught.value)
+        read_peers(record(entry("fine"), entry("odd", **changes)))
+    assert "peer 'odd'" in str(caught.value)
     assert said in str(caught.value)
-
-
-def test_a_document_gets_one_table_of_both(quantized, measured, tmp_path):
-    (tmp_path / "peers.json").write_text(json.dumps(record(entry())))
-    (tmp_path / "shipped").mkdir()
-    (tmp_path / "shipped" / "int8.json").write_text(json.dumps(quantized()))
-    (tmp_path / "shipped" / "bench.json").write_text(json.dumps(measured().to_json()))
-    document = tmp_path / "README.md"
-    document.write_text(f"{BEGIN}\n{END}\n")
-    given = ["report", str(tmp_path / "peers.json"), str(tmp_path / "shipped")]
-    assert run([*given, "--into", str(document), "--section", "peers"]) == 0
-    text = document.read_text()
-    assert text.count("| --- |") == 1
-    assert "| **small-int8** | 20 | 75.0 (53.1-88.8) | - | - | 100 |" in text

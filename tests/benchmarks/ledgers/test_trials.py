@@ -1,15 +1,12 @@
 import itertools
-import json
 import re
 from xml.etree import ElementTree
 
 import pytest
+from ledgers.trials import read_trials, trials_table
+from ledgers.trials_plot import trials_svg
 
 from edgefer.errors import DataError, IncompatibleError
-from edgefer.report.html.loading import read_report_data
-from edgefer.report.html.page import page
-from edgefer.report.html.trials import trials_svg
-from edgefer.report.trials import trials_of, trials_table
 from edgefer.results import schema
 
 HOSTILE = "</style><script>alert(1)</script>|"
@@ -27,10 +24,10 @@ def record(*entries):
     return {**schema.header("search", 1), "entries": list(entries)}
 
 
-def test_the_best_int8_model_stands_first_with_what_was_changed():
+def test_the_best_int8_model_comes_first_with_its_changed_settings():
     better = entry("better", public_int8_percent=67.2, shipped=True)
     bare = entry("c", public_int8_percent=None, bytes=None, p50_us=None, macs=None, parameters=None, teachers=[])
-    lines = trials_table(trials_of(record(entry(), better, bare))).markdown().splitlines()
+    lines = trials_table(read_trials(record(entry(), better, bare))).markdown().splitlines()
     assert lines[2] == (
         "| better | compact_small, model.width=24, augment.flip=true | 200 | base-1, base-2 | 66.10 | 67.20 | 200 "
         "| 180,000 | 14.0 | 102 | yes |"
@@ -40,7 +37,7 @@ def test_the_best_int8_model_stands_first_with_what_was_changed():
 
 
 def test_the_table_fits_a_terminal():
-    text = trials_table(trials_of(record(entry("compact_small-wide-again"), entry("b", p50_us=12_345)))).text()
+    text = trials_table(read_trials(record(entry("compact_small-wide-again"), entry("b", p50_us=12_345)))).text()
     assert max(map(len, text.splitlines())) <= 80
 
 
@@ -55,40 +52,40 @@ def test_the_table_fits_a_terminal():
     ],
     ids=str,
 )  # fmt: skip
-def test_a_number_that_cannot_be_names_its_trial(changes, said):
+def test_an_invalid_field_names_its_trial(changes, said):
     with pytest.raises(DataError) as caught:
-        trials_of(record(entry("first"), entry("second", **changes)))
-    assert "the trial 'second'" in str(caught.value)
+        read_trials(record(entry("first"), entry("second", **changes)))
+    assert "trial 'second'" in str(caught.value)
     assert said in str(caught.value)
 
 
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"kind": "search"}, "schema version"), (schema.header("search", 1), "entries"), (record(), "it has none"),
-        (record(entry("a"), entry("a")), "'a'"), (record("a"), "a trial that is str"), (record({}), "without 'name'"),
+        ({"kind": "search"}, "schema version"), (schema.header("search", 1), "entries"), (record(), "has no trials"),
+        (record(entry("a"), entry("a")), "'a'"), (record("a"), "a trial is str"), (record({}), "without 'name'"),
     ],
     ids=str,
 )  # fmt: skip
-def test_what_is_no_search_is_refused(fields, said):
+def test_an_invalid_search_is_refused(fields, said):
     with pytest.raises(DataError, match=said):
-        trials_of(fields)
+        read_trials(fields)
 
 
 def test_a_later_search_is_incompatible():
     with pytest.raises(IncompatibleError):
-        trials_of({**record(entry()), "schema_version": 2})
+        read_trials({**record(entry()), "schema_version": 2})
 
 
 def drawn(*entries):
-    return ElementTree.fromstring(trials_svg(trials_of(record(*entries))))
+    return ElementTree.fromstring(trials_svg(read_trials(record(*entries))))
 
 
 def named(tree, tag, class_):
     return [each for each in tree.iter() if each.tag.endswith(f"}}{tag}") and each.get("class") == class_]
 
 
-def test_what_ships_is_another_shape_and_has_its_name():
+def test_shipped_models_have_another_shape_and_a_name():
     ships = entry("ships", shipped=True, bytes=90_000, public_int8_percent=64)
     tree = drawn(entry("tried"), ships, entry("c", bytes=None))
     assert len(named(tree, "circle", "tried")) == 1
@@ -116,11 +113,8 @@ def test_one_trial_and_none_with_a_size_can_be_drawn(entries):
     assert "nan" not in ElementTree.tostring(drawn(*entries), encoding="unicode")
 
 
-def test_a_hostile_name_is_text_in_the_drawing_on_the_page_and_in_the_table(tmp_path):
-    (tmp_path / "search.json").write_text(json.dumps(record(entry(HOSTILE, shipped=True, system=HOSTILE))))
-    made = page(read_report_data([tmp_path / "search.json"]))
-    assert made.sections == ("search",)
-    assert "<script>alert" not in made.html
+def test_a_hostile_name_is_text_in_the_drawing_and_in_the_table():
     assert [each.text for each in named(drawn(entry(HOSTILE, shipped=True)), "text", "name")] == [HOSTILE]
-    rows = trials_table(trials_of(record(entry(HOSTILE)))).markdown().splitlines()
+    rows = trials_table(read_trials(record(entry(HOSTILE)))).markdown().splitlines()
+    assert "<script>" not in rows[2]
     assert len(re.findall(r"(?<!\\)\|", rows[2])) == 12
