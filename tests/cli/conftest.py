@@ -1,4 +1,4 @@
-"""A working folder in which a small net was trained and converted once, by the commands themselves."""
+"""Fixtures for tests of commands: a working folder with one trained run and its converted models."""
 
 import contextlib
 import io
@@ -20,7 +20,7 @@ SPLITS = {"Training": 280, "PublicTest": 70, "PrivateTest": 35}
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a command ended, and what it wrote."""
+    """Exit code and output of a command."""
 
     code: int
     out: str
@@ -50,7 +50,7 @@ def run_edgefer(*arguments, cwd):
 
 @dataclass(frozen=True)
 class Workplace:
-    """What the session's one training and its two conversions left behind."""
+    """The working folder of the session, with one training run and its two converted models."""
 
     folder: Path
     data: Path
@@ -63,7 +63,7 @@ class Workplace:
 
 @pytest.fixture(scope="session")
 def data(tmp_path_factory):
-    """An .npz of drawn faces, of which five PublicTest ones also stand in Training."""
+    """Return an .npz of synthetic faces; five of PublicTest are also in Training."""
     pixels, emotion = draw(sum(SPLITS.values()), seed=7)
     usage = np.repeat(list(SPLITS), list(SPLITS.values()))
     test = SPLITS["Training"]
@@ -92,7 +92,7 @@ def workplace(data, tmp_path_factory):
 
 @pytest.fixture
 def edgefer(tmp_path, monkeypatch):
-    """Run a command line in this process, in the test's own folder unless ``cwd`` says where."""
+    """Run a command line in this process, in the test's own folder or in ``cwd``."""
     monkeypatch.delenv("EDGEFER_DATA", raising=False)
 
     def run(*arguments, cwd=tmp_path):
@@ -103,10 +103,10 @@ def edgefer(tmp_path, monkeypatch):
 
 @pytest.fixture
 def refused(edgefer):
-    """Run a command line that must fail with ``code``; the message names what mends it and shows no traceback."""
+    """Run a command line that must fail with ``code``, a hint and no traceback; return the message."""
 
-    def run(*arguments, code, **where):
-        outcome = edgefer(*arguments, **where)
+    def run(*arguments, code, **options):
+        outcome = edgefer(*arguments, **options)
         assert outcome.code == code, outcome.err
         assert outcome.out == ""
         assert "try" in outcome.err.lower(), outcome.err
@@ -118,13 +118,13 @@ def refused(edgefer):
 
 @pytest.fixture
 def scratch(workplace, tmp_path):
-    """A copy of the workplace's run that a test may change."""
+    """Return a copy of the session's run that a test may change."""
     return Path(shutil.copytree(workplace.run, tmp_path / "run"))
 
 
 @pytest.fixture(scope="session")
 def pictures(data, tmp_path_factory):
-    """Two faces of the data set as PNG files."""
+    """Return two faces of the data set as PNG files."""
     folder = tmp_path_factory.mktemp("pictures")
     paths = [folder / f"face{index}.png" for index in range(2)]
     for path, face in zip(paths, np.load(data)["pixels"]):
@@ -134,7 +134,7 @@ def pictures(data, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def results(workplace, tmp_path_factory):
-    """A folder with what a whole session of commands wrote with --out."""
+    """Return a folder with the records that train, quantize, bench and evaluate write with --out."""
     folder = tmp_path_factory.mktemp("results")
     for name in ("train", "int8", "float32"):
         shutil.copy(workplace.folder / f"{name}.json", folder)

@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import re
+import textwrap
 from pathlib import Path
 
 import click
@@ -83,6 +84,8 @@ def test_a_command_has_help_an_example_and_the_common_options(path, command):
     assert {"as_json", "out", "debug"} <= {parameter.name for parameter in command.params}
     example = command.help.partition("Example:")[2]
     assert f"edgefer {' '.join(path)}" in example
+    # In a terminal of 80 columns click folds the text but not the example.
+    assert max(map(len, textwrap.dedent(example).splitlines())) <= 80 - len("      ")
     for parameter in command.params:
         if isinstance(parameter, click.Option):
             assert parameter.help, parameter.name

@@ -81,7 +81,7 @@ plan_options = option_group(
     "options",
     PlanOptions,
     click.option("--threads", type=parse_threads, metavar="N[,N...]", help="Thread counts to measure.  [default: 1]"),
-    click.option("--runtime", metavar="NAME[,NAME...]", help=f"{RUNTIMES}.  [default: the best installed]"),
+    click.option("--runtime", metavar="NAME[,NAME...]", help=f"Runtimes: {RUNTIMES}.  [default: the best installed]"),
     click.option(
         "--preset", type=click.Choice(list(PRESETS)), default="quick", show_default=True, help="How much to measure."
     ),
@@ -101,7 +101,7 @@ plan_options = option_group(
 @click.argument("model", metavar="[MODEL]", required=False, type=PATH)
 @click.option(
     "--device", "devices", multiple=True, is_flag=False, flag_value=LOCAL, metavar="[NAME|USER@HOST]",
-    help="Device to measure on; several are measured in parallel.  [default: local]",
+    help="Device to measure on; repeat for several in parallel.  [default: local]",
 )  # fmt: skip
 @click.option("--tag", metavar="TAG", help="Measure on all devices with this tag in devices.toml.")
 @click.option("--compare", type=PATH, metavar="MODEL", help="A second model, measured alternately with the first.")
@@ -133,8 +133,9 @@ def command(
     \b
     Example:
         edgefer bench --device
-        edgefer bench model.tflite --device pi@raspberrypi.local --accuracy full --data fer2013.csv
-        edgefer bench int8.tflite --compare float32.tflite --preset standard --threads 1,2,4
+        edgefer bench model.tflite --device pi@raspberrypi.local --accuracy full
+        edgefer bench int8.tflite --compare float32.tflite --preset standard
+        edgefer bench --threads 1,2,4 --soak 10m
     """
     from edgefer.models import find_model
 

@@ -74,7 +74,8 @@ def add(
 
     \b
     Example:
-        edgefer devices add pi4 pi@raspberrypi.local --tag lab --threads 1,4 --limit p90_us=2000
+        edgefer devices add pi4 pi@raspberrypi.local --threads 1,4
+        edgefer devices add pi5 pi@192.168.0.20 --tag lab --limit p90_us=2000
     """
     from edgefer.fleet.registry import Device, Limits, Registry
 

@@ -104,7 +104,7 @@ pipeline_options = option_group(
     "pipeline_options",
     PipelineOptions,
     click.option("--model", type=PATH, metavar="FILE", help=MODEL_HELP),
-    click.option("--runtime", metavar="NAME", help=f"{RUNTIMES}.  [default: the best installed]"),
+    click.option("--runtime", metavar="NAME", help=f"Runtime: {RUNTIMES}.  [default: the best installed]"),
     click.option(
         "--threads", type=click.IntRange(1), metavar="N", default=1, show_default=True, help="Threads of the model."
     ),
@@ -115,7 +115,7 @@ pipeline_options = option_group(
     ),
     click.option(
         "--search-side", type=click.IntRange(48), default=320, show_default=True, metavar="PIXELS",
-        help="Detect faces in a copy of this size; a smaller one is faster but misses small faces.",
+        help="Longest side of the image for face detection; a smaller one is faster but misses small faces.",
     ),
     click.option(
         "--smooth", "time_constant_s", type=click.FloatRange(0), default=0.5, show_default=True, metavar="S",

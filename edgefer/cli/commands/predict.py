@@ -44,7 +44,7 @@ pipeline_options = option_group(
     click.option("--model", type=PATH, metavar="FILE", help=MODEL_HELP),
     click.option("--no-detect", is_flag=True, help="Skip face detection: each picture is one cropped face."),
     detector_options,
-    click.option("--runtime", metavar="NAME", help=f"{RUNTIMES}.  [default: the best installed]"),
+    click.option("--runtime", metavar="NAME", help=f"Runtime: {RUNTIMES}.  [default: the best installed]"),
     click.option(
         "--threads", type=click.IntRange(1), metavar="N", default=1, show_default=True, help="Threads per model."
     ),

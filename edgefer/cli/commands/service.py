@@ -36,7 +36,8 @@ def install(only_print: bool, arguments: tuple[str, ...]) -> Result:
     """Install and start the service, or restart it.
 
     Relative paths refer to the current folder, now and at every later start. A token is stored in a file that only you
-    can read. If the page is reachable from the network and no token is given, a new one is generated.
+    can read. If the page is reachable from the network and no token is given, the token of an earlier installation is
+    kept or a new one is generated.
 
     \b
     Example:

@@ -62,9 +62,11 @@ class TrainOptions:
 train_options = option_group(
     "options",
     TrainOptions,
-    click.option("--system", metavar="NAME", help=f"{SYSTEMS}.  [default: compact_small]"),
-    click.option("--settings", type=PATH, metavar="FILE", help="TOML file with changes to the system."),
-    click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Change a setting; may be repeated."),
+    click.option("--system", metavar="NAME", help=f"System: {SYSTEMS}.  [default: compact_small]"),
+    click.option("--settings", type=PATH, metavar="FILE", help="TOML file with settings that override the system's."),
+    click.option(
+        "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Override one setting; may be repeated."
+    ),
     click.option("--epochs", metavar="N", help="Short for --set epochs=N."),
     click.option("--seed", metavar="N", help="Short for --set seed=N."),
     click.option(
@@ -84,8 +86,9 @@ train_options = option_group(
 @train_options
 @click.option("--tensorboard", is_flag=True, help="Write TensorBoard logs to the run folder.")
 @click.option(
-    "--resume", is_flag=False, flag_value=NEWEST, metavar="[RUN]", help="Resume RUN, or the newest run without RUN."
-)
+    "--resume", is_flag=False, flag_value=NEWEST, metavar="[RUN]",
+    help="Resume an interrupted run; without RUN, the newest.",
+)  # fmt: skip
 def command(data: DataOptions, options: TrainOptions, tensorboard: bool, resume: str | None) -> Result:
     """Train a network on FER2013, or on synthetic faces without a data set.
 
@@ -96,7 +99,7 @@ def command(data: DataOptions, options: TrainOptions, tensorboard: bool, resume:
     \b
     Example:
         edgefer train --data fer2013.csv --epochs 60 --augment strong
-        edgefer train --data fer2013.csv --system compact_nano --teacher runs/wide-1,runs/wide-2
+        edgefer train --system compact_nano --teacher runs/wide-1,runs/wide-2
         edgefer train --init-from runs/latest --set learning_rate=0.01
     """
     from edgefer.progress import shown

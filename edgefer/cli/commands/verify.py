@@ -36,7 +36,7 @@ def parse_faces(text: str) -> int | None:
     "--faces", "face_count", type=parse_faces, default="256", show_default=True, metavar="N|all",
     help="Number of faces, spread evenly over PublicTest.",
 )  # fmt: skip
-@click.option("--runtime", metavar="NAME[,NAME...]", help=f"{RUNTIMES}.  [default: all installed]")
+@click.option("--runtime", metavar="NAME[,NAME...]", help=f"Runtimes: {RUNTIMES}.  [default: all installed]")
 @click.option(
     "--threads", type=parse_threads, default="1,4", show_default=True, metavar="N[,N...]",
     help="Thread counts; reference kernels use one thread.",

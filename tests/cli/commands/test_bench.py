@@ -6,32 +6,32 @@ from edgefer.results.measurement import Measurement
 QUICK = ("--runs", 20, "--seconds", 0)
 
 
-def test_a_number_of_threads_is_a_measurement(edgefer, workplace):
+def test_each_thread_count_gets_a_measurement(edgefer, workplace):
     outcome = edgefer("bench", workplace.int8, "--threads", "1,2", *QUICK, "--json", "--samples")
     assert outcome.code == 0, outcome.err
     record = outcome.record
     assert (record["kind"], record["schema_version"]) == ("bench", 2)
-    assert [each["threads"] for each in record["measurements"]] == [1, 2]
-    for each in record["measurements"]:
-        measurement = Measurement.from_json(each)
+    assert [measurement["threads"] for measurement in record["measurements"]] == [1, 2]
+    for values in record["measurements"]:
+        measurement = Measurement.from_json(values)
         assert measurement.invoke.runs == len(measurement.samples.invoke_ns) == 20
         assert measurement.subject["file"] == workplace.int8.name
     assert "2 threads: at least 20 runs and 0 s" in outcome.err
 
 
-def test_samples_are_left_out_unless_asked_for(edgefer, workplace):
+def test_samples_are_left_out_without_the_option(edgefer, workplace):
     record = edgefer("bench", workplace.int8, *QUICK, "--json").record
     assert "samples" not in record["measurements"][0]
 
 
 @pytest.mark.parametrize("device", [["--device"], ["--device", "local"], []])
-def test_device_alone_is_this_machine(edgefer, workplace, device):
+def test_without_a_name_the_device_is_this_machine(edgefer, workplace, device):
     outcome = edgefer("bench", workplace.int8, *QUICK, *device)
     assert outcome.code == 0, outcome.err
     assert "device: local" in outcome.err
 
 
-def test_few_runs_are_in_doubt_and_the_table_fits_a_terminal(edgefer, workplace):
+def test_few_runs_get_a_warning_and_the_table_fits_a_terminal(edgefer, workplace):
     outcome = edgefer("bench", workplace.int8, *QUICK)
     assert "only 20 runs" in outcome.out
     table = [line for line in outcome.out.splitlines() if not line.startswith("in doubt")]
@@ -39,18 +39,18 @@ def test_few_runs_are_in_doubt_and_the_table_fits_a_terminal(edgefer, workplace)
     assert "p50 us" in outcome.out
 
 
-def test_the_newest_artifact_is_taken_where_none_is_named(edgefer, workplace):
+def test_the_default_model_is_the_newest_artifact(edgefer, workplace):
     outcome = edgefer("bench", *QUICK, cwd=workplace.folder)
     assert outcome.code == 0
     assert "(the newest artifact in runs/)" in outcome.err
 
 
-def test_own_faces(edgefer, workplace, tmp_path):
+def test_faces_can_come_from_a_file(edgefer, workplace, tmp_path):
     np.savez(tmp_path / "faces.npz", faces=np.load(workplace.data)["pixels"][:3])
     assert edgefer("bench", workplace.int8, *QUICK, "--faces", "faces.npz").code == 0
 
 
-def test_a_model_given_as_a_device(refused):
+def test_a_model_in_the_place_of_a_device_gets_a_hint(refused):
     assert "edgefer bench model.tflite --device" in refused("bench", "--device", "model.tflite", code=2)
 
 
@@ -71,9 +71,9 @@ def test_a_model_given_as_a_device(refused):
         (["--device", "pi@board", "--python", "/usr/bin/python3"], 2, "devices add"),
     ],
 )
-def test_slips(refused, workplace, options, code, named):
+def test_invalid_options_get_a_hint(refused, workplace, options, code, named):
     assert named in refused("bench", workplace.int8, *QUICK, *options, code=code)
 
 
-def test_a_run_folder_is_no_model(refused, workplace):
+def test_a_run_folder_is_not_a_model(refused, workplace):
     assert "edgefer quantize" in refused("bench", workplace.run, code=1)

@@ -13,24 +13,24 @@ def calibration_set(edgefer, data, tmp_path):
     return tmp_path / "mine.csv"
 
 
-def test_the_set_is_written_and_told(edgefer, data, tmp_path):
+def test_the_set_is_written_and_described_in_the_record(edgefer, data, tmp_path):
     outcome = edgefer("calibrate", "sets/mine.csv", "--data", data, "--size", 35, "--json")
     assert outcome.code == 0, outcome.err
     record = outcome.record
     assert (record["kind"], record["schema_version"], record["faces"]) == ("calibration_set", 1, 35)
     assert set(record["classes"].values()) == {5}
-    # Five of Training also stand in PublicTest.
+    # Five faces of Training are also in PublicTest.
     assert (record["candidates"], record["images_with_a_twin"]) == (275, 5)
     assert len((tmp_path / "sets" / "mine.csv").read_text().splitlines()) == 36
 
 
-def test_the_text_names_the_next_step_and_fits(edgefer, data):
+def test_the_text_fits_a_terminal_and_names_the_next_step(edgefer, data):
     out = edgefer("calibrate", "mine.csv", "--data", data, "--size", 35).out
     assert out.endswith("next: edgefer quantize --int8 --calibration mine.csv\n")
     assert max(map(len, out.splitlines()[1:])) <= 80
 
 
-def test_size_and_seed_decide_every_byte(edgefer, calibration_set, data):
+def test_size_and_seed_determine_every_byte(edgefer, calibration_set, data):
     first = calibration_set.read_bytes()
     assert edgefer("calibrate", "mine.csv", "--data", data, "--size", 35).code == 0
     assert calibration_set.read_bytes() == first
@@ -47,38 +47,38 @@ def test_size_and_seed_decide_every_byte(edgefer, calibration_set, data):
         (["mine.csv", "--run", "nowhere"], 1, "nowhere is not a run"),
     ],
 )
-def test_slips(refused, data, arguments, code, named, tmp_path):
+def test_invalid_arguments_write_nothing(refused, data, arguments, code, named, tmp_path):
     assert named in refused("calibrate", *arguments, "--data", data, code=code)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_data_are_not_taken_for_the_set(refused, tmp_path):
+def test_a_data_set_is_not_overwritten(refused, tmp_path):
     (tmp_path / "fer2013.csv").write_text("emotion,pixels,Usage\n")
     assert "--data" in refused("calibrate", "fer2013.csv", code=1)
     assert (tmp_path / "fer2013.csv").read_text() == "emotion,pixels,Usage\n"
 
 
-def test_a_run_calibrates_with_the_set_and_says_so(edgefer, calibration_set, scratch, workplace):
+def test_quantize_uses_the_set_and_records_it(edgefer, calibration_set, scratch, workplace):
     outcome = edgefer("quantize", scratch, "--int8", "--calibration", "mine.csv", "--json")
     assert outcome.code == 0, outcome.err
     assert "calibration: mine, 35 faces of Training" in outcome.err
-    told = outcome.record["provenance"]["calibration"]
-    assert (told["set"], told["faces"], len(told["sha256"])) == ("mine", 35, 64)
-    made = scratch / workplace.int8.name
-    assert Artifact.load(made).provenance["calibration"] == told
-    first = made.read_bytes()
+    calibration = outcome.record["provenance"]["calibration"]
+    assert (calibration["set"], calibration["faces"], len(calibration["sha256"])) == ("mine", 35, 64)
+    model = scratch / workplace.int8.name
+    assert Artifact.load(model).provenance["calibration"] == calibration
+    first = model.read_bytes()
     assert edgefer("quantize", scratch, "--int8", "--calibration", "mine.csv").code == 0
-    assert made.read_bytes() == first != workplace.int8.read_bytes()
+    assert model.read_bytes() == first != workplace.int8.read_bytes()
 
 
-def test_without_a_set_other_data_are_drawn_from(workplace, edgefer, refused, scratch):
+def test_without_a_set_faces_are_drawn_from_training(workplace, edgefer, refused, scratch):
     assert "calibration: 50 faces drawn from Training, seed 0 (as asked for)" in workplace.quantized.err
-    # 280 faces are fewer than are drawn where no number was given.
+    # The default size is more than the 280 faces of Training.
     error = refused("quantize", scratch, "--int8", code=1)
     assert "calibration: 500 faces drawn from Training, seed 0 (no set that ships is of these data)" in error
 
 
-def test_stability_is_in_record_and_text(edgefer, scratch, tmp_path):
+def test_calibration_trials_are_in_the_record_and_the_text(edgefer, scratch, tmp_path):
     arguments = ("--calibration-size", 50, "--calibration-trials", 2)
     outcome = edgefer("quantize", scratch, "--int8", *arguments, "--out", "result.json")
     assert outcome.code == 0, outcome.err
@@ -101,15 +101,13 @@ def test_stability_is_in_record_and_text(edgefer, scratch, tmp_path):
         (["--int8", "--calibration-size", 100, "--calibration-trials", 3], 1, "--calibration-size 91"),
     ],
 )
-def test_slips_of_quantize(refused, workplace, arguments, code, named):
-    before = workplace.int8.read_bytes()
+def test_quantize_rejects_an_invalid_calibration(refused, workplace, arguments, code, named):
     before = workplace.int8.read_bytes()
     assert named in refused("quantize", workplace.run, *arguments, code=code)
     assert workplace.int8.read_bytes() == before
-    assert workplace.int8.read_bytes() == before
 
 
-def test_where_training_is_shared_with_selection_the_run_says_what_to_leave_out(edgefer, data, tmp_path):
+def test_a_run_that_validates_on_training_images_leaves_them_out_of_the_set(edgefer, data, tmp_path):
     arrays = dict(np.load(data))
     kept = arrays["usage"] != "PublicTest"
     np.savez(tmp_path / "two.npz", **{name: values[kept] for name, values in arrays.items()})

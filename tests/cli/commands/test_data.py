@@ -3,7 +3,7 @@ import numpy as np
 from edgefer.contract.labels import LABELS
 
 
-def test_check_counts_what_is_there(edgefer, data):
+def test_check_counts_classes_and_duplicates(edgefer, data):
     outcome = edgefer("data", "check", data, "--json")
     assert outcome.code == 0, outcome.err
     record = outcome.record
@@ -13,7 +13,7 @@ def test_check_counts_what_is_there(edgefer, data):
     assert len(record["sha256"]) == 64
 
 
-def test_the_text_shows_every_class_and_the_twins(edgefer, data):
+def test_the_text_shows_every_class_and_the_duplicates(edgefer, data):
     out = edgefer("data", "check", data.name, cwd=data.parent).out
     assert all(label in out for label in LABELS)
     assert "also in Training" in out
@@ -21,7 +21,7 @@ def test_the_text_shows_every_class_and_the_twins(edgefer, data):
     assert max(map(len, out.splitlines())) <= 80
 
 
-def test_bad_rows_are_refused_unless_they_may_be_skipped(edgefer, refused, data, tmp_path):
+def test_invalid_rows_are_an_error_unless_skipped(edgefer, refused, data, tmp_path):
     arrays = dict(np.load(data))
     arrays["emotion"][3] = 9
     np.savez(tmp_path / "bad.npz", **arrays)
@@ -31,9 +31,9 @@ def test_bad_rows_are_refused_unless_they_may_be_skipped(edgefer, refused, data,
     assert sum(outcome.record["classes"]["Training"].values()) == 279
 
 
-def test_a_path_that_is_not_there(refused):
+def test_a_missing_file_is_named(refused):
     assert "nowhere.csv" in refused("data", "check", "nowhere.csv", code=1)
 
 
-def test_without_a_path(edgefer):
+def test_the_path_is_required(edgefer):
     assert edgefer("data", "check").code == 2

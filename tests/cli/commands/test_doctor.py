@@ -4,7 +4,7 @@ from edgefer.deploy import environment
 from edgefer.deploy.environment import Check
 
 
-def test_this_machine_is_fit_and_the_text_fits_a_terminal(edgefer):
+def test_this_machine_passes_and_the_text_fits_a_terminal(edgefer):
     outcome = edgefer("doctor")
     assert outcome.code == 0, outcome.err
     assert "ok    numpy" in outcome.out
@@ -14,7 +14,7 @@ def test_this_machine_is_fit_and_the_text_fits_a_terminal(edgefer):
     assert {"Python", "OpenCV", "camera", "GPU"} <= {check["name"] for check in record["checks"]}
 
 
-def test_what_is_broken_ends_with_its_code_and_the_line_that_mends_it(edgefer, monkeypatch):
+def test_a_failed_check_ends_with_exit_code_5_and_the_command_that_fixes_it(edgefer, monkeypatch):
     broken = Check("OpenCV", "broken", "not installed", "pip install opencv-python-headless")
     monkeypatch.setattr(environment, "examine", lambda: iter([Check("Python", "ok", "3.11.2"), broken]))
     outcome = edgefer("doctor")
@@ -24,6 +24,6 @@ def test_what_is_broken_ends_with_its_code_and_the_line_that_mends_it(edgefer, m
 
 
 @pytest.mark.parametrize("address", ["pi@127.0.0.1:9"])
-def test_a_board_that_is_not_there(refused, monkeypatch, address):
+def test_an_unreachable_board_is_exit_code_4(refused, monkeypatch, address):
     monkeypatch.setenv("EDGEFER_SSH_CONFIG", "/dev/null")
     assert "SSH server" in refused("doctor", "--device", address, code=4)

@@ -8,7 +8,7 @@ from edgefer.contract.artifact import Artifact
 from edgefer.results.evaluation import Evaluation
 
 
-def test_both_artifacts_and_the_run_are_scored_on_the_same_images(edgefer, workplace):
+def test_artifacts_and_run_are_scored_on_the_same_images(edgefer, workplace):
     records = [
         edgefer("evaluate", subject, "--data", workplace.data, "--json").record
         for subject in (workplace.run, workplace.float32, workplace.int8)
@@ -21,7 +21,7 @@ def test_both_artifacts_and_the_run_are_scored_on_the_same_images(edgefer, workp
     assert int8["accuracy"] == workplace.quantized.record["evaluation"]["accuracy"]
 
 
-def test_a_record_says_which_file_and_what_ran_it(edgefer, workplace):
+def test_a_record_identifies_the_file_and_the_runtime(edgefer, workplace):
     subject = edgefer("evaluate", workplace.int8, "--data", workplace.data, "--json").record["subject"]
     assert subject["file"] == workplace.int8.name
     assert subject["file_bytes"] == workplace.int8.stat().st_size
@@ -41,7 +41,7 @@ def test_the_split_is_named(edgefer, workplace, split, name, count):
     assert f"of {count} images" in outcome.out
 
 
-def test_the_newest_artifact_is_taken_where_none_is_named(edgefer, workplace, scratch, tmp_path):
+def test_the_default_model_is_the_newest_artifact(edgefer, workplace, scratch, tmp_path):
     (tmp_path / "runs").mkdir()
     scratch.rename(tmp_path / "runs" / "some-run")
     newest = tmp_path / "runs" / "some-run" / workplace.float32.name
@@ -51,7 +51,7 @@ def test_the_newest_artifact_is_taken_where_none_is_named(edgefer, workplace, sc
     assert "(the newest artifact in runs/)" in outcome.err
 
 
-def test_a_model_that_computes_something_else_is_incompatible(refused, workplace, tmp_path):
+def test_a_model_with_wrong_outputs_is_incompatible(refused, workplace, tmp_path):
     artifact = Artifact.load(workplace.int8)
     outputs = 127 - artifact.golden.outputs.astype(np.int16)
     golden = dataclasses.replace(artifact.golden, outputs=outputs, reference=outputs)
@@ -70,7 +70,7 @@ def test_a_model_that_computes_something_else_is_incompatible(refused, workplace
         ("int8", ["--split", "all"], 2, "public"),
     ],
 )
-def test_slips(refused, workplace, subject, options, code, named):
+def test_invalid_arguments_get_a_hint(refused, workplace, subject, options, code, named):
     subject = workplace.int8 if subject == "int8" else subject
     options = options if "--data" in options else [*options, "--data", workplace.data]
     assert named in refused("evaluate", subject, *options, code=code)
@@ -81,7 +81,7 @@ def test_a_bare_flatbuffer_has_no_contract(refused, workplace, tmp_path):
     assert "edgefer quantize" in refused("evaluate", "bare.tflite", "--data", workplace.data, code=1)
 
 
-def test_a_split_that_is_not_there(refused, workplace, tmp_path):
+def test_a_missing_split_is_named(refused, workplace, tmp_path):
     arrays = np.load(workplace.data)
     chosen = arrays["usage"] != "PrivateTest"
     np.savez(tmp_path / "two.npz", **{name: arrays[name][chosen] for name in arrays.files})
@@ -89,10 +89,10 @@ def test_a_split_that_is_not_there(refused, workplace, tmp_path):
     assert "no PrivateTest images" in error
 
 
-def test_a_run_is_scored_on_its_own_data_unless_others_are_given(edgefer, workplace):
-    own = edgefer("evaluate", workplace.run, "--json")
-    assert f"data: {workplace.data}" in own.err
-    assert own.record["accuracy"] == workplace.trained.record["evaluation"]["accuracy"]
+def test_a_run_is_scored_on_its_training_data_by_default(edgefer, workplace):
+    outcome = edgefer("evaluate", workplace.run, "--json")
+    assert f"data: {workplace.data}" in outcome.err
+    assert outcome.record["accuracy"] == workplace.trained.record["evaluation"]["accuracy"]
 
 
 def test_a_run_takes_no_runtime(refused, workplace):
@@ -103,7 +103,7 @@ PICTURES = ("confusion_counts", "confusion_shares", "errors", "reliability", "sa
 
 
 @pytest.mark.parametrize(("subject", "pictures"), [("int8", PICTURES), ("run", (*PICTURES, "curves"))])
-def test_pictures_are_drawn_of_a_model_and_of_a_run(edgefer, workplace, tmp_path, subject, pictures):
+def test_plots_are_written_for_a_model_and_a_run(edgefer, workplace, tmp_path, subject, pictures):
     arguments = (getattr(workplace, subject), "--data", workplace.data)
     plain = edgefer("evaluate", *arguments)
     drawn = edgefer("evaluate", *arguments, "--pictures", "new/folder")
@@ -114,13 +114,13 @@ def test_pictures_are_drawn_of_a_model_and_of_a_run(edgefer, workplace, tmp_path
     assert ("initial learning" in drawn.out) is (folder / "phases.txt").exists() is (subject == "run")
 
 
-def test_pictures_leave_the_record_as_it_is(edgefer, workplace):
+def test_plots_do_not_change_the_record(edgefer, workplace):
     arguments = ("evaluate", workplace.int8, "--data", workplace.data, "--json")
     assert edgefer(*arguments, "--pictures", "folder").record == edgefer(*arguments).record
 
 
 @pytest.mark.parametrize("subject", ["int8", "run"])
-def test_a_file_in_the_place_of_the_pictures_is_told_before_anything_is_read(refused, workplace, tmp_path, subject):
+def test_a_file_in_the_place_of_the_plot_folder_is_an_early_error(refused, workplace, tmp_path, subject):
     (tmp_path / "taken").touch()
     error = refused("evaluate", getattr(workplace, subject), "--pictures", "taken", "--data", "nowhere.npz", code=1)
     assert "taken is a file" in error

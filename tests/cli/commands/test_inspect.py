@@ -4,7 +4,7 @@ from edgefer.models import SHIPPED
 from edgefer.results.inspection import Inspection
 
 
-def test_the_model_that_ships(edgefer):
+def test_the_text_for_the_shipped_model(edgefer):
     outcome = edgefer("inspect", SHIPPED)
     assert outcome.code == 0, outcome.err
     assert "77,350,392" in outcome.out
@@ -12,14 +12,14 @@ def test_the_model_that_ships(edgefer):
     assert max(map(len, outcome.out.splitlines())) <= 80
 
 
-def test_a_model_just_made_runs_keeps_its_contract_and_fits(edgefer, workplace):
+def test_a_new_model_runs_and_has_a_valid_contract(edgefer, workplace):
     for model in (workplace.int8, workplace.float32):
         record = edgefer("inspect", model, "--json").record
         assert (record["kind"], record["schema_version"]) == ("inspection", 1)
-        found = Inspection.from_json(record)
-        assert (found.contract.status, found.first_run) == ("ok", "ok")
-        assert found.target("tflite_runtime").fits == "yes"
-        assert found.contract.provenance["system"] == "compact_nano"
+        inspection = Inspection.from_json(record)
+        assert (inspection.contract.status, inspection.first_run) == ("ok", "ok")
+        assert inspection.target("tflite_runtime").fits == "yes"
+        assert inspection.contract.provenance["system"] == "compact_nano"
 
 
 def test_out_writes_what_json_prints(edgefer, tmp_path):
@@ -28,7 +28,7 @@ def test_out_writes_what_json_prints(edgefer, tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"no model", SHIPPED.read_bytes()[:5000]])
-def test_other_files_are_refused_in_a_sentence(refused, tmp_path, content):
+def test_other_files_are_rejected_with_a_message(refused, tmp_path, content):
     (tmp_path / "model.tflite").write_bytes(content)
     assert "not a TensorFlow Lite model" in refused("inspect", "model.tflite", code=1)
 
@@ -42,5 +42,5 @@ def test_other_files_are_refused_in_a_sentence(refused, tmp_path, content):
         ([SHIPPED, "--memory", "10"], 2, "--memory"),
     ],
 )
-def test_slips(refused, arguments, code, named):
+def test_invalid_arguments_get_a_hint(refused, arguments, code, named):
     assert named in refused("inspect", *arguments, code=code)

@@ -19,14 +19,14 @@ def test_each_crop_gets_a_label_and_seven_probabilities(edgefer, workplace, pict
     assert outcome.code == 0, outcome.err
     record = outcome.record
     assert (record["kind"], record["schema_version"]) == ("predictions", 2)
-    assert [each["image"] for each in record["predictions"]] == [str(path) for path in pictures]
+    assert [prediction["image"] for prediction in record["predictions"]] == [str(path) for path in pictures]
     for picture in record["predictions"]:
-        (each,) = picture["faces"]
-        assert each["box"] == [0, 0, 48, 48]
-        probabilities = each["probabilities"]
+        (face,) = picture["faces"]
+        assert face["box"] == [0, 0, 48, 48]
+        probabilities = face["probabilities"]
         assert tuple(probabilities) == LABELS
         assert sum(probabilities.values()) == pytest.approx(1, abs=1e-5)
-        assert each["label"] == max(probabilities, key=probabilities.get)
+        assert face["label"] == max(probabilities, key=probabilities.get)
 
 
 def test_the_table_names_the_pictures(edgefer, workplace, pictures):
@@ -35,52 +35,52 @@ def test_the_table_names_the_pictures(edgefer, workplace, pictures):
     assert pictures[0].name in out
 
 
-def test_the_newest_artifact_is_taken_where_none_is_named(edgefer, workplace, pictures):
+def test_the_default_model_is_the_newest_artifact(edgefer, workplace, pictures):
     outcome = edgefer("predict", pictures[0], cwd=workplace.folder)
     assert outcome.code == 0
     assert "(the newest artifact in runs/)" in outcome.err
 
 
-def test_threads_and_runtime_change_nothing(edgefer, workplace, pictures):
-    asked = ("predict", *pictures, "--no-detect", "--model", workplace.int8, "--json")
-    plain = edgefer(*asked, "--workers", 1).record
-    other = edgefer(*asked, "--threads", 2, "--runtime", "auto", "--workers", 3).record
+def test_threads_workers_and_runtime_do_not_change_the_result(edgefer, workplace, pictures):
+    arguments = ("predict", *pictures, "--no-detect", "--model", workplace.int8, "--json")
+    plain = edgefer(*arguments, "--workers", 1).record
+    other = edgefer(*arguments, "--threads", 2, "--runtime", "auto", "--workers", 3).record
     assert other == plain
 
 
 @pytest.mark.parametrize("name", ["nowhere.png", "empty.png", "text.png", "folder"])
-def test_what_is_no_picture_is_named(refused, workplace, pictures, tmp_path, name):
+def test_a_file_that_is_no_picture_is_named(refused, workplace, pictures, tmp_path, name):
     (tmp_path / "empty.png").touch()
     (tmp_path / "text.png").write_text("no picture")
     (tmp_path / "folder").mkdir()
     assert name in refused("predict", name, "--model", workplace.int8, code=1)
 
 
-def test_an_odd_name_is_no_markup(edgefer, workplace, pictures, tmp_path):
+def test_brackets_in_a_name_are_not_markup(edgefer, workplace, pictures, tmp_path):
     os.link(pictures[0], tmp_path / "[red]face.png")
     assert "[red]face.png" in edgefer("predict", "[red]face.png", "--model", workplace.int8).out
 
 
-def test_a_smile_on_a_photograph_is_found_and_named(edgefer):
+def test_a_smile_in_a_photograph_is_detected_and_classified(edgefer):
     from edgefer.models import SHIPPED
 
     record = edgefer("predict", PORTRAIT, "--model", SHIPPED, "--json").record
-    ((face,),) = [each["faces"] for each in record["predictions"]]
+    ((face,),) = [prediction["faces"] for prediction in record["predictions"]]
     assert face["label"] == "happy"
     assert face["probability"] > 0.8
     x, y, width, height = face["box"]
-    # Her nose, on the photograph of 512 x 512.
+    # The nose, in the photograph of 512 x 512 pixels.
     assert x < 224 < x + width
     assert y < 120 < y + height
 
 
-def test_lines_are_a_face_each_and_a_picture_that_cannot_be_read_is_skipped(edgefer, workplace, pictures, tmp_path):
+def test_each_face_gets_a_line_and_an_unreadable_picture_is_skipped(edgefer, workplace, pictures, tmp_path):
     (tmp_path / "folder" / "below").mkdir(parents=True)
     for number in range(3):
         shutil.copy(pictures[0], tmp_path / "folder" / "below" / f"face{number}.png")
     (tmp_path / "folder" / "broken.png").write_bytes(pictures[0].read_bytes()[:200])
-    asked = ("predict", "folder", "--no-detect", "--model", workplace.int8)
-    outcome = edgefer(*asked, "--jsonl")
+    arguments = ("predict", "folder", "--no-detect", "--model", workplace.int8)
+    outcome = edgefer(*arguments, "--jsonl")
     assert outcome.code == 1
     lines = [json.loads(line) for line in outcome.out.splitlines()]
     assert [Path(line["image"]).name for line in lines] == ["face0.png", "face1.png", "face2.png", "broken.png"]
@@ -88,18 +88,18 @@ def test_lines_are_a_face_each_and_a_picture_that_cannot_be_read_is_skipped(edge
     assert all(line["label"] in LABELS for line in lines[:3])
     assert "skipped: folder/broken.png" in outcome.err
     assert "1 of 4 pictures could not be read" in outcome.err
-    rows = list(csv.DictReader(io.StringIO(edgefer(*asked, "--csv").out)))
+    rows = list(csv.DictReader(io.StringIO(edgefer(*arguments, "--csv").out)))
     assert [row["label"] for row in rows] == [line["label"] for line in lines[:3]]
     assert rows[0]["width"] == "48"
 
 
-def test_patterns_and_standard_input(edgefer, workplace, pictures):
+def test_a_pattern_is_expanded(edgefer, workplace, pictures):
     folder = pictures[0].parent
-    found = edgefer("predict", "face*.png", "--no-detect", "--model", workplace.int8, "--json", cwd=folder).record
-    assert [each["image"] for each in found["predictions"]] == ["face0.png", "face1.png"]
+    record = edgefer("predict", "face*.png", "--no-detect", "--model", workplace.int8, "--json", cwd=folder).record
+    assert [prediction["image"] for prediction in record["predictions"]] == ["face0.png", "face1.png"]
 
 
-def test_a_video_gives_a_line_a_frame(edgefer, workplace, tmp_path):
+def test_each_frame_of_a_video_gets_a_line(edgefer, workplace, tmp_path):
     writer = cv2.VideoWriter(str(tmp_path / "clip.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 10, (512, 512))
     portrait = cv2.imread(str(PORTRAIT))
     for number in range(6):
@@ -109,20 +109,20 @@ def test_a_video_gives_a_line_a_frame(edgefer, workplace, tmp_path):
     assert [json.loads(line)["image"] for line in out.splitlines()] == [f"clip.avi#{number}" for number in (0, 2, 4)]
 
 
-def test_drawn_pictures_have_the_names_of_theirs(edgefer, workplace, tmp_path):
+def test_annotated_pictures_keep_their_names(edgefer, workplace, tmp_path):
     shutil.copy(PORTRAIT, tmp_path / "one.jpg")
     (tmp_path / "two").mkdir()
     shutil.copy(PORTRAIT, tmp_path / "two" / "one.jpg")
-    outcome = edgefer("predict", "one.jpg", "two", "--draw", "seen", "--model", workplace.int8)
+    outcome = edgefer("predict", "one.jpg", "two", "--draw", "annotated", "--model", workplace.int8)
     assert outcome.code == 0, outcome.err
-    assert sorted(os.listdir(tmp_path / "seen")) == ["one-2.png", "one.png"]
-    drawn, plain = cv2.imread(str(tmp_path / "seen" / "one.png")), cv2.imread(str(tmp_path / "one.jpg"))
+    assert sorted(os.listdir(tmp_path / "annotated")) == ["one-2.png", "one.png"]
+    drawn, plain = cv2.imread(str(tmp_path / "annotated" / "one.png")), cv2.imread(str(tmp_path / "one.jpg"))
     assert drawn.shape == plain.shape
     changed = (drawn != plain).any(axis=2)
     assert 0.001 < changed.mean() < 0.1
 
 
-def test_a_picture_without_a_face_says_so(edgefer, workplace, tmp_path):
+def test_a_picture_without_a_face_is_listed(edgefer, workplace, tmp_path):
     cv2.imwrite(str(tmp_path / "wall.png"), np.full((200, 200, 3), 90, np.uint8))
     outcome = edgefer("predict", "wall.png", "--model", workplace.int8)
     assert outcome.code == 0
@@ -132,20 +132,20 @@ def test_a_picture_without_a_face_says_so(edgefer, workplace, tmp_path):
 @pytest.mark.parametrize(
     ("options", "code", "named"),
     [
-        (["--jsonl", "--csv"], 2, "one format"),
+        (["--jsonl", "--csv"], 2, "only one output format"),
         (["--detector", "yunet"], 2, "--detector-model"),
         (["--detector", "har"], 2, "'haar'"),
         (["--detector", "haar", "--detector-model", "nowhere.xml"], 1, "no cascade"),
         (["--detector", "yunet", "--detector-model", "nowhere.onnx"], 1, "nowhere.onnx"),
     ],
 )
-def test_slips_of_detection(refused, workplace, pictures, options, code, named):
+def test_invalid_options_get_a_hint(refused, workplace, pictures, options, code, named):
     assert named in refused("predict", pictures[0], "--model", workplace.int8, *options, code=code)
 
 
-def test_crops_need_no_detector(edgefer, workplace, pictures):
-    asked = ("predict", pictures[0], "--no-detect", "--model", workplace.int8, "--json")
-    # It could not be loaded: its file is missing.
-    outcome = edgefer(*asked, "--detector", "yunet")
+def test_the_detector_is_not_loaded_for_crops(edgefer, workplace, pictures):
+    arguments = ("predict", pictures[0], "--no-detect", "--model", workplace.int8, "--json")
+    # This detector could not be loaded without its model file.
+    outcome = edgefer(*arguments, "--detector", "yunet")
     assert outcome.code == 0, outcome.err
-    assert outcome.record == edgefer(*asked).record
+    assert outcome.record == edgefer(*arguments).record

@@ -16,7 +16,7 @@ from edgefer.inference.classifier import Classifier
 from edgefer.workstation.training.run import find_run
 
 
-def test_an_artifact_lies_in_the_newest_run_with_its_contract(workplace):
+def test_the_artifact_is_in_the_newest_run_with_its_contract(workplace):
     record = workplace.quantized.record
     assert (record["kind"], record["schema_version"], record["scheme"]) == ("quantization", 1, "int8")
     artifact = Artifact.load(workplace.int8)
@@ -27,7 +27,7 @@ def test_an_artifact_lies_in_the_newest_run_with_its_contract(workplace):
         assert set(archive.namelist()) == {"labels.txt", "edgefer.json", "golden.npz"}
 
 
-def test_the_parent_is_scored_on_the_same_images(workplace):
+def test_the_float_parent_is_scored_on_the_same_images(workplace):
     record = workplace.quantized.record
     assert record["parent"]["accuracy"] == workplace.trained.record["evaluation"]["accuracy"]
     assert record["parent"]["split"] == record["evaluation"]["split"] == "PublicTest"
@@ -35,7 +35,7 @@ def test_the_parent_is_scored_on_the_same_images(workplace):
     assert record["verdict"]["difference_points"] == pytest.approx(-100 * lost / 70)
 
 
-def test_progress_and_choices_are_told_on_stderr(workplace):
+def test_progress_and_defaults_are_on_stderr(workplace):
     assert "(the newest); trained for 1 epoch\n" in workplace.quantized.err
     assert "scheme: int8, " in workplace.quantized.err
     assert f"data: {workplace.data}" in workplace.quantized.err
@@ -54,8 +54,8 @@ def test_the_same_settings_give_the_same_bytes(edgefer, workplace, scratch):
     ("arguments", "code", "named"),
     [
         ([], 2, "edgefer quantize --int8"),
-        (["--int8", "--float32"], 2, "2 schemes were named"),
-        (["--int8", "--scheme", "float32"], 2, "2 schemes were named"),
+        (["--int8", "--float32"], 2, "2 schemes selected"),
+        (["--int8", "--scheme", "float32"], 2, "2 schemes selected"),
         (["--scheme", "itn8"], 2, "'int8'"),
         (["--int8", "--calibration-size", "281"], 1, "--calibration-size 280"),
         (["--int8", "--data", "nowhere.csv"], 1, "nowhere.csv"),
@@ -75,21 +75,21 @@ def test_the_same_settings_give_the_same_bytes(edgefer, workplace, scratch):
         (["--all", "--calibration-method", "min-max"], 2, "with ranges min-max"),
         (["--int8", "--io", "int16"], 2, "int8, uint8, float32"),
         (["--int8", "--calibration-method", "max"], 2, "percentile, min-max, moving-average"),
-        (["--int8", "--rounding", "up"], 2, "second-order, nearest"),
+        (["--int8", "--rounding", "up"], 2, "'gptq', 'nearest'"),
         (["--int8", "--keep-float", "("], 2, "'(' is no regular expression"),
         (["--int8", "--keep-float", "nothing", "--calibration-size", "20"], 2, "there are stem_conv, stem_pool"),
         (["--int8", "--target", "tensorrt"], 2, "litert, tflite-runtime, edgetpu, tflm"),
         (["--float32", "--debug-layers"], 2, "--int8 --debug-layers"),
-        (["--int8", "--auto"], 2, "2 schemes were named"),
-        (["--all", "--auto"], 2, "2 schemes were named"),
+        (["--int8", "--auto"], 2, "2 schemes selected"),
+        (["--all", "--auto"], 2, "2 schemes selected"),
         (["--auto", "--calibration-method", "min-max"], 2, "--calibration-method with --auto"),
     ],
 )
-def test_slips(refused, workplace, arguments, code, named):
+def test_invalid_options_get_a_hint(refused, workplace, arguments, code, named):
     assert named in refused("quantize", workplace.run, *arguments, code=code)
 
 
-def test_other_data_than_the_run_learned_from_are_refused(refused, workplace, tmp_path):
+def test_only_the_training_data_of_the_run_are_accepted(refused, workplace, tmp_path):
     arrays = dict(np.load(workplace.data))
     arrays["pixels"][0, 0, 0] ^= 1
     np.savez(tmp_path / "other.npz", **arrays)
@@ -97,17 +97,17 @@ def test_other_data_than_the_run_learned_from_are_refused(refused, workplace, tm
     assert f"--data {workplace.data.resolve()}" in error
 
 
-def test_without_a_run(refused, tmp_path):
+def test_without_a_run_the_hint_is_to_train(refused, tmp_path):
     assert "edgefer train" in refused("quantize", "--int8", code=1)
     assert "edgefer train" in refused("quantize", "--int8", tmp_path, code=1)
 
 
-def test_a_run_without_weights(refused, scratch):
+def test_a_run_without_weights_has_to_be_resumed(refused, scratch):
     find_run(scratch).best_weights.unlink()
     assert f"edgefer train --resume {scratch}" in refused("quantize", scratch, "--int8", code=1)
 
 
-def test_an_unfinished_run_says_so(edgefer, workplace, scratch):
+def test_an_unfinished_run_gets_a_notice(edgefer, workplace, scratch):
     (scratch / "metrics.json").unlink()
     shutil.rmtree(scratch / "runs", ignore_errors=True)
     outcome = edgefer("quantize", scratch, "--float32")
@@ -115,13 +115,13 @@ def test_an_unfinished_run_says_so(edgefer, workplace, scratch):
     assert "the best weights so far" in outcome.err
 
 
-def test_options_on_the_data_count_without_data_too(refused, workplace):
+def test_data_options_apply_without_a_data_path(refused, workplace):
     error = refused("quantize", workplace.run, "--int8", "--ferplus", "nowhere.csv", code=1)
     assert "nowhere.csv" in error
 
 
 @pytest.mark.slow
-def test_it_converts_with_tensorflow_whatever_trains(workplace, scratch):
+def test_conversion_uses_tensorflow_with_any_training_backend(workplace, scratch):
     made = scratch / workplace.float32.name
     made.unlink()
     command = [sys.executable, "-m", "edgefer", "quantize", str(scratch), "--float32"]
@@ -131,7 +131,9 @@ def test_it_converts_with_tensorflow_whatever_trains(workplace, scratch):
     assert done.returncode == 0, done.stderr
     assert "Warning" not in done.stderr
     assert made.read_bytes() == workplace.float32.read_bytes()
-def test_a_gate_ends_with_3_after_the_result_and_keeps_the_file(edgefer, workplace, scratch):
+
+
+def test_a_missed_threshold_is_exit_code_3_and_keeps_the_file(edgefer, workplace, scratch):
     made = scratch / workplace.int8.name
     made.unlink()
     outcome = edgefer("quantize", scratch, "--int8", "--calibration-size", 50, "--max-bytes", 1000, "--json")
@@ -141,27 +143,27 @@ def test_a_gate_ends_with_3_after_the_result_and_keeps_the_file(edgefer, workpla
     assert made.exists()
 
 
-def test_all_makes_every_scheme_and_tells_them_in_one_table(edgefer, scratch):
+def test_all_quantizes_with_every_scheme_and_prints_one_table(edgefer, scratch):
     for made in scratch.glob("*.tflite"):
         made.unlink()
     outcome = edgefer("quantize", scratch, "--all", "--calibration-size", 50, "--qat-epochs", 1, "--json")
     assert outcome.code == 0, outcome.err
-    made = {each["scheme"]: each for each in outcome.record["quantizations"]}
-    assert tuple(made) == plugins.names("edgefer.workstation.quantization.schemes")
-    assert {path.stem.partition("-")[2] for path in scratch.glob("*.tflite")} == set(made)
-    assert made["float32"]["verdict"]["agreement"] == 1.0
+    records = {record["scheme"]: record for record in outcome.record["quantizations"]}
+    assert tuple(records) == plugins.names("edgefer.workstation.quantization.schemes")
+    assert {path.stem.partition("-")[2] for path in scratch.glob("*.tflite")} == set(records)
+    assert records["float32"]["verdict"]["agreement"] == 1.0
     assert "int8_qat trains for 1 epoch, which takes minutes on FER2013" in outcome.err
-    assert {scheme for scheme in made if "qat" in made[scheme]["provenance"]} == {"int8_qat"}
-    assert made["int8"]["file_bytes"] < made["float16"]["file_bytes"] < made["float32"]["file_bytes"]
+    assert {scheme for scheme in records if "qat" in records[scheme]["provenance"]} == {"int8_qat"}
+    assert records["int8"]["file_bytes"] < records["float16"]["file_bytes"] < records["float32"]["file_bytes"]
 
 
-def test_int8_qat_is_trained_as_it_was_asked_for_and_only_once(edgefer, scratch):
+def test_int8_qat_trains_with_the_given_options_and_only_once(edgefer, scratch):
     options = ("--calibration-size", 50, "--qat-epochs", 2, "--qat-learning-rate", 1e-3, "--distill-weight", 0.5)
     first = edgefer("quantize", scratch, "--int8-qat", *options, "--json")
     assert first.code == 0, first.err
-    told = first.record["provenance"]["qat"]
-    assert (told["epochs"], told["learning_rate"], told["distill"]) == (2, 1e-3, 0.5)
-    assert told["best_epoch"] in (1, 2)
+    qat = first.record["provenance"]["qat"]
+    assert (qat["epochs"], qat["learning_rate"], qat["distill"]) == (2, 1e-3, 0.5)
+    assert qat["best_epoch"] in (1, 2)
     assert [line for line in first.err.splitlines() if "quantizing: 2/2 selection" in line]
     made = find_run(scratch).artifact("int8_qat")
     before = made.read_bytes()
@@ -170,17 +172,17 @@ def test_int8_qat_is_trained_as_it_was_asked_for_and_only_once(edgefer, scratch)
     assert made.read_bytes() == before
 
 
-def test_all_and_a_scheme_contradict_each_other(refused, workplace):
-    assert "2 schemes were named" in refused("quantize", workplace.run, "--all", "--int8", code=2)
+def test_all_with_a_scheme_is_an_error(refused, workplace):
+    assert "2 schemes selected" in refused("quantize", workplace.run, "--all", "--int8", code=2)
 
 
 def widest(text):
-    """Columns of the longest line, those aside that are a path, which nobody can shorten."""
+    """Return the width of the longest line, except lines with a path."""
     return max(len(line) for line in text.splitlines() if os.sep not in line)
 
 
 @pytest.mark.parametrize("io", ["uint8", "float32"])
-def test_the_type_of_input_and_output_is_what_was_asked_for(edgefer, scratch, workplace, data, io):
+def test_io_sets_the_type_of_input_and_output(edgefer, scratch, workplace, data, io):
     made = scratch / workplace.int8.name
     before = Classifier.open(made)
     outcome = edgefer("quantize", scratch, "--int8", "--calibration-size", 50, "--io", io)
@@ -194,18 +196,18 @@ def test_the_type_of_input_and_output_is_what_was_asked_for(edgefer, scratch, wo
 
 
 @pytest.mark.parametrize("scheme", ["dynamic", "float16"])
-def test_what_does_not_fit_its_target_is_not_written(refused, scratch, scheme):
+def test_a_model_that_does_not_fit_its_target_is_not_written(refused, scratch, scheme):
     made = find_run(scratch).artifact(scheme)
-    made.write_bytes(b"what was there")
+    made.write_bytes(b"earlier")
     before = sorted(os.listdir(scratch))
     error = refused("quantize", scratch, f"--{scheme}", "--target", "tflm", code=5)
     assert "does not run on tflm" in error
     assert "edgefer quantize --int8 --target tflm" in error
-    assert made.read_bytes() == b"what was there"
+    assert made.read_bytes() == b"earlier"
     assert sorted(os.listdir(scratch)) == before
 
 
-def test_a_card_stands_beside_each_model(workplace):
+def test_each_model_gets_a_card(workplace):
     for model in (workplace.int8, workplace.float32):
         text = model.with_suffix(".card.md").read_text()
         record = json.loads((workplace.folder / f"{model.stem.partition('-')[2]}.json").read_text())
@@ -216,7 +218,7 @@ def test_a_card_stands_beside_each_model(workplace):
 
 
 @pytest.mark.slow
-def test_debug_layers_writes_a_table_and_bars_and_says_what_each_layer_loses(edgefer, scratch, workplace):
+def test_debug_layers_writes_a_table_and_a_plot_of_the_error_of_each_layer(edgefer, scratch, workplace):
     options = ("--calibration-size", 50, "--target", "litert", "--debug-layers")
     outcome = edgefer("quantize", scratch, "--int8", *options)
     assert outcome.code == 0, outcome.err
@@ -235,7 +237,7 @@ def test_debug_layers_writes_a_table_and_bars_and_says_what_each_layer_loses(edg
 
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["int16x8", "int8_qat"])
-def test_a_layer_that_cannot_stay_float_has_no_gain_from_it(edgefer, scratch, scheme):
+def test_schemes_without_float_layers_have_no_gain_from_them(edgefer, scratch, scheme):
     options = ("--qat-epochs", 1) if scheme == "int8_qat" else ()
     arguments = ("--scheme", scheme, "--calibration-size", 50, "--debug-layers", "--json", *options)
     outcome = edgefer("quantize", scratch, *arguments)
@@ -245,7 +247,7 @@ def test_a_layer_that_cannot_stay_float_has_no_gain_from_it(edgefer, scratch, sc
 
 
 @pytest.mark.slow
-def test_auto_takes_the_first_recipe_that_holds(edgefer, scratch, workplace):
+def test_auto_selects_the_first_options_that_satisfy_the_threshold(edgefer, scratch, workplace):
     outcome = edgefer("quantize", scratch, "--auto", "--calibration-size", 50, "--max-drop", 100, "--json")
     assert outcome.code == 0, outcome.err
     record = outcome.record
@@ -258,7 +260,7 @@ def test_auto_takes_the_first_recipe_that_holds(edgefer, scratch, workplace):
 
 
 @pytest.mark.slow
-def test_auto_trains_on_where_nothing_holds_and_ends_with_3_if_that_does_not_either(edgefer, scratch):
+def test_auto_falls_back_to_int8_qat_and_fails_if_that_misses_the_threshold_too(edgefer, scratch):
     options = ("--auto", "--calibration-size", 50, "--max-drop", -100, "--qat-epochs", 1, "--per-tensor")
     outcome = edgefer("quantize", scratch, *options, "--json")
     assert outcome.code == 3, outcome.err
@@ -266,7 +268,7 @@ def test_auto_trains_on_where_nothing_holds_and_ends_with_3_if_that_does_not_eit
     assert "takes nothing of what was asked about per channel" in outcome.err
     record = outcome.record
     assert (record["scheme"], record["search"]["tries"][-1]["scheme"]) == ("int8_qat", "int8_qat")
-    assert not any(each["holds"] for each in record["search"]["tries"])
+    assert not any(candidate["holds"] for candidate in record["search"]["tries"])
     assert record["gates_broken"]
     text = edgefer("quantize", scratch, *options)
     assert text.code == 3
@@ -275,7 +277,7 @@ def test_auto_trains_on_where_nothing_holds_and_ends_with_3_if_that_does_not_eit
 
 
 @pytest.mark.slow
-def test_without_public_test_and_with_an_equalized_input_of_another_size(edgefer, data, tmp_path):
+def test_auto_without_public_test_and_with_another_input_size_and_equalization(edgefer, data, tmp_path):
     arrays = dict(np.load(data))
     np.savez(tmp_path / "faces.npz", **{**arrays, "usage": np.repeat("Training", len(arrays["emotion"]))})
     settings = ("--epochs", 1, "--set", "batch_size=32", "--set", "warmup_epochs=0", "--set", "input.clahe=true")
@@ -283,8 +285,9 @@ def test_without_public_test_and_with_an_equalized_input_of_another_size(edgefer
     trained = edgefer("train", "--system", "compact_nano", *settings, *size, "--data", "faces.npz")
     assert trained.code == 0, trained.err
     outcome = edgefer(
-        "quantize", "--auto", "--calibration-size", 30, "--max-drop", 100, "--debug-layers", "--calibration-trials", 2, "--json"
-    )
+        "quantize", "--auto", "--calibration-size", 30, "--max-drop", 100, "--debug-layers", "--calibration-trials", 2,
+        "--json",
+    )  # fmt: skip
     assert outcome.code == 0, outcome.err
     record = outcome.record
     assert record["evaluation"]["split"] != "PublicTest"

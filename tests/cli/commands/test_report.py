@@ -22,14 +22,14 @@ def test_a_folder_becomes_one_table_with_a_row_per_model(edgefer, results, workp
     assert rows["keras"]["p50_us"] is None
 
 
-def test_the_table_fits_a_terminal_and_says_what_it_holds_for(edgefer, results):
+def test_the_table_fits_a_terminal_and_names_its_conditions(edgefer, results):
     out = edgefer("report", results).out
     assert max(map(len, out.splitlines())) <= 80
     for said in ("PublicTest of npz, 70 images", "1 thread of", "in doubt: compact_nano int8: only 20 runs"):
         assert said in " ".join(out.split())
 
 
-def test_markdown_says_all_that_a_page_says_of_the_same_inputs(edgefer, results, workplace, tmp_path):
+def test_markdown_has_the_sections_of_the_html_page(edgefer, results, workplace, tmp_path):
     given = (workplace.run, results, workplace.int8)
     outcome = edgefer("report", *given, "--markdown")
     assert outcome.code == 0, outcome.err
@@ -39,14 +39,14 @@ def test_markdown_says_all_that_a_page_says_of_the_same_inputs(edgefer, results,
     assert len(titles) > 8
 
 
-def test_a_run_and_its_models_are_shown_in_a_terminal_too(edgefer, results, workplace):
+def test_a_run_and_its_models_are_shown_in_a_terminal(edgefer, results, workplace):
     outcome = edgefer("report", workplace.run, results, workplace.int8)
     assert outcome.code == 0, outcome.err
     assert max(map(len, outcome.out.splitlines())) <= 80
     assert "keras" in outcome.out
 
 
-def test_a_card_is_of_one_model_and_its_results(edgefer, refused, results, workplace, tmp_path):
+def test_a_card_describes_one_model_and_its_results(edgefer, refused, results, workplace, tmp_path):
     outcome = edgefer("report", workplace.int8, results, "--card", "card.md", "--json")
     assert outcome.code == 0, outcome.err
     assert (outcome.record["kind"], outcome.record["file"]) == ("model_card", "card.md")
@@ -58,26 +58,7 @@ def test_a_card_is_of_one_model_and_its_results(edgefer, refused, results, workp
     assert not (tmp_path / "none.md").exists()
 
 
-def test_trials_are_drawn_beside_the_document_that_shows_them(edgefer, refused, results, tmp_path):
-    entry = {
-        "name": "a", "system": "compact_nano", "settings": {}, "epochs": 9, "teachers": [], "public_float_percent": 61,
-        "public_int8_percent": 60.9, "bytes": 90_000, "parameters": 9, "macs": 9, "p50_us": None, "shipped": True,
-    }  # fmt: skip
-    (tmp_path / "search.json").write_text(json.dumps({"kind": "search", "schema_version": 1, "entries": [entry]}))
-    (tmp_path / "docs").mkdir()
-    (tmp_path / "docs" / "R.md").write_text(f"{BEGIN}\n{END}\n")
-    outcome = edgefer("report", "search.json", "--svg", "docs/drawn/search.svg", "--into", "docs/R.md")
-    assert outcome.code == 0, outcome.err
-    assert outcome.out == "docs/R.md: 1 row written\n"
-    text = (tmp_path / "docs" / "R.md").read_text()
-    assert "](drawn/search.svg)\n\n| trial |" in text
-    assert (tmp_path / "docs" / "drawn" / "search.svg").read_text().startswith("<svg ")
-    assert "leave out --svg" in refused("report", results, "--svg", "no.svg", code=2)
-    (tmp_path / "search.json").write_text('{"kind": "search", "schema_version": 1, "entries": [{"name": "x"}]}')
-    assert "the trial 'x'" in refused("report", "search.json", code=1)
-
-
-def test_other_circumstances_are_never_pooled(edgefer, results, tmp_path):
+def test_results_of_different_devices_are_not_mixed(edgefer, results, tmp_path):
     record = json.loads((results / "compact_nano-int8-bench.json").read_text())
     record["measurements"][0]["device"]["cpu"] = "Cortex-A76"
     (tmp_path / "pi.json").write_text(json.dumps(record))
@@ -87,7 +68,7 @@ def test_other_circumstances_are_never_pooled(edgefer, results, tmp_path):
     assert [row["scheme"] for row in groups[1]["rows"]] == ["int8"]
 
 
-def test_a_document_gets_the_table_between_its_markers(edgefer, results, tmp_path):
+def test_the_table_is_written_between_the_markers_of_a_document(edgefer, results, tmp_path):
     document = tmp_path / "README.md"
     document.write_bytes(f"# Title\r\n{BEGIN}\nold numbers\n{END}\r\nrest\n".encode())
     outcome = edgefer("report", results, "--into", "README.md")
@@ -102,7 +83,7 @@ def test_a_document_gets_the_table_between_its_markers(edgefer, results, tmp_pat
     assert os.listdir(tmp_path) == ["README.md"]
 
 
-def test_a_section_is_named(edgefer, results, tmp_path):
+def test_section_selects_the_markers(edgefer, results, tmp_path):
     other = "<!-- results x86:begin -->\nkept\n<!-- results x86:end -->"
     (tmp_path / "R.md").write_text(f"{other}\n<!-- results pi:begin -->\n<!-- results pi:end -->\n")
     assert edgefer("report", results, "--into", "R.md", "--section", "pi").code == 0
@@ -110,7 +91,7 @@ def test_a_section_is_named(edgefer, results, tmp_path):
 
 
 @pytest.mark.parametrize("document", ["", BEGIN, f"{END}\n{BEGIN}", f"{BEGIN}\n{END}\n{BEGIN}\n{END}"])
-def test_missing_markers_are_said_and_nothing_is_written(refused, results, tmp_path, document):
+def test_without_valid_markers_the_document_is_not_changed(refused, results, tmp_path, document):
     (tmp_path / "README.md").write_text(document)
     error = refused("report", results, "--into", "README.md", code=2)
     assert error.endswith(f"{BEGIN}\n{END}\n")
@@ -129,7 +110,7 @@ def test_missing_markers_are_said_and_nothing_is_written(refused, results, tmp_p
         ("empty.json", ""),
     ],
 )
-def test_what_is_no_result_is_refused_by_name(refused, results, tmp_path, name, content):
+def test_a_file_that_is_no_result_is_named(refused, results, tmp_path, name, content):
     (tmp_path / name).write_text(content)
     assert name in refused("report", results, name, code=1)
     assert name in refused("report", results, tmp_path, code=1)
@@ -151,13 +132,13 @@ def test_a_later_schema_is_incompatible(refused, tmp_path):
         (["--into", "nowhere.md"], 1, "nowhere.md"),
     ],
 )
-def test_slips(refused, results, tmp_path, arguments, code, named):
+def test_invalid_arguments_get_a_hint(refused, results, tmp_path, arguments, code, named):
     (tmp_path / "empty").mkdir()
     given = [] if code == 1 and arguments[0] != "--into" else [results]
     assert named in refused("report", *given, *arguments, code=code)
 
 
-def test_a_page_holds_a_run_its_models_and_its_results(edgefer, results, workplace, tmp_path):
+def test_a_page_shows_a_run_its_models_and_its_results(edgefer, results, workplace, tmp_path):
     outcome = edgefer("report", workplace.run, results, workplace.int8, "--html", "page.html", "--json")
     assert outcome.code == 0, outcome.err
     written = (tmp_path / "page.html").read_bytes()
@@ -172,7 +153,7 @@ def test_a_page_holds_a_run_its_models_and_its_results(edgefer, results, workpla
     assert sorted(os.listdir(tmp_path)) == ["again.html", "page.html"]
 
 
-def test_a_page_names_what_it_lacks(edgefer, results):
+def test_a_page_lists_its_missing_sections(edgefer, results):
     out = edgefer("report", results / "compact_nano-int8-bench.json", "--html", "page.html").out
     assert out.startswith("page.html: 4 parts, ")
     assert "no training: edgefer report RUN --html FILE" in out
@@ -188,7 +169,7 @@ def test_a_page_names_what_it_lacks(edgefer, results):
         (["nowhere", "--html", "p.html"], 1, "nowhere"),
     ],
 )
-def test_slips_of_a_page_write_nothing(refused, results, tmp_path, arguments, code, named):
+def test_invalid_arguments_write_no_page(refused, results, tmp_path, arguments, code, named):
     (tmp_path / "broken.tflite").write_bytes(b"TFL3")
     assert named in refused("report", results, *arguments, code=code)
     assert sorted(os.listdir(tmp_path)) == ["broken.tflite"]

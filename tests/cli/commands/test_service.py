@@ -1,4 +1,4 @@
-"""``edgefer service``, and what it installs run by a real systemd: a user's own manager in namespaces of its own."""
+"""``edgefer service``, and its unit run by a real systemd user manager in separate namespaces."""
 
 import functools
 import json
@@ -19,13 +19,13 @@ from edgefer import plugins
 ROOT = Path(__file__).parents[3]
 SYSTEMD = next((path for path in ("/lib/systemd/systemd", "/usr/lib/systemd/systemd") if Path(path).exists()), None)
 NAMESPACES = ["unshare", "--mount", "--pid", "--fork", "--mount-proc"]
-# Runs within the namespaces: a manager, then edgefer as its user would type it; what came of it is written as JSON.
+# Runs inside the namespaces: start a manager, run edgefer like a user, and print the observations as JSON.
 LIFE = r"""
 import json, os, signal, subprocess, sys, time, urllib.request
 from pathlib import Path
 
 systemd, film, port, token = sys.argv[1:]
-found = {}
+observed = {}
 
 def run(*command, **options):
     return subprocess.run(command, capture_output=True, text=True, timeout=120, **options)
@@ -58,37 +58,37 @@ if not until(lambda: run("systemctl", "--user", "is-system-running").stdout.stri
     print("no manager")
     sys.exit()
 
-# The times of the unit are those of a board and not of a test.
+# The times in the unit suit a board; a test needs shorter ones.
 extra = Path.home() / ".config/systemd/user/edgefer-live.service.d/test.conf"
 extra.parent.mkdir(parents=True)
 extra.write_text("[Service]\nWatchdogSec=4\nRestartSec=0\nTimeoutAbortSec=1\n")
 
-found["before"] = edgefer("status")
-found["installed"] = edgefer("install", "--", "--video", film, "--serve", f"0.0.0.0:{port}", "--token", token)
-found["seen"] = until(lambda: "fps" in shown("StatusText")) and shown("StatusText")
-found["status"] = edgefer("status")
-found["record"] = json.loads(edgefer("status", "--json")[1])
-found["healthz"] = healthz()
+observed["before"] = edgefer("status")
+observed["installed"] = edgefer("install", "--", "--video", film, "--serve", f"0.0.0.0:{port}", "--token", token)
+observed["shown"] = until(lambda: "fps" in shown("StatusText")) and shown("StatusText")
+observed["status"] = edgefer("status")
+observed["record"] = json.loads(edgefer("status", "--json")[1])
+observed["healthz"] = healthz()
 first = int(shown("MainPID"))
-found["command"] = Path(f"/proc/{first}/cmdline").read_text().split("\0")
+observed["command"] = Path(f"/proc/{first}/cmdline").read_text().split("\0")
 os.kill(first, signal.SIGSTOP)
-found["anew"] = until(lambda: shown("NRestarts") == "1" and shown("ActiveState") == "active")
+observed["restarted"] = until(lambda: shown("NRestarts") == "1" and shown("ActiveState") == "active")
 second = int(shown("MainPID"))
-found["is another"] = second not in (0, first)
+observed["new process"] = second not in (0, first)
 begin = time.monotonic()
-found["uninstalled"] = edgefer("uninstall")
-found["stop_s"] = time.monotonic() - begin
-found["result"] = shown("Result")
-found["gone"] = not Path(f"/proc/{second}").exists()
-found["left"] = sorted(str(path) for path in (Path.home() / ".config").rglob("*edgefer*") if path.is_file())
-found["after"] = edgefer("status")
-print(json.dumps(found))
+observed["uninstalled"] = edgefer("uninstall")
+observed["stop_s"] = time.monotonic() - begin
+observed["result"] = shown("Result")
+observed["gone"] = not Path(f"/proc/{second}").exists()
+observed["left"] = sorted(str(path) for path in (Path.home() / ".config").rglob("*edgefer*") if path.is_file())
+observed["after"] = edgefer("status")
+print(json.dumps(observed))
 """
 
 
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch):
-    """Somebody whom systemd does not know."""
+    """A home folder without configuration, and no running user manager."""
     folder = tmp_path / "home"
     folder.mkdir()
     monkeypatch.setenv("HOME", str(folder))
@@ -118,11 +118,11 @@ def test_print_shows_the_unit_and_writes_nothing(edgefer, home):
         (["uninstall"], 2, "edgefer service install"),
     ],
 )
-def test_slips(refused, arguments, code, named):
+def test_invalid_arguments_get_a_hint(refused, arguments, code, named):
     assert named in refused("service", *arguments, code=code)
 
 
-def test_every_option_of_edgefer_live_can_be_given(edgefer):
+def test_options_of_live_are_written_into_the_unit(edgefer):
     live = plugins.load("edgefer.cli.commands", "live").command
     assert {"serve", "token"} <= {parameter.name for parameter in live.params}
     outcome = edgefer("service", "install", "--print", "--", "--stream", "rtsp://pi/a b", "--detect-every", 3)
@@ -130,7 +130,7 @@ def test_every_option_of_edgefer_live_can_be_given(edgefer):
 
 
 @pytest.mark.skipif(shutil.which("systemctl") is None, reason="there is no systemctl")
-def test_where_systemd_does_not_answer_it_says_how_to_go_on(edgefer, home):
+def test_without_a_user_manager_the_error_has_the_next_command(edgefer, home):
     outcome = edgefer("service", "install", "--", "--serve", "0.0.0.0:4912")
     assert outcome.code == 1
     assert "systemctl --user enable --now edgefer-live.service" in outcome.err
@@ -139,7 +139,7 @@ def test_where_systemd_does_not_answer_it_says_how_to_go_on(edgefer, home):
     assert secret.read_text().startswith('EDGEFER_TOKEN="')
 
 
-def test_where_there_is_no_systemctl_it_says_how_to_go_on(refused, home, monkeypatch):
+def test_without_systemctl_the_hint_is_to_run_live_directly(refused, home, monkeypatch):
     monkeypatch.setenv("PATH", str(home))
     for name in ("install", "status"):
         assert "edgefer live --serve :4912" in refused("service", name, code=5)
@@ -154,7 +154,7 @@ def can_have_a_manager():
 
 @pytest.fixture
 def film(tmp_path):
-    """A minute of a grey wall."""
+    """Return a video of a gray wall, one minute long."""
     path = tmp_path / "a film, 100 % $HOME.avi"
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (320, 240))
     for number in range(600):
@@ -164,8 +164,8 @@ def film(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not can_have_a_manager(), reason="a manager of its own needs systemd, root and namespaces")
-def test_systemd_starts_it_watches_it_starts_it_anew_and_stops_it(tmp_path, film, home):
+@pytest.mark.skipif(not can_have_a_manager(), reason="a separate user manager needs systemd, root and namespaces")
+def test_systemd_starts_watches_restarts_and_stops_the_service(tmp_path, film, home):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -177,25 +177,25 @@ def test_systemd_starts_it_watches_it_starts_it_anew_and_stops_it(tmp_path, film
     )
     assert done.returncode == 0, done.stderr
     if done.stdout.strip() == "no manager":
-        pytest.skip("no manager of its own starts here")
-    found = json.loads(done.stdout)
-    code, out, err = found["installed"]
+        pytest.skip("a separate user manager cannot start here")
+    observed = json.loads(done.stdout)
+    code, out, err = observed["installed"]
     assert code == 0, err
     assert f":{port}/?token=a%20%22token%22%20with%20%24HOME%20%5C%20%60x%60\n" in out
     assert "sudo loginctl enable-linger" in out
     assert str(home / ".config" / "systemd" / "user" / "edgefer-live.service") in err
-    assert found["before"][:2] == [0, "state: not installed\n"]
-    assert "fps, 0 faces" in found["seen"]
-    assert "state: active (running)" in found["status"][1]
-    assert found["record"]["state"]["UnitFileState"] == "enabled"
-    assert found["healthz"]["ok"]
-    assert found["command"][1:-1] == ["-m", "edgefer", "live", "--video", str(film), "--serve", f"0.0.0.0:{port}"]
-    # A process that hangs is ended and started anew.
-    assert found["anew"]
-    assert found["is another"]
-    assert found["uninstalled"][0] == 0, found["uninstalled"]
-    assert found["stop_s"] < 10
-    assert found["result"] == "success"
-    assert found["gone"]
-    assert found["left"] == []
-    assert found["after"][:2] == [0, "state: not installed\n"]
+    assert observed["before"][:2] == [0, "state: not installed\n"]
+    assert "fps, 0 faces" in observed["shown"]
+    assert "state: active (running)" in observed["status"][1]
+    assert observed["record"]["state"]["UnitFileState"] == "enabled"
+    assert observed["healthz"]["ok"]
+    assert observed["command"][1:-1] == ["-m", "edgefer", "live", "--video", str(film), "--serve", f"0.0.0.0:{port}"]
+    # A process that hangs is killed and restarted.
+    assert observed["restarted"]
+    assert observed["new process"]
+    assert observed["uninstalled"][0] == 0, observed["uninstalled"]
+    assert observed["stop_s"] < 10
+    assert observed["result"] == "success"
+    assert observed["gone"]
+    assert observed["left"] == []
+    assert observed["after"][:2] == [0, "state: not installed\n"]

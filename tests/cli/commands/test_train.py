@@ -7,32 +7,32 @@ from edgefer.data import dataset
 from edgefer.workstation.training.run import Run, find_run
 
 
-def test_a_training_leaves_a_run_and_says_what_it_came_to(workplace):
+def test_training_writes_a_run_folder_and_a_record(workplace):
     record = workplace.trained.record
     assert (record["kind"], record["schema_version"]) == ("training", 1)
     assert record["settings"]["system"] == "compact_nano"
     assert record["evaluation"]["split"] == "PublicTest"
     assert Run(workplace.run).opened_with()["data"] == str(workplace.data.resolve())
-    # The record is made to be shown to others; the paths of this machine stay in the run folder.
+    # The record may be published, so the paths of this machine stay in the run folder.
     assert str(workplace.data.parent) not in json.dumps(record["environment"])
     assert record["duration_s"] > 0
     assert (workplace.folder / record["run"]).resolve() == workplace.run
     assert workplace.run.parent == (workplace.folder / "runs").resolve()
 
 
-def test_short_options_and_assignments_arrive_in_the_settings(workplace):
+def test_short_options_and_assignments_change_the_settings(workplace):
     settings = find_run(workplace.run).settings()
     assert (settings.epochs, settings.batch_size, settings.warmup_epochs) == (1, 32, 0)
 
 
-def test_a_finished_run_is_resumed_to_the_same_result(edgefer, workplace):
+def test_resuming_a_finished_run_gives_the_same_result(edgefer, workplace):
     again = edgefer("train", "--resume", "--json", cwd=workplace.folder)
     assert again.code == 0
     assert again.record == workplace.trained.record
     assert "data: " + str(workplace.data) in again.err
 
 
-def test_the_text_says_what_comes_next(edgefer, workplace):
+def test_the_text_names_the_next_step(edgefer, workplace):
     outcome = edgefer("train", "--resume", workplace.run, cwd=workplace.folder)
     assert "PublicTest accuracy" in outcome.out
     assert outcome.out.rstrip().endswith("edgefer quantize --int8")
@@ -50,18 +50,18 @@ def test_the_text_says_what_comes_next(edgefer, workplace):
         (["--ferplus", "fer2013new.csv"], "--ferplus"),
     ],
 )
-def test_a_resumed_run_takes_no_other_settings(refused, workplace, conflict, named):
+def test_a_resumed_run_accepts_no_other_settings(refused, workplace, conflict, named):
     error = refused("train", "--resume", workplace.run, *conflict, code=2)
-    assert f"--resume together with {named}" in error
+    assert f"--resume with {named}" in error
 
 
-def test_a_resumed_run_takes_its_data_from_elsewhere(edgefer, refused, workplace, tmp_path):
+def test_a_resumed_run_accepts_a_moved_data_set(edgefer, refused, workplace, tmp_path):
     moved = tmp_path / "moved.npz"
     moved.write_bytes(workplace.data.read_bytes())
     assert edgefer("train", "--resume", workplace.run, "--data", moved).code == 0
 
 
-def test_a_resumed_run_takes_no_other_data(refused, workplace, other_data):
+def test_a_resumed_run_accepts_no_other_data_set(refused, workplace, other_data):
     assert "other data" in refused("train", "--resume", workplace.run, "--data", other_data, code=1)
 
 
@@ -75,13 +75,13 @@ def other_data(data, tmp_path):
     return tmp_path / "other.npz"
 
 
-def test_a_run_on_drawn_faces_is_resumed_on_drawn_faces(edgefer, tmp_path, monkeypatch):
+def test_a_run_on_synthetic_faces_is_resumed_on_synthetic_faces(edgefer, tmp_path, monkeypatch):
     few = functools.partial(dataset.synthetic_dataset, training=70, held_out=35)
     monkeypatch.setattr(dataset, "synthetic_dataset", few)
     begun = edgefer("train", "--system", "compact_nano", "--epochs", 1, "--set", "batch_size=32", "--json")
     assert "synthetic faces (no --data, no $EDGEFER_DATA and no ./fer2013.csv)" in begun.err
     assert begun.record["environment"]["data"]["layout"] == "synthetic"
-    # A data set that has turned up since does not take their place.
+    # A data set that exists only later does not replace the synthetic faces.
     (tmp_path / "fer2013.csv").write_text("emotion,pixels,Usage\n")
     resumed = edgefer("train", "--resume", "--json")
     assert resumed.code == 0, resumed.err
@@ -103,39 +103,39 @@ def test_a_run_on_drawn_faces_is_resumed_on_drawn_faces(edgefer, tmp_path, monke
         (["--set", "architecture=three_conv"], "two_conv"),
     ],
 )
-def test_slips_are_refused_before_anything_is_made(refused, tmp_path, data, wrong, hint):
+def test_invalid_options_are_rejected_before_a_run_folder_exists(refused, tmp_path, data, wrong, hint):
     given = [] if "--ferplus" in wrong else ["--data", data]
     assert hint in refused("train", *given, *wrong, code=2)
     assert not (tmp_path / "runs").exists()
 
 
-def test_an_option_that_the_architecture_does_not_have(edgefer, data):
+def test_an_unknown_model_option_is_named(edgefer, data):
     outcome = edgefer("train", "--data", data, "--set", "model.depht=2")
     assert outcome.code == 2
     assert "there are stem, width, depth, dropout" in outcome.err
 
 
-def test_data_that_are_asked_for_are_never_replaced(refused, tmp_path):
+def test_a_missing_data_set_is_not_replaced_by_synthetic_faces(refused, tmp_path):
     assert "nowhere.csv" in refused("train", "--data", "nowhere.csv", code=1)
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_settings_file_is_a_delta_on_the_system(refused, tmp_path, data):
+def test_a_settings_file_overrides_the_system(refused, tmp_path, data):
     (tmp_path / "mine.toml").write_text("epochs = 3\n[augment]\nrotation = 3\n")
     assert "augment.rotation_degrees" in refused("train", "--data", data, "--settings", "mine.toml", code=2)
 
 
-def test_a_folder_that_holds_a_run_is_not_used_again(refused, workplace):
+def test_an_existing_run_folder_is_not_overwritten(refused, workplace):
     error = refused("train", "--data", workplace.data, "--run", workplace.run, code=1)
     assert f"--resume {workplace.run}" in error
 
 
 @pytest.mark.parametrize("resume", [["--resume"], ["--resume", "nowhere"]])
-def test_without_a_run_there_is_nothing_to_resume(refused, resume):
+def test_resuming_without_a_run_is_an_error(refused, resume):
     assert "edgefer train" in refused("train", *resume, code=1)
 
 
-def test_out_holds_what_json_prints(workplace):
+def test_out_and_json_have_the_same_content(workplace):
     assert json.loads((workplace.folder / "train.json").read_text()) == workplace.trained.record
 
 
@@ -148,14 +148,14 @@ def test_out_holds_what_json_prints(workplace):
         (["--teacher", "nowhere"], 1, "is not a run"),
     ],
 )
-def test_slips_in_what_a_training_begins_with(refused, tmp_path, options, code, named):
+def test_invalid_starting_points_are_rejected_before_a_run_folder_exists(refused, tmp_path, options, code, named):
     assert named in refused("train", "--data", "synthetic", "--run", tmp_path / "run", *options, code=code)
     assert not (tmp_path / "run").exists()
 
 
-def test_a_run_that_goes_on_from_another_has_its_settings_and_data(edgefer, refused, workplace, tmp_path):
+def test_init_from_takes_settings_and_data_of_the_other_run(edgefer, refused, workplace, tmp_path):
     error = refused("train", "--init-from", workplace.run, "--system", "compact_small", code=2)
-    assert "leave --system out" in error
+    assert "leave out --system" in error
     folder = tmp_path / "again"
     outcome = edgefer("train", "--init-from", workplace.run, "--run", folder, "--set", "learning_rate=0.001", "--json")
     assert outcome.code == 0, outcome.err
@@ -164,4 +164,3 @@ def test_a_run_that_goes_on_from_another_has_its_settings_and_data(edgefer, refu
     assert outcome.record["evaluation"]["accuracy"]["correct"] >= before["evaluation"]["accuracy"]["correct"]
     assert outcome.record["environment"]["parent"]["sha256"]
     assert str(workplace.data) in outcome.err
-

@@ -5,29 +5,29 @@ import numpy as np
 import pytest
 
 from edgefer.contract.artifact import Artifact
-from edgefer.inference.interpreters import execute
+from edgefer.inference.interpreters import run_model
 from edgefer.inference.runtimes import tflite_runtime
 from edgefer.inspection import parity as parity_module
 from edgefer.models import SHIPPED
 from edgefer.results.parity import Configuration
 
-# Four threads, on a machine with two processors that are busy, take a hundred times as long.
+# On two busy cores, four threads are a hundred times slower.
 LITERT = ("--runtime", "litert", "--threads", 1)
-# Of these each artifact has so many; they run before the real faces.
+# Number of golden vectors in each artifact; they run before the real faces.
 GOLDEN = 9
 
 
-def test_the_model_that_ships_without_any_data(edgefer):
+def test_the_shipped_model_without_a_data_set(edgefer):
     outcome = edgefer("verify", *LITERT)
     assert outcome.code == 0, outcome.err
     assert "the model that ships" in outcome.err
-    assert "golden vectors alone" in outcome.err
+    assert "only the golden vectors" in outcome.err
     assert "golden vectors, which are drawn, for there are no real faces" in " ".join(outcome.out.split())
     assert max(map(len, outcome.out.splitlines())) <= 80
     assert "3 litert" in outcome.out
 
 
-def test_faces_of_public_test_in_a_record(edgefer, workplace):
+def test_the_record_of_a_comparison_on_public_test(edgefer, workplace):
     outcome = edgefer("verify", workplace.int8, *LITERT, "--data", workplace.data, "--faces", 50, "--json")
     assert outcome.code == 0, outcome.err
     record = outcome.record
@@ -41,80 +41,80 @@ def test_faces_of_public_test_in_a_record(edgefer, workplace):
 
 
 @pytest.mark.parametrize(("faces", "count"), [("all", 70), ("1000", 70), ("1", 1)])
-def test_how_many_faces(edgefer, workplace, faces, count):
+def test_the_number_of_faces(edgefer, workplace, faces, count):
     record = edgefer("verify", workplace.float32, *LITERT, "--data", workplace.data, "--faces", faces, "--json").record
     assert record["faces"] == count
     assert record["unit"] == "logits"
 
 
 def test_the_faces_are_spread_evenly(edgefer, workplace, monkeypatch):
-    seen = []
+    inputs = []
 
     def run(model, faces, configuration):
-        seen.append(faces)
-        return execute(model, faces, configuration)
+        inputs.append(faces)
+        return run_model(model, faces, configuration)
 
-    monkeypatch.setattr(parity_module, "execute", run)
+    monkeypatch.setattr(parity_module, "run_model", run)
     assert edgefer("verify", workplace.int8, *LITERT, "--data", workplace.data, "--faces", 3).code == 0
     arrays = np.load(workplace.data)
     public = arrays["pixels"][arrays["usage"] == "PublicTest"]
-    assert np.array_equal(seen[0][-3:], public[[0, 34, 69]])
+    assert np.array_equal(inputs[0][-3:], public[[0, 34, 69]])
 
 
-def test_data_at_hand_are_taken(edgefer, workplace, monkeypatch):
+def test_the_default_data_set_comes_from_the_environment(edgefer, workplace, monkeypatch):
     monkeypatch.setenv("EDGEFER_DATA", str(workplace.data))
-    # The fixture that runs commands clears the variable once, before the test.
+    # The edgefer fixture removes the variable only once, before the test.
     record = edgefer("verify", workplace.int8, *LITERT, "--faces", 5, "--json").record
     assert record["data"] == "PublicTest of npz"
 
 
 @pytest.fixture
-def one_flip(monkeypatch):
-    """The reference kernels turn the first of ten real faces into another label."""
+def one_label_change(monkeypatch):
+    """Make the reference kernels give the first real face another label."""
 
     def run(model, faces, configuration):
-        outputs = execute(model, faces, Configuration("litert")).copy()
+        outputs = run_model(model, faces, Configuration("litert")).copy()
         if configuration.kernels == "reference" and len(faces) > GOLDEN:
             outputs[GOLDEN] = np.roll(outputs[GOLDEN], 1)
         return outputs
 
-    monkeypatch.setattr(parity_module, "execute", run)
-    monkeypatch.setattr(parity_module, "layers", lambda model: ())
+    monkeypatch.setattr(parity_module, "run_model", run)
+    monkeypatch.setattr(parity_module, "list_layers", lambda model: ())
 
 
 @pytest.mark.parametrize(("bound", "code"), [("90", 0), ("90.1", 3), ("100", 3), ("nan", 3)])
-def test_a_broken_bound_is_exit_code_3_and_the_result_is_printed(edgefer, workplace, one_flip, bound, code):
+def test_low_agreement_is_exit_code_3_and_prints_the_result(edgefer, workplace, one_label_change, bound, code):
     outcome = edgefer(
         "verify", workplace.int8, *LITERT, "--data", workplace.data, "--faces", 10, "--min-agreement", bound, "--json"
     )
     assert outcome.code == code, outcome.err
     assert outcome.record["least_agreement"] == pytest.approx(0.9)
     if code:
-        assert "90.00 % was reached" in outcome.err
+        assert "the lowest agreement is 90.00 %" in outcome.err
 
 
-def test_a_bound_is_not_kept_by_a_runtime_that_did_not_run(edgefer, monkeypatch):
+def test_a_runtime_that_fails_to_run_is_exit_code_3(edgefer, monkeypatch):
     monkeypatch.setattr(tflite_runtime, "available", lambda: None)
     named = ("--runtime", "litert, tflite_runtime", "--threads", "1")
     assert edgefer("verify", SHIPPED, *named).code == 0
     outcome = edgefer("verify", SHIPPED, *named, "--min-agreement", 1)
     assert outcome.code == 3
-    assert "tflite_runtime did not run" in outcome.err
+    assert "tflite_runtime failed to run" in outcome.err
     assert "Row 4 did not run" in outcome.out
 
 
-def test_golden_vectors_beyond_the_tolerance_are_incompatible(edgefer, tmp_path):
+def test_golden_vectors_outside_the_tolerance_are_incompatible(edgefer, tmp_path):
     artifact = Artifact.load(SHIPPED)
     outputs = 127 - artifact.golden.outputs.astype(np.int16)
     golden = dataclasses.replace(artifact.golden, outputs=outputs, reference=outputs)
     dataclasses.replace(artifact, golden=golden).save(tmp_path / "wrong.tflite")
     outcome = edgefer("verify", "wrong.tflite", *LITERT)
     assert outcome.code == 5
-    assert f"steps off; {golden.tolerance:g} are allowed" in outcome.err
+    assert f"steps, tolerance {golden.tolerance:g}" in outcome.err
     assert "Rows 1, 2, 3: the golden vectors are further off" in outcome.out
 
 
-def test_another_python(edgefer):
+def test_another_python_runs_its_own_runtimes(edgefer):
     record = edgefer("verify", SHIPPED, *LITERT, "--python", sys.executable, "--json").record
     assert [row["configuration"]["python"] for row in record["rows"]] == [""] * 3 + [sys.executable] * 3
     assert record["rows"][3]["identical"] == 1
@@ -125,18 +125,18 @@ def test_another_python(edgefer):
     [
         (["--faces", "0"], 2, "--faces 256"),
         (["--faces", "few"], 2, "--faces 256"),
-        (["--threads", "1,0"], 2, "--threads 1,4"),
-        (["--threads", "many"], 2, "--threads 1,4"),
+        (["--threads", "1,0"], 2, "--threads 1,2,4"),
+        (["--threads", "many"], 2, "--threads 1,2,4"),
         (["--runtime", "litret"], 2, "'litert'"),
         (["--python", "/nowhere/python"], 2, "/nowhere/python"),
         (["--min-agreement", "101"], 2, "--min-agreement"),
         (["--data", "nowhere.csv"], 1, "nowhere.csv"),
     ],
 )
-def test_slips(refused, options, code, named):
+def test_invalid_options_get_a_hint(refused, options, code, named):
     assert named in refused("verify", SHIPPED, *options, code=code)
 
 
-def test_a_file_without_a_contract(refused, tmp_path):
+def test_a_bare_flatbuffer_has_no_contract(refused, tmp_path):
     (tmp_path / "bare.tflite").write_bytes(Artifact.load(SHIPPED).model)
     assert "edgefer quantize" in refused("verify", "bare.tflite", code=1)
