@@ -25,8 +25,8 @@ def test_a_folder_becomes_one_table_with_a_row_per_model(edgefer, results, workp
 def test_the_table_fits_a_terminal_and_names_its_conditions(edgefer, results):
     out = edgefer("report", results).out
     assert max(map(len, out.splitlines())) <= 80
-    for said in ("PublicTest of npz, 70 images", "1 thread of", "in doubt: compact_nano int8: only 20 runs"):
-        assert said in " ".join(out.split())
+    for text in ("PublicTest of npz, 70 images", "1 thread of", "warning: compact_nano int8: only 20 runs"):
+        assert text in " ".join(out.split())
 
 
 def test_markdown_has_the_sections_of_the_html_page(edgefer, results, workplace, tmp_path):
@@ -127,7 +127,7 @@ def test_a_later_schema_is_incompatible(refused, tmp_path):
     ("arguments", "code", "named"),
     [
         (["nowhere.json"], 1, "nowhere.json"),
-        (["empty"], 1, "empty holds no *.json"),
+        (["empty"], 1, "empty contains no *.json"),
         (["--section", "pi"], 2, "--into"),
         (["--into", "nowhere.md"], 1, "nowhere.md"),
     ],
@@ -155,7 +155,7 @@ def test_a_page_shows_a_run_its_models_and_its_results(edgefer, results, workpla
 
 def test_a_page_lists_its_missing_sections(edgefer, results):
     out = edgefer("report", results / "compact_nano-int8-bench.json", "--html", "page.html").out
-    assert out.startswith("page.html: 4 parts, ")
+    assert out.startswith("page.html: 4 sections, ")
     assert "no training: edgefer report RUN --html FILE" in out
 
 

@@ -22,7 +22,7 @@ def test_the_shipped_model_without_a_data_set(edgefer):
     assert outcome.code == 0, outcome.err
     assert "the model that ships" in outcome.err
     assert "only the golden vectors" in outcome.err
-    assert "golden vectors, which are drawn, for there are no real faces" in " ".join(outcome.out.split())
+    assert "golden vectors (synthetic), because no real faces are available" in " ".join(outcome.out.split())
     assert max(map(len, outcome.out.splitlines())) <= 80
     assert "3 litert" in outcome.out
 
@@ -111,7 +111,7 @@ def test_golden_vectors_outside_the_tolerance_are_incompatible(edgefer, tmp_path
     outcome = edgefer("verify", "wrong.tflite", *LITERT)
     assert outcome.code == 5
     assert f"steps, tolerance {golden.tolerance:g}" in outcome.err
-    assert "Rows 1, 2, 3: the golden vectors are further off" in outcome.out
+    assert "Rows 1, 2, 3: the golden vectors exceed the contract's tolerance" in outcome.out
 
 
 def test_another_python_runs_its_own_runtimes(edgefer):
