@@ -1,10 +1,10 @@
-"""How a detector's boxes become the frame that FER2013 has.
+"""Measure which crop around a detected face matches the framing of FER2013.
 
     python benchmarks/framing.py --data fer2013.csv --out benchmarks/results/framing.json
 
-Each face of PublicTest is enlarged, its edge repeated around it, and looked for by the Haar cascade. Where it is found,
-the crop is cut again at several sizes and heights relative to the box, and the model that ships is scored on each set
-of crops; on the data set's own crops too, for the same faces.
+Each face of PublicTest is enlarged, padded by edge replication, and passed to the Haar cascade. Each detected face is
+cropped at several sizes and vertical offsets relative to the detected box, and the shipped model is scored on every set
+of crops. As a reference, the model is scored on the original images of the same faces.
 """
 
 from __future__ import annotations
@@ -33,25 +33,25 @@ DOWNS = (-0.05, 0.0, 0.05)
 
 
 @dataclass(frozen=True)
-class Found:
-    """A face that was found.
+class DetectedFace:
+    """A face that the cascade detected.
 
     Attributes:
-        row: its position in the split.
-        scene: uint8, the enlarged face with its margin.
-        box: what the detector said.
+        row: row index in the split.
+        image: uint8 (h, w), the enlarged and padded face.
+        box: detected box in ``image``.
     """
 
     row: int
-    scene: npt.NDArray[np.uint8]
+    image: npt.NDArray[np.uint8]
     box: FaceBox
 
 
 def main() -> None:
-    """Measure and write; see above."""
+    """Parse the command line, run the benchmark and write the record."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="fer2013.csv, or what else edgefer reads")
-    parser.add_argument("--out", type=Path, required=True, help="the file to write")
+    parser.add_argument("--data", type=Path, required=True, help="fer2013.csv, or another format that edgefer reads")
+    parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
     options = parser.parse_args()
     split = load(options.data).split("PublicTest")
     record = measure(split.pixels, split.labels)
@@ -59,11 +59,17 @@ def main() -> None:
 
 
 def measure(faces: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64]) -> dict[str, Any]:
-    """The record: shares of right answers, by side and height of the crop."""
-    finder, classifier = FaceDetector.open("haar"), Classifier.open(SHIPPED)
-    found = [each for row, face in enumerate(faces) if (each := _find(finder, row, face)) is not None]
-    rows = np.array([each.row for each in found])
-    ratios = [48 * SCALE / each.box.width for each in found]
+    """Return the record: accuracy for each size and vertical offset of the crop.
+
+    Args:
+        faces: uint8 (n, 48, 48).
+        labels: int64 (n,).
+    """
+    detector, classifier = FaceDetector.open("haar"), Classifier.open(SHIPPED)
+    candidates = (_detect(detector, row, face) for row, face in enumerate(faces))
+    detected = [face for face in candidates if face is not None]
+    rows = np.array([face.row for face in detected])
+    ratios = [48 * SCALE / face.box.width for face in detected]
 
     def accuracy(crops: npt.NDArray[np.uint8]) -> float:
         return float((classifier.logits(crops).argmax(axis=1) == labels[rows]).mean())
@@ -71,26 +77,26 @@ def measure(faces: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64]) -> dict
     grid = []
     for side in SIDES:
         for down in DOWNS:
-            framed = FaceDetector(finder.detector, side=side, down=down)
-            crops = [prepare(framed.crop(each.scene, each.box), classifier.artifact.input_spec) for each in found]
+            cropper = FaceDetector(detector.detector, crop_scale=side, crop_shift=down)
+            crops = [prepare(cropper.crop(face.image, face.box), classifier.artifact.input_spec) for face in detected]
             grid.append({"side": side, "down": down, "accuracy": accuracy(np.stack(crops))})
     return {
         "detector": "haar",
         "model": {"file": SHIPPED.name, **classifier.subject},
         "split": "PublicTest",
         "n": len(faces),
-        "found": len(found),
+        "found": len(detected),
         "own_crops_accuracy": accuracy(faces[rows]),
         "crop_over_box_percentiles_10_50_90": np.percentile(ratios, [10, 50, 90]).round(4).tolist(),
         "crops": grid,
     }
 
 
-def _find(finder: FaceDetector, row: int, face: npt.NDArray[np.uint8]) -> Found | None:
-    large = cv2.resize(face, None, fx=SCALE, fy=SCALE, interpolation=cv2.INTER_CUBIC)
-    scene = np.pad(np.asarray(large, np.uint8), MARGIN, mode="edge")
-    boxes = finder.find(scene)
-    return Found(row, scene, boxes[0]) if boxes else None
+def _detect(detector: FaceDetector, row: int, face: npt.NDArray[np.uint8]) -> DetectedFace | None:
+    enlarged = cv2.resize(face, None, fx=SCALE, fy=SCALE, interpolation=cv2.INTER_CUBIC)
+    image = np.pad(np.asarray(enlarged, np.uint8), MARGIN, mode="edge")
+    boxes = detector.detect(image)
+    return DetectedFace(row, image, boxes[0]) if boxes else None
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Whether live video takes no more memory after a night than after a minute, at an accelerated pace.
+"""Soak test of live video: check that memory does not grow over a long run.
 
     python benchmarks/live_soak.py --frames 100000 --out benchmarks/results/live-soak.json
 
-Two drawn faces come, move and leave, in a small film that is read from its file again and again; every fifth frame is
-searched. The resident memory of the process is written down every thousand frames. At 30 frames a second 100,000 frames
-are 55 minutes; what would grow by a frame shows all the same.
+Two synthetic faces appear, move and disappear in a small clip, which is read in a loop as fast as possible. The
+resident memory of the process is recorded every thousand frames. 100,000 frames are 55 minutes at 30 frames per second,
+and a leak per frame shows at any rate.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import argparse
 import json
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,70 +31,69 @@ from edgefer.live.session import Live
 from edgefer.models import SHIPPED
 from edgefer.results import schema
 
-SIZE, FACE = (160, 120), 72
-FILM_FRAMES = 1000
-EVERY = 1000
-# Caches of OpenCV and of the allocator fill in the beginning.
-WARM_UP = 5000
+SIZE, FACE_SIDE = (160, 120), 72
+CLIP_FRAMES = 1000
+SAMPLE_EVERY = 1000
+# Caches of OpenCV and of the allocator fill during the first frames.
+WARM_UP_FRAMES = 5000
 
 
 @dataclass(frozen=True)
-class Again(Source):
-    """A film that begins again when it ends."""
+class LoopedSource(Source):
+    """Video source that starts over at its end."""
 
     def open(self) -> Camera:
-        """As Source.open()."""
-        return _Endless(super().open, super().open())
+        """Open the video file."""
+        return _LoopedCamera(super().open)
 
 
-class _Endless:
-    """A Camera that opens the file anew at its end."""
+class _LoopedCamera:
+    """Camera that reopens its video file at the end."""
 
-    def __init__(self, reopen: Any, camera: Camera) -> None:
-        self.fps = camera.fps
-        self._reopen, self._camera = reopen, camera
+    def __init__(self, open_file: Callable[[], Camera]) -> None:
+        self._open_file, self._camera = open_file, open_file()
+        self.fps = self._camera.fps
 
     def read(self) -> CapturedFrame | None:
-        shot = self._camera.read()
-        if shot is None:
+        frame = self._camera.read()
+        if frame is None:
             self._camera.close()
-            self._camera = self._reopen()
-            shot = self._camera.read()
-        return shot
+            self._camera = self._open_file()
+            frame = self._camera.read()
+        return frame
 
     def close(self) -> None:
         self._camera.close()
 
 
 def main() -> None:
-    """Run and write; see above."""
+    """Parse the command line, run the soak test and write the record."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--frames", type=int, default=100_000)
-    parser.add_argument("--out", type=Path, required=True, help="the file to write")
+    parser.add_argument("--frames", type=int, default=100_000, help="number of frames to process")
+    parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "film.avi")
-        write_film(path)
+        path = Path(folder, "clip.avi")
+        write_clip(path)
         record = soak(path, options.frames)
     files.write_text(options.out, json.dumps({**schema.header("live_soak", 1), **record}, indent=1) + "\n")
 
 
 def soak(path: Path, frames: int) -> dict[str, Any]:
-    """The record of so many frames of the film ``path``."""
-    sizes, with_faces, tracks, ages = [], 0, 0, []
-    begin = time.monotonic()
-    with Live(Pipeline.open(SHIPPED), Again("video", str(path)), every_frame=True, draw=True) as live:
-        for scene in live:
-            scene.to_json()
-            with_faces += bool(scene.faces)
-            tracks = max([tracks, *(face.track + 1 for face in scene.faces)])
-            if (scene.number + 1) % EVERY == 0:
-                sizes.append(sysfs.rss_bytes() or 0)
-                ages.append(scene.age_ms)
-            if scene.number + 1 == frames:
+    """Process ``frames`` frames of the looped video ``path`` and return the record."""
+    rss_bytes, frames_with_faces, tracks = [], 0, 0
+    begin_s = time.monotonic()
+    with Live(Pipeline.open(SHIPPED), LoopedSource("video", str(path)), every_frame=True, draw=True) as live:
+        for result in live:
+            result.to_json()
+            frames_with_faces += bool(result.faces)
+            tracks = max([tracks, *(face.track_id + 1 for face in result.faces)])
+            if (result.number + 1) % SAMPLE_EVERY == 0:
+                rss_bytes.append(sysfs.rss_bytes() or 0)
+            if result.number + 1 == frames:
                 break
-        elapsed_s, budget = time.monotonic() - begin, live.budget
-    steady = np.array(sizes[WARM_UP // EVERY :], np.float64)
+        elapsed_s, timing = time.monotonic() - begin_s, live.timing
+    after_warm_up = np.array(rss_bytes[WARM_UP_FRAMES // SAMPLE_EVERY :], np.float64)
     return {
         "model": SHIPPED.name,
         "device": sysfs.describe(),
@@ -103,34 +102,34 @@ def soak(path: Path, frames: int) -> dict[str, Any]:
         "frames": frames,
         "elapsed_s": round(elapsed_s, 1),
         "fps": round(frames / elapsed_s, 1),
-        "frames_with_faces": with_faces,
+        "frames_with_faces": frames_with_faces,
         "tracks": tracks,
-        "budget": budget.to_json(),
-        "rss_every_frames": EVERY,
-        "warm_up_frames": WARM_UP,
-        "rss_bytes": sizes,
-        "rss_largest_over_smallest": float(steady.max() / steady.min()),
-        "rss_last_over_first": float(steady[-1] / steady[0]),
+        "budget": timing.to_json(),
+        "rss_every_frames": SAMPLE_EVERY,
+        "warm_up_frames": WARM_UP_FRAMES,
+        "rss_bytes": rss_bytes,
+        "rss_largest_over_smallest": float(after_warm_up.max() / after_warm_up.min()),
+        "rss_last_over_first": float(after_warm_up[-1] / after_warm_up[0]),
     }
 
 
-def write_film(path: Path) -> None:
-    """FILM_FRAMES frames of two drawn faces, each of which is there for a part of the time."""
+def write_clip(path: Path) -> None:
+    """Write CLIP_FRAMES frames with two synthetic faces, each of them visible part of the time."""
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 30, SIZE)
-    for frame in _frames():
+    for frame in _render_frames():
         writer.write(frame)
     writer.release()
 
 
-def _frames() -> Iterator[npt.NDArray[np.uint8]]:
-    faces = [cv2.resize(face, (FACE, FACE), interpolation=cv2.INTER_CUBIC) for face in golden_faces(7)]
+def _render_frames() -> Iterator[npt.NDArray[np.uint8]]:
+    faces = [cv2.resize(face, (FACE_SIDE, FACE_SIDE), interpolation=cv2.INTER_CUBIC) for face in golden_faces(7)]
     happy, surprised = faces[3], faces[5]
-    for number in range(FILM_FRAMES):
+    for number in range(CLIP_FRAMES):
         frame = np.full((SIZE[1], SIZE[0], 3), 110, np.uint8)
         for face, phase, left in ((happy, 0, 4), (surprised, 60, 84)):
             if (number + phase) % 250 < 170:
                 top = round(24 + 20 * np.sin((number + phase) / 30))
-                frame[top : top + FACE, left : left + FACE] = face[..., None]
+                frame[top : top + FACE_SIDE, left : left + FACE_SIDE] = face[..., None]
         yield frame
 
 

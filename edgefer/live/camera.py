@@ -1,9 +1,11 @@
-"""Where frames come from: a kind of camera is a file in ``cameras/``, found by its name.
+"""Select and open a frame source: a camera, a video file or a network stream.
 
     source = find_source(camera="0")                # or camera="picamera2", video="clip.mp4", stream="rtsp://..."
     camera = source.open()
-    shot = camera.read()                            # Shot, or None at the end of a video
+    frame = camera.read()                           # CapturedFrame, or None at the end of a video
     camera.close()
+
+Each kind of camera is one module in ``edgefer/live/cameras`` that implements CameraModule.
 """
 
 from __future__ import annotations
@@ -22,22 +24,32 @@ import numpy.typing as npt
 from edgefer import plugins
 from edgefer.errors import DataError, DeviceUnreachable, UsageError
 
-__all__ = ["CAMERAS", "Camera", "CameraModule", "CapturedFrame", "OpenCvCamera", "Source", "find_source"]
+__all__ = [
+    "CAMERAS",
+    "Camera",
+    "CameraModule",
+    "CapturedFrame",
+    "OpenCvCamera",
+    "Source",
+    "find_source",
+    "hide_credentials",
+]
 
 CAMERAS = "edgefer.live.cameras"
-SIZE = (640, 480)
-MOST_FPS = 1000
+DEFAULT_SIZE = (640, 480)
+# Some drivers report rates such as 90000, which is the time base of the container.
+MAX_FPS = 1000
 FFMPEG_QUIET, LOG_SILENT = "-8", 0
 
 
 @dataclass(frozen=True, eq=False)
 class CapturedFrame:
-    """A frame as it came.
+    """An image from a camera.
 
     Attributes:
-        image: uint8 BGR (h, w, 3); it belongs to who asked for it.
-        captured_ns: when it was there, by time.monotonic_ns(); what the camera itself takes is not known.
-        grab_ns: how long decoding it took, without waiting for it.
+        image: uint8 BGR (h, w, 3), owned by the caller.
+        captured_ns: time.monotonic_ns() at arrival on the host; sensor exposure and transfer come before it.
+        grab_ns: time spent decoding, without the wait for the frame.
     """
 
     image: npt.NDArray[np.uint8]
@@ -46,66 +58,77 @@ class CapturedFrame:
 
 
 class Camera(Protocol):
-    """What open_camera() gives; it is read and closed by one thread.
+    """An open camera, read and closed by a single thread.
 
     Attributes:
-        fps: frames a second where it says so, else None.
+        fps: nominal frame rate; None if unknown.
     """
 
     fps: float | None
 
     def read(self) -> CapturedFrame | None:
-        """Wait for the next frame; None where a video has ended. DeviceUnreachable where the camera is gone."""
+        """Wait for the next frame and return it; return None at the end of a video.
+
+        Raises:
+            DeviceUnreachable: the camera was disconnected.
+        """
 
     def close(self) -> None:
-        """Let it go."""
+        """Release the device."""
 
 
 class CameraModule(Protocol):
-    """What a file in ``cameras/`` defines.
+    """Interface of a module in ``cameras/``.
 
     Attributes:
-        LIVE: whether it goes on by itself, as a camera does and a file does not.
+        LIVE: True for a device that produces frames in real time, False for a file.
     """
 
     LIVE: bool
 
-    def open_camera(self, where: str, *, size: tuple[int, int]) -> Camera:
-        """Open it; ``size`` is the (width, height) to ask for, which it may not have. EdgeferError where it cannot."""
+    def open_camera(self, location: str, *, size: tuple[int, int]) -> Camera:
+        """Open a camera.
+
+        Args:
+            location: device number, device path, file or URL, depending on the kind.
+            size: requested (width, height) in pixels; the camera may choose another.
+
+        Raises:
+            EdgeferError: the camera cannot be opened.
+        """
 
 
 @dataclass(frozen=True)
 class Source:
-    """A camera that can be opened, and opened again.
+    """A camera that can be opened and reopened.
 
     Attributes:
-        kind: an entry of ``board/cameras``.
-        where: which one of its kind: a number, a file, an address.
-        size: (width, height) to ask for, pixels.
+        kind: name of a module in ``edgefer/live/cameras``.
+        location: device number, device path, file or URL.
+        size: requested (width, height), pixels.
     """
 
     kind: str
-    where: str
-    size: tuple[int, int] = SIZE
+    location: str
+    size: tuple[int, int] = DEFAULT_SIZE
 
     @property
     def live(self) -> bool:
-        """Whether it goes on by itself."""
+        """True if frames arrive in real time, False for a file."""
         return self._module.LIVE
 
     def open(self) -> Camera:
-        """Open it.
+        """Open the camera.
 
         Raises:
-            DeviceUnreachable: it is not there.
-            DataError: the file is none that can be read.
-            IncompatibleError: what this kind of camera needs is not installed.
+            DeviceUnreachable: the camera does not exist or does not respond.
+            DataError: the file is missing or is not a readable video.
+            IncompatibleError: a package that this kind of camera needs is not installed.
         """
-        return self._module.open_camera(self.where, size=self.size)
+        return self._module.open_camera(self.location, size=self.size)
 
     def __str__(self) -> str:
-        # An address may have a password in it, and this is what is told and recorded.
-        return re.sub(r"//[^/@]*@", "//", f"{self.kind} {self.where}".strip())
+        return hide_credentials(f"{self.kind} {self.location}".strip())
 
     @property
     def _module(self) -> CameraModule:
@@ -113,81 +136,115 @@ class Source:
 
 
 def find_source(
-    *, camera: str | None = None, video: str | None = None, stream: str | None = None, size: tuple[int, int] = SIZE
+    *,
+    camera: str | None = None,
+    video: str | None = None,
+    stream: str | None = None,
+    size: tuple[int, int] = DEFAULT_SIZE,
 ) -> Source:
-    """The source that one of these names; camera 0 where none does.
+    """Return the source for at most one of the arguments; the default is camera 0.
 
-    ``camera`` is a number or a /dev/video..., or a kind of camera, such as picamera2 or picamera2:1.
+    Args:
+        camera: device number, /dev/video path, or camera kind such as "picamera2" or "picamera2:1".
+        video: path of a video file.
+        stream: URL of a network camera.
+        size: requested (width, height), pixels.
 
     Raises:
-        UsageError: two of them, or no such kind.
+        UsageError: more than one source, or an unknown kind of camera.
     """
-    given = {"camera": camera, "video": video, "stream": stream}
-    named = [name for name, value in given.items() if value is not None]
-    if len(named) > 1:
-        both = " together with ".join(f"--{name}" for name in named)
-        raise UsageError(both, why="frames come from one place", hint=f"leave out --{named[1]}")
+    arguments = {"camera": camera, "video": video, "stream": stream}
+    selected = [name for name, value in arguments.items() if value is not None]
+    if len(selected) > 1:
+        conflict = " together with ".join(f"--{name}" for name in selected)
+        raise UsageError(conflict, why="only one frame source is allowed", hint=f"remove --{selected[1]}")
     if video is not None:
         return Source("video", video, size)
     if stream is not None:
         return Source("stream", stream, size)
-    kind, _, where = (camera or "0").partition(":")
+    kind, _, location = (camera or "0").partition(":")
     if kind.isdecimal() or kind.startswith("/dev/"):
         return Source("v4l2", kind, size)
-    plugins.load(CAMERAS, kind)  # raises, and says which there are
-    return Source(kind, where, size)
+    plugins.load(CAMERAS, kind)  # raises for an unknown kind and lists the known ones
+    return Source(kind, location, size)
+
+
+def hide_credentials(url: str) -> str:
+    """Remove user name and password from a URL, so that it can be logged and recorded."""
+    return re.sub(r"//[^/@]*@", "//", url)
 
 
 class OpenCvCamera:
-    """A cv2.VideoCapture as a Camera.
+    """Camera backed by cv2.VideoCapture.
 
     Attributes:
-        fps: what it says of itself, or None.
+        fps: frame rate reported by the capture; None if missing or implausible.
     """
 
-    def __init__(self, capture: cv2.VideoCapture, name: str, *, ends: bool) -> None:
-        """``capture`` is open; ``ends`` says whether it does, as a file, whose frames need no waiting for either."""
-        self._capture, self._name, self._ends = capture, name, ends
-        self._begun = False
+    def __init__(self, capture: cv2.VideoCapture, name: str, *, is_file: bool) -> None:
+        """Wrap an open capture.
+
+        Args:
+            capture: an open cv2.VideoCapture.
+            name: name for error messages.
+            is_file: True for a video file, which ends and is read without waiting.
+        """
+        self._capture, self._name, self._is_file = capture, name, is_file
+        self._has_frames = False
         fps = capture.get(cv2.CAP_PROP_FPS)
-        self.fps = fps if 0 < fps <= MOST_FPS else None
+        self.fps = fps if 0 < fps <= MAX_FPS else None
 
     @classmethod
     def open(
-        cls, where: str, name: str, *, backend: int, ends: bool, settings: Sequence[int] = ()
+        cls, location: str, name: str, *, backend: int, is_file: bool, parameters: Sequence[int] = ()
     ) -> OpenCvCamera | None:
-        """Open ``where`` with one of OpenCV's backends, and settings that it must have; None where that cannot be."""
-        # Both would write to the terminal, at each try, and of each frame that the network has damaged.
+        """Open ``location`` with an OpenCV backend; return None on failure.
+
+        Args:
+            location: device path, file or URL.
+            name: name for error messages.
+            backend: one of cv2.CAP_*.
+            is_file: True for a video file.
+            parameters: alternating cv2.CAP_PROP_* ids and values to open the capture with.
+        """
+        # FFmpeg and OpenCV would print each failed attempt and each damaged frame to the terminal.
         os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", FFMPEG_QUIET)
-        # Its place has changed between two versions of OpenCV 4.
+        # OpenCV 4 moved this function between two releases.
         set_level = cv2.setLogLevel if hasattr(cv2, "setLogLevel") else cv2.utils.logging.setLogLevel
         set_level(LOG_SILENT)
-        capture = cv2.VideoCapture(where, backend, settings)
-        return cls(capture, name, ends=ends) if capture.isOpened() else None
+        capture = cv2.VideoCapture(location, backend, parameters)
+        return cls(capture, name, is_file=is_file) if capture.isOpened() else None
 
-    def ask(self, setting: int, value: float) -> None:
-        """Ask for a setting, which the camera may not have."""
+    def request(self, setting: int, value: float) -> None:
+        """Request a setting (cv2.CAP_PROP_*); the camera may ignore it."""
         self._capture.set(setting, value)
 
     def read(self) -> CapturedFrame | None:
-        """As Camera.read()."""
+        """Wait for the next frame and return it; return None at the end of a video.
+
+        Raises:
+            DeviceUnreachable: the camera or stream stopped delivering frames.
+            DataError: the file holds no video frame.
+        """
         begin = time.monotonic_ns()
         try:
-            there = self._capture.grab()
-            captured = time.monotonic_ns()
-            done, image = self._capture.retrieve() if there else (False, None)
+            is_grabbed = self._capture.grab()
+            captured_ns = time.monotonic_ns()
+            is_decoded, image = self._capture.retrieve() if is_grabbed else (False, None)
         except cv2.error as error:
-            raise DeviceUnreachable(f"{self._name} gives no frame", why=str(error.err or error)) from error
-        if done and image is not None:
-            self._begun = True
-            work_begin = begin if self._ends else captured
-            return CapturedFrame(np.asarray(image, np.uint8), captured, time.monotonic_ns() - work_begin)
-        if not self._ends:
-            raise DeviceUnreachable(f"{self._name} gives no frame", why="it was unplugged, or does not answer")
-        if not self._begun:
-            raise DataError(f"{self._name}: not a video that OpenCV can read", why="it has no frame", hint="ffmpeg -i")
+            raise DeviceUnreachable(f"no frame from {self._name}", why=str(error.err or error)) from error
+        if is_decoded and image is not None:
+            self._has_frames = True
+            # grab() decodes a file, but only waits for a camera.
+            work_begin_ns = begin if self._is_file else captured_ns
+            return CapturedFrame(np.asarray(image, np.uint8), captured_ns, time.monotonic_ns() - work_begin_ns)
+        if not self._is_file:
+            raise DeviceUnreachable(f"no frame from {self._name}", why="it was unplugged or does not respond")
+        if not self._has_frames:
+            why = "it contains no video frame"
+            raise DataError(f"{self._name}: OpenCV cannot read this video", why=why, hint=f"ffmpeg -i {self._name}")
         return None
 
     def close(self) -> None:
-        """As Camera.close()."""
+        """Release the capture."""
         self._capture.release()

@@ -1,12 +1,12 @@
-"""Frames as they come, in a thread that keeps the newest and lets go of the others.
+"""Read frames in a background thread and hand out the newest one.
 
-    with Grabber(source) as grabber:
-        while (frame := grabber.take()) is not None:
-            frame.number, frame.shot.image
+    with FrameGrabber(source) as grabber:
+        while (frame := grabber.next_frame()) is not None:
+            frame.number, frame.captured.image
 
-Who is slow gets fewer frames, not older ones: take() gives none that has waited for longer than the time between two
-frames, so that a frame is at most two frame times old when the work on it is done. A camera that goes away is opened
-again, after pauses that grow.
+A slow consumer gets fewer frames, not older ones. next_frame() returns no frame that has waited longer than one frame
+interval, so a frame is at most two frame times old when its processing ends. A camera that was disconnected is
+reopened, with growing pauses between the attempts.
 """
 
 from __future__ import annotations
@@ -23,34 +23,34 @@ from typing import Any
 from edgefer.errors import DeviceUnreachable, EdgeferError
 from edgefer.live.camera import Camera, CapturedFrame, Source
 
-__all__ = ["Frame", "Grabber"]
+__all__ = ["Frame", "FrameGrabber"]
 
-INTERVALS = 31
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 8.0
-# A read that hangs is left behind when the process ends.
-PATIENCE_S = 3.0
+INTERVAL_HISTORY = 31
+FIRST_PAUSE_S, MAX_PAUSE_S = 0.25, 8.0
+# A read that hangs is abandoned; the daemon thread ends with the process.
+JOIN_TIMEOUT_S = 3.0
 
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """A frame and its place among all that came.
+    """A captured frame and its index in the source.
 
     Attributes:
-        number: from 0.
-        shot: what came.
+        number: index among all frames of the source, from 0.
+        captured: image and capture time.
     """
 
     number: int
-    shot: CapturedFrame
+    captured: CapturedFrame
 
 
-class Grabber:
-    """Reads a source in a thread of its own.
+class FrameGrabber:
+    """Background reader of a source.
 
     Attributes:
-        every_frame: whether none is passed over.
-        dropped: how many frames came that take() did not give.
-        losses: how many times the camera was gone.
+        every_frame: True if no frame is dropped.
+        dropped: number of frames that next_frame() did not return.
+        disconnects: number of times the camera was lost.
     """
 
     def __init__(
@@ -58,31 +58,33 @@ class Grabber:
         source: Source,
         *,
         every_frame: bool = False,
-        tell: Callable[[str], None] = lambda sentence: None,
+        log: Callable[[str], None] = lambda message: None,
     ) -> None:
-        """Nothing is opened before start().
+        """Configure the grabber; start() opens the source.
 
         Args:
-            source: what to open, and to open again.
-            every_frame: give each frame, and read on only when it was taken. Otherwise a file is played at its own
-                rate, and the newest frame is given.
-            tell: is told that the camera is gone, and that it is back; from the thread.
+            source: the source to open, and to reopen after a disconnect.
+            every_frame: return every frame, and read the next one only after the last was taken. Otherwise a file is
+                played at its own rate and only the newest frame is returned.
+            log: receives a message on disconnect and on reconnect, from the background thread.
         """
-        self.every_frame, self._source, self._tell = every_frame, source, tell
-        self._change = threading.Condition()
+        self.every_frame, self._source, self._log = every_frame, source, log
+        self._condition = threading.Condition()
         self._frame: Frame | None = None
-        self._problem: EdgeferError | None = None
+        self._error: EdgeferError | None = None
         self._ended = self._stopping = False
-        self._intervals = deque[int](maxlen=INTERVALS)
+        self._intervals = deque[int](maxlen=INTERVAL_HISTORY)
         self._thread: threading.Thread | None = None
-        self._number = 0
-        self.dropped = self.losses = 0
+        self._next_number = 0
+        self.dropped = self.disconnects = 0
 
     def start(self) -> None:
-        """Open the source, here, and read it from now on.
+        """Open the source in the calling thread, then read it in the background.
 
         Raises:
-            EdgeferError: as Source.open().
+            DeviceUnreachable: the camera does not exist or does not respond.
+            DataError: the file is missing or is not a readable video.
+            IncompatibleError: a package that this kind of camera needs is not installed.
         """
         camera = self._source.open()
         self._thread = threading.Thread(target=self._run, args=(camera,), name="grabber", daemon=True)
@@ -90,115 +92,115 @@ class Grabber:
 
     @property
     def interval_s(self) -> float | None:
-        """The usual time between two frames; None before the second."""
-        with self._change:
-            known = [*self._intervals]
-        return median(known) / 1e9 if known else None
+        """Median time between two recent frames, seconds; None before the second frame."""
+        with self._condition:
+            intervals = [*self._intervals]
+        return median(intervals) / 1e9 if intervals else None
 
-    def take(self) -> Frame | None:
-        """Wait for a frame; None where there will be no further one.
+    def next_frame(self) -> Frame | None:
+        """Wait for a frame; return None at the end of a video or after stop().
 
         Raises:
-            EdgeferError: the source broke, and is not one that comes back.
+            EdgeferError: the source failed and cannot be reopened.
         """
-        with self._change:
-            if not self.every_frame and self._frame is not None and self._is_old(self._frame):
+        with self._condition:
+            if not self.every_frame and self._frame is not None and self._is_stale(self._frame):
                 self._frame, self.dropped = None, self.dropped + 1
-            self._change.wait_for(lambda: self._frame is not None or self._ended)
+            self._condition.wait_for(lambda: self._frame is not None or self._ended)
             frame, self._frame = self._frame, None
-            self._change.notify_all()
-        if frame is None and self._problem is not None:
-            raise self._problem
+            self._condition.notify_all()
+        if frame is None and self._error is not None:
+            raise self._error
         return frame
 
     def stop(self) -> None:
-        """Read no further; take() gives None from now on, also to a thread that waits there already."""
-        with self._change:
+        """Stop reading; next_frame() returns None from now on, and wakes threads that wait in it."""
+        with self._condition:
             self._stopping = self._ended = True
             self._frame = None
-            self._change.notify_all()
+            self._condition.notify_all()
 
     def close(self) -> None:
-        """stop(), and wait until the camera was let go."""
+        """Stop reading and wait until the camera is released."""
         self.stop()
         if self._thread is not None:
-            self._thread.join(PATIENCE_S)
+            self._thread.join(JOIN_TIMEOUT_S)
 
-    def __enter__(self) -> Grabber:
+    def __enter__(self) -> FrameGrabber:
         self.start()
         return self
 
     def __exit__(self, *exception: Any) -> None:
         self.close()
 
-    def _is_old(self, frame: Frame) -> bool:
-        age_ns = time.monotonic_ns() - frame.shot.captured_ns
+    def _is_stale(self, frame: Frame) -> bool:
+        age_ns = time.monotonic_ns() - frame.captured.captured_ns
         return bool(self._intervals) and age_ns > median(self._intervals)
 
     def _run(self, camera: Camera | None) -> None:
         try:
             while camera is not None:
-                camera = self._read_on(camera)
-        except EdgeferError as problem:
-            self._problem = problem
+                camera = self._read_until_lost(camera)
+        except EdgeferError as error:
+            self._error = error
         finally:
-            with self._change:
+            with self._condition:
                 self._ended = True
-                self._change.notify_all()
+                self._condition.notify_all()
 
-    def _read_on(self, camera: Camera) -> Camera | None:
-        """Read until it ends or is gone; what to read from then on."""
+    def _read_until_lost(self, camera: Camera) -> Camera | None:
+        """Read to the end or to a disconnect; return the reopened camera, or None if reading is over."""
         try:
             self._read(camera)
             return None
-        except DeviceUnreachable as loss:
+        except DeviceUnreachable as error:
             if not self._source.live:
                 raise
-            why = loss.why or loss.what
+            why = error.why or error.what
         finally:
             camera.close()
-        return self._open_again(why)
+        return self._reopen(why)
 
     def _read(self, camera: Camera) -> None:
-        """Read until the end, or until close()."""
-        pace_s = 1 / camera.fps if camera.fps and not (self.every_frame or self._source.live) else 0.0
-        due_s, before_ns = time.monotonic(), None
-        while self._wait(due_s - time.monotonic() if pace_s else 0):
-            shot = camera.read()
-            if shot is None:
+        """Read until the source ends or the grabber stops."""
+        interval_s = 1 / camera.fps if camera.fps and not (self.every_frame or self._source.live) else 0.0
+        due_s, previous_ns = time.monotonic(), None
+        while self._sleep(due_s - time.monotonic() if interval_s else 0):
+            captured = camera.read()
+            if captured is None:
                 return
-            self._put(shot, before_ns)
-            due_s, before_ns = due_s + pace_s, shot.captured_ns
+            self._put(captured, previous_ns)
+            due_s, previous_ns = due_s + interval_s, captured.captured_ns
 
-    def _put(self, shot: CapturedFrame, before_ns: int | None) -> None:
-        with self._change:
+    def _put(self, captured: CapturedFrame, previous_ns: int | None) -> None:
+        with self._condition:
             if self.every_frame:
-                self._change.wait_for(lambda: self._frame is None or self._stopping)
+                self._condition.wait_for(lambda: self._frame is None or self._stopping)
             if self._stopping:
                 return
-            if before_ns is not None:
-                self._intervals.append(shot.captured_ns - before_ns)
+            if previous_ns is not None:
+                self._intervals.append(captured.captured_ns - previous_ns)
             self.dropped += self._frame is not None
-            self._frame = Frame(self._number, shot)
-            self._number += 1
-            self._change.notify_all()
+            self._frame = Frame(self._next_number, captured)
+            self._next_number += 1
+            self._condition.notify_all()
 
-    def _open_again(self, why: str) -> Camera | None:
-        """Try until it is there; None where close() came first."""
-        self.losses += 1
-        self._tell(f"{self._source} is gone ({why}); trying to open it again")
+    def _reopen(self, why: str) -> Camera | None:
+        """Try to open the source until it succeeds; return None if the grabber stops first."""
+        self.disconnects += 1
+        self._log(f"{self._source} disconnected ({why}); reconnecting")
         pause_s = FIRST_PAUSE_S
-        while self._wait(pause_s):
+        while self._sleep(pause_s):
             with contextlib.suppress(DeviceUnreachable):
                 camera = self._source.open()
-                self._tell(f"{self._source} is back")
+                self._log(f"{self._source} reconnected")
                 return camera
-            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+            pause_s = min(2 * pause_s, MAX_PAUSE_S)
         return None
 
-    def _wait(self, seconds: float) -> bool:
-        """Whether there is still something to wait for, ``seconds`` from now."""
-        with self._change:
+    def _sleep(self, seconds: float) -> bool:
+        """Sleep until ``seconds`` have passed or the grabber stops; return False if it stopped."""
+        with self._condition:
             if seconds > 0:
-                self._change.wait_for(lambda: self._stopping, seconds)
+                self._condition.wait_for(lambda: self._stopping, seconds)
             return not self._stopping

@@ -1,8 +1,8 @@
-"""What is seen at one moment of live video: the frame, its faces with steady labels, and what looking at it cost.
+"""Result of processing one frame of live video: faces with smoothed labels, stage times and device health.
 
-    scene.faces[0].label                            # "happy", or "unsure"
-    scene.budget.sentence()                         # "the classifier is 4 % of your frame"
-    scene.to_json()                                 # plain values, without the image
+    result.faces[0].label                           # "happy", or "unsure"
+    result.timing.sentence()                        # "the classifier is 4 % of your frame"
+    result.to_json()                                # JSON values, without the image
 """
 
 from __future__ import annotations
@@ -14,40 +14,56 @@ import numpy as np
 import numpy.typing as npt
 
 from edgefer.inference.face_detection import FaceBox
+from edgefer.inference.output import caption
 from edgefer.results import schema
 
-__all__ = ["STAGES", "UNSURE", "FrameResult", "FrameTiming", "Health", "LiveFace", "Stage"]
+__all__ = ["STAGES", "UNSURE", "FrameResult", "FrameTiming", "Health", "LiveFace", "StageTiming"]
 
 UNSURE = "unsure"
-STAGES = ("grab", "detect", "preprocess", "invoke", "draw")
+STAGES = ("grab", "detect", "preprocess", "invoke", "draw", "publish")
 
 
 @dataclass(frozen=True)
 class LiveFace:
-    """A face that is followed from frame to frame.
+    """A tracked face.
 
     Attributes:
-        track: the same number for the same face for as long as it is followed; never given twice.
-        box: where it is, in pixels of the frame.
-        label: one of the model's labels, or UNSURE.
-        probability: of the most probable label, in 0..1, also where that is too little to name it.
-        probabilities: of each label, in their order; they sum to one. Smoothed over time, as the label is.
+        track_id: number of the face; constant while it is tracked, and never reused.
+        box: position in the frame, pixels.
+        label: one of the model's labels, or UNSURE below the minimum confidence.
+        probability: probability of the most likely label, in 0..1, for UNSURE too.
+        probabilities: temporally smoothed probability of each label, in label order; they sum to one.
     """
 
-    track: int
+    track_id: int
     box: FaceBox
     label: str
     probability: float
     probabilities: tuple[float, ...]
 
+    @property
+    def caption(self) -> str:
+        """Text for the face's box, such as "happy 91%"; UNSURE is shown without a percentage."""
+        return caption(self.label, None if self.label == UNSURE else self.probability)
+
+    def to_json(self, labels: tuple[str, ...]) -> dict[str, Any]:
+        """Return JSON values with the names of the ``labels``; the box is [x, y, width, height] in pixels."""
+        return {
+            "track": self.track_id,
+            "box": [self.box.x, self.box.y, self.box.width, self.box.height],
+            "label": self.label,
+            "probability": round(self.probability, 4),
+            "probabilities": {label: round(value, 4) for label, value in zip(labels, self.probabilities)},
+        }
+
 
 @dataclass(frozen=True)
-class Stage:
-    """What one stage costs, over the last frames.
+class StageTiming:
+    """Time that one stage takes, over recent frames.
 
     Attributes:
-        p50_ms, p90_ms: of the frames in which it ran.
-        share: of the time that all stages took, in 0..1.
+        p50_ms, p90_ms: percentiles over the frames that ran the stage, milliseconds.
+        share: fraction of the time of all stages, in 0..1.
     """
 
     p50_ms: float
@@ -57,35 +73,37 @@ class Stage:
 
 @dataclass(frozen=True)
 class FrameTiming:
-    """Where the time of a frame goes; a stage that has not run is None.
+    """Time per stage over recent frames; a stage that has not run is None.
 
     Attributes:
-        grab: decoding what the camera or the file gave; waiting for it is not counted.
-        detect: finding the faces, or following them between two searches.
-        preprocess: from a face's box to what the model takes, all faces of a frame together.
-        invoke: the model, all faces of a frame together.
-        draw: boxes, labels and handing the frame on.
-        fps: frames looked at a second, over the last frames; None before the second one.
-        dropped: frames that came and were passed over for a newer one, since the start.
+        grab: decoding the frame, without the wait for it.
+        detect: face detection, or tracking on the frames in between.
+        preprocess: cropping and resizing all faces of a frame to the model's input.
+        invoke: running the model on all faces of a frame.
+        draw: drawing boxes and labels into the image.
+        publish: the consumer of the frame, which is all sinks together.
+        fps: processed frames per second; None before the second frame.
+        dropped: frames skipped for a newer one since the start.
     """
 
-    grab: Stage | None = None
-    detect: Stage | None = None
-    preprocess: Stage | None = None
-    invoke: Stage | None = None
-    draw: Stage | None = None
+    grab: StageTiming | None = None
+    detect: StageTiming | None = None
+    preprocess: StageTiming | None = None
+    invoke: StageTiming | None = None
+    draw: StageTiming | None = None
+    publish: StageTiming | None = None
     fps: float | None = None
     dropped: int = 0
 
     def sentence(self) -> str:
-        """What the classifier is of the whole, such as "the classifier is 4 % of your frame, finding faces 81 %"."""
+        """Summarize the classifier's share: "the classifier is 4 % of your frame, finding faces 81 %"."""
         if self.invoke is None:
             return "no face has been classified yet"
-        found = "" if self.detect is None else f", finding faces {_whole(self.detect.share)}"
-        return f"the classifier is {_whole(self.invoke.share)} of your frame{found}"
+        detection = "" if self.detect is None else f", finding faces {_percent(self.detect.share)}"
+        return f"the classifier is {_percent(self.invoke.share)} of your frame{detection}"
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values: a stage is an object or null."""
+        """Return JSON values; each stage is an object or null."""
         stages = {name: getattr(self, name) for name in STAGES}
         rounded = {
             name: stage and {field: round(value, 4) for field, value in vars(stage).items()}
@@ -97,18 +115,18 @@ class FrameTiming:
 
 @dataclass(frozen=True)
 class Health:
-    """How the device is; what no sensor tells is None.
+    """Temperature and throttling of the device; a value without a sensor is None.
 
     Attributes:
-        temperature_c: of the processor, degrees Celsius.
-        throttled: what holds it back now, such as "under-voltage"; empty where nothing does.
+        temperature_c: processor temperature, degrees Celsius.
+        throttled: active throttling reasons, such as "under-voltage"; empty if there are none.
     """
 
     temperature_c: float | None = None
     throttled: tuple[str, ...] | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return JSON values."""
         return {
             "temperature_c": self.temperature_c,
             "throttled": None if self.throttled is None else list(self.throttled),
@@ -117,17 +135,17 @@ class Health:
 
 @dataclass(frozen=True, eq=False)
 class FrameResult:
-    """One frame that was looked at.
+    """A processed frame.
 
     Attributes:
-        number: of the frame, from 0; numbers of frames that were passed over are missing.
-        captured_ns: when it was taken, by time.monotonic_ns().
-        age_ms: how old it was when all was done with it, milliseconds.
-        image: uint8 BGR (h, w, 3), with boxes and labels drawn in where somebody looks at it; nobody changes it.
-        faces: those in it, in the order in which they came.
-        labels: what the probabilities of the faces are of.
-        budget: where the time goes.
-        health: how the device is.
+        number: index of the frame in the source, from 0; dropped frames leave gaps.
+        captured_ns: capture time on the clock of time.monotonic_ns().
+        age_ms: age of the frame when its processing ended, milliseconds.
+        image: uint8 BGR (h, w, 3), annotated if the session draws; read-only by convention.
+        faces: tracked faces, oldest track first.
+        labels: names of the faces' probabilities.
+        timing: time per stage.
+        health: temperature and throttling.
     """
 
     number: int
@@ -136,11 +154,11 @@ class FrameResult:
     image: npt.NDArray[np.uint8]
     faces: tuple[LiveFace, ...]
     labels: tuple[str, ...]
-    budget: FrameTiming
+    timing: FrameTiming
     health: Health
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values without the image; boxes are [x, y, width, height] in pixels."""
+        """Return JSON values without the image; boxes are [x, y, width, height] in pixels."""
         height, width = self.image.shape[:2]
         return {
             **schema.header("scene", 1),
@@ -148,22 +166,11 @@ class FrameResult:
             "captured_ns": self.captured_ns,
             "age_ms": round(self.age_ms, 3),
             "size": [width, height],
-            "faces": [_face(face, self.labels) for face in self.faces],
-            "budget": self.budget.to_json(),
+            "faces": [face.to_json(self.labels) for face in self.faces],
+            "budget": self.timing.to_json(),
             "health": self.health.to_json(),
         }
 
 
-def _face(face: LiveFace, labels: tuple[str, ...]) -> dict[str, Any]:
-    box = face.box
-    return {
-        "track": face.track,
-        "box": [box.x, box.y, box.width, box.height],
-        "label": face.label,
-        "probability": round(face.probability, 4),
-        "probabilities": {label: round(share, 4) for label, share in zip(labels, face.probabilities)},
-    }
-
-
-def _whole(share: float) -> str:
+def _percent(share: float) -> str:
     return "less than 1 %" if 0 < share < 0.005 else f"{100 * share:.0f} %"

@@ -1,16 +1,17 @@
-"""Expressions in live video: frames as they come, faces that are followed, labels that do not flicker.
+"""Recognize expressions in live video: capture frames, track faces, and classify them with smoothed labels.
 
     source = find_source(video="clip.mp4")          # or camera="0", stream="rtsp://..."
     with Live(Pipeline.open(SHIPPED, longest_side=320), source) as live:
-        for scene in live:                          # Scene, of the newest frame each time
-            scene.faces, scene.age_ms, scene.budget.sentence()
+        for result in live:                         # FrameResult of the newest frame
+            result.faces, result.age_ms, result.timing.sentence()
 
-Leaving the loop, stop() from another thread and the end of a video end it. It works in the thread that iterates; a
-second one reads the camera.
+Leaving the loop, calling stop() from another thread, or the end of the video ends the session. Processing runs in the
+iterating thread, and a second thread reads the camera.
 """
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -20,10 +21,10 @@ import numpy.typing as npt
 
 from edgefer.contract.preprocessing import prepare, to_grey
 from edgefer.errors import UsageError
-from edgefer.inference.output import mark
+from edgefer.inference.output import draw_boxes
 from edgefer.inference.pipeline import Pipeline
 from edgefer.live.camera import Source
-from edgefer.live.frame_grabber import Frame, Grabber
+from edgefer.live.frame_grabber import Frame, FrameGrabber
 from edgefer.live.frame_result import UNSURE, FrameResult, FrameTiming, Health, LiveFace
 from edgefer.live.profiling import DeviceMonitor, StageProfiler
 from edgefer.live.smoothing import LogitSmoother
@@ -33,11 +34,12 @@ __all__ = ["Live"]
 
 
 class Live:
-    """A camera, and what is seen through it.
+    """Live expression recognition on one source; iterate to get a FrameResult per frame.
 
     Attributes:
-        grabber: knows how many frames were passed over, and how often the camera was gone.
-        tracker: knows the faces.
+        classifier: classifies the face crops.
+        tracker: detects and tracks the faces.
+        every_frame: True if no frame is dropped.
     """
 
     def __init__(
@@ -47,115 +49,134 @@ class Live:
         *,
         detect_every: int = 5,
         time_constant_s: float = 0.5,
-        unsure_below: float = 0.5,
+        min_confidence: float = 0.5,
         every_frame: bool = False,
         draw: bool = False,
-        tell: Callable[[str], None] = lambda sentence: None,
+        log: Callable[[str], None] = lambda message: None,
     ) -> None:
-        """Nothing is opened before the ``with``.
+        """Configure the session; entering the context opens the source.
 
         Args:
-            pipeline: the classifier, and the finder, which it must have.
-            source: where frames come from.
-            detect_every: of how many frames one is searched for faces; in the others they are followed.
-            time_constant_s: of the smoothing of each face's logits, seconds.
-            unsure_below: a face whose best probability is less has the label "unsure".
-            every_frame: pass over no frame of a video, and do not wait for its own rate.
+            pipeline: classifier and face detector; both are required.
+            source: the camera, video or stream to read.
+            detect_every: run face detection on every n-th frame, and track faces in between.
+            time_constant_s: time constant of the logit smoothing, seconds; 0 disables it.
+            min_confidence: label a face "unsure" if its highest probability is lower; in 0..1.
+            every_frame: process every frame of a video, as fast as possible, instead of playing it at its own rate.
             draw: draw boxes and labels into the images.
-            tell: is told when the camera is gone, and when it is back.
+            log: receives a message when the camera disconnects or reconnects, from the grabber thread.
 
         Raises:
-            UsageError: a pipeline without a finder, or a value out of its range.
+            UsageError: the pipeline has no detector, or a value is out of range.
         """
-        if pipeline.finder is None:
-            why = "nobody has cropped its faces"
+        if pipeline.detector is None:
+            why = "faces in a camera image are not cropped"
             raise UsageError("live video without a detector", why=why, hint="Pipeline(classifier, FaceDetector.open())")
-        if detect_every < 1 or not 0 <= unsure_below <= 1:
-            what = f"a search every {detect_every} frames, unsure below {unsure_below:g}"
-            why = "1 or more, and 0 to 1, were expected"
-            raise UsageError(what, why=why, hint="--detect-every 5 --min-confidence 0.5")
-        self.classifier, self.finder = pipeline.classifier, pipeline.finder
-        self.grabber = Grabber(source, every_frame=every_frame, tell=tell)
-        self.tracker = Tracker(pipeline.finder, detect_every=detect_every)
-        self._steady, self._watch, self._watchman = LogitSmoother(time_constant_s=time_constant_s), StageProfiler(), DeviceMonitor()
-        self._unsure_below, self._draw = unsure_below, draw
+        if detect_every < 1:
+            what = f"detection every {detect_every} frames"
+            raise UsageError(what, why="expected 1 or more", hint="--detect-every 5")
+        if not 0 <= min_confidence <= 1:
+            what = f"minimum confidence of {min_confidence:g}"
+            raise UsageError(what, why="expected 0 to 1", hint="--min-confidence 0.5")
+        self.classifier, self.every_frame = pipeline.classifier, every_frame
+        self.tracker = Tracker(pipeline.detector, detect_every=detect_every)
+        self._detector = pipeline.detector
+        self._grabber = FrameGrabber(source, every_frame=every_frame, log=log)
+        self._smoother = LogitSmoother(time_constant_s=time_constant_s)
+        self._profiler, self._monitor = StageProfiler(), DeviceMonitor()
+        self._min_confidence, self._draw = min_confidence, draw
+        self._background = contextlib.ExitStack()
         self._stopping = False
 
     def __enter__(self) -> Live:
-        self.grabber.start()
-        self._watchman.__enter__()
+        self._background.enter_context(self._grabber)
+        self._background.enter_context(self._monitor)
         return self
 
     def __exit__(self, *exception: Any) -> None:
-        self.grabber.close()
-        self._watchman.__exit__()
+        self._background.close()
 
     @property
-    def budget(self) -> FrameTiming:
-        """Where the time of the last frames went; that of a scene is up to a quarter of a second older."""
-        return self._watch.refreshed(dropped=self.grabber.dropped)
+    def timing(self) -> FrameTiming:
+        """Time per stage up to now; FrameResult.timing is up to a quarter of a second older."""
+        return self._profiler.compute(dropped=self._grabber.dropped)
 
     @property
     def health(self) -> Health:
-        """How the device is."""
-        return self._watchman.health
+        """Latest temperature and throttling of the device."""
+        return self._monitor.health
+
+    @property
+    def dropped(self) -> int:
+        """Number of frames skipped for a newer one."""
+        return self._grabber.dropped
+
+    @property
+    def disconnects(self) -> int:
+        """Number of times the camera was lost."""
+        return self._grabber.disconnects
+
+    @property
+    def frame_interval_s(self) -> float | None:
+        """Median time between two captured frames, seconds; None before the second frame."""
+        return self._grabber.interval_s
 
     def stop(self) -> None:
-        """End the iteration; from any thread, or a signal's handler."""
+        """End the iteration; safe to call from any thread or signal handler."""
         self._stopping = True
-        self.grabber.stop()
+        self._grabber.stop()
 
     def __iter__(self) -> Iterator[FrameResult]:
-        """A Scene of the newest frame, again and again, until stop() or the end of a video.
+        """Yield the result of the newest frame until stop() or the end of the video.
 
         Raises:
-            EdgeferError: the source broke and is none that comes back.
+            EdgeferError: the source failed and cannot be reopened.
         """
-        while not self._stopping and (frame := self.grabber.take()) is not None:
-            scene = self._look(frame)
+        while not self._stopping and (frame := self._grabber.next_frame()) is not None:
+            result = self._process(frame)
             begin = time.perf_counter_ns()
-            yield scene
-            # What is done with a scene is a part of what a frame costs.
-            self._watch.add("draw", time.perf_counter_ns() - begin)
-            self._watch.frame(dropped=self.grabber.dropped)
+            yield result
+            self._profiler.add("publish", time.perf_counter_ns() - begin)
+            self._profiler.end_frame(dropped=self._grabber.dropped)
 
-    def _look(self, frame: Frame) -> FrameResult:
-        shot, watch = frame.shot, self._watch
-        watch.add("grab", shot.grab_ns)
-        with watch.stage("detect"):
-            grey = to_grey(shot.image)
-            tracks = self.tracker.update(shot.image, grey, at_ns=shot.captured_ns)
-        faces = self._faces(tracks, grey, shot.captured_ns) if tracks else ()
-        self._steady.keep(track.number for track in tracks)
-        with watch.stage("draw"):
-            image = mark(shot.image, [(face.box, _caption(face)) for face in faces]) if self._draw else shot.image
+    def _process(self, frame: Frame) -> FrameResult:
+        captured, profiler = frame.captured, self._profiler
+        profiler.add("grab", captured.grab_ns)
+        with profiler.measure("detect"):
+            gray = to_grey(captured.image)
+            tracks = self.tracker.update(captured.image, gray, timestamp_ns=captured.captured_ns)
+        faces = self._classify(tracks, gray, captured.captured_ns) if tracks else ()
+        self._smoother.retain(track.track_id for track in tracks)
+        image = captured.image
+        if self._draw:
+            with profiler.measure("draw"):
+                image = draw_boxes(image, [(face.box, face.caption) for face in faces])
         return FrameResult(
             number=frame.number,
-            captured_ns=shot.captured_ns,
-            age_ms=(time.monotonic_ns() - shot.captured_ns) / 1e6,
+            captured_ns=captured.captured_ns,
+            age_ms=(time.monotonic_ns() - captured.captured_ns) / 1e6,
             image=image,
             faces=faces,
             labels=self.classifier.artifact.labels,
-            budget=watch.budget,
-            health=self._watchman.health,
+            timing=profiler.timing,
+            health=self._monitor.health,
         )
 
-    def _faces(self, tracks: Sequence[Track], grey: npt.NDArray[np.uint8], at_ns: int) -> tuple[LiveFace, ...]:
-        spec = self.classifier.artifact.input_spec
-        with self._watch.stage("preprocess"):
-            crops = np.stack([prepare(self.finder.crop(grey, track.box), spec) for track in tracks])
-        with self._watch.stage("invoke"):
+    def _classify(
+        self, tracks: Sequence[Track], gray: npt.NDArray[np.uint8], timestamp_ns: int
+    ) -> tuple[LiveFace, ...]:
+        artifact = self.classifier.artifact
+        with self._profiler.measure("preprocess"):
+            crops = np.stack([prepare(self._detector.crop(gray, track.box), artifact.input_spec) for track in tracks])
+        with self._profiler.measure("invoke"):
             logits = self.classifier.logits(crops)
-        smooth = np.stack([self._steady.smooth(each.number, row, at_ns=at_ns) for each, row in zip(tracks, logits)])
-        probabilities = self.classifier.artifact.probabilities(smooth)
-        return tuple(self._face(track, shares) for track, shares in zip(tracks, probabilities))
+        smoothed = np.stack([
+            self._smoother.smooth(track.track_id, row, timestamp_ns=timestamp_ns) for track, row in zip(tracks, logits)
+        ])  # fmt: skip
+        return tuple(map(self._label, tracks, artifact.probabilities(smoothed)))
 
-    def _face(self, track: Track, shares: npt.NDArray[np.float32]) -> LiveFace:
-        best = int(shares.argmax())
-        probability = float(shares[best])
-        label = self.classifier.artifact.labels[best] if probability >= self._unsure_below else UNSURE
-        return LiveFace(track.number, track.box, label, probability, tuple(shares.tolist()))
-
-
-def _caption(face: LiveFace) -> str:
-    return face.label if face.label == UNSURE else f"{face.label} {face.probability:.0%}"
+    def _label(self, track: Track, probabilities: npt.NDArray[np.float32]) -> LiveFace:
+        best = int(probabilities.argmax())
+        probability = float(probabilities[best])
+        label = self.classifier.artifact.labels[best] if probability >= self._min_confidence else UNSURE
+        return LiveFace(track.track_id, track.box, label, probability, tuple(probabilities.tolist()))

@@ -1,10 +1,10 @@
-"""Where scenes go: lines for programs, a window, the terminal.
+"""Publish frame results as JSON lines, in a window, or as a terminal dashboard.
 
-    outlet = Lines(sys.stdout)
-    outlet.publish(scene)
-    outlet.close()
+    sink = JsonLinesSink(sys.stdout)
+    sink.publish(result)
+    sink.close()
 
-What serves the page (edgefer.live.web) is another.
+The web page (edgefer.live.web) is another sink.
 """
 
 from __future__ import annotations
@@ -26,100 +26,107 @@ from edgefer.text_table import percent, table
 if TYPE_CHECKING:
     from rich.live import Live as RichLive
 
-__all__ = ["Dashboard", "Lines", "Sink", "Window", "budget_text", "require_window"]
+__all__ = ["DashboardSink", "JsonLinesSink", "Sink", "WindowSink", "require_window", "timing_table"]
 
 TITLE = "edgefer live"
 QUIT_KEYS = {ord("q"), 27}
-OPEN_A_WINDOW = "import cv2; cv2.namedWindow('edgefer'); cv2.waitKey(1)"
-PATIENCE_S = 20
+OPEN_WINDOW = "import cv2; cv2.namedWindow('edgefer'); cv2.waitKey(1)"
+DISPLAY_TIMEOUT_S = 20
 REFRESH_S = 0.25
-MOST_FACES = 3
+MAX_FACES = 3
 
 
 class Sink(Protocol):
-    """Takes scenes."""
+    """Receiver of frame results."""
 
-    def publish(self, scene: FrameResult) -> None:
-        """Take one, without making the next one wait."""
+    def publish(self, result: FrameResult) -> None:
+        """Handle a result without delaying the next one."""
 
     def close(self) -> None:
-        """There is no further one."""
+        """Release resources; no further result follows."""
 
 
-class Lines:
-    """A JSON object a scene, each in a line."""
+class JsonLinesSink:
+    """Sink that writes a JSON object per frame, one per line."""
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
 
-    def publish(self, scene: FrameResult) -> None:
-        """As Sink.publish()."""
-        self._stream.write(json.dumps(scene.to_json(), allow_nan=False) + "\n")
+    def publish(self, result: FrameResult) -> None:
+        """Write the result and flush the stream."""
+        self._stream.write(json.dumps(result.to_json(), allow_nan=False) + "\n")
         self._stream.flush()
 
     def close(self) -> None:
-        """As Sink.close()."""
+        """Leave the stream open; it belongs to the caller."""
 
 
-class Window:
-    """A window that shows the scenes; closing it, q and Escape call ``quit``."""
+class WindowSink:
+    """Sink that shows the images in a window."""
 
-    def __init__(self, quit: Callable[[], None]) -> None:  # noqa: A002 - it is what it does
-        """Raises IncompatibleError where no window can be opened: see require_window()."""
+    def __init__(self, on_quit: Callable[[], None]) -> None:
+        """Check that a window can be opened; the first result opens it.
+
+        Args:
+            on_quit: called on q, on Escape, and when the user closes the window.
+
+        Raises:
+            IncompatibleError: no window can be opened.
+        """
         require_window()
-        self._quit, self._shown = quit, False
+        self._on_quit, self._is_open = on_quit, False
 
-    def publish(self, scene: FrameResult) -> None:
-        """As Sink.publish()."""
-        if not self._shown:
-            # As large as the picture, and without the buttons that Qt would put above it.
+    def publish(self, result: FrameResult) -> None:
+        """Show the image and handle keys."""
+        if not self._is_open:
+            # Open at the size of the image, without Qt's toolbar.
             cv2.namedWindow(TITLE, cv2.WINDOW_AUTOSIZE | cv2.WINDOW_GUI_NORMAL)
-            self._shown = True
+            self._is_open = True
         elif cv2.getWindowProperty(TITLE, cv2.WND_PROP_VISIBLE) < 1:
-            self._quit()
+            self._on_quit()
             return
-        cv2.imshow(TITLE, scene.image)
+        cv2.imshow(TITLE, result.image)
         if cv2.waitKey(1) & 0xFF in QUIT_KEYS:
-            self._quit()
+            self._on_quit()
 
     def close(self) -> None:
-        """As Sink.close()."""
-        if self._shown:
+        """Close the window."""
+        if self._is_open:
             cv2.destroyAllWindows()
 
 
 def require_window() -> None:
-    """Find out whether a window can be opened.
+    """Check that OpenCV can open a window on this display.
 
     Raises:
-        IncompatibleError: no; the message says what mends it.
+        IncompatibleError: it cannot; the hint names the alternatives.
     """
-    elsewhere = "--serve :4912 and a browser, or --jsonl"
+    alternatives = "--serve :4912 and a browser, or --jsonl"
     if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         why = "neither DISPLAY nor WAYLAND_DISPLAY is set"
-        raise IncompatibleError("there is no display for a window", why=why, hint=elsewhere)
-    # In a process of its own: Qt ends the one in which it finds no display.
-    command = [sys.executable, "-c", OPEN_A_WINDOW]
+        raise IncompatibleError("there is no display for a window", why=why, hint=alternatives)
+    # In a subprocess, because Qt aborts a process whose display it cannot open.
+    command = [sys.executable, "-c", OPEN_WINDOW]
     try:
-        tried = subprocess.run(command, capture_output=True, timeout=PATIENCE_S, check=False, text=True)
+        probe = subprocess.run(command, capture_output=True, timeout=DISPLAY_TIMEOUT_S, check=False, text=True)
     except subprocess.TimeoutExpired as error:
-        why = f"the display has not answered for {PATIENCE_S} s"
-        raise IncompatibleError("no window can be opened", why=why, hint=elsewhere) from error
-    if "not implemented" in tried.stderr:
-        swap = "pip uninstall opencv-python-headless && pip install 'opencv-python>=4.11,<5'"
-        why = "it is opencv-python-headless"
-        raise IncompatibleError("this OpenCV has no windows", why=why, hint=f"{swap}; or {elsewhere}")
-    if tried.returncode:
-        why = (tried.stderr.strip().splitlines() or [f"exit code {tried.returncode}"])[-1]
-        raise IncompatibleError("no window can be opened", why=why, hint=elsewhere)
+        why = f"the display did not respond within {DISPLAY_TIMEOUT_S} s"
+        raise IncompatibleError("cannot open a window", why=why, hint=alternatives) from error
+    if "not implemented" in probe.stderr:
+        install = "pip uninstall opencv-python-headless && pip install 'opencv-python>=4.11,<5'"
+        why = "opencv-python-headless is installed"
+        raise IncompatibleError("this OpenCV has no window support", why=why, hint=f"{install}; or {alternatives}")
+    if probe.returncode:
+        why = (probe.stderr.strip().splitlines() or [f"exit code {probe.returncode}"])[-1]
+        raise IncompatibleError("cannot open a window", why=why, hint=alternatives)
 
 
-class Dashboard:
-    """Budget, faces and health on stderr, where that is a terminal; nothing elsewhere."""
+class DashboardSink:
+    """Sink that shows stage times, faces and device health on stderr, if it is a terminal."""
 
     def __init__(self) -> None:
         self._live: RichLive | None = None
-        self._drawn_s = 0.0
+        self._refreshed_s = 0.0
         if sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
             from rich.console import Console
             from rich.live import Live as RichLive
@@ -127,43 +134,42 @@ class Dashboard:
             self._live = RichLive(console=Console(stderr=True, highlight=False), auto_refresh=False, transient=True)
             self._live.start()
 
-    def publish(self, scene: FrameResult) -> None:
-        """As Sink.publish()."""
-        if self._live is not None and time.monotonic() - self._drawn_s > REFRESH_S:
+    def publish(self, result: FrameResult) -> None:
+        """Refresh the dashboard, at most four times a second."""
+        if self._live is not None and time.monotonic() - self._refreshed_s > REFRESH_S:
             from rich.text import Text
 
-            self._drawn_s = time.monotonic()
-            self._live.update(Text(f"{_state(scene)}\n\n{budget_text(scene.budget)}", no_wrap=True), refresh=True)
+            self._refreshed_s = time.monotonic()
+            self._live.update(Text(f"{_status(result)}\n\n{timing_table(result.timing)}", no_wrap=True), refresh=True)
 
     def close(self) -> None:
-        """As Sink.close()."""
+        """Erase the dashboard."""
         if self._live is not None:
             self._live.stop()
 
 
-def budget_text(budget: FrameTiming) -> str:
-    """Where the time of a frame goes, as a table and a sentence."""
-    stages = {name: getattr(budget, name) for name in STAGES}
-    rows = [
-        [name, *((f"{stage.p50_ms:.2f}", f"{stage.p90_ms:.2f}", percent(stage.share)) if stage else (None,) * 3)]
-        for name, stage in stages.items()
-    ]
-    return f"{table(['stage', 'p50, ms', 'p90, ms', 'of all'], rows)}\n{budget.sentence()}"
+def timing_table(timing: FrameTiming) -> str:
+    """Format the time per stage as a table, followed by its summary sentence."""
+    rows: list[list[object]] = []
+    for name in STAGES:
+        stage = getattr(timing, name)
+        cells = (f"{stage.p50_ms:.2f}", f"{stage.p90_ms:.2f}", percent(stage.share)) if stage else (None,) * 3
+        rows.append([name, *cells])
+    return f"{table(['stage', 'p50, ms', 'p90, ms', 'share'], rows)}\n{timing.sentence()}"
 
 
-def _state(scene: FrameResult) -> str:
-    """Two lines: how fast and how well the device is, and who is there."""
-    budget, health = scene.budget, scene.health
+def _status(result: FrameResult) -> str:
+    """Format two lines: frame rate and device health, and the faces."""
+    timing, health = result.timing, result.health
     facts = [
-        "- fps" if budget.fps is None else f"{budget.fps:.1f} fps",
-        f"{budget.dropped:,} passed over",
-        f"{scene.age_ms:.0f} ms old",
+        "- fps" if timing.fps is None else f"{timing.fps:.1f} fps",
+        f"{timing.dropped:,} dropped",
+        f"latency {result.age_ms:.0f} ms",
     ]
     if health.temperature_c is not None:
         facts.append(f"{health.temperature_c:.0f} C")
     if health.throttled:
         facts.append(", ".join(health.throttled))
-    faces = [f"{face.track}: {face.label} {face.probability:.0%}" for face in scene.faces[:MOST_FACES]]
-    more = [f"and {len(scene.faces) - MOST_FACES} more"] if len(scene.faces) > MOST_FACES else []
+    faces = [f"{face.track_id}: {face.label} {face.probability:.0%}" for face in result.faces[:MAX_FACES]]
+    more = [f"and {len(result.faces) - MAX_FACES} more"] if len(result.faces) > MAX_FACES else []
     return f"{', '.join(facts)}\n{', '.join(faces + more) or 'no face'}"
-

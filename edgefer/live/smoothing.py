@@ -1,11 +1,10 @@
-"""Labels that do not flicker: each face's logits, smoothed over time.
+"""Smooth the logits of each tracked face over time, so that labels do not flicker.
 
-    steady = LogitSmoother(time_constant_s=0.5)
-    steady.smooth(track, logits, at_ns=now)         # float32 (classes,)
+    smoother = LogitSmoother(time_constant_s=0.5)
+    smoother.smooth(track_id, logits, timestamp_ns=now)     # float32 (classes,)
 
-It is exponential smoothing in seconds and not in frames, so that a label settles as fast at 5 frames a second as at
-60: after the time constant 63 % of a change has arrived, after three times as long 95 %. What is averaged are logits,
-which become probabilities once, at the end.
+The exponential smoothing runs in seconds, not frames, so a label settles equally fast at 5 and at 60 frames per second:
+63 % of a change has arrived after one time constant, 95 % after three. Logits are averaged, not probabilities.
 """
 
 from __future__ import annotations
@@ -22,30 +21,41 @@ __all__ = ["LogitSmoother"]
 
 
 class LogitSmoother:
-    """The smoothed logits of each face, by the number of its track."""
+    """Exponential smoother with separate state for each track."""
 
     def __init__(self, *, time_constant_s: float) -> None:
-        """A time constant of 0 smooths nothing.
+        """Set the time constant, seconds; 0 disables smoothing.
 
         Raises:
-            UsageError: a negative one.
+            UsageError: the time constant is negative or not finite.
         """
         if not 0 <= time_constant_s < math.inf:
-            what = f"a time constant of {time_constant_s:g} s"
-            raise UsageError(what, why="0 or more seconds were expected", hint="--smooth 0.5")
+            what = f"time constant of {time_constant_s:g} s"
+            raise UsageError(what, why="expected 0 or more seconds", hint="--smooth 0.5")
         self.time_constant_s = time_constant_s
-        self._known: dict[int, tuple[npt.NDArray[np.float32], int]] = {}
+        self._states: dict[int, tuple[npt.NDArray[np.float32], int]] = {}
 
-    def smooth(self, track: int, logits: npt.NDArray[np.float32], *, at_ns: int) -> npt.NDArray[np.float32]:
-        """Add the ``logits`` (classes,) of the time ``at_ns``; the smoothed ones."""
-        before, before_ns = self._known.get(track, (logits, at_ns))
-        elapsed_s = max(0, at_ns - before_ns) / 1e9
+    def smooth(
+        self, track_id: int, logits: npt.NDArray[np.float32], *, timestamp_ns: int
+    ) -> npt.NDArray[np.float32]:
+        """Add the logits of a face at ``timestamp_ns`` and return the smoothed ones.
+
+        Args:
+            track_id: the face.
+            logits: float32 (classes,).
+            timestamp_ns: capture time of the frame, nanoseconds.
+
+        Returns:
+            float32 (classes,); the first logits of a track are returned unchanged.
+        """
+        previous, previous_ns = self._states.get(track_id, (logits, timestamp_ns))
+        elapsed_s = max(0, timestamp_ns - previous_ns) / 1e9
         weight = -math.expm1(-elapsed_s / self.time_constant_s) if self.time_constant_s else 1.0
-        now = np.asarray(before + np.float32(weight) * (logits - before), np.float32)
-        self._known[track] = (now, at_ns)
-        return now
+        smoothed = np.asarray(previous + np.float32(weight) * (logits - previous), np.float32)
+        self._states[track_id] = (smoothed, timestamp_ns)
+        return smoothed
 
-    def keep(self, tracks: Iterable[int]) -> None:
-        """Forget all faces but these."""
-        kept = set(tracks)
-        self._known = {track: known for track, known in self._known.items() if track in kept}
+    def retain(self, track_ids: Iterable[int]) -> None:
+        """Drop the state of all other tracks."""
+        retained = set(track_ids)
+        self._states = {track_id: state for track_id, state in self._states.items() if track_id in retained}

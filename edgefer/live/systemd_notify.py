@@ -1,10 +1,10 @@
-"""What systemd wants to know of a service that it started: that it is ready, that it still works, that it ends.
+"""Report readiness, liveness and shutdown of a service to systemd, by the sd_notify(3) protocol.
 
-    Heartbeat(losses=lambda: live.grabber.losses)   # an outlet; where systemd has not started it, it does nothing
+    HeartbeatSink(disconnects=lambda: live.disconnects)     # does nothing outside a systemd service
     notify("READY=1")
 
-The protocol is that of sd_notify(3): a datagram of lines to the socket that NOTIFY_SOCKET names. A service from which
-nothing comes for the time in WATCHDOG_USEC is started anew.
+A message is a datagram of lines to the socket in NOTIFY_SOCKET. systemd restarts a service that sends no WATCHDOG=1
+within WATCHDOG_USEC.
 """
 
 from __future__ import annotations
@@ -17,70 +17,71 @@ from collections.abc import Callable
 
 from edgefer.live.frame_result import FrameResult
 
-__all__ = ["Heartbeat", "notify"]
+__all__ = ["HeartbeatSink", "notify"]
 
-# Of the time after which systemd gives up.
-BEAT = 1 / 4
+# Interval between heartbeats, as a fraction of the watchdog timeout.
+HEARTBEAT_FRACTION = 1 / 4
 
 
 def notify(*lines: str) -> bool:
-    """Tell systemd; whether there is one that wants to know."""
+    """Send ``lines`` to systemd; return False if NOTIFY_SOCKET is not set."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address:
         return False
     if address.startswith("@"):  # the abstract namespace
         address = "\0" + address[1:]
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as teller:
-        teller.setblocking(False)
-        # A manager that does not listen is no reason to stop.
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as client:
+        client.setblocking(False)
+        # A service manager that does not listen must not stop the service.
         with contextlib.suppress(OSError):
-            teller.sendto("\n".join(lines).encode(), address)
+            client.sendto("\n".join(lines).encode(), address)
     return True
 
 
-class Heartbeat:
-    """Beats for as long as scenes come, and while a camera that is gone is being waited for."""
+class HeartbeatSink:
+    """Sink that sends heartbeats while results arrive, or while a lost camera is being reopened."""
 
-    def __init__(self, *, losses: Callable[[], int] = lambda: 0) -> None:
-        """Nothing is told before the first scene.
+    def __init__(self, *, disconnects: Callable[[], int] = lambda: 0) -> None:
+        """Start the heartbeat thread if systemd runs a watchdog; the first message follows the first result.
 
         Args:
-            losses: how often the camera was gone. Where that was once more since the last scene, none comes because
-                there is no camera, and starting anew would not mend that.
+            disconnects: returns how often the camera was lost. An increase since the last result means that results
+                are missing because there is no camera, which a restart would not fix.
         """
-        self._losses, self._losses_then = losses, 0
-        self._newest: FrameResult | None = None
-        self._told: FrameResult | None = None
+        self._disconnects, self._disconnects_at_publish = disconnects, 0
+        self._latest: FrameResult | None = None
+        self._reported: FrameResult | None = None
         self._stopping = threading.Event()
-        watched_s = float(os.environ.get("WATCHDOG_USEC") or 0) / 1e6
+        watchdog_s = float(os.environ.get("WATCHDOG_USEC") or 0) / 1e6
         self._thread: threading.Thread | None = None
-        if os.environ.get("NOTIFY_SOCKET") and watched_s:
-            self._thread = threading.Thread(target=self._beat, args=(watched_s * BEAT,), name="heartbeat", daemon=True)
+        if os.environ.get("NOTIFY_SOCKET") and watchdog_s:
+            interval_s = watchdog_s * HEARTBEAT_FRACTION
+            self._thread = threading.Thread(target=self._run, args=(interval_s,), name="heartbeat", daemon=True)
             self._thread.start()
 
-    def publish(self, scene: FrameResult) -> None:
-        """As Sink.publish()."""
-        if self._newest is None:
-            notify("READY=1", _status(scene))
-        self._newest, self._losses_then = scene, self._losses()
+    def publish(self, result: FrameResult) -> None:
+        """Record the result, and report readiness with the first one."""
+        if self._latest is None:
+            notify("READY=1", _status(result))
+        self._latest, self._disconnects_at_publish = result, self._disconnects()
 
     def close(self) -> None:
-        """As Sink.close()."""
+        """Report the shutdown and end the heartbeat thread."""
         notify("STOPPING=1")
         self._stopping.set()
         if self._thread is not None:
             self._thread.join()
 
-    def _beat(self, every_s: float) -> None:
-        while not self._stopping.wait(every_s):
-            newest = self._newest
-            if newest is not None and newest is not self._told:
-                notify("WATCHDOG=1", _status(newest))
-            elif self._losses() > self._losses_then:
-                notify("WATCHDOG=1", "STATUS=the camera is gone; trying to open it again")
-            self._told = newest
+    def _run(self, interval_s: float) -> None:
+        while not self._stopping.wait(interval_s):
+            latest = self._latest
+            if latest is not None and latest is not self._reported:
+                notify("WATCHDOG=1", _status(latest))
+            elif self._disconnects() > self._disconnects_at_publish:
+                notify("WATCHDOG=1", "STATUS=camera disconnected; reconnecting")
+            self._reported = latest
 
 
-def _status(scene: FrameResult) -> str:
-    fps = "" if scene.budget.fps is None else f"{scene.budget.fps:.1f} fps, "
-    return f"STATUS={fps}{len(scene.faces)} {'face' if len(scene.faces) == 1 else 'faces'}"
+def _status(result: FrameResult) -> str:
+    fps = "" if result.timing.fps is None else f"{result.timing.fps:.1f} fps, "
+    return f"STATUS={fps}{len(result.faces)} {'face' if len(result.faces) == 1 else 'faces'}"

@@ -1,12 +1,12 @@
-"""edgefer live as a service of systemd, of the user who installs it: started at boot, and again when it fails.
+"""Run edgefer live as a systemd user service that starts at boot and restarts after a failure.
 
     plan = make_plan(["--camera", "0"], serve="0.0.0.0:4912", token=None)
-    plan.unit                                       # what systemd reads
-    install(plan)                                   # written, enabled and started
-    state(), uninstall()
+    plan.unit                                       # text of the unit file
+    install(plan)                                   # write, enable and start it
+    read_status(), uninstall()
 
-A token stands in a file that only its owner may read, never in the unit: whoever may list processes sees their command
-lines.
+The token is stored in a file that only its owner can read. In the unit it would be part of the command line, which
+every user of the machine can list.
 """
 
 from __future__ import annotations
@@ -27,21 +27,32 @@ from edgefer import files
 from edgefer.errors import EdgeferError, IncompatibleError, UsageError
 from edgefer.live.web import Address, require_server
 
-__all__ = ["DEFAULT", "NAME", "Plan", "install", "is_lingering", "make_plan", "state", "uninstall"]
+__all__ = [
+    "DEFAULT_ADDRESS",
+    "UNIT_NAME",
+    "ServicePlan",
+    "install",
+    "is_lingering",
+    "make_plan",
+    "read_status",
+    "uninstall",
+]
 
-NAME = "edgefer-live.service"
-DEFAULT = ":4912"
-VARIABLE = "EDGEFER_TOKEN"
+UNIT_NAME = "edgefer-live.service"
+DEFAULT_ADDRESS = ":4912"
+TOKEN_VARIABLE = "EDGEFER_TOKEN"
 OWNER_ONLY = 0o600
-PATIENCE_S = 180
-LINGERING = Path("/var/lib/systemd/linger")
-SHOWN = ("LoadState", "ActiveState", "SubState", "StatusText", "NRestarts", "UnitFileState", "ActiveEnterTimestamp")
-# What a slip on the command line (2), or a model that does not fit (5), ends with does not mend itself.
+SYSTEMCTL_TIMEOUT_S = 180
+LINGER_FOLDER = Path("/var/lib/systemd/linger")
+STATUS_PROPERTIES = (
+    "LoadState", "ActiveState", "SubState", "StatusText", "NRestarts", "UnitFileState", "ActiveEnterTimestamp",
+)  # fmt: skip
+# Exit codes 2 (usage error) and 5 (incompatible model) prevent a restart: trying again would fail the same way.
 UNIT = """\
-# Written by edgefer service install, which writes it anew.
+# Written by edgefer service install, which overwrites changes.
 [Unit]
-Description=edgefer live, expressions before a camera
-# A camera may be plugged in after days: it is never too late to try again.
+Description=edgefer live, facial-expression recognition on a camera
+# The camera may be plugged in days later, so never give up restarting.
 StartLimitIntervalSec=0
 
 [Service]
@@ -49,13 +60,13 @@ Type=notify
 ExecStart={command}
 WorkingDirectory={folder}
 Environment=PYTHONSAFEPATH=1 PYTHONUNBUFFERED=1
-{secret}Restart=on-failure
+{token_file}Restart=on-failure
 RestartSec=10
 RestartPreventExitStatus=2 5
 WatchdogSec=30
 TimeoutStopSec=10
 UMask=0077
-# What a user's own manager can enforce.
+# Sandboxing that a user service manager can enforce.
 NoNewPrivileges=yes
 LockPersonality=yes
 RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
@@ -70,15 +81,15 @@ WantedBy=default.target
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What install() writes.
+class ServicePlan:
+    """Files to write for the service.
 
     Attributes:
-        unit: the unit.
-        unit_path: where it goes.
-        token: what viewers have to know; None where nothing is asked.
-        token_path: where that goes.
-        url: of the page, with the token.
+        unit: text of the unit file.
+        unit_path: path of the unit file.
+        token: access token of the page; None if the page needs none.
+        token_path: path of the file that stores the token.
+        url: URL of the page, with the token.
     """
 
     unit: str
@@ -88,168 +99,173 @@ class Plan:
     url: str
 
 
-def make_plan(arguments: Sequence[str], *, serve: str | None, token: str | None) -> Plan:
-    """What to write for ``edgefer live ARGUMENTS``.
+def make_plan(arguments: Sequence[str], *, serve: str | None, token: str | None) -> ServicePlan:
+    """Plan a service that runs ``edgefer live ARGUMENTS`` in the current working directory.
 
     Args:
-        arguments: as typed; paths in them are of the folder that is the working one now, as they will be then.
-        serve: what --serve among them says; where it is missing, the page is for this machine.
-        token: what --token among them says; None for what is in the environment. Where there is neither, and others
-            reach the page, the one of an earlier installation is kept, or one is made up.
+        arguments: command line of edgefer live, unparsed.
+        serve: value of --serve among the arguments; None serves the page to this machine only.
+        token: value of --token among the arguments; None reads EDGEFER_TOKEN. If both are missing and the page is
+            reachable from the network, the token of an earlier installation is kept, or a new one is generated.
 
     Raises:
-        UsageError: an address that is none, or a name that a unit cannot hold.
+        UsageError: the address is invalid, or a path contains characters that a unit file cannot.
     """
-    address = Address.parse(serve or DEFAULT)
+    address = Address.parse(serve or DEFAULT_ADDRESS)
     if address.port == 0:
-        why = "nobody would know which port it is"
-        raise UsageError("a service on any port that is free", why=why, hint=f"--serve {DEFAULT}")
-    unit_path, token_path = _unit_path(), _config() / "edgefer" / "live.env"
-    token = token or os.environ.get(VARIABLE) or None
+        why = "a service needs a fixed port, so that its URL is known"
+        raise UsageError("--serve with port 0", why=why, hint=f"--serve {DEFAULT_ADDRESS}")
+    unit_path, token_path = _unit_path(), _config_folder() / "edgefer" / "live.env"
+    token = token or os.environ.get(TOKEN_VARIABLE) or None
     if token is None and not address.is_private:
-        token = _token_in(token_path) or secrets.token_urlsafe()
-    command = [*_program(), "live", *([] if serve else ["--serve", DEFAULT]), *_without_token(arguments)]
-    secret = "" if token is None else f"EnvironmentFile={_path(token_path)}\n"
-    unit = UNIT.format(command=_command(command), folder=_path(Path.cwd()), secret=secret)
+        token = _read_token(token_path) or secrets.token_urlsafe()
+    default_serve = [] if serve else ["--serve", DEFAULT_ADDRESS]
+    command = [*_program(), "live", *default_serve, *_remove_token(arguments)]
+    token_file = "" if token is None else f"EnvironmentFile={_escape_path(token_path)}\n"
+    unit = UNIT.format(command=_escape_command(command), folder=_escape_path(Path.cwd()), token_file=token_file)
     url = address.url(address.port) + ("" if token is None else f"?token={quote(token, safe='')}")
-    return Plan(unit, unit_path, token, token_path, url)
+    return ServicePlan(unit, unit_path, token, token_path, url)
 
 
-def install(plan: Plan) -> None:
-    """Write the unit, have it started at each login, and start it now, anew if it runs.
+def install(plan: ServicePlan) -> None:
+    """Write the unit and the token, enable the service, and start or restart it.
 
     Raises:
-        IncompatibleError: there is no systemctl, or nothing to serve with. Nothing was written.
-        EdgeferError: systemd could not do it. What was written stays.
+        IncompatibleError: systemctl or the web server packages are missing; nothing is written.
+        EdgeferError: a systemctl command failed; the written files remain.
     """
     _require_systemctl()
     require_server()
     if plan.token is None:
         plan.token_path.unlink(missing_ok=True)
     else:
-        files.write_text(plan.token_path, f"{VARIABLE}={_value(plan.token)}\n", mode=OWNER_ONLY)
+        files.write_text(plan.token_path, f"{TOKEN_VARIABLE}={_escape_value(plan.token)}\n", mode=OWNER_ONLY)
     files.write_text(plan.unit_path, plan.unit)
     _systemctl("daemon-reload")
-    _systemctl("enable", NAME)
-    _systemctl("restart", NAME)
+    _systemctl("enable", UNIT_NAME)
+    _systemctl("restart", UNIT_NAME)
 
 
 def uninstall() -> list[Path]:
-    """Stop it and remove what was written; what that was.
+    """Stop the service, remove its files, and return their paths.
 
     Raises:
-        UsageError: nothing is installed.
-        EdgeferError: systemd could not stop it. Nothing was removed.
+        UsageError: the service is not installed.
+        EdgeferError: systemd could not stop the service; no file is removed.
     """
-    written = [path for path in (_unit_path(), _config() / "edgefer" / "live.env") if path.exists()]
-    if not written:
-        raise UsageError("no service to uninstall", why=f"there is no {_unit_path()}", hint="edgefer service install")
+    installed = [path for path in (_unit_path(), _config_folder() / "edgefer" / "live.env") if path.exists()]
+    if not installed:
+        why = f"{_unit_path()} does not exist"
+        raise UsageError("no service to uninstall", why=why, hint="edgefer service install")
     _require_systemctl()
-    _systemctl("disable", "--now", NAME)
-    for path in written:
+    _systemctl("disable", "--now", UNIT_NAME)
+    for path in installed:
         path.unlink()
     _systemctl("daemon-reload")
-    return written
+    return installed
 
 
-def state() -> dict[str, str]:
-    """What systemd says of it, by the names of systemd.
+def read_status() -> dict[str, str]:
+    """Read the state of the service, keyed by the property names of systemd.
 
     Raises:
-        IncompatibleError: there is no systemctl.
-        EdgeferError: systemd does not answer.
+        IncompatibleError: systemctl is not installed.
+        EdgeferError: systemd does not respond.
     """
     _require_systemctl()
-    told = _systemctl("show", f"--property={','.join(SHOWN)}", NAME)
-    return dict(line.split("=", 1) for line in told.splitlines() if "=" in line)
+    output = _systemctl("show", f"--property={','.join(STATUS_PROPERTIES)}", UNIT_NAME)
+    return dict(line.split("=", 1) for line in output.splitlines() if "=" in line)
 
 
 def is_lingering(user: str) -> bool:
-    """Whether the services of ``user`` start at boot, and not only when he logs in."""
-    return (LINGERING / user).exists()
+    """Return True if the services of ``user`` start at boot, False if they start at login."""
+    return (LINGER_FOLDER / user).exists()
 
 
 def _program() -> list[str]:
-    """What starts edgefer: as it is installed, or the bundle that it runs from."""
-    place = Path(edgefer.__file__).resolve().parents[1]
-    return [sys.executable, str(place)] if place.is_file() else [sys.executable, "-m", "edgefer"]
+    """Return the command that starts edgefer: the installed package, or the bundle that is running."""
+    location = Path(edgefer.__file__).resolve().parents[1]
+    return [sys.executable, str(location)] if location.is_file() else [sys.executable, "-m", "edgefer"]
 
 
-def _without_token(arguments: Sequence[str]) -> list[str]:
-    kept, rest = [], iter(arguments)
-    for argument in rest:
+def _remove_token(arguments: Sequence[str]) -> list[str]:
+    """Remove --token and its value."""
+    remaining, iterator = [], iter(arguments)
+    for argument in iterator:
         if argument == "--token":
-            next(rest, None)
+            next(iterator, None)
         elif not argument.startswith("--token="):
-            kept.append(argument)
-    return kept
+            remaining.append(argument)
+    return remaining
 
 
-def _command(words: Sequence[str]) -> str:
-    """A command line as systemd reads it; the colon keeps it from putting variables in the place of $NAME."""
+def _escape_command(words: Sequence[str]) -> str:
+    """Escape a command line for ExecStart; the leading colon disables the expansion of $NAME."""
     first, *others = words
-    return " ".join([_quoted(f":{first}"), *map(_quoted, others)])
+    return " ".join([_escape_word(f":{first}"), *map(_escape_word, others)])
 
 
-def _quoted(word: str) -> str:
+def _escape_word(word: str) -> str:
     if re.fullmatch(r"[\w./:=,@+-]+", word, re.ASCII):
         return word
-    text = _percents(word).replace("\\", "\\\\").replace('"', '\\"')
-    return '"' + re.sub(r"[\x00-\x1f\x7f]", lambda found: f"\\x{ord(found[0]):02x}", text) + '"'
+    text = _escape_percent(word).replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + re.sub(r"[\x00-\x1f\x7f]", lambda match: f"\\x{ord(match[0]):02x}", text) + '"'
 
 
-def _path(path: Path) -> str:
-    """A path where systemd takes the rest of the line as it is."""
+def _escape_path(path: Path) -> str:
+    """Escape a path for a setting that systemd reads verbatim up to the end of the line."""
     text = str(path)
     if not text.isprintable() or text != text.strip() or text.endswith("\\"):
-        why = "a unit cannot hold its name"
-        raise UsageError(f"the folder {text!r}", why=why, hint="a folder without line breaks or spaces at its ends")
-    return _percents(text)
+        why = "a systemd unit cannot contain this path"
+        hint = "a folder name without line breaks, and without spaces at its ends"
+        raise UsageError(f"folder {text!r}", why=why, hint=hint)
+    return _escape_percent(text)
 
 
-def _percents(text: str) -> str:
+def _escape_percent(text: str) -> str:
     return text.replace("%", "%%")
 
 
-def _value(text: str) -> str:
-    """A value as systemd reads it in an EnvironmentFile."""
+def _escape_value(text: str) -> str:
+    """Escape a value for a systemd EnvironmentFile."""
     if not text.isprintable():
-        raise UsageError("a token with line breaks", why="a file of variables cannot hold it", hint="another token")
+        why = "an environment file cannot contain it"
+        raise UsageError("a token with line breaks or control characters", why=why, hint="choose another --token")
     return '"' + re.sub(r'([\\"$`])', r"\\\1", text) + '"'
 
 
-def _token_in(path: Path) -> str | None:
+def _read_token(path: Path) -> str | None:
     if not path.exists():
         return None
-    found = re.match(rf'{VARIABLE}="((?:[^"\\]|\\.)*)"', path.read_text(encoding="utf-8"))
-    return re.sub(r"\\(.)", r"\1", found[1]) if found else None
+    match = re.match(rf'{TOKEN_VARIABLE}="((?:[^"\\]|\\.)*)"', path.read_text(encoding="utf-8"))
+    return re.sub(r"\\(.)", r"\1", match[1]) if match else None
 
 
-def _config() -> Path:
+def _config_folder() -> Path:
     return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
 
 
 def _unit_path() -> Path:
-    return _config() / "systemd" / "user" / NAME
+    return _config_folder() / "systemd" / "user" / UNIT_NAME
 
 
 def _require_systemctl() -> None:
     if shutil.which("systemctl") is None:
-        why = "there is no systemctl, so this system is not run by systemd"
-        hint = f"have what runs here start: edgefer live --serve {DEFAULT}"
-        raise IncompatibleError("no service can be installed", why=why, hint=hint)
+        why = "systemctl is not installed, so this system does not run systemd"
+        hint = f"start this command from your init system: edgefer live --serve {DEFAULT_ADDRESS}"
+        raise IncompatibleError("cannot install a service", why=why, hint=hint)
 
 
 def _systemctl(*arguments: str) -> str:
-    """What ``systemctl --user ARGUMENTS`` prints."""
+    """Run ``systemctl --user ARGUMENTS`` and return its output."""
     command = ["systemctl", "--user", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
-    if done.returncode == 0:
-        return done.stdout
-    what = f"{' '.join(command)} ended with {done.returncode}"
-    why = (done.stderr.strip().splitlines() or ["it does not say why"])[0]
-    if "connect to bus" in done.stderr:
-        hint = f"log in as that user, not through su or sudo, then: systemctl --user enable --now {NAME}"
+    process = subprocess.run(command, capture_output=True, text=True, check=False, timeout=SYSTEMCTL_TIMEOUT_S)
+    if process.returncode == 0:
+        return process.stdout
+    what = f"{' '.join(command)} failed with exit code {process.returncode}"
+    why = (process.stderr.strip().splitlines() or ["it printed no error message"])[0]
+    if "connect to bus" in process.stderr:
+        hint = f"log in as this user, not through su or sudo, then: systemctl --user enable --now {UNIT_NAME}"
     else:
-        hint = f"journalctl --user --unit {NAME} --lines 20"
+        hint = f"journalctl --user --unit {UNIT_NAME} --lines 20"
     raise EdgeferError(what, why=why, hint=hint)

@@ -1,12 +1,13 @@
-"""Faces from frame to frame: searched for now and then, and followed by optical flow in between.
+"""Track faces between detections by optical flow.
 
-    tracker = Tracker(finder, detect_every=5)
-    for track in tracker.update(image, grey, at_ns=now):     # Track(number, box)
-        ...
+    tracker = Tracker(detector, detect_every=5)
+    for track in tracker.update(image, gray, timestamp_ns=now):
+        track.track_id, track.box
 
-Following is Kalal's median flow ("Forward-Backward Error: Automatic Detection of Tracking Failures", ICPR 2010): points
-in the face are tracked to the new frame and back, those that do not come back to where they were are left out, and the
-medians of the others move and scale the box. benchmarks/live.py has it beside what OpenCV ships.
+The method is median flow (Kalal, Mikolajczyk and Matas, "Forward-Backward Error: Automatic Detection of Tracking
+Failures", ICPR 2010). Points inside the face are tracked to the new frame and back, and points that do not return to
+their origin are discarded. The medians of the others translate and scale the box. benchmarks/live.py compares it with a
+tracker of OpenCV.
 """
 
 from __future__ import annotations
@@ -21,178 +22,190 @@ import numpy.typing as npt
 
 from edgefer.inference.face_detection import FaceBox, FaceDetector
 
-__all__ = ["Track", "Tracker", "overlap"]
+__all__ = ["Track", "Tracker", "iou"]
 
-# Flow is looked for in a copy whose longer side has so many pixels.
+# Optical flow runs on a copy whose longer side has at most this many pixels.
 FLOW_SIDE = 320
-POINTS = 8
-# The corners of a box are not of the face.
-INSIDE = (0.15, 0.85)
-WINDOW, LEVELS = 15, 3
-# How far a point may come back from where it was, pixels of that copy, and how many points have to. In a face that
-# moves, turns or blurs nearly all do; where it has left or was cut away, none.
-MOST_STRAYED, LEAST_POINTS = 1.0, POINTS**2 // 2
-LEAST_OVERLAP = 0.3
-# How many searches in a row may miss a face that flow still follows.
-MOST_MISSES = 2
-# After such a gap whoever is there is somebody new.
-LONGEST_GAP_NS = 1_000_000_000
+GRID_POINTS = 8
+# Points are placed in this part of the box, because its corners show the background.
+GRID_RANGE = (0.15, 0.85)
+FLOW_WINDOW, PYRAMID_LEVELS = 15, 3
+# Forward-backward error in pixels of the flow image, and the number of points that must stay below it. Nearly all do
+# when a face moves, turns or blurs; none do when it has left or the scene was cut.
+MAX_FLOW_ERROR, MIN_POINTS = 1.0, GRID_POINTS**2 // 2
+MIN_IOU = 0.3
+# A track survives this many consecutive detections that miss it, as long as optical flow follows it.
+MAX_MISSES = 2
+# After a longer gap between two frames, all faces count as new.
+MAX_GAP_NS = 1_000_000_000
 
-Place = tuple[float, float, float, float]
+Rect = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
 class Track:
-    """A face that is followed.
+    """A tracked face.
 
     Attributes:
-        number: its own, never given twice.
-        found: the box that the last search gave it.
-        place: (left, top, width, height) now, in fractions of pixels: whole ones would add up to a drift.
-        misses: how many searches in a row have not found it.
+        track_id: number of the track, never reused.
+        detection: box from the last detection.
+        rect: current (left, top, width, height) in fractional pixels; rounding at every frame would add up to a drift.
+        misses: number of consecutive detections that missed the face.
     """
 
-    number: int
-    found: FaceBox
-    place: Place
+    track_id: int
+    detection: FaceBox
+    rect: Rect
     misses: int = 0
 
     @classmethod
-    def at(cls, number: int, box: FaceBox) -> Track:
-        """A face that a search has just found."""
-        return cls(number, box, (box.x, box.y, box.width, box.height))
+    def from_detection(cls, track_id: int, box: FaceBox) -> Track:
+        """Create a track at a detected box."""
+        return cls(track_id, box, (box.x, box.y, box.width, box.height))
 
     @property
     def box(self) -> FaceBox:
-        """Where it is now, in whole pixels."""
-        left, top, width, height = (round(value) for value in self.place)
-        return FaceBox(left, top, max(1, width), max(1, height), self.found.score)
+        """Current position, rounded to pixels."""
+        left, top, width, height = (round(value) for value in self.rect)
+        return FaceBox(left, top, max(1, width), max(1, height), self.detection.score)
 
 
 class Tracker:
-    """Finds and follows; it belongs to one thread.
+    """Face tracker for a single thread.
 
     Attributes:
-        tracks: the faces in the last frame, in the order in which they came.
+        detector: the face detector.
+        detect_every: detection interval, frames.
+        tracks: faces in the last frame, oldest track first.
     """
 
-    def __init__(self, finder: FaceDetector, *, detect_every: int = 5) -> None:
-        """``detect_every``: of how many frames one is searched, 1 for each."""
-        self.finder, self.detect_every = finder, detect_every
+    def __init__(self, detector: FaceDetector, *, detect_every: int = 5) -> None:
+        """Create a tracker that runs ``detector`` on every ``detect_every``-th frame."""
+        self.detector, self.detect_every = detector, detect_every
         self.tracks: tuple[Track, ...] = ()
-        # Those that flow has lost since the last search; the next one may find them where they were.
+        # Tracks lost by optical flow since the last detection; the next one may recover them.
         self._lost: tuple[Track, ...] = ()
-        self._numbers = self._frames = 0
-        self._before: npt.NDArray[np.uint8] | None = None
-        self._before_ns = 0
+        self._next_id = self._frame_count = 0
+        self._previous: npt.NDArray[np.uint8] | None = None
+        self._previous_ns = 0
 
     def update(
-        self, image: npt.NDArray[np.uint8], grey: npt.NDArray[np.uint8], *, at_ns: int
+        self, image: npt.NDArray[np.uint8], gray: npt.NDArray[np.uint8], *, timestamp_ns: int
     ) -> tuple[Track, ...]:
-        """The faces of the next frame: uint8 BGR (h, w, 3), and the same in grey (h, w), of the time ``at_ns``."""
-        small, scale = _shrunk(grey)
-        if self._before is None or self._before.shape != small.shape or at_ns - self._before_ns > LONGEST_GAP_NS:
+        """Process the next frame and return its tracks.
+
+        Args:
+            image: uint8 BGR (h, w, 3).
+            gray: uint8 (h, w), the same image in grayscale.
+            timestamp_ns: capture time, nanoseconds.
+        """
+        flow_image, scale = _shrink(gray)
+        is_gap = timestamp_ns - self._previous_ns > MAX_GAP_NS
+        if self._previous is None or self._previous.shape != flow_image.shape or is_gap:
             self.tracks = self._lost = ()
         elif self.tracks:
-            followed = self._followed(self._before, small, scale, grey.shape)
-            numbers = {track.number for track in followed}
-            self._lost += tuple(track for track in self.tracks if track.number not in numbers)
+            followed = self._follow(self._previous, flow_image, scale, gray.shape)
+            followed_ids = {track.track_id for track in followed}
+            self._lost += tuple(track for track in self.tracks if track.track_id not in followed_ids)
             self.tracks = followed
-        if self._frames % self.detect_every == 0:
-            self.tracks = self._matched(self.finder.find(image if self.finder.in_colour else grey))
-        self._frames += 1
-        self._before, self._before_ns = small, at_ns
+        if self._frame_count % self.detect_every == 0:
+            self.tracks = self._match(self.detector.detect(image if self.detector.uses_color else gray))
+        self._frame_count += 1
+        self._previous, self._previous_ns = flow_image, timestamp_ns
         return self.tracks
 
-    def _followed(
+    def _follow(
         self, before: npt.NDArray[np.uint8], after: npt.NDArray[np.uint8], scale: float, shape: Sequence[int]
     ) -> tuple[Track, ...]:
-        """The tracks that flow finds, where it finds them."""
-        grids = [_grid(track.place) * scale for track in self.tracks]
+        """Move the tracks by optical flow; drop those that it loses."""
+        grids = [_point_grid(track.rect) * scale for track in self.tracks]
         points = np.concatenate(grids).astype(np.float32)
-        moved, there = _flow(before, after, points)
-        back, here = _flow(after, before, moved)
-        strayed = np.linalg.norm(back - points, axis=1)
-        kept = []
+        forward, is_forward = _optical_flow(before, after, points)
+        backward, is_backward = _optical_flow(after, before, forward)
+        is_reliable = is_forward & is_backward & (np.linalg.norm(backward - points, axis=1) <= MAX_FLOW_ERROR)
+        followed = []
         for index, track in enumerate(self.tracks):
-            own = slice(index * POINTS**2, (index + 1) * POINTS**2)
-            good = there[own] & here[own] & (strayed[own] <= MOST_STRAYED)
-            place = _moved(track.place, points[own][good] / scale, moved[own][good] / scale)
-            if place is not None and _is_seen(place, shape):
-                kept.append(replace(track, place=place))
-        return tuple(kept)
+            selection = slice(index * GRID_POINTS**2, (index + 1) * GRID_POINTS**2)
+            mask = is_reliable[selection]
+            rect = _move(track.rect, points[selection][mask] / scale, forward[selection][mask] / scale)
+            if rect is not None and _is_visible(rect, shape):
+                followed.append(replace(track, rect=rect))
+        return tuple(followed)
 
-    def _matched(self, found: Sequence[FaceBox]) -> tuple[Track, ...]:
-        """The tracks with the boxes that were found; the best overlaps first."""
-        known = sorted((*self.tracks, *self._lost), key=lambda track: track.number)
-        lost, self._lost = {track.number for track in self._lost}, ()
+    def _match(self, detections: Sequence[FaceBox]) -> tuple[Track, ...]:
+        """Assign detections to tracks greedily, highest overlap first; start tracks for the others."""
+        candidates = sorted((*self.tracks, *self._lost), key=lambda track: track.track_id)
+        lost_ids, self._lost = {track.track_id for track in self._lost}, ()
         pairs = sorted(
-            ((overlap(track.box, box), index, other)
-             for index, track in enumerate(known) for other, box in enumerate(found)),
+            ((iou(track.box, box), candidate, detection)
+             for candidate, track in enumerate(candidates) for detection, box in enumerate(detections)),
             reverse=True,
         )  # fmt: skip
-        boxes: dict[int, FaceBox] = {}
-        taken: set[int] = set()
-        for share, index, other in pairs:
-            if share >= LEAST_OVERLAP and index not in boxes and other not in taken:
-                boxes[index] = found[other]
-                taken.add(other)
-        kept = []
-        for index, track in enumerate(known):
-            if index in boxes:
-                kept.append(Track.at(track.number, boxes[index]))
-            elif track.number not in lost and track.misses < MOST_MISSES:
-                kept.append(replace(track, misses=track.misses + 1))
-        new = [box for other, box in enumerate(found) if other not in taken]
-        first, self._numbers = self._numbers, self._numbers + len(new)
-        return (*kept, *(Track.at(first + count, box) for count, box in enumerate(new)))
+        matches: dict[int, FaceBox] = {}
+        matched: set[int] = set()
+        for overlap, candidate, detection in pairs:
+            if overlap >= MIN_IOU and candidate not in matches and detection not in matched:
+                matches[candidate] = detections[detection]
+                matched.add(detection)
+        tracks = []
+        for candidate, track in enumerate(candidates):
+            if candidate in matches:
+                tracks.append(Track.from_detection(track.track_id, matches[candidate]))
+            elif track.track_id not in lost_ids and track.misses < MAX_MISSES:
+                tracks.append(replace(track, misses=track.misses + 1))
+        new_boxes = [box for detection, box in enumerate(detections) if detection not in matched]
+        first_id, self._next_id = self._next_id, self._next_id + len(new_boxes)
+        return (*tracks, *(Track.from_detection(track_id, box) for track_id, box in enumerate(new_boxes, first_id)))
 
 
-def overlap(one: FaceBox, other: FaceBox) -> float:
-    """Area of the intersection over that of the union, in 0..1."""
-    width = min(one.x + one.width, other.x + other.width) - max(one.x, other.x)
-    height = min(one.y + one.height, other.y + other.height) - max(one.y, other.y)
+def iou(first: FaceBox, second: FaceBox) -> float:
+    """Compute the intersection over union of two boxes, in 0..1."""
+    width = min(first.x + first.width, second.x + second.width) - max(first.x, second.x)
+    height = min(first.y + first.height, second.y + second.height) - max(first.y, second.y)
     if width <= 0 or height <= 0:
         return 0.0
-    both = width * height
-    return both / (one.width * one.height + other.width * other.height - both)
+    intersection = width * height
+    return intersection / (first.width * first.height + second.width * second.height - intersection)
 
 
-def _shrunk(grey: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.uint8], float]:
-    height, width = grey.shape
+def _shrink(gray: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.uint8], float]:
+    """Return the image for optical flow, and its scale relative to ``gray``."""
+    height, width = gray.shape
     scale = min(1.0, FLOW_SIDE / max(height, width))
     if scale == 1:
-        return grey, scale
+        return gray, scale
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.uint8), scale
+    return np.asarray(cv2.resize(gray, size, interpolation=cv2.INTER_AREA), np.uint8), scale
 
 
-def _grid(place: Place) -> npt.NDArray[np.float64]:
-    """Points within ``place``, (POINTS squared, 2)."""
-    left, top, width, height = place
-    across, down = (np.linspace(*INSIDE, POINTS) * side for side in (width, height))
-    return np.stack(np.meshgrid(left + across, top + down), axis=-1).reshape(-1, 2)
+def _point_grid(rect: Rect) -> npt.NDArray[np.float64]:
+    """Return a grid of points within ``rect``, (GRID_POINTS squared, 2)."""
+    left, top, width, height = rect
+    columns, rows = (np.linspace(*GRID_RANGE, GRID_POINTS) * side for side in (width, height))
+    return np.stack(np.meshgrid(left + columns, top + rows), axis=-1).reshape(-1, 2)
 
 
-def _flow(
+def _optical_flow(
     before: npt.NDArray[np.uint8], after: npt.NDArray[np.uint8], points: npt.NDArray[Any]
 ) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
-    """Where ``points``, float32 (n, 2), of one picture are in another, and which of them were found."""
-    moved, found, _ = cv2.calcOpticalFlowPyrLK(
-        before, after, points, None, winSize=(WINDOW, WINDOW), maxLevel=LEVELS  # type: ignore[call-overload]
+    """Track ``points``, float32 (n, 2), from one image to another; return positions and a mask of the tracked ones."""
+    moved, status, _ = cv2.calcOpticalFlowPyrLK(
+        before, after, points, None, winSize=(FLOW_WINDOW, FLOW_WINDOW), maxLevel=PYRAMID_LEVELS  # type: ignore[call-overload]
     )
-    return moved, found.ravel() == 1
+    return moved, status.ravel() == 1
 
 
-def _moved(place: Place, before: npt.NDArray[Any], after: npt.NDArray[Any]) -> Place | None:
-    """``place`` as its points (n, 2) have moved; None where too few are left to tell."""
-    if len(before) < LEAST_POINTS:
+def _move(rect: Rect, before: npt.NDArray[Any], after: npt.NDArray[Any]) -> Rect | None:
+    """Translate and scale ``rect`` as its points (n, 2) moved; return None if there are too few points."""
+    if len(before) < MIN_POINTS:
         return None
     shift = np.median(after - before, axis=0)
-    # Distances of each point to the one that is half the list away: long ones, which tell a change of scale best.
-    was, now = (np.linalg.norm(each - np.roll(each, len(each) // 2, axis=0), axis=1) for each in (before, after))
-    growth = float(np.median(now / was))
-    left, top, width, height = place
+    # Pair each point with the one half the list away: long distances estimate the change of scale best.
+    distances_before, distances_after = (
+        np.linalg.norm(points - np.roll(points, len(points) // 2, axis=0), axis=1) for points in (before, after)
+    )
+    growth = float(np.median(distances_after / distances_before))
+    left, top, width, height = rect
     return (
         left + float(shift[0]) - (growth - 1) * width / 2,
         top + float(shift[1]) - (growth - 1) * height / 2,
@@ -201,7 +214,7 @@ def _moved(place: Place, before: npt.NDArray[Any], after: npt.NDArray[Any]) -> P
     )
 
 
-def _is_seen(place: Place, shape: Sequence[int]) -> bool:
-    """Whether the middle of ``place`` is still in a picture of ``shape``."""
-    left, top, width, height = place
+def _is_visible(rect: Rect, shape: Sequence[int]) -> bool:
+    """Return True if the center of ``rect`` is inside an image of ``shape``."""
+    left, top, width, height = rect
     return 0 <= left + width / 2 < shape[1] and 0 <= top + height / 2 < shape[0]

@@ -1,5 +1,3 @@
-"""Where frames come from; the network here is a real one, on this machine."""
-
 from __future__ import annotations
 
 import sys
@@ -13,11 +11,11 @@ import pytest
 from edgefer.errors import DataError, DeviceUnreachable, IncompatibleError, UsageError
 from edgefer.live.camera import Source, find_source
 
-FRAMES = [np.full((48, 64, 3), level, np.uint8) for level in (20, 90, 160, 230)]
+IMAGES = [np.full((48, 64, 3), level, np.uint8) for level in (20, 90, 160, 230)]
 
 
 @pytest.mark.parametrize(
-    ("named", "kind", "where", "live"),
+    ("arguments", "kind", "location", "live"),
     [
         ({}, "v4l2", "0", True),
         ({"camera": "1"}, "v4l2", "1", True),
@@ -28,23 +26,23 @@ FRAMES = [np.full((48, 64, 3), level, np.uint8) for level in (20, 90, 160, 230)]
         ({"stream": "rtsp://host/path"}, "stream", "rtsp://host/path", True),
     ],
 )
-def test_what_a_user_names_is_a_kind_of_camera_and_which_of_them(
-    named: dict[str, str], kind: str, where: str, live: bool
+def test_an_argument_selects_kind_and_location(
+    arguments: dict[str, str], kind: str, location: str, live: bool
 ) -> None:
-    source = find_source(**named, size=(320, 240))
-    assert (source.kind, source.where, source.size, source.live) == (kind, where, (320, 240), live)
+    source = find_source(**arguments, size=(320, 240))
+    assert (source.kind, source.location, source.size, source.live) == (kind, location, (320, 240), live)
 
 
-def test_slips() -> None:
+def test_invalid_arguments_raise_usage_errors() -> None:
     with pytest.raises(UsageError, match="--camera together with --video"):
         find_source(camera="0", video="clip.mp4")
     with pytest.raises(UsageError, match="picamera2"):
         find_source(camera="picamera")
-    with pytest.raises(UsageError, match="an address was expected"):
+    with pytest.raises(UsageError, match="expected a URL"):
         find_source(stream="clip.mp4").open()
 
 
-def test_a_password_in_an_address_is_shown_to_nobody() -> None:
+def test_credentials_of_a_stream_are_hidden() -> None:
     source = find_source(stream="rtsp://me:secret@127.0.0.1:1/path")
     assert str(source) == "stream rtsp://127.0.0.1:1/path"
     with pytest.raises(DeviceUnreachable) as caught:
@@ -53,20 +51,20 @@ def test_a_password_in_an_address_is_shown_to_nobody() -> None:
     assert "127.0.0.1" in str(caught.value)
 
 
-def test_a_video_gives_its_frames_and_ends(tmp_path: Path, film: Callable[..., Path]) -> None:
-    camera = Source("video", str(film(tmp_path / "clip.avi", FRAMES, fps=12))).open()
+def test_a_video_returns_its_frames_then_none(tmp_path: Path, film: Callable[..., Path]) -> None:
+    camera = Source("video", str(film(tmp_path / "clip.avi", IMAGES, fps=12))).open()
     assert camera.fps == pytest.approx(12)
-    shots = [camera.read() for _ in FRAMES]
-    assert [round(float(shot.image.mean()), -1) for shot in shots if shot] == [20, 90, 160, 230]
-    assert all(shot and shot.grab_ns > 0 for shot in shots)
-    times = [shot.captured_ns for shot in shots if shot]
-    assert times == sorted(times)
+    frames = [camera.read() for _ in IMAGES]
+    assert [round(float(frame.image.mean()), -1) for frame in frames if frame] == [20, 90, 160, 230]
+    assert all(frame and frame.grab_ns > 0 for frame in frames)
+    times_ns = [frame.captured_ns for frame in frames if frame]
+    assert times_ns == sorted(times_ns)
     assert camera.read() is None
     camera.close()
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no video"])
-def test_a_file_that_is_no_video_is_named_and_opencv_is_quiet(
+def test_an_unreadable_video_is_an_error_and_opencv_prints_nothing(
     tmp_path: Path, content: bytes | None, capfd: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "clip.mp4"
@@ -77,29 +75,29 @@ def test_a_file_that_is_no_video_is_named_and_opencv_is_quiet(
     assert capfd.readouterr().err == ""
 
 
-def test_a_camera_that_is_not_there_is_named(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_camera_is_an_error_and_opencv_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(DeviceUnreachable, match="/dev/video97"):
         Source("v4l2", "97").open()
     assert capfd.readouterr().err == ""
 
 
-def test_the_camera_of_a_pi_wants_its_library(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_picamera2_needs_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "picamera2", None)
     with pytest.raises(IncompatibleError, match="python3-picamera2"):
         Source("picamera2", "").open()
 
 
-def test_the_camera_of_a_pi_is_asked_for_bgr_and_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing here has that camera: this holds what is asked of its library, as its manual describes it."""
-    asked: list[object] = []
+def test_picamera2_captures_bgr_without_queue_and_releases_the_camera(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Check the calls against a fake picamera2 that follows its manual, because CI has no such camera."""
+    calls: list[object] = []
 
     class Request:
         def make_array(self, name: str) -> np.ndarray:
-            asked.append(name)
-            return FRAMES[0]
+            calls.append(name)
+            return IMAGES[0]
 
         def release(self) -> None:
-            asked.append("released")
+            calls.append("release")
 
     class Picamera2:
         def __init__(self, number: int) -> None:
@@ -110,26 +108,26 @@ def test_the_camera_of_a_pi_is_asked_for_bgr_and_let_go(monkeypatch: pytest.Monk
             return options
 
         def configure(self, options: dict[str, object]) -> None:
-            asked.append(options)
+            calls.append(options)
 
         def start(self) -> None:
-            asked.append("started")
+            calls.append("start")
 
         def capture_request(self) -> Request:
             return Request()
 
         def close(self) -> None:
-            asked.append("closed")
+            calls.append("close")
 
     module = ModuleType("picamera2")
     module.Picamera2 = Picamera2  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "picamera2", module)
     camera = Source("picamera2", "").open()
-    shot = camera.read()
+    frame = camera.read()
     camera.close()
-    assert shot is not None
-    np.testing.assert_array_equal(shot.image, FRAMES[0])
+    assert frame is not None
+    np.testing.assert_array_equal(frame.image, IMAGES[0])
     main = {"size": (640, 480), "format": "RGB888"}
-    assert asked == [{"main": main, "queue": False}, "started", "main", "released", "closed"]
+    assert calls == [{"main": main, "queue": False}, "start", "main", "release", "close"]
     with pytest.raises(DeviceUnreachable, match="camera 1"):
         Source("picamera2", "1").open()

@@ -12,34 +12,36 @@ import pytest
 from edgefer.contract.labels import LABELS
 from edgefer.errors import IncompatibleError
 from edgefer.inference.face_detection import FaceBox
-from edgefer.live.frame_result import FrameResult, FrameTiming, Health, LiveFace, Stage
-from edgefer.live.sinks import Dashboard, Lines, Window, budget_text, require_window
+from edgefer.live.frame_result import FrameResult, FrameTiming, Health, LiveFace, StageTiming
+from edgefer.live.sinks import DashboardSink, JsonLinesSink, WindowSink, require_window, timing_table
 
 HAS_WINDOWS = "GUI:                           NONE" not in cv2.getBuildInformation()
-STAGE = Stage(12.345, 123.456, 0.25)
-BUDGET = FrameTiming(STAGE, STAGE, STAGE, STAGE, None, 29.97, 1234)
+STAGE = StageTiming(12.345, 123.456, 0.25)
+TIMING = FrameTiming(grab=STAGE, detect=STAGE, preprocess=STAGE, invoke=STAGE, fps=29.97, dropped=1234)
 FACES = tuple(LiveFace(number, FaceBox(8, 8, 30, 30), "surprise", 0.9, (0.1,) * 7) for number in range(100, 112))
-SCENE = FrameResult(3, 5, 17.2, np.zeros((48, 64, 3), np.uint8), FACES, LABELS, BUDGET, Health(61.0, ("under-voltage",)))
+IMAGE = np.zeros((48, 64, 3), np.uint8)
+RESULT = FrameResult(3, 5, 17.2, IMAGE, FACES, LABELS, TIMING, Health(61.0, ("under-voltage",)))
 
 
-def test_a_line_is_a_scene() -> None:
+def test_json_lines_are_one_result_per_line() -> None:
     stream = io.StringIO()
-    lines = Lines(stream)
-    lines.publish(SCENE)
-    lines.publish(replace(SCENE, number=4))
-    lines.close()
+    sink = JsonLinesSink(stream)
+    sink.publish(RESULT)
+    sink.publish(replace(RESULT, number=4))
+    sink.close()
     assert [json.loads(line)["number"] for line in stream.getvalue().splitlines()] == [3, 4]
 
 
-def test_the_budget_fits_on_80_columns_and_a_stage_that_did_not_run_is_a_dash() -> None:
-    text = budget_text(BUDGET)
+def test_the_timing_table_fits_80_columns_and_shows_missing_stages_as_dashes() -> None:
+    text = timing_table(TIMING)
     assert max(map(len, text.splitlines())) <= 80
-    (draw,) = [line for line in text.splitlines() if line.startswith("draw")]
-    assert draw.split() == ["draw", "-", "-", "-"]
+    for stage in ("draw", "publish"):
+        (line,) = [line for line in text.splitlines() if line.startswith(stage)]
+        assert line.split() == [stage, "-", "-", "-"]
     assert "the classifier is 25 % of your frame" in text
 
 
-def test_the_dashboard_shows_what_fits_on_a_terminal_and_nothing_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_dashboard_appears_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
     class Terminal(io.StringIO):
         def isatty(self) -> bool:
             return True
@@ -49,24 +51,24 @@ def test_the_dashboard_shows_what_fits_on_a_terminal_and_nothing_elsewhere(monke
     monkeypatch.setenv("TERM", "xterm")
     for stream in (terminal, file):
         monkeypatch.setattr("sys.stderr", stream)
-        dashboard = Dashboard()
-        dashboard.publish(SCENE)
-        dashboard.close()
-    shown = terminal.getvalue()
-    facts = ("30.0 fps", "1,234 passed over", "17 ms old", "61 C", "under-voltage", "100: surprise 90%", "and 9 more")
-    assert [fact for fact in facts if fact not in shown] == []
+        sink = DashboardSink()
+        sink.publish(RESULT)
+        sink.close()
+    output = terminal.getvalue()
+    facts = ("30.0 fps", "1,234 dropped", "latency 17 ms", "61 C", "under-voltage", "100: surprise 90%", "and 9 more")
+    assert [fact for fact in facts if fact not in output] == []
     assert file.getvalue() == ""
 
 
-def test_without_a_display_there_is_no_window(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_window_needs_a_display(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(IncompatibleError, match="no display") as caught:
-        Window(lambda: None)
+        WindowSink(lambda: None)
     assert "--serve" in caught.value.hint
 
 
-def test_a_display_that_does_not_answer_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_display_is_an_error_that_leaves_the_process_alive(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DISPLAY", ":97")
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     with pytest.raises(IncompatibleError) as caught:
@@ -74,14 +76,14 @@ def test_a_display_that_does_not_answer_ends_nothing(monkeypatch: pytest.MonkeyP
     assert ("opencv-python>=4.11" in caught.value.hint) is not HAS_WINDOWS
 
 
-@pytest.mark.skipif(not (HAS_WINDOWS and os.environ.get("DISPLAY")), reason="no OpenCV with windows, or no display")
-def test_a_window_that_is_closed_calls_quit() -> None:
-    called: list[int] = []
-    window = Window(lambda: called.append(1))
-    window.publish(SCENE)
-    window.publish(SCENE)
-    assert called == []
+@pytest.mark.skipif(not (HAS_WINDOWS and os.environ.get("DISPLAY")), reason="needs OpenCV with windows and a display")
+def test_closing_the_window_calls_on_quit() -> None:
+    calls: list[int] = []
+    sink = WindowSink(lambda: calls.append(1))
+    sink.publish(RESULT)
+    sink.publish(RESULT)
+    assert calls == []
     cv2.destroyAllWindows()
-    window.publish(SCENE)
-    assert called == [1]
-    window.close()
+    sink.publish(RESULT)
+    assert calls == [1]
+    sink.close()

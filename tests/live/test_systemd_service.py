@@ -1,4 +1,4 @@
-"""The unit: what systemd makes of it, and where a token stands."""
+"""The unit file as systemd reads it, and the storage of the token."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TOKEN = 'quite "long" $HOME `x` \\ 100 % é'
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A home of its own, that of somebody whom systemd does not know."""
+    """Return an empty home folder of a user without a systemd user manager."""
     folder = tmp_path / "home"
     folder.mkdir()
     monkeypatch.setenv("HOME", str(folder))
@@ -31,34 +31,35 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def line(unit: str, key: str) -> str:
-    (found,) = [each for each in unit.splitlines() if each.startswith(f"{key}=")]
-    return found.removeprefix(f"{key}=")
+def setting(unit: str, key: str) -> str:
+    (line,) = [line for line in unit.splitlines() if line.startswith(f"{key}=")]
+    return line.removeprefix(f"{key}=")
 
 
-def test_it_runs_edgefer_live_in_this_folder_with_a_page_for_this_machine(
+def test_the_unit_runs_edgefer_live_in_the_current_folder_with_a_private_page(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     plan = make_plan(["--camera", "0"], serve=None, token=None)
-    assert line(plan.unit, "ExecStart") == f":{sys.executable} -m edgefer live --serve :4912 --camera 0"
-    assert line(plan.unit, "WorkingDirectory") == str(tmp_path)
-    assert line(plan.unit, "Type") == "notify"
-    assert line(plan.unit, "Restart") == "on-failure"
+    assert setting(plan.unit, "ExecStart") == f":{sys.executable} -m edgefer live --serve :4912 --camera 0"
+    assert setting(plan.unit, "WorkingDirectory") == str(tmp_path)
+    assert setting(plan.unit, "Type") == "notify"
+    assert setting(plan.unit, "Restart") == "on-failure"
     assert "EnvironmentFile" not in plan.unit
     assert (plan.token, plan.url) == (None, "http://127.0.0.1:4912/")
     assert plan.unit_path == home / ".config" / "systemd" / "user" / "edgefer-live.service"
 
 
-@pytest.mark.parametrize("given", [["--token", TOKEN], [f"--token={TOKEN}"]])
-def test_a_token_stands_in_no_command_line(given: list[str]) -> None:
-    plan = make_plan(["--serve", "0.0.0.0:4912", *given, "--camera", "0"], serve="0.0.0.0:4912", token=TOKEN)
-    assert line(plan.unit, "ExecStart").endswith(" -m edgefer live --serve 0.0.0.0:4912 --camera 0")
+@pytest.mark.parametrize("token_arguments", [["--token", TOKEN], [f"--token={TOKEN}"]])
+def test_the_command_line_does_not_contain_the_token(token_arguments: list[str]) -> None:
+    arguments = ["--serve", "0.0.0.0:4912", *token_arguments, "--camera", "0"]
+    plan = make_plan(arguments, serve="0.0.0.0:4912", token=TOKEN)
+    assert setting(plan.unit, "ExecStart").endswith(" -m edgefer live --serve 0.0.0.0:4912 --camera 0")
     assert not [word for word in ("--token", "quite", "long", "100 %") if word in plan.unit]
-    assert line(plan.unit, "EnvironmentFile") == str(plan.token_path)
+    assert setting(plan.unit, "EnvironmentFile") == str(plan.token_path)
 
 
-def test_where_others_reach_it_a_token_is_made_up_and_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_on_the_network_gets_a_token_that_later_plans_reuse(monkeypatch: pytest.MonkeyPatch) -> None:
     serve = "0.0.0.0:4912"
     first = make_plan(["--serve", serve], serve=serve, token=None)
     assert first.token
@@ -70,27 +71,27 @@ def test_where_others_reach_it_a_token_is_made_up_and_kept(monkeypatch: pytest.M
     assert make_plan(["--serve", serve], serve=serve, token=None).token == first.token
     monkeypatch.setenv("EDGEFER_TOKEN", "from the environment")
     assert make_plan(["--serve", serve], serve=serve, token=None).token == "from the environment"
-    assert make_plan(["--serve", serve], serve=serve, token="as typed, rather").token == "as typed, rather"
+    assert make_plan(["--serve", serve], serve=serve, token="from the command line").token == "from the command line"
 
 
 @pytest.mark.skipif(shutil.which("systemctl") is None, reason="there is no systemctl")
-def test_a_token_is_read_by_nobody_else_and_comes_back_as_it_was() -> None:
+def test_only_the_owner_can_read_the_token_and_it_survives_the_round_trip() -> None:
     plan = make_plan([], serve="0.0.0.0:4912", token=TOKEN)
     with pytest.raises(EdgeferError):
         systemd_service.install(plan)
     assert stat.S_IMODE(plan.token_path.stat().st_mode) == 0o600
     assert stat.S_IMODE(plan.unit_path.stat().st_mode) & 0o044
-    # Without a host there is nothing to keep.
     assert make_plan([], serve="0.0.0.0:4912", token=None).token == TOKEN
+    # A private page has no token, so the old one is removed.
     with pytest.raises(EdgeferError):
         systemd_service.install(make_plan([], serve=None, token=None))
     assert not plan.token_path.exists()
 
 
 @pytest.mark.skipif(shutil.which("systemctl") is None, reason="there is no systemctl")
-def test_where_systemd_does_not_answer_what_was_written_stays_and_the_way_on_is_said() -> None:
+def test_a_failing_systemctl_leaves_the_files_and_hints_at_the_next_step() -> None:
     plan = make_plan([], serve=None, token=None)
-    with pytest.raises(EdgeferError, match="systemctl --user daemon-reload ended with 1") as caught:
+    with pytest.raises(EdgeferError, match="systemctl --user daemon-reload failed with exit code 1") as caught:
         systemd_service.install(plan)
     assert "systemctl --user enable --now edgefer-live.service" in caught.value.hint
     assert plan.unit_path.read_text() == plan.unit
@@ -98,32 +99,33 @@ def test_where_systemd_does_not_answer_what_was_written_stays_and_the_way_on_is_
 
 def test_without_systemctl_nothing_is_written(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
     monkeypatch.setenv("PATH", str(home))
-    for act in (lambda: systemd_service.install(make_plan([], serve=None, token="0123456789ab")), systemd_service.state):
-        with pytest.raises(IncompatibleError, match="there is no systemctl") as caught:
+    plan = make_plan([], serve=None, token="0123456789ab")
+    for act in (lambda: systemd_service.install(plan), systemd_service.read_status):
+        with pytest.raises(IncompatibleError, match="systemctl is not installed") as caught:
             act()
         assert "edgefer live --serve :4912" in caught.value.hint
     assert os.listdir(home) == []
 
 
-def test_nothing_to_uninstall_is_said() -> None:
+def test_uninstall_without_a_service_is_a_usage_error() -> None:
     with pytest.raises(UsageError, match="no service to uninstall") as caught:
         systemd_service.uninstall()
     assert caught.value.hint == "edgefer service install"
 
 
 @pytest.mark.parametrize("serve", [":0", "0.0.0.0:0", "nonsense"])
-def test_an_address_that_nobody_would_find_is_refused(serve: str) -> None:
+def test_an_address_without_a_fixed_port_is_rejected(serve: str) -> None:
     with pytest.raises(UsageError, match="--serve :4912|port"):
         make_plan(["--serve", serve], serve=serve, token=None)
 
 
 @pytest.mark.parametrize("name", ["two\nlines", "after ", "back\\"])
-def test_a_folder_that_a_unit_cannot_name_is_refused(
+def test_a_folder_that_a_unit_cannot_contain_is_rejected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     (tmp_path / name).mkdir()
     monkeypatch.chdir(tmp_path / name)
-    with pytest.raises(UsageError, match="the folder"):
+    with pytest.raises(UsageError, match="folder"):
         make_plan([], serve=None, token=None)
 
 
@@ -137,20 +139,20 @@ def test_a_folder_that_a_unit_cannot_name_is_refused(
         ["--video", ";", "--model", "tab\tand\nline", "--stream", ""],
     ],
 )
-def test_systemd_finds_nothing_wrong_with_it(
+def test_systemd_analyze_accepts_the_unit(
     arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "a folder, 100 % $HOME"
     folder.mkdir()
     monkeypatch.chdir(folder)
-    # A Python whose path wants quoting too.
+    # The path of the interpreter needs quoting too.
     python = folder / "py thon"
     python.symlink_to(sys.executable)
     monkeypatch.setattr(sys, "executable", str(python))
     plan = make_plan(arguments, serve="0.0.0.0:4912", token="0123456789ab")
     unit = tmp_path / "edgefer-live.service"
     unit.write_text(plan.unit)
-    done = subprocess.run(
+    process = subprocess.run(
         [str(ANALYZE), "verify", "--user", str(unit)], capture_output=True, text=True, check=False, timeout=60
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (process.returncode, process.stderr) == (0, "")

@@ -1,1 +1,1 @@
-"""Where frames come from, one kind of camera a file; edgefer/live/camera.py says what a file has."""
+"""Camera plug-ins, one kind of camera per module; CameraModule in ``edgefer/live/camera.py`` is their interface."""

@@ -1,4 +1,4 @@
-"""picamera2: the camera on a Raspberry Pi's ribbon cable, through the system's python3-picamera2."""
+"""Raspberry Pi camera module, through the python3-picamera2 package of Raspberry Pi OS."""
 
 from __future__ import annotations
 
@@ -15,37 +15,41 @@ __all__ = ["LIVE", "open_camera"]
 LIVE = True
 
 
-def open_camera(where: str, *, size: tuple[int, int]) -> Camera:
-    """The camera of number ``where``, the first where that is empty.
+def open_camera(location: str, *, size: tuple[int, int]) -> Camera:
+    """Open a camera and start capturing.
+
+    Args:
+        location: camera number; empty for the first camera.
+        size: (width, height) in pixels.
 
     Raises:
         IncompatibleError: picamera2 is not installed.
-        DeviceUnreachable: there is no such camera, or another program has it.
+        DeviceUnreachable: the camera does not exist, or another program uses it.
     """
     try:
         from picamera2 import Picamera2
     except ImportError as error:
         raise IncompatibleError(
             "picamera2 cannot be imported",
-            why=f"it is a part of Raspberry Pi OS, which a virtual environment does not see by itself; {error}",
+            why=f"it is part of Raspberry Pi OS, and virtual environments hide system packages by default; {error}",
             hint="sudo apt install python3-picamera2, and python3 -m venv --system-site-packages; or --camera 0",
         ) from error
     try:
-        device = Picamera2(int(where or 0))
-        # Its name for what OpenCV calls BGR. With one buffer more than the sensor fills, none waits in a queue.
+        device = Picamera2(int(location or 0))
+        # picamera2 calls OpenCV's BGR order RGB888. queue=False keeps stale frames out of its request queue.
         device.configure(device.create_video_configuration(main={"size": size, "format": "RGB888"}, queue=False))
         device.start()
     except (IndexError, RuntimeError, ValueError) as error:
         hint = "rpicam-hello --list-cameras"
-        raise DeviceUnreachable(f"no camera {where or 0} for picamera2", why=str(error), hint=hint) from error
+        raise DeviceUnreachable(f"no camera {location or 0} for picamera2", why=str(error), hint=hint) from error
     return PiCamera(device)
 
 
 class PiCamera:
-    """A started Picamera2, as a Camera.
+    """Camera backed by a started Picamera2.
 
     Attributes:
-        fps: None: it depends on the light.
+        fps: None; the frame rate depends on the exposure time.
     """
 
     fps: float | None = None
@@ -54,18 +58,22 @@ class PiCamera:
         self._device = device
 
     def read(self) -> CapturedFrame:
-        """As Camera.read()."""
+        """Wait for the next frame and return it.
+
+        Raises:
+            DeviceUnreachable: the camera stopped delivering frames.
+        """
         try:
             request = self._device.capture_request()
-            captured = time.monotonic_ns()
+            captured_ns = time.monotonic_ns()
             try:
                 image = request.make_array("main")
             finally:
                 request.release()
         except RuntimeError as error:
-            raise DeviceUnreachable("the camera gives no frame", why=str(error)) from error
-        return CapturedFrame(np.asarray(image, np.uint8), captured, time.monotonic_ns() - captured)
+            raise DeviceUnreachable("no frame from the Raspberry Pi camera", why=str(error)) from error
+        return CapturedFrame(np.asarray(image, np.uint8), captured_ns, time.monotonic_ns() - captured_ns)
 
     def close(self) -> None:
-        """As Camera.close()."""
+        """Stop capturing and release the device."""
         self._device.close()

@@ -1,34 +1,36 @@
-"""stream: a camera on the network, by rtsp:// or http://, through OpenCV's FFmpeg."""
+"""Network camera at an rtsp:// or http:// URL, through OpenCV's FFmpeg backend."""
 
 from __future__ import annotations
-
-import re
 
 import cv2
 
 from edgefer.errors import DeviceUnreachable, UsageError
-from edgefer.live.camera import Camera, OpenCvCamera
+from edgefer.live.camera import Camera, OpenCvCamera, hide_credentials
 
 __all__ = ["LIVE", "open_camera"]
 
 LIVE = True
-PATIENCE_MS = 5000
+TIMEOUT_MS = 5000
 
 
-def open_camera(where: str, *, size: tuple[int, int]) -> Camera:
-    """The stream at the address ``where``; its frames have the size that they have.
+def open_camera(location: str, *, size: tuple[int, int]) -> Camera:
+    """Open a stream.
+
+    Args:
+        location: URL of the stream.
+        size: unused; the stream determines the frame size.
 
     Raises:
-        UsageError: no address.
-        DeviceUnreachable: nothing answers there, or no video.
+        UsageError: ``location`` is not a URL.
+        DeviceUnreachable: the host does not respond or sends no video.
     """
-    if "://" not in where:
+    if "://" not in location:
         hint = "--stream rtsp://HOST/PATH, or --video FILE"
-        raise UsageError(f"--stream {where}", why="an address was expected", hint=hint)
-    shown = re.sub(r"//[^/@]*@", "//", where)
-    patience = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, PATIENCE_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, PATIENCE_MS]
-    camera = OpenCvCamera.open(where, shown, backend=cv2.CAP_FFMPEG, ends=False, settings=patience)
+        raise UsageError(f"--stream {location}", why="expected a URL", hint=hint)
+    name = hide_credentials(location)
+    timeouts = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, TIMEOUT_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, TIMEOUT_MS]
+    camera = OpenCvCamera.open(location, name, backend=cv2.CAP_FFMPEG, is_file=False, parameters=timeouts)
     if camera is None:
-        hint = f"ffplay {shown}, which says more"
-        raise DeviceUnreachable(f"no video at {shown}", why="nothing answers there, or it sends no video", hint=hint)
+        why = "the host does not respond or sends no video"
+        raise DeviceUnreachable(f"no video at {name}", why=why, hint=f"ffplay {name} prints the details")
     return camera

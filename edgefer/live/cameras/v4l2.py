@@ -1,4 +1,4 @@
-"""v4l2: a USB camera, or whatever else Linux gives a /dev/video, through OpenCV."""
+"""USB camera or any other Video4Linux device (/dev/video*), through OpenCV."""
 
 from __future__ import annotations
 
@@ -10,26 +10,30 @@ from edgefer.live.camera import Camera, OpenCvCamera
 __all__ = ["LIVE", "open_camera"]
 
 LIVE = True
-# Raw pictures larger than this do not come at 30 a second through USB 2; JPEG does.
-LARGEST_RAW = 640 * 480
+# USB 2 cannot carry larger uncompressed frames at 30 fps; the camera has to send JPEG.
+MAX_RAW_PIXELS = 640 * 480
 
 
-def open_camera(where: str, *, size: tuple[int, int]) -> Camera:
-    """The camera of number ``where``, or of the path /dev/video....
+def open_camera(location: str, *, size: tuple[int, int]) -> Camera:
+    """Open a device.
+
+    Args:
+        location: device number, or a path such as /dev/video0.
+        size: requested (width, height) in pixels.
 
     Raises:
-        DeviceUnreachable: there is none, or another program has it.
+        DeviceUnreachable: the device does not exist, or another program uses it.
     """
-    path = where if where.startswith("/dev/") else f"/dev/video{where}"
-    camera = OpenCvCamera.open(path, f"camera {where}", backend=cv2.CAP_V4L2, ends=False)
+    path = location if location.startswith("/dev/") else f"/dev/video{location}"
+    camera = OpenCvCamera.open(path, f"camera {location}", backend=cv2.CAP_V4L2, is_file=False)
     if camera is None:
         raise DeviceUnreachable(
             f"no camera at {path}",
-            why="it is not plugged in, another program has it, or this user may not open it (group video)",
+            why="it is not plugged in, another program uses it, or this user is not in the group video",
             hint="v4l2-ctl --list-devices, or --video clip.mp4",
         )
-    if size[0] * size[1] > LARGEST_RAW:
-        camera.ask(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG"))
-    camera.ask(cv2.CAP_PROP_FRAME_WIDTH, size[0])
-    camera.ask(cv2.CAP_PROP_FRAME_HEIGHT, size[1])
+    if size[0] * size[1] > MAX_RAW_PIXELS:
+        camera.request(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG"))
+    camera.request(cv2.CAP_PROP_FRAME_WIDTH, size[0])
+    camera.request(cv2.CAP_PROP_FRAME_HEIGHT, size[1])
     return camera

@@ -1,4 +1,4 @@
-"""video: a file, through OpenCV; it ends."""
+"""Video file, through OpenCV's FFmpeg backend."""
 
 from __future__ import annotations
 
@@ -14,15 +14,20 @@ __all__ = ["LIVE", "open_camera"]
 LIVE = False
 
 
-def open_camera(where: str, *, size: tuple[int, int]) -> Camera:
-    """The video file ``where``; its frames have the size that they have.
+def open_camera(location: str, *, size: tuple[int, int]) -> Camera:
+    """Open a video file.
+
+    Args:
+        location: path of the file.
+        size: unused; the file determines the frame size.
 
     Raises:
-        DataError: no such file, or none that OpenCV can read.
+        DataError: the file does not exist, or OpenCV cannot read it.
     """
-    if not Path(where).is_file():
-        raise DataError(f"{where} is not there", why="--video takes a file", hint="--video clip.mp4, or --camera 0")
-    camera = OpenCvCamera.open(where, where, backend=cv2.CAP_FFMPEG, ends=True)
+    if not Path(location).is_file():
+        hint = "--video clip.mp4, or --camera 0"
+        raise DataError(f"{location} does not exist", why="--video expects a video file", hint=hint)
+    camera = OpenCvCamera.open(location, location, backend=cv2.CAP_FFMPEG, is_file=True)
     if camera is None:
-        raise DataError(f"{where}: not a video that OpenCV can read", hint=f"ffmpeg -i {where} clip.mp4")
+        raise DataError(f"{location}: OpenCV cannot read this video", hint=f"ffmpeg -i {location} clip.mp4")
     return camera

@@ -1,13 +1,13 @@
-"""Live video as a web page: the newest picture for as many as look on, and nothing for those who do not.
+"""Serve live video as a web page.
 
-    address = Address.parse(":4912")                # 127.0.0.1 unless a host is named
-    with serving(address) as page:
-        page.url                                    # "http://127.0.0.1:4912/"
-        page.publish(scene)                         # from the loop of edgefer.live.session; never waits
+    address = Address.parse(":4912")                # 127.0.0.1 unless the text names a host
+    with serving(address) as server:
+        server.url                                  # "http://127.0.0.1:4912/"
+        server.publish(result)                      # from the processing thread; never blocks
 
-Every viewer is given the newest picture when he is ready for one, so that a slow one sees fewer, and holds up nobody. A
-picture is encoded once, and only if somebody looks at it. Nothing is stored, and nothing is fetched from elsewhere. A
-page that others on the network can reach asks for a token.
+Each viewer requests the newest frame when it is ready for one, so a slow viewer sees fewer frames and delays no other.
+A frame is encoded once, and only if a viewer requests it. Nothing is stored, and the page loads nothing from other
+hosts. A page that is reachable from the network requires a token.
 """
 
 from __future__ import annotations
@@ -30,22 +30,24 @@ def serving(
     address: Address,
     *,
     token: str | None = None,
-    drawn: bool = False,
-    tell: Callable[[str], None] = lambda sentence: None,
+    annotated: bool = False,
+    log: Callable[[str], None] = lambda message: None,
 ) -> Iterator[Server]:
     """Serve the page within the block.
 
     Args:
-        address: where.
-        token: what viewers have to know. None: made up where others can reach the address, else nothing is asked.
-        drawn: boxes and labels are in the images of the scenes already.
-        tell: is told what went wrong with a request; from another thread.
+        address: the address to listen on.
+        token: access token that viewers need. If None, one is generated for an address that is reachable from the
+            network, and a loopback address needs none.
+        annotated: True if the published images contain boxes and labels.
+        log: receives a message for each failed request, from another thread.
 
     Raises:
         IncompatibleError: starlette or uvicorn is not installed.
-        EdgeferError: the address cannot be had.
+        EdgeferError: the server cannot listen on the address.
+        UsageError: the token is too short.
     """
-    server = require_server()(address, token=token, drawn=drawn, tell=tell)
+    server = require_server()(address, token=token, annotated=annotated, log=log)
     try:
         yield server
     finally:
@@ -53,7 +55,7 @@ def serving(
 
 
 def require_server() -> type[Server]:
-    """What serves.
+    """Import and return the server class.
 
     Raises:
         IncompatibleError: starlette or uvicorn is not installed.
@@ -63,6 +65,6 @@ def require_server() -> type[Server]:
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("edgefer"):
             raise
-        why = f"{error.name} is not installed, which comes with edgefer's extra, edgefer[live]"
-        raise IncompatibleError("no page can be served", why=why, hint="pip install starlette uvicorn") from error
+        why = f"{error.name} is not installed; the extra edgefer[live] includes it"
+        raise IncompatibleError("cannot serve the web page", why=why, hint="pip install starlette uvicorn") from error
     return Server

@@ -1,11 +1,11 @@
-"""Who may see the page: those who reach it by its own name and, where a token is asked for, know it.
+"""Restrict access to the page: by token on the network, by host name on the loopback interface.
 
-    app = Guard(app, token=None, port=4912)         # on 127.0.0.1
-    app = Guard(app, token="...", port=4912)        # for others
+    app = AccessMiddleware(app, token=None, port=4912)      # loopback interface
+    app = AccessMiddleware(app, token="...", port=4912)     # network
 
-The token comes as ?token=, which is answered with a cookie, or as "Authorization: Bearer". Without one, the page is for
-this machine alone, and a request that names another host is refused: a website could have its own name point to
-127.0.0.1 and read the page through a visitor's browser (DNS rebinding).
+The token arrives as ?token=, which sets a cookie, or as "Authorization: Bearer". Without a token, only requests to a
+loopback host name are answered. Otherwise a website could point its own name to 127.0.0.1 and read the page through a
+visitor's browser (DNS rebinding).
 """
 
 from __future__ import annotations
@@ -22,43 +22,50 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 __all__ = ["AccessMiddleware"]
 
-# Its own files and pictures, and nothing else; within nobody else's page.
-POLICY = (
+# Load only the page's own files and images, and forbid embedding in other pages.
+CONTENT_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 HEADERS = {
-    "Content-Security-Policy": POLICY,
+    "Content-Security-Policy": CONTENT_POLICY,
     "Cache-Control": "no-store",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
-OWN_NAMES = re.compile(r"(127\.\d+\.\d+\.\d+|localhost|\[::1\])(:\d+)?", re.IGNORECASE)
-# A redirect would count as a step of the site that linked here, and the cookie is for steps of this page alone.
+LOOPBACK_HOST = re.compile(r"(127\.\d+\.\d+\.\d+|localhost|\[::1\])(:\d+)?", re.IGNORECASE)
+# A page that navigates by itself, because browsers do not send a SameSite=Strict cookie along an HTTP redirect that
+# began on another site.
 WELCOME = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>edgefer live</title>
 <link rel="icon" href="icon.svg"><meta http-equiv="refresh" content="0; url=./"></head>
 <body><p><a href="./">edgefer live</a></p></body></html>
 """
-STRANGER = "edgefer live asks for a token: open the address that it printed, which ends in ?token=...\n"
-REBOUND = "edgefer live is for this machine: open it as 127.0.0.1 or localhost\n"
-ELSEWHERE = "edgefer live is not for other websites\n"
+TOKEN_REQUIRED = "edgefer live requires a token: open the URL that it printed, which ends in ?token=...\n"
+LOOPBACK_ONLY = "edgefer live serves this machine only: open it as 127.0.0.1 or localhost\n"
+CROSS_SITE = "edgefer live rejects requests from other websites\n"
 
 
 class AccessMiddleware:
-    """What stands before an ASGI application."""
+    """ASGI middleware that rejects unauthorized requests and sets security headers."""
 
     def __init__(self, app: ASGIApp, *, token: str | None, port: int) -> None:
-        """Let through whoever knows ``token``; ``port`` tells the cookies of two pages on one host apart."""
+        """Wrap ``app``.
+
+        Args:
+            app: the application to protect.
+            token: required token; None admits any request to a loopback host name.
+            port: port of the page; part of the cookie name, so that two pages on one host do not share a cookie.
+        """
         self._app = app
-        self._cookie = f"edgefer_{port}"
-        self._proof = None if token is None else _proof(token)
+        self._cookie_name = f"edgefer_{port}"
+        self._token_hash = None if token is None else _hash_token(token)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Handle a request."""
 
-        async def send_guarded(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(raw=message.setdefault("headers", []))
                 headers.update(HEADERS)
@@ -67,35 +74,39 @@ class AccessMiddleware:
             await send(message)
 
         request = Request(scope)
-        knows = self._knows(request.query_params.get("token"))
-        cookie = f"{self._cookie}={self._proof}; Path=/; HttpOnly; SameSite=Strict" if knows else None
-        answer = self._refusal(request, knows)
-        if answer is None and knows and scope["path"] == "/":
-            answer = HTMLResponse(WELCOME)
-        await (answer or self._app)(scope, receive, send_guarded)
+        is_valid = self._is_valid_token(request.query_params.get("token"))
+        cookie = f"{self._cookie_name}={self._token_hash}; Path=/; HttpOnly; SameSite=Strict" if is_valid else None
+        response = self._rejection(request, is_valid)
+        if response is None and is_valid and scope["path"] == "/":
+            response = HTMLResponse(WELCOME)
+        await (response or self._app)(scope, receive, send_with_headers)
 
-    def _refusal(self, request: Request, knows: bool) -> Response | None:
+    def _rejection(self, request: Request, is_valid: bool) -> Response | None:
+        """Return the response that rejects the request, or None to admit it."""
         headers = request.headers
         site, mode = headers.get("sec-fetch-site", "none"), headers.get("sec-fetch-mode")
         if site not in ("none", "same-origin") and mode != "navigate":
-            return PlainTextResponse(ELSEWHERE, 403)
-        if self._proof is None:
-            own = OWN_NAMES.fullmatch(headers.get("host", ""))
-            return None if own else PlainTextResponse(REBOUND, 421)
+            return PlainTextResponse(CROSS_SITE, 403)
+        if self._token_hash is None:
+            is_loopback = LOOPBACK_HOST.fullmatch(headers.get("host", ""))
+            return None if is_loopback else PlainTextResponse(LOOPBACK_ONLY, 421)
         scheme, _, bearer = headers.get("authorization", "").partition(" ")
-        if knows or (scheme.lower() == "bearer" and self._knows(bearer.strip())) or self._has_cookie(headers):
+        has_bearer = scheme.lower() == "bearer" and self._is_valid_token(bearer.strip())
+        if is_valid or has_bearer or self._has_cookie(headers):
             return None
-        return PlainTextResponse(STRANGER, 401, {"WWW-Authenticate": "Bearer"})
+        return PlainTextResponse(TOKEN_REQUIRED, 401, {"WWW-Authenticate": "Bearer"})
 
-    def _knows(self, told: str | None) -> bool:
-        return told is not None and self._proof is not None and hmac.compare_digest(_proof(told), self._proof)
+    def _is_valid_token(self, token: str | None) -> bool:
+        if token is None or self._token_hash is None:
+            return False
+        return hmac.compare_digest(_hash_token(token), self._token_hash)
 
     def _has_cookie(self, headers: Headers) -> bool:
-        given = SimpleCookie(headers.get("cookie", "")).get(self._cookie)
-        # As bytes: what a stranger sends need not be ASCII.
-        return given is not None and hmac.compare_digest(given.value.encode(), (self._proof or "").encode())
+        cookie = SimpleCookie(headers.get("cookie", "")).get(self._cookie_name)
+        # compare_digest() accepts non-ASCII text only as bytes.
+        return cookie is not None and hmac.compare_digest(cookie.value.encode(), (self._token_hash or "").encode())
 
 
-def _proof(token: str) -> str:
-    """What a cookie holds in its place: neither the token itself nor anything that a cookie could not hold."""
+def _hash_token(token: str) -> str:
+    """Hash the token: a cookie must neither reveal it nor contain arbitrary characters."""
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,8 +1,8 @@
-"""Where a page is served, as it is typed and as others can open it.
+"""Address of the page: parsing, listening, and the URL for a browser.
 
     address = Address.parse(":4912")                # or "0.0.0.0:4912", "[::]:4912", "pi.local:4912"
-    address.is_private                              # only programs on this machine can reach it
-    listener = address.listen()                     # a socket
+    address.is_private                              # True: reachable from this machine only
+    listener = address.listen()                     # a listening socket
 """
 
 from __future__ import annotations
@@ -17,25 +17,26 @@ from edgefer.errors import EdgeferError, UsageError
 
 __all__ = ["Address"]
 
-HERE = "127.0.0.1"
-# What waits in the kernel for a slow viewer: two or three pictures, and not the megabytes that it would grow to.
-UNSENT_BYTES = 2**17
-# Whoever has taken nothing for so long is cut off.
-PATIENCE_MS = 10_000
-CAUSES = {
-    errno.EADDRINUSE: ("another program has that port", "another port, such as --serve :{}, or end that program"),
-    errno.EACCES: ("ports below 1024 are the system's", "--serve :4912"),
-    errno.EADDRNOTAVAIL: ("this machine has no such address", "--serve 0.0.0.0:{}, which is all that it has"),
+LOOPBACK = "127.0.0.1"
+# The kernel's send buffer holds two or three frames for a slow viewer. By default it would grow to megabytes, which
+# are seconds of old video.
+SEND_BUFFER_BYTES = 2**17
+# The kernel closes a connection that acknowledges no data for this long.
+UNACKNOWLEDGED_TIMEOUT_MS = 10_000
+BIND_ERRORS = {
+    errno.EADDRINUSE: ("another program uses this port", "--serve :{}, or stop the other program"),
+    errno.EACCES: ("ports below 1024 require root", "--serve :4912"),
+    errno.EADDRNOTAVAIL: ("this machine does not have this address", "--serve 0.0.0.0:{} listens on all addresses"),
 }
 
 
 @dataclass(frozen=True)
 class Address:
-    """A host and a port.
+    """Host and port to listen on.
 
     Attributes:
-        host: a name or an IP address; 0.0.0.0 and :: are all that the machine has.
-        port: 0 takes any that is free.
+        host: host name or IP address; 0.0.0.0 and :: are all addresses of the machine.
+        port: port number; 0 selects a free port.
     """
 
     host: str
@@ -43,69 +44,70 @@ class Address:
 
     @classmethod
     def parse(cls, text: str) -> Address:
-        """Read [HOST]:PORT.
+        """Parse [HOST]:PORT; the default host is 127.0.0.1.
 
         Raises:
-            UsageError: it is something else.
+            UsageError: the text has another form, or the port is above 65535.
         """
-        found = re.fullmatch(r"(?:\[(?P<v6>[0-9a-fA-F:.]+)\]|(?P<host>[^:/\s\[\]]*)):(?P<port>\d{1,5})", text)
-        if not found or int(found["port"]) > 65535:
-            why = "[HOST]:PORT was expected, with a port up to 65535"
-            raise UsageError(f"--serve {text}", why=why, hint="--serve :4912, or --serve 0.0.0.0:4912 for others too")
-        return cls(found["v6"] or found["host"] or HERE, int(found["port"]))
+        match = re.fullmatch(r"(?:\[(?P<v6>[0-9a-fA-F:.]+)\]|(?P<host>[^:/\s\[\]]*)):(?P<port>\d{1,5})", text)
+        if not match or int(match["port"]) > 65535:
+            why = "expected [HOST]:PORT with a port up to 65535"
+            hint = "--serve :4912, or --serve 0.0.0.0:4912 for the network"
+            raise UsageError(f"--serve {text}", why=why, hint=hint)
+        return cls(match["v6"] or match["host"] or LOOPBACK, int(match["port"]))
 
     @property
     def is_private(self) -> bool:
-        """Whether only this machine can reach it."""
+        """True if only this machine can reach the address."""
         try:
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
             return self.host == "localhost"
 
     def listen(self) -> socket.socket:
-        """A socket that listens there.
+        """Open a listening socket.
 
         Raises:
-            EdgeferError: the port is taken, or there is no such host.
+            EdgeferError: the port is in use, or the host is not an address of this machine.
         """
+        kind = socket.SOCK_STREAM
         try:
-            kind = socket.SOCK_STREAM
-            family, _, _, _, place = socket.getaddrinfo(self.host, self.port, type=kind, flags=socket.AI_PASSIVE)[0]
+            family, _, _, _, endpoint = socket.getaddrinfo(self.host, self.port, type=kind, flags=socket.AI_PASSIVE)[0]
         except socket.gaierror as error:
-            why = f"no address is known for {self.host} ({error.strerror})"
-            raise EdgeferError(f"no page can be served on {self}", why=why, hint=f"--serve :{self.port}") from error
+            why = f"cannot resolve {self.host} ({error.strerror})"
+            raise EdgeferError(f"cannot listen on {self}", why=why, hint=f"--serve :{self.port}") from error
         listener = socket.socket(family, kind)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, UNSENT_BYTES)
-        if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux has it
-            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, PATIENCE_MS)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux only
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED_TIMEOUT_MS)
         if family == socket.AF_INET6:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         try:
-            listener.bind(place)
+            listener.bind(endpoint)
             listener.listen()
         except OSError as error:
             listener.close()
-            why, hint = CAUSES.get(error.errno or 0, (error.strerror or str(error), "--serve :4912"))
+            why, hint = BIND_ERRORS.get(error.errno or 0, (error.strerror or str(error), "--serve :4912"))
             hint = hint.format(self.port % 65535 + 1 if error.errno == errno.EADDRINUSE else self.port)
-            raise EdgeferError(f"no page can be served on {self}", why=why, hint=hint) from error
+            raise EdgeferError(f"cannot listen on {self}", why=why, hint=hint) from error
         return listener
 
     def url(self, port: int) -> str:
-        """What a browser opens; of all addresses that this machine has, the one by which others reach it."""
-        host = _outward(self.host) if self.host in ("0.0.0.0", "::") else self.host
+        """Return the URL for a browser; for all addresses, the one that the network reaches this machine by."""
+        host = _network_host(self.host) if self.host in ("0.0.0.0", "::") else self.host
         return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
 
     def __str__(self) -> str:
         return f"{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
 
 
-def _outward(host: str) -> str:
-    """The address of the network that leads elsewhere, else the machine's name."""
-    family, elsewhere = (socket.AF_INET6, "2001:db8::1") if ":" in host else (socket.AF_INET, "192.0.2.1")
+def _network_host(host: str) -> str:
+    """Return the IP address of the default route, or the host name if there is no route."""
+    family, remote = (socket.AF_INET6, "2001:db8::1") if ":" in host else (socket.AF_INET, "192.0.2.1")
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
-            probe.connect((elsewhere, 9))  # a datagram socket: this chooses a route and sends nothing
+            probe.connect((remote, 9))  # selects a route without sending a packet
             return str(probe.getsockname()[0])
     except OSError:
         return socket.gethostname()

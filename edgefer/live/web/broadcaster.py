@@ -1,10 +1,10 @@
-"""Between the loop that makes scenes and those who look on: the newest scene, encoded when it is first asked for.
+"""Pass the newest frame from the processing thread to the viewers, and encode it on the first request.
 
-    hub.publish(scene)                              # from any thread; never waits
-    with hub.seat():                                # in the event loop
-        shot = await hub.after(None, patience_s=5)
-        await shot.jpeg()
-        shot = await hub.after(shot, patience_s=5)  # the newest then, whatever came between
+    broadcaster.publish(result)                             # from any thread; never blocks
+    with broadcaster.viewer_slot():                         # in the event loop
+        frame = await broadcaster.next_after(None, timeout_s=5)
+        await frame.jpeg()
+        frame = await broadcaster.next_after(frame, timeout_s=5)    # the newest frame at that time
 """
 
 from __future__ import annotations
@@ -18,134 +18,137 @@ from concurrent.futures import Executor
 from functools import cached_property
 
 import cv2
-import numpy as np
-import numpy.typing as npt
 
-from edgefer.inference.output import mark
-from edgefer.live.frame_result import UNSURE, FrameResult, LiveFace
+from edgefer.inference.output import draw_boxes
+from edgefer.live.frame_result import FrameResult
 
 __all__ = ["MAX_VIEWERS", "Broadcaster", "EncodedFrame", "ViewerLimitReached"]
 
 MAX_VIEWERS = 16
-JPEG = [cv2.IMWRITE_JPEG_QUALITY, 80]
+JPEG_PARAMETERS = [cv2.IMWRITE_JPEG_QUALITY, 80]
 
 
 class ViewerLimitReached(Exception):
-    """As many look on as there are seats."""
+    """The viewer limit has been reached."""
 
 
 class EncodedFrame:
-    """A scene as it is sent.
+    """A frame result with lazily computed, shared encodings.
 
     Attributes:
-        scene: it.
+        result: the frame result.
     """
 
-    def __init__(self, scene: FrameResult, encode: Callable[[FrameResult, bool], asyncio.Future[bytes]]) -> None:
-        self.scene = scene
+    def __init__(self, result: FrameResult, encode: Callable[[FrameResult, bool], asyncio.Future[bytes]]) -> None:
+        """Wrap a result; ``encode(result, annotate)`` starts the encoding of its image."""
+        self.result = result
         self._encode = encode
-        self._pictures: dict[bool, asyncio.Future[bytes]] = {}
+        self._jpegs: dict[bool, asyncio.Future[bytes]] = {}
 
     @cached_property
     def json(self) -> str:
-        """Scene.to_json(), in ASCII and on one line."""
-        return json.dumps(self.scene.to_json(), allow_nan=False)
+        """The result as one line of ASCII JSON."""
+        return json.dumps(self.result.to_json(), allow_nan=False)
 
     @property
     def age_s(self) -> float:
-        """For how long it has been the newest thing that the camera gave."""
-        return (time.monotonic_ns() - self.scene.captured_ns) / 1e9
+        """Time since the capture, seconds."""
+        return (time.monotonic_ns() - self.result.captured_ns) / 1e9
 
-    async def jpeg(self, *, marked: bool = False) -> bytes:
-        """The picture, encoded once; with boxes and labels in it if ``marked``."""
-        if marked not in self._pictures:
-            self._pictures[marked] = self._encode(self.scene, marked)
-        # Who leaves meanwhile does not take it from the others.
-        return await asyncio.shield(self._pictures[marked])
+    async def jpeg(self, *, annotate: bool = False) -> bytes:
+        """Return the image as JPEG, encoded once for all viewers; ``annotate`` draws boxes and labels."""
+        if annotate not in self._jpegs:
+            self._jpegs[annotate] = self._encode(self.result, annotate)
+        # A viewer that disconnects must not cancel the encoding for the others.
+        return await asyncio.shield(self._jpegs[annotate])
 
 
 class Broadcaster:
-    """Holds the newest scene, and knows who looks on.
+    """Holder of the newest frame, and counter of its viewers.
 
     Attributes:
-        drawn: boxes and labels are in the images already.
-        seats: how many can look on at the same time.
-        taken: how many do.
-        closing: nobody is given anything any more.
+        annotated: True if the images contain boxes and labels already.
+        max_viewers: maximum number of concurrent viewers.
+        viewers: current number of viewers.
+        closing: True after close().
     """
 
-    def __init__(self, encoder: Executor, *, drawn: bool = False, seats: int = MAX_VIEWERS) -> None:
-        """In the event loop; pictures are encoded by ``encoder``."""
-        self.drawn, self.seats, self.taken, self.closing = drawn, seats, 0, False
+    def __init__(self, encoder: Executor, *, annotated: bool = False, max_viewers: int = MAX_VIEWERS) -> None:
+        """Create a broadcaster in the running event loop; ``encoder`` encodes the images."""
+        self.annotated, self.max_viewers, self.viewers, self.closing = annotated, max_viewers, 0, False
         self._newest: EncodedFrame | None = None
         self._loop = asyncio.get_running_loop()
-        self._change = asyncio.Event()
+        self._new_frame = asyncio.Event()
         self._encoder = encoder
 
     @property
     def newest(self) -> EncodedFrame | None:
-        """None before the first."""
+        """The newest frame; None before the first."""
         return self._newest
 
-    def publish(self, scene: FrameResult) -> None:
-        """Hand on a scene, from any thread."""
-        self._newest = EncodedFrame(scene, self._encode)
-        # after() takes its seat before it looks for the newest: either it sees this one, or it is woken.
-        if self.taken:
+    def publish(self, result: FrameResult) -> None:
+        """Replace the newest frame; safe to call from any thread."""
+        self._newest = EncodedFrame(result, self._encode)
+        # A viewer is counted before it reads the newest frame, so it either reads this one or is woken for it.
+        if self.viewers:
             self._wake()
 
     def close(self) -> None:
-        """Let those go who wait, from any thread."""
+        """End all waits; safe to call from any thread."""
         self.closing = True
         self._wake()
 
     @contextlib.contextmanager
-    def seat(self) -> Iterator[None]:
-        """Look on within the block.
+    def viewer_slot(self) -> Iterator[None]:
+        """Occupy a viewer slot within the block.
 
         Raises:
-            Full: there is no seat left.
+            ViewerLimitReached: all slots are occupied.
         """
-        if self.taken >= self.seats:
+        if self.viewers >= self.max_viewers:
             raise ViewerLimitReached
-        self.taken += 1
+        self.viewers += 1
         try:
             yield
         finally:
-            self.taken -= 1
+            self.viewers -= 1
 
-    async def after(self, seen: EncodedFrame | int | None, *, patience_s: float) -> EncodedFrame | None:
-        """Wait for a shot other than ``seen``, which may be the number of a frame too; None if there comes none."""
-        deadline_s = self._loop.time() + patience_s
+    async def next_after(self, previous: EncodedFrame | int | None, *, timeout_s: float) -> EncodedFrame | None:
+        """Wait for a frame other than ``previous`` and return it.
+
+        Args:
+            previous: the last frame that the viewer received, or its number; None for any frame.
+            timeout_s: maximum wait.
+
+        Returns:
+            The newest frame; None on timeout or after close().
+        """
+        deadline_s = self._loop.time() + timeout_s
         while not self.closing:
-            change, shot = self._change, self._newest
-            if shot is not None and shot is not seen and shot.scene.number != seen:
-                return shot
+            new_frame, newest = self._new_frame, self._newest
+            if newest is not None and newest is not previous and newest.result.number != previous:
+                return newest
             try:
-                await asyncio.wait_for(change.wait(), deadline_s - self._loop.time())
+                await asyncio.wait_for(new_frame.wait(), deadline_s - self._loop.time())
             except asyncio.TimeoutError:
                 return None
         return None
 
     def _wake(self) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop has ended
-            self._loop.call_soon_threadsafe(self._changed)
+        with contextlib.suppress(RuntimeError):  # the event loop is closed
+            self._loop.call_soon_threadsafe(self._notify)
 
-    def _changed(self) -> None:
-        change, self._change = self._change, asyncio.Event()
-        change.set()
+    def _notify(self) -> None:
+        new_frame, self._new_frame = self._new_frame, asyncio.Event()
+        new_frame.set()
 
-    def _encode(self, scene: FrameResult, marked: bool) -> asyncio.Future[bytes]:
-        return self._loop.run_in_executor(self._encoder, encode, scene, marked and not self.drawn)
-
-
-def encode(scene: FrameResult, marked: bool) -> bytes:
-    """The picture of ``scene`` as a JPEG."""
-    image: npt.NDArray[np.uint8] = scene.image
-    if marked:
-        image = mark(image, [(face.box, _caption(face)) for face in scene.faces])
-    return bytes(cv2.imencode(".jpg", image, JPEG)[1])
+    def _encode(self, result: FrameResult, annotate: bool) -> asyncio.Future[bytes]:
+        return self._loop.run_in_executor(self._encoder, encode_jpeg, result, annotate and not self.annotated)
 
 
-def _caption(face: LiveFace) -> str:
-    return face.label if face.label == UNSURE else f"{face.label} {face.probability:.0%}"
+def encode_jpeg(result: FrameResult, annotate: bool) -> bytes:
+    """Encode the image as JPEG; ``annotate`` draws boxes and labels."""
+    image = result.image
+    if annotate:
+        image = draw_boxes(image, [(face.box, face.caption) for face in result.faces])
+    return bytes(cv2.imencode(".jpg", image, JPEG_PARAMETERS)[1])

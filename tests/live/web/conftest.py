@@ -1,4 +1,4 @@
-"""A page that is really served, scenes to show on it, and a client that is no browser."""
+"""Fixtures for the web page: a running server, frame results to publish, and a plain HTTP client."""
 
 from __future__ import annotations
 
@@ -19,24 +19,31 @@ import pytest
 
 from edgefer.contract.labels import LABELS
 from edgefer.inference.face_detection import FaceBox
-from edgefer.live.frame_result import FrameResult, FrameTiming, Health, LiveFace, Stage
+from edgefer.live.frame_result import FrameResult, FrameTiming, Health, LiveFace, StageTiming
 from edgefer.live.web import Address, serving
 
 pytest.importorskip("uvicorn", reason="edgefer is installed without its extra: pip install 'edgefer[live]'")
 
 PORTRAIT = np.asarray(cv2.imread(str(Path(__file__).parents[2] / "fixtures" / "astronaut.jpg")), np.uint8)
+STAGE = StageTiming(1.25, 2.5, 0.2)
+TIMING = FrameTiming(
+    grab=STAGE, detect=STAGE, preprocess=STAGE, invoke=StageTiming(0.25, 0.5, 0.04), fps=14.96, dropped=1234
+)
 NO_SENSOR = Health()
-STAGE = Stage(1.25, 2.5, 0.2)
 
 
-def face(track: int = 0, label: str = "happy", probability: float = 0.9, x: int = 170) -> LiveFace:
-    rest = (1 - probability) / (len(LABELS) - 1)
+def create_face(track_id: int = 0, label: str = "happy", probability: float = 0.9, x: int = 170) -> LiveFace:
+    """Create a face at (x, 60); the other labels share the remaining probability equally."""
+    other = (1 - probability) / (len(LABELS) - 1)
     best = LABELS.index(label) if label in LABELS else 0
-    shares = tuple(probability if index == best else rest for index in range(len(LABELS)))
-    return LiveFace(track, FaceBox(x, 60, 110, 110), label, probability, shares)
+    probabilities = tuple(probability if index == best else other for index in range(len(LABELS)))
+    return LiveFace(track_id, FaceBox(x, 60, 110, 110), label, probability, probabilities)
 
 
-def scene(number: int = 0, *faces: LiveFace, health: Health = NO_SENSOR, age_s: float = 0.0, **changes: Any) -> FrameResult:
+def create_result(
+    number: int = 0, *faces: LiveFace, health: Health = NO_SENSOR, age_s: float = 0.0, **changes: Any
+) -> FrameResult:
+    """Create a frame result with the given faces, captured ``age_s`` ago."""
     fields = {
         "number": number,
         "captured_ns": time.monotonic_ns() - int(age_s * 1e9),
@@ -44,14 +51,14 @@ def scene(number: int = 0, *faces: LiveFace, health: Health = NO_SENSOR, age_s: 
         "image": PORTRAIT,
         "faces": faces,
         "labels": LABELS,
-        "budget": FrameTiming(STAGE, STAGE, STAGE, Stage(0.25, 0.5, 0.04), None, 14.96, 1234),
+        "timing": TIMING,
         "health": health,
     }
     return FrameResult(**{**fields, **changes})
 
 
 @dataclass(frozen=True)
-class Answer:
+class HttpResponse:
     status: int
     headers: Message
     body: bytes
@@ -62,34 +69,40 @@ class Answer:
 
 
 class Client:
-    """Asks a server as no browser would: each header as it is told, and nothing remembered."""
+    """HTTP client that sends exactly the given headers and stores no cookies."""
 
     def __init__(self, server: Any) -> None:
         self.port = server.port
 
     @contextmanager
     def open(self, path: str, method: str = "GET", **headers: str) -> Iterator[http.client.HTTPResponse]:
-        """An answer whose body is still to be read."""
+        """Send a request and yield the response with its unread body."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=15)
         with closing(connection):
-            connection.request(method, path, headers={name.replace("_", "-"): each for name, each in headers.items()})
-            # An answer that says "Connection: close" has the socket to itself.
-            with closing(connection.getresponse()) as answer:
-                yield answer
+            connection.request(method, path, headers={name.replace("_", "-"): value for name, value in headers.items()})
+            # A response with "Connection: close" owns the socket, so it has to be closed separately.
+            with closing(connection.getresponse()) as response:
+                yield response
 
-    def get(self, path: str, **headers: str) -> Answer:
-        with self.open(path, **headers) as answer:
-            return Answer(answer.status, answer.headers, answer.read())
+    def get(self, path: str, **headers: str) -> HttpResponse:
+        """Send a GET request and return the complete response."""
+        with self.open(path, **headers) as response:
+            return HttpResponse(response.status, response.headers, response.read())
+
+    @property
+    def viewers(self) -> int:
+        """Number of viewers that the server reports."""
+        return int(self.get("/healthz").record["viewers"])
 
 
 @pytest.fixture
-def make() -> Callable[..., FrameResult]:
-    return scene
+def make_result() -> Callable[..., FrameResult]:
+    return create_result
 
 
 @pytest.fixture
-def a_face() -> Callable[..., LiveFace]:
-    return face
+def make_face() -> Callable[..., LiveFace]:
+    return create_face
 
 
 @pytest.fixture
@@ -99,31 +112,33 @@ def client() -> Callable[[Any], Client]:
 
 @pytest.fixture
 def serve() -> Iterator[Callable[..., Any]]:
-    """Start servers on free ports: serve(token=...); what went wrong in them fails the test."""
-    told: list[str] = []
+    """Return a function that starts a server on a free port; a failed request fails the test."""
+    messages: list[str] = []
     with ExitStack() as stack:
 
         def start(port: int = 0, **options: Any) -> Any:
-            return stack.enter_context(serving(Address("127.0.0.1", port), tell=told.append, **options))
+            return stack.enter_context(serving(Address("127.0.0.1", port), log=messages.append, **options))
 
         yield start
-    assert told == []
+    assert messages == []
 
 
 @pytest.fixture
-def publishing(make: Callable[..., FrameResult]) -> Callable[..., Any]:
-    """Publish a new scene every few milliseconds within the block."""
+def publishing(make_result: Callable[..., FrameResult]) -> Callable[..., Any]:
+    """Return a context manager that publishes a new result every few milliseconds."""
 
     @contextmanager
-    def run(server: Any, *faces: LiveFace, every_s: float = 0.04, first: int = 0, **changes: Any) -> Iterator[None]:
+    def run(
+        server: Any, *faces: LiveFace, interval_s: float = 0.04, first: int = 0, **changes: Any
+    ) -> Iterator[None]:
         stopping = threading.Event()
 
         def publish() -> None:
             number = first
             while not stopping.is_set():
-                server.publish(make(number, *faces, **changes))
+                server.publish(make_result(number, *faces, **changes))
                 number += 1
-                stopping.wait(every_s)
+                stopping.wait(interval_s)
 
         thread = threading.Thread(target=publish)
         thread.start()

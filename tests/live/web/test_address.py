@@ -22,35 +22,37 @@ from edgefer.live.web import Address
         ("192.168.0.20:65535", "192.168.0.20", 65535, False),
     ],
 )
-def test_an_address_is_private_unless_a_host_is_named_that_others_reach(text, host, port, is_private) -> None:
+def test_only_loopback_addresses_are_private(text, host, port, is_private) -> None:
     address = Address.parse(text)
     assert (address.host, address.port, address.is_private) == (host, port, is_private)
 
 
 @pytest.mark.parametrize("text", ["", "4912", ":", ":http", ":65536", "::1:4912", "[::1]", "http://pi:80", "a b:80"])
-def test_anything_else_is_refused_with_what_to_write(text) -> None:
+def test_an_invalid_address_is_rejected_with_an_example(text) -> None:
     with pytest.raises(UsageError, match=r"\[HOST\]:PORT") as caught:
         Address.parse(text)
     assert "--serve :4912" in caught.value.hint
 
 
-def test_a_port_that_is_taken_is_an_error_that_names_another_one() -> None:
+def test_a_port_in_use_is_an_error_that_suggests_the_next_port() -> None:
     with closing(Address("127.0.0.1", 0).listen()) as listener:
         port = listener.getsockname()[1]
-        with pytest.raises(EdgeferError, match="another program has that port") as caught:
+        with pytest.raises(EdgeferError, match="another program uses this port") as caught:
             Address("127.0.0.1", port).listen()
     assert f"127.0.0.1:{port}" in caught.value.what
     assert f":{port + 1}" in caught.value.hint
 
 
-@pytest.mark.parametrize(("host", "why"), [("192.0.2.7", "no such address"), ("no.invalid", "no address is known")])
+@pytest.mark.parametrize(
+    ("host", "why"), [("192.0.2.7", "does not have this address"), ("no.invalid", "cannot resolve")]
+)
 def test_a_host_that_is_not_this_machine_is_an_error(host, why) -> None:
     with pytest.raises(EdgeferError, match=why) as caught:
         Address(host, 4912).listen()
     assert ":4912" in caught.value.hint
 
 
-def test_an_url_names_what_others_can_open() -> None:
+def test_the_url_names_a_host_that_a_browser_can_open() -> None:
     assert Address.parse(":0").url(4912) == "http://127.0.0.1:4912/"
     assert Address.parse("[::1]:0").url(4912) == "http://[::1]:4912/"
     host = Address.parse("0.0.0.0:0").url(4912).removeprefix("http://").removesuffix(":4912/")
@@ -58,7 +60,7 @@ def test_an_url_names_what_others_can_open() -> None:
 
 
 @pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
-def test_all_addresses_of_ipv6_are_those_of_ipv4_too() -> None:
+def test_all_ipv6_addresses_include_the_ipv4_ones() -> None:
     with closing(Address("::", 0).listen()) as listener:
         port = listener.getsockname()[1]
         socket.create_connection(("127.0.0.1", port), timeout=5).close()
