@@ -1,4 +1,4 @@
-"""What the documents say can be typed: commands, their options, targets of make, links."""
+"""The commands, options, make targets and links in the documents exist."""
 
 import re
 import shutil
@@ -8,6 +8,7 @@ import click
 import cv2
 import pytest
 
+from edgefer.cli.deprecated_names import DEPRECATED
 from edgefer.cli.main import app
 from edgefer.models import SHIPPED
 
@@ -18,8 +19,8 @@ DOCUMENTS = sorted(
     for path in (ROOT / folder).glob("*.md")
 )
 LONGEST_LINE = 120
-# Options of other programs that the documents name.
-FOREIGN = {"--count"}  # tests/tools/mutate_models.py
+# Options of other programs in the documents.
+OTHER_PROGRAMS = {"--count"}  # tests/tools/mutate_models.py
 
 each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
 
@@ -29,7 +30,7 @@ def test_there_are_documents():
 
 
 def command_of(words):
-    """The command that the first of ``words`` name, or None."""
+    """Return the command that the first of ``words`` name, or None."""
     command = app
     for word in words:
         if not isinstance(command, click.Group):
@@ -42,33 +43,35 @@ def options_of(command):
     return {option for parameter in command.params for option in parameter.opts} | {"--help", "--version"}
 
 
-def typed(text):
-    """The words after each ``edgefer`` of a command line: in a code block, or between backquotes."""
+def command_lines(text):
+    """Yield the words after ``edgefer`` of each command line in a code block or between backquotes."""
     blocks = re.findall(r"^(?: {4,}|\$ )(.*)$", text, re.MULTILINE) + re.findall(r"`([^`\n]+)`", text)
     for line in blocks:
-        found = re.match(r"(?:\S*/)?edgefer ((?:[a-z]|-).*)", line.partition("  #")[0])
-        if found:
-            yield found[1].split()
+        match = re.match(r"(?:\S*/)?edgefer ((?:[a-z]|-).*)", line.partition("  #")[0])
+        if match:
+            yield match[1].split()
 
 
 @each_document
 def test_commands_and_their_options_exist(document):
-    for words in typed(document.read_text(encoding="utf-8")):
+    for words in command_lines(document.read_text(encoding="utf-8")):
         # edgefer service install -- OPTIONS OF EDGEFER LIVE
-        own, others = (words[: words.index("--")], words[words.index("--") :]) if "--" in words else (words, [])
+        own, live_options = (words[: words.index("--")], words[words.index("--") :]) if "--" in words else (words, [])
         command = command_of([word for word in own if not word.startswith("-")][:2])
         assert command, words
-        for given, known in ((own, options_of(command)), (others[1:], options_of(command_of(["live"])))):
-            assert {word.partition("=")[0] for word in given if word.startswith("--")} <= known, words
+        for typed, known in ((own, options_of(command)), (live_options[1:], options_of(command_of(["live"])))):
+            assert {word.partition("=")[0] for word in typed if word.startswith("--")} <= known, words
 
 
 @each_document
-def test_options_that_stand_alone_exist_somewhere(document):
-    known = set(FOREIGN)
+def test_options_outside_of_command_lines_exist_in_some_command(document):
+    # The changelog and the migration notes name the former options.
+    former = {name for names in DEPRECATED.values() for name in names}
+    known = OTHER_PROGRAMS | former
     for name in app.list_commands(click.Context(app)):
         command = command_of([name])
-        below = command.commands.values() if isinstance(command, click.Group) else [command]
-        known |= set().union(*(options_of(each) for each in below))
+        leaves = command.commands.values() if isinstance(command, click.Group) else [command]
+        known |= set().union(*(options_of(leaf) for leaf in leaves))
     named = re.findall(r"`(--[a-z0-9-]+)[^`\n]*`", document.read_text(encoding="utf-8"))
     assert set(named) <= known
 
@@ -81,7 +84,7 @@ def test_targets_of_make_exist(document):
 
 
 @each_document
-def test_links_lead_somewhere(document):
+def test_links_have_a_target(document):
     for target in re.findall(r"\]\(([^)#]+)\)", document.read_text(encoding="utf-8")):
         assert "://" in target or (document.parent / target).exists(), target
 
@@ -93,7 +96,7 @@ def test_lines_are_short(document):
 
 
 def test_the_python_of_the_readme_runs(tmp_path, monkeypatch, capsys):
-    """One block after the other, as a reader would type them."""
+    """The blocks run in order, as a reader would type them."""
     monkeypatch.chdir(tmp_path)
     portrait = cv2.imread(str(ROOT / "tests" / "fixtures" / "astronaut.jpg"))
     (tmp_path / "runs" / "latest").mkdir(parents=True)
