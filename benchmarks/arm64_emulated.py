@@ -1,14 +1,15 @@
-"""What a model computes on arm64, and how many instructions that takes there, from an emulated board.
+"""Count instructions and compare outputs of models on an emulated arm64 board.
 
     python benchmarks/arm64_emulated.py BOARD_SH FOLDER MODEL... --tflite-python OLD/bin/python --out RESULTS
 
-BOARD_SH is a script that builds an arm64 Debian with qemu's user emulation in FOLDER and runs a command in it (verbs
-build, count and exec; BOARD_MODEL says which processor). Times there mean nothing, so none is taken. Answers do: each
-face goes through each runtime here and there. And so do instructions: qemu counts every one that is executed, and the
-difference between two marks around ten runs, divided by ten, is an inference. It comes out the same to the digit each
-time, and ranks models for a processor that is not at hand.
+BOARD_SH is a script that builds an arm64 Debian with qemu's user emulation in FOLDER and runs commands in it (verbs
+build, count and exec; BOARD_MODEL selects the processor). Times under emulation are meaningless, so none is measured.
 
-For each MODEL one RESULTS/<model>.arm64.json is written, of kind "arm64".
+Outputs are meaningful: each face runs through each runtime on this machine and on the board. Instruction counts are
+meaningful too: qemu counts every executed instruction, and the difference between two marks around ten runs, divided
+by ten, is the count of one inference. It is the same every time, and ranks models for a processor without the board.
+
+The script writes one RESULTS/<model>.arm64.json of kind "arm64" per MODEL.
 """
 
 from __future__ import annotations
@@ -29,27 +30,27 @@ import numpy.typing as npt
 from edgefer import files
 from edgefer.contract.artifact import Artifact
 from edgefer.deploy.bundle import bundle
-from edgefer.inference.interpreters import execute, installed
+from edgefer.inference.interpreters import installed_runtimes, run_model
 from edgefer.results import schema
 from edgefer.results.parity import Configuration
 
 PROCESSORS = {"pi3": "Pi 3", "pi4": "Pi 4", "pi5": "Pi 5"}
 PYTHONS = {"litert": "/opt/litert/bin/python", "tflite_runtime": "/opt/tflite/bin/python"}
-# Where things lie on the board.
-PLACE = "/var/tmp/edgefer-arm64"
+# Folder on the board.
+BOARD_FOLDER = "/var/tmp/edgefer-arm64"
 RUNS = 10
 COUNT = f"""
 import os, sys
 from pathlib import Path
 from edgefer.contract.artifact import Artifact
 from edgefer.inference.classifier import Classifier
-from edgefer.inference.runtime import choose
+from edgefer.inference.runtime import select_runtime
 artifact = Artifact.load(Path(sys.argv[1]))
-runtime = choose(sys.argv[2]).open_model(artifact.model, threads=1)
+runtime = select_runtime(sys.argv[2]).open_model(artifact.model, threads=1)
 face = Classifier(artifact, runtime).encode(artifact.golden.inputs[0])
 def mark(tag):
     try:
-        os.getsid(0x7E570000 + tag)  # the counter writes its total at this call, which fails otherwise
+        os.getsid(0x7E570000 + tag)  # The counter writes its total at this call, which always fails.
     except OSError:
         pass
 for tag in (0, 1):
@@ -62,64 +63,65 @@ for tag in (0, 1):
 
 
 class Board:
-    """The emulated board in a folder."""
+    """An emulated board in a folder."""
 
     def __init__(self, script: Path, folder: Path) -> None:
         self.script, self.folder = script, folder
         self._call("build")
         self._call("count")
         self.root = folder / "rootfs"
-        (self.root / PLACE.lstrip("/")).mkdir(parents=True, exist_ok=True)
+        (self.root / BOARD_FOLDER.lstrip("/")).mkdir(parents=True, exist_ok=True)
         self.write("edgefer.pyz", bundle())
         self.write("count.py", COUNT.encode())
 
     def _call(self, verb: str, *arguments: str, processor: str = "pi4") -> str:
         command = ["bash", str(self.script), verb, str(self.folder), *arguments]
         environment = {**os.environ, "BOARD_MODEL": processor}
-        ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        if ended.returncode:
-            sys.exit(f"{' '.join(command)} ended with code {ended.returncode}:\n{ended.stderr[-2000:]}")
-        return ended.stdout + ended.stderr
+        completed = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        if completed.returncode:
+            sys.exit(f"{' '.join(command)} failed with exit code {completed.returncode}:\n{completed.stderr[-2000:]}")
+        return completed.stdout + completed.stderr
 
     def write(self, name: str, content: bytes) -> str:
-        """Put a file there; its path on the board."""
-        files.write_bytes(self.root / PLACE.lstrip("/") / name, content)
-        return f"{PLACE}/{name}"
+        """Write a file to the board and return its path there."""
+        files.write_bytes(self.root / BOARD_FOLDER.lstrip("/") / name, content)
+        return f"{BOARD_FOLDER}/{name}"
 
     def run(self, *command: str, processor: str = "pi4") -> str:
-        """Run a command there, in which edgefer is found; what it wrote."""
-        return self._call("exec", "env", f"PYTHONPATH={PLACE}/edgefer.pyz", *command, processor=processor)
+        """Run a command on the board, with edgefer on its import path, and return its output."""
+        return self._call("exec", "env", f"PYTHONPATH={BOARD_FOLDER}/edgefer.pyz", *command, processor=processor)
 
     def execute(self, model: bytes, faces: npt.NDArray[np.uint8], runtime: str, processor: str) -> npt.NDArray[Any]:
-        """As edgefer.inference.interpreters.execute(), there."""
-        request, reply = self.root / PLACE.lstrip("/") / "request.npz", self.root / PLACE.lstrip("/") / "reply.npz"
+        """Run faces through a model on the board, as edgefer.inference.interpreters.run_model() does here."""
+        folder = self.root / BOARD_FOLDER.lstrip("/")
+        request, reply = folder / "request.npz", folder / "reply.npz"
         reply.unlink(missing_ok=True)
         configuration = json.dumps(asdict(Configuration(runtime)))
         np.savez(request, model=np.frombuffer(model, np.uint8), faces=faces, configuration=configuration)
-        paths = f"{PLACE}/{reply.name}", f"{PLACE}/{request.name}"
+        paths = f"{BOARD_FOLDER}/{reply.name}", f"{BOARD_FOLDER}/{request.name}"
         self.run(PYTHONS[runtime], "-m", "edgefer.inference.interpreters", *paths, processor=processor)
-        with np.load(reply, allow_pickle=False) as found:
-            if "error" in found.files:
-                sys.exit(str(found["error"]))
-            return np.asarray(found["outputs"])
+        with np.load(reply, allow_pickle=False) as arrays:
+            if "error" in arrays.files:
+                sys.exit(str(arrays["error"]))
+            return np.asarray(arrays["outputs"])
 
     def instructions(self, model: str, runtime: str, processor: str) -> int:
-        """Instructions of an inference, set, invoke and get, with one thread."""
-        said = self.run("icount", PYTHONS[runtime], f"{PLACE}/count.py", model, runtime, processor=processor)
-        marks = dict(re.findall(r"icount mark (\d+) (\d+)", said))
+        """Count the instructions of one inference (set, invoke and get) with one thread."""
+        output = self.run("icount", PYTHONS[runtime], f"{BOARD_FOLDER}/count.py", model, runtime, processor=processor)
+        marks = dict(re.findall(r"icount mark (\d+) (\d+)", output))
         return round((int(marks["1"]) - int(marks["0"])) / RUNS)
 
 
 def main() -> None:
-    """Measure and write; see above."""
+    """Measure each model and write its record."""
     options = _options()
     board = Board(options.board_script, options.folder.resolve())
     faces, data = _faces(options.data, options.faces)
     for path in options.models:
         artifact = Artifact.load(path)
-        there = board.write(path.name, path.read_bytes())
+        board_path = board.write(path.name, path.read_bytes())
         counts = {
-            runtime: {name: board.instructions(there, runtime, key) for key, name in PROCESSORS.items()}
+            runtime: {name: board.instructions(board_path, runtime, key) for key, name in PROCESSORS.items()}
             for runtime in PYTHONS
         }
         parity = [_compare(board, artifact, faces, runtime, options.tflite_python) for runtime in PYTHONS if len(faces)]
@@ -136,22 +138,22 @@ def main() -> None:
         }  # fmt: skip
         out = options.out / f"{path.stem}.arm64.json"
         files.write_text(out, json.dumps(record, indent=1) + "\n")
-        print(f"{out}: {json.dumps(counts)}, {json.dumps(parity)}")  # noqa: T201 - a script tells what it did
+        print(f"{out}: {json.dumps(counts)}, {json.dumps(parity)}")  # noqa: T201 - a script reports its results
 
 
 def _compare(
     board: Board, artifact: Artifact, faces: npt.NDArray[np.uint8], runtime: str, tflite_python: str
 ) -> dict[str, Any]:
-    """One runtime here and there, on the same faces."""
+    """Compare the outputs of one runtime on this machine and on each board."""
     golden = artifact.golden
     python = tflite_python if runtime == "tflite_runtime" else ""
-    both = np.concatenate([golden.inputs, faces])
-    here = execute(artifact.model, both, Configuration(runtime, python=python))
+    inputs = np.concatenate([golden.inputs, faces])
+    local = run_model(artifact.model, inputs, Configuration(runtime, python=python))
     processors = {}
     for key, name in PROCESSORS.items():
-        there = board.execute(artifact.model, both, runtime, key)
-        worst = float(golden.difference(there[: len(golden.inputs)]).max())
-        one, two = here[len(golden.inputs) :], there[len(golden.inputs) :]
+        remote = board.execute(artifact.model, inputs, runtime, key)
+        worst = float(golden.difference(remote[: len(golden.inputs)]).max())
+        one, two = local[len(golden.inputs) :], remote[len(golden.inputs) :]
         processors[name] = {
             "identical": float((one == two).all(axis=1).mean()),
             "largest_difference": float(np.abs(one.astype(np.float64) - two.astype(np.float64)).max()),
@@ -159,7 +161,7 @@ def _compare(
             "golden_worst": worst,
             "golden_ok": bool(worst <= golden.tolerance),
         }
-    return {"runtime": runtime, "version": installed(python).runtimes[runtime], "boards": processors}
+    return {"runtime": runtime, "version": installed_runtimes(python).runtimes[runtime], "boards": processors}
 
 
 def _faces(data: Path | None, count: int) -> tuple[npt.NDArray[np.uint8], str]:
@@ -169,7 +171,7 @@ def _faces(data: Path | None, count: int) -> tuple[npt.NDArray[np.uint8], str]:
     dataset = load(data) if data else synthetic_dataset()
     split = dataset.split("PublicTest")
     chosen = np.linspace(0, len(split.pixels) - 1, min(count, len(split.pixels))).astype(np.int64)
-    return prepare_all(split.pixels[chosen], InputSpec()), f"PublicTest of {data.name if data else 'drawn faces'}"
+    return prepare_all(split.pixels[chosen], InputSpec()), f"PublicTest of {data.name if data else 'synthetic faces'}"
 
 
 def _options() -> argparse.Namespace:
@@ -177,10 +179,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("board_script", type=Path, metavar="BOARD_SH")
     parser.add_argument("folder", type=Path, metavar="FOLDER")
     parser.add_argument("models", type=Path, nargs="+", metavar="MODEL")
-    parser.add_argument("--data", type=Path, help="fer2013.csv; drawn faces without it")
-    parser.add_argument("--faces", type=int, default=500, help="how many, spread over PublicTest; 0 only counts")
-    parser.add_argument("--tflite-python", required=True, help="a Python here that has tflite-runtime 2.14")
-    parser.add_argument("--out", type=Path, required=True, help="the folder to write to")
+    parser.add_argument("--data", type=Path, help="fer2013.csv; default: synthetic faces")
+    parser.add_argument("--faces", type=int, default=500, help="faces from PublicTest; 0 only counts")
+    parser.add_argument("--tflite-python", required=True, help="local Python with tflite-runtime 2.14")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the records")
     return parser.parse_args()
 
 

@@ -1,10 +1,10 @@
-"""What an int8 model is worth by how many faces calibrate it.
+"""Measure the accuracy of an int8 model against the number of calibration faces.
 
     python benchmarks/calibration_size.py RUN --data fer2013.csv --out benchmarks/results/calibration-size.json
 
-RUN is a finished training; it is quantized with each number of faces, drawn from Training with seed 0, in a copy of its
-folder. The file has kind "calibration-size"; of each model it tells how many images of PublicTest are right, and on
-what share of them it names what its float parent names.
+RUN is a finished training. A copy of it is quantized with each number of faces, sampled from Training with seed 0. The
+record has kind "calibration-size". For each model it contains the number of correct PublicTest images, and the share of
+images that the model and its float parent label alike.
 """
 
 from __future__ import annotations
@@ -26,30 +26,30 @@ SCHEME = "int8"
 
 
 def main() -> None:
-    """Quantize, score and write; see above."""
+    """Quantize and evaluate with each number of faces, and write the record."""
     options = _options()
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / options.run.name
         shutil.copytree(options.run, copy)
-        tried = [_quantized(copy, options.data, size) for size in options.sizes]
-    record = {**schema.header("calibration-size", 1), "run": options.run.name, "scheme": SCHEME, "tried": tried}
+        models = [_quantize(copy, options.data, size) for size in options.sizes]
+    record = {**schema.header("calibration-size", 1), "run": options.run.name, "scheme": SCHEME, "tried": models}
     files.write_text(options.out, json.dumps(record, indent=1) + "\n")
 
 
-def _quantized(run: Path, data: Path, size: int) -> dict[str, Any]:
+def _quantize(run: Path, data: Path, size: int) -> dict[str, Any]:
     out = run / "quantization.json"
-    line = ["quantize", run, "--scheme", SCHEME, "--calibration-size", size, "--data", data, "--out", out]
-    if code := edgefer([str(each) for each in line]):
+    arguments = ["quantize", run, "--scheme", SCHEME, "--calibration-size", size, "--data", data, "--out", out]
+    if code := edgefer([str(argument) for argument in arguments]):
         sys.exit(code)
-    told = json.loads(out.read_text())
-    verdict, accuracy = told["verdict"], told["evaluation"]["accuracy"]
+    record = json.loads(out.read_text())
+    verdict, accuracy = record["verdict"], record["evaluation"]["accuracy"]
     return {"faces": size, "correct": accuracy["correct"], "n": accuracy["n"], "agreement": verdict["agreement"]}
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path, metavar="RUN")
-    parser.add_argument("--data", type=Path, required=True, help="fer2013.csv, or what else edgefer reads")
+    parser.add_argument("--data", type=Path, required=True, help="fer2013.csv, or another data set that edgefer reads")
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="numbers of faces")
     parser.add_argument("--out", type=Path, required=True)
     return parser.parse_args()

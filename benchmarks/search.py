@@ -1,11 +1,12 @@
-"""What was tried on the way to the models that ship: a training becomes an entry of the record.
+"""Record the trainings of the search for the models that ship.
 
     python benchmarks/search.py RUN... --out benchmarks/results/search.json
 
-Each RUN is a training. Of one that was quantized to int8, the int8 model's accuracy on PublicTest, its size and its
-latency here are told too; of others, as of teachers, only the float accuracy. What ships is known by its hash. A
-training that was given up is told with the epochs that it had and the best score in its history, which is of bfloat16
-activations where it trained in them. An entry takes the place of an older one of its name.
+Each RUN is a training and becomes an entry; an entry replaces an older one of the same name. For a run with an int8
+model, the entry contains the model's accuracy on PublicTest, its size and its latency on this machine; for other runs,
+such as teachers, only the float accuracy. Shipped models are identified by their digest. An abandoned training is
+recorded with its completed epochs and the best score in its history, which was computed with bfloat16 activations if
+the training used them.
 """
 
 from __future__ import annotations
@@ -34,29 +35,29 @@ from edgefer.workstation.workflows.train import load_system
 
 
 def main() -> None:
-    """Measure and write; see above."""
+    """Measure the runs and write their entries."""
     options = _options()
-    made = [entry(Run(each)) for each in options.runs]
+    entries = [entry(Run(folder)) for folder in options.runs]
     earlier = json.loads(options.out.read_text())["entries"] if options.out.exists() else []
-    names = {each["name"] for each in made}
-    kept = [each for each in earlier if each["name"] not in names]
-    record = {**schema.header("search", 1), "entries": [*kept, *made]}
+    names = {each["name"] for each in entries}
+    others = [each for each in earlier if each["name"] not in names]
+    record = {**schema.header("search", 1), "entries": [*others, *entries]}
     read_trials(record)
     files.write_text(options.out, json.dumps(record, indent=1) + "\n")
 
 
 def entry(run: Run) -> dict[str, Any]:
-    """The entry of a training."""
+    """Measure a training and return its entry."""
     settings = run.settings()
-    usual = dict(leaves(dataclasses.asdict(load_system(settings.system))))
-    changed = {name: value for name, value in leaves(dataclasses.asdict(settings)) if usual.get(name) != value}
+    defaults = dict(leaves(dataclasses.asdict(load_system(settings.system))))
+    changed = {name: value for name, value in leaves(dataclasses.asdict(settings)) if defaults.get(name) != value}
     parent = run.parent
     return {
         "name": run.folder.name,
         "system": settings.system,
         "settings": {**({"from": parent["run"]} if parent else {}), **changed},
         "epochs": len(run.history()),
-        "teachers": [each["run"] for each in run.teachers],
+        "teachers": [teacher["run"] for teacher in run.teachers],
         "public_float_percent": _float(run),
         **_int8(run.artifact("int8")),
     }
@@ -65,7 +66,7 @@ def entry(run: Run) -> dict[str, Any]:
 def _float(run: Run) -> float | None:
     metrics = run.metrics()
     if metrics is None:
-        scores = [each.selection_accuracy for each in run.history()]
+        scores = [epoch.selection_accuracy for epoch in run.history()]
         return _percent(max(scores)) if scores and run.settings().selection == "public" else None
     evaluation = Evaluation.from_json(metrics["evaluation"])
     return _percent(evaluation.accuracy.share) if evaluation.split == "PublicTest" else None
@@ -82,7 +83,7 @@ def _int8(path: Path) -> dict[str, Any]:
         "parameters": inspection.parameters,
         "macs": inspection.macs,
         "p50_us": round(measure_in_subprocess(BenchRequest(str(path))).p50_us, 1),
-        "shipped": artifact.sha256 in {Artifact.load(each).sha256 for each in shipped().values()},
+        "shipped": artifact.sha256 in {Artifact.load(model).sha256 for model in shipped().values()},
     }
 
 

@@ -1,10 +1,10 @@
-"""What a reference system came to, against what its authors claim.
+"""Compare a reproduced reference system with the accuracy that its authors claim.
 
     python benchmarks/systems.py RUN --data fer2013.csv --out benchmarks/results/systems.json
 
-RUN is a finished training of a system that has a CLAIM. It is scored on PublicTest in float, quantized to int8, scored
-again, inspected and benched here, by edgefer's own commands; what they answer becomes the system's entry in the file,
-in the place of an older one.
+RUN is a finished training of a system with a CLAIM. edgefer's commands evaluate it on PublicTest in float, quantize it
+to int8, evaluate it again, inspect it and benchmark it on this machine. Their records form the system's entry in the
+file, which replaces an older one.
 """
 
 from __future__ import annotations
@@ -22,30 +22,32 @@ from edgefer import files, plugins
 from edgefer.results import schema
 from edgefer.workstation.training.run import Run
 
-KEPT = ("runtime", "runtime_version", "threads", "invoke", "doubts")
+MEASUREMENT_FIELDS = ("runtime", "runtime_version", "threads", "invoke", "doubts")
 
 
 def main() -> None:
-    """Measure and write; see above."""
+    """Measure the system and write its entry."""
     options = _options()
     entry = measure(Run(options.run), options.data)
     entries = [*json.loads(options.out.read_text())["systems"]] if options.out.exists() else []
-    others = [each for each in entries if each["system"] != entry["system"]]
-    systems = sorted([*others, entry], key=lambda each: str(each["system"]))
+    others = [other for other in entries if other["system"] != entry["system"]]
+    systems = sorted([*others, entry], key=lambda other: str(other["system"]))
     files.write_text(options.out, json.dumps({**schema.header("systems", 1), "systems": systems}, indent=1) + "\n")
 
 
 def measure(run: Run, data: str) -> dict[str, Any]:
-    """The entry of the system that ``run`` has trained."""
+    """Measure the system of ``run`` and return its entry."""
     settings, metrics = run.settings(), run.metrics()
     if metrics is None:
-        sys.exit(f"{run.folder} is not finished: edgefer train --resume {run.folder}")
+        sys.exit(f"{run.folder} is not finished\n  try: edgefer train --resume {run.folder}")
     for scheme in ("--float32", "--int8"):
         edgefer("quantize", run.folder, scheme, "--data", data)
-    plain, int8 = run.artifact("float32"), run.artifact("int8")
-    bench = edgefer("bench", int8, "--compare", plain, "--preset", "standard")
-    inspected = edgefer("inspect", int8)
-    times = {each["subject"]["scheme"]: {name: each[name] for name in KEPT} for each in bench["measurements"]}
+    float32, int8 = run.artifact("float32"), run.artifact("int8")
+    bench = edgefer("bench", int8, "--compare", float32, "--preset", "standard")
+    inspection = edgefer("inspect", int8)
+    latency = {
+        each["subject"]["scheme"]: {name: each[name] for name in MEASUREMENT_FIELDS} for each in bench["measurements"]
+    }
     return {
         "system": settings.system,
         "claimed_percent": settings.goal,
@@ -54,11 +56,11 @@ def measure(run: Run, data: str) -> dict[str, Any]:
         "epochs": metrics["epochs"],
         "best_epoch": metrics["best_epoch"],
         "duration_s": sum(epoch.duration_s for epoch in run.history()),
-        "parameters": inspected["parameters"],
-        "macs": inspected["macs"],
-        "bytes": {"float32": plain.stat().st_size, "int8": int8.stat().st_size},
+        "parameters": inspection["parameters"],
+        "macs": inspection["macs"],
+        "bytes": {"float32": float32.stat().st_size, "int8": int8.stat().st_size},
         "device": bench["measurements"][0]["device"],
-        "latency": times,
+        "latency": latency,
         "ratio": bench["comparisons"][0],
         "evaluations": {
             scheme: edgefer("evaluate", path, "--data", data, "--split", "public")
@@ -68,7 +70,7 @@ def measure(run: Run, data: str) -> dict[str, Any]:
 
 
 def edgefer(*arguments: object) -> Any:
-    """What a command answers with --out."""
+    """Run a command and return the record that it writes with --out."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder, "out.json")
         command = [sys.executable, "-m", "edgefer", *map(str, arguments), "--out", str(out)]
@@ -79,7 +81,7 @@ def edgefer(*arguments: object) -> Any:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path, metavar="RUN")
-    parser.add_argument("--data", required=True, help="fer2013.csv, or what else --data takes")
+    parser.add_argument("--data", required=True, help="value of --data, such as fer2013.csv")
     parser.add_argument("--out", type=Path, required=True, help="the file that holds the entries")
     return parser.parse_args()
 

