@@ -214,7 +214,8 @@ class Registry:
         import tomlkit
 
         if name not in self.devices:
-            raise UsageError(f"no device {name!r} in {self.path}", why=f"it has {', '.join(self.devices) or 'none'}")
+            why = f"expected {' or '.join(self.devices)}" if self.devices else "the file has no devices"
+            raise UsageError(f"no device {name!r} in {self.path}", why=why, hint="edgefer devices list")
         document = tomlkit.parse(self.text)
         del document[name]
         rest = {key: device for key, device in self.devices.items() if key != name}

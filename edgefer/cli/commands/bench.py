@@ -112,7 +112,7 @@ plan_options = option_group(
 )
 @click.option(
     "--accuracy", "face_count", type=parse_accuracy, default="none", show_default=True, metavar="full|N|none",
-    help="Score on PublicTest of --data.",
+    help="Number of PublicTest faces of --data to score.",
 )  # fmt: skip
 @data_options
 @click.option("--strict", is_flag=True, help="Exit code 6 if the device was throttled or loaded.")
