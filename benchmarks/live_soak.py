@@ -87,7 +87,7 @@ def soak(path: Path, frames: int) -> dict[str, Any]:
         for result in live:
             result.to_json()
             frames_with_faces += bool(result.faces)
-            tracks = max([tracks, *(face.track_id + 1 for face in result.faces)])
+            tracks = max([tracks, *(face.track + 1 for face in result.faces)])
             if (result.number + 1) % SAMPLE_EVERY == 0:
                 rss_bytes.append(sysfs.rss_bytes() or 0)
             if result.number + 1 == frames:

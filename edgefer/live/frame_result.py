@@ -28,14 +28,14 @@ class LiveFace:
     """A tracked face.
 
     Attributes:
-        track_id: number of the face; constant while it is tracked, and never reused.
+        track: number of the face; constant while it is tracked, and never reused.
         box: position in the frame, pixels.
         label: one of the model's labels, or UNSURE below the minimum confidence.
         probability: probability of the most likely label, in 0..1, for UNSURE too.
         probabilities: temporally smoothed probability of each label, in label order; they sum to one.
     """
 
-    track_id: int
+    track: int
     box: FaceBox
     label: str
     probability: float
@@ -49,7 +49,7 @@ class LiveFace:
     def to_json(self, labels: tuple[str, ...]) -> dict[str, Any]:
         """Return JSON values with the names of the ``labels``; the box is [x, y, width, height] in pixels."""
         return {
-            "track": self.track_id,
+            "track": self.track,
             "box": [self.box.x, self.box.y, self.box.width, self.box.height],
             "label": self.label,
             "probability": round(self.probability, 4),

@@ -112,7 +112,7 @@ def run_live(
             begin_s = begin_s if count else now_s
             count, previous_s = count + 1, now_s
             frames_with_faces += bool(result.faces)
-            tracks = max([tracks, *(face.track_id + 1 for face in result.faces)])
+            tracks = max([tracks, *(face.track + 1 for face in result.faces)])
             if count == frames or now_s - begin_s >= (seconds or math.inf):
                 live.stop()
     ages = np.array(ages_ms)

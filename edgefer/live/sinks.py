@@ -170,6 +170,6 @@ def _status(result: FrameResult) -> str:
         facts.append(f"{health.temperature_c:.0f} C")
     if health.throttled:
         facts.append(", ".join(health.throttled))
-    faces = [f"{face.track_id}: {face.label} {face.probability:.0%}" for face in result.faces[:MAX_FACES]]
+    faces = [f"{face.track}: {face.label} {face.probability:.0%}" for face in result.faces[:MAX_FACES]]
     more = [f"and {len(result.faces) - MAX_FACES} more"] if len(result.faces) > MAX_FACES else []
     return f"{', '.join(facts)}\n{', '.join(faces + more) or 'no face'}"

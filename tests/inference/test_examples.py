@@ -53,7 +53,7 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, film: Callable[..
         ("edgefer.inference.classifier", "prediction"),
         ("edgefer.inference.face_detection", "crop"),
         ("edgefer.inference.pipeline", "face"),
-        ("edgefer.live.session", "scene"),
+        ("edgefer.live.session", "result"),
     ],
 )
 def test_the_example_of_a_module_runs(module: str, left: str, workplace: np.ndarray) -> None:
@@ -61,7 +61,7 @@ def test_the_example_of_a_module_runs(module: str, left: str, workplace: np.ndar
     exec(compile(example(module), module, "exec"), names)
     assert names[left] is not None
     if module == "edgefer.live.session":
-        (face,) = names["scene"].faces
+        (face,) = names["result"].faces
         assert face.label == "happy"
     if module == "edgefer.inference.pipeline":
         assert names["face"].prediction.label in LABELS

@@ -56,7 +56,7 @@ def test_a_face_is_labeled_and_tracked_while_it_is_visible(clip: Source, pipelin
     assert [result.number for result in with_face] == [*range(20, 40)]
     for result in with_face:
         (face,) = result.faces
-        assert (face.track_id, face.label) == (0, "happy")
+        assert (face.track, face.label) == (0, "happy")
         assert face.probability == max(face.probabilities) > 0.5
         assert sum(face.probabilities) == pytest.approx(1, abs=1e-5)
         center = face.box.x + face.box.width / 2, face.box.y + face.box.height / 2
