@@ -47,7 +47,7 @@ class Quantization:
             predate temperature scaling.
         gates_broken: Thresholds that the model misses, one clause each.
         layers: Results of --debug-layers, one mapping per operator.
-        culprits: Names of the sensitive layers.
+        sensitive_layers: Names of the sensitive layers.
     """
 
     path: str
@@ -65,7 +65,7 @@ class Quantization:
     confidence: Mapping[str, Any] | None = None
     gates_broken: tuple[str, ...] = ()
     layers: tuple[Mapping[str, Any], ...] = ()
-    culprits: tuple[str, ...] = ()
+    sensitive_layers: tuple[str, ...] = ()
 
     @property
     def file(self) -> str:
@@ -110,7 +110,7 @@ class Quantization:
 
     def _layers_to_json(self) -> dict[str, Any]:
         layers = [dict(layer) for layer in self.layers]
-        return {"layers": layers, "culprits": list(self.culprits)} if layers else {}
+        return {"layers": layers, "culprits": list(self.sensitive_layers)} if layers else {}
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Quantization:
@@ -140,5 +140,5 @@ class Quantization:
             confidence=confidence,
             gates_broken=tuple(map(str, fields["gates_broken"])),
             layers=tuple(fields.get("layers", ())),
-            culprits=tuple(map(str, fields.get("culprits", ()))),
+            sensitive_layers=tuple(map(str, fields.get("culprits", ()))),
         )
