@@ -96,10 +96,10 @@ def test_a_frame_that_waited_through_a_pause_of_the_camera_is_dropped() -> None:
         read_frames(grabber, 4)
         camera.interval_s = 0.5
         time.sleep(0.3)
-        asked_ns = time.monotonic_ns()
+        requested_ns = time.monotonic_ns()
         frame = grabber.next_frame()
         assert frame is not None
-        assert frame.captured.captured_ns > asked_ns
+        assert frame.captured.captured_ns > requested_ns
 
 
 def test_frame_numbers_count_dropped_frames() -> None:
