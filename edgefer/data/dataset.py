@@ -10,6 +10,7 @@ The Usage column decides what is in which split, and nothing is guessed: what a 
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 from collections.abc import Mapping
@@ -43,7 +44,7 @@ class Split:
     """The faces of one split.
 
     Attributes:
-        pixels: uint8 (n, 48, 48).
+        pixels: uint8 (n, 48, 48); not to be modified in place, because ``digests`` is cached.
         labels: int64 (n,), indices into LABELS.
         rows: int64 (n,), ascending, the identity of each face in its source: the 0-based data row of a csv file or an
             array; for an image tree the row of fer2013.csv where its file names keep it, otherwise the position.
@@ -57,6 +58,16 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @functools.cached_property
+    def digests(self) -> tuple[bytes, ...]:
+        """SHA-256 of each face's pixels, in the order of ``pixels``; duplicates have equal digests."""
+        return tuple(map(_pixel_digest, self.pixels))
+
+    def duplicates_of(self, other: Split) -> npt.NDArray[np.bool_]:
+        """Mark the faces whose pixels also occur in ``other``: bool (n,)."""
+        known = set(other.digests)
+        return np.fromiter((digest in known for digest in self.digests), np.bool_, len(self))
 
 
 @dataclass(frozen=True)
@@ -247,6 +258,10 @@ def _dataset(source: str, rows: SampleTable) -> Dataset:
             splits[name] = Split(rows.pixels[here], rows.labels[here], rows.rows[here], votes)
     missing = tuple(f"There are no {name} images: {WITHOUT[name]}." for name in SPLITS if name not in splits)
     return Dataset(source, rows.layout, splits, _sha256(splits), (*missing, *rows.notes))
+
+
+def _pixel_digest(face: npt.NDArray[np.uint8]) -> bytes:
+    return hashlib.sha256(np.ascontiguousarray(face).data).digest()
 
 
 def _sha256(splits: Mapping[str, Split]) -> str:

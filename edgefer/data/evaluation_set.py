@@ -14,7 +14,6 @@ import numpy.typing as npt
 
 from edgefer.contract.preprocessing import InputSpec, prepare_all
 from edgefer.data.dataset import Dataset, Split
-from edgefer.data.validation import find_duplicates
 from edgefer.results.evaluation import Evaluation
 from edgefer.statistics import softmax
 
@@ -68,5 +67,5 @@ def make_evaluation_set(dataset: Dataset, split: Split, *, name: str, spec: Inpu
     training = dataset.splits.get("Training")
     seen = None
     if training is not None and name != "Training":
-        seen = find_duplicates(split.pixels, training.pixels)
+        seen = split.duplicates_of(training)
     return EvaluationSet(dataset.layout, name, prepare_all(split.pixels, spec), split.labels, split.rows, seen)

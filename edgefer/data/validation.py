@@ -2,14 +2,12 @@
 
     report = check(load(Path("fer2013.csv")))
     report.also_in_training["PublicTest"]           # 280: test images that a model has seen with every pixel
-    twins_of(test.pixels, training.pixels)          # bool (n,), to score a model without them
 
 Twins are images with equal bytes. A score over test images that also stand in Training is partly one of memory.
 """
 
 from __future__ import annotations
 
-import hashlib
 import textwrap
 from collections import defaultdict
 from dataclasses import asdict, dataclass
@@ -24,7 +22,7 @@ from edgefer.data.ferplus import in_label_order
 from edgefer.results import schema
 from edgefer.text_table import WIDTH, Result, percent, table
 
-__all__ = ["DataCheck", "check", "digest", "find_duplicates", "summary"]
+__all__ = ["DataCheck", "check", "summary"]
 
 Faces = npt.NDArray[np.uint8]
 
@@ -80,7 +78,7 @@ def check(dataset: Dataset) -> DataCheck:
         groups_across_splits=sum(len({name for name, _ in group}) > 1 for group in groups),
         groups_with_conflicting_labels=sum(len({label for _, label in group}) > 1 for group in groups),
         also_in_training={
-            name: int(find_duplicates(split.pixels, training.pixels).sum())
+            name: int(split.duplicates_of(training).sum())
             for name, split in dataset.splits.items()
             if training is not None and name != "Training"
         },
@@ -118,24 +116,13 @@ def summary(found: DataCheck) -> Result:
     return Result({**schema.header("data_check", 1), **found.to_json()}, "\n".join(lines))
 
 
-def find_duplicates(images: Faces, others: Faces) -> npt.NDArray[np.bool_]:
-    """Which of ``images`` (n, h, w) also stand, byte for byte, in ``others`` (m, h, w): bool (n,)."""
-    known = set(map(digest, others))
-    return np.fromiter((digest(image) in known for image in images), np.bool_, len(images))
-
-
 def _twin_groups(dataset: Dataset) -> list[list[tuple[str, int]]]:
     """Split and label of each image, in one list per group of two or more identical images."""
     groups: dict[bytes, list[tuple[str, int]]] = defaultdict(list)
     for name, split in dataset.splits.items():
-        for image, label in zip(split.pixels, split.labels.tolist(), strict=True):
-            groups[digest(image)].append((name, label))
+        for digest, label in zip(split.digests, split.labels.tolist(), strict=True):
+            groups[digest].append((name, label))
     return [group for group in groups.values() if len(group) > 1]
-
-
-def digest(image: Faces) -> bytes:
-    """SHA-256 of the pixels of one image; twins have the same."""
-    return hashlib.sha256(np.ascontiguousarray(image).data).digest()
 
 
 def _class_counts(split: Split) -> dict[str, int]:

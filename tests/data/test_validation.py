@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 
 import numpy as np
@@ -7,7 +8,7 @@ import numpy as np
 from edgefer.contract.labels import LABELS
 from edgefer.data.dataset import Dataset, Split
 from edgefer.data.ferplus import VOTES
-from edgefer.data.validation import check, find_duplicates
+from edgefer.data.validation import check
 
 FACES = np.random.default_rng(5).integers(0, 256, (6, 48, 48), np.uint8)
 
@@ -76,13 +77,25 @@ def test_to_json_is_plain():
     assert fields["also_in_training"] == {"PublicTest": 1}
 
 
-def test_twins_of_wants_every_byte_equal():
+def faces_split(pixels: np.ndarray) -> Split:
+    return Split(pixels, np.zeros(len(pixels), np.int64), np.arange(len(pixels)))
+
+
+def test_duplicates_are_equal_in_every_byte():
     almost = FACES[1].copy()
     almost[0, 0] ^= 1
-    images = np.stack([FACES[0], almost, FACES[2]])
-    mask = find_duplicates(images, FACES[:2])
+    mixed = faces_split(np.stack([FACES[0], almost, FACES[2]]))
+    mask = mixed.duplicates_of(faces_split(FACES[:2]))
     assert mask.dtype == np.bool_
     assert mask.tolist() == [True, False, False]
-    assert find_duplicates(images[:0], FACES).shape == (0,)
-    # A view with another memory layout is the same image.
-    assert find_duplicates(np.asfortranarray(FACES[:3]), FACES).all()
+    assert faces_split(FACES[:0]).duplicates_of(faces_split(FACES)).shape == (0,)
+
+
+def test_duplicates_do_not_depend_on_the_memory_layout():
+    assert faces_split(np.asfortranarray(FACES[:3])).duplicates_of(faces_split(FACES)).all()
+
+
+def test_digests_of_a_split_are_computed_once():
+    training = faces_split(FACES)
+    assert training.digests is training.digests
+    assert training.digests[2] == hashlib.sha256(FACES[2].tobytes()).digest()

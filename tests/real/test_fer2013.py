@@ -14,7 +14,7 @@ import pytest
 
 from edgefer.contract.labels import LABELS
 from edgefer.data.dataset import Dataset, ferplus_targets, load
-from edgefer.data.validation import check, find_duplicates
+from edgefer.data.validation import check
 
 MATERIALIZE = Path(__file__).parents[3] / "shared" / "fer2013" / "materialize.py"
 PRIVATE_IS_MISSING = ("There are no PrivateTest images: the final score cannot be taken.",)
@@ -131,7 +131,7 @@ def test_the_whole_file(folder):
     assert dataset.split("PublicTest").rows[0] == 28709
     training, public = dataset.split("Training"), dataset.split("PublicTest")
     np.testing.assert_allclose(ferplus_targets(training).sum(axis=1), 1, rtol=1e-6)
-    assert find_duplicates(public.pixels, training.pixels).sum() == 280
+    assert public.duplicates_of(training).sum() == 280
 
     report = check(dataset)
     assert report.classes == {name: dict(zip(LABELS, counts, strict=True)) for name, counts in CLASSES.items()}

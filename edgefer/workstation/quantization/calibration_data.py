@@ -30,7 +30,6 @@ import numpy.typing as npt
 from edgefer.contract.labels import LABELS
 from edgefer.data.dataset import Dataset, Split
 from edgefer.data.records import file_sha256
-from edgefer.data.validation import digest
 from edgefer.errors import DataError, UsageError
 from edgefer.results import schema
 from edgefer.text_table import Result, table
@@ -72,6 +71,7 @@ class Chosen:
     Attributes:
         rows, labels: int64 (n,), as in Split.
         faces: uint8 (n, 48, 48).
+        digests: as in Split, one per face.
         brightness, contrast: int64 (n,), in which tenth of the candidates each stands, 0 to 9, by the mean and by the
             standard deviation of its pixels.
     """
@@ -79,6 +79,7 @@ class Chosen:
     rows: Integers
     labels: Integers
     faces: npt.NDArray[np.uint8]
+    digests: tuple[bytes, ...]
     brightness: Integers
     contrast: Integers
 
@@ -92,7 +93,7 @@ class Candidates:
 
     Attributes:
         split: those images.
-        digests: the hash of each one's pixels.
+        digests: as in Split, one per image, copied from the Training split.
         brightness, contrast: int64 (n,), as in Chosen.
         constant, twins: how many images of Training have a single grey value, or else an exact twin anywhere.
     """
@@ -140,16 +141,14 @@ def candidates(dataset: Dataset) -> Candidates:
         DataError: there is no Training.
     """
     training = dataset.split("Training")
-    digests = [digest(image) for image in training.pixels]
-    others = [split for name, split in dataset.splits.items() if name != "Training"]
-    seen = Counter([*digests, *(digest(image) for split in others for image in split.pixels)])
-    twin = np.array([seen[each] > 1 for each in digests], bool)
+    counts = Counter(digest for split in dataset.splits.values() for digest in split.digests)
+    twin = np.array([counts[digest] > 1 for digest in training.digests], bool)
     brightness, contrast = _brightness_and_contrast(training.pixels)
     constant = contrast == 0
     kept = np.flatnonzero(~twin & ~constant)
     return Candidates(
         split=Split(training.pixels[kept], training.labels[kept], training.rows[kept]),
-        digests=tuple(digests[index] for index in kept.tolist()),
+        digests=tuple(training.digests[index] for index in kept.tolist()),
         brightness=_tenths(brightness[kept]),
         contrast=_tenths(contrast[kept]),
         constant=int(constant.sum()),
@@ -217,6 +216,7 @@ def _chosen(found: Candidates, members: list[int]) -> Chosen:
         split.rows[members],
         split.labels[members],
         split.pixels[members],
+        tuple(found.digests[member] for member in members),
         found.brightness[members],
         found.contrast[members],
     )

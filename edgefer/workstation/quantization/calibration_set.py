@@ -27,7 +27,6 @@ import numpy.typing as npt
 from edgefer.contract.labels import LABELS
 from edgefer.data.dataset import Dataset, Split
 from edgefer.data.records import BadRows
-from edgefer.data.validation import digest
 from edgefer.errors import DataError
 from edgefer.workstation.quantization.calibration_data import Chosen
 
@@ -68,8 +67,8 @@ class CalibrationSet:
 
 def to_csv(chosen: Chosen) -> str:
     """The file of a set."""
-    rows = zip(chosen.rows.tolist(), chosen.faces, chosen.labels.tolist())
-    lines = [f"{row},{_digits(digest(face))},{LABELS[label]}" for row, face, label in rows]
+    rows = zip(chosen.rows.tolist(), chosen.digests, chosen.labels.tolist())
+    lines = [f"{row},{_digits(digest)},{LABELS[label]}" for row, digest, label in rows]
     return "\n".join([",".join(HEADER), *lines]) + "\n"
 
 
@@ -107,10 +106,10 @@ def load_set(path: Path, dataset: Dataset, *, without_twins: bool = False) -> Ca
     training = dataset.split("Training")
     place = {row: index for index, row in enumerate(training.rows.tolist())}
     tests = {name: split for name, split in dataset.splits.items() if name != "Training"}
-    home = {digest(image): name for name, split in tests.items() for image in split.pixels}
+    home = {digest: name for name, split in tests.items() for digest in split.digests}
     bad, members, left_out = BadRows(), [], 0
     for row, digits in entries.items():
-        own = digest(training.pixels[place[row]]) if row in place else b""
+        own = training.digests[place[row]] if row in place else b""
         reason = _reason(row, digits, own, tests)
         if not reason and own in home:
             left_out += without_twins
