@@ -2,9 +2,9 @@
 
     read(Path("fer2013"), bad=BadRows(), progress=silent)
 
-Classes are folder names and never positions; pictures of any size and colour go through edgefer.contract.preprocessing. PublicTest
-and PrivateTest are told apart by file names that begin so ("PrivateTest_00032298.jpg"). Where the names do not say it,
-nothing is guessed: all of test/ is PublicTest, and a note says so.
+Classes are matched by folder name, never by position. Pictures of any size and color go through
+edgefer.contract.preprocessing. File names that start with a split ("PrivateTest_00032298.jpg") separate PublicTest
+from PrivateTest. Without such names, all of test/ becomes PublicTest, and a note reports it.
 """
 
 from __future__ import annotations

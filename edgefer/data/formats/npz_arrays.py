@@ -103,4 +103,6 @@ def _arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
 
 def _require(path: Path, holds: bool, name: str, expected: str, array: npt.NDArray[Any]) -> None:
     if not holds:
-        raise DataError(f"{path}: array {name} is {array.dtype} {array.shape}", why=f"{expected} was expected", hint=FIX)
+        raise DataError(
+            f"{path}: array {name} is {array.dtype} {array.shape}", why=f"{expected} was expected", hint=FIX
+        )
