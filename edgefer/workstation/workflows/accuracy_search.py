@@ -14,7 +14,6 @@ second-order rounding and bias correction cost nothing on the board.
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import re
 import time
 from collections.abc import Iterator, Sequence
@@ -35,6 +34,7 @@ from edgefer.workstation.quantization.converter import convert
 from edgefer.workstation.quantization.options import DEFAULTS, RANGE_METHODS, QuantizationOptions
 from edgefer.workstation.quantization.sensitivity import sensitive_layers, sensitivity
 from edgefer.workstation.training.keras_inference import flatbuffer_logits
+from edgefer.workstation.workflows.calibration_stability import pairwise_agreement
 from edgefer.workstation.workflows.quantize import Quantized
 
 __all__ = ["Candidate", "Method", "SearchResult", "search", "with_search"]
@@ -196,7 +196,7 @@ def _method(name: str, calibrated: Sequence[Calibrator], base: QuantizationOptio
     return Method(
         name=name,
         accuracies=tuple(float((labels == score.images.labels).mean()) for labels in given),
-        agreement=float(np.mean([(one == other).mean() for one, other in itertools.combinations(given, 2)])),
+        agreement=pairwise_agreement(given),
         parent_agreement=min(float((labels == score.parent_labels).mean()) for labels in given),
     )
 

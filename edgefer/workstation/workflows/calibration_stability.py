@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from edgefer import plugins
 from edgefer.contract.preprocessing import prepare_all
@@ -29,7 +30,7 @@ from edgefer.workstation.training.loop import validation_split
 from edgefer.workstation.training.run import Run
 from edgefer.workstation.workflows.quantize import SCHEMES
 
-__all__ = ["Stability", "stability", "with_stability"]
+__all__ = ["Stability", "pairwise_agreement", "stability", "with_stability"]
 
 
 @dataclass(frozen=True)
@@ -100,8 +101,17 @@ def stability(
         split=name,
         n=len(select),
         correct=tuple(int((given == select.labels).sum()) for given in labels),
-        agreement=float(np.mean([(one == other).mean() for one, other in itertools.combinations(labels, 2)])),
+        agreement=pairwise_agreement(labels),
     )
+
+
+def pairwise_agreement(labels: Sequence[npt.NDArray[np.intp]]) -> float:
+    """Return the share of images that two models label alike, averaged over all pairs of models.
+
+    Args:
+        labels: one int array (n,) of predicted labels per model, for the same n images; at least two models.
+    """
+    return float(np.mean([(first == second).mean() for first, second in itertools.combinations(labels, 2)]))
 
 
 def with_stability(result: Result, found: Stability) -> Result:
