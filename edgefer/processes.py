@@ -30,7 +30,15 @@ from typing import Any
 from edgefer import errors, files
 from edgefer.errors import DataError, EdgeferError
 
-__all__ = ["ChildResult", "error_from_json", "error_to_json", "run_module", "serve_request", "suppress_native_output"]
+__all__ = [
+    "ChildResult",
+    "call_module",
+    "error_from_json",
+    "error_to_json",
+    "run_module",
+    "serve_request",
+    "suppress_native_output",
+]
 
 LONGEST_QUOTE = 300
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -105,6 +113,42 @@ def run_module(
             child.kill()
             exit_code = child.wait()
     return ChildResult(exit_code, stderr, timed_out)
+
+
+def call_module(
+    module: str,
+    request: Mapping[str, Any],
+    *,
+    folder: Path,
+    describe_crash: Callable[[ChildResult], EdgeferError],
+    timeout_s: float | None = None,
+    variables: Mapping[str, str] | None = None,
+    python: Path | None = None,
+) -> dict[str, Any]:
+    """Run a module whose main() is serve_request(), and return its reply.
+
+    Args:
+        module: name of the module; its arguments are the paths of the request and the reply.
+        request: JSON-compatible values; paths in it are absolute.
+        folder: private working folder of the child, which also holds the request and the reply.
+        describe_crash: returns the error to raise if the child ended without a reply.
+        timeout_s, variables, python: as in run_module().
+
+    Raises:
+        EdgeferError: the error that the child raised, of the same kind, or the one from ``describe_crash``.
+        OSError: ``python`` cannot be run.
+    """
+    request_path, reply_path = folder / "request.json", folder / "reply.json"
+    files.write_text(request_path, json.dumps(request))
+    child = run_module(
+        module, request_path, reply_path, folder=folder, timeout_s=timeout_s, variables=variables, python=python
+    )
+    if not reply_path.exists():
+        raise describe_crash(child)
+    reply: dict[str, Any] = json.loads(reply_path.read_text())
+    if "error" in reply:
+        raise error_from_json(reply)
+    return reply
 
 
 def serve_request(request_path: str, reply_path: str, reply: Callable[[dict[str, Any]], dict[str, Any]]) -> int:

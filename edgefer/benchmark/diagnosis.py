@@ -1,9 +1,9 @@
-"""Why int8 is not faster than float here, by what was measured.
+"""Diagnose why an int8 model is not faster than its float counterpart on this device.
 
-    causes(float_measurement, int8_measurement, model=int8_model, other_threads=measure_it)
+    diagnose_int8_latency(float_measurement, int8_measurement, model=int8_model, measure_other_threads=measure)
 
-A model in int8 moves a quarter of the bytes and multiplies several values at once, so on most devices it takes less
-than half as long. Where it takes nearly as long, there is a reason, and each kind has its own cure.
+An int8 model moves a quarter of the bytes and multiplies several values per instruction. On most devices it needs less
+than half the time of the float model. Each reason for a smaller gain has its own remedy.
 """
 
 from __future__ import annotations
@@ -14,78 +14,84 @@ from edgefer.device import sysfs
 from edgefer.errors import IncompatibleError
 from edgefer.inference.runtime import open_interpreter
 from edgefer.inspection.delegate import read_partition
-from edgefer.inspection.flatbuffer import read
-from edgefer.inspection.inspector import needed_runtime
+from edgefer.inspection.flatbuffer import read_model
+from edgefer.inspection.inspector import require_litert
 from edgefer.results.measurement import Measurement
 
-__all__ = ["EXPECTED", "causes"]
+__all__ = ["EXPECTED_SPEEDUP", "diagnose_int8_latency"]
 
-# Float's p50 over int8's. Below it, something is in the way.
-EXPECTED = 1.3
-# Of the time from input set to output got that is spent outside of the model: copies, and the calls themselves.
-LARGEST_OVERHEAD = 0.2
-# A second thread that is worth starting.
-LEAST_GAIN = 1.1
+# p50 of float over p50 of int8. A smaller value needs an explanation.
+EXPECTED_SPEEDUP = 1.3
+# Share of a run outside the inference: copies, and the calls themselves.
+MAX_OVERHEAD = 0.2
+# Speedup that makes a second thread worthwhile.
+MIN_THREAD_SPEEDUP = 1.1
 CONVERSIONS = {"QUANTIZE", "DEQUANTIZE"}
 
 
-def causes(
-    plain: Measurement, int8: Measurement, *, model: bytes, other_threads: Callable[[], Measurement | None]
+def diagnose_int8_latency(
+    float_measurement: Measurement,
+    int8: Measurement,
+    *,
+    model: bytes,
+    measure_other_threads: Callable[[], Measurement | None],
 ) -> tuple[str, ...]:
-    """Sentences on what is in int8's way; empty where it is as fast as one may expect.
+    """Return the likely reasons for the latency of an int8 model, as sentences; empty if it is as fast as expected.
 
     Args:
-        plain: of the float model.
-        int8: of the int8 model, on the same device, runtime and number of threads.
-        model: the flatbuffer of the int8 model.
-        other_threads: measures the int8 model with another number of threads, where the device has so many cores; it is
-            asked only where int8 is too slow.
+        float_measurement: measurement of the float model.
+        int8: measurement of the int8 model, on the same device, with the same runtime and thread count.
+        model: flatbuffer of the int8 model.
+        measure_other_threads: measures the int8 model with another thread count, or returns None on a single core. It
+            is called only if int8 is too slow.
     """
-    ratio = plain.p50_us / int8.p50_us
-    if ratio >= EXPECTED:
+    speedup = float_measurement.p50_us / int8.p50_us
+    if speedup >= EXPECTED_SPEEDUP:
         return ()
-    found = [*_operators(model, int8), *_processor(int8), *_overhead(int8)]
-    other = other_threads()
+    causes = [*_operators(model, int8), *_processor(int8), *_overhead(int8)]
+    other = measure_other_threads()
     if other is not None:
-        few, many = sorted([other, int8], key=lambda each: each.threads)
-        if few.p50_us < LEAST_GAIN * many.p50_us:
-            found.append(
-                f"threads: {many.threads} of them take {many.p50_us:.0f} us, {few.threads} {few.p50_us:.0f} us; "
-                "the model is too small to share"
+        few, many = sorted([other, int8], key=lambda measurement: measurement.threads)
+        if few.p50_us < MIN_THREAD_SPEEDUP * many.p50_us:
+            causes.append(
+                f"threads: the model is too small to split; {many.threads} threads take {many.p50_us:.0f} us, "
+                f"{few.threads} {few.p50_us:.0f} us"
             )
-    return tuple(found) or (f"int8 is {ratio:.2f} x float, and nothing of what is looked for is in its way",)
+    return tuple(causes) or (f"float takes {speedup:.2f} x the time of int8; no known cause applies",)
 
 
 def _operators(model: bytes, int8: Measurement) -> list[str]:
     if int8.runtime == "tflite_runtime":
         version = int8.runtime_version
-        return [f"runtime: tflite-runtime {version} runs int8 by its built-in kernels, float by XNNPACK"]
-    # Only LiteRT brings the schema by which a model can be read.
+        return [f"runtime: tflite-runtime {version} runs int8 on its built-in kernels, float on XNNPACK"]
+    # Reading the flatbuffer needs the schema, which only LiteRT contains.
     try:
-        module = needed_runtime()
+        module = require_litert()
     except IncompatibleError as error:
-        return [f"operators: not looked at, because LiteRT is not installed here ({error.hint})"]
-    ops = [op.name for op in read(model).main.ops]
+        return [f"operators: not checked, because LiteRT is not installed ({error.hint})"]
+    graph = read_model(model).main
+    ops = [op.name for op in graph.ops]
     conversions = [name for name in ops if name in CONVERSIONS]
-    found = []
+    causes = []
     if conversions:
-        found.append(f"operators: {len(conversions)} of {len(ops)} only convert (QUANTIZE, DEQUANTIZE)")
+        causes.append(f"operators: {len(conversions)} of {len(ops)} only convert types (QUANTIZE, DEQUANTIZE)")
     interpreter = open_interpreter(module.load(), model, name="litert", version=module.available() or "")
-    partition = read_partition(interpreter, read(model).main)
-    if partition.taken is not None and len(partition.taken) < len(ops):
-        left = sorted({name for position, name in enumerate(ops) if position not in partition.taken})
-        found.append(f"operators: {', '.join(left)} run outside of XNNPACK, in {partition.groups + 1} pieces at least")
-    return found
+    partition = read_partition(interpreter, graph)
+    if partition.delegated is not None and len(partition.delegated) < len(ops):
+        outside = sorted({name for position, name in enumerate(ops) if position not in partition.delegated})
+        parts = f"at least {partition.groups + 1} parts"
+        causes.append(f"operators: {', '.join(outside)} run outside XNNPACK, which splits the graph into {parts}")
+    return causes
 
 
 def _processor(int8: Measurement) -> list[str]:
     if sysfs.has_dot_product() is False:
-        return [f"processor: {int8.device.get('cpu')} has no instruction for dot products of int8"]
+        return [f"processor: {int8.device.get('cpu')} has no int8 dot product instruction"]
     return []
 
 
 def _overhead(int8: Measurement) -> list[str]:
     share = 1 - int8.invoke.p50_ns / max(1, int8.set_to_get.p50_ns)
-    if share > LARGEST_OVERHEAD:
-        return [f"overhead: {100 * share:.0f} % of a run are copies and calls, not the model"]
+    if share > MAX_OVERHEAD:
+        return [f"overhead: copies and calls take {100 * share:.0f} % of a run"]
     return []

@@ -1,24 +1,17 @@
-"""A bench, or an evaluation, in a fresh Python process of this device, one for every request.
+"""Isolate measurements: a fresh process for every request, and one benchmark at a time on a device.
 
-    measurement = measure_apart(BenchRequest(model="small-int8.tflite", threads=2))
-    evaluation = evaluate_apart(ScoreRequest(model="small-int8.tflite", test_set="faces.npz"), python="old/bin/python")
+    with benchmark_lock():
+        measurement = measure_in_subprocess(BenchRequest("small-int8.tflite", threads=2))
+        evaluation = evaluate_in_subprocess(EvaluationRequest("small-int8.tflite", "faces.npz"))
 
-Fresh, because the second model in a process loads faster than the first, and the largest memory of a process never
-falls again.
-
-One bench at a time on a device: two at once would measure each other.
-
-    with only_bench():
-        ...
-
-The lock is the kernel's and belongs to the process, so it is gone when the process is, however that ended.
+The second model in a process loads faster than the first, and the peak memory of a process never falls. The kernel
+releases the lock when its process ends, even after a crash.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
 import tempfile
 from collections.abc import Iterator
@@ -26,91 +19,93 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from edgefer import files
 from edgefer.errors import DeviceUnreachable, EdgeferError
-from edgefer.inference.evaluation import ScoreRequest
-from edgefer.processes import ChildResult, error_from_json, run_module
+from edgefer.inference.evaluation import EvaluationRequest
+from edgefer.processes import ChildResult, call_module
 from edgefer.results.evaluation import Evaluation
-from edgefer.results.measurement import BenchRequest, Measurement, read_reply
+from edgefer.results.measurement import BenchRequest, Measurement
 
 __all__ = ["benchmark_lock", "cache_folder", "evaluate_in_subprocess", "measure_in_subprocess"]
 
+
 def measure_in_subprocess(request: BenchRequest, *, python: str = "") -> Measurement:
-    """Measure as ``request`` says and wait for it; Ctrl-C ends the child too.
+    """Measure a model in a fresh process; Ctrl-C also ends the child.
 
     Args:
-        request: what to measure.
-        python: another interpreter, which has the runtime; empty for this one.
+        request: the model and the settings of the measurement.
+        python: path of another interpreter that has the runtime; empty for this one.
 
     Raises:
-        EdgeferError: what the bench raised, of the same kind; or the child crashed, and the message says how.
+        EdgeferError: the error that the child raised, of the same kind, or a description of its crash.
     """
-    # Paths that hold in any working folder.
+    # The child runs in another working folder.
     faces = str(Path(request.faces).absolute()) if request.faces else None
-    settled = replace(request, model=str(Path(request.model).absolute()), faces=faces)
-    return read_reply(_ask("edgefer.benchmark.runner", settled.to_json(), model=request.model, python=python))
+    absolute = replace(request, model=str(Path(request.model).absolute()), faces=faces)
+    return Measurement.from_json(_call("edgefer.benchmark.runner", absolute.to_json(), request.model, python))
 
 
-def evaluate_in_subprocess(request: ScoreRequest, *, python: str = "") -> Evaluation:
-    """Score a model as ``request`` says; arguments and errors as measure_apart()."""
-    settled = replace(
-        request, model=str(Path(request.model).absolute()), test_set=str(Path(request.test_set).absolute())
-    )
-    reply = _ask("edgefer.inference.evaluation", asdict(settled), model=request.model, python=python)
-    if "error" in reply:
-        raise error_from_json(reply)
-    return Evaluation.from_json(reply)
+def evaluate_in_subprocess(request: EvaluationRequest, *, python: str = "") -> Evaluation:
+    """Score a model on a test set in a fresh process; Ctrl-C also ends the child.
+
+    Args:
+        request: the model, the test set and the settings of the runtime.
+        python: path of another interpreter that has the runtime; empty for this one.
+
+    Raises:
+        EdgeferError: the error that the child raised, of the same kind, or a description of its crash.
+    """
+    model, test_set = str(Path(request.model).absolute()), str(Path(request.test_set).absolute())
+    absolute = asdict(replace(request, model=model, test_set=test_set))
+    return Evaluation.from_json(_call("edgefer.inference.evaluation", absolute, request.model, python))
 
 
-def _ask(module: str, request: dict[str, Any], *, model: str, python: str) -> dict[str, Any]:
+def _call(module: str, request: dict[str, Any], model: str, python: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="edgefer-bench-") as folder:
-        request_path, reply_path = Path(folder, "request.json"), Path(folder, "reply.json")
-        files.write_text(request_path, json.dumps(request))
-        other = Path(python) if python else None
-        ended = run_module(module, request_path, reply_path, folder=Path(folder), python=other)
-        if not reply_path.exists():
-            raise _crash(ended, model)
-        reply: dict[str, Any] = json.loads(reply_path.read_text())
-        return reply
+        return call_module(
+            module, request, folder=Path(folder), describe_crash=lambda child: _describe_crash(child, model),
+            python=Path(python) if python else None,
+        )  # fmt: skip
 
 
-def _crash(ended: ChildResult, model: str) -> EdgeferError:
-    if ended.signal is None:
-        return EdgeferError(f"the bench of {model} ended with code {ended.exit_code}", why=ended.last_line)
-    # The kernel ends what takes too much memory with SIGKILL; all else that a signal ends is a crash in native code.
-    if ended.signal == "SIGKILL":
-        return EdgeferError(f"the bench of {model} was ended by SIGKILL", why="perhaps memory ran out")
+def _describe_crash(child: ChildResult, model: str) -> EdgeferError:
+    what = f"the benchmark process of {model} ended"
+    if child.signal is None:
+        return EdgeferError(f"{what} with exit code {child.exit_code}", why=child.last_line)
+    # The kernel sends SIGKILL when memory runs out. Any other signal is a crash in native code.
+    if child.signal == "SIGKILL":
+        return EdgeferError(f"{what} by SIGKILL", why="the device may have run out of memory")
     return EdgeferError(
-        f"the bench of {model} was ended by {ended.signal}",
-        why=ended.last_line or "the runtime crashed",
-        hint="another runtime (--runtime) or --kernels reference",
+        f"{what} by {child.signal}", why=child.last_line or "the runtime crashed", hint="choose another --runtime"
     )
 
 
 def cache_folder() -> Path:
-    """Where a device keeps what was pushed to it: edgefer/pushed in $XDG_CACHE_HOME or ~/.cache."""
+    """Return the folder of uploaded files on a device: edgefer/pushed in $XDG_CACHE_HOME or ~/.cache."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "edgefer", "pushed")
 
 
 @contextlib.contextmanager
 def benchmark_lock(folder: Path | None = None) -> Iterator[None]:
-    """Hold the lock in ``folder`` (default: the cache).
+    """Hold the lock of this device, so that no two benchmarks run at once.
+
+    Args:
+        folder: folder of the lock file; the default is cache_folder().
 
     Raises:
-        DeviceUnreachable: another bench holds it; the message says which process.
+        DeviceUnreachable: another process holds the lock; the message has its process ID.
     """
     folder = folder or cache_folder()
     folder.mkdir(parents=True, exist_ok=True)
-    # The kernel locks what is open, so this one file must stay, and is written in place.
+    # flock() locks the open file, so the file is never replaced, only written in place.
     handle = os.open(folder / "bench.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            holder = os.pread(handle, 20, 0).decode() or "of unknown number"
-            why = f"process {holder} holds {folder / 'bench.lock'}; two at once would measure each other"
-            hint = "the same when it is done"
-            raise DeviceUnreachable("another bench runs on this device", why=why, hint=hint) from error
+            holder = os.pread(handle, 20, 0).decode() or "(unknown ID)"
+            why = f"process {holder} holds {folder / 'bench.lock'}; simultaneous benchmarks distort each other"
+            hint = "wait until it has ended, and run the command again"
+            raise DeviceUnreachable("another benchmark is running on this device", why=why, hint=hint) from error
         os.ftruncate(handle, 0)
         os.pwrite(handle, str(os.getpid()).encode(), 0)
         yield

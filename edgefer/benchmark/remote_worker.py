@@ -1,13 +1,13 @@
-"""The board's end of a bench that another machine asked for: a job comes in on stdin, events go out on stdout.
+"""Run a benchmark for another machine: read a plan from stdin, write events to stdout.
 
-    python edgefer.pyz job                          # what edgefer.fleet.remote_benchmark starts over SSH
+    python edgefer.pyz job                          # started over SSH by edgefer.fleet.remote_benchmark
     serve(sys.stdin.buffer, sys.stdout.buffer)
 
-Both ways one JSON object a line. In comes {"job": ..., "device": name}, and after it an empty line every few seconds as
-a sign of life. Out go "progress", "measurement", and at the end "result" or "error".
+Both directions carry one JSON object per line. The request is {"job": plan, "device": name}; an empty line every few
+seconds follows as a heartbeat. The replies are "progress" and "measurement" events, then one "result" or "error".
 
-A link can end without a word to either side. So the bench ends when stdin does, when it is told to, and when no sign of
-life came for SILENCE_S; nothing is left running here.
+A connection can break without notice on either side. The benchmark therefore ends when stdin closes, on a signal, and
+after SILENCE_S seconds without a heartbeat. No process is left running on the device.
 """
 
 from __future__ import annotations
@@ -25,13 +25,12 @@ from edgefer.benchmark.isolation import benchmark_lock
 from edgefer.benchmark.session import run_benchmark
 from edgefer.errors import EdgeferError
 from edgefer.processes import error_to_json
-from edgefer.results.benchmark import BenchmarkPlan
-from edgefer.results.measurement import Measurement
+from edgefer.results.benchmark_plan import BenchmarkPlan
 
-__all__ = ["SILENCE_S", "main", "serve"]
+__all__ = ["SILENCE_S", "main", "read_event", "serve"]
 
 SILENCE_S = 20.0
-# How long an interrupted bench may take to end its workers before everything is killed.
+# Time for an interrupted benchmark to end its workers before this process exits.
 GRACE_S = 5.0
 PROGRESS_INTERVAL_S = 0.5
 
@@ -39,22 +38,27 @@ Send = Callable[..., None]
 
 
 def serve(incoming: BinaryIO, outgoing: BinaryIO) -> int:
-    """Carry out the one job that comes in; the exit code.
+    """Run the benchmark plan in the first line of ``incoming``, and return the exit code.
 
     Raises:
-        KeyboardInterrupt: the other side is gone.
+        KeyboardInterrupt: the client has disconnected.
     """
     send = _sender(outgoing)
     try:
         fields = json.loads(incoming.readline())
-        job, device = BenchmarkPlan.from_json(fields["job"]), str(fields["device"])
+        plan, device = BenchmarkPlan.from_json(fields["job"]), str(fields["device"])
         _end_with(incoming)
         with benchmark_lock():
-            benched = run_benchmark(job, device=device, progress=_progress(send), on_measurement=_measurement(send))
+            result = run_benchmark(
+                plan,
+                device=device,
+                progress=_throttled_progress(send),
+                on_measurement=lambda measurement: send("measurement", measurement=measurement.to_json()),
+            )
     except EdgeferError as error:
         send("error", **error_to_json(error))
         return error.exit_code
-    send("result", benched=benched.to_json(samples=job.samples))
+    send("result", benched=result.to_json(samples=plan.samples))
     return 0
 
 
@@ -70,7 +74,7 @@ def _sender(outgoing: BinaryIO) -> Send:
     return send
 
 
-def _progress(send: Send) -> Callable[[int, int, str], None]:
+def _throttled_progress(send: Send) -> Callable[[int, int, str], None]:
     last = -PROGRESS_INTERVAL_S
 
     def progress(done: int, total: int, note: str = "") -> None:
@@ -83,22 +87,18 @@ def _progress(send: Send) -> Callable[[int, int, str], None]:
     return progress
 
 
-def _measurement(send: Send) -> Callable[[Measurement], None]:
-    return lambda measurement: send("measurement", measurement=measurement.to_json())
-
-
 def _end_with(incoming: BinaryIO) -> None:
-    """Interrupt the main thread when ``incoming`` ends or falls silent, and end the process if that does not help."""
-    heard = threading.Event()
+    """Interrupt the main thread when ``incoming`` closes or the heartbeats stop; exit if it does not react."""
+    heartbeat = threading.Event()
 
     def listen() -> None:
         while incoming.readline():
-            heard.set()
+            heartbeat.set()
         _interrupt()
 
     def watch() -> None:
-        while heard.wait(SILENCE_S):
-            heard.clear()
+        while heartbeat.wait(SILENCE_S):
+            heartbeat.clear()
         _interrupt()
 
     for task in (listen, watch):
@@ -108,31 +108,31 @@ def _end_with(incoming: BinaryIO) -> None:
 def _interrupt() -> None:
     os.kill(os.getpid(), signal.SIGINT)
     time.sleep(GRACE_S)
-    # The benches below end with their parent.
+    # The measuring processes end with their parent.
     os._exit(1)
 
 
 def main() -> NoReturn:
-    """As ``edgefer.pyz job``; ends the process."""
-    # A shell starts what it puts into the background with SIGINT ignored; a hang-up shall do the same as an interrupt.
+    """Serve one benchmark on stdin and stdout, and exit the process."""
+    # A shell ignores SIGINT in background processes. SIGTERM and SIGHUP must end the benchmark in the same way.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     try:
         code = serve(sys.stdin.buffer, sys.stdout.buffer)
     except (KeyboardInterrupt, BrokenPipeError):
-        code = 130  # nobody is there to be told
-    # A thread still reads stdin, for which Python's own way to end would wait.
+        code = 130  # the client has disconnected
+    # A normal exit would wait for the thread that reads stdin.
     sys.stderr.flush()
     os._exit(code)
 
 
 def read_event(line: bytes) -> Mapping[str, Any]:
-    """One line that serve() wrote.
+    """Parse one line from serve().
 
     Raises:
-        ValueError: it was cut short, or is something else that the device printed.
+        ValueError: the line is incomplete, or other output of the device.
     """
     event = json.loads(line)
     if not isinstance(event, dict) or "event" not in event:
-        raise ValueError(f"no event: {line[:80]!r}")
+        raise ValueError(f"not an event: {line[:80]!r}")
     return event

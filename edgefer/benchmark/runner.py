@@ -1,11 +1,11 @@
-"""How long a model takes on this device: loading, first run, warm-ups and steady runs apart.
+"""Measure the latency of a model in this process: loading, first run, warm-up and timed runs.
 
-    measurement = measure(Path("small-int8.tflite"), faces)     # in this process
-    python -m edgefer.benchmark.runner REQUEST.json REPLY.json       # in a fresh one: a BenchRequest and its Measurement
+    measurement = measure(Path("small-int8.tflite"), faces)
+    python -m edgefer.benchmark.runner REQUEST.json REPLY.json  # a BenchRequest and its Measurement
 
-Loading, first run and memory are honest only in a fresh process, so board/apart.py starts one for every request.
-Steady runs are what counts: batch 1, real inputs in turn, garbage collection off, the model timed apart from the copies
-around it. The golden vectors are replayed first, so that no wrong model is measured.
+Load time, first run and peak memory are valid only in a fresh process, so edgefer.benchmark.isolation starts one for
+every request. The timed runs use batch size 1 and cycle through real inputs, without garbage collection; inference is
+timed apart from the copies around it. The golden vectors are replayed first, so a wrong model is never measured.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ from edgefer.contract.preprocessing import prepare
 from edgefer.device import sysfs
 from edgefer.errors import DataError
 from edgefer.inference.classifier import Classifier
-from edgefer.inference.runtime import Runtime, choose
+from edgefer.inference.runtime import Runtime, select_runtime
 from edgefer.processes import serve_request
 from edgefer.progress import Progress, silent
 from edgefer.results.measurement import NO_TIMES, PREPROCESSED_SIDE, BenchRequest, Latency, Measurement, Samples
 
 __all__ = ["measure", "read_faces"]
 
-# Encoded ahead and kept, so that the steady runs time no encoding; more would only grow the memory that is reported.
-MOST_FACES = 256
+# Faces are encoded before the timed runs. More of them would only add to the reported memory.
+MAX_FACES = 256
 RUNS_PER_REPORT = 256
-PREPROCESSED = 200
+PREPROCESS_RUNS = 200
 
 
 def measure(
@@ -64,22 +64,24 @@ def measure(
 
     Args:
         artifact_path: the model file.
-        faces: uint8 (n, height, width), n >= 1, prepared, of which the first 256 are run in turn; None takes the golden
-            inputs.
-        runtime, threads, kernels: as Classifier.open().
-        minimum_runs, minimum_seconds: the steady runs go on until both are reached.
-        warmup_runs, warmup_seconds: the same for the warm-ups.
-        progress: told between runs, outside of the timed spans.
+        faces: prepared faces, uint8 (n, height, width), n >= 1; the runs cycle through the first 256. None uses the
+            golden inputs.
+        runtime: an entry of ``inference/runtimes``; None selects the best installed.
+        threads: number of threads of the kernels.
+        kernels: "default", "builtin" or "reference".
+        minimum_runs, minimum_seconds: the timed runs continue until both are reached.
+        warmup_runs, warmup_seconds: the same for the warm-up.
+        progress: called between runs, outside the timed spans.
 
     Raises:
-        DataError: the model or the faces cannot be used.
-        IncompatibleError: the runtime is missing, cannot load the model, or computes something else.
-        UsageError: no such runtime or kernels, or no thread.
+        DataError: the model file is invalid, or the faces have another shape or dtype than the model's input.
+        IncompatibleError: the runtime is missing, cannot load the model, or does not reproduce the golden vectors.
+        UsageError: unknown runtime or kernels, or fewer than one thread.
     """
     artifact = Artifact.load(artifact_path)
     faces = artifact.golden.inputs if faces is None else faces
     _check_faces(faces, artifact)
-    module = choose(runtime)
+    module = select_runtime(runtime)
     module.load()
     load_before = sysfs.load_average()
     started_at = datetime.now(timezone.utc).isoformat(timespec="seconds")
@@ -89,13 +91,13 @@ def measure(
     init_ns = time.perf_counter_ns() - before_ns
 
     classifier = Classifier(artifact, opened)
-    inputs = cycle([classifier.encode(face) for face in faces[:MOST_FACES]])
+    inputs = cycle([classifier.encode(face) for face in faces[:MAX_FACES]])
     first = _run(opened, inputs, runs=1, seconds=0.0)
     classifier.replay()
     warmup = _run(opened, inputs, runs=warmup_runs, seconds=warmup_seconds)
     peak_rss_bytes = sysfs.peak_rss_bytes()
     steady = _run(opened, inputs, runs=minimum_runs, seconds=minimum_seconds, progress=progress)
-    samples = replace(steady, warmup_ns=warmup.set_to_get_ns, preprocess_ns=_preprocess(classifier, faces[0]))
+    samples = replace(steady, warmup_ns=warmup.set_to_get_ns, preprocess_ns=_time_preprocessing(classifier, faces[0]))
     return Measurement(
         subject={"file": artifact_path.name, "file_bytes": artifact_path.stat().st_size, **classifier.subject},
         device=sysfs.describe(),
@@ -129,8 +131,8 @@ def _run(
     seconds: float,
     progress: Progress = silent,
 ) -> Samples:
-    """Run until both ``runs`` (one at least) and ``seconds`` are reached; Samples without warm-ups."""
-    # Arrays of machine integers: half a million tuples would be more memory than the model.
+    """Run until both ``runs`` (at least one) and ``seconds`` are reached; return samples without a warm-up."""
+    # Machine integers, because half a million tuples would take more memory than the model.
     invoke_ns, set_to_get_ns, cpu_ns, set_ns, get_ns = (array("q") for _ in range(5))
     clock, cpu_clock = time.perf_counter_ns, time.thread_time_ns
     done, elapsed_ns = 0, 0
@@ -138,7 +140,7 @@ def _run(
         begin_ns = clock()
         while done < max(1, runs) or elapsed_ns < seconds * 1e9:
             face = next(inputs)
-            # The processor clock is a system call on some kernels, so it stays outside of the span that is timed.
+            # Reading the CPU clock is a system call on some kernels, so it stays outside the timed span.
             cpu_begin = cpu_clock()
             set_begin = clock()
             runtime.set_input(face)
@@ -156,16 +158,16 @@ def _run(
             if done % RUNS_PER_REPORT == 0:
                 share = min(done / max(1, runs), elapsed_ns / max(1.0, seconds * 1e9), 1.0)
                 progress(int(100 * share), 100, f"{done:,} runs")
-    times = (invoke_ns, set_to_get_ns, cpu_ns, set_ns, get_ns)
-    return Samples(NO_TIMES, *(np.array(each, np.int64) for each in times))
+    columns = (invoke_ns, set_to_get_ns, cpu_ns, set_ns, get_ns)
+    return Samples(NO_TIMES, *(np.array(column, np.int64) for column in columns))
 
 
-def _preprocess(classifier: Classifier, face: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
-    """What a colour crop of 128 x 128 takes until the model can have it, int64 (PREPROCESSED,) nanoseconds."""
+def _time_preprocessing(classifier: Classifier, face: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
+    """Time the steps from a color crop of 128 x 128 to the encoded input, int64 (PREPROCESS_RUNS,) nanoseconds."""
     side = PREPROCESSED_SIDE
     crop = np.repeat(cv2.resize(face, (side, side))[:, :, None], 3, axis=2)
-    times = np.empty(PREPROCESSED, np.int64)
-    for index in range(len(times)):
+    times = np.empty(PREPROCESS_RUNS, np.int64)
+    for index in range(PREPROCESS_RUNS):
         begin = time.perf_counter_ns()
         classifier.encode(prepare(crop, classifier.artifact.input_spec))
         times[index] = time.perf_counter_ns() - begin
@@ -189,30 +191,30 @@ def _check_faces(faces: npt.NDArray[Any], artifact: Artifact) -> None:
     if faces.dtype != np.uint8 or faces.ndim != 3 or len(faces) == 0 or faces.shape[1:] != (spec.height, spec.width):
         raise DataError(
             f"faces of shape {faces.shape} and dtype {faces.dtype}",
-            why=f"uint8 (n, {spec.height}, {spec.width}) with n >= 1 was expected",
+            why=f"expected uint8 (n, {spec.height}, {spec.width}) with n >= 1",
         )
 
 
 def read_faces(path: str) -> npt.NDArray[Any]:
-    """The ``faces`` of an .npz.
+    """Read the array ``faces`` of an .npz file.
 
     Raises:
-        DataError: there are none in it.
+        DataError: the file is not an .npz, or has no such array.
     """
     try:
         with Path(path).open("rb") as file:
             loaded = np.load(file, allow_pickle=False)
             if isinstance(loaded, np.ndarray):
-                raise ValueError("it holds one array and no names, as np.save writes it; np.savez was expected")
+                raise ValueError("it is an .npy file, as written by np.save; expected an .npz")
             return np.asarray(loaded["faces"])
     except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        why, hint = str(error).strip("'\""), "np.savez(path, faces=...), or leave --faces out"
+        why, hint = str(error).strip("'\""), "np.savez(path, faces=...), or leave out --faces"
         raise DataError(f"cannot read faces from {path}", why=why, hint=hint) from error
 
 
-def _answer(fields: dict[str, Any]) -> dict[str, Any]:
+def _serve(fields: dict[str, Any]) -> dict[str, Any]:
     request = BenchRequest.from_json(fields)
-    measured = measure(
+    measurement = measure(
         Path(request.model),
         read_faces(request.faces) if request.faces else None,
         runtime=request.runtime,
@@ -223,12 +225,12 @@ def _answer(fields: dict[str, Any]) -> dict[str, Any]:
         warmup_runs=request.warmup_runs,
         warmup_seconds=request.warmup_seconds,
     )
-    return measured.to_json(samples=request.samples)
+    return measurement.to_json(samples=request.samples)
 
 
 def main(request_path: str, reply_path: str) -> int:
-    """Read a BenchRequest, measure, and write the reply that edgefer.results.measurement.read_reply() reads; the exit code."""
-    return serve_request(request_path, reply_path, _answer)
+    """Serve one BenchRequest from ``request_path``, write the measurement to ``reply_path``, return the exit code."""
+    return serve_request(request_path, reply_path, _serve)
 
 
 if __name__ == "__main__":

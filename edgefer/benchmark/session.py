@@ -1,14 +1,11 @@
-"""A Job on this device: each entry in fresh processes, in turns where there are several, and what the device was like.
+"""Run a benchmark plan on this device: measurement rounds, accuracy, a soak test and a diagnosis.
 
-    benched = carry_out(Job((Entry("small-int8.tflite"), Entry("small-float32.tflite")), rigour="standard"))
+    plan = BenchmarkPlan((BenchmarkCase("small-int8.tflite"), BenchmarkCase("small-float32.tflite")), preset="standard")
+    result = run_benchmark(select_interpreters(plan, "old/bin/python"))
 
-What is compared must not be told apart by the hour: a device grows warm, and another program comes and goes. So
-entries take turns, A B, B A, a fresh process each time, and a comparison is of neighbours. While a model runs, the
-device is looked at from outside of its process, and not often: a look is some files in /proc and /sys, a millisecond.
-
-Which Python of this machine runs each entry of a job: two runtimes seldom live in one.
-
-    job = with_pythons(job, "old/bin/python")
+A device grows warm and other programs come and go, so cases that are compared alternate: A B, B A, each in a fresh
+process. Every case has its own device states. They are sampled outside the measured process, and rarely: a sample
+reads a few files in /proc and /sys, which takes about a millisecond.
 """
 
 from __future__ import annotations
@@ -23,203 +20,244 @@ from pathlib import Path
 
 import numpy as np
 
-from edgefer.benchmark.diagnosis import causes
+from edgefer.benchmark.diagnosis import diagnose_int8_latency
 from edgefer.benchmark.isolation import evaluate_in_subprocess, measure_in_subprocess
 from edgefer.contract.artifact import Artifact
 from edgefer.device import platform
 from edgefer.errors import MeasurementInvalid
-from edgefer.inference.evaluation import ScoreRequest
-from edgefer.inference.interpreters import installed
-from edgefer.inference.runtime import choose
+from edgefer.inference.evaluation import EvaluationRequest
+from edgefer.inference.interpreters import installed_runtimes
+from edgefer.inference.runtime import select_runtime
 from edgefer.progress import Progress, silent
-from edgefer.results.benchmark import BenchmarkCase, BenchmarkPlan, BenchmarkResult, Comparison, SoakInterval
+from edgefer.results.benchmark import BenchmarkResult, Comparison, SoakInterval
+from edgefer.results.benchmark_plan import BenchmarkCase, BenchmarkPlan
 from edgefer.results.device_state import DeviceState
-from edgefer.results.measurement import BenchRequest, Latency, Measurement
+from edgefer.results.measurement import BenchRequest, Measurement
 
 __all__ = ["run_benchmark", "select_interpreters"]
 
-SOAK_STEP_S = 5.0
-LOOK_EVERY_S = 2.0
-# Long enough for a median, short enough not to be waited for.
-EXPERIMENT_S = 1.0
-COOLDOWN_LOOK_S, LONGEST_COOLDOWN_S = 5.0, 600.0
+SOAK_INTERVAL_S = 5.0
+MIN_SOAK_INTERVAL_S = 0.1
+SAMPLE_INTERVAL_S = 2.0
+# Long enough for a median, short enough to go unnoticed.
+DIAGNOSIS_S = 1.0
+COOLDOWN_POLL_S, MAX_COOLDOWN_S = 5.0, 600.0
 RESAMPLES = 2000
 
-Look = Callable[[float], DeviceState]
+StateReader = Callable[[float], DeviceState]
+"""read_state(elapsed_s): the device state now, ``elapsed_s`` seconds after the start of the benchmark."""
 
 
 def run_benchmark(
-    job: BenchmarkPlan,
+    plan: BenchmarkPlan,
     *,
     device: str = "local",
     progress: Progress = silent,
     on_measurement: Callable[[Measurement], None] = lambda measurement: None,
-    look: Look = platform.sample,
+    read_state: StateReader = platform.sample_state,
 ) -> BenchmarkResult:
-    """Do what ``job`` asks for.
+    """Run a benchmark plan on this device.
 
     Args:
-        job: its paths are of this device.
-        device: what to call the device.
-        progress: told between rounds.
-        on_measurement: given each measurement when its last round is done, before the rest of the job.
-        look: asked for the device's condition, with the seconds since the begin.
+        plan: its paths are valid on this device.
+        device: name of the device in the result.
+        progress: called between rounds.
+        on_measurement: called with each measurement as soon as its last round has ended.
+        read_state: reads the device state.
 
     Raises:
-        EdgeferError: what a bench or an evaluation raised; or the device does not cool down.
+        MeasurementInvalid: the device has no temperature sensor, or does not cool down.
+        EdgeferError: a measurement or an evaluation failed.
     """
-    settled = job.settled
-    begin = time.monotonic()
-    steps = settled.rounds * len(job.entries) + (0 if job.accuracy is None else len(_scored(job))) + (job.soak_s > 0)
-    seen = [look(0.0)]
-    rounds: list[list[Measurement]] = [[] for _ in job.entries]
+    evaluations = _evaluation_requests(plan)
+    rounds = plan.resolved.rounds
+    steps = rounds * len(plan.cases) + len(evaluations) + (plan.soak_s > 0)
+    monitor = _StateMonitor(read_state)
+    idle = monitor.sample()
+    measured: list[list[Measurement]] = [[] for _ in plan.cases]
+    states: list[list[DeviceState]] = [[] for _ in plan.cases]
     done = 0
-    for number in range(settled.rounds):
-        for index in _order(len(job.entries), number):
-            _cool_down(job.cooldown_c, look, progress=progress)
-            progress(done, steps, f"round {number + 1} of {settled.rounds}")
-            entry = job.entries[index]
-            with _watched(look, begin, seen):
-                rounds[index].append(measure_in_subprocess(_request(entry, job), python=entry.python))
-            seen.append(look(time.monotonic() - begin))
+    for number in range(rounds):
+        for index in _alternate(len(plan.cases), number):
+            _cool_down(plan.cooldown_c, read_state, progress=progress)
+            progress(done, steps, f"round {number + 1} of {rounds}")
+            case = plan.cases[index]
+            # The sample after one round is the sample before the next, unless another case ran in between.
+            if not states[index] or states[index][-1] is not idle:
+                states[index].append(idle)
+            with monitor.watch(states[index]):
+                measured[index].append(measure_in_subprocess(_request(case, plan), python=case.python))
+            idle = monitor.sample()
+            states[index].append(idle)
             done += 1
-            if number == settled.rounds - 1:
-                on_measurement(Measurement.pooled(rounds[index], seen))
-    measurements = tuple(Measurement.pooled(each, seen) for each in rounds)
-    evaluations = []
-    for request, python in _scored(job) if job.accuracy is not None else []:
+            if number == rounds - 1:
+                on_measurement(Measurement.pooled(measured[index], states[index]))
+    measurements = tuple(map(Measurement.pooled, measured, states))
+    scores = []
+    for request, python in evaluations:
         progress(done, steps, "accuracy")
-        evaluations.append(evaluate_in_subprocess(request, python=python))
+        scores.append(evaluate_in_subprocess(request, python=python))
         done += 1
-    soak = _soak(job, look, begin, progress=progress) if job.soak_s else ()
+    soak = _soak(plan, monitor, progress=progress) if plan.soak_s else ()
     progress(steps, steps, "done")
-    return BenchmarkResult(
-        device, measurements, _comparisons(rounds), tuple(evaluations), soak, _causes(job, measurements)
-    )
+    causes = _diagnose(plan, measurements)
+    return BenchmarkResult(device, measurements, _compare(measured), tuple(scores), soak, causes)
 
 
-@contextmanager
-def _watched(look: Look, begin: float, seen: list[DeviceState]) -> Iterator[None]:
-    """Look at the device every other second until the block ends, and enter what is seen."""
-    over = threading.Event()
+class _StateMonitor:
+    """Sampler of the device state, with times relative to its creation."""
 
-    def watch() -> None:
-        while not over.wait(LOOK_EVERY_S):
-            seen.append(replace(look(time.monotonic() - begin), running=True))
+    def __init__(self, read_state: StateReader) -> None:
+        self._read_state, self._begin = read_state, time.monotonic()
 
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    try:
-        yield
-    finally:
-        over.set()
-        watcher.join()
+    def sample(self, *, running: bool = False) -> DeviceState:
+        return replace(self._read_state(time.monotonic() - self._begin), running=running)
+
+    @contextmanager
+    def watch(self, states: list[DeviceState], *, interval_s: float = SAMPLE_INTERVAL_S) -> Iterator[None]:
+        """Append a sample to ``states`` every ``interval_s`` seconds until the block ends."""
+        ended = threading.Event()
+
+        def sample() -> None:
+            while not ended.wait(interval_s):
+                state = self.sample(running=True)
+                # A slow sensor may answer after the model has stopped.
+                if not ended.is_set():
+                    states.append(state)
+
+        sampler = threading.Thread(target=sample, daemon=True)
+        sampler.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            sampler.join()
 
 
-def _order(count: int, number: int) -> Sequence[int]:
-    # A B, B A: who goes first is warmed by nobody.
+def _alternate(count: int, number: int) -> Sequence[int]:
+    """Return the order of the cases in a round: reversed in every second round, so that none always runs first."""
     return range(count) if number % 2 == 0 else range(count - 1, -1, -1)
 
 
-def _request(entry: BenchmarkCase, job: BenchmarkPlan, seconds: float | None = None) -> BenchRequest:
-    settled = job.settled
+def _request(case: BenchmarkCase, plan: BenchmarkPlan, seconds: float | None = None) -> BenchRequest:
+    """Return the request for one round of a case, or for ``seconds`` seconds without a minimum of runs."""
+    preset = plan.resolved
     return BenchRequest(
-        model=entry.model,
-        faces=job.faces,
-        runtime=entry.runtime,
-        threads=entry.threads,
-        kernels=entry.kernels,
-        minimum_runs=1 if seconds else -(-settled.runs // settled.rounds),
-        minimum_seconds=seconds or settled.seconds / settled.rounds,
+        model=case.model,
+        faces=plan.faces,
+        runtime=case.runtime,
+        threads=case.threads,
+        kernels=case.kernels,
+        minimum_runs=1 if seconds else -(-preset.runs // preset.rounds),
+        minimum_seconds=seconds or preset.seconds / preset.rounds,
         samples=True,
     )
 
 
-def _scored(job: BenchmarkPlan) -> list[tuple[ScoreRequest, str]]:
-    """One for each model, runtime and kernels; threads do not change an answer."""
-    found: dict[tuple[object, ...], tuple[ScoreRequest, str]] = {}
-    for entry in job.entries:
-        key = (entry.model, entry.runtime, entry.kernels, entry.python)
-        request = ScoreRequest(entry.model, str(job.faces), job.accuracy or None, entry.runtime, 1, entry.kernels)
-        found.setdefault(key, (request, entry.python))
-    return list(found.values())
+def _evaluation_requests(plan: BenchmarkPlan) -> list[tuple[EvaluationRequest, str]]:
+    """Return one request and its interpreter per model, runtime and kernels; threads do not change a prediction."""
+    if plan.accuracy is None:
+        return []
+    requests: dict[tuple[object, ...], tuple[EvaluationRequest, str]] = {}
+    for case in plan.cases:
+        key = (case.model, case.runtime, case.kernels, case.python)
+        request = EvaluationRequest(case.model, str(plan.faces), plan.accuracy or None, case.runtime, 1, case.kernels)
+        requests.setdefault(key, (request, case.python))
+    return list(requests.values())
 
 
-def _cool_down(limit_c: float | None, look: Look, *, progress: Progress) -> None:
+def _cool_down(limit_c: float | None, read_state: StateReader, *, progress: Progress) -> None:
+    """Wait until the device is cooler than ``limit_c`` degrees Celsius."""
     begin = time.monotonic()
     while limit_c is not None:
-        temperature = look(0.0).temperature_c
+        temperature = read_state(0.0).temperature_c
         if temperature is None:
-            why = "--cooldown waits for one"
-            raise MeasurementInvalid("the device tells no temperature", why=why, hint="leave it out")
+            raise MeasurementInvalid(
+                "--cooldown needs a temperature sensor", why="none found on this device", hint="leave out --cooldown"
+            )
         if temperature < limit_c:
             return
-        if time.monotonic() - begin > LONGEST_COOLDOWN_S:
+        if time.monotonic() - begin > MAX_COOLDOWN_S:
             raise MeasurementInvalid(
-                f"the device is at {temperature:.0f} C and does not cool down to {limit_c:g} C",
-                why=f"waited {LONGEST_COOLDOWN_S / 60:.0f} minutes",
-                hint="a fan, or a higher --cooldown",
+                f"the device did not cool down to {limit_c:g} C within {MAX_COOLDOWN_S / 60:.0f} minutes",
+                why=f"its temperature is {temperature:.0f} C",
+                hint="add a fan, or set a higher --cooldown",
             )
-        progress(0, 1, f"{temperature:.0f} C, waiting for {limit_c:g} C")
-        time.sleep(COOLDOWN_LOOK_S)
+        progress(0, 1, f"cooling down from {temperature:.0f} C to {limit_c:g} C")
+        time.sleep(COOLDOWN_POLL_S)
 
 
-def _soak(job: BenchmarkPlan, look: Look, begin: float, *, progress: Progress) -> tuple[SoakInterval, ...]:
-    """The first entry for a long time, a row every few seconds."""
-    entry, rows, soak_begin = job.entries[0], list[SoakInterval](), time.monotonic()
-    while (elapsed := time.monotonic() - soak_begin) < job.soak_s:
-        progress(int(elapsed), int(job.soak_s), "soaking")
-        step = min(SOAK_STEP_S, job.soak_s - elapsed)
-        invoke: Latency = measure_in_subprocess(_request(entry, job, seconds=max(step, 0.1)), python=entry.python).invoke
-        rows.append(SoakInterval(invoke.p50_ns / 1000, invoke.p90_ns / 1000, look(time.monotonic() - begin)))
-    return tuple(rows)
+def _soak(plan: BenchmarkPlan, monitor: _StateMonitor, *, progress: Progress) -> tuple[SoakInterval, ...]:
+    """Run the first case for ``plan.soak_s`` seconds, in intervals of a few seconds."""
+    case, intervals, begin = plan.cases[0], list[SoakInterval](), time.monotonic()
+    while (elapsed := time.monotonic() - begin) < plan.soak_s:
+        progress(int(elapsed), int(plan.soak_s), "soak test")
+        seconds = max(min(SOAK_INTERVAL_S, plan.soak_s - elapsed), MIN_SOAK_INTERVAL_S)
+        states: list[DeviceState] = []
+        # Samples in the middle and near the end of the interval; the last one is reported.
+        with monitor.watch(states, interval_s=min(SAMPLE_INTERVAL_S, seconds / 2)):
+            latency = measure_in_subprocess(_request(case, plan, seconds=seconds), python=case.python).invoke
+        state = states[-1] if states else monitor.sample()
+        intervals.append(SoakInterval(latency.p50_ns / 1000, latency.p90_ns / 1000, state))
+    return tuple(intervals)
 
 
-def _comparisons(rounds: Sequence[Sequence[Measurement]]) -> tuple[Comparison, ...]:
-    """Each but the first with the first, round by round; none where there were no turns."""
-    medians = np.array([[each.invoke.p50_ns for each in one] for one in rounds], np.float64)
-    found = []
+def _compare(rounds: Sequence[Sequence[Measurement]]) -> tuple[Comparison, ...]:
+    """Compare every later case with the first, round by round.
+
+    Args:
+        rounds: the measurements of each case, one per round.
+    """
+    medians = np.array([[measurement.invoke.p50_ns for measurement in case] for case in rounds], np.float64)
+    comparisons = []
     for second in range(1, len(rounds)):
         ratios = medians[second] / medians[0]
-        drawn = np.random.default_rng(0).choice(ratios, (RESAMPLES, len(ratios)))
-        low, high = np.percentile(np.median(drawn, axis=1), [2.5, 97.5])
-        found.append(Comparison(0, second, float(np.median(ratios)), (float(low), float(high))))
-    return tuple(found)
+        resampled = np.random.default_rng(0).choice(ratios, (RESAMPLES, len(ratios)))
+        low, high = np.percentile(np.median(resampled, axis=1), [2.5, 97.5])
+        comparisons.append(Comparison(0, second, float(np.median(ratios)), (float(low), float(high))))
+    return tuple(comparisons)
 
 
-def _causes(job: BenchmarkPlan, measurements: Sequence[Measurement]) -> tuple[str, ...]:
-    """For the first pair of a float and an int8 model that ran in the same way."""
-    for plain in measurements:
-        for entry, int8 in zip(job.entries, measurements):
-            same = (plain.runtime, plain.threads, plain.kernels) == (int8.runtime, int8.threads, int8.kernels)
-            if same and plain.subject["scheme"] == "float32" and str(int8.subject["scheme"]).startswith("int8"):
-                model = Artifact.load(Path(entry.model)).model
-                return causes(plain, int8, model=model, other_threads=partial(_other_threads, entry, job, int8))
+def _diagnose(plan: BenchmarkPlan, measurements: Sequence[Measurement]) -> tuple[str, ...]:
+    """Diagnose the first pair of a float and an int8 model with the same runtime, threads and kernels."""
+    for float_measurement in measurements:
+        for case, int8 in zip(plan.cases, measurements):
+            settings = ("runtime", "threads", "kernels")
+            same = all(getattr(float_measurement, name) == getattr(int8, name) for name in settings)
+            schemes = float_measurement.subject["scheme"], str(int8.subject["scheme"])
+            if same and schemes[0] == "float32" and schemes[1].startswith("int8"):
+                model = Artifact.load(Path(case.model)).model
+                measure_other = partial(_measure_other_threads, case, plan, int8)
+                return diagnose_int8_latency(float_measurement, int8, model=model, measure_other_threads=measure_other)
     return ()
 
 
-def _other_threads(entry: BenchmarkCase, job: BenchmarkPlan, measured: Measurement) -> Measurement | None:
-    """The same with one thread, or with two where that was one; None on a single core."""
+def _measure_other_threads(case: BenchmarkCase, plan: BenchmarkPlan, measured: Measurement) -> Measurement | None:
+    """Measure a case with one thread, or with two if it had one; return None on a single core."""
     if measured.threads == 1 and int(measured.device["cores"]) < 2:
         return None
-    other = replace(entry, threads=2 if measured.threads == 1 else 1)
-    return measure_in_subprocess(_request(other, job, seconds=EXPERIMENT_S), python=entry.python)
+    other = replace(case, threads=2 if measured.threads == 1 else 1)
+    return measure_in_subprocess(_request(other, plan, seconds=DIAGNOSIS_S), python=case.python)
 
 
-def select_interpreters(job: BenchmarkPlan, python: str | None) -> BenchmarkPlan:
-    """The job with ``python`` in the entries whose runtime is not installed here and is there.
+def select_interpreters(plan: BenchmarkPlan, python: str | None) -> BenchmarkPlan:
+    """Select the Python interpreter for each benchmark case.
+
+    Args:
+        plan: the cases and their runtimes.
+        python: path of another interpreter, used for runtimes that only it has installed; None for none.
 
     Raises:
-        UsageError: no such interpreter.
-        IncompatibleError: a runtime is in neither.
+        UsageError: ``python`` does not exist.
+        IncompatibleError: neither interpreter has the runtime of a case.
     """
-    here = installed().runtimes
-    there = installed(python).runtimes if python else {}
-    entries = []
-    for entry in job.entries:
-        if python and entry.runtime in there and entry.runtime not in here:
-            entries.append(replace(entry, python=python))
+    here = installed_runtimes().runtimes
+    there = installed_runtimes(python).runtimes if python else {}
+    cases = []
+    for case in plan.cases:
+        if python and case.runtime in there and case.runtime not in here:
+            cases.append(replace(case, python=python))
         else:
-            choose(entry.runtime)  # raises, and names what to install
-            entries.append(entry)
-    return replace(job, entries=tuple(entries))
+            select_runtime(case.runtime)  # raises an error with the command that installs it
+            cases.append(case)
+    return replace(plan, cases=tuple(cases))

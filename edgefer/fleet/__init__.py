@@ -1,1 +1,1 @@
-"""Boards that are reached from a workstation: which there are, what they have, and benches on them."""
+"""Boards reached from a workstation over SSH: registry, connections, provisioning and benchmarks."""

@@ -1,6 +1,6 @@
-"""What came of a bench on several devices, against the limits that their user set.
+"""Check the outcomes of a benchmark against the limits of each device.
 
-    failure = judged(outcomes, devices, strict=True)
+    failure = check_limits(outcomes, devices, strict=True)
 """
 
 from __future__ import annotations
@@ -16,29 +16,38 @@ __all__ = ["check_limits"]
 
 
 def check_limits(outcomes: Sequence[Outcome], devices: Sequence[Device], *, strict: bool) -> EdgeferError | None:
-    """What the command must end with: the first device's problem, else a limit that is not kept, else doubts."""
+    """Return the error that the command ends with, or None.
+
+    The first device that failed comes first, then the first exceeded limit, then the first invalid measurement.
+
+    Args:
+        outcomes: one per device.
+        devices: the devices with their limits.
+        strict: also return an error for invalid measurements.
+    """
     for outcome in outcomes:
-        if outcome.problem is not None:
-            return outcome.problem
+        if outcome.error is not None:
+            return outcome.error
     limits = {device.name: device.limits for device in devices}
     for outcome in outcomes:
-        broken = _broken(outcome.benched, limits.get(outcome.device, Limits())) if outcome.benched else []
-        if broken:
-            return ThresholdNotMet(f"{outcome.device} does not keep its limits", why="; ".join(broken), hint="devices.toml")
-    refusals = [outcome.benched.refusal() for outcome in outcomes if strict and outcome.benched]
+        exceeded = _exceeded(outcome.result, limits.get(outcome.device, Limits())) if outcome.result else []
+        if exceeded:
+            hint = "raise the limit in devices.toml, or choose a smaller model"
+            return ThresholdNotMet(f"{outcome.device} exceeds its limits", why="; ".join(exceeded), hint=hint)
+    refusals = [outcome.result.refusal() for outcome in outcomes if strict and outcome.result]
     return next((refusal for refusal in refusals if refusal is not None), None)
 
 
-def _broken(benched: BenchmarkResult, limits: Limits) -> list[str]:
-    found = []
-    for each in benched.measurements:
-        name = f"{each.subject.get('file')}, {each.threads} threads"
-        if limits.p90_us is not None and each.p90_us > limits.p90_us:
-            found.append(f"p90 of {name}: {each.p90_us:.0f} us, {limits.p90_us:g} are allowed")
-        rss_mib = (each.peak_rss_bytes or 0) / 2**20
+def _exceeded(result: BenchmarkResult, limits: Limits) -> list[str]:
+    exceeded = []
+    for measurement in result.measurements:
+        name = f"{measurement.subject.get('file')}, {measurement.threads} threads"
+        if limits.p90_us is not None and measurement.p90_us > limits.p90_us:
+            exceeded.append(f"p90 of {name}: {measurement.p90_us:.0f} us, limit {limits.p90_us:g} us")
+        rss_mib = (measurement.peak_rss_bytes or 0) / 2**20
         if limits.rss_mib is not None and rss_mib > limits.rss_mib:
-            found.append(f"memory of {name}: {rss_mib:.0f} MiB, {limits.rss_mib:g} are allowed")
-        heat = [sample.temperature_c for sample in each.conditions if sample.temperature_c is not None]
-        if limits.temperature_c is not None and heat and max(heat) > limits.temperature_c:
-            found.append(f"temperature: {max(heat):.0f} C, {limits.temperature_c:g} are allowed")
-    return list(dict.fromkeys(found))
+            exceeded.append(f"memory of {name}: {rss_mib:.0f} MiB, limit {limits.rss_mib:g} MiB")
+        temperatures = [state.temperature_c for state in measurement.conditions if state.temperature_c is not None]
+        if limits.temperature_c is not None and temperatures and max(temperatures) > limits.temperature_c:
+            exceeded.append(f"temperature: {max(temperatures):.0f} C, limit {limits.temperature_c:g} C")
+    return list(dict.fromkeys(exceeded))

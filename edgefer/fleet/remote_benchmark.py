@@ -1,11 +1,12 @@
-"""A bench on a device that is reached over a Connection: check, push, run, and take back what came of it.
+"""Run a benchmark on boards: check the models, upload them, run the plan, and read back the results.
 
-    outcome = bench(device, Order(Job(...), faces=content), progress=progress)
-    outcome.benched, outcome.problem
-    outcomes = bench_all(devices, order, progress_of=...)       # side by side; one that fails leaves the others alone
+    benchmark = RemoteBenchmark(BenchmarkPlan(...), faces=content)
+    outcome = run_remote_benchmark(device, benchmark, progress=progress)
+    outcome.result, outcome.error
+    outcomes = run_remote_benchmarks(devices, benchmark)        # in parallel; one failure does not affect the others
 
-What travels is one zipapp of edgefer's board side, the models and a test set, each kept on the device under its hash.
-The device is asked first what it has, so that a model its runtime cannot load costs no copy.
+A bundle of edgefer, the models and the test set are uploaded, and cached on the board under their hash. The board is
+probed first, so a model that its runtime cannot load is never uploaded.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,60 +27,78 @@ from edgefer.errors import DeviceUnreachable, EdgeferError, IncompatibleError
 from edgefer.fleet.agent import Facts, probe, upload
 from edgefer.fleet.connection import Connection, Stream, connect
 from edgefer.fleet.registry import Device
-from edgefer.inspection.compatibility import targets
-from edgefer.inspection.flatbuffer import Model, read
+from edgefer.inspection.compatibility import check_targets
+from edgefer.inspection.flatbuffer import Model, read_model
 from edgefer.processes import error_from_json
 from edgefer.progress import Progress, silent
-from edgefer.results.benchmark import BenchmarkPlan, BenchmarkResult
+from edgefer.results.benchmark import BenchmarkResult
+from edgefer.results.benchmark_plan import BenchmarkPlan
 from edgefer.results.measurement import Measurement
 
-__all__ = ["Outcome", "RemoteBenchmark", "run_remote_benchmark", "run_remote_benchmarks"]
+__all__ = ["Outcome", "RemoteBenchmark", "check_model", "run_remote_benchmark", "run_remote_benchmarks"]
 
-# The device gives up after edgefer.benchmark.remote_worker.SILENCE_S without one.
+# The board gives up after edgefer.benchmark.remote_worker.SILENCE_S without a heartbeat.
 HEARTBEAT_S = 5.0
+EXIT_S = 10.0
+SSH_FAILURE = 255
 IO_DTYPES = ("int8", "uint8", "int16", "float32")
 
 
 @dataclass(frozen=True)
 class RemoteBenchmark:
-    """What shall be measured, before it is known where.
+    """A benchmark to run on any number of boards.
 
     Attributes:
-        job: its entries name models by their path here, and it has no faces.
-        faces: the content of the .npz that goes with it, or None.
-        threads_of_device: whether a device's own numbers of threads take the place of the job's.
+        plan: its cases have the paths of models on this machine, and its ``faces`` is None.
+        faces: content of the .npz that the plan needs, or None.
+        use_device_threads: replace the plan's thread counts by those registered for each device.
+        program: content of the bundle that the boards run; it is built once, by default when this object is created.
     """
 
-    job: BenchmarkPlan
+    plan: BenchmarkPlan
     faces: bytes | None = None
-    threads_of_device: bool = False
+    use_device_threads: bool = False
+    program: bytes = field(default_factory=lambda: bundle(), repr=False)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a bench on one device.
+    """Outcome of a benchmark on one device.
 
     Attributes:
-        device: its name.
-        benched: the whole result, or None.
-        measurements: what had come until then, where there is no whole result.
-        problem: why there is none, or None.
+        device: name of the device.
+        result: the complete result, or None.
+        measurements: the measurements received before the failure; empty with a complete result.
+        error: the reason why there is no complete result, or None.
     """
 
     device: str
-    benched: BenchmarkResult | None = None
+    result: BenchmarkResult | None = None
     measurements: tuple[Measurement, ...] = ()
-    problem: EdgeferError | None = None
+    error: EdgeferError | None = None
 
 
 def run_remote_benchmarks(
-    devices: Sequence[Device], order: RemoteBenchmark, *, progress_of: Callable[[str], Progress] = lambda name: silent
+    devices: Sequence[Device],
+    benchmark: RemoteBenchmark,
+    *,
+    progress_of: Callable[[str], Progress] = lambda name: silent,
 ) -> tuple[Outcome, ...]:
-    """bench() on each of the devices at the same time; Ctrl-C ends them all."""
+    """Run a benchmark on several devices in parallel; Ctrl-C ends it on all of them.
+
+    Args:
+        devices: the devices.
+        benchmark: the plan, the faces and the program.
+        progress_of: returns the progress callback of a device by name.
+
+    Returns:
+        The outcomes, in the order of the devices.
+    """
     stop = threading.Event()
     with concurrent.futures.ThreadPoolExecutor(max_workers=max(1, len(devices))) as pool:
         futures = [
-            pool.submit(run_remote_benchmark, device, order, progress=progress_of(device.name), stop=stop) for device in devices
+            pool.submit(run_remote_benchmark, device, benchmark, progress=progress_of(device.name), stop=stop)
+            for device in devices
         ]
         try:
             return tuple(future.result() for future in futures)
@@ -88,149 +107,167 @@ def run_remote_benchmarks(
 
 
 def run_remote_benchmark(
-    device: Device, order: RemoteBenchmark, *, progress: Progress = silent, stop: threading.Event | None = None
+    device: Device, benchmark: RemoteBenchmark, *, progress: Progress = silent, stop: threading.Event | None = None
 ) -> Outcome:
-    """Measure on ``device``; what goes wrong stands in the outcome, with what had been measured until then.
+    """Run a benchmark on one device.
 
     Args:
-        device: where.
-        order: what.
-        progress: told of the steps, and then by the device.
-        stop: when it is set, the bench is given up.
+        device: the device.
+        benchmark: the plan, the faces and the program.
+        progress: called for each step here, and then with the progress on the device.
+        stop: setting it aborts the benchmark.
+
+    Returns:
+        The outcome. A failure is its ``error``, next to the measurements received until then.
     """
-    measured: list[Measurement] = []
+    measurements: list[Measurement] = []
     try:
         with closing(connect(device)) as connection:
-            progress(0, 1, "asking what it has")
+            progress(0, 1, "probing")
             facts = probe(connection, [device.python] if device.python else [])
-            job = _settled(_threaded(order, device), device, facts)
-            progress(0, 1, "pushing")
-            program = upload(connection, bundle(), f"edgefer{SUFFIX}")
-            job = _pushed(connection, job, order.faces)
-            benched = _run(connection, job, program, progress=progress, measured=measured, stop=stop)
+            plan = _select_runtimes(_apply_device_threads(benchmark, device), device, facts)
+            progress(0, 1, "uploading")
+            program = upload(connection, benchmark.program, f"edgefer{SUFFIX}")
+            plan = _upload_inputs(connection, plan, benchmark.faces)
+            result = _run(connection, plan, program, progress=progress, measurements=measurements, stop=stop)
     except EdgeferError as error:
-        return Outcome(device.name, measurements=tuple(measured), problem=error)
-    return Outcome(device.name, benched=benched)
+        return Outcome(device.name, measurements=tuple(measurements), error=error)
+    return Outcome(device.name, result=result)
 
 
-def _threaded(order: RemoteBenchmark, device: Device) -> BenchmarkPlan:
-    if not (order.threads_of_device and device.threads):
-        return order.job
-    entries = [replace(entry, threads=count) for count in device.threads for entry in order.job.entries]
-    return replace(order.job, entries=tuple(entries))
+def _apply_device_threads(benchmark: RemoteBenchmark, device: Device) -> BenchmarkPlan:
+    if not (benchmark.use_device_threads and device.threads):
+        return benchmark.plan
+    cases = [replace(case, threads=count) for count in device.threads for case in benchmark.plan.cases]
+    return replace(benchmark.plan, cases=tuple(cases))
 
 
-def _settled(job: BenchmarkPlan, device: Device, facts: Facts) -> BenchmarkPlan:
-    """The job with the Python of the device that each entry runs in.
+def _select_runtimes(plan: BenchmarkPlan, device: Device, facts: Facts) -> BenchmarkPlan:
+    """Select the runtime and the interpreter on the device for each case, and check that it can run the model.
 
     Raises:
-        IncompatibleError: no such runtime there, or one that is too old for the model.
+        IncompatibleError: the device has no such runtime, or the runtime is too old for a model.
     """
-    entries = []
-    for entry in job.entries:
-        runtime, python, version = facts.choose(entry.runtime or device.runtime or None, device=device.name)
-        _check(Path(entry.model), runtime, version, device.name)
-        entries.append(replace(entry, runtime=runtime, python=python))
-    return replace(job, entries=tuple(entries))
+    cases = []
+    for case in plan.cases:
+        runtime, python, version = facts.choose(case.runtime or device.runtime or None, device=device.name)
+        check_model(Path(case.model), runtime, version, device.name)
+        cases.append(replace(case, runtime=runtime, python=python))
+    return replace(plan, cases=tuple(cases))
 
 
-def _check(model: Path, runtime: str, version: str, device: str) -> None:
-    artifact = Artifact.load(model)
-    anatomy = read(artifact.model)
-    _check_io(artifact, anatomy, model.name)
-    # LiteRT from 2.3 on, the oldest that edgefer takes, knows all that the converter writes.
+def check_model(path: Path, runtime: str, version: str, device: str) -> None:
+    """Check that a board with the given runtime can run a model, without loading it there.
+
+    Args:
+        path: the model file on this machine.
+        runtime: name of the runtime on the device.
+        version: version of that runtime.
+        device: name of the device, for the error message.
+
+    Raises:
+        IncompatibleError: an operator is newer than the runtime, or an input or output differs from the contract.
+    """
+    artifact = Artifact.load(path)
+    model = read_model(artifact.model)
+    _check_io(artifact, model, path.name)
+    # The oldest supported LiteRT, 2.3, has every operator version that the converter writes.
     if runtime != "tflite_runtime":
         return
-    verdict = next(each for each in targets(anatomy, runtime=version) if each.name == "tflite_runtime")
-    if verdict.obstacles:
+    target = next(target for target in check_targets(model, runtime=version) if target.name == runtime)
+    if target.obstacles:
         raise IncompatibleError(
-            f"{model.name} does not run in {runtime} {version} on {device}",
-            why="; ".join(verdict.obstacles),
+            f"{path.name} does not run in {runtime} {version} on {device}",
+            why="; ".join(target.obstacles),
             hint=f"edgefer quantize --int8 --target tflite-runtime, or edgefer devices setup {device} --runtime litert",
         )
 
 
-def _check_io(artifact: Artifact, anatomy: Model, name: str) -> None:
-    """What goes in and comes out is what the contract says, and of a type that the board's side fills and reads."""
-    graph, spec = anatomy.main, artifact.input_spec
-    wanted = {
+def _check_io(artifact: Artifact, model: Model, name: str) -> None:
+    """Check that the model has one input and one output of the shapes in its contract."""
+    graph, spec = model.main, artifact.input_spec
+    expected = {
         "input": (graph.inputs, (1, spec.height, spec.width, 1)),
         "output": (graph.outputs, (1, len(artifact.labels))),
     }
-    for what, (numbers, shape) in wanted.items():
-        found = [(graph.tensors[number].dtype, graph.tensors[number].shape) for number in numbers]
-        if len(found) != 1 or found[0][0] not in IO_DTYPES or found[0][1] != shape:
-            told = "; ".join(f"{dtype} {list(sizes)}" for dtype, sizes in found) or "nothing"
+    for kind, (indices, shape) in expected.items():
+        tensors = [graph.tensors[index] for index in indices]
+        if len(tensors) != 1 or tensors[0].dtype not in IO_DTYPES or tensors[0].shape != shape:
+            actual = "; ".join(f"{tensor.dtype} {list(tensor.shape)}" for tensor in tensors) or "none"
             raise IncompatibleError(
-                f"{name} has another {what} than a board can be given: {told}",
-                why=f"one of shape {list(shape)} and type {', '.join(IO_DTYPES)} was expected",
-                hint="edgefer quantize --int8, which writes such a file",
+                f"{name} has an unsupported {kind}: {actual}",
+                why=f"expected one of shape {list(shape)} and type {', '.join(IO_DTYPES)}",
+                hint="edgefer quantize --int8",
             )
 
 
-def _pushed(connection: Connection, job: BenchmarkPlan, faces: bytes | None) -> BenchmarkPlan:
-    """The job with the paths that things have on the device."""
+def _upload_inputs(connection: Connection, plan: BenchmarkPlan, faces: bytes | None) -> BenchmarkPlan:
+    """Upload the models and the faces, and return the plan with their paths on the device."""
     paths: dict[str, str] = {}
-    for entry in job.entries:
-        if entry.model not in paths:
-            paths[entry.model] = upload(connection, Path(entry.model).read_bytes(), Path(entry.model).name)
-    there = upload(connection, faces, "faces.npz") if faces is not None else None
-    entries = tuple(replace(entry, model=paths[entry.model]) for entry in job.entries)
-    return replace(job, entries=entries, faces=there)
+    for case in plan.cases:
+        if case.model not in paths:
+            paths[case.model] = upload(connection, Path(case.model).read_bytes(), Path(case.model).name)
+    remote_faces = upload(connection, faces, "faces.npz") if faces is not None else None
+    cases = tuple(replace(case, model=paths[case.model]) for case in plan.cases)
+    return replace(plan, cases=cases, faces=remote_faces)
 
 
 def _run(
     connection: Connection,
-    job: BenchmarkPlan,
+    plan: BenchmarkPlan,
     program: str,
     *,
     progress: Progress,
-    measured: list[Measurement],
+    measurements: list[Measurement],
     stop: threading.Event | None,
 ) -> BenchmarkResult:
-    python = job.entries[0].python
-    # What the first entry runs in is where the job runs, and needs no other interpreter.
-    job = replace(
-        job, entries=tuple(replace(each, python="" if each.python == python else each.python) for each in job.entries)
-    )
+    """Run a plan with the uploaded program; measurements are appended to ``measurements`` as they arrive."""
+    # The interpreter of the first case runs the whole plan; only cases with another one need to name it.
+    python = plan.cases[0].python
+    cases = tuple(replace(case, python="" if case.python == python else case.python) for case in plan.cases)
+    request = {"job": replace(plan, cases=cases).to_json(), "device": connection.name}
     with connection.stream([python, program, "job"]) as stream:
-        threading.Thread(target=_keep_alive, args=(stream, stop or threading.Event()), daemon=True).start()
+        threading.Thread(target=_send_heartbeats, args=(stream, stop or threading.Event()), daemon=True).start()
         try:
-            stream.stdin.write(json.dumps({"job": job.to_json(), "device": connection.name}).encode() + b"\n")
+            stream.stdin.write(json.dumps(request).encode() + b"\n")
             stream.stdin.flush()
-            return _listen(stream, connection.name, progress=progress, measured=measured)
+            return _read_events(stream, connection.name, progress=progress, measurements=measurements)
         except BrokenPipeError as error:
-            raise _lost(stream, connection.name, measured) from error
+            raise _connection_lost(stream, connection.name, measurements) from error
 
 
-def _keep_alive(stream: Stream, stop: threading.Event) -> None:
-    """Give signs of life until the stream is closed, or have it end when ``stop`` is set."""
+def _send_heartbeats(stream: Stream, stop: threading.Event) -> None:
+    """Send heartbeats until the stream is closed, or kill it when ``stop`` is set."""
     while not stop.wait(HEARTBEAT_S):
         try:
             stream.stdin.write(b"\n")
             stream.stdin.flush()
-        except (OSError, ValueError):  # the bench is over, or the link is gone, which the reader tells
+        except (OSError, ValueError):  # the benchmark has ended, or the reader reports the broken connection
             return
     stream.kill()
 
 
-def _listen(stream: Stream, name: str, *, progress: Progress, measured: list[Measurement]) -> BenchmarkResult:
+def _read_events(
+    stream: Stream, name: str, *, progress: Progress, measurements: list[Measurement]
+) -> BenchmarkResult:
     for line in stream.stdout:
         try:
             event = read_event(line)
         except ValueError:
-            continue  # a line that the device's own shell wrote, or half of one; an end without a result is an error
-        found = _take(event, progress=progress, measured=measured)
-        if found is not None:
-            return found
-    raise _lost(stream, name, measured)
+            continue  # output of the login shell, or an incomplete line before the connection broke
+        result = _handle(event, progress=progress, measurements=measurements)
+        if result is not None:
+            return result
+    raise _connection_lost(stream, name, measurements)
 
 
-def _take(event: Mapping[str, Any], *, progress: Progress, measured: list[Measurement]) -> BenchmarkResult | None:
+def _handle(
+    event: Mapping[str, Any], *, progress: Progress, measurements: list[Measurement]
+) -> BenchmarkResult | None:
     if event["event"] == "progress":
         progress(event["done"], event["total"], event["note"])
     elif event["event"] == "measurement":
-        measured.append(Measurement.from_json(event["measurement"]))
+        measurements.append(Measurement.from_json(event["measurement"]))
     elif event["event"] == "error":
         raise error_from_json(event)
     elif event["event"] == "result":
@@ -238,15 +275,15 @@ def _take(event: Mapping[str, Any], *, progress: Progress, measured: list[Measur
     return None
 
 
-def _lost(stream: Stream, name: str, measured: Sequence[Measurement]) -> EdgeferError:
-    """Why the events ended before the result."""
-    code = stream.wait(10.0)
-    said = stream.stderr_tail()
-    had = f"{len(measured)} measurement{'s' * (len(measured) != 1)} had come"
-    if code == 255 or not said:
+def _connection_lost(stream: Stream, name: str, measurements: Sequence[Measurement]) -> EdgeferError:
+    """Return the error for events that ended before the result."""
+    exit_code = stream.wait(EXIT_S)
+    stderr = stream.stderr_tail()
+    received = f"{len(measurements)} measurement{'s' * (len(measurements) != 1)} received"
+    if exit_code == SSH_FAILURE or not stderr:
         return DeviceUnreachable(
-            f"the connection to {name} was lost in mid-bench; {had}",
-            why=said or "it ended without a word; the device may have been started anew",
-            hint="the same again: what was pushed is still there",
+            f"the connection to {name} was lost during the benchmark; {received}",
+            why=stderr or "it closed without an error message; the device may have rebooted",
+            hint="run the same command again; uploaded files are still on the device",
         )
-    return EdgeferError(f"the bench on {name} ended with code {code}; {had}", why=said)
+    return EdgeferError(f"the benchmark on {name} ended with exit code {exit_code}; {received}", why=stderr)

@@ -2,7 +2,7 @@
 
     outputs = execute(model, faces, Configuration("litert", kernels="reference"))
     outputs = execute(model, faces, Configuration("tflite_runtime", python="/old/venv/bin/python"))
-    python -m edgefer.inference.interpreters REPLY.npz [REQUEST.npz]     # the other Python's side
+    python -m edgefer.inference.interpreters REQUEST.json REPLY.json     # the side of the other interpreter
 
 Two versions of a runtime cannot live in one Python, and tflite-runtime does not even share numpy with the others. So
 model, faces and outputs go there and back as .npz files; the other Python needs numpy, OpenCV and its runtime, and gets
@@ -11,7 +11,6 @@ edgefer from here.
 
 from __future__ import annotations
 
-import json
 import platform
 import sys
 import tempfile
@@ -22,20 +21,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgefer import files, plugins
+from edgefer import plugins
 from edgefer.contract.preprocessing import encoder
 from edgefer.errors import EdgeferError, IncompatibleError, UsageError
-from edgefer.inference.runtime import RUNTIMES, Runtime, choose
-from edgefer.processes import error_from_json, error_to_json, run_module
+from edgefer.inference.runtime import RUNTIMES, Runtime, select_runtime
+from edgefer.processes import ChildResult, call_module, serve_request
 from edgefer.results.parity import Configuration
 
-__all__ = ["Installed", "execute", "installed", "run_faces"]
+__all__ = ["InstalledRuntimes", "installed_runtimes", "run_faces", "run_model"]
 
 MODULE = "edgefer.inference.interpreters"
 
 
 @dataclass(frozen=True)
-class Installed:
+class InstalledRuntimes:
     """What a Python has.
 
     Attributes:
@@ -47,7 +46,7 @@ class Installed:
     runtimes: dict[str, str]
 
 
-def installed(python: str = "") -> Installed:
+def installed_runtimes(python: str = "") -> InstalledRuntimes:
     """The runtimes of this process, or of the interpreter at the path ``python``.
 
     Raises:
@@ -55,15 +54,16 @@ def installed(python: str = "") -> Installed:
         IncompatibleError: it cannot run edgefer; the message says what it lacks.
     """
     if python:
-        return Installed(**json.loads(str(_ask(python)["installed"])))
+        with tempfile.TemporaryDirectory(prefix="edgefer-probe-") as folder:
+            return InstalledRuntimes(**_call(python, {}, Path(folder)))
     modules = {name: plugins.load(RUNTIMES, name) for name in plugins.names(RUNTIMES)}
     found = {name: version for name, module in modules.items() if (version := module.available()) is not None}
     ordered = sorted(found, key=lambda name: int(modules[name].PREFERENCE))
     about = f"Python {platform.python_version()}, numpy {np.__version__}"
-    return Installed(about, {name: found[name] for name in ordered})
+    return InstalledRuntimes(about, {name: found[name] for name in ordered})
 
 
-def execute(model: bytes, faces: npt.NDArray[np.uint8], configuration: Configuration) -> npt.NDArray[Any]:
+def run_model(model: bytes, faces: npt.NDArray[np.uint8], configuration: Configuration) -> npt.NDArray[Any]:
     """uint8 (n, height, width), prepared faces -> (n, values), the raw output of each, flat.
 
     Raises:
@@ -71,13 +71,18 @@ def execute(model: bytes, faces: npt.NDArray[np.uint8], configuration: Configura
         IncompatibleError: the runtime is not installed, cannot load or run the model, or crashed.
     """
     if not configuration.python:
-        module = choose(configuration.runtime)
+        module = select_runtime(configuration.runtime)
         return run_faces(
             module.open_model(model, threads=configuration.threads, kernels=configuration.kernels), faces
         )
-    settings = json.dumps(asdict(replace(configuration, python="")))
-    reply = _ask(configuration.python, model=np.frombuffer(model, np.uint8), faces=faces, configuration=settings)
-    return reply["outputs"]
+    with tempfile.TemporaryDirectory(prefix="edgefer-run-") as folder:
+        arrays, outputs = Path(folder, "arrays.npz"), Path(folder, "outputs.npy")
+        np.savez(arrays, model=np.frombuffer(model, np.uint8), faces=faces)
+        settings = asdict(replace(configuration, python=""))
+        request = {"configuration": settings, "arrays": str(arrays), "outputs": str(outputs)}
+        _call(configuration.python, request, Path(folder))
+        loaded: npt.NDArray[Any] = np.load(outputs, allow_pickle=False)
+    return loaded
 
 
 def run_faces(runtime: Runtime, faces: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
@@ -102,48 +107,35 @@ def run_faces(runtime: Runtime, faces: npt.NDArray[np.uint8]) -> npt.NDArray[Any
     return outputs
 
 
-def _ask(python: str, **request: Any) -> dict[str, npt.NDArray[Any]]:
-    """What main() replies when the interpreter ``python`` runs it; without a request, what is installed there."""
-    with tempfile.TemporaryDirectory(prefix="edgefer-execute-") as folder:
-        reply_path, request_path = Path(folder, "reply.npz"), Path(folder, "request.npz")
-        if request:
-            np.savez(request_path, **request)
-        paths = [reply_path, request_path] if request else [reply_path]
-        try:
-            # A link to an interpreter is what makes it one of a virtual environment, so it is not resolved.
-            ended = run_module(MODULE, *paths, folder=Path(folder), python=Path(python).absolute())
-        except OSError as error:
-            why = error.strerror or str(error)
-            raise UsageError(f"no Python at {python}", why=why, hint="--python path/to/venv/bin/python") from error
-        if not reply_path.exists():
-            why = f"ended by {ended.signal}" if ended.signal else ended.last_line or f"code {ended.exit_code}"
-            hint = f"{python} -m pip install numpy opencv-python-headless, and Python 3.10 or later"
-            raise IncompatibleError(f"{python} cannot run edgefer", why=why, hint=hint)
-        with np.load(reply_path, allow_pickle=False) as reply:
-            found = {name: reply[name] for name in reply.files}
-    if "error" in found:
-        raise error_from_json(json.loads(str(found["error"])))
-    return found
+def _call(python: str, request: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Send a request to this module in another interpreter, and return the reply."""
 
+    def describe_crash(child: ChildResult) -> EdgeferError:
+        why = f"ended by {child.signal}" if child.signal else child.last_line or f"exit code {child.exit_code}"
+        hint = f"{python} -m pip install numpy opencv-python-headless, with Python 3.10 or later"
+        return IncompatibleError(f"{python} cannot run edgefer", why=why, hint=hint)
 
-def _reply(request_path: str | None) -> dict[str, Any]:
-    if request_path is None:
-        return {"installed": json.dumps(asdict(installed()))}
-    with np.load(request_path, allow_pickle=False) as request:
-        configuration = Configuration(**json.loads(str(request["configuration"])))
-        return {"outputs": execute(request["model"].tobytes(), request["faces"], configuration)}
-
-
-def main(reply_path: str, request_path: str | None = None) -> int:
-    """Do what the request asks and write the reply; the exit code."""
-    exit_code = 0
     try:
-        reply = _reply(request_path)
-    except EdgeferError as error:
-        reply, exit_code = {"error": json.dumps(error_to_json(error))}, error.exit_code
-    with files.atomic_write(Path(reply_path)) as temporary:
-        np.savez(temporary, **reply)
-    return exit_code
+        # The path is not resolved: a virtual environment is recognized by the link to its interpreter.
+        interpreter = Path(python).absolute()
+        return call_module(MODULE, request, folder=folder, describe_crash=describe_crash, python=interpreter)
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise UsageError(f"no Python at {python}", why=why, hint="--python path/to/venv/bin/python") from error
+
+
+def _serve(request: dict[str, Any]) -> dict[str, Any]:
+    if not request:
+        return asdict(installed_runtimes())
+    with np.load(request["arrays"], allow_pickle=False) as arrays:
+        outputs = run_model(arrays["model"].tobytes(), arrays["faces"], Configuration(**request["configuration"]))
+    np.save(request["outputs"], outputs)
+    return {}
+
+
+def main(request_path: str, reply_path: str) -> int:
+    """Serve one request of another process and return the exit code."""
+    return serve_request(request_path, reply_path, _serve)
 
 
 if __name__ == "__main__":

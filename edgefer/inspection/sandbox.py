@@ -1,7 +1,7 @@
 """Everything that a model file tells, taken from it in a process of its own.
 
     inspection = inspect_apart(Path("model.tflite"))
-    python -m edgefer.inspection.sandbox MODEL REPLY MEMORY_BYTES    # the process of its own
+    python -m edgefer.inspection.sandbox REQUEST.json REPLY.json     # the child process
 
 The interpreter is native code, and a file may be truncated, damaged or made to harm. So the child that parses and runs
 it has a limit of memory and of time, and whatever becomes of the child is a message here.
@@ -9,7 +9,6 @@ it has a limit of memory and of time, and whatever becomes of the child is a mes
 
 from __future__ import annotations
 
-import json
 import sys
 import tempfile
 from pathlib import Path
@@ -17,8 +16,8 @@ from typing import Any
 
 from edgefer import files
 from edgefer.errors import DataError, EdgeferError
-from edgefer.inspection.inspector import inspect_in_process, needed_runtime
-from edgefer.processes import ChildResult, error_from_json, error_to_json, run_module
+from edgefer.inspection.inspector import inspect_in_process, require_litert
+from edgefer.processes import ChildResult, call_module, serve_request
 from edgefer.results.inspection import Inspection
 
 __all__ = ["inspect_in_subprocess"]
@@ -48,18 +47,20 @@ def inspect_in_subprocess(path: Path, *, timeout_s: float = TIMEOUT_S, memory_by
         IncompatibleError: LiteRT is not installed.
     """
     _check_file(path)
-    needed_runtime()
-    with tempfile.TemporaryDirectory(prefix="edgefer-inspect-") as folder:
-        reply_path = Path(folder, "reply.json")
-        arguments = (path.absolute(), reply_path, str(memory_bytes))
-        ended = run_module(
-            "edgefer.inspection.sandbox", *arguments, folder=Path(folder), timeout_s=timeout_s, variables=CHILD_VARIABLES
-        )
-        reply = json.loads(reply_path.read_text()) if reply_path.exists() else {"stage": "starting"}
-    if "stage" in reply:
-        raise _crash(path, ended, stage=reply["stage"], timeout_s=timeout_s, memory_bytes=memory_bytes)
-    if "error" in reply:
-        raise error_from_json(reply)
+    require_litert()
+    with tempfile.TemporaryDirectory(prefix="edgefer-inspect-") as name:
+        folder = Path(name)
+        stage_path = folder / "stage"
+
+        def describe_crash(child: ChildResult) -> EdgeferError:
+            stage = stage_path.read_text() if stage_path.exists() else "starting"
+            return _crash(path, child, stage=stage, timeout_s=timeout_s, memory_bytes=memory_bytes)
+
+        request = {"path": str(path.absolute()), "stage_path": str(stage_path), "memory_bytes": memory_bytes}
+        reply = call_module(
+            "edgefer.inspection.sandbox", request, folder=folder, describe_crash=describe_crash, timeout_s=timeout_s,
+            variables=CHILD_VARIABLES,
+        )  # fmt: skip
     return Inspection.from_json(reply)
 
 
@@ -93,26 +94,20 @@ def _limit(memory_bytes: int) -> None:
         resource.setrlimit(kind, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
 
 
-def main(path: str, reply_path: str, memory_bytes: str) -> int:
-    """Inspect, and write the reply that inspect_apart() reads; the exit code."""
-    reply = Path(reply_path)
-
-    def stage(name: str) -> None:
-        files.write_text(reply, json.dumps({"stage": name}))
-
+def _serve(request: dict[str, Any]) -> dict[str, Any]:
+    path, stage_path = Path(request["path"]), Path(request["stage_path"])
+    # The limit guards against the file. Load first whatever does not depend on the file.
+    require_litert().load()
+    _limit(request["memory_bytes"])
     try:
-        # What the limit is to stop is the file, so load first what a file needs no say in.
-        needed_runtime().load()
-        _limit(int(memory_bytes))
-        content: dict[str, Any] = inspect_in_process(Path(path), stage=stage).to_json()
-        exit_code = 0
-    except EdgeferError as error:
-        content, exit_code = error_to_json(error), error.exit_code
+        return inspect_in_process(path, stage=lambda name: files.write_text(stage_path, name)).to_json()
     except OSError as error:
-        unreadable = DataError(f"cannot read {path}", why=error.strerror or str(error), hint=USAGE)
-        content, exit_code = error_to_json(unreadable), unreadable.exit_code
-    files.write_text(reply, json.dumps(content))
-    return exit_code
+        raise DataError(f"cannot read {path}", why=error.strerror or str(error), hint=USAGE) from error
+
+
+def main(request_path: str, reply_path: str) -> int:
+    """Serve one request of inspect_in_subprocess() and return the exit code."""
+    return serve_request(request_path, reply_path, _serve)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""What a device is like while it is measured: heat, clock, what holds it back.
+"""Device state during a benchmark: temperature, clock, throttling, load and power.
 
-    before = Conditions(elapsed_s=0.0, temperature_c=48.0, clock_mhz=1800.0, governor="ondemand")
-    doubts([before, between, after], busy=4)        # why what was measured in that time must not be quoted
+    state = DeviceState(elapsed_s=0.0, temperature_c=48.0, clock_mhz=1800.0, governor="ondemand")
+    warnings_for([before, during, after], capacity=4)   # reasons against quoting what was measured meanwhile
 """
 
 from __future__ import annotations
@@ -10,28 +10,28 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-__all__ = ["DeviceState", "warnings_for"]
+__all__ = ["DeviceState", "exceeds_capacity", "warnings_for"]
 
-# A clock that a governor lowers when the device idles is no sign of trouble; one that "performance" does not keep is.
-LEAST_CLOCK = 0.95
-# What the services of an idle device amount to.
-LOAD_SLACK = 0.5
+# A governor such as "ondemand" lowers the clock of an idle device. Under "performance" a lower clock is a fault.
+MIN_CLOCK_RATIO = 0.95
+# Load average that the services of an idle device cause.
+IDLE_LOAD = 0.5
 
 
 @dataclass(frozen=True)
 class DeviceState:
-    """A device at one moment; what it does not say is None.
+    """State of a device at one moment; None where the device does not report a value.
 
     Attributes:
-        elapsed_s: seconds since the bench began.
-        temperature_c: of the processor, degrees Celsius.
-        clock_mhz: of the first core.
-        governor: what sets it, such as "ondemand".
-        throttled: what holds the device back now, such as "under-voltage".
-        throttled_since_boot: what has, since it was started.
-        load_average: processes that wanted to run, averaged over the last minute.
-        power_w: drawn, in watts, where a sensor says.
-        running: whether a model ran meanwhile; else the device idled between two rounds.
+        elapsed_s: seconds since the start of the benchmark.
+        temperature_c: processor temperature, degrees Celsius.
+        clock_mhz: clock of the first core.
+        governor: frequency governor, such as "ondemand".
+        throttled: active reasons for throttling, such as "under-voltage".
+        throttled_since_boot: reasons for throttling since the device booted.
+        load_average: runnable processes, averaged over the last minute.
+        power_w: power draw in watts.
+        running: True if a model was running, False between two rounds.
     """
 
     elapsed_s: float
@@ -45,37 +45,44 @@ class DeviceState:
     running: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        """A dict of plain values; from_json() is its inverse."""
+        """Return the state as JSON-compatible values; from_json() is the inverse."""
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> DeviceState:
-        """The inverse of to_json()."""
-        known: dict[str, Any] = {each.name: values[each.name] for each in fields(cls) if each.name in values}
+        """Create a state from the output of to_json(); unknown keys are ignored."""
+        known: dict[str, Any] = {field.name: values[field.name] for field in fields(cls) if field.name in values}
         lists: dict[str, Any] = {name: tuple(value) for name, value in known.items() if isinstance(value, list)}
         return cls(**(known | lists))
 
 
-def warnings_for(samples: Sequence[DeviceState], *, busy: int | None = None) -> tuple[str, ...]:
-    """Why a bench during which ``samples`` were taken, in order, must not be quoted; plain sentences.
+def exceeds_capacity(load_average: float | None, capacity: int) -> bool:
+    """Return True if more processes wanted to run than ``capacity``, the services of an idle device not counted."""
+    return load_average is not None and load_average > capacity + IDLE_LOAD
 
-    ``busy`` is how many processes may want to run without one waiting for another: the cores, or the bench's own
-    threads where there are more; None where that is not known.
+
+def warnings_for(states: Sequence[DeviceState], *, capacity: int | None = None) -> tuple[str, ...]:
+    """Return the reasons against quoting a measurement during which the device had these states.
+
+    Args:
+        states: in order of time, the first sampled before the measurement.
+        capacity: number of processes that can run without waiting: the cores, or the measurement's own threads if
+            there are more. None skips the check of the load.
     """
-    if not samples:
+    if not states:
         return ()
-    found = []
-    now = list(dict.fromkeys(reason for sample in samples for reason in sample.throttled))
-    if now:
-        found.append(f"the device was held back during the run: {', '.join(now)}")
-    before = set(samples[0].throttled_since_boot)
-    since = [reason for reason in samples[-1].throttled_since_boot if reason not in before and reason not in now]
-    if since:
-        found.append(f"the device was held back between two looks at it: {', '.join(since)}")
-    clocks = [sample.clock_mhz for sample in samples if sample.clock_mhz is not None]
-    if samples[0].governor == "performance" and clocks and min(clocks) < LEAST_CLOCK * max(clocks):
-        found.append(f"the clock fell from {max(clocks):.0f} to {min(clocks):.0f} MHz")
-    load = max((sample.load_average for sample in samples if sample.load_average is not None), default=0.0)
-    if busy is not None and load > busy + LOAD_SLACK:
-        found.append(f"the device was loaded: up to {load:.1f} processes wanted to run, where {busy} can")
-    return tuple(found)
+    warnings = []
+    active = list(dict.fromkeys(reason for state in states for reason in state.throttled))
+    if active:
+        warnings.append(f"the device was throttled during the run: {', '.join(active)}")
+    before = set(states[0].throttled_since_boot)
+    missed = [reason for reason in states[-1].throttled_since_boot if reason not in before and reason not in active]
+    if missed:
+        warnings.append(f"the device was throttled between two samples of its state: {', '.join(missed)}")
+    clocks = [state.clock_mhz for state in states if state.clock_mhz is not None]
+    if states[0].governor == "performance" and clocks and min(clocks) < MIN_CLOCK_RATIO * max(clocks):
+        warnings.append(f"the clock fell from {max(clocks):.0f} to {min(clocks):.0f} MHz")
+    load = max((state.load_average for state in states if state.load_average is not None), default=None)
+    if capacity is not None and exceeds_capacity(load, capacity):
+        warnings.append(f"the device was loaded: up to {load:.1f} runnable processes for {capacity} cores")
+    return tuple(warnings)

@@ -1,12 +1,12 @@
-"""What a bench leaves behind, and what it was asked for.
+"""Latency measurement of one model on one device: the request, raw samples, summaries and warnings.
 
-    measurement = run(BenchRequest(model="small-int8.tflite", threads=1))
+    measurement = measure_in_subprocess(BenchRequest(model="small-int8.tflite", threads=1))
     measurement.invoke.p50_ns, measurement.invoke.p50_interval_ns
-    for doubt in measurement.doubts(): ...          # why one should not believe it
-    measurement.to_json(samples=True)               # raw samples too; without, the summaries alone
+    measurement.warnings()                          # reasons to doubt the numbers
+    measurement.to_json(samples=True)               # with raw samples; summaries only by default
 
-A Measurement always holds the summaries (Latency). The raw samples they were made from (Samples) are there when it was
-just taken or written with ``samples=True``, and None when it was read from a file that does not hold them.
+A Measurement always has summaries (Latency). The raw samples (Samples) are None if it was read from a record without
+them.
 """
 
 from __future__ import annotations
@@ -19,41 +19,38 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgefer.processes import error_from_json
 from edgefer.results import schema
-from edgefer.results.device_state import DeviceState, warnings_for as conditions_doubts
+from edgefer.results.device_state import DeviceState, exceeds_capacity, warnings_for
 from edgefer.statistics import percentile, percentile_interval
 
-__all__ = ["BenchRequest", "Latency", "Measurement", "Samples", "read_reply"]
+__all__ = ["BenchRequest", "Latency", "Measurement", "Samples"]
 
 KIND = "measurement"
-# Version 1 had no p95, no stages but the model's own, one round, and no conditions.
+# Version 1 had no p95, no stages other than the inference, one round, and no device states.
 SCHEMA_VERSION = 2
 
-# So many that a hundred of them lie beyond the p90: its rank then has a standard error of ten, one percent of the runs.
-ENOUGH_RUNS = 1024
-LARGEST_SPREAD = 1.3
-LARGEST_WAIT = 1.15
-# What the services of an idle board amount to.
-LOAD_SLACK = 0.5
+# A hundred of these lie beyond the p90. Its rank then has a standard error of ten, one percent of the runs.
+MIN_RUNS_FOR_P90 = 1024
+MAX_SPREAD = 1.3
+MAX_WAIT_RATIO = 1.15
 STAGES = ("set", "get", "preprocess")
-# The crop that "preprocess" begins with, in pixels, three colours.
+# Side of the color crop that the "preprocess" stage starts from, pixels.
 PREPROCESSED_SIDE = 128
 
 
 @dataclass(frozen=True)
 class BenchRequest:
-    """What a bench shall do; plain values, because it travels to another process or device as JSON.
+    """Request to measure one model in another process, sent as JSON.
 
     Attributes:
         model: path of the model file, on the device.
-        faces: path of an .npz with ``faces``, uint8 (n, height, width); None takes the model's golden inputs.
-        runtime: an entry of ``board/runtimes``, or None for the best that is installed.
-        threads: how many threads the kernels may use.
+        faces: path of an .npz with ``faces``, uint8 (n, height, width); None uses the golden inputs.
+        runtime: an entry of ``inference/runtimes``; None selects the best installed.
+        threads: number of threads of the kernels.
         kernels: "default", "builtin" or "reference".
-        minimum_runs, minimum_seconds: the steady runs go on until both are reached.
-        warmup_runs, warmup_seconds: the same for the warm-ups; a governor needs time to raise the clock, not runs.
-        samples: whether the raw samples come back.
+        minimum_runs, minimum_seconds: the timed runs continue until both are reached.
+        warmup_runs, warmup_seconds: the same for the warm-up; a governor needs time, not runs, to raise the clock.
+        samples: return the raw samples.
     """
 
     model: str
@@ -61,35 +58,35 @@ class BenchRequest:
     runtime: str | None = None
     threads: int = 1
     kernels: str = "default"
-    minimum_runs: int = ENOUGH_RUNS
+    minimum_runs: int = MIN_RUNS_FOR_P90
     minimum_seconds: float = 3.0
     warmup_runs: int = 50
     warmup_seconds: float = 0.25
     samples: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        """A dict of plain values; from_json() is its inverse."""
+        """Return the request as JSON-compatible values; from_json() is the inverse."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> BenchRequest:
-        """The inverse of to_json().
+        """Create a request from the output of to_json().
 
         Raises:
-            IncompatibleError: a setting that this edgefer does not know; it came from a later one.
+            IncompatibleError: an unknown setting, written by a later edgefer.
         """
-        schema.refuse_unknown(fields, cls.__dataclass_fields__, "the bench request")
+        schema.refuse_unknown(fields, cls.__dataclass_fields__, "the benchmark request")
         return cls(**fields)
 
 
 @dataclass(frozen=True)
 class Latency:
-    """The summary of one kind of time over many runs; nearest-rank percentiles, so each value was measured.
+    """Summary of one kind of duration over many runs, as nearest-rank percentiles.
 
     Attributes:
-        runs: how many.
-        min_ns, p50_ns, p90_ns, p95_ns, p99_ns, max_ns: nanoseconds; p95 is None in old records.
-        p50_interval_ns: where the median lies with 95 % confidence, by bootstrap.
+        runs: number of runs.
+        min_ns, p50_ns, p90_ns, p95_ns, p99_ns, max_ns: nanoseconds; p95 is None in records of version 1.
+        p50_interval_ns: 95 % confidence interval of the median, by bootstrap.
     """
 
     runs: int
@@ -103,14 +100,14 @@ class Latency:
 
     @classmethod
     def from_samples(cls, samples_ns: npt.NDArray[np.int64]) -> Latency:
-        """Summarize int64 (runs,), runs >= 1."""
+        """Summarize durations, int64 (runs,) nanoseconds, runs >= 1."""
         low, high = percentile_interval(samples_ns, 50)
         p50, p90, p95, p99 = (int(percentile(samples_ns, percent)) for percent in (50, 90, 95, 99))
         least, most = int(samples_ns.min()), int(samples_ns.max())
         return cls(len(samples_ns), least, p50, p90, p99, most, (int(low), int(high)), p95)
 
     def to_json(self) -> dict[str, Any]:
-        """A dict of plain values in microseconds, to the nanosecond; from_json() is its inverse."""
+        """Return the summary as JSON-compatible values in microseconds; from_json() is the inverse."""
         low, high = self.p50_interval_ns
         return {
             "runs": self.runs,
@@ -125,10 +122,10 @@ class Latency:
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Latency:
-        """The inverse of to_json().
+        """Create a summary from the output of to_json().
 
         Raises:
-            DataError: a number is missing, or is none.
+            DataError: a field is missing or not a number.
         """
         names = ("min", "p50", "p90", "p99", "max")
         schema.require(
@@ -148,15 +145,16 @@ NO_TIMES = np.array([], np.int64)
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """Raw times in nanoseconds, one a run, in the order of the runs.
+    """Raw durations in nanoseconds, one per run, in order.
 
     Attributes:
-        warmup_ns: int64 (warm-ups,), input set to output got.
-        invoke_ns: int64 (runs,), the model alone.
-        set_to_get_ns: int64 (runs,), input set to output got.
-        cpu_ns: int64 (runs,), processor time of the calling thread from input set to output got.
-        set_ns, get_ns: int64 (runs,), the copies into the model and out of it; empty in old records.
-        preprocess_ns: int64 (m,), a crop of PREPROCESSED_SIDE pixels to what the model takes; empty in old records.
+        warmup_ns: int64 (warm-ups,), from setting the input to reading the output.
+        invoke_ns: int64 (runs,), inference alone.
+        set_to_get_ns: int64 (runs,), from setting the input to reading the output.
+        cpu_ns: int64 (runs,), CPU time of the calling thread over the same span.
+        set_ns, get_ns: int64 (runs,), setting the input, reading the output; empty in records of version 1.
+        preprocess_ns: int64 (m,), from a color crop of PREPROCESSED_SIDE pixels to the encoded input; empty in
+            records of version 1.
     """
 
     warmup_ns: npt.NDArray[np.int64]
@@ -168,45 +166,45 @@ class Samples:
     preprocess_ns: npt.NDArray[np.int64] = field(default_factory=lambda: NO_TIMES)
 
     @classmethod
-    def together(cls, parts: Sequence[Samples]) -> Samples:
-        """Those of several rounds, one after the other."""
+    def concatenate(cls, parts: Sequence[Samples]) -> Samples:
+        """Concatenate the samples of several rounds."""
         return cls(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in vars(parts[0])})
 
     def to_json(self) -> dict[str, list[int]]:
-        """Lists of integers; from_json() is its inverse."""
+        """Return a list of integers per field; from_json() is the inverse."""
         return {name: samples.tolist() for name, samples in vars(self).items()}
 
     @classmethod
     def from_json(cls, fields: Mapping[str, list[int]]) -> Samples:
-        """The inverse of to_json()."""
+        """Create samples from the output of to_json()."""
         return cls(**{name: np.array(samples, np.int64) for name, samples in fields.items()})
 
 
 @dataclass(frozen=True, eq=False)
 class Measurement:
-    """One model, measured once on one device with one number of threads.
+    """Latency and memory of one model on one device with one runtime and thread count.
 
     Attributes:
-        subject: plain values on the model: file, sha256, size_bytes, scheme.
-        device: plain values on the machine: board, machine, cpu, cores, governor, os, kernel, python; no host name.
-        runtime, runtime_version: what ran it.
-        threads, kernels: how.
+        subject: identifies the model: file, sha256, size_bytes, scheme.
+        device: describes the machine: board, machine, cpu, cores, governor, os, kernel, python; no host name.
+        runtime, runtime_version: the runtime that ran the model.
+        threads, kernels: its configuration.
         started_at: UTC, ISO 8601.
-        harness_version: the version of edgefer.
-        init_ns: loading the model and allocating its tensors, in a fresh process; the wheel was imported before.
-        first_ns: the first run, input set to output got.
-        warmup: the runs after that; not part of the others.
-        invoke: the model alone; the latency to quote.
-        set_to_get: from input set to output got, which adds what the harness costs.
-        cpu: processor time of the calling thread over the same span.
-        peak_rss_bytes: the largest memory of the process, Python and libraries included, up to the end of the warm-ups;
-            None where /proc does not say.
-        load_before, load_after: load average of the last minute, or None.
-        samples: raw times, or None.
-        set, get: the copies into the model and out of it, or None.
-        preprocess: a colour crop to what the model takes, or None.
-        rounds_p50_ns: the median of each round, where there were several.
-        conditions: of the device, before, between and after the rounds, and every other second of a round.
+        harness_version: version of edgefer.
+        init_ns: loading the model and allocating its tensors in a fresh process; the import came before.
+        first_ns: the first run, from setting the input to reading the output.
+        warmup: the warm-up runs, which no other summary includes.
+        invoke: inference alone; the latency to quote.
+        set_to_get: from setting the input to reading the output, so copies and calls are included.
+        cpu: CPU time of the calling thread over the same span.
+        peak_rss_bytes: peak memory of the process up to the end of the warm-up, Python and libraries included; None
+            without /proc.
+        load_before, load_after: one-minute load average, or None.
+        samples: raw durations, or None.
+        set, get: setting the input, reading the output, or None.
+        preprocess: from a color crop to the encoded input, or None.
+        rounds_p50_ns: median of each round, if there were several.
+        conditions: device states before, during and after this model's own rounds.
     """
 
     subject: Mapping[str, Any]
@@ -235,17 +233,21 @@ class Measurement:
 
     @classmethod
     def pooled(cls, rounds: Sequence[Measurement], conditions: Sequence[DeviceState] = ()) -> Measurement:
-        """One of the rounds of the same model, each from a fresh process and with its samples.
+        """Combine the rounds of one model into one measurement.
 
-        Its p50 is the median of the rounds' p50s, and the interval of that what the middle of all samples has; the
-        other percentiles are of all samples. Loading and first run are medians of the rounds, memory is the most.
+        The p50 is the median of the rounds' p50s. Its interval and the other percentiles come from all samples. Loading
+        and first run are medians over the rounds, peak memory is the maximum.
+
+        Args:
+            rounds: one or more, each from a fresh process and with its samples.
+            conditions: device states sampled before, during and after these rounds.
         """
-        samples = Samples.together([each.samples for each in rounds if each.samples is not None])
-        medians = tuple(each.invoke.p50_ns for each in rounds)
+        samples = Samples.concatenate([part.samples for part in rounds if part.samples is not None])
+        medians = tuple(part.invoke.p50_ns for part in rounds)
         return replace(
             rounds[0],
-            init_ns=int(median(each.init_ns for each in rounds)),
-            first_ns=int(median(each.first_ns for each in rounds)),
+            init_ns=int(median(part.init_ns for part in rounds)),
+            first_ns=int(median(part.first_ns for part in rounds)),
             warmup=Latency.from_samples(samples.warmup_ns),
             invoke=replace(Latency.from_samples(samples.invoke_ns), p50_ns=int(median(medians))),
             set_to_get=Latency.from_samples(samples.set_to_get_ns),
@@ -253,7 +255,7 @@ class Measurement:
             set=Latency.from_samples(samples.set_ns),
             get=Latency.from_samples(samples.get_ns),
             preprocess=Latency.from_samples(samples.preprocess_ns),
-            peak_rss_bytes=max((each.peak_rss_bytes or 0 for each in rounds), default=0) or None,
+            peak_rss_bytes=max((part.peak_rss_bytes or 0 for part in rounds), default=0) or None,
             load_after=rounds[-1].load_after,
             samples=samples,
             rounds_p50_ns=medians,
@@ -262,58 +264,63 @@ class Measurement:
 
     @property
     def p50_us(self) -> float:
-        """Median of the model alone, in microseconds."""
+        """Median of the inference latency in microseconds."""
         return self.invoke.p50_ns / 1000
 
     @property
     def p90_us(self) -> float:
-        """90th percentile of the model alone, in microseconds."""
+        """90th percentile of the inference latency in microseconds."""
         return self.invoke.p90_ns / 1000
 
     @property
     def p99_us(self) -> float:
-        """99th percentile of the model alone, in microseconds."""
+        """99th percentile of the inference latency in microseconds."""
         return self.invoke.p99_ns / 1000
 
     @property
     def energy_mj(self) -> float | None:
-        """Millijoules that the whole device draws during a run: median power while a model ran, times the p50.
+        """Energy of one inference in millijoules: median power of the whole device while the model ran, times the p50.
 
-        None where no sensor tells the power, or no round was long enough to be looked at.
+        None without a power sensor, or if no round was long enough to be sampled.
         """
-        watts = [each.power_w for each in self.conditions if each.running and each.power_w is not None]
+        watts = [state.power_w for state in self.conditions if state.running and state.power_w is not None]
         return median(watts) * self.invoke.p50_ns / 1e6 if watts else None
 
-    def doubts(self) -> tuple[str, ...]:
-        """Plain sentences on why the numbers should not be believed; empty when nothing speaks against them."""
-        doubts = []
-        if self.invoke.runs < ENOUGH_RUNS:
+    def warnings(self) -> tuple[str, ...]:
+        """Return the reasons to doubt these numbers, as sentences; empty if there are none."""
+        warnings = []
+        if self.invoke.runs < MIN_RUNS_FOR_P90:
             runs = f"{self.invoke.runs:,} run{'s' * (self.invoke.runs != 1)}"
-            doubts.append(f"only {runs}; {ENOUGH_RUNS:,} are the least for a p90")
+            warnings.append(f"only {runs}; a p90 needs at least {MIN_RUNS_FOR_P90:,}")
         spread = self.invoke.p90_ns / max(1, self.invoke.p50_ns)
-        if spread > LARGEST_SPREAD:
-            doubts.append(f"p90 is {spread:.2f} x p50; above {LARGEST_SPREAD} something else ran or the clock changed")
+        if spread > MAX_SPREAD:
+            why = f"above {MAX_SPREAD}, another process ran or the clock changed"
+            warnings.append(f"p90 is {spread:.2f} x p50; {why}")
         wait = self.set_to_get.p50_ns / max(1, self.cpu.p50_ns)
-        # With more threads the calling one waits for the others by design.
-        if self.threads == 1 and wait > LARGEST_WAIT:
-            doubts.append(f"the median run took {wait:.2f} x its processor time; the rest of it was spent waiting")
+        # With several threads, the calling thread waits for the others by design.
+        if self.threads == 1 and wait > MAX_WAIT_RATIO:
+            warnings.append(f"the median run took {wait:.2f} x its CPU time and waited for the remainder")
         cores = self.device["cores"]
         if self.threads > cores:
-            doubts.append(f"{self.threads} threads on {cores} core{'s' * (cores != 1)} wait for each other")
-        if self.load_before is not None and self.load_before > max(0, cores - self.threads) + LOAD_SLACK:
-            asked = f"{min(self.threads, cores)} of {cores} cores"
-            doubts.append(f"load average was {self.load_before:.2f} before the run, which was to have {asked}")
+            warnings.append(f"{self.threads} threads compete for {cores} core{'s' * (cores != 1)}")
+        if exceeds_capacity(self.load_before, max(0, cores - self.threads)):
+            needed = f"{min(self.threads, cores)} of {cores} cores"
+            warnings.append(f"load average was {self.load_before:.2f} before the run, which needs {needed}")
         governor = self.device.get("governor")
         if governor not in (None, "performance"):
-            doubts.append(f"the clock is governed by {governor!r}, not 'performance'")
-        return tuple(doubts) + self.invalid()
+            warnings.append(f"the frequency governor is {governor!r}, not 'performance'")
+        return tuple(warnings) + self.invalid()
 
     def invalid(self) -> tuple[str, ...]:
-        """The doubts for which the numbers must not be quoted: the device was held back, or was not alone."""
-        return conditions_doubts(self.conditions, busy=max(int(self.device["cores"]), self.threads))
+        """Return the warnings that forbid quoting these numbers: the device was throttled or loaded."""
+        return warnings_for(self.conditions, capacity=max(int(self.device["cores"]), self.threads))
 
     def to_json(self, *, samples: bool = False) -> dict[str, Any]:
-        """A dict of plain values; from_json() is its inverse. ``samples`` adds the raw ones, where there are any."""
+        """Return the measurement as JSON-compatible values; from_json() is the inverse.
+
+        Args:
+            samples: include the raw samples, if there are any.
+        """
         fields = {
             **schema.header(KIND, SCHEMA_VERSION),
             "subject": dict(self.subject),
@@ -330,37 +337,40 @@ class Measurement:
             "invoke": self.invoke.to_json(),
             "set_to_get": self.set_to_get.to_json(),
             "cpu": self.cpu.to_json(),
-            **{name: each.to_json() for name, each in self._stages().items() if each is not None},
-            "rounds_p50_us": [each / 1000 for each in self.rounds_p50_ns],
-            "conditions": [each.to_json() for each in self.conditions],
+            **{name: stage.to_json() for name, stage in self._stages().items() if stage is not None},
+            "rounds_p50_us": [p50_ns / 1000 for p50_ns in self.rounds_p50_ns],
+            "conditions": [state.to_json() for state in self.conditions],
             "energy_mj": self.energy_mj,
             "peak_rss_bytes": self.peak_rss_bytes,
             "load_before": self.load_before,
             "load_after": self.load_after,
-            "doubts": list(self.doubts()),
+            "doubts": list(self.warnings()),
         }
         return fields | {"samples": self.samples.to_json()} if samples and self.samples else fields
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Measurement:
-        """The inverse of to_json(); doubts are raised anew.
+        """Create a measurement from the output of to_json(); warnings are computed again.
 
         Raises:
-            DataError: not a measurement, or one whose fields cannot be.
+            DataError: not a measurement record, or a field is missing or has the wrong type.
             IncompatibleError: a later schema version.
         """
         schema.validate(fields, KIND, SCHEMA_VERSION)
-        number, maybe = (int, float), (int, float, type(None))
+        number, optional_number = (int, float), (int, float, type(None))
         schema.require(
             fields, subject=dict, device=dict, runtime=str, runtime_version=str, threads=int, kernels=str,
-            started_at=str, harness_version=str, peak_rss_bytes=(int, type(None)), load_before=maybe, load_after=maybe,
-            init_us=number, first_us=number, warmup=dict, invoke=dict, set_to_get=dict, cpu=dict,
+            started_at=str, harness_version=str, peak_rss_bytes=(int, type(None)), load_before=optional_number,
+            load_after=optional_number, init_us=number, first_us=number, warmup=dict, invoke=dict, set_to_get=dict,
+            cpu=dict,
         )  # fmt: skip
         schema.require(fields["device"], cores=int)
-        model_and_way = ("subject", "device", "runtime", "runtime_version", "threads", "kernels")
-        circumstances = ("started_at", "harness_version", "peak_rss_bytes", "load_before", "load_after")
+        unchanged = (
+            "subject", "device", "runtime", "runtime_version", "threads", "kernels", "started_at", "harness_version",
+            "peak_rss_bytes", "load_before", "load_after",
+        )  # fmt: skip
         stages: dict[str, Any] = {name: Latency.from_json(fields[name]) for name in STAGES if name in fields}
-        plain: dict[str, Any] = {name: fields[name] for name in (*model_and_way, *circumstances)}
+        plain: dict[str, Any] = {name: fields[name] for name in unchanged}
         return cls(
             **plain,
             init_ns=round(fields["init_us"] * 1000),
@@ -370,22 +380,10 @@ class Measurement:
             set_to_get=Latency.from_json(fields["set_to_get"]),
             cpu=Latency.from_json(fields["cpu"]),
             samples=Samples.from_json(fields["samples"]) if "samples" in fields else None,
-            rounds_p50_ns=tuple(round(each * 1000) for each in fields.get("rounds_p50_us", ())),
-            conditions=tuple(DeviceState.from_json(each) for each in fields.get("conditions", ())),
+            rounds_p50_ns=tuple(round(p50_us * 1000) for p50_us in fields.get("rounds_p50_us", ())),
+            conditions=tuple(DeviceState.from_json(state) for state in fields.get("conditions", ())),
             **stages,
         )
 
     def _stages(self) -> dict[str, Latency | None]:
         return {name: getattr(self, name) for name in STAGES}
-
-
-def read_reply(fields: Mapping[str, Any]) -> Measurement:
-    """What the bench in another process answered: Measurement.to_json(), or failure().
-
-    Raises:
-        EdgeferError: the error of the other process, of the same kind and with the same text.
-        DataError: neither of the two.
-    """
-    if "error" not in fields:
-        return Measurement.from_json(fields)
-    raise error_from_json(fields)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from edgefer.benchmark import diagnosis
-from edgefer.benchmark.diagnosis import causes
+from edgefer.benchmark.diagnosis import diagnose_int8_latency
 from edgefer.benchmark.isolation import measure_in_subprocess
 from edgefer.contract.artifact import Artifact
 from edgefer.errors import IncompatibleError
@@ -24,12 +24,12 @@ def model() -> bytes:
     return Artifact.load(SHIPPED).model
 
 
-def nothing() -> None:
+def single_core() -> None:
     return None
 
 
-def unasked() -> Measurement:
-    raise AssertionError("measured, though int8 is fast enough")
+def not_called() -> Measurement:
+    raise AssertionError("measured although int8 is fast enough")
 
 
 def slower(measurement: Measurement, factor: float, **changes: Any) -> Measurement:
@@ -37,52 +37,57 @@ def slower(measurement: Measurement, factor: float, **changes: Any) -> Measureme
     return replace(measurement, invoke=invoke, **changes)
 
 
-def test_int8_that_is_fast_enough_needs_no_reason(int8: Measurement, model: bytes) -> None:
-    assert causes(slower(int8, 1.4), int8, model=model, other_threads=unasked) == ()
+def test_fast_int8_has_no_causes(int8: Measurement, model: bytes) -> None:
+    assert diagnose_int8_latency(slower(int8, 1.4), int8, model=model, measure_other_threads=not_called) == ()
 
 
-def test_an_old_runtime_is_named(int8: Measurement, model: bytes) -> None:
+def test_old_runtime_is_a_cause(int8: Measurement, model: bytes) -> None:
     old = replace(int8, runtime="tflite_runtime", runtime_version="2.14.0")
-    assert any("built-in kernels" in cause for cause in causes(old, old, model=model, other_threads=nothing))
+    causes = diagnose_int8_latency(old, old, model=model, measure_other_threads=single_core)
+    assert any("built-in kernels" in cause for cause in causes)
 
 
-def test_a_processor_without_dot_product_is_named(
+def test_processor_without_dot_product_is_a_cause(
     int8: Measurement, model: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(diagnosis.sysfs, "has_dot_product", lambda: False)
-    assert any("dot products" in cause for cause in causes(int8, int8, model=model, other_threads=nothing))
+    causes = diagnose_int8_latency(int8, int8, model=model, measure_other_threads=single_core)
+    assert any("dot product" in cause for cause in causes)
 
 
-def test_threads_that_do_not_pay_are_named(int8: Measurement, model: bytes) -> None:
-    found = causes(int8, int8, model=model, other_threads=lambda: replace(int8, threads=4))
-    assert any(cause.startswith("threads: 4 of them") for cause in found)
+def test_threads_without_speedup_are_a_cause(int8: Measurement, model: bytes) -> None:
+    causes = diagnose_int8_latency(int8, int8, model=model, measure_other_threads=lambda: replace(int8, threads=4))
+    assert any((cause.startswith("threads: ") and "4 threads take" in cause) for cause in causes)
     four = replace(int8, threads=4)
-    found = causes(four, four, model=model, other_threads=lambda: slower(int8, 0.5))
-    assert any(cause.startswith("threads: 4 of them") for cause in found)
-    found = causes(four, four, model=model, other_threads=lambda: slower(int8, 3.0))
-    assert not any(cause.startswith("threads") for cause in found)
+    causes = diagnose_int8_latency(four, four, model=model, measure_other_threads=lambda: slower(int8, 0.5))
+    assert any((cause.startswith("threads: ") and "4 threads take" in cause) for cause in causes)
+    causes = diagnose_int8_latency(four, four, model=model, measure_other_threads=lambda: slower(int8, 3.0))
+    assert not any(cause.startswith("threads") for cause in causes)
 
 
-def test_without_litert_the_operators_are_said_to_be_unseen(
+def test_operators_are_not_checked_without_litert(
     int8: Measurement, model: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def missing() -> None:
         raise IncompatibleError("no LiteRT", hint="pip install ai-edge-litert")
 
-    monkeypatch.setattr(diagnosis, "needed_runtime", missing)
+    monkeypatch.setattr(diagnosis, "require_litert", missing)
     other = replace(int8, runtime="tensorflow")
-    found = causes(other, other, model=model, other_threads=nothing)
-    assert any("not looked at" in cause and "pip install" in cause for cause in found)
+    causes = diagnose_int8_latency(other, other, model=model, measure_other_threads=single_core)
+    assert any("not checked" in cause and "pip install" in cause for cause in causes)
 
 
-def test_a_run_that_is_mostly_copies_is_named(int8: Measurement, model: bytes) -> None:
+def test_copies_are_a_cause(int8: Measurement, model: bytes) -> None:
     far = replace(int8, set_to_get=replace(int8.set_to_get, p50_ns=2 * int8.invoke.p50_ns))
-    assert any(cause.startswith("overhead: 50 %") for cause in causes(far, far, model=model, other_threads=nothing))
+    causes = diagnose_int8_latency(far, far, model=model, measure_other_threads=single_core)
+    assert "overhead: copies and calls take 50 % of a run" in causes
 
 
-def test_where_nothing_is_found_that_is_said(int8: Measurement, model: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slow_int8_without_known_cause_is_reported(
+    int8: Measurement, model: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(diagnosis.sysfs, "has_dot_product", lambda: True)
     calm = replace(int8, set_to_get=int8.invoke)
     if int8.runtime == "litert":
-        (cause,) = causes(calm, calm, model=model, other_threads=nothing)
-        assert "nothing of what is looked for" in cause
+        (cause,) = diagnose_int8_latency(calm, calm, model=model, measure_other_threads=single_core)
+        assert "no known cause" in cause

@@ -21,7 +21,7 @@ BOARD_DATA = Path(__file__).parents[1] / "fixtures"
 
 @pytest.fixture(scope="module")
 def request_for_tiny(tmp_path_factory: pytest.TempPathFactory) -> BenchRequest:
-    # The artifact's own builder lives with the board's tests; here any golden vectors do that the model itself gives.
+    # Any golden vectors will do, as long as the model reproduces them.
     from edgefer.contract.artifact import Artifact, Golden
     from edgefer.contract.labels import LABELS
     from edgefer.contract.preprocessing import InputSpec
@@ -37,35 +37,35 @@ def request_for_tiny(tmp_path_factory: pytest.TempPathFactory) -> BenchRequest:
     return BenchRequest(str(path), minimum_runs=60, minimum_seconds=0.0, warmup_runs=5, warmup_seconds=0.0)
 
 
-def child_that_runs(code: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the bench process execute ``code`` first: Python runs a sitecustomize.py that it finds on its path."""
+def run_in_child(code: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the child execute ``code`` first: Python runs a sitecustomize.py that is on its path."""
     (folder / "sitecustomize.py").write_text(code)
     monkeypatch.setenv("PYTHONPATH", str(folder))
 
 
-def test_measures_in_another_process(request_for_tiny: BenchRequest) -> None:
+def test_measurement_runs_in_another_process(request_for_tiny: BenchRequest) -> None:
     measurement = measure_in_subprocess(replace(request_for_tiny, samples=True))
     assert measurement.invoke.runs == 60
     assert measurement.samples is not None
     assert measurement.subject["file"] == "tiny-int8.tflite"
 
 
-def test_threads_reach_the_child(request_for_tiny: BenchRequest) -> None:
+def test_child_uses_the_requested_threads(request_for_tiny: BenchRequest) -> None:
     assert measure_in_subprocess(replace(request_for_tiny, threads=2)).threads == 2
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
-def test_memory_is_the_childs_own(request_for_tiny: BenchRequest) -> None:
+def test_peak_memory_is_that_of_the_child(request_for_tiny: BenchRequest) -> None:
     ballast = np.ones(400 * 1024 * 1024, np.uint8)
     peak = measure_in_subprocess(request_for_tiny).peak_rss_bytes
     assert peak is not None
     assert 10 * 1024 * 1024 < peak < ballast.nbytes
 
 
-def test_files_of_the_working_folder_are_not_imported(
+def test_child_does_not_import_modules_from_the_working_folder(
     tmp_path: Path, request_for_tiny: BenchRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "json.py").write_text("raise SystemExit('not the json that was meant')")
+    (tmp_path / "json.py").write_text("raise SystemExit('this is not the standard json module')")
     (tmp_path / "edgefer").mkdir()
     (tmp_path / "edgefer" / "__init__.py").touch()
     shutil.copy(request_for_tiny.model, tmp_path / "here.tflite")
@@ -75,7 +75,7 @@ def test_files_of_the_working_folder_are_not_imported(
     assert measurement.subject["file"] == "here.tflite"
 
 
-def test_errors_of_the_child_are_raised_here(tmp_path: Path, request_for_tiny: BenchRequest) -> None:
+def test_errors_of_the_child_are_raised_in_the_parent(tmp_path: Path, request_for_tiny: BenchRequest) -> None:
     with pytest.raises(DataError, match="nowhere.tflite") as caught:
         measure_in_subprocess(BenchRequest(str(tmp_path / "nowhere.tflite")))
     assert caught.value.hint
@@ -84,7 +84,7 @@ def test_errors_of_the_child_are_raised_here(tmp_path: Path, request_for_tiny: B
         measure_in_subprocess(BenchRequest(str(tmp_path / "bare.tflite")))
 
 
-def test_exit_code_survives(tmp_path: Path, request_for_tiny: BenchRequest) -> None:
+def test_exit_code_of_the_error_is_kept(tmp_path: Path, request_for_tiny: BenchRequest) -> None:
     from edgefer.contract.artifact import Artifact, Golden
 
     artifact = Artifact.load(Path(request_for_tiny.model))
@@ -97,27 +97,27 @@ def test_exit_code_survives(tmp_path: Path, request_for_tiny: BenchRequest) -> N
 
 
 @pytest.mark.parametrize("name", ["SIGSEGV", "SIGKILL"])
-def test_a_crash_names_the_signal(
+def test_a_crash_reports_the_signal(
     name: str, tmp_path: Path, request_for_tiny: BenchRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    child_that_runs(f"import os, signal; os.kill(os.getpid(), signal.{name})", tmp_path, monkeypatch)
+    run_in_child(f"import os, signal; os.kill(os.getpid(), signal.{name})", tmp_path, monkeypatch)
     with pytest.raises(EdgeferError, match=f"ended by {name}"):
         measure_in_subprocess(request_for_tiny)
 
 
-def test_a_traceback_ends_in_its_last_line(
+def test_a_traceback_is_reduced_to_its_last_line(
     tmp_path: Path, request_for_tiny: BenchRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    child_that_runs("raise SystemExit('no memory card' + 9000 * '!')", tmp_path, monkeypatch)
+    run_in_child("raise SystemExit('no memory card' + 9000 * '!')", tmp_path, monkeypatch)
     with pytest.raises(EdgeferError, match="code 1: .*no memory card") as caught:
         measure_in_subprocess(request_for_tiny)
     assert len(str(caught.value)) < 1000
 
 
-def test_interrupt_ends_the_child(
+def test_keyboard_interrupt_ends_the_child(
     tmp_path: Path, request_for_tiny: BenchRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The child ignores Ctrl-C itself, says who it is and sends it to its parent alone.
+    # The child ignores SIGINT, records its process ID, and interrupts only its parent.
     code = (
         "import os, pathlib, signal, time\n"
         "signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
@@ -125,7 +125,7 @@ def test_interrupt_ends_the_child(
         "os.kill(os.getppid(), signal.SIGINT)\n"
         "time.sleep(60)\n"
     )
-    child_that_runs(code, tmp_path, monkeypatch)
+    run_in_child(code, tmp_path, monkeypatch)
     begin = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         measure_in_subprocess(request_for_tiny)
@@ -137,14 +137,14 @@ def test_interrupt_ends_the_child(
 HOLDER = """
 import sys
 from pathlib import Path
-from edgefer.benchmark.isolation import only_bench
-with only_bench(Path(sys.argv[1])):
+from edgefer.benchmark.isolation import benchmark_lock
+with benchmark_lock(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()
 """
 
 
-def test_a_second_bench_is_refused_by_the_number_of_the_first_and_let_in_after_it(tmp_path: Path) -> None:
+def test_lock_refuses_a_second_benchmark_and_names_the_process_of_the_first(tmp_path: Path) -> None:
     command = [sys.executable, "-c", HOLDER, str(tmp_path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout
@@ -157,7 +157,7 @@ def test_a_second_bench_is_refused_by_the_number_of_the_first_and_let_in_after_i
         assert (tmp_path / "bench.lock").read_text() == str(os.getpid())
 
 
-def test_the_cache_is_where_the_desktop_standard_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_cache_folder_follows_the_xdg_standard(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert cache_folder() == tmp_path / "edgefer" / "pushed"
     monkeypatch.delenv("XDG_CACHE_HOME")

@@ -1,4 +1,4 @@
-"""The board's end of the line, as a process with pipes."""
+"""The remote worker as a process with pipes."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import pytest
 
 from edgefer.benchmark.remote_worker import SILENCE_S, read_event
 from edgefer.models import shipped
-from edgefer.results.benchmark import BenchmarkCase, BenchmarkPlan
+from edgefer.results.benchmark_plan import BenchmarkCase, BenchmarkPlan
 
-# The quickest of those that ship: what is tested here is not the model.
+# The fastest bundled model; these tests do not depend on the model.
 NANO = shipped()["nano"]
 
 LONG = BenchmarkPlan((BenchmarkCase(str(NANO)),), runs=1, seconds=300.0)
@@ -25,7 +25,7 @@ SHORT = BenchmarkPlan((BenchmarkCase(str(NANO)),), runs=10, seconds=0.0)
 @pytest.fixture
 def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[subprocess.Popen[bytes]]:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    code = "import sys; from edgefer.benchmark import remote_worker as remote; sys.exit(remote.main())"
+    code = "import sys; from edgefer.benchmark import remote_worker; remote_worker.main()"
     with subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
     ) as process:
@@ -33,22 +33,22 @@ def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[subproces
         process.kill()
 
 
-def ask(process: subprocess.Popen[bytes], job: BenchmarkPlan) -> None:
+def send(process: subprocess.Popen[bytes], plan: BenchmarkPlan) -> None:
     assert process.stdin
-    process.stdin.write(json.dumps({"job": job.to_json(), "device": "shelf"}).encode() + b"\n")
+    process.stdin.write(json.dumps({"job": plan.to_json(), "device": "shelf"}).encode() + b"\n")
     process.stdin.flush()
 
 
 def processes_of(session: int) -> list[int]:
-    found = []
+    processes = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             fields = stat.read_text().rpartition(")")[2].split()
         except OSError:
             continue
         if int(fields[3]) == session and fields[0] != "Z":
-            found.append(int(stat.parent.name))
-    return found
+            processes.append(int(stat.parent.name))
+    return processes
 
 
 def wait_for(condition, seconds: float) -> bool:
@@ -60,49 +60,49 @@ def wait_for(condition, seconds: float) -> bool:
     return False
 
 
-def test_a_job_comes_to_progress_a_measurement_and_a_result(board) -> None:
-    ask(board, SHORT)
+def test_a_plan_produces_a_measurement_and_a_result(board) -> None:
+    send(board, SHORT)
     events = [read_event(line) for line in board.stdout]
-    assert [each["event"] for each in events if each["event"] != "progress"] == ["measurement", "result"]
+    assert [event["event"] for event in events if event["event"] != "progress"] == ["measurement", "result"]
     assert events[-1]["benched"]["device"] == "shelf"
     assert events[-1]["benched"]["measurements"][0]["invoke"]["runs"] == 10
     assert board.wait(10) == 0
 
 
-def test_an_error_comes_as_one(board) -> None:
-    ask(board, BenchmarkPlan((BenchmarkCase("/nowhere.tflite"),)))
+def test_an_error_is_sent_as_an_event(board) -> None:
+    send(board, BenchmarkPlan((BenchmarkCase("/nowhere.tflite"),)))
     event = [read_event(line) for line in board.stdout][-1]
     assert (event["event"], event["error"]["kind"]) == ("error", "DataError")
     assert board.wait(10) == 1
 
 
-def test_the_end_of_the_line_ends_the_bench_and_all_its_processes(board) -> None:
-    ask(board, LONG)
-    # A round is on its way when there is a process below.
+def test_closed_stdin_ends_the_benchmark_and_all_its_processes(board) -> None:
+    send(board, LONG)
+    # A second process in the session means that a round has started.
     assert wait_for(lambda: len(processes_of(board.pid)) > 1, 30)
     board.stdin.close()
     board.wait(15)
     assert wait_for(lambda: not processes_of(board.pid), 10)
 
 
-def test_a_job_that_is_killed_takes_its_bench_with_it(board) -> None:
-    ask(board, LONG)
+def test_killing_the_worker_ends_its_measuring_process(board) -> None:
+    send(board, LONG)
     assert wait_for(lambda: len(processes_of(board.pid)) > 1, 30)
-    time.sleep(1)  # until the bench itself is under way
+    time.sleep(1)  # until the measurement runs
     board.kill()
     board.wait(10)
     assert wait_for(lambda: not processes_of(board.pid), 5)
 
 
-def test_silence_ends_the_bench(board) -> None:
-    ask(board, LONG)
+def test_missing_heartbeats_end_the_benchmark(board) -> None:
+    send(board, LONG)
     begin = time.monotonic()
     board.wait(30)
     assert SILENCE_S - 1 < time.monotonic() - begin < 30
 
 
-def test_half_a_line_is_no_event() -> None:
+def test_incomplete_or_foreign_lines_are_not_events() -> None:
     with pytest.raises(ValueError, match="."):
         read_event(b'{"event": "result", "benched": {"dev')
-    with pytest.raises(ValueError, match="no event"):
+    with pytest.raises(ValueError, match="not an event"):
         read_event(b"42")

@@ -1,4 +1,4 @@
-"""Benches on the board: what comes back, and what happens when something breaks on the way."""
+"""Benchmarks on the board: results, and failures of the connection or the board."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from edgefer.contract.artifact import Artifact
 from edgefer.errors import DeviceUnreachable, IncompatibleError
 from edgefer.fleet.registry import Registry
 from edgefer.fleet.remote_benchmark import RemoteBenchmark, run_remote_benchmark, run_remote_benchmarks
-from edgefer.inference.evaluation import test_set as make_test_set
-from edgefer.inference.interpreters import execute
+from edgefer.inference.evaluation import pack_test_set
+from edgefer.inference.interpreters import run_model
 from edgefer.models import shipped
-from edgefer.results.benchmark import BenchmarkCase, BenchmarkPlan
+from edgefer.results.benchmark_plan import BenchmarkCase, BenchmarkPlan
 from edgefer.results.parity import Configuration
 
-# The quickest of those that ship: what is tested here is not the model.
+# The fastest bundled model; these tests do not depend on the model.
 NANO = shipped()["nano"]
 
 RUNTIMES = ("litert", "tflite_runtime")
@@ -36,51 +36,52 @@ LONG = replace(SHORT, seconds=300.0)
 def faces_and_labels(count: int) -> tuple[np.ndarray, np.ndarray]:
     golden = Artifact.load(NANO).golden
     faces = np.concatenate([golden.inputs[:, :, ::-1], golden.inputs])[:count]
-    outputs = execute(Artifact.load(NANO).model, faces, Configuration("litert"))
+    outputs = run_model(Artifact.load(NANO).model, faces, Configuration("litert"))
     return faces, outputs.argmax(axis=1)
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
-def test_latency_accuracy_and_conditions_come_back(board, device, runtime) -> None:
+def test_result_has_latency_accuracy_and_device_states(board, device, runtime) -> None:
     faces, labels = faces_and_labels(18)
     buffer = io.BytesIO()
-    np.savez(buffer, **make_test_set(faces, labels, None, split="PublicTest", data="drawn"))  # type: ignore[arg-type]
+    np.savez(buffer, **pack_test_set(faces, labels, None, split="PublicTest", data="drawn"))  # type: ignore[arg-type]
     outcome = run_remote_benchmark(device(runtime), RemoteBenchmark(replace(SHORT, accuracy=0), buffer.getvalue()))
-    assert outcome.problem is None
-    assert outcome.benched is not None
-    (measurement,) = outcome.benched.measurements
+    assert outcome.error is None
+    assert outcome.result is not None
+    (measurement,) = outcome.result.measurements
     assert measurement.runtime == runtime
     assert measurement.device["machine"] == "aarch64"
     assert measurement.device["dot_product"] is False
     assert measurement.subject["file"] == NANO.name
     assert measurement.conditions[0].temperature_c == 48.0
     assert measurement.conditions[0].clock_mhz == 1800.0
-    (evaluation,) = outcome.benched.evaluations
+    (evaluation,) = outcome.result.evaluations
     assert evaluation.n == 18
     assert evaluation.accuracy.correct >= 17
 
 
-def test_what_is_there_is_not_copied_again(board, device) -> None:
+def test_files_are_uploaded_only_once(board, device) -> None:
     run_remote_benchmark(device(), RemoteBenchmark(SHORT))
     folder = Path(board.facts["rootfs"], "home/pi/.cache/edgefer/pushed")
     before = {path: path.stat().st_mtime_ns for path in folder.glob("*/*")}
     assert any(path.name == NANO.name for path in before)
-    assert run_remote_benchmark(device(), RemoteBenchmark(SHORT)).problem is None
+    assert run_remote_benchmark(device(), RemoteBenchmark(SHORT)).error is None
     assert {path: path.stat().st_mtime_ns for path in folder.glob("*/*")} == before
 
 
-def test_two_boards_run_side_by_side_and_one_that_fails_leaves_the_other_alone(board, device) -> None:
+def test_failure_of_one_board_does_not_affect_the_other(board, device) -> None:
     gone = replace(device(), name="gone", address="pi@127.0.0.1:9")
     here, there = run_remote_benchmarks([device(), gone], RemoteBenchmark(SHORT))
-    assert here.benched is not None
-    assert isinstance(there.problem, DeviceUnreachable)
+    assert here.result is not None
+    assert isinstance(there.error, DeviceUnreachable)
 
 
-def test_two_benches_at_once_are_refused(board, device) -> None:
-    first, second = run_remote_benchmarks([device(), replace(device(), name="other")], RemoteBenchmark(replace(SHORT, seconds=8.0)))
-    problems = [each.problem for each in (first, second) if each.problem is not None]
-    assert len(problems) == 1
-    assert "another bench" in problems[0].what
+def test_second_benchmark_at_the_same_time_is_refused(board, device) -> None:
+    devices = [device(), replace(device(), name="other")]
+    first, second = run_remote_benchmarks(devices, RemoteBenchmark(replace(SHORT, seconds=8.0)))
+    errors = [outcome.error for outcome in (first, second) if outcome.error is not None]
+    assert len(errors) == 1
+    assert "another benchmark is running" in errors[0].what
 
 
 def changed(tmp_path: Path, **golden) -> Path:
@@ -90,36 +91,39 @@ def changed(tmp_path: Path, **golden) -> Path:
     return path
 
 
-def test_a_model_that_computes_something_else_there_stops_the_bench(board, device, tmp_path) -> None:
+def test_model_that_does_not_reproduce_its_golden_vectors_is_refused(board, device, tmp_path) -> None:
     outputs = Artifact.load(NANO).golden.outputs
     path = changed(tmp_path, outputs=-outputs - 1, reference=-outputs - 1)
-    outcome = run_remote_benchmark(device(), RemoteBenchmark(replace(SHORT, entries=(BenchmarkCase(str(path)),))))
-    assert isinstance(outcome.problem, IncompatibleError)
-    assert "golden" in str(outcome.problem)
+    outcome = run_remote_benchmark(device(), RemoteBenchmark(replace(SHORT, cases=(BenchmarkCase(str(path)),))))
+    assert isinstance(outcome.error, IncompatibleError)
+    assert "golden" in str(outcome.error)
 
 
-def test_numpy_2_beside_tflite_runtime_is_said_before_anything_is_copied(board, device) -> None:
+def test_numpy_2_with_tflite_runtime_is_refused_before_the_upload(board, device) -> None:
     outcome = run_remote_benchmark(device("tflite_runtime", python=device("litert").python), RemoteBenchmark(SHORT))
-    assert isinstance(outcome.problem, IncompatibleError)
-    assert "edgefer devices setup shelf --runtime tflite_runtime" in outcome.problem.hint
+    assert isinstance(outcome.error, IncompatibleError)
+    assert "edgefer devices setup shelf --runtime tflite_runtime" in outcome.error.hint
 
 
-def started(device, order: RemoteBenchmark) -> tuple[threading.Thread, list]:
-    """A bench in a thread, on its way when this returns."""
-    running, found = threading.Event(), []
+def start(device, benchmark: RemoteBenchmark) -> tuple[threading.Thread, list]:
+    """Start a benchmark in a thread, and wait until its first round is running."""
+    running, outcomes = threading.Event(), []
 
     def progress(done: int, total: int, note: str = "") -> None:
         if "round" in note:
             running.set()
 
-    thread = threading.Thread(target=lambda: found.append(run_remote_benchmark(device, order, progress=progress)))
+    def run() -> None:
+        outcomes.append(run_remote_benchmark(device, benchmark, progress=progress))
+
+    thread = threading.Thread(target=run)
     thread.start()
     assert running.wait(60)
     time.sleep(2)
-    return thread, found
+    return thread, outcomes
 
 
-def nothing_is_left(board, seconds: float) -> bool:
+def all_processes_ended(board, seconds: float) -> bool:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if not board.processes("edgefer"):
@@ -128,29 +132,29 @@ def nothing_is_left(board, seconds: float) -> bool:
     return False
 
 
-def test_a_link_that_breaks_in_mid_bench_ends_both_sides(board, device) -> None:
-    thread, found = started(device(), RemoteBenchmark(LONG))
+def test_broken_connection_ends_both_sides(board, device) -> None:
+    thread, outcomes = start(device(), RemoteBenchmark(LONG))
     assert board.processes("edgefer")
     board.do("drop")
     thread.join(60)
-    assert isinstance(found[0].problem, DeviceUnreachable)
-    assert "0 measurements had come" in found[0].problem.what
-    assert nothing_is_left(board, 30)
+    assert isinstance(outcomes[0].error, DeviceUnreachable)
+    assert "0 measurements received" in outcomes[0].error.what
+    assert all_processes_ended(board, 30)
 
 
-def test_a_board_that_hangs_is_given_up(board, device) -> None:
-    thread, found = started(device(), RemoteBenchmark(LONG))
+def test_frozen_board_is_unreachable(board, device) -> None:
+    thread, outcomes = start(device(), RemoteBenchmark(LONG))
     board.do("freeze")
     try:
         thread.join(60)
         assert not thread.is_alive()
-        assert isinstance(found[0].problem, DeviceUnreachable)
+        assert isinstance(outcomes[0].error, DeviceUnreachable)
     finally:
         board.do("thaw")
-    assert nothing_is_left(board, 40)
+    assert all_processes_ended(board, 40)
 
 
-def test_an_interrupt_leaves_nothing_running(board, device, tmp_path) -> None:
+def test_interrupt_ends_all_processes(board, device, tmp_path) -> None:
     Registry(Path(os.environ["EDGEFER_DEVICES"]), {}).with_device(device()).save()
     command = [sys.executable, "-m", "edgefer", "bench", str(NANO), "--device", "shelf", "--seconds", "300"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
@@ -164,14 +168,13 @@ def test_an_interrupt_leaves_nothing_running(board, device, tmp_path) -> None:
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 130
         assert "interrupted" in process.stderr.read()
-    assert nothing_is_left(board, 30)
+    assert all_processes_ended(board, 30)
 
 
-
-def test_a_board_that_is_started_anew_in_mid_bench_is_told_and_serves_again(board, device) -> None:
-    thread, found = started(device(), RemoteBenchmark(LONG))
+def test_board_that_reboots_is_unreachable_and_works_afterwards(board, device) -> None:
+    thread, outcomes = start(device(), RemoteBenchmark(LONG))
     board.do("stop")
     thread.join(60)
-    assert isinstance(found[0].problem, DeviceUnreachable)
+    assert isinstance(outcomes[0].error, DeviceUnreachable)
     board.do("start")
-    assert run_remote_benchmark(device(), RemoteBenchmark(SHORT)).problem is None
+    assert run_remote_benchmark(device(), RemoteBenchmark(SHORT)).error is None

@@ -44,8 +44,8 @@ def test_setup_offline_then_bench_then_clean(board, runtime, capsys, tmp_path) -
     device = Registry.read().devices["shelf"]
     assert (device.threads, device.limits.rss_mib) == ((1, 2), 5000.0)
     assert runtime in device.facts["runtimes"]
-    arguments = ["bench", "nano", "--device", "shelf", "--runtime", runtime, "--runs", "2", "--seconds", "0", "--output-dir"]
-    assert run([*arguments, str(tmp_path)]) == 0
+    selection = ["bench", "nano", "--device", "shelf", "--runtime", runtime]
+    assert run([*selection, "--runs", "2", "--seconds", "0", "--output-dir", str(tmp_path)]) == 0
     assert (tmp_path / "shelf.bench.json").is_file()
     assert run(["devices", "clean", "shelf", "--all"]) == 0
     left = Path(board.facts["rootfs"], "home/pi")

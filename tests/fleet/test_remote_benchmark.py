@@ -1,4 +1,4 @@
-"""A whole bench over a connection to this machine: the bundle, the copies and the job are the real ones."""
+"""Benchmarks over a connection to this machine, with the real bundle, uploads and remote worker."""
 
 from __future__ import annotations
 
@@ -13,17 +13,24 @@ import pytest
 from ai_edge_litert.tools import flatbuffer_utils
 
 from edgefer.contract.artifact import Artifact
+from edgefer.deploy.bundle import bundle
 from edgefer.errors import DataError, DeviceUnreachable, IncompatibleError, MeasurementInvalid, ThresholdNotMet
 from edgefer.fleet.agent import Facts, Interpreter, clean, probe, upload
 from edgefer.fleet.connection import connect
 from edgefer.fleet.limits import check_limits
 from edgefer.fleet.provisioning import provision
 from edgefer.fleet.registry import Device, Limits
-from edgefer.fleet.remote_benchmark import Outcome, RemoteBenchmark, _check, run_remote_benchmark
+from edgefer.fleet.remote_benchmark import (
+    Outcome,
+    RemoteBenchmark,
+    check_model,
+    run_remote_benchmark,
+    run_remote_benchmarks,
+)
 from edgefer.models import shipped
-from edgefer.results.benchmark import BenchmarkCase, BenchmarkPlan
+from edgefer.results.benchmark_plan import BenchmarkCase, BenchmarkPlan
 
-# The quickest of those that ship: what is tested here is not the model.
+# The fastest bundled model; these tests do not depend on the model.
 NANO = shipped()["nano"]
 
 HERE = Device("here", kind="local", python=sys.executable)
@@ -37,40 +44,56 @@ def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path / "cache/edgefer/pushed"
 
 
-def test_a_bench_comes_back_whole_and_keeps_the_files_name() -> None:
+def test_result_is_complete_and_has_the_name_of_the_model_file() -> None:
     notes: list[str] = []
     outcome = run_remote_benchmark(HERE, RemoteBenchmark(SHORT), progress=lambda done, total, note: notes.append(note))
-    assert outcome.problem is None
-    assert outcome.benched is not None
-    (measurement,) = outcome.benched.measurements
-    assert (outcome.benched.device, measurement.subject["file"]) == ("here", NANO.name)
+    assert outcome.error is None
+    assert outcome.result is not None
+    (measurement,) = outcome.result.measurements
+    assert (outcome.result.device, measurement.subject["file"]) == ("here", NANO.name)
     assert measurement.invoke.runs == 10
-    assert notes[:2] == ["asking what it has", "pushing"]
+    assert notes[:2] == ["probing", "uploading"]
 
 
-def test_a_devices_own_threads_are_taken_where_none_were_named() -> None:
+def test_thread_counts_of_the_device_replace_the_default() -> None:
     device = replace(HERE, threads=(1, 2))
-    for follows, threads in ((True, [1, 2]), (False, [1])):
-        benched = run_remote_benchmark(device, RemoteBenchmark(replace(SHORT, rounds=1), threads_of_device=follows)).benched
-        assert benched is not None
-        assert [each.threads for each in benched.measurements] == threads
+    for use_device_threads, threads in ((True, [1, 2]), (False, [1])):
+        benchmark = RemoteBenchmark(replace(SHORT, rounds=1), use_device_threads=use_device_threads)
+        result = run_remote_benchmark(device, benchmark).result
+        assert result is not None
+        assert [measurement.threads for measurement in result.measurements] == threads
 
 
-def test_giving_up_ends_it() -> None:
+def test_bundle_is_built_once_for_all_devices(monkeypatch: pytest.MonkeyPatch) -> None:
+    builds: list[bytes] = []
+    built = bundle()
+
+    def counted() -> bytes:
+        builds.append(built)
+        return built
+
+    monkeypatch.setattr("edgefer.deploy.bundle.bundle", counted)
+    monkeypatch.setattr("edgefer.fleet.remote_benchmark.bundle", counted)
+    devices = [replace(HERE, name=name, python="/no/such/python") for name in ("one", "two")]
+    run_remote_benchmarks(devices, RemoteBenchmark(SHORT))
+    assert len(builds) == 1
+
+
+def test_stop_event_ends_the_benchmark() -> None:
     stop = threading.Event()
     begin = time.monotonic()
     threading.Timer(6.0, stop.set).start()
     outcome = run_remote_benchmark(HERE, RemoteBenchmark(replace(SHORT, seconds=300.0)), stop=stop)
-    assert isinstance(outcome.problem, DeviceUnreachable)
+    assert isinstance(outcome.error, DeviceUnreachable)
     assert time.monotonic() - begin < 60
 
 
-def test_a_python_that_is_not_there() -> None:
+def test_missing_interpreter_is_an_error() -> None:
     outcome = run_remote_benchmark(replace(HERE, python="/no/such/python"), RemoteBenchmark(SHORT))
-    assert isinstance(outcome.problem, IncompatibleError)
+    assert isinstance(outcome.error, IncompatibleError)
 
 
-def test_files_are_copied_once_checked_and_cleaned(own_cache: Path) -> None:
+def test_files_are_uploaded_once_and_cleaned(own_cache: Path) -> None:
     with closing(connect(HERE)) as connection:
         path = Path(upload(connection, b"some bytes", "a model.tflite"))
         assert path.read_bytes() == b"some bytes"
@@ -83,14 +106,14 @@ def test_files_are_copied_once_checked_and_cleaned(own_cache: Path) -> None:
         assert not own_cache.exists()
 
 
-def test_a_folder_that_cannot_be_written_is_an_error(own_cache: Path) -> None:
+def test_unwritable_cache_folder_is_an_error(own_cache: Path) -> None:
     own_cache.parent.mkdir(parents=True)
     own_cache.write_text("a file in the way")
     with closing(connect(HERE)) as connection, pytest.raises(Exception, match="ended with code 74"):
         upload(connection, b"x", "x")
 
 
-def test_the_probe_finds_this_python() -> None:
+def test_probe_finds_this_interpreter() -> None:
     with closing(connect(HERE)) as connection:
         facts = probe(connection)
     mine = next(each for each in facts.interpreters if each.path == sys.executable)
@@ -116,7 +139,7 @@ def interpreter(**changes: object) -> Interpreter:
         ({"tflite_runtime": "2.14.0", "numpy": "1.26.4"}, "tflite_runtime", ""),
     ],
 )
-def test_what_a_python_lacks(changes: dict[str, object], runtime: str, said: str) -> None:
+def test_interpreter_reports_missing_packages(changes: dict[str, object], runtime: str, said: str) -> None:
     lacks = interpreter(**changes).lacks(runtime)
     assert said in lacks if said else lacks == ""
 
@@ -134,24 +157,24 @@ def facts_of(machine: str, libc: str = "glibc 2.31", **changes: object) -> Facts
         (facts_of("aarch64", python=(3, 7, 3)), "litert", "3.10 to 3.13"),
     ],
 )
-def test_a_board_without_wheels_is_told_what_to_do(facts: Facts, runtime: str, said: str) -> None:
+def test_setup_without_suitable_wheels_has_a_hint(facts: Facts, runtime: str, said: str) -> None:
     with closing(connect(HERE)) as connection, pytest.raises(IncompatibleError) as caught:
         provision(connection, facts, runtime=runtime, device="shelf")
     assert said in str(caught.value)
 
 
-def test_a_folder_without_wheels_is_named(tmp_path: Path) -> None:
+def test_folder_without_wheels_is_an_error(tmp_path: Path) -> None:
     with closing(connect(HERE)) as connection:
         facts = probe(connection)
         with pytest.raises(DataError, match="holds no wheels"):
             provision(connection, facts, runtime="litert", device="shelf", wheels=tmp_path)
 
 
-def test_limits_and_doubts_are_told_after_everything_else() -> None:
+def test_unreachable_device_precedes_limits_and_limits_precede_warnings() -> None:
     outcome = run_remote_benchmark(HERE, RemoteBenchmark(SHORT))
-    assert outcome.benched is not None
-    measurement = outcome.benched.measurements[0]
-    calm = replace(outcome, benched=replace(outcome.benched, measurements=(replace(measurement, conditions=()),)))
+    assert outcome.result is not None
+    measurement = outcome.result.measurements[0]
+    calm = replace(outcome, result=replace(outcome.result, measurements=(replace(measurement, conditions=()),)))
     assert check_limits([calm], [HERE], strict=True) is None
     tight = replace(HERE, limits=Limits(p90_us=0.001, rss_mib=1.0))
     found = check_limits([outcome], [tight], strict=False)
@@ -159,14 +182,14 @@ def test_limits_and_doubts_are_told_after_everything_else() -> None:
     assert "p90 of" in found.why
     assert "memory of" in found.why
     hot = replace(measurement.conditions[0], throttled=("under-voltage",))
-    held = replace(outcome.benched, measurements=(replace(measurement, conditions=(hot,)),))
+    held = replace(outcome.result, measurements=(replace(measurement, conditions=(hot,)),))
     assert check_limits([Outcome("here", held)], [HERE], strict=False) is None
     assert isinstance(check_limits([Outcome("here", held)], [HERE], strict=True), MeasurementInvalid)
     gone = DeviceUnreachable("gone")
-    assert check_limits([outcome, Outcome("there", problem=gone)], [tight], strict=True) is gone
+    assert check_limits([outcome, Outcome("there", error=gone)], [tight], strict=True) is gone
 
 
-def test_a_model_that_is_newer_than_the_runtime_is_refused_by_its_operators(tmp_path: Path) -> None:
+def test_model_with_operators_newer_than_the_runtime_is_refused(tmp_path: Path) -> None:
     artifact = Artifact.load(NANO)
     model = flatbuffer_utils.read_model_from_bytearray(bytearray(artifact.model))
     for code in model.operatorCodes:
@@ -174,15 +197,15 @@ def test_a_model_that_is_newer_than_the_runtime_is_refused_by_its_operators(tmp_
     path = tmp_path / "newer-int8.tflite"
     replace(artifact, model=bytes(flatbuffer_utils.convert_object_to_bytearray(model))).save(path)
     with pytest.raises(IncompatibleError) as caught:
-        _check(path, "tflite_runtime", "2.14.0", "shelf")
+        check_model(path, "tflite_runtime", "2.14.0", "shelf")
     assert "CONV_2D" in caught.value.why
     assert "--target tflite-runtime" in caught.value.hint
-    _check(NANO, "tflite_runtime", "2.14.0", "shelf")
+    check_model(NANO, "tflite_runtime", "2.14.0", "shelf")
 
 
-@pytest.mark.parametrize(("part", "told"), [("inputs", "another input"), ("outputs", "another output")])
-def test_a_model_with_other_inputs_or_outputs_is_refused_before_it_is_copied(
-    tmp_path: Path, part: str, told: str
+@pytest.mark.parametrize(("part", "message"), [("inputs", "unsupported input"), ("outputs", "unsupported output")])
+def test_model_with_unsupported_inputs_or_outputs_is_refused(
+    tmp_path: Path, part: str, message: str
 ) -> None:
     artifact = Artifact.load(NANO)
     model = flatbuffer_utils.read_model_from_bytearray(bytearray(artifact.model))
@@ -190,6 +213,6 @@ def test_a_model_with_other_inputs_or_outputs_is_refused_before_it_is_copied(
     setattr(graph, part, [getattr(graph, part)[0]] * 2)
     path = tmp_path / "odd-int8.tflite"
     replace(artifact, model=bytes(flatbuffer_utils.convert_object_to_bytearray(model))).save(path)
-    with pytest.raises(IncompatibleError, match=told) as caught:
-        _check(path, "litert", "2.3.0", "shelf")
+    with pytest.raises(IncompatibleError, match=message) as caught:
+        check_model(path, "litert", "2.3.0", "shelf")
     assert caught.value.exit_code == 5
