@@ -24,7 +24,7 @@ from edgefer.contract.artifact import Artifact, Golden
 from edgefer.contract.labels import LABELS
 from edgefer.contract.preprocessing import InputSpec
 from edgefer.inference.classifier import Classifier
-from edgefer.inspection.flatbuffer import Model, Op, Subgraph, Tensor, read
+from edgefer.inspection.flatbuffer import Model, Op, Subgraph, Tensor, read_model
 from edgefer.models import SHIPPED
 
 DATA = Path(__file__).parent / "fixtures"
@@ -142,12 +142,12 @@ def litert() -> ModuleType:
 @pytest.fixture(scope="session")
 def tiny(litert: ModuleType) -> dict[str, Model]:
     """The tiny models of data/, read, by scheme."""
-    return {scheme: read((DATA / f"tiny-{scheme}.tflite").read_bytes()) for scheme in TOLERANCES}
+    return {scheme: read_model((DATA / f"tiny-{scheme}.tflite").read_bytes()) for scheme in TOLERANCES}
 
 
 @pytest.fixture(scope="session")
 def shipped(litert: ModuleType) -> Model:
-    return read(SHIPPED.read_bytes())
+    return read_model(SHIPPED.read_bytes())
 
 
 def write_film(path: Path, frames: Iterable[np.ndarray], *, fps: float = 30) -> Path:

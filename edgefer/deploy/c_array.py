@@ -25,7 +25,7 @@ from edgefer.contract.quantization_params import QuantParams
 from edgefer.deploy.tflm import MicroNeeds, micro_needs
 from edgefer.errors import IncompatibleError
 from edgefer.inference.classifier import Classifier
-from edgefer.inspection.flatbuffer import read
+from edgefer.inspection.flatbuffer import read_model
 
 __all__ = ["CArray", "c_array"]
 
@@ -65,7 +65,7 @@ def c_array(artifact: Artifact, *, name: str) -> CArray:
     """
     # The reader of the anatomy wants a file that an interpreter has verified.
     classifier = Classifier.from_artifact(artifact, runtime=RUNTIME)
-    needs = micro_needs(read(artifact.model))
+    needs = micro_needs(read_model(artifact.model))
     _check_types(classifier)
     # All of C's keywords, and all names that a program may have, lie outside of this prefix.
     stem = re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_") or "model"

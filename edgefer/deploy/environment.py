@@ -21,6 +21,7 @@ from edgefer import files
 from edgefer.device import platform, sysfs
 from edgefer.plugins import load, names
 from edgefer.processes import ChildResult, run_module
+from edgefer.requirements import NUMPY, NUMPY_1, OPENCV
 
 __all__ = ["Check", "examine", "imported"]
 
@@ -31,7 +32,7 @@ HOT_C = 80.0
 # For a processor that a wheel was not built for.
 OTHER_RUNTIME = "a 64-bit system, or tflite-runtime in place of LiteRT"
 SYSTEM = "sudo apt install python3-numpy python3-opencv, which are built for the system's processor"
-OPENCV = ("opencv-python-headless", "opencv-python", "opencv-contrib-python", "opencv-contrib-python-headless")
+OPENCV_PACKAGES = ("opencv-python-headless", "opencv-python", "opencv-contrib-python", "opencv-contrib-python-headless")
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,10 @@ def examine() -> Iterator[Check]:
     fits = (3, 10) <= version[:2] <= (3, 13)
     number = ".".join(map(str, version))
     yield Check("Python", "ok" if fits else "broken", number, "" if fits else "Python 3.10 to 3.13")
-    numpy = imported("numpy", "numpy", _version("numpy"), 'pip install "numpy>=1.26.4,<3"', other=SYSTEM)
+    numpy = imported("numpy", "numpy", _version("numpy"), f'pip install "{NUMPY}"', other=SYSTEM)
     yield numpy
-    pip = 'pip install "opencv-python-headless>=4.11,<5"'
-    yield imported("OpenCV", "cv2", _version(*OPENCV), pip, other=SYSTEM)
+    pip = f'pip install "{OPENCV}"'
+    yield imported("OpenCV", "cv2", _version(*OPENCV_PACKAGES), pip, other=SYSTEM)
     # All that knows a runtime needs numpy, in this process too.
     yield from _runtimes() if numpy.status == "ok" else [Check("runtime", "note", "not looked at: numpy comes first")]
     yield from _extras()
@@ -119,7 +120,7 @@ def _runtimes() -> Iterator[Check]:
             found.append(Check(name, "note", "not installed", module.INSTALL))
         elif name == "tflite_runtime" and not str(_version("numpy")).startswith("1."):
             text = f"{version} is installed, and does not work with numpy {_version('numpy')}"
-            found.append(Check(name, "note", text, 'pip install "numpy<2"'))
+            found.append(Check(name, "note", text, f'pip install "{NUMPY_1}"'))
         else:
             check = imported(name, package, version, module.INSTALL)
             found.append(Check(name, "ok" if check.status == "ok" else "note", check.text, check.fix))
@@ -139,8 +140,8 @@ def _extras() -> Iterator[Check]:
 
 
 def _device() -> Iterator[Check]:
-    kind, _ = platform.current()
-    now = platform.sample(0.0)
+    kind, _ = platform.detect_platform()
+    now = platform.sample_state(0.0)
     board = sysfs.board_model() or sysfs.cpu_model() or python_platform.machine()
     dot = {True: "with int8 dot product", False: "without int8 dot product", None: "processor unknown"}
     yield Check("device", "ok", f"{board} ({kind}), {dot[sysfs.has_dot_product()]}")

@@ -16,7 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edgefer.errors import IncompatibleError
-from edgefer.inspection.compatibility import targets
+from edgefer.inspection.compatibility import check_targets
 from edgefer.inspection.flatbuffer import Model, Op, Subgraph
 
 __all__ = ["MicroNeeds", "micro_needs"]
@@ -73,7 +73,7 @@ def micro_needs(anatomy: Model) -> MicroNeeds:
     Raises:
         IncompatibleError: it cannot run it; the message names every obstacle.
     """
-    (target,) = (each for each in targets(anatomy, runtime="") if each.name == "tflm")
+    (target,) = (each for each in check_targets(anatomy, runtime="") if each.name == "tflm")
     obstacles = list(target.obstacles)
     if len(anatomy.subgraphs) > 1:
         obstacles.append(f"{len(anatomy.subgraphs)} subgraphs, whose memory edgefer does not plan")

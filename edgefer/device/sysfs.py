@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 __all__ = [
-    "below",
     "board_model",
     "cpu_model",
     "describe",
     "governor",
     "has_dot_product",
+    "list_paths",
     "load_average",
     "peak_rss_bytes",
     "ram_bytes",
@@ -61,7 +61,7 @@ def read_number(path: str, *, root: Path = ROOT) -> float | None:
         return None
 
 
-def below(folder: str, pattern: str, *, root: Path = ROOT) -> list[str]:
+def list_paths(folder: str, pattern: str, *, root: Path = ROOT) -> list[str]:
     """Paths below ``folder`` that fit ``pattern``, in order, as the other functions take them."""
     found = (root / folder.lstrip("/")).glob(pattern)
     return sorted("/" + str(path.relative_to(root)) for path in found)

@@ -23,7 +23,7 @@ from edgefer.contract.artifact import Artifact
 from edgefer.contract.preprocessing import encoder, prepare
 from edgefer.contract.quantization_params import dequantize
 from edgefer.errors import DataError, IncompatibleError
-from edgefer.inference.runtime import Runtime, choose
+from edgefer.inference.runtime import Runtime, select_runtime
 
 __all__ = ["Classifier", "Prediction"]
 
@@ -106,7 +106,7 @@ class Classifier:
             UsageError: no such runtime or kernels, or no thread.
             IncompatibleError: the runtime is not installed, cannot load the model, or computes something else.
         """
-        loaded = choose(runtime).open_model(artifact.model, threads=threads, kernels=kernels)
+        loaded = select_runtime(runtime).open_model(artifact.model, threads=threads, kernels=kernels)
         classifier = cls(artifact, loaded)
         if check:
             classifier.replay()

@@ -30,7 +30,14 @@ from edgefer.processes import serve_request
 from edgefer.progress import Progress, silent
 from edgefer.results.evaluation import Evaluation, evaluate
 
-__all__ = ["ScoreRequest", "evaluate_classifier", "read_logits", "score", "score_logits", "test_set"]
+__all__ = [
+    "EvaluationRequest",
+    "compute_logits",
+    "evaluate_classifier",
+    "evaluate_logits",
+    "evaluate_request",
+    "pack_test_set",
+]
 
 FACES_PER_REPORT = 128
 
@@ -65,9 +72,9 @@ def evaluate_classifier(
     """
     if len(faces) != len(labels) or len(faces) == 0:
         raise DataError(f"{len(faces)} faces and {len(labels)} labels", why="as many of each were expected, n >= 1")
-    return score_logits(
+    return evaluate_logits(
         classifier,
-        read_logits(classifier, faces, progress=progress),
+        compute_logits(classifier, faces, progress=progress),
         labels,
         split=split,
         model=model,
@@ -77,7 +84,7 @@ def evaluate_classifier(
     )
 
 
-def read_logits(
+def compute_logits(
     classifier: Classifier, faces: npt.NDArray[np.uint8], *, progress: Progress = silent
 ) -> npt.NDArray[np.float32]:
     """What ``classifier`` answers to prepared faces, uint8 (n, height, width) -> float32 (n, classes)."""
@@ -89,7 +96,7 @@ def read_logits(
     return logits
 
 
-def score_logits(
+def evaluate_logits(
     classifier: Classifier,
     logits: npt.NDArray[np.float32],
     labels: npt.NDArray[np.integer[Any]],
@@ -116,7 +123,7 @@ def score_logits(
 
 
 @dataclass(frozen=True)
-class ScoreRequest:
+class EvaluationRequest:
     """What to score; plain values, because it travels as JSON.
 
     Attributes:
@@ -134,7 +141,7 @@ class ScoreRequest:
     kernels: str = "default"
 
 
-def test_set(
+def pack_test_set(
     faces: npt.NDArray[np.uint8],
     labels: npt.NDArray[np.integer[Any]],
     seen_in_training: npt.NDArray[np.bool_] | None,
@@ -147,7 +154,7 @@ def test_set(
     return arrays if seen_in_training is None else {**arrays, "seen_in_training": seen_in_training}
 
 
-def score(request: ScoreRequest) -> Evaluation:
+def evaluate_request(request: EvaluationRequest) -> Evaluation:
     """Score a model in this process.
 
     Raises:
@@ -172,8 +179,12 @@ def score(request: ScoreRequest) -> Evaluation:
 
 
 def main(request_path: str, reply_path: str) -> int:
-    """Do what the request says and write the reply; the exit code."""
-    return serve_request(request_path, reply_path, lambda fields: score(ScoreRequest(**fields)).to_json())
+    """Evaluate as a request file says, write the reply file, and return the exit code."""
+
+    def reply(fields: dict[str, Any]) -> dict[str, Any]:
+        return evaluate_request(EvaluationRequest(**fields)).to_json()
+
+    return serve_request(request_path, reply_path, reply)
 
 
 if __name__ == "__main__":

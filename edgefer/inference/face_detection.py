@@ -1,11 +1,11 @@
-"""Faces in a picture, framed as the training images are.
+"""Detect faces in an image and crop them as the training images are cropped.
 
-    finder = FaceDetector.open()                      # Haar; or FaceDetector.open("yunet", model=Path("yunet.onnx"))
-    for box in finder.find(image):                  # uint8 BGR (h, w, 3)
-        crop = finder.crop(image, box)              # square, for Classifier.predict()
+    detector = FaceDetector.open()                      # Haar; or FaceDetector.open("yunet", model=Path("yunet.onnx"))
+    for box in detector.detect(image):                  # uint8 BGR (h, w, 3)
+        crop = detector.crop(image, box)                # square, for Classifier.predict()
 
-A network that learned from tight crops is lost on loose ones: a fifth more margin costs two points of accuracy. So
-each detector says how its boxes become the frame of FER2013, and benchmarks/framing.py measures it.
+Accuracy depends on the crop: a fifth more margin costs two points. Each detector plug-in therefore declares how its
+boxes map to crops like those of FER2013. benchmarks/framing.py measures the effect.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from edgefer.errors import DataError, UsageError
 __all__ = ["DETECTORS", "LONGEST_SIDE", "Detector", "DetectorModule", "FaceBox", "FaceDetector"]
 
 DETECTORS = "edgefer.inference.detectors"
-# Faces are looked for in a copy whose longer side has at most so many pixels; crops are cut from the picture itself.
+# Larger images are shrunk to this longer side, in pixels, for detection; crops come from the original image.
 LONGEST_SIDE = 640
 
 
 @dataclass(frozen=True)
 class FaceBox:
-    """Where a face is.
+    """Bounding box of a face.
 
     Attributes:
-        x, y: the upper left corner, pixels; it may lie outside of the picture.
+        x, y: upper left corner, pixels; may lie outside the image.
         width, height: pixels.
-        score: the detector's own measure of certainty, not comparable between detectors.
+        score: confidence of the detector; not comparable between detectors.
     """
 
     x: int
@@ -47,100 +47,102 @@ class FaceBox:
 
 
 class Detector(Protocol):
-    """What open_detector() gives."""
+    """Face detector of a plug-in."""
 
-    def find(self, image: npt.NDArray[np.uint8]) -> list[FaceBox]:
-        """Boxes in uint8 (h, w), or BGR (h, w, 3) where the detector is IN_COLOUR."""
+    def detect(self, image: npt.NDArray[np.uint8]) -> list[FaceBox]:
+        """Return the boxes of the faces in uint8 (h, w), or BGR (h, w, 3) if the plug-in sets USES_COLOR."""
 
 
 class DetectorModule(Protocol):
-    """What a file in ``detectors/`` defines.
+    """Interface of a module in ``detectors/``.
 
     Attributes:
-        NEEDS_MODEL: whether it can do nothing without a file.
-        IN_COLOUR: whether it looks at colours.
-        SIDE, DOWN: the side of a crop, and how far its centre lies below the box's, in sides of the box.
+        NEEDS_MODEL: True if the detector needs a model file.
+        USES_COLOR: True if the detector takes BGR images instead of gray ones.
+        CROP_SCALE: side of the crop, in sides of the box.
+        CROP_SHIFT: distance of the crop's center below the center of the box, in sides of the box.
     """
 
     NEEDS_MODEL: bool
-    IN_COLOUR: bool
-    SIDE: float
-    DOWN: float
+    USES_COLOR: bool
+    CROP_SCALE: float
+    CROP_SHIFT: float
 
     def open_detector(self, model: Path | None) -> Detector:
-        """Load it; EdgeferError where that cannot be."""
+        """Load the detector; raise an EdgeferError on failure."""
 
 
 class FaceDetector:
-    """A detector, and how its boxes become crops. It belongs to one thread."""
+    """Face detector with its crop geometry; use one instance per thread."""
 
     def __init__(
         self,
         detector: Detector,
         *,
-        in_colour: bool = False,
-        side: float = 1.0,
-        down: float = 0.0,
+        uses_color: bool = False,
+        crop_scale: float = 1.0,
+        crop_shift: float = 0.0,
         longest_side: int = LONGEST_SIDE,
     ) -> None:
-        self.detector, self.in_colour = detector, in_colour
-        self.side, self.down, self.longest_side = side, down, longest_side
+        self.detector, self.uses_color = detector, uses_color
+        self.crop_scale, self.crop_shift, self.longest_side = crop_scale, crop_shift, longest_side
 
     @classmethod
     def open(cls, name: str = "haar", *, model: Path | None = None, longest_side: int = LONGEST_SIDE) -> FaceDetector:
         """Load the detector ``name``.
 
         Args:
-            name: an entry of ``board/detectors``.
-            model: its file, where it needs one or another than its own is wanted.
-            longest_side: to how many pixels a larger picture is shrunk for the search.
+            name: a module in ``inference/detectors``.
+            model: model file; None takes the default of the detector, if it has one.
+            longest_side: larger images are shrunk to this many pixels for detection.
 
         Raises:
-            UsageError: no such detector, or one that needs a file and has none.
-            IncompatibleError: this OpenCV does not have it.
-            DataError: the file cannot be loaded.
+            UsageError: the detector does not exist, or it needs a model file.
+            IncompatibleError: this OpenCV lacks the detector.
+            DataError: the model file cannot be loaded.
         """
         module = cast("DetectorModule", plugins.load(DETECTORS, name))
         if longest_side < 1:
-            raise UsageError(f"a longest side of {longest_side}", why="pixels were expected", hint=str(LONGEST_SIDE))
+            what = f"longest side of {longest_side} pixels"
+            raise UsageError(what, why="expected at least 1", hint=str(LONGEST_SIDE))
         return cls(
-            module.open_detector(model), in_colour=module.IN_COLOUR, side=module.SIDE, down=module.DOWN,
-            longest_side=longest_side,
+            module.open_detector(model), uses_color=module.USES_COLOR, crop_scale=module.CROP_SCALE,
+            crop_shift=module.CROP_SHIFT, longest_side=longest_side,
         )  # fmt: skip
 
-    def find(self, image: npt.NDArray[np.uint8]) -> tuple[FaceBox, ...]:
-        """The faces in uint8 (h, w) or BGR (h, w, 3), the largest first; boxes lie within the picture.
+    def detect(self, image: npt.NDArray[np.uint8]) -> tuple[FaceBox, ...]:
+        """Return the faces in uint8 (h, w) or BGR (h, w, 3), largest first, with boxes clipped to the image.
 
         Raises:
-            DataError: not such an array.
+            DataError: ``image`` has another shape or dtype.
         """
-        grey = to_grey(image)
-        height, width = grey.shape
-        searched = grey
-        if self.in_colour:
+        gray = to_grey(image)
+        height, width = gray.shape
+        searched = gray
+        if self.uses_color:
             searched = image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2)
         scale = min(1.0, self.longest_side / max(height, width))
         if scale < 1:
             size = (max(1, round(width * scale)), max(1, round(height * scale)))
             searched = np.asarray(cv2.resize(searched, size, interpolation=cv2.INTER_AREA), np.uint8)
-        found = [_within(box, scale, width, height) for box in self.detector.find(searched)]
-        return tuple(sorted(found, key=lambda box: (-box.width * box.height, box.x, box.y)))
+        boxes = [_to_image(box, scale, width, height) for box in self.detector.detect(searched)]
+        return tuple(sorted(boxes, key=lambda box: (-box.width * box.height, box.x, box.y)))
 
     def crop(self, image: npt.NDArray[np.uint8], box: FaceBox) -> npt.NDArray[np.uint8]:
-        """The square that a classifier is given; where it reaches over the edge, the edge is repeated.
+        """Return the square crop for the classifier; pixels outside the image repeat its edge.
 
         Raises:
-            DataError: the box lies outside of the picture.
+            DataError: the box lies outside the image.
         """
         height, width = image.shape[:2]
         longer = max(box.width, box.height)
-        side = max(1, round(self.side * longer))
+        side = max(1, round(self.crop_scale * longer))
         left = round(box.x + box.width / 2 - side / 2)
-        top = round(box.y + box.height / 2 + self.down * longer - side / 2)
+        top = round(box.y + box.height / 2 + self.crop_shift * longer - side / 2)
         rows = slice(max(0, top), min(height, top + side))
         columns = slice(max(0, left), min(width, left + side))
         if rows.start >= rows.stop or columns.start >= columns.stop:
-            raise DataError(f"{box} lies outside of a picture of {width} x {height} pixels")
+            raise DataError(f"{box} lies outside the image of {width} x {height} pixels")
         inner = image[rows, columns]
         before = (rows.start - top, columns.start - left)
         after = (top + side - rows.stop, left + side - columns.stop)
@@ -148,8 +150,8 @@ class FaceDetector:
         return np.pad(inner, pads, mode="edge")
 
 
-def _within(box: FaceBox, scale: float, width: int, height: int) -> FaceBox:
-    """A box of the shrunken picture in the pixels of the whole one, cut off at its edges."""
+def _to_image(box: FaceBox, scale: float, width: int, height: int) -> FaceBox:
+    """Return a box of the shrunken image in pixels of the original, clipped to it."""
     left, top = max(0, round(box.x / scale)), max(0, round(box.y / scale))
     right = min(width, round((box.x + box.width) / scale))
     bottom = min(height, round((box.y + box.height) / scale))

@@ -23,7 +23,7 @@ import numpy.typing as npt
 from edgefer.contract.preprocessing import read_image
 from edgefer.errors import DataError
 
-__all__ = ["STDIN", "Decoded", "Picture", "expand", "pictures"]
+__all__ = ["STDIN", "DecodedImage", "ImageSource", "expand_paths", "iter_sources"]
 
 STDIN = "-"
 PICTURES = {".bmp", ".gif", ".jpe", ".jpeg", ".jpg", ".jp2", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"}
@@ -41,7 +41,7 @@ SEQUENTIAL = {0xC0, 0xC1}
 
 
 @dataclass(frozen=True, eq=False)
-class Decoded:
+class DecodedImage:
     """A picture in memory.
 
     Attributes:
@@ -54,7 +54,7 @@ class Decoded:
 
 
 @dataclass(frozen=True)
-class Picture:
+class ImageSource:
     """A picture that can be read.
 
     Attributes:
@@ -63,14 +63,14 @@ class Picture:
     """
 
     name: str
-    decode: Callable[[], Decoded]
+    decode: Callable[[], DecodedImage]
 
     def read(self) -> npt.NDArray[np.uint8]:
         """The image alone."""
         return self.decode().image
 
 
-def expand(words: Sequence[str]) -> tuple[str, ...]:
+def expand_paths(words: Sequence[str]) -> tuple[str, ...]:
     """The files that ``words`` name: themselves, the pictures and videos below a folder, what fits a pattern.
 
     Raises:
@@ -99,16 +99,16 @@ def _some(word: str, paths: Sequence[Path]) -> list[str]:
     return [str(path) for path in paths]
 
 
-def pictures(files: Sequence[str], *, every: int = 1) -> Iterator[Picture]:
+def iter_sources(files: Sequence[str], *, every: int = 1) -> Iterator[ImageSource]:
     """One a file, and one for each ``every``-th frame of a video."""
     for file in files:
         if Path(file).suffix.lower() in VIDEOS and Path(file).is_file():
             yield from _frames(file, every)
         else:
-            yield Picture(file, lambda file=file: _decoded(file))  # type: ignore[misc]
+            yield ImageSource(file, lambda file=file: _decoded(file))  # type: ignore[misc]
 
 
-def _decoded(file: str) -> Decoded:
+def _decoded(file: str) -> DecodedImage:
     try:
         content = sys.stdin.buffer.read() if file == STDIN else Path(file).read_bytes()
     except OSError as error:
@@ -116,7 +116,7 @@ def _decoded(file: str) -> Decoded:
         raise DataError(f"cannot read {file}", why=error.strerror or str(error), hint=hint) from error
     try:
         reduction = _reduction(content)
-        return Decoded(read_image(content, reduction=reduction), reduction)
+        return DecodedImage(read_image(content, reduction=reduction), reduction)
     except DataError as error:
         hint = error.hint or "give pictures such as face.png"
         raise DataError(f"{file}: {error.what}", why=error.why, hint=hint) from error
@@ -157,7 +157,7 @@ def _size(content: bytes) -> tuple[int, int, bool]:
     return 0, 0, False
 
 
-def _frames(file: str, every: int) -> Iterator[Picture]:
+def _frames(file: str, every: int) -> Iterator[ImageSource]:
     video = cv2.VideoCapture(file)
     number = 0
     try:
@@ -165,14 +165,14 @@ def _frames(file: str, every: int) -> Iterator[Picture]:
             if number % every == 0:
                 done, frame = video.retrieve()
                 if done:
-                    kept = Decoded(np.asarray(frame, np.uint8))
-                    yield Picture(f"{file}#{number}", lambda kept=kept: kept)  # type: ignore[misc]
+                    kept = DecodedImage(np.asarray(frame, np.uint8))
+                    yield ImageSource(f"{file}#{number}", lambda kept=kept: kept)  # type: ignore[misc]
             number += 1
     finally:
         video.release()
     if number == 0:
-        yield Picture(file, lambda: _refuse(file))
+        yield ImageSource(file, lambda: _refuse(file))
 
 
-def _refuse(file: str) -> Decoded:
+def _refuse(file: str) -> DecodedImage:
     raise DataError(f"{file}: not a video that OpenCV can read", why="it has no frame", hint="convert it: ffmpeg -i")

@@ -27,16 +27,26 @@ from edgefer.inference.face_detection import FaceBox
 from edgefer.inference.pipeline import Face, ImageResult
 from edgefer.text_table import percent, table
 
-__all__ = ["CSV_HEADER", "AnnotatedImageWriter", "caption", "csv_rows", "draw", "entry", "jsonl", "mark", "predictions_text"]
+__all__ = [
+    "CSV_HEADER",
+    "AnnotatedImageWriter",
+    "caption",
+    "draw_boxes",
+    "draw_faces",
+    "format_table",
+    "to_csv_rows",
+    "to_json_lines",
+    "to_record",
+]
 
 # Okabe and Ito's orange and black, BGR: legible on skin and on shadow, and for colour-blind readers.
 BOX, INK = (0, 159, 230), (0, 0, 0)
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
-def draw(image: npt.NDArray[np.uint8], faces: Sequence[Face]) -> npt.NDArray[np.uint8]:
+def draw_faces(image: npt.NDArray[np.uint8], faces: Sequence[Face]) -> npt.NDArray[np.uint8]:
     """uint8 BGR (h, w, 3) with boxes and labels in it; ``image`` stays as it is."""
-    return mark(
+    return draw_boxes(
         image, [(face.box, caption(face.prediction.label, face.prediction.probability)) for face in faces]
     )
 
@@ -46,7 +56,7 @@ def caption(label: str, probability: float | None) -> str:
     return label if probability is None else f"{label} {probability:.0%}"
 
 
-def mark(image: npt.NDArray[np.uint8], marks: Sequence[tuple[FaceBox, str]]) -> npt.NDArray[np.uint8]:
+def draw_boxes(image: npt.NDArray[np.uint8], marks: Sequence[tuple[FaceBox, str]]) -> npt.NDArray[np.uint8]:
     """The same with boxes and whatever stands above them."""
     drawn = np.ascontiguousarray(image).copy()
     height, width = drawn.shape[:2]
@@ -84,7 +94,7 @@ class AnnotatedImageWriter:
         self._used.add(name)
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"{name}.png"
-        _, content = cv2.imencode(".png", draw(look.image, look.faces))
+        _, content = cv2.imencode(".png", draw_faces(look.image, look.faces))
         files.write_bytes(path, content.tobytes())
         return path
 
@@ -92,20 +102,20 @@ class AnnotatedImageWriter:
 CSV_HEADER = ("image", "label", "probability", "x", "y", "width", "height")
 
 
-def entry(look: ImageResult, labels: Sequence[str]) -> dict[str, Any]:
+def to_record(look: ImageResult, labels: Sequence[str]) -> dict[str, Any]:
     """A picture and its faces; boxes are [x, y, width, height] in pixels of the file."""
     found: dict[str, Any] = {"image": look.name, "faces": [_face(look, face, labels) for face in look.faces]}
     return found if look.problem is None else {**found, "error": look.problem.what, "why": look.problem.why}
 
 
-def jsonl(look: ImageResult, labels: Sequence[str]) -> list[str]:
+def to_json_lines(look: ImageResult, labels: Sequence[str]) -> list[str]:
     """One JSON object a face, and one with an error for a picture that could not be read."""
     if look.problem is not None:
         return [json.dumps({"image": look.name, "error": look.problem.what, "why": look.problem.why})]
     return [json.dumps({"image": look.name, **_face(look, face, labels)}) for face in look.faces]
 
 
-def csv_rows(look: ImageResult) -> list[tuple[object, ...]]:
+def to_csv_rows(look: ImageResult) -> list[tuple[object, ...]]:
     """One row a face, for CSV_HEADER."""
     return [
         (look.name, face.prediction.label, f"{face.prediction.probability:.4f}", *_place(look, face))
@@ -113,7 +123,7 @@ def csv_rows(look: ImageResult) -> list[tuple[object, ...]]:
     ]
 
 
-def predictions_text(looks: Sequence[ImageResult]) -> str:
+def format_table(looks: Sequence[ImageResult]) -> str:
     """A table with a row a face; pictures without one, and those that could not be read, have a row too."""
     rows: list[list[object]] = []
     for look in looks:

@@ -1,18 +1,10 @@
-"""From a picture to what each face in it looks like.
+"""Detect and classify the faces in images, one at a time or in batches.
 
-    pipeline = Pipeline.open(edgefer.models.SHIPPED)        # the model that ships, and Haar
+    pipeline = Pipeline.open(edgefer.models.SHIPPED)        # the model that ships, with the Haar detector
     for face in pipeline(image):                    # uint8 BGR (h, w, 3)
         face.box, face.prediction.label
 
-Without a finder the whole picture is taken for one face. A pipeline belongs to one thread.
-
-Many pictures through as many pipelines as there are threads, in the order in which they came.
-
-    for look in predict_batch(pictures(files), lambda: Pipeline(Classifier.open(model), FaceDetector.open()), workers=4):
-        look.name, look.faces, look.problem
-
-Decoding, finding and classifying leave Python's lock, so threads run side by side. A few pictures are ahead at most:
-a folder of any size takes the memory of those few.
+Without a detector, the whole image is treated as one face. predict_batch() processes many images in several threads.
 """
 
 from __future__ import annotations
@@ -31,17 +23,21 @@ import numpy.typing as npt
 from edgefer.errors import DataError
 from edgefer.inference.classifier import Classifier, Prediction
 from edgefer.inference.face_detection import LONGEST_SIDE, FaceBox, FaceDetector
-from edgefer.inference.images import Decoded, Picture
+from edgefer.inference.images import DecodedImage, ImageSource
 
 __all__ = ["Face", "ImageResult", "Pipeline", "predict_batch"]
 
+# Bounds the memory for images that are decoded before their results are consumed.
+BATCHES_PER_WORKER = 3
+
+
 @dataclass(frozen=True)
 class Face:
-    """A face, and what it looks like.
+    """Detected face with its prediction.
 
     Attributes:
-        box: where it is.
-        prediction: what the classifier makes of it.
+        box: bounding box, pixels of the image.
+        prediction: result of the classifier.
     """
 
     box: FaceBox
@@ -49,55 +45,61 @@ class Face:
 
 
 class Pipeline:
-    """A finder of faces and a classifier."""
+    """Face detector followed by a classifier; use one instance per thread."""
 
-    def __init__(self, classifier: Classifier, finder: FaceDetector | None) -> None:
-        self.classifier, self.finder = classifier, finder
+    def __init__(self, classifier: Classifier, detector: FaceDetector | None) -> None:
+        self.classifier, self.detector = classifier, detector
 
     @classmethod
     def open(
         cls, model: str | os.PathLike[str], *, detector: str = "haar", longest_side: int = LONGEST_SIDE
     ) -> Pipeline:
-        """Load a model and a detector; the rest, and the errors, are Classifier.open()'s and FaceDetector.open()'s."""
+        """Load a model and a detector.
+
+        Args:
+            model: path of a .tflite with a contract.
+            detector: a module in ``inference/detectors``.
+            longest_side: larger images are shrunk to this many pixels for detection.
+
+        Raises:
+            EdgeferError: the errors of Classifier.open() and FaceDetector.open().
+        """
         return cls(Classifier.open(model), FaceDetector.open(detector, longest_side=longest_side))
 
     def __call__(self, image: npt.NDArray[np.uint8]) -> tuple[Face, ...]:
-        """The faces of uint8 (h, w) or BGR (h, w, 3), the largest first.
+        """Return the faces in uint8 (h, w) or BGR (h, w, 3), largest first.
 
         Raises:
-            DataError: not such an array.
+            DataError: ``image`` has another shape or dtype.
         """
         return self.all([image])[0]
 
     def all(self, images: Sequence[npt.NDArray[np.uint8]]) -> list[tuple[Face, ...]]:
-        """The faces of each of several pictures, classified together."""
+        """Return the faces of several images, classified in one batch."""
         boxes = [self._boxes(image) for image in images]
-        crops = [self._crop(image, box) for image, found in zip(images, boxes) for box in found]
+        crops = [self._crop(image, box) for image, image_boxes in zip(images, boxes) for box in image_boxes]
         predictions = iter(self.classifier.predict_all(crops))
-        return [tuple(Face(box, next(predictions)) for box in found) for found in boxes]
+        return [tuple(Face(box, next(predictions)) for box in image_boxes) for image_boxes in boxes]
 
     def _boxes(self, image: npt.NDArray[np.uint8]) -> tuple[FaceBox, ...]:
-        if self.finder is None:
+        if self.detector is None:
             return (FaceBox(0, 0, image.shape[1], image.shape[0]),)
-        return self.finder.find(image)
+        return self.detector.detect(image)
 
     def _crop(self, image: npt.NDArray[np.uint8], box: FaceBox) -> npt.NDArray[np.uint8]:
-        return image if self.finder is None else self.finder.crop(image, box)
-
-
-AHEAD_PER_WORKER = 3
+        return image if self.detector is None else self.detector.crop(image, box)
 
 
 @dataclass(frozen=True, eq=False)
 class ImageResult:
-    """What came of a picture.
+    """Faces found in one image.
 
     Attributes:
-        name: of the picture.
-        faces: in it, the largest first; their boxes are in pixels of the image.
-        problem: why there are none, where it could not be read.
-        image: uint8 BGR (h, w, 3), where it was asked for.
-        reduction: how many pixels of the file are one of the image, in width and in height.
+        name: name of the image.
+        faces: faces, largest first, with boxes in pixels of the image.
+        problem: the error if the image could not be read; None otherwise.
+        image: uint8 BGR (h, w, 3) if images are kept; None otherwise.
+        reduction: pixels of the file per pixel of the image, in width and in height.
     """
 
     name: str
@@ -108,63 +110,65 @@ class ImageResult:
 
 
 def predict_batch(
-    pictures: Iterable[Picture],
+    pictures: Iterable[ImageSource],
     make_pipeline: Callable[[], Pipeline],
     *,
     workers: int = 1,
     batch: int = 1,
     keep_images: bool = False,
 ) -> Iterator[ImageResult]:
-    """Look at each of ``pictures``.
+    """Yield a result per picture, in the order of ``pictures``.
+
+    Decoding, detection and classification release the GIL, so threads run in parallel.
 
     Args:
-        pictures: they are read in the workers.
-        make_pipeline: called once in each worker.
-        workers: threads.
-        batch: how many pictures a worker takes at once; of small ones, handing over costs as much as looking.
-        keep_images: whether the results hold the pictures.
+        pictures: sources; the workers decode them.
+        make_pipeline: called once per worker.
+        workers: number of threads.
+        batch: pictures per task; larger batches reduce the overhead for small pictures.
+        keep_images: keep the decoded images in the results.
 
     Raises:
-        EdgeferError: what ``make_pipeline`` raised.
+        EdgeferError: an error of ``make_pipeline``.
     """
-    own = threading.local()
+    thread = threading.local()
 
-    def look(some: Sequence[Picture]) -> list[ImageResult]:
-        if not hasattr(own, "pipeline"):
-            own.pipeline = make_pipeline()
-        return _looks(some, own.pipeline, keep_images)
+    def predict(sources: Sequence[ImageSource]) -> list[ImageResult]:
+        if not hasattr(thread, "pipeline"):
+            thread.pipeline = make_pipeline()
+        return _predict(sources, thread.pipeline, keep_images)
 
-    waiting, ahead = iter(pictures), deque[Future[list[ImageResult]]]()
+    remaining, submitted = iter(pictures), deque[Future[list[ImageResult]]]()
     with ThreadPoolExecutor(workers) as pool:
         try:
-            while some := list(islice(waiting, batch)):
-                ahead.append(pool.submit(look, some))
-                if len(ahead) >= AHEAD_PER_WORKER * workers:
-                    yield from ahead.popleft().result()
-            while ahead:
-                yield from ahead.popleft().result()
+            while sources := list(islice(remaining, batch)):
+                submitted.append(pool.submit(predict, sources))
+                if len(submitted) >= BATCHES_PER_WORKER * workers:
+                    yield from submitted.popleft().result()
+            while submitted:
+                yield from submitted.popleft().result()
         finally:
-            for future in ahead:
+            for future in submitted:
                 future.cancel()
 
 
-def _looks(some: Sequence[Picture], pipeline: Pipeline, keep_images: bool) -> list[ImageResult]:
-    read: dict[int, Decoded] = {}
+def _predict(sources: Sequence[ImageSource], pipeline: Pipeline, keep_images: bool) -> list[ImageResult]:
+    decoded: dict[int, DecodedImage] = {}
     problems: dict[int, DataError] = {}
-    for position, picture in enumerate(some):
+    for index, source in enumerate(sources):
         try:
-            read[position] = picture.decode()
+            decoded[index] = source.decode()
         except DataError as error:
-            problems[position] = error
-    faces = dict(zip(read, pipeline.all([each.image for each in read.values()])))
+            problems[index] = error
+    faces = dict(zip(decoded, pipeline.all([picture.image for picture in decoded.values()])))
     return [
         ImageResult(
-            picture.name,
-            faces[position],
-            image=read[position].image if keep_images else None,
-            reduction=read[position].reduction,
+            source.name,
+            faces[index],
+            image=decoded[index].image if keep_images else None,
+            reduction=decoded[index].reduction,
         )
-        if position in read
-        else ImageResult(picture.name, problem=problems[position])
-        for position, picture in enumerate(some)
+        if index in decoded
+        else ImageResult(source.name, problem=problems[index])
+        for index, source in enumerate(sources)
     ]

@@ -23,11 +23,11 @@ from edgefer.contract.quantization_params import QuantParams
 from edgefer.errors import IncompatibleError, UsageError
 from edgefer.processes import suppress_native_output
 
-__all__ = ["InterpreterRuntime", "Runtime", "RuntimeModule", "TensorSpec", "choose", "open_interpreter"]
+__all__ = ["InterpreterRuntime", "Runtime", "RuntimeModule", "TensorSpec", "open_interpreter", "select_runtime"]
 
 RUNTIMES = "edgefer.inference.runtimes"
 # More than any board has cores; asked for a hundred thousand, LiteRT starts them until the process crashes.
-MOST_THREADS = 1024
+MAX_THREADS = 1024
 
 RESOLVERS = {
     # The wheel's own choice: XNNPACK takes the operations it knows, the optimized built-in kernels the rest.
@@ -176,8 +176,8 @@ def open_interpreter(
     ``wheel`` is a module that has Interpreter and OpResolverType; ``keep_tensors`` keeps the values between the layers
     until the next run, except inside a delegate. Raises as RuntimeModule.open_model().
     """
-    if not 1 <= threads <= MOST_THREADS:
-        raise UsageError(f"{threads} threads", why=f"1 to {MOST_THREADS} are possible", hint="--threads 1")
+    if not 1 <= threads <= MAX_THREADS:
+        raise UsageError(f"{threads} threads", why=f"1 to {MAX_THREADS} are possible", hint="--threads 1")
     if kernels not in RESOLVERS:
         raise UsageError(f"no kernels {kernels!r}", why=f"there are {', '.join(RESOLVERS)}", hint="leave it out")
     # tflite-runtime does not verify a flatbuffer and crashes on other files, so look at the file identifier here.
@@ -202,7 +202,7 @@ def open_interpreter(
     return interpreter
 
 
-def choose(name: str | None = None) -> RuntimeModule:
+def select_runtime(name: str | None = None) -> RuntimeModule:
     """The runtime ``name``; None or "auto" takes the best that is installed.
 
     Raises:

@@ -13,10 +13,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from edgefer.inspection.flatbuffer import Model, Op, Subgraph, Tensor
-from edgefer.inspection.op_versions import minimum_runtime, newer
+from edgefer.inspection.op_versions import is_newer, minimum_runtime
 from edgefer.results.inspection import Target
 
-__all__ = ["targets"]
+__all__ = ["check_targets"]
 
 LAST_TFLITE_RUNTIME = "2.14"
 # Tensor types that came after it.
@@ -50,7 +50,7 @@ TFLM_DTYPES = {"float32", "int8", "int16", "int32", "int64", "bool", "int4", "ui
 WEIGHTED = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV", "BATCH_MATMUL"}
 
 
-def targets(anatomy: Model, *, runtime: str, failure: str = "") -> tuple[Target, ...]:
+def check_targets(anatomy: Model, *, runtime: str, failure: str = "") -> tuple[Target, ...]:
     """Judge ``anatomy`` for each target.
 
     Args:
@@ -151,7 +151,7 @@ def _later_than(op: Op, runtime: str) -> str:
     if first is None:
         return f"{op.name} version {op.version} is in no table; nobody can tell"
     # 2.14.4 is a patch of 2.14 that no wheel was made of.
-    return f"{op.name} version {op.version} came with {first}" if newer(first, runtime) else ""
+    return f"{op.name} version {op.version} came with {first}" if is_newer(first, runtime) else ""
 
 
 def _ops(anatomy: Model) -> Iterator[Op]:

@@ -1,11 +1,11 @@
-"""Which operators the default delegate (XNNPACK) took, read from an interpreter that is ready to run.
+"""Read from an interpreter which operators run in the default delegate, XNNPACK.
 
-    partition = read_partition(interpreter, anatomy.main)
-    partition.taken                                 # {0, 1, 2, 3}; None where this runtime does not tell
+    partition = read_partition(interpreter, model.main)
+    partition.delegated                             # {0, 1, 2, 3}; None if the runtime does not list its nodes
 
-A delegate puts one DELEGATE node for each group that it took behind the file's own nodes, which stay listed. A group is
-what leads from a DELEGATE's outputs back to its inputs: those name every tensor that comes in from elsewhere, so the
-way back ends exactly at the border. Nothing is looked up in a list of what XNNPACK is said to support.
+The interpreter lists the nodes of the file first, then one DELEGATE node per delegated group. The inputs of a DELEGATE
+node name every tensor that enters its group. Walking back from its outputs to its inputs therefore visits exactly the
+operators of the group. The result needs no list of operators that XNNPACK supports.
 """
 
 from __future__ import annotations
@@ -23,48 +23,48 @@ DELEGATE = "DELEGATE"
 
 @dataclass(frozen=True)
 class Partition:
-    """Who runs what.
+    """Assignment of operators to the delegate.
 
     Attributes:
-        taken: positions, in the main graph, of the operators that the delegate took; None where that cannot be told.
-        groups: how many groups they form; each border between delegate and interpreter costs time.
-        why: what hinders telling, or empty.
+        delegated: positions of the delegated operators in the main graph; None if unknown.
+        groups: number of delegated groups; each transition between delegate and interpreter costs time.
+        why: reason why the assignment is unknown; empty otherwise.
     """
 
-    taken: frozenset[int] | None
+    delegated: frozenset[int] | None
     groups: int = 0
     why: str = ""
 
 
 def read_partition(interpreter: Any, graph: Subgraph) -> Partition:
-    """Read the partition of ``interpreter``, whose tensors are allocated; ``graph`` is the main graph of its model."""
+    """Return the partition of an interpreter with allocated tensors; ``graph`` is the main graph of its model."""
     if not hasattr(interpreter, "_get_ops_details"):
         return Partition(None, why="this runtime does not list its nodes")
     try:
         nodes = interpreter._get_ops_details()
-    except ValueError as error:  # names that are no UTF-8, for one
+    except ValueError as error:  # for example, a name is not UTF-8
         return Partition(None, why=f"this runtime cannot list its nodes: {error}")
-    own = [node for node in nodes if node["op_name"] != DELEGATE]
+    file_nodes = [node for node in nodes if node["op_name"] != DELEGATE]
     delegates = [node for node in nodes if node["op_name"] == DELEGATE]
-    if len(own) != len(graph.ops):
-        return Partition(None, why=f"the runtime lists {len(own)} nodes for {len(graph.ops)} operators")
-    taken: set[int] = set()
+    if len(file_nodes) != len(graph.ops):
+        return Partition(None, why=f"the runtime lists {len(file_nodes)} nodes for {len(graph.ops)} operators")
+    delegated: set[int] = set()
     for node in delegates:
-        taken |= _between(graph.ops, inputs=_indices(node["inputs"]), outputs=_indices(node["outputs"]))
-    return Partition(frozenset(taken), len(delegates))
+        delegated |= _between(graph.ops, inputs=_indices(node["inputs"]), outputs=_indices(node["outputs"]))
+    return Partition(frozenset(delegated), len(delegates))
 
 
 def _between(ops: Sequence[Op], *, inputs: set[int], outputs: set[int]) -> set[int]:
-    """Positions of the operators on the way from ``outputs`` back to ``inputs``."""
-    makers = {index: position for position, op in enumerate(ops) for index in op.outputs}
-    found: set[int] = set()
-    wanted = list(outputs)
-    while wanted:
-        position = makers.get(wanted.pop())
-        if position is not None and position not in found:
-            found.add(position)
-            wanted.extend(index for index in ops[position].inputs if index not in inputs)
-    return found
+    """Return the positions of the operators between ``outputs`` and ``inputs``."""
+    producers = {index: position for position, op in enumerate(ops) for index in op.outputs}
+    visited: set[int] = set()
+    pending = list(outputs)
+    while pending:
+        position = producers.get(pending.pop())
+        if position is not None and position not in visited:
+            visited.add(position)
+            pending.extend(index for index in ops[position].inputs if index not in inputs)
+    return visited
 
 
 def _indices(array: Any) -> set[int]:

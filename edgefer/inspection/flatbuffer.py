@@ -21,7 +21,7 @@ from edgefer import plugins
 from edgefer.errors import DataError, IncompatibleError
 from edgefer.inference.runtime import RUNTIMES
 
-__all__ = ["Model", "Op", "Subgraph", "Tensor", "load_schema", "read"]
+__all__ = ["Model", "Op", "Subgraph", "Tensor", "load_schema", "read_model"]
 
 SCHEMA = "ai_edge_litert.schema_py_generated"
 # No kernel takes more than eight; a file may claim any number.
@@ -138,7 +138,7 @@ class Model:
         return self.subgraphs[0]
 
 
-def read(model: bytes) -> Model:
+def read_model(model: bytes) -> Model:
     """Read a flatbuffer; bytes behind it are ignored.
 
     Raises:

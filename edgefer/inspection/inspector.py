@@ -16,16 +16,16 @@ import numpy as np
 from edgefer.contract.artifact import Artifact
 from edgefer.errors import DataError, EdgeferError, IncompatibleError
 from edgefer.inference.classifier import Classifier
-from edgefer.inference.runtime import RuntimeModule, choose, open_interpreter
-from edgefer.inspection.compatibility import targets
+from edgefer.inference.runtime import RuntimeModule, open_interpreter, select_runtime
+from edgefer.inspection.compatibility import check_targets
 from edgefer.inspection.delegate import Partition, read_partition
-from edgefer.inspection.flatbuffer import Model, Op, Subgraph, Tensor, read
-from edgefer.inspection.op_versions import minimum_runtime, newer
-from edgefer.inspection.resources import macs, parameters, plan_arena
+from edgefer.inspection.flatbuffer import Model, Op, Subgraph, Tensor, read_model
+from edgefer.inspection.op_versions import is_newer, minimum_runtime
+from edgefer.inspection.resources import count_macs, parameter_tensors, plan_arena
 from edgefer.processes import suppress_native_output
 from edgefer.results.inspection import Contract, Inspection, OpFacts, TensorFacts
 
-__all__ = ["inspect_in_process", "needed_runtime"]
+__all__ = ["inspect_in_process", "require_litert"]
 
 RUNTIME = "litert"
 # What a file without a contract of ours does not contain.
@@ -48,12 +48,12 @@ def inspect_in_process(path: Path, *, stage: Stage = lambda name: None) -> Inspe
         IncompatibleError: LiteRT is not installed.
     """
     content = path.read_bytes()
-    module = needed_runtime()
+    module = require_litert()
     version = module.available() or ""
     stage("loading")
     problem = _verify(content, path, module, version)
     stage("reading")
-    anatomy = read(content)
+    anatomy = read_model(content)
     ops = _op_facts(anatomy)
     plan = plan_arena(anatomy.main)
     stage("running it once")
@@ -82,21 +82,21 @@ def inspect_in_process(path: Path, *, stage: Stage = lambda name: None) -> Inspe
         arena_peak_bytes=plan.peak_bytes,
         variable_bytes=plan.variable_bytes,
         unsized_tensors=plan.unsized,
-        delegate_groups=None if partition.taken is None else partition.groups,
+        delegate_groups=None if partition.delegated is None else partition.groups,
         delegate_detail=partition.why,
-        targets=targets(anatomy, runtime=f"{RUNTIME} {version}", failure=problem),
+        targets=check_targets(anatomy, runtime=f"{RUNTIME} {version}", failure=problem),
         contract=contract,
     )
 
 
-def needed_runtime() -> RuntimeModule:
+def require_litert() -> RuntimeModule:
     """LiteRT, the one runtime that can be asked all of this.
 
     Raises:
         IncompatibleError: it is not installed; the message carries the line that installs it.
     """
     try:
-        return choose(RUNTIME)
+        return select_runtime(RUNTIME)
     except IncompatibleError as error:
         raise IncompatibleError(
             "edgefer inspect needs LiteRT, which is not installed here",
@@ -200,19 +200,19 @@ def _op_fact(graph: Subgraph, op: Op, number: int) -> OpFacts:
         minimum_runtime=None if op.custom else minimum_runtime(op.name, op.version),
         output_dtype=output.dtype if output else None,
         output_shape=output.shape if output else None,
-        macs=macs(graph, op),
-        parameters=sum(tensor.elements or 0 for tensor in parameters(graph, op)),
+        macs=count_macs(graph, op),
+        parameters=sum(tensor.elements or 0 for tensor in parameter_tensors(graph, op)),
         in_delegate=None,
     )
 
 
 def _with_partition(ops: tuple[OpFacts, ...], partition: Partition) -> tuple[OpFacts, ...]:
-    if partition.taken is None:
+    if partition.delegated is None:
         return ops
-    taken = partition.taken
-    # Of the bodies of control flow the interpreter lists no nodes.
+    delegated = partition.delegated
+    # The interpreter lists no nodes for the bodies of control flow.
     return tuple(
-        replace(op, in_delegate=position in taken if op.subgraph == 0 else None)
+        replace(op, in_delegate=position in delegated if op.subgraph == 0 else None)
         for position, op in enumerate(ops)
     )
 
@@ -223,7 +223,7 @@ def _learned(anatomy: Model) -> list[Tensor]:
         tensor.buffer: tensor
         for graph in anatomy.subgraphs
         for op in graph.ops
-        for tensor in parameters(graph, op)
+        for tensor in parameter_tensors(graph, op)
     }
     return list(by_buffer.values())
 
@@ -238,6 +238,6 @@ def _tensor_facts(graph: Subgraph, indices: tuple[int, ...]) -> tuple[TensorFact
 def _latest(versions: list[str | None]) -> str | None:
     latest = None
     for version in versions:
-        if version and (latest is None or newer(version, latest)):
+        if version and (latest is None or is_newer(version, latest)):
             latest = version
     return latest

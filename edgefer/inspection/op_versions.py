@@ -10,7 +10,7 @@ An operator or a version that the table does not have is unknown here too, and n
 
 from __future__ import annotations
 
-__all__ = ["minimum_runtime", "newer"]
+__all__ = ["is_newer", "minimum_runtime"]
 
 # For each operator the first runtime of its versions 1, 2, 3 and so on; a dash is a version that never was.
 FIRST_RUNTIMES = {
@@ -198,7 +198,7 @@ def minimum_runtime(operator: str, version: int) -> str | None:
     return known[version - 1]
 
 
-def newer(version: str, other: str) -> bool:
+def is_newer(version: str, other: str) -> bool:
     """Whether ``version`` comes after ``other``; both are numbers with dots between them."""
     return _numbers(version) > _numbers(other)
 

@@ -21,14 +21,14 @@ import numpy.typing as npt
 
 from edgefer.contract.artifact import Artifact
 from edgefer.errors import EdgeferError, IncompatibleError
-from edgefer.inference.interpreters import Installed, execute, installed
-from edgefer.inference.runtime import RUNTIMES, choose
-from edgefer.inspection.tensor_probe import Layer, layers, probe_tensors
+from edgefer.inference.interpreters import InstalledRuntimes, installed_runtimes, run_model
+from edgefer.inference.runtime import RUNTIMES, select_runtime
+from edgefer.inspection.tensor_probe import Layer, list_layers, probe_tensors
 from edgefer.plugins import load, names
 from edgefer.progress import Progress, silent
 from edgefer.results.parity import Configuration, Divergence, Parity, Row
 
-__all__ = ["configurations", "verify"]
+__all__ = ["list_configurations", "verify"]
 
 # Reference kernels have one thread. They are slow, 5.5 ms for a face where XNNPACK takes 0.16, but run all faces like
 # the others: how many there are is the caller's choice, and agreement between any two rows wants the same faces in all.
@@ -41,14 +41,14 @@ Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
-class Ran:
+class ConfigurationRun:
     """What one configuration made of the faces: its row so far, and (n, classes) outputs, or None."""
 
     row: Row
     outputs: Array | None
 
 
-def configurations(
+def list_configurations(
     runtimes: Sequence[str] | None = None, pythons: Sequence[str] = (), threads: Sequence[int] = THREADS
 ) -> tuple[dict[Configuration, str], dict[str, str]]:
     """What there is to run a model with.
@@ -68,7 +68,7 @@ def configurations(
     """
     for name in runtimes or ():
         load(RUNTIMES, name)
-    found: dict[str, Installed] = {python: installed(python) for python in ("", *pythons)}
+    found: dict[str, InstalledRuntimes] = {python: installed_runtimes(python) for python in ("", *pythons)}
     for python in pythons:
         if not set(found[python].runtimes).intersection(runtimes or found[python].runtimes):
             wanted = tuple(runtimes or names(RUNTIMES))
@@ -76,7 +76,7 @@ def configurations(
             hint = f"{python} -m {load(RUNTIMES, wanted[-1]).INSTALL}"
             raise IncompatibleError(f"{python} has no such runtime", why=why, hint=hint)
     if not any(each.runtimes for each in found.values()):
-        choose(None)  # raises, and names what to install
+        select_runtime(None)  # raises, and names what to install
     versions = {}
     for name in runtimes or dict.fromkeys(name for each in found.values() for name in each.runtimes):
         homes = [home for home, each in found.items() if name in each.runtimes]
@@ -112,8 +112,8 @@ def verify(
     """
     golden = artifact.golden
     real = golden.inputs[:0] if faces is None else faces
-    versions, about = configurations(runtimes, pythons, threads)
-    ran: list[Ran] = []
+    versions, about = list_configurations(runtimes, pythons, threads)
+    ran: list[ConfigurationRun] = []
     for done, (configuration, version) in enumerate(versions.items()):
         progress(done, len(versions), f"{configuration.runtime}, {configuration.kernels} kernels")
         ran.append(_run(artifact, real, configuration, version))
@@ -137,21 +137,23 @@ def verify(
     )
 
 
-def _run(artifact: Artifact, faces: npt.NDArray[np.uint8], configuration: Configuration, version: str) -> Ran:
+def _run(
+    artifact: Artifact, faces: npt.NDArray[np.uint8], configuration: Configuration, version: str
+) -> ConfigurationRun:
     golden, row = artifact.golden, Row(configuration, version or None)
     try:
-        outputs = execute(artifact.model, np.concatenate([golden.inputs, faces]), configuration)
+        outputs = run_model(artifact.model, np.concatenate([golden.inputs, faces]), configuration)
         if outputs.shape[1] != len(artifact.labels):
             raise IncompatibleError(f"the model has {outputs.shape[1]} outputs for {len(artifact.labels)} labels")
     except EdgeferError as error:
-        return Ran(replace(row, problem=f"{error.what}: {error.why}" if error.why else error.what), None)
+        return ConfigurationRun(replace(row, problem=f"{error.what}: {error.why}" if error.why else error.what), None)
     worst = float(golden.difference(outputs[: len(golden.inputs)]).max())
     # A NaN is not within a tolerance.
     row = replace(row, golden_worst=worst, golden_ok=worst <= golden.tolerance)
-    return Ran(row, outputs[len(golden.inputs) :] if len(faces) else outputs)
+    return ConfigurationRun(row, outputs[len(golden.inputs) :] if len(faces) else outputs)
 
 
-def _compared(artifact: Artifact, faces: npt.NDArray[np.uint8], ran: Sequence[Ran]) -> tuple[Row, ...]:
+def _compared(artifact: Artifact, faces: npt.NDArray[np.uint8], ran: Sequence[ConfigurationRun]) -> tuple[Row, ...]:
     """The rows, each compared with the first that ran."""
     first = next((each for each in ran if each.outputs is not None), None)
     rows = []
@@ -177,7 +179,7 @@ def _parting(
 ) -> dict[str, Any]:
     """The fields of a Row that say where the two part; ``faces`` end in other outputs, so they do part."""
     try:
-        for layer in layers(model):
+        for layer in list_layers(model):
             found = _parting_at(layer, probe_tensors(model, layer.tensor), faces, first, other)
             if found is not None:
                 return {"parting": found}
@@ -189,7 +191,7 @@ def _parting(
 def _parting_at(
     layer: Layer, model: bytes, faces: npt.NDArray[np.uint8], first: Configuration, other: Configuration
 ) -> Divergence | None:
-    one, two = execute(model, faces, first), execute(model, faces, other)
+    one, two = run_model(model, faces, first), run_model(model, faces, other)
     if np.array_equal(one, two):
         return None
     return Divergence(

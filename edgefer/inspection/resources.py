@@ -27,7 +27,7 @@ from dataclasses import dataclass
 
 from edgefer.inspection.flatbuffer import Op, Subgraph, Tensor
 
-__all__ = ["ArenaPlan", "macs", "parameters", "plan_arena"]
+__all__ = ["ArenaPlan", "count_macs", "parameter_tensors", "plan_arena"]
 
 ALIGNMENT = 64
 
@@ -128,7 +128,7 @@ RECURRENT = {
 LSTM_PROJECTION = 16
 
 
-def macs(graph: Subgraph, op: Op) -> int | None:
+def count_macs(graph: Subgraph, op: Op) -> int | None:
     """Multiply-accumulates of one run of ``op`` with the shapes of the file; None where nobody can tell."""
     if op.custom or op.name in CONTROL_FLOW | NO_FORMULA:
         return None
@@ -154,7 +154,7 @@ def macs(graph: Subgraph, op: Op) -> int | None:
     return 0
 
 
-def parameters(graph: Subgraph, op: Op) -> list[Tensor]:
+def parameter_tensors(graph: Subgraph, op: Op) -> list[Tensor]:
     """The constant inputs of ``op`` that were learned: floats, or integers that have a scale; no shapes and no axes.
 
     What goes into a loop or a branch is what its variables begin with; the weights stand in the body's own operators.

@@ -17,9 +17,9 @@ import struct
 from dataclasses import dataclass
 
 from edgefer.errors import IncompatibleError
-from edgefer.inspection.flatbuffer import Op, Subgraph, load_schema, read
+from edgefer.inspection.flatbuffer import Op, Subgraph, load_schema, read_model
 
-__all__ = ["Layer", "layers", "probe_tensors"]
+__all__ = ["Layer", "list_layers", "probe_tensors"]
 
 # SubGraph.outputs in the schema: its third field, behind tensors and inputs; the first has slot 4, each slot two bytes.
 OUTPUTS_SLOT = 8
@@ -42,7 +42,7 @@ class Layer:
     tensor_name: str
 
 
-def layers(model: bytes) -> tuple[Layer, ...]:
+def list_layers(model: bytes) -> tuple[Layer, ...]:
     """The operators of the main graph that depend on its input, in the order in which they run.
 
     Others only prepare weights, and a runtime may do that at loading or not at all.
@@ -50,7 +50,7 @@ def layers(model: bytes) -> tuple[Layer, ...]:
     Raises:
         DataError, IncompatibleError: as anatomy.read().
     """
-    graph = read(model).main
+    graph = read_model(model).main
     fed = set(graph.inputs)
     found = []
     for position, op in enumerate(graph.ops):

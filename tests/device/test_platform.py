@@ -106,8 +106,8 @@ ORIN = Texts(
 def test_raspberry_pis(tmp_path, name, now, since_boot, celsius, mhz, watts) -> None:
     texts = BOARDS[name]
     root = texts.at(tmp_path)
-    assert platform.current(root=root)[0] == "raspberry_pi"
-    sample = platform.sample(7.0, root=root, ask=texts.ask)
+    assert platform.detect_platform(root=root)[0] == "raspberry_pi"
+    sample = platform.sample_state(7.0, root=root, ask=texts.ask)
     assert (sample.throttled, sample.throttled_since_boot) == (now, since_boot)
     assert sample.temperature_c == celsius
     assert round(sample.clock_mhz or 0) == mhz
@@ -121,7 +121,7 @@ def test_a_pi_without_vcgencmd_says_what_the_kernel_says(tmp_path) -> None:
     hwmon.mkdir(parents=True)
     (hwmon / "name").write_text("rpi_volt\n")
     (hwmon / "in0_lcrit_alarm").write_text("1\n")
-    sample = platform.sample(0.0, root=root, ask=lambda command: None)
+    sample = platform.sample_state(0.0, root=root, ask=lambda command: None)
     assert sample.throttled == ("under-voltage",)
     assert sample.temperature_c == 48.2
     assert round(sample.clock_mhz or 0) == 1800
@@ -139,15 +139,15 @@ def test_the_bits_have_the_order_of_the_documentation() -> None:
 )
 def test_jetsons(tmp_path, texts, celsius, mhz, watts, throttled) -> None:
     root = texts.at(tmp_path)
-    assert platform.current(root=root)[0] == "jetson"
-    sample = platform.sample(0.0, root=root, ask=texts.ask)
+    assert platform.detect_platform(root=root)[0] == "jetson"
+    sample = platform.sample_state(0.0, root=root, ask=texts.ask)
     assert (sample.temperature_c, sample.clock_mhz, sample.throttled) == (celsius, mhz, throttled)
     assert sample.power_w == pytest.approx(watts)
 
 
 def test_a_machine_that_says_nothing_is_unknown_and_no_error(tmp_path) -> None:
-    assert platform.current(root=tmp_path)[0] == "generic_linux"
-    sample = platform.sample(0.0, root=tmp_path, ask=lambda command: None)
+    assert platform.detect_platform(root=tmp_path)[0] == "generic_linux"
+    sample = platform.sample_state(0.0, root=tmp_path, ask=lambda command: None)
     assert (sample.temperature_c, sample.clock_mhz, sample.power_w, sample.throttled) == (None, None, None, ())
 
 
@@ -162,14 +162,14 @@ def test_damaged_texts_are_unknown(tmp_path) -> None:
     texts = pi("Raspberry Pi 4 Model B Rev 1.5", bits="0xZZ", celsius=1.0, hertz=0)
     texts.answers = {"vcgencmd get_throttled": "throttled=", "vcgencmd measure_temp": "VCHI initialization failed"}
     texts.files[f"{ZONE}/temp"] = "warm\n"
-    sample = platform.sample(0.0, root=texts.at(tmp_path), ask=texts.ask)
+    sample = platform.sample_state(0.0, root=texts.at(tmp_path), ask=texts.ask)
     assert (sample.throttled, sample.temperature_c) == ((), None)
 
 
 def test_a_program_that_is_not_there_or_fails_answers_nothing() -> None:
-    assert platform.ask(["edgefer-has-no-such-program"]) is None
-    assert platform.ask(["false"]) is None
-    assert platform.ask(["echo", "yes"]) == "yes\n"
+    assert platform.run_command(["edgefer-has-no-such-program"]) is None
+    assert platform.run_command(["false"]) is None
+    assert platform.run_command(["echo", "yes"]) == "yes\n"
 
 
 def test_an_orin_that_does_not_say_jetson_is_known_by_its_chip(tmp_path) -> None:
@@ -180,7 +180,7 @@ def test_an_orin_that_does_not_say_jetson_is_known_by_its_chip(tmp_path) -> None
             "proc/device-tree/compatible": "nvidia,p3768-0000+p3767-0005\0nvidia,p3767-0005\0nvidia,tegra234\0",
         }
     )
-    assert platform.current(root=texts.at(tmp_path))[0] == "jetson"
+    assert platform.detect_platform(root=texts.at(tmp_path))[0] == "jetson"
 
 
 def test_one_of_two_cooling_devices_of_a_kind_at_work_is_enough(tmp_path) -> None:
@@ -190,5 +190,5 @@ def test_one_of_two_cooling_devices_of_a_kind_at_work_is_enough(tmp_path) -> Non
         f"{thermal}/cooling_device1/type": "cpufreq-cpu0\n", f"{thermal}/cooling_device1/cur_state": "0\n",
     }  # fmt: skip
     root = Texts({**ORIN.files, **files}).at(tmp_path)
-    held = platform.sample(0.0, root=root, ask=lambda command: None).throttled
+    held = platform.sample_state(0.0, root=root, ask=lambda command: None).throttled
     assert held == ("cooling by cpu-throttle-alert", "cooling by cpufreq-cpu0")

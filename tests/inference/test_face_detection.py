@@ -18,7 +18,7 @@ def portrait() -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def finder() -> FaceDetector:
+def detector() -> FaceDetector:
     return FaceDetector.open()
 
 
@@ -26,71 +26,71 @@ def centre(box: FaceBox) -> tuple[float, float]:
     return box.x + box.width / 2, box.y + box.height / 2
 
 
-def test_a_face_is_found_in_grey_and_in_colour(finder: FaceDetector, portrait: np.ndarray) -> None:
-    (box,) = finder.find(portrait)
+def test_a_face_is_found_in_grey_and_uses_color(detector: FaceDetector, portrait: np.ndarray) -> None:
+    (box,) = detector.detect(portrait)
     assert centre(box) == pytest.approx((224, 113), abs=12)
     grey = np.ascontiguousarray(portrait[..., 1])
-    assert centre(finder.find(grey)[0]) == pytest.approx(centre(box), abs=6)
+    assert centre(detector.detect(grey)[0]) == pytest.approx(centre(box), abs=6)
 
 
-def test_in_a_large_picture_boxes_are_in_its_own_pixels(finder: FaceDetector, portrait: np.ndarray) -> None:
+def test_in_a_large_picture_boxes_are_in_its_own_pixels(detector: FaceDetector, portrait: np.ndarray) -> None:
     large = cv2.resize(portrait, None, fx=4, fy=4)
-    small, big = finder.find(portrait)[0], finder.find(large)[0]
+    small, big = detector.detect(portrait)[0], detector.detect(large)[0]
     assert centre(big) == pytest.approx([4 * value for value in centre(small)], abs=30)
     assert big.width == pytest.approx(4 * small.width, rel=0.15)
 
 
-def test_the_largest_face_comes_first(finder: FaceDetector, portrait: np.ndarray) -> None:
+def test_the_largest_face_comes_first(detector: FaceDetector, portrait: np.ndarray) -> None:
     whole = portrait[:260, 60:380]
     smaller = cv2.resize(whole, None, fx=0.7, fy=0.7, interpolation=cv2.INTER_AREA)
     canvas = np.full((260, 630, 3), 128, np.uint8)
     canvas[:, 310:] = whole
     canvas[20 : 20 + len(smaller), 20 : 20 + smaller.shape[1]] = smaller
-    boxes = finder.find(canvas)
+    boxes = detector.detect(canvas)
     assert len(boxes) == 2
     assert boxes[0].width > boxes[1].width
     assert boxes[0].x > 300 > boxes[1].x
 
 
-def test_no_face_is_an_empty_answer(finder: FaceDetector) -> None:
-    assert finder.find(np.full((100, 100, 3), 80, np.uint8)) == ()
-    assert finder.find(np.zeros((1, 1), np.uint8)) == ()
+def test_no_face_is_an_empty_answer(detector: FaceDetector) -> None:
+    assert detector.detect(np.full((100, 100, 3), 80, np.uint8)) == ()
+    assert detector.detect(np.zeros((1, 1), np.uint8)) == ()
 
 
 def test_a_crop_is_square_and_repeats_the_edge_outside_of_the_picture() -> None:
     image = np.arange(100, dtype=np.uint8).reshape(10, 10)
-    finder = FaceDetector(None)  # type: ignore[arg-type]
-    np.testing.assert_array_equal(finder.crop(image, FaceBox(2, 3, 4, 4)), image[3:7, 2:6])
-    over = finder.crop(image, FaceBox(8, 8, 4, 4))
+    detector = FaceDetector(None)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(detector.crop(image, FaceBox(2, 3, 4, 4)), image[3:7, 2:6])
+    over = detector.crop(image, FaceBox(8, 8, 4, 4))
     assert over.shape == (4, 4)
     assert over[0].tolist() == [88, 89, 89, 89]
     assert over[3].tolist() == [98, 99, 99, 99]
-    oblong = finder.crop(image, FaceBox(2, 2, 3, 5))
+    oblong = detector.crop(image, FaceBox(2, 2, 3, 5))
     assert oblong.shape == (5, 5)
-    colour = finder.crop(np.repeat(image[..., None], 3, axis=2), FaceBox(-1, 0, 4, 4))
+    colour = detector.crop(np.repeat(image[..., None], 3, axis=2), FaceBox(-1, 0, 4, 4))
     assert colour.shape == (4, 4, 3)
     assert colour[0, :, 0].tolist() == [0, 0, 1, 2]
     with pytest.raises(DataError, match="outside"):
-        finder.crop(image, FaceBox(20, 20, 4, 4))
+        detector.crop(image, FaceBox(20, 20, 4, 4))
 
 
-def test_side_and_down_frame_the_crop() -> None:
+def test_crop_scale_and_crop_shift_move_the_crop() -> None:
     image = np.zeros((40, 40), np.uint8)
     image[10:20, 10:20] = 200
-    wide = FaceDetector(None, side=2.0).crop(image, FaceBox(10, 10, 10, 10))  # type: ignore[arg-type]
+    wide = FaceDetector(None, crop_scale=2.0).crop(image, FaceBox(10, 10, 10, 10))  # type: ignore[arg-type]
     assert wide.shape == (20, 20)
     assert (wide[5:15, 5:15] == 200).all()
     assert wide.mean() == pytest.approx(50)
-    lower = FaceDetector(None, down=0.5).crop(image, FaceBox(10, 10, 10, 10))  # type: ignore[arg-type]
+    lower = FaceDetector(None, crop_shift=0.5).crop(image, FaceBox(10, 10, 10, 10))  # type: ignore[arg-type]
     assert (lower[:5] == 200).all()
     assert not lower[5:].any()
 
 
-def test_slips() -> None:
+def test_invalid_arguments_are_refused() -> None:
     with pytest.raises(UsageError, match="longest side"):
         FaceDetector.open(longest_side=0)
     with pytest.raises(DataError, match="dtype"):
-        FaceDetector.open().find(np.zeros((5, 5), np.float32))  # type: ignore[arg-type]
+        FaceDetector.open().detect(np.zeros((5, 5), np.float32))  # type: ignore[arg-type]
 
 
 def test_a_file_that_is_no_model_of_yunets_is_refused(tmp_path: Path) -> None:
@@ -99,19 +99,19 @@ def test_a_file_that_is_no_model_of_yunets_is_refused(tmp_path: Path) -> None:
         FaceDetector.open("yunet", model=tmp_path / "model.onnx")
 
 
-@pytest.mark.parametrize(("in_colour", "channels"), [(False, ()), (True, (3,))])
+@pytest.mark.parametrize(("uses_color", "channels"), [(False, ()), (True, (3,))])
 @pytest.mark.parametrize("shape", [(50, 80), (50, 80, 3), (100, 160, 3)])
-def test_a_detector_gets_one_picture_small_enough_and_in_the_colours_it_looks_at(
-    in_colour: bool, channels: tuple[int, ...], shape: tuple[int, ...]
+def test_a_detector_gets_a_shrunken_image_with_the_channels_that_it_uses(
+    uses_color: bool, channels: tuple[int, ...], shape: tuple[int, ...]
 ) -> None:
     seen: list[tuple[int, ...]] = []
 
     class Watching:
-        def find(self, image: np.ndarray) -> list[FaceBox]:
+        def detect(self, image: np.ndarray) -> list[FaceBox]:
             seen.append(image.shape)
             return [FaceBox(10, 10, 20, 20)]
 
-    finder = FaceDetector(Watching(), in_colour=in_colour, longest_side=80)
-    (box,) = finder.find(np.zeros(shape, np.uint8))
+    detector = FaceDetector(Watching(), uses_color=uses_color, longest_side=80)
+    (box,) = detector.detect(np.zeros(shape, np.uint8))
     assert seen == [(50, 80, *channels)]
     assert box.x == 10 * shape[0] // 50

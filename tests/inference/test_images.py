@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 
 from edgefer.errors import DataError
-from edgefer.inference.images import expand, pictures
+from edgefer.inference.images import expand_paths, iter_sources
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
 
 
 def read(path: Path) -> np.ndarray:
-    (picture,) = pictures([str(path)])
+    (picture,) = iter_sources([str(path)])
     assert picture.name == str(path)
     return picture.read()
 
@@ -112,10 +112,10 @@ def test_what_is_larger_than_the_memory_is_refused_before_it_is_decoded(tmp_path
 
 LOOK_AT_IT = """
 import sys
-from edgefer.inference.images import pictures
+from edgefer.inference.images import iter_sources
 from edgefer.device.sysfs import peak_rss_bytes
 before = peak_rss_bytes()
-(picture,) = pictures([sys.argv[1]])
+(picture,) = iter_sources([sys.argv[1]])
 decoded = picture.decode()
 print(*decoded.image.shape, decoded.reduction, int(decoded.image[2500, 3750].mean()), peak_rss_bytes() - before)
 """
@@ -148,23 +148,23 @@ def test_folders_and_patterns_come_in_order_and_once(tmp_path: Path) -> None:
     (tmp_path / "b").mkdir()
     files = [written(tmp_path / name) for name in ("b/2.png", "a.JPG.png", "c.png")]
     (tmp_path / "notes.txt").write_text("no picture")
-    everything = expand([str(tmp_path)])
+    everything = expand_paths([str(tmp_path)])
     assert everything == tuple(sorted(map(str, files)))
-    assert expand([str(tmp_path / "*.png")]) == (str(files[1]), str(files[2]))
-    assert expand([str(files[2]), str(tmp_path / "*.png"), "-"]) == (str(files[2]), str(files[1]), "-")
+    assert expand_paths([str(tmp_path / "*.png")]) == (str(files[1]), str(files[2]))
+    assert expand_paths([str(files[2]), str(tmp_path / "*.png"), "-"]) == (str(files[2]), str(files[1]), "-")
     with pytest.raises(DataError, match="has no pictures"):
-        expand([str(tmp_path / "*.jpg")])
+        expand_paths([str(tmp_path / "*.jpg")])
 
 
 def test_a_picture_on_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     content = cv2.imencode(".png", IMAGE)[1].tobytes()
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
-    (picture,) = pictures(["-"])
+    (picture,) = iter_sources(["-"])
     np.testing.assert_array_equal(picture.read(), IMAGE)
 
 
 def test_a_video_that_is_none_is_one_error(tmp_path: Path) -> None:
     (tmp_path / "clip.mp4").write_text("no video")
-    (picture,) = pictures([str(tmp_path / "clip.mp4")])
+    (picture,) = iter_sources([str(tmp_path / "clip.mp4")])
     with pytest.raises(DataError, match="not a video"):
         picture.read()

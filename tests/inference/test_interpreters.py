@@ -11,7 +11,7 @@ import pytest
 from edgefer.contract.artifact import Artifact
 from edgefer.errors import IncompatibleError, UsageError
 from edgefer.inference.classifier import Classifier
-from edgefer.inference.interpreters import execute, installed
+from edgefer.inference.interpreters import installed_runtimes, run_model
 from edgefer.results.parity import Configuration
 
 # Another Python is a process of its own with packages of its own; this very interpreter is one as good as any.
@@ -21,7 +21,7 @@ ANOTHER = sys.executable
 @pytest.fixture(scope="module")
 def best() -> str:
     """The preferred of the runtimes that are installed."""
-    return next(iter(installed().runtimes))
+    return next(iter(installed_runtimes().runtimes))
 
 
 @pytest.mark.parametrize("python", ["", ANOTHER])
@@ -29,30 +29,30 @@ def best() -> str:
 def test_outputs_are_those_of_a_classifier(
     best: str, python: str, kernels: str, artifact: Artifact, faces: np.ndarray
 ) -> None:
-    outputs = execute(artifact.model, faces[:8], Configuration(best, kernels, 1, python))
+    outputs = run_model(artifact.model, faces[:8], Configuration(best, kernels, 1, python))
     expected = Classifier.from_artifact(artifact, runtime=best, kernels=kernels).raw(faces[:8])
     assert outputs.dtype == expected.dtype
     assert np.array_equal(outputs, expected)
 
 
 def test_another_python_tells_what_it_has() -> None:
-    assert installed(ANOTHER) == installed()
-    assert f"numpy {np.__version__}" in installed().about
+    assert installed_runtimes(ANOTHER) == installed_runtimes()
+    assert f"numpy {np.__version__}" in installed_runtimes().about
 
 
 @pytest.mark.parametrize("python", ["", ANOTHER])
 def test_errors_come_back_as_they_are(best: str, python: str, int8_artifact: Artifact, faces: np.ndarray) -> None:
     with pytest.raises(UsageError, match="no kernels 'fast'"):
-        execute(int8_artifact.model, faces, Configuration(best, "fast", 1, python))
+        run_model(int8_artifact.model, faces, Configuration(best, "fast", 1, python))
     with pytest.raises(IncompatibleError, match="TFL3"):
-        execute(b"no model at all", faces, Configuration(best, python=python))
+        run_model(b"no model at all", faces, Configuration(best, python=python))
     with pytest.raises(IncompatibleError, match=r"input of shape \(1, 48, 48, 1\)"):
-        execute(int8_artifact.model, faces[:, :40], Configuration(best, python=python))
+        run_model(int8_artifact.model, faces[:, :40], Configuration(best, python=python))
 
 
 def test_a_path_without_a_python(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no Python at") as caught:
-        installed(str(tmp_path / "python"))
+        installed_runtimes(str(tmp_path / "python"))
     assert "--python" in caught.value.hint
 
 
@@ -66,16 +66,16 @@ def script(folder: Path, text: str) -> str:
 def test_a_python_that_lacks_what_edgefer_needs(tmp_path: Path) -> None:
     python = script(tmp_path, "echo \"ModuleNotFoundError: No module named 'numpy'\" >&2; exit 1")
     with pytest.raises(IncompatibleError, match="cannot run edgefer: .*numpy") as caught:
-        installed(python)
+        installed_runtimes(python)
     assert f"{python} -m pip install numpy" in caught.value.hint
 
 
 def test_a_crash_names_the_signal(tmp_path: Path) -> None:
     with pytest.raises(IncompatibleError, match=f"SIG{signal.Signals.SIGSEGV.name[3:]}"):
-        installed(script(tmp_path, "kill -SEGV $$"))
+        installed_runtimes(script(tmp_path, "kill -SEGV $$"))
 
 
 def test_packages_of_this_python_do_not_leak_into_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "numpy.py").write_text("raise SystemExit('not the numpy that was meant')")
     monkeypatch.setenv("PYTHONPATH", os.fspath(tmp_path))
-    assert installed(ANOTHER).runtimes == installed().runtimes
+    assert installed_runtimes(ANOTHER).runtimes == installed_runtimes().runtimes

@@ -11,35 +11,35 @@ from edgefer.contract.labels import LABELS
 from edgefer.errors import DataError, IncompatibleError
 from edgefer.inference.classifier import Classifier
 from edgefer.inference.face_detection import FaceBox, FaceDetector
-from edgefer.inference.images import Decoded, Picture, pictures
-from edgefer.inference.output import csv_rows, draw, entry
+from edgefer.inference.images import DecodedImage, ImageSource, iter_sources
+from edgefer.inference.output import draw_faces, to_csv_rows, to_record
 from edgefer.inference.pipeline import Face, Pipeline, predict_batch
 from edgefer.models import SHIPPED
 
 PORTRAIT = Path(__file__).parents[1] / "fixtures" / "astronaut.jpg"
 
 
-def without_finder() -> Pipeline:
+def without_detector() -> Pipeline:
     return Pipeline(Classifier.open(SHIPPED, check=False), None)
 
 
 def test_looks_come_in_order_and_are_those_of_one_thread() -> None:
     faces = np.random.default_rng(0).integers(0, 256, (40, 48, 48), np.uint8)
-    shown = [Picture(str(number), lambda face=face: Decoded(face)) for number, face in enumerate(faces)]  # type: ignore[misc]
-    alone = [*predict_batch(shown, without_finder, workers=1)]
-    beside = [*predict_batch(shown, without_finder, workers=3)]
+    shown = [ImageSource(str(number), lambda face=face: DecodedImage(face)) for number, face in enumerate(faces)]  # type: ignore[misc]
+    alone = [*predict_batch(shown, without_detector, workers=1)]
+    beside = [*predict_batch(shown, without_detector, workers=3)]
     assert [look.name for look in beside] == [str(number) for number in range(40)]
     for one, other in zip(alone, beside):
         np.testing.assert_array_equal(one.faces[0].prediction.logits, other.faces[0].prediction.logits)
 
 
 def test_one_that_cannot_be_read_leaves_the_others_alone() -> None:
-    def broken() -> Decoded:
+    def broken() -> DecodedImage:
         raise DataError("broken")
 
     fine = np.zeros((48, 48), np.uint8)
-    shown = [Picture("a", broken), Picture("b", lambda: Decoded(fine))]
-    looks = [*predict_batch(shown, without_finder, workers=2, keep_images=True)]
+    shown = [ImageSource("a", broken), ImageSource("b", lambda: DecodedImage(fine))]
+    looks = [*predict_batch(shown, without_detector, workers=2, keep_images=True)]
     assert str(looks[0].problem) == "broken"
     assert looks[0].faces == ()
     assert looks[1].problem is None
@@ -51,20 +51,20 @@ def test_what_no_pipeline_can_be_made_of_is_raised() -> None:
         raise IncompatibleError("no runtime")
 
     with pytest.raises(IncompatibleError, match="no runtime"):
-        list(predict_batch([Picture("a", lambda: Decoded(np.zeros((4, 4), np.uint8)))], refuse))
+        list(predict_batch([ImageSource("a", lambda: DecodedImage(np.zeros((4, 4), np.uint8)))], refuse))
 
 
 def test_few_pictures_are_read_ahead() -> None:
     read: list[int] = []
     lock = threading.Lock()
 
-    def reading(number: int) -> Decoded:
+    def reading(number: int) -> DecodedImage:
         with lock:
             read.append(number)
-        return Decoded(np.zeros((48, 48), np.uint8))
+        return DecodedImage(np.zeros((48, 48), np.uint8))
 
-    shown = (Picture(str(number), lambda number=number: reading(number)) for number in range(1000))  # type: ignore[misc]
-    looks = predict_batch(shown, without_finder, workers=2)
+    shown = (ImageSource(str(number), lambda number=number: reading(number)) for number in range(1000))  # type: ignore[misc]
+    looks = predict_batch(shown, without_detector, workers=2)
     for _ in range(5):
         next(looks)
     assert len(read) < 20
@@ -72,7 +72,7 @@ def test_few_pictures_are_read_ahead() -> None:
 
 
 def test_a_pipeline_finds_and_names_a_smile() -> None:
-    (picture,) = pictures([str(PORTRAIT)])
+    (picture,) = iter_sources([str(PORTRAIT)])
     (face,) = Pipeline.open(SHIPPED)(picture.read())
     assert face.prediction.label == "happy"
 
@@ -81,22 +81,22 @@ def test_a_label_stays_within_the_picture() -> None:
     image = np.full((60, 80, 3), 30, np.uint8)
     prediction = Classifier.open(SHIPPED, check=False).predict(image)
     for box in (FaceBox(0, 0, 20, 20), FaceBox(60, 40, 20, 20), FaceBox(0, 30, 79, 29)):
-        drawn = draw(image, [Face(box, prediction)])
+        drawn = draw_faces(image, [Face(box, prediction)])
         assert drawn.shape == image.shape
         assert (drawn != image).any()
     assert (image == 30).all()
 
 
-def test_the_finder_is_the_detectors_own_framing() -> None:
-    finder = FaceDetector.open()
-    assert (finder.side, finder.down) == (1.0, 0.0)
+def test_the_default_is_the_detectors_own_framing() -> None:
+    detector = FaceDetector.open()
+    assert (detector.crop_scale, detector.crop_shift) == (1.0, 0.0)
 
 
 def test_boxes_of_a_picture_that_was_shrunk_are_told_in_pixels_of_its_file() -> None:
     portrait = cv2.imread(str(PORTRAIT))
-    whole, shrunk = Picture("whole", lambda: Decoded(portrait)), Picture("shrunk", lambda: Decoded(portrait, 4))
+    whole, shrunk = ImageSource("whole", lambda: DecodedImage(portrait)), ImageSource("shrunk", lambda: DecodedImage(portrait, 4))
     looks = [*predict_batch([whole, shrunk], lambda: Pipeline.open(SHIPPED))]
-    boxes = [entry(look, LABELS)["faces"][0]["box"] for look in looks]
+    boxes = [to_record(look, LABELS)["faces"][0]["box"] for look in looks]
     assert boxes[1] == [4 * side for side in boxes[0]]
-    assert [*csv_rows(looks[1])[0][3:]] == boxes[1]
+    assert [*to_csv_rows(looks[1])[0][3:]] == boxes[1]
     assert looks[0].faces[0].box == looks[1].faces[0].box

@@ -135,7 +135,7 @@ def test_explicit_runtime_must_be_installed(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(importlib.metadata, "version", _not_installed("tflite-runtime"))
     with pytest.raises(IncompatibleError, match="tflite_runtime is not installed") as caught:
         select_runtime("tflite_runtime")
-    assert "pip install tflite-runtime" in caught.value.hint
+    assert "tflite-runtime==2.14.0" in caught.value.hint
 
 
 def test_unknown_runtime_names_those_that_exist() -> None:

@@ -1,6 +1,6 @@
 import pytest
 
-from edgefer.inspection.compatibility import EDGETPU_OPS, TFLM_OPS, targets
+from edgefer.inspection.compatibility import EDGETPU_OPS, TFLM_OPS, check_targets
 from edgefer.inspection.flatbuffer import Model
 
 
@@ -17,7 +17,7 @@ def judge(make):
             inputs = (index, len(tensors) - 1) if name in ("CONV_2D", "FULLY_CONNECTED") else (index,)
             chain.append(make.op(name, inputs, (index + 1,), **changes))
         graph = make.graph(tensors, chain, (0,), (len(ops),))
-        found = targets(Model("", None, (graph,) * subgraphs), runtime="litert 2.3.0", failure=failure)
+        found = check_targets(Model("", None, (graph,) * subgraphs), runtime="litert 2.3.0", failure=failure)
         return {target.name: target for target in found}
 
     return run

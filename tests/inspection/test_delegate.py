@@ -34,36 +34,36 @@ def test_xnnpack_takes_all_of_the_tiny_models(tiny, litert, request, scheme: str
     content = (request.path.parents[1] / "fixtures" / f"tiny-{scheme}.tflite").read_bytes()
     interpreter = open_interpreter(litert, content, name="litert", version="")
     partition = read_partition(interpreter, tiny[scheme].main)
-    assert (partition.taken, partition.groups) == ({0, 1, 2, 3}, 1)
+    assert (partition.delegated, partition.groups) == ({0, 1, 2, 3}, 1)
 
 
 def test_without_delegates_nothing_is_taken(tiny, litert, request) -> None:
     content = (request.path.parents[1] / "fixtures" / "tiny-int8.tflite").read_bytes()
     interpreter = open_interpreter(litert, content, kernels="builtin", name="litert", version="")
     partition = read_partition(interpreter, tiny["int8"].main)
-    assert (partition.taken, partition.groups) == (frozenset(), 0)
+    assert (partition.delegated, partition.groups) == (frozenset(), 0)
 
 
 def test_two_groups_around_an_operator_that_is_not_taken(chain) -> None:
     partition = read_partition(Recorded(chain, [((0, 5), (1,)), ((2, 6, 7), (3,))]), chain)
-    assert (partition.taken, partition.groups) == ({0, 2}, 2)
+    assert (partition.delegated, partition.groups) == ({0, 2}, 2)
 
 
 def test_a_group_ends_at_its_inputs(chain) -> None:
     partition = read_partition(Recorded(chain, [((1, 6, 7), (3,))]), chain)
-    assert partition.taken == {1, 2}
+    assert partition.delegated == {1, 2}
 
 
 def test_a_runtime_that_lists_no_nodes_cannot_tell(chain) -> None:
     partition = read_partition(object(), chain)
-    assert partition.taken is None
+    assert partition.delegated is None
     assert "list" in partition.why
 
 
 def test_other_nodes_than_the_file_has_cannot_tell(chain, make) -> None:
     other = make.graph(list(chain.tensors), list(chain.ops[:3]), (0,), (3,))
     partition = read_partition(Recorded(chain, []), other)
-    assert partition.taken is None
+    assert partition.delegated is None
     assert "4 nodes for 3 operators" in partition.why
 
 
@@ -72,4 +72,4 @@ def test_names_that_are_no_utf8_cannot_be_listed(chain) -> None:
         def _get_ops_details(self):
             return b"\xdf".decode()
 
-    assert read_partition(Broken(), chain).taken is None
+    assert read_partition(Broken(), chain).delegated is None

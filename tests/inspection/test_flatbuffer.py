@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from edgefer.errors import DataError, IncompatibleError
-from edgefer.inspection.flatbuffer import SCHEMA, read
+from edgefer.inspection.flatbuffer import SCHEMA, read_model
 from edgefer.models import SHIPPED
 
 
@@ -45,7 +45,7 @@ def test_what_the_converter_wrote(tiny) -> None:
 
 def test_bytes_behind_the_flatbuffer_are_ignored(shipped) -> None:
     content = SHIPPED.read_bytes()
-    assert read(content[: content.index(b"PK\x03\x04")]) == shipped
+    assert read_model(content[: content.index(b"PK\x03\x04")]) == shipped
 
 
 @pytest.mark.parametrize(("dtype", "size"), [("int8", 6), ("int4", 3), ("float16", 12), ("bool", 6), ("string", None)])
@@ -60,17 +60,17 @@ def test_an_unknown_dimension_has_no_size(make) -> None:
 def test_a_file_that_leads_nowhere_is_refused(litert) -> None:
     for root in (0x7FFFFFF0, 0xFFFFFFFF):
         with pytest.raises(DataError, match="contradicts itself"):
-            read(struct.pack("<I", root) + b"TFL3" + bytes(100))
+            read_model(struct.pack("<I", root) + b"TFL3" + bytes(100))
 
 
 def test_a_model_without_a_graph_is_refused(litert) -> None:
     # The root table has a vtable without fields.
     with pytest.raises(DataError, match="no graph"):
-        read(struct.pack("<I4sHHi", 12, b"TFL3", 4, 4, 4) + bytes(16))
+        read_model(struct.pack("<I4sHHi", 12, b"TFL3", 4, 4, 4) + bytes(16))
 
 
 def test_without_the_schema_the_pip_line_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, SCHEMA, None)
     with pytest.raises(IncompatibleError, match="schema") as caught:
-        read(b"")
+        read_model(b"")
     assert caught.value.hint == "pip install ai-edge-litert"

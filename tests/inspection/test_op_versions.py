@@ -3,7 +3,7 @@ from itertools import pairwise
 import pytest
 
 from edgefer.inspection.flatbuffer import SCHEMA
-from edgefer.inspection.op_versions import FIRST_RUNTIMES, minimum_runtime, newer
+from edgefer.inspection.op_versions import FIRST_RUNTIMES, is_newer, minimum_runtime
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_what_the_table_says(operator: str, version: int, runtime: str | None) -
 def test_a_later_version_of_an_operator_came_no_earlier() -> None:
     for operator, runtimes in FIRST_RUNTIMES.items():
         known = [each for each in runtimes.split() if each != "-"]
-        assert not any(newer(earlier, later) for earlier, later in pairwise(known)), operator
+        assert not any(is_newer(earlier, later) for earlier, later in pairwise(known)), operator
 
 
 def test_every_operator_is_one_of_the_schema() -> None:
@@ -48,13 +48,13 @@ def test_every_operator_is_one_of_the_schema() -> None:
     [("2.15", "2.14", True), ("2.9", "2.14", False), ("2.14.4", "2.14", True), ("2.14.0", "2.14", False)],
 )
 def test_versions_are_compared_as_numbers(version: str, other: str, expected: bool) -> None:
-    assert newer(version, other) is expected
+    assert is_newer(version, other) is expected
 
 
 def test_the_models_here_need_what_their_converter_wrote_into_them(tiny, shipped) -> None:
     for anatomy in (*tiny.values(), shipped):
         found = [minimum_runtime(op.name, op.version) for op in anatomy.main.ops]
         assert None not in found
-        newest = next(each for each in found if not any(newer(other, each) for other in found))
-        assert not newer(anatomy.declared_runtime, newest)
-        assert not newer(newest, anatomy.declared_runtime)
+        newest = next(each for each in found if not any(is_newer(other, each) for other in found))
+        assert not is_newer(anatomy.declared_runtime, newest)
+        assert not is_newer(newest, anatomy.declared_runtime)

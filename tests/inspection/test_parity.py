@@ -8,12 +8,12 @@ import pytest
 
 from edgefer.contract.artifact import Artifact
 from edgefer.errors import IncompatibleError, UsageError
-from edgefer.inference.interpreters import execute, installed
+from edgefer.inference.interpreters import installed_runtimes, run_model
 from edgefer.inference.runtimes import litert, tflite_runtime
 from edgefer.inspection import parity as parity_module
 from edgefer.inspection.flatbuffer import SCHEMA, load_schema
-from edgefer.inspection.parity import configurations, verify
-from edgefer.inspection.tensor_probe import layers
+from edgefer.inspection.parity import list_configurations, verify
+from edgefer.inspection.tensor_probe import list_layers
 from edgefer.models import SHIPPED
 from edgefer.results.parity import Configuration
 
@@ -22,7 +22,7 @@ WAYS = [("default", 1), ("default", 4), ("builtin", 1), ("builtin", 4), ("refere
 
 @pytest.fixture(scope="module")
 def best() -> str:
-    return next(iter(installed().runtimes))
+    return next(iter(installed_runtimes().runtimes))
 
 
 def other_runtime_when(which, change, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -30,9 +30,9 @@ def other_runtime_when(which, change, monkeypatch: pytest.MonkeyPatch) -> None:
 
     def run(model: bytes, faces: np.ndarray, configuration: Configuration) -> np.ndarray:
         plain = Configuration(configuration.runtime)
-        return execute(change(model) if which(configuration) else model, faces, plain)
+        return run_model(change(model) if which(configuration) else model, faces, plain)
 
-    monkeypatch.setattr(parity_module, "execute", run)
+    monkeypatch.setattr(parity_module, "run_model", run)
 
 
 def test_every_way_to_run_is_a_row_and_the_first_is_what_all_are_compared_with(
@@ -76,7 +76,7 @@ def test_a_planted_difference_is_found_where_it_is(
     litert, position: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     artifact = Artifact.load(SHIPPED)
-    with_bias = [layer for layer in layers(artifact.model) if layer.name in ("CONV_2D", "FULLY_CONNECTED")]
+    with_bias = [layer for layer in list_layers(artifact.model) if layer.name in ("CONV_2D", "FULLY_CONNECTED")]
     planted = with_bias[position]
     other_runtime_when(
         lambda configuration: configuration.kernels == "builtin",
@@ -99,11 +99,11 @@ def test_outputs_that_differ_only_together_are_not_given_a_layer(
     litert, int8_artifact: Artifact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def run(model: bytes, faces: np.ndarray, configuration: Configuration) -> np.ndarray:
-        outputs = execute(model, faces, Configuration("litert"))
+        outputs = run_model(model, faces, Configuration("litert"))
         whole = len(faces) > 24
         return outputs ^ 1 if whole and configuration.kernels == "reference" else outputs
 
-    monkeypatch.setattr(parity_module, "execute", run)
+    monkeypatch.setattr(parity_module, "run_model", run)
     row = verify(int8_artifact, int8_artifact.golden.inputs[:8], runtimes=["litert"]).rows[-1]
     assert row.parting is None
     assert "every layer agrees" in row.parting_problem
@@ -151,10 +151,10 @@ def test_outputs_that_are_no_numbers_are_beyond_the_tolerance(
         pytest.skip("integers are always numbers")
 
     def run(model: bytes, faces: np.ndarray, configuration: Configuration) -> np.ndarray:
-        outputs = execute(model, faces, Configuration(best))
+        outputs = run_model(model, faces, Configuration(best))
         return outputs * np.float32("nan") if configuration.kernels == "reference" else outputs
 
-    monkeypatch.setattr(parity_module, "execute", run)
+    monkeypatch.setattr(parity_module, "run_model", run)
     parity = verify(artifact, runtimes=[best])
     assert [row.configuration.kernels for row in parity.beyond] == ["reference"]
     assert json.loads(json.dumps(parity.to_json(), allow_nan=False))["rows"][-1]["golden_worst"] is None
@@ -176,14 +176,14 @@ def test_the_least_agreement_is_that_of_any_two(
     order = iter(range(len(WAYS)))
 
     def run(model: bytes, faces: np.ndarray, configuration: Configuration) -> np.ndarray:
-        outputs = execute(model, faces, Configuration(best)).copy()
+        outputs = run_model(model, faces, Configuration(best)).copy()
         turn = next(order, 0)
         if turn in (2, 4):
             outputs[-turn] = np.roll(outputs[-turn], 1)
         return outputs
 
-    monkeypatch.setattr(parity_module, "execute", run)
-    monkeypatch.setattr(parity_module, "layers", lambda model: ())
+    monkeypatch.setattr(parity_module, "run_model", run)
+    monkeypatch.setattr(parity_module, "list_layers", lambda model: ())
     faces = int8_artifact.golden.inputs[:10]
     parity = verify(int8_artifact, faces, runtimes=[best])
     assert [row.top1_agreement for row in parity.rows] == [None, 1.0, 0.9, 1.0, 0.9]
@@ -192,15 +192,15 @@ def test_the_least_agreement_is_that_of_any_two(
 
 def test_what_does_not_exist_is_refused_before_anything_runs(best: str) -> None:
     with pytest.raises(UsageError, match="litert"):
-        configurations(["litret"])
+        list_configurations(["litret"])
     with pytest.raises(UsageError, match="no Python"):
-        configurations([best], ["/nowhere/python"])
+        list_configurations([best], ["/nowhere/python"])
 
 
 def test_another_python_without_what_was_asked_for(best: str) -> None:
-    missing = next((name for name in ("litert", "tflite_runtime") if name not in installed().runtimes), None)
+    missing = next((name for name in ("litert", "tflite_runtime") if name not in installed_runtimes().runtimes), None)
     if missing is None:
         pytest.skip("all are installed")
     with pytest.raises(IncompatibleError, match="has no such runtime") as caught:
-        configurations([missing], [sys.executable])
+        list_configurations([missing], [sys.executable])
     assert caught.value.hint.startswith(f"{sys.executable} -m pip install ")

@@ -3,7 +3,7 @@ from itertools import pairwise
 import pytest
 
 from edgefer.inference.runtime import open_interpreter
-from edgefer.inspection.resources import ALIGNMENT, macs, parameters, plan_arena
+from edgefer.inspection.resources import ALIGNMENT, count_macs, parameter_tensors, plan_arena
 
 
 def test_a_chain_by_hand(make) -> None:
@@ -65,8 +65,8 @@ def test_tiny_by_hand(tiny) -> None:
     expected = [24 * 24 * 8 * 9 * 1, 12 * 12 * 16 * 9 * 8, 0, 16 * 7]
     for anatomy in tiny.values():
         graph = anatomy.main
-        assert [macs(graph, op) for op in graph.ops] == expected
-        counts = [sum(tensor.elements for tensor in parameters(graph, op)) for op in graph.ops]
+        assert [count_macs(graph, op) for op in graph.ops] == expected
+        counts = [sum(tensor.elements for tensor in parameter_tensors(graph, op)) for op in graph.ops]
         # Weights and biases; the axes of MEAN are no parameters.
         assert counts == [9 * 8 + 8, 9 * 8 * 16 + 16, 0, 16 * 7 + 7]
 
@@ -84,8 +84,8 @@ def test_the_model_that_ships_by_hand(shipped) -> None:
                 total_parameters += kernel * source * width + width
             before = width
     total_macs, total_parameters = total_macs + 72 * 7, total_parameters + 72 * 7 + 7
-    assert sum(macs(graph, op) for op in graph.ops) == total_macs == 77_350_392
-    assert sum(tensor.elements for op in graph.ops for tensor in parameters(graph, op)) == total_parameters == 299_703
+    assert sum(count_macs(graph, op) for op in graph.ops) == total_macs == 77_350_392
+    assert sum(tensor.elements for op in graph.ops for tensor in parameter_tensors(graph, op)) == total_parameters == 299_703
 
 
 @pytest.mark.parametrize(
@@ -111,22 +111,22 @@ def test_the_model_that_ships_by_hand(shipped) -> None:
 def test_formulas(make, name, shapes, output, options, expected) -> None:
     tensors = [*(make.tensor(shape=shape) for shape in shapes), make.tensor(shape=output)]
     op = make.op(name, tuple(range(len(shapes))), (len(shapes),), options=options)
-    assert macs(make.graph(tensors, [op], (0,), (len(shapes),)), op) == expected
+    assert count_macs(make.graph(tensors, [op], (0,), (len(shapes),)), op) == expected
 
 
 def test_weights_that_were_left_out_cost_nothing(make) -> None:
     # The coupled input gate of an LSTM: one pair of weights is missing.
     tensors = [make.tensor(shape=(1, 3)), make.tensor(shape=(4, 3)), make.tensor(shape=(4, 4)), make.tensor()]
     op = make.op("LSTM", (0, -1, 1, 1, 1, -1, 2, 2, 2), (3,))
-    assert macs(make.graph(tensors, [op], (0,), (3,)), op) == 3 * 12 + 3 * 16
+    assert count_macs(make.graph(tensors, [op], (0,), (3,)), op) == 3 * 12 + 3 * 16
 
 
 def test_a_custom_operator_is_unknown(make) -> None:
     op = make.op("CONV_2D", (0,), (0,), custom=True)
-    assert macs(make.graph([make.tensor()], [op], (0,), (0,)), op) is None
+    assert count_macs(make.graph([make.tensor()], [op], (0,), (0,)), op) is None
 
 
 def test_what_a_loop_begins_with_is_no_parameter(make) -> None:
     graph = make.graph([make.tensor(constant=True), make.tensor()], [], (), (1,))
-    assert parameters(graph, make.op("WHILE", (0,), (1,))) == []
-    assert parameters(graph, make.op("MUL", (0,), (1,))) == [graph.tensors[0]]
+    assert parameter_tensors(graph, make.op("WHILE", (0,), (1,))) == []
+    assert parameter_tensors(graph, make.op("MUL", (0,), (1,))) == [graph.tensors[0]]

@@ -9,10 +9,10 @@ import pytest
 from edgefer.contract.artifact import Artifact
 from edgefer.errors import IncompatibleError
 from edgefer.inference.interpreters import run_faces
-from edgefer.inference.runtime import choose
+from edgefer.inference.runtime import select_runtime
 from edgefer.inspection import tensor_probe
 from edgefer.inspection.flatbuffer import Model
-from edgefer.inspection.tensor_probe import layers, probe_tensors
+from edgefer.inspection.tensor_probe import list_layers, probe_tensors
 from edgefer.models import SHIPPED
 
 DATA = Path(__file__).parents[1] / "fixtures"
@@ -24,20 +24,20 @@ def model(litert) -> bytes:
 
 
 def test_the_layers_are_the_operators_in_order(model: bytes) -> None:
-    found = layers(model)
+    found = list_layers(model)
     assert [layer.op for layer in found] == list(range(len(found)))
     assert (found[0].name, found[-1].name) == ("CONV_2D", "FULLY_CONNECTED")
     assert found[0].tensor_name
 
 
 def test_a_tap_changes_nothing_but_the_number_of_the_output(model: bytes) -> None:
-    first = layers(model)[0]
+    first = list_layers(model)[0]
     other = probe_tensors(model, first.tensor)
     changed = [place for place in range(len(model)) if model[place] != other[place]]
     assert len(other) == len(model)
     assert 1 <= len(changed) <= 4
     assert changed[-1] - changed[0] < 4
-    last = layers(model)[-1]
+    last = list_layers(model)[-1]
     assert probe_tensors(model, last.tensor) == model
 
 
@@ -54,8 +54,8 @@ def test_each_layer_is_what_the_interpreter_kept_of_it(litert, model: bytes) -> 
     face = Artifact.load(SHIPPED).golden.inputs[:1]
     whole.set_tensor(whole.get_input_details()[0]["index"], (face.astype(np.int16) - 128).astype(np.int8)[..., None])
     whole.invoke()
-    for layer in layers(model):
-        runtime = choose("litert").open_model(probe_tensors(model, layer.tensor), kernels="reference")
+    for layer in list_layers(model):
+        runtime = select_runtime("litert").open_model(probe_tensors(model, layer.tensor), kernels="reference")
         kept = whole.get_tensor(layer.tensor)
         assert runtime.output.shape == kept.shape
         assert np.array_equal(run_faces(runtime, face)[0], kept.reshape(-1)), layer
@@ -64,8 +64,8 @@ def test_each_layer_is_what_the_interpreter_kept_of_it(litert, model: bytes) -> 
 @pytest.mark.parametrize("kernels", ["default", "builtin"])
 def test_a_delegate_puts_out_every_layer(kernels: str, model: bytes, shipped: Model) -> None:
     face = Artifact.load(SHIPPED).golden.inputs[:1]
-    for layer in layers(model):
-        outputs = run_faces(choose("litert").open_model(probe_tensors(model, layer.tensor), kernels=kernels), face)
+    for layer in list_layers(model):
+        outputs = run_faces(select_runtime("litert").open_model(probe_tensors(model, layer.tensor), kernels=kernels), face)
         assert outputs.size == shipped.main.tensors[layer.tensor].elements
         assert len(np.unique(outputs)) > 3, layer
 
@@ -74,8 +74,8 @@ def test_what_no_face_reaches_is_no_layer(monkeypatch: pytest.MonkeyPatch, make)
     tensors = [make.tensor(name=name) for name in ("face", "packed", "weights", "sum")]
     ops = [make.op("DEQUANTIZE", (1,), (2,)), make.op("ADD", (0, 2), (3,)), make.op("ASSIGN_VARIABLE", (3,), ())]
     anatomy = Model("", None, (make.graph(tensors, ops, (0,), (3,)),))
-    monkeypatch.setattr(tensor_probe, "read", lambda model: anatomy)
-    assert [(layer.op, layer.name, layer.tensor_name) for layer in layers(b"")] == [(1, "ADD", "sum")]
+    monkeypatch.setattr(tensor_probe, "read_model", lambda model: anatomy)
+    assert [(layer.op, layer.name, layer.tensor_name) for layer in list_layers(b"")] == [(1, "ADD", "sum")]
 
 
 def test_two_outputs_are_refused(litert) -> None:

@@ -32,7 +32,7 @@ from pathlib import Path
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from edgefer.errors import EdgeferError
-from edgefer.inference.runtime import choose
+from edgefer.inference.runtime import select_runtime
 from edgefer.inspection.flatbuffer import SCHEMA
 from edgefer.inspection.inspector import inspect_in_process
 from edgefer.inspection.sandbox import MEMORY_BYTES, inspect_in_subprocess
@@ -245,7 +245,7 @@ def main() -> int:
     options = parser.parse_args()
     models = [path.read_bytes() for path in options.models]
     # Here once, rather than in each child.
-    choose("litert").load()
+    select_runtime("litert").load()
     importlib.import_module(SCHEMA)
     outcomes: Counter[tuple[str, str]] = Counter()
     worst_bytes, worst_s, failures = 0, 0.0, 0

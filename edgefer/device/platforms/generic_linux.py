@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from edgefer.device import sysfs
 
 if TYPE_CHECKING:
-    from edgefer.device.platform import Ask
+    from edgefer.device.platform import RunCommand
 
 __all__ = ["PREFERENCE", "detect", "sample"]
 
@@ -22,7 +22,7 @@ def detect(*, root: Path) -> bool:
     return True
 
 
-def sample(*, root: Path, ask: Ask) -> dict[str, Any]:
+def sample(*, root: Path, ask: RunCommand) -> dict[str, Any]:
     """As PlatformModule.sample()."""
     clock_khz = sysfs.read_number("/sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq", root=root)
     return {
@@ -37,11 +37,11 @@ def sample(*, root: Path, ask: Ask) -> dict[str, Any]:
 def _temperature(root: Path) -> float | None:
     """The hottest sensor of the processor, else the hottest of all."""
     found = []
-    for zone in sysfs.below("/sys/class/thermal", "thermal_zone*", root=root):
+    for zone in sysfs.list_paths("/sys/class/thermal", "thermal_zone*", root=root):
         found.append((sysfs.read_first_line(f"{zone}/type", root=root), sysfs.read_number(f"{zone}/temp", root=root)))
-    for sensor in sysfs.below("/sys/class/hwmon", "hwmon*", root=root):
+    for sensor in sysfs.list_paths("/sys/class/hwmon", "hwmon*", root=root):
         name = sysfs.read_first_line(f"{sensor}/name", root=root)
-        found += [(name, sysfs.read_number(path, root=root)) for path in sysfs.below(sensor, "temp*_input", root=root)]
+        found += [(name, sysfs.read_number(path, root=root)) for path in sysfs.list_paths(sensor, "temp*_input", root=root)]
     known = [(name or "", value) for name, value in found if value is not None]
     own = [value for name, value in known if name.lower().startswith(PROCESSOR)]
     # Thousandths of a degree. A zone that is switched off says zero or less.
@@ -53,8 +53,8 @@ def _power(root: Path) -> float | None:
     """Watts, by the sensors that give power itself (microwatts), together; None without any."""
     watts = [
         value / 1e6
-        for sensor in sysfs.below("/sys/class/hwmon", "hwmon*", root=root)
-        for path in sysfs.below(sensor, "power*_input", root=root)
+        for sensor in sysfs.list_paths("/sys/class/hwmon", "hwmon*", root=root)
+        for path in sysfs.list_paths(sensor, "power*_input", root=root)
         if (value := sysfs.read_number(path, root=root)) is not None
     ]
     return sum(watts) if watts else None

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from edgefer.device import sysfs
 
 if TYPE_CHECKING:
-    from edgefer.device.platform import Ask
+    from edgefer.device.platform import RunCommand
 
 __all__ = ["PREFERENCE", "detect", "sample"]
 
@@ -29,7 +29,7 @@ def detect(*, root: Path) -> bool:
     return "Jetson" in str(sysfs.board_model(root=root)) or "nvidia,tegra" in str(compatible)
 
 
-def sample(*, root: Path, ask: Ask) -> dict[str, Any]:
+def sample(*, root: Path, ask: RunCommand) -> dict[str, Any]:
     """As PlatformModule.sample()."""
     found: dict[str, Any] = {"throttled": tuple(_held_back(root))}
     watts = _power(root)
@@ -39,7 +39,7 @@ def sample(*, root: Path, ask: Ask) -> dict[str, Any]:
 def _held_back(root: Path) -> list[str]:
     """Cooling devices of the processor that are at work; a fan is one too, and holds nothing back."""
     at_work = set()
-    for device in sysfs.below("/sys/class/thermal", "cooling_device*", root=root):
+    for device in sysfs.list_paths("/sys/class/thermal", "cooling_device*", root=root):
         kind = sysfs.read_first_line(f"{device}/type", root=root) or ""
         if sysfs.read_number(f"{device}/cur_state", root=root) and "fan" not in kind.lower():
             at_work.add(f"cooling by {kind}")
@@ -47,12 +47,12 @@ def _held_back(root: Path) -> list[str]:
 
 
 def _power(root: Path) -> float | None:
-    for sensor in sysfs.below("/sys/bus/i2c/drivers/ina3221x", "*/iio:device*", root=root):
+    for sensor in sysfs.list_paths("/sys/bus/i2c/drivers/ina3221x", "*/iio:device*", root=root):
         for channel in (0, 1, 2):
             milliwatts = sysfs.read_number(f"{sensor}/in_power{channel}_input", root=root)
             if milliwatts is not None and sysfs.read_first_line(f"{sensor}/rail_name_{channel}", root=root) in WHOLE:
                 return milliwatts / 1000
-    for sensor in sysfs.below("/sys/class/hwmon", "hwmon*", root=root):
+    for sensor in sysfs.list_paths("/sys/class/hwmon", "hwmon*", root=root):
         for channel in CHANNELS:
             millivolts = sysfs.read_number(f"{sensor}/in{channel}_input", root=root)
             milliamperes = sysfs.read_number(f"{sensor}/curr{channel}_input", root=root)

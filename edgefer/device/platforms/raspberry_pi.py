@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from edgefer.device import sysfs
 
 if TYPE_CHECKING:
-    from edgefer.device.platform import Ask
+    from edgefer.device.platform import RunCommand
 
 __all__ = ["PREFERENCE", "detect", "reasons", "sample"]
 
@@ -28,7 +28,7 @@ def detect(*, root: Path) -> bool:
     return str(sysfs.board_model(root=root)).startswith("Raspberry Pi")
 
 
-def sample(*, root: Path, ask: Ask) -> dict[str, Any]:
+def sample(*, root: Path, ask: RunCommand) -> dict[str, Any]:
     """As PlatformModule.sample(). Without vcgencmd the kernel's sensor tells of under-voltage, and of nothing else."""
     found: dict[str, Any] = {}
     bits = _number(ask(["vcgencmd", "get_throttled"]), r"throttled=0x([0-9a-fA-F]+)", base=16)
@@ -63,7 +63,7 @@ def _voltage_is_low(root: Path) -> bool:
     return any(
         sysfs.read_first_line(f"{sensor}/name", root=root) == "rpi_volt"
         and sysfs.read_first_line(f"{sensor}/in0_lcrit_alarm", root=root) == "1"
-        for sensor in sysfs.below("/sys/class/hwmon", "hwmon*", root=root)
+        for sensor in sysfs.list_paths("/sys/class/hwmon", "hwmon*", root=root)
     )
 
 

@@ -15,11 +15,11 @@ import numpy.typing as npt
 from edgefer.errors import DataError, IncompatibleError, UsageError
 from edgefer.inference.face_detection import FaceBox
 
-__all__ = ["DOWN", "IN_COLOUR", "NEEDS_MODEL", "SIDE", "open_detector"]
+__all__ = ["CROP_SCALE", "CROP_SHIFT", "NEEDS_MODEL", "USES_COLOR", "open_detector"]
 
-NEEDS_MODEL, IN_COLOUR = True, True
+NEEDS_MODEL, USES_COLOR = True, True
 # Its boxes go from the hairline to the chin, a little above what the Haar cascade frames; not measured on FER2013.
-SIDE, DOWN = 1.0, 0.0
+CROP_SCALE, CROP_SHIFT = 1.0, 0.0
 LEAST_SCORE = 0.7
 
 
@@ -51,8 +51,8 @@ class YuNet:
     def __init__(self, network: Any) -> None:
         self._network = network
 
-    def find(self, image: npt.NDArray[np.uint8]) -> list[FaceBox]:
-        """As Detector.find()."""
+    def detect(self, image: npt.NDArray[np.uint8]) -> list[FaceBox]:
+        """Return the boxes of the faces in an image."""
         height, width = image.shape[:2]
         self._network.setInputSize((width, height))
         _, rows = self._network.detect(image)

@@ -44,7 +44,7 @@ import numpy.typing as npt
 
 from edgefer.contract.preprocessing import encoder
 from edgefer.errors import DataError, UsageError
-from edgefer.inference.runtime import InterpreterRuntime, choose, open_interpreter
+from edgefer.inference.runtime import InterpreterRuntime, select_runtime, open_interpreter
 from edgefer.workstation.quantization.converter import converting
 from edgefer.workstation.quantization.flatbuffer_editor import Flatbuffer
 from edgefer.workstation.quantization.gptq import InputStatistics, apply_gptq
@@ -57,7 +57,7 @@ def activations(model: bytes, faces: npt.NDArray[np.uint8]) -> Iterator[Callable
 
     Of a quantized model the values are integer steps.
     """
-    module = choose("litert")
+    module = select_runtime("litert")
     name, version = "litert", module.available() or ""
     interpreter = open_interpreter(
         module.load(), model, kernels="builtin", keep_tensors=True, name=name, version=version

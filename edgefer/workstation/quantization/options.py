@@ -23,9 +23,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgefer.errors import IncompatibleError, UsageError
-from edgefer.inference.runtime import choose
-from edgefer.inspection.compatibility import targets
-from edgefer.inspection.flatbuffer import read
+from edgefer.inference.runtime import select_runtime
+from edgefer.inspection.compatibility import check_targets
+from edgefer.inspection.flatbuffer import read_model
 
 __all__ = ["DEFAULTS", "RANGE_METHODS", "TARGETS", "QuantizationOptions", "check_options", "for_target", "require_fit"]
 
@@ -112,13 +112,13 @@ def for_target(recipe: QuantizationOptions, target: str | None) -> QuantizationO
 
 def require_fit(model: bytes, target: str) -> None:
     """Raise IncompatibleError unless the flatbuffer runs on ``target``, in part at least."""
-    module = choose("litert")
+    module = select_runtime("litert")
     failure = ""
     try:
         module.open_model(model).invoke()
     except IncompatibleError as error:
         failure = str(error)
-    judged = {each.name.replace("_", "-"): each for each in targets(read(model), runtime="litert", failure=failure)}
+    judged = {each.name.replace("_", "-"): each for each in check_targets(read_model(model), runtime="litert", failure=failure)}
     found = judged[target]
     if found.fits == "no":
         raise IncompatibleError(

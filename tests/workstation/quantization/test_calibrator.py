@@ -4,8 +4,8 @@ import pytest
 
 from edgefer.contract.preprocessing import InputSpec
 from edgefer.errors import DataError, EdgeferError, UsageError
-from edgefer.inspection.compatibility import targets
-from edgefer.inspection.flatbuffer import read
+from edgefer.inspection.compatibility import check_targets
+from edgefer.inspection.flatbuffer import read_model
 from edgefer.workstation.quantization.calibrator import SAMPLE, Calibrator, Ranges
 from edgefer.workstation.quantization.converter import convert, require_identity_input
 from edgefer.workstation.quantization.flatbuffer_editor import Flatbuffer
@@ -112,7 +112,7 @@ def test_scales_are_one_a_channel_or_one_a_tensor(calibrated):
 def test_dense_per_channel_is_named_where_early_kernels_compute_it_wrongly(calibrated):
     model = calibrated.quantize(QuantizationOptions(dense_per_channel=True))
     assert weight_scales(model) == {"conv": 8, "conv_b": 8, "logits": 7}
-    notes = {each.name: each.notes for each in targets(read(model), runtime="litert")}
+    notes = {each.name: each.notes for each in check_targets(read_model(model), runtime="litert")}
     assert any("wrongly" in note for note in notes["tflm"])
 
 

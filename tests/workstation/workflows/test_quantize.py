@@ -11,7 +11,7 @@ from edgefer.contract.labels import LABELS
 from edgefer.data.dataset import synthetic_dataset
 from edgefer.errors import DataError, EdgeferError, ThresholdNotMet, UsageError
 from edgefer.inference.classifier import Classifier
-from edgefer.inference.runtime import choose
+from edgefer.inference.runtime import select_runtime
 from edgefer.results.measurement import BenchRequest
 from edgefer.statistics import softmax
 from edgefer.workstation.quantization.calibration_data import calibration_faces
@@ -242,5 +242,5 @@ def test_the_input_range_is_pinned_even_when_calibration_is_dim(finished_run):
 
     dim = np.full((8, 48, 48), 90, np.uint8)
     flatbuffer = int8.convert(load_network(load_keras(), finished_run), calibration=dim, recipe=QuantizationOptions())
-    params = choose().open_model(flatbuffer).input.params
+    params = select_runtime().open_model(flatbuffer).input.params
     assert (params.scale, params.zero_point) == (pytest.approx(1 / 255, rel=1e-6), -128)

@@ -15,9 +15,9 @@ import pytest
 
 from edgefer.data.dataset import Dataset
 from edgefer.errors import DataError, UsageError
-from edgefer.inference.runtime import choose
-from edgefer.inspection.flatbuffer import read
-from edgefer.inspection.op_versions import minimum_runtime, newer
+from edgefer.inference.runtime import select_runtime
+from edgefer.inspection.flatbuffer import read_model
+from edgefer.inspection.op_versions import minimum_runtime, is_newer
 from edgefer.workstation.networks.backend import load_keras
 from edgefer.workstation.quantization.qat import finetune as finetune_module
 from edgefer.workstation.quantization.qat.fake_quantization import fake_quantize
@@ -260,16 +260,16 @@ def test_quantizing_again_gives_the_same_bytes(artifacts, finished_run, faces, t
 
 def test_it_is_int8_from_pixels_to_logits(artifacts):
     model = artifacts["int8_qat"].artifact.model
-    runtime = choose().open_model(model)
+    runtime = select_runtime().open_model(model)
     assert runtime.input.params.dtype == runtime.output.params.dtype == "int8"
     assert (runtime.input.params.zero_point, runtime.input.shape) == (-128, (1, 48, 48, 1))
     assert runtime.input.params.scale == pytest.approx(1 / 255, rel=1e-6)
-    assert {tensor.dtype for tensor in read(model).main.tensors} <= {"int8", "int32"}
+    assert {tensor.dtype for tensor in read_model(model).main.tensors} <= {"int8", "int32"}
 
 
 def test_a_runtime_of_version_2_14_has_its_operators(artifacts):
-    for op in read(artifacts["int8_qat"].artifact.model).main.ops:
-        assert not newer(minimum_runtime(op.name, op.version), "2.14"), op
+    for op in read_model(artifacts["int8_qat"].artifact.model).main.ops:
+        assert not is_newer(minimum_runtime(op.name, op.version), "2.14"), op
 
 
 def test_it_is_no_worse_than_without_training(artifacts):

@@ -5,8 +5,8 @@ import pytest
 
 from edgefer.contract.quantization_params import dequantize, quantize
 from edgefer.errors import EdgeferError, UsageError
-from edgefer.inference.runtime import choose
-from edgefer.inspection.flatbuffer import read
+from edgefer.inference.runtime import select_runtime
+from edgefer.inspection.flatbuffer import read_model
 from edgefer.workstation.networks.backend import load_keras
 from edgefer.workstation.quantization.options import DEFAULTS
 from edgefer.workstation.quantization.qat.fake_quantization import fake_quantize
@@ -142,9 +142,9 @@ def test_the_int8_model_computes_what_its_simulation_does(tf_keras, case):
 
     model = fake_quantize(twin, FACES)
     flatbuffer = int8_qat.convert(model, calibration=None, recipe=DEFAULTS)
-    assert {tensor.dtype for tensor in read(flatbuffer).main.tensors} <= {"int8", "int32"}
+    assert {tensor.dtype for tensor in read_model(flatbuffer).main.tensors} <= {"int8", "int32"}
     expected = keras_logits(model, FACES)
-    runtime = choose().open_model(flatbuffer)
+    runtime = select_runtime().open_model(flatbuffer)
     # The average of a pool has the scale of its input in int8; the simulation gives it one of its own.
     within = 1.0 if case == "average" else 0.3
     steps = np.abs(answers(runtime, FACES) - expected) / runtime.output.params.scale
@@ -177,7 +177,7 @@ def test_every_kernel_is_quantized_in_training(tf_keras):
 @pytest.mark.parametrize("case", ["depthwise", "depthwise, two outputs a channel"])
 def test_a_depthwise_kernel_has_a_scale_for_each_output(tf_keras, case):
     model = fake_quantize(folded(network(tf_keras, TAKEN[case])), FACES)
-    graph = read(int8_qat.convert(model, calibration=None, recipe=DEFAULTS)).main
+    graph = read_model(int8_qat.convert(model, calibration=None, recipe=DEFAULTS)).main
     (op,) = [op for op in graph.ops if op.name == "DEPTHWISE_CONV_2D"]
     kernel = graph.tensors[op.inputs[1]]
     assert kernel.scales == kernel.shape[-1] > 1
