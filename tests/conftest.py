@@ -1,4 +1,4 @@
-"""Test fixtures: artifacts around the tiny models in fixtures/, and a headless Chromium driven over its debugging pipe."""
+"""Fixtures: artifacts around the tiny models in fixtures/, and headless Chromium over its debugging pipe."""
 
 from __future__ import annotations
 

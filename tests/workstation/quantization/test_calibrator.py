@@ -66,7 +66,8 @@ def test_all_types_give_the_same_answers(calibrated, drawn):
     (one, zero), (other, later) = (graph.scales(graph.outputs[0]) for graph in graphs.values())
     assert one == other
     assert later - zero == 128
-    logits = [flatbuffer_logits(calibrated.quantize(QuantizationOptions(io=io)), drawn, SPEC) for io in ("int8", "uint8", "float32")]
+    models = [calibrated.quantize(QuantizationOptions(io=io)) for io in ("int8", "uint8", "float32")]
+    logits = [flatbuffer_logits(model, drawn, SPEC) for model in models]
     assert np.allclose(logits[0], logits[1], atol=1e-7)
     assert np.allclose(logits[0], logits[2], atol=1e-6)
 
@@ -106,7 +107,8 @@ def weight_scales(model):
 
 def test_scales_are_one_a_channel_or_one_a_tensor(calibrated):
     assert weight_scales(calibrated.quantize(QuantizationOptions())) == {"conv": 8, "conv_b": 8, "logits": 1}
-    assert weight_scales(calibrated.quantize(QuantizationOptions(per_channel=False))) == {"conv": 1, "conv_b": 1, "logits": 1}
+    per_tensor = calibrated.quantize(QuantizationOptions(per_channel=False))
+    assert weight_scales(per_tensor) == {"conv": 1, "conv_b": 1, "logits": 1}
 
 
 def test_dense_per_channel_is_named_where_early_kernels_compute_it_wrongly(calibrated):

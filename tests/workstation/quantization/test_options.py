@@ -83,7 +83,8 @@ def models(build, drawn):
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("io", ["int8", "uint8", "float32"])
 def test_int8_fits_every_target(small_network, drawn, target, io):
-    require_fit(int8.convert(small_network, calibration=drawn, recipe=for_target(QuantizationOptions(io=io), target)), target)
+    options = for_target(QuantizationOptions(io=io), target)
+    require_fit(int8.convert(small_network, calibration=drawn, recipe=options), target)
 
 
 @pytest.mark.parametrize(

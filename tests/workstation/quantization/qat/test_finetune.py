@@ -17,7 +17,7 @@ from edgefer.data.dataset import Dataset
 from edgefer.errors import DataError, UsageError
 from edgefer.inference.runtime import select_runtime
 from edgefer.inspection.flatbuffer import read_model
-from edgefer.inspection.op_versions import minimum_runtime, is_newer
+from edgefer.inspection.op_versions import is_newer, minimum_runtime
 from edgefer.workstation.networks.backend import load_keras
 from edgefer.workstation.quantization.qat import finetune as finetune_module
 from edgefer.workstation.quantization.qat.fake_quantization import fake_quantize
