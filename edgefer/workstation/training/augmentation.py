@@ -1,10 +1,10 @@
-"""Augmentation as one Keras layer, run on the device that trains, on any Keras backend.
+"""Augment images in a Keras layer that runs on the training device, on any Keras backend.
 
     layer = augmentation(keras, Augment(rotation_degrees=15), height=48, width=48)
     images = layer(pixels, training=True)           # uint8 (n, 48, 48, 1) -> float32 in [0, 1]
 
-Outside training the layer only divides by 255, so a training model can be fed with raw pixels throughout. Flip,
-rotation, shear, zoom and shift are composed into one matrix: an image is interpolated once, not four times.
+At inference the layer only divides by 255, so the training model always takes raw pixels. Flip, rotation, shear, zoom
+and shift form one affine matrix, so each image is interpolated only once.
 """
 
 from __future__ import annotations
@@ -18,7 +18,11 @@ __all__ = ["augmentation"]
 
 
 def augmentation(keras: Any, settings: Augment, *, height: int, width: int) -> Any:
-    """A layer from uint8 (n, height, width, 1) to float32 of that shape in [0, 1]; see Augment for what it draws."""
+    """Create a layer that augments images as ``settings`` describes.
+
+    Returns:
+        A layer from uint8 (n, height, width, 1) to float32 of that shape in [0, 1].
+    """
     ops, random = keras.ops, keras.random
     moves = settings.flip or settings.rotation_degrees or settings.shift or settings.zoom or settings.shear_degrees
 
@@ -47,7 +51,7 @@ def augmentation(keras: Any, settings: Augment, *, height: int, width: int) -> A
             angle = self.uniform(count, -1, 1) * math.radians(settings.rotation_degrees)
             scale = 1 + settings.zoom * self.uniform(count, -1, 1)
             mirror = ops.sign(self.uniform(count, -1, 1)) if settings.flip else ops.ones((count,), "float32")
-            # The transform takes an output point to the input point that it is read from, around the centre.
+            # The affine transform maps output coordinates to input coordinates, relative to the image center.
             a, b = mirror * scale * ops.cos(angle), -scale * ops.sin(angle)
             c, d = mirror * scale * ops.sin(angle), scale * ops.cos(angle)
             if settings.shear_degrees:

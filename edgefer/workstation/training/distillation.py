@@ -1,10 +1,11 @@
-"""What trained networks answer to the training images, for another network to learn from.
+"""Compute and store teacher logits on the training images for knowledge distillation.
 
-    logits = ask([Run(Path("runs/wide-1")), Run(Path("runs/wide-2"))], learn, settings)
-    save(run, logits, learn.rows); soft = soft_targets(run, learn, settings)
+    logits = compute_teacher_logits([Run(Path("runs/wide-1")), Run(Path("runs/wide-2"))], learn, settings)
+    save_teacher_logits(run, logits, learn.rows)
+    soft = soft_targets(run, learn, settings)
 
-They are asked once, before the training, and answer to some views of each image, not to each of its augmentations: on a
-processor that trains a small network, running several large ones beside it in every step would take most of the time.
+Teachers run once, before training, on a few fixed views of each image instead of on every augmentation.
+On a CPU, running large teachers in every step of a small student would dominate the training time.
 """
 
 from __future__ import annotations
@@ -39,12 +40,19 @@ SHIFT = 2
 def compute_teacher_logits(
     teachers: Sequence[Run], learn: Split, settings: TrainSettings, *, progress: Progress = silent
 ) -> npt.NDArray[np.float32]:
-    """float32 (len(learn), 7): the mean of the teachers' logits for the views of the images that the settings name.
+    """Average the logits of all teachers over the views that ``settings.distill_views`` selects.
 
-    ``learn`` holds raw images; each teacher gets them prepared as it wants them.
+    Args:
+        teachers: completed runs.
+        learn: raw, unprepared images; each teacher applies its own preprocessing.
+        settings: settings of the student.
+        progress: progress callback.
+
+    Returns:
+        float32 (len(learn), 7).
 
     Raises:
-        DataError: a run without weights, or one whose weights cannot be loaded.
+        DataError: a run has no weights, or its weights cannot be loaded.
     """
     answers = []
     for number, teacher in enumerate(teachers):
@@ -55,12 +63,12 @@ def compute_teacher_logits(
 
 
 def _answers(teacher: Run, learn: Split, which: str) -> npt.NDArray[np.float32]:
-    """What one of them answers, kept in its folder: several students learn from it, and it was asked once."""
+    """Compute the mean logits of one teacher, cached in its run folder for further students."""
     teacher.require_weights()
     digest = hashlib.sha256(f"{teacher.subject['sha256']} {which}".encode())
     digest.update(learn.pixels.tobytes())
     path = teacher.folder / f"answers-{digest.hexdigest()[:16]}.npy"
-    with contextlib.suppress(OSError, ValueError):  # as good as none
+    with contextlib.suppress(OSError, ValueError):  # treat a damaged cache as a miss
         kept: npt.NDArray[np.float32] = np.load(path, allow_pickle=False)
         return kept
     network = load_network(load_keras(), teacher)
@@ -73,7 +81,15 @@ def _answers(teacher: Run, learn: Split, which: str) -> npt.NDArray[np.float32]:
 
 
 def views(faces: npt.NDArray[np.uint8], which: str) -> Iterator[npt.NDArray[np.uint8]]:
-    """The views of uint8 (n, h, w) that ``distill_views`` calls ``which``; past an edge the edge is repeated."""
+    """Yield the views of ``faces`` for one value of ``distill_views``, padded by edge replication.
+
+    Args:
+        faces: uint8 (n, h, w).
+        which: "plain", "mirror" or "crops".
+
+    Yields:
+        uint8 (n, h, w).
+    """
     _, height, width = faces.shape
     padded = np.pad(faces, ((0, 0), (SHIFT, SHIFT), (SHIFT, SHIFT)), mode="edge")
     corners = [(SHIFT, SHIFT), (0, 0), (0, 2 * SHIFT), (2 * SHIFT, 0), (2 * SHIFT, 2 * SHIFT)]
@@ -85,21 +101,24 @@ def views(faces: npt.NDArray[np.uint8], which: str) -> Iterator[npt.NDArray[np.u
 
 
 def describe_teachers(teachers: Sequence[Run]) -> list[dict[str, Any]]:
-    """Which networks they are, for the record of the training: name and hash of the weights."""
+    """Return the run name, system and weights digest of each teacher for the training record."""
     return [{"run": teacher.folder.resolve().name, **teacher.subject} for teacher in teachers]
 
 
 def save_teacher_logits(run: Run, logits: npt.NDArray[np.float32], rows: npt.NDArray[np.int64]) -> None:
-    """Keep the answers to the images ``rows`` in the run's folder."""
+    """Save the teacher logits of the images ``rows`` in the run folder."""
     with files.atomic_write(run.folder / FILE) as temporary:
         np.savez(temporary, logits=logits, rows=rows)
 
 
 def soft_targets(run: Run, learn: Split, settings: TrainSettings) -> npt.NDArray[np.float32] | None:
-    """float32 (len(learn), 7), the teachers' softmax at the temperature of the settings; None for a run without any.
+    """Compute the teachers' softmax at ``settings.distill_temperature`` from the saved logits.
+
+    Returns:
+        float32 (len(learn), 7), or None for a run without teachers.
 
     Raises:
-        DataError: the run has had teachers, and what they answered is gone, damaged or for other images.
+        DataError: the saved logits are missing, damaged or belong to other images.
     """
     if not run.teachers:
         return None
@@ -116,7 +135,11 @@ def soft_targets(run: Run, learn: Split, settings: TrainSettings) -> npt.NDArray
 
 
 def check_teachers(teachers: Sequence[Run], settings: TrainSettings) -> None:
-    """Raise UsageError where teachers are given and the settings do not listen to them."""
+    """Check that the settings use the teachers.
+
+    Raises:
+        UsageError: there are teachers, but ``distill_alpha`` is 0.
+    """
     if teachers and not settings.distill_alpha:
         why = "nothing would be learned from them"
         raise UsageError("--teacher with distill_alpha = 0", why=why, hint="--set distill_alpha=0.9")

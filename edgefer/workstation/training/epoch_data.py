@@ -1,12 +1,12 @@
-"""What one epoch learns: which images, in which order, with which targets and weights.
+"""Build one epoch's images, targets and sample weights.
 
-    pixels, targets, weights = lesson(learn, settings, epoch=0)
-    lesson(learn, settings, epoch=1, soft=probabilities, recalls=recalls)
-    with lessons_of(learn, settings) as lessons:    # one after the other, each made while another is learned
-        lessons.of(0)
+    pixels, targets, weights = make_epoch(learn, settings, epoch=0)
+    make_epoch(learn, settings, epoch=1, soft=probabilities, recalls=recalls)
+    with epoch_loader(learn, settings) as loader:   # builds the next epoch in a background thread
+        loader.of(0)
 
-All of it follows from the settings, the seed and the number of the epoch. What happens to single images on the way to
-the network, such as a rotation, is in augment.py; what mixes two of them is here, because it mixes their targets too.
+The settings, the seed and the epoch number determine the result. augmentation.py transforms single images; mixup and
+CutMix are here, because they also mix targets.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from edgefer.workstation.training.settings import Augment, TrainSettings
 
 __all__ = ["EpochLoader", "class_weights", "epoch_loader", "make_epoch"]
 
-# A class of which everything is found keeps some weight.
+# Minimum error rate, so that a class with full recall keeps some weight.
 LEAST_MISSED = 0.05
-# As floats so many images stay in a processor's cache.
+# Number of float images that fit into a CPU cache.
 BLENDED_AT_ONCE = 512
 
 
@@ -40,15 +40,20 @@ def make_epoch(
     soft: npt.NDArray[np.float32] | None = None,
     recalls: npt.NDArray[np.float64] | None = None,
 ) -> tuple[npt.NDArray[Any], ...]:
-    """What ``epoch`` (counted from 0) learns, in its order: uint8 (n, h, w, 1), targets (n, 7) and weights (n,).
+    """Build the data of one epoch in training order.
 
-    A rest that fills no batch is left to another epoch's draw.
+    Images that do not fill the last batch are dropped for this epoch.
 
     Args:
-        learn: the images, prepared.
-        soft: float32 (len(learn), 7), what teachers answer; the targets are then (n, 14), the labels' before theirs.
-        recalls: float64 (7,), the share of each class's training images that was found after the epoch before, for
-            dynamic class weights; None before the first.
+        learn: prepared training images.
+        settings: training settings.
+        epoch: epoch number, counted from 0.
+        soft: float32 (len(learn), 7), teacher probabilities. They are appended to the targets.
+        recalls: float64 (7,), training recall of each class after the previous epoch, for dynamic class weights. None
+            before the first epoch.
+
+    Returns:
+        Pixels uint8 (n, h, w, 1), targets float32 (n, 7) or (n, 14) with ``soft``, and weights float32 (n,).
     """
     generator = np.random.default_rng([settings.seed, 0, epoch])
     order = generator.permutation(_drawn(learn.labels, settings, generator))
@@ -62,7 +67,7 @@ def make_epoch(
 
 
 class EpochLoader:
-    """The lessons of a training in their order; the next one is made in a thread of its own."""
+    """A loader of consecutive epochs that builds the next epoch in a background thread."""
 
     def __init__(
         self, learn: Split, settings: TrainSettings, soft: npt.NDArray[np.float32] | None, maker: Executor
@@ -71,7 +76,7 @@ class EpochLoader:
         self.ahead: dict[int, Future[tuple[npt.NDArray[Any], ...]]] = {}
 
     def of(self, epoch: int, *, recalls: npt.NDArray[np.float64] | None = None) -> tuple[npt.NDArray[Any], ...]:
-        """What lesson() gives for ``epoch``, and the start of the next one unless it has to wait for recalls."""
+        """Return the data of ``epoch`` and start to build the next epoch, unless it depends on recalls."""
         ready = self.ahead.pop(epoch, None)
         if self.settings.class_weights != "dynamic" and epoch + 1 < self.settings.epochs:
             self.ahead[epoch + 1] = self.maker.submit(self.make, epoch=epoch + 1)
@@ -82,13 +87,13 @@ class EpochLoader:
 def epoch_loader(
     learn: Split, settings: TrainSettings, *, soft: npt.NDArray[np.float32] | None = None
 ) -> Iterator[EpochLoader]:
-    """The lessons that ``settings`` make of ``learn``, prepared images, and the teachers' answers ``soft`` to them."""
+    """Create an EpochLoader for prepared images ``learn`` and optional teacher probabilities ``soft``."""
     with ThreadPoolExecutor(1) as maker:
         yield EpochLoader(learn, settings, soft, maker)
 
 
 def _drawn(labels: npt.NDArray[np.int64], settings: TrainSettings, generator: np.random.Generator) -> Any:
-    """Indices of the images; rare classes more than once where ``oversampling`` says so. A plain count without it."""
+    """Draw image indices with oversampled rare classes; without oversampling, return the image count."""
     if not settings.oversampling:
         return len(labels)
     counts = np.bincount(labels, minlength=len(LABELS))
@@ -102,7 +107,7 @@ def _drawn(labels: npt.NDArray[np.int64], settings: TrainSettings, generator: np
 
 
 def _targets(split: Split, settings: TrainSettings) -> npt.NDArray[np.float32]:
-    """(n, 7) distributions: one-hot, mixed with FER+ votes where there are any, then smoothed."""
+    """Compute the target distributions (n, 7): one-hot labels, mixed with FER+ votes if present, then smoothed."""
     targets = np.eye(len(LABELS), dtype=np.float32)[split.labels]
     if split.votes is not None:
         targets += settings.ferplus_weight * (ferplus_targets(split) - targets)
@@ -112,12 +117,14 @@ def _targets(split: Split, settings: TrainSettings) -> npt.NDArray[np.float32]:
 def class_weights(
     labels: npt.NDArray[np.int64], settings: TrainSettings, *, recalls: npt.NDArray[np.float64] | None = None
 ) -> npt.NDArray[np.float32]:
-    """float32 (7,), what an image of each class weighs in the loss; over all images the mean is 1, for absent ones 0.
+    """Compute the loss weight of each class as float32 (7,).
 
-    "balanced" is n / (classes x count). "effective" counts an image the less, the more of its class there are: Cui et
-    al., "Class-Balanced Loss Based on Effective Number of Samples", CVPR 2019, equation 2. "dynamic" follows what the
-    network still misses of a class: Sinha et al., "Class-Wise Difficulty-Balanced Loss", ACCV 2020, equation 3, here
-    by the recall on training images, so that no image that selects also teaches.
+    Weights have a mean of 1 over all images; absent classes have weight 0.
+
+    "balanced" is n / (classes x count). "effective" uses the effective number of samples: Cui et al., "Class-Balanced
+    Loss Based on Effective Number of Samples", CVPR 2019, equation 2. "dynamic" weights a class by its error rate:
+    Sinha et al., "Class-Wise Difficulty-Balanced Loss", ACCV 2020, equation 3. The recall is measured on training
+    images, so the validation split does not influence the weights.
     """
     counts = np.bincount(labels, minlength=len(LABELS))
     present = counts > 0
@@ -143,7 +150,7 @@ def _mixed(
     augment: Augment,
     generator: np.random.Generator,
 ) -> tuple[npt.NDArray[Any], ...]:
-    """Each image mixed with the one before it in the order; where both ways are on, half of the images get each.
+    """Mix each image with its predecessor by mixup or CutMix; if both are enabled, choose one at random.
 
     Zhang et al., "mixup", ICLR 2018; Yun et al., "CutMix", ICCV 2019.
     """
@@ -160,7 +167,7 @@ def _mixed(
     off_y = np.abs(np.arange(height) + 0.5 - centre_y[cut, None]) / height
     off_x = np.abs(np.arange(width) + 0.5 - centre_x[cut, None]) / width
     box: npt.NDArray[np.bool_] = np.maximum(off_y[:, :, None], off_x[:, None, :]) < side[:, None, None]
-    # A box that reaches over the edge is smaller than it was drawn.
+    # The image edge clips the box, so recompute the ratio from its area.
     own[cut] = 1 - box.mean(axis=(1, 2))
     mixed, other = pixels.copy(), np.roll(pixels, 1, axis=0)
     mixed[cut] = np.where(box[..., None], other[cut], pixels[cut])

@@ -1,10 +1,10 @@
-"""An epoch as one program, for a GPU: starting each step of a small network there takes longer than computing it.
+"""Run an epoch as one compiled JAX program on a GPU, where step launches take longer than the computation.
 
-    if at_once(keras):                              # Keras on JAX, and JAX on something else than the processor
-        logs = run_at_once(model, pixels, targets, weights, batch_size=128)
+    if compiles_epochs(keras):                      # Keras on JAX, and JAX on an accelerator
+        logs = run_compiled_epoch(model, pixels, targets, weights, batch_size=128)
         refresh_statistics(net, layers, batches)
 
-On a processor the steps of such a program run on one core, so there Keras's own loop is the better one.
+On a CPU such a program runs its steps on a single core, so the Keras training loop is faster there.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ STATE = ("trainable_variables", "non_trainable_variables", "optimizer_variables"
 
 
 def compiles_epochs(keras: Any) -> bool:
-    """Whether the backend is JAX on an accelerator."""
+    """Return True if the Keras backend is JAX on an accelerator."""
     if keras.backend.backend() != "jax":
         return False
     import jax
@@ -38,17 +38,20 @@ def run_compiled_epoch(
     *,
     batch_size: int,
 ) -> dict[str, float]:
-    """What ``model.fit(shuffle=False)`` does in one epoch, but that raw weights are left in it, not averaged ones.
+    """Run one epoch like ``model.fit(shuffle=False)``, but keep the raw weights instead of the averaged ones.
 
     Args:
-        model: compiled, on JAX; its optimizer is built.
-        pixels, targets, weights: uint8 (n, h, w, 1), (n, classes) and (n,); n is a multiple of the batch, or less.
+        model: compiled Keras model on JAX with a built optimizer.
+        pixels: uint8 (n, h, w, 1); n is a multiple of the batch size, or smaller than it.
+        targets: float32 (n, classes).
+        weights: float32 (n,).
+        batch_size: images per step.
 
     Returns:
-        The means of loss and metrics.
+        The means of the loss and the metrics.
     """
     batches = [_batched(array, batch_size) for array in (pixels, targets, weights)]
-    # The metrics get their variables when they first see something.
+    # The first update creates the metric variables.
     nothing = np.zeros((1, *model.output_shape[1:]), np.float32)
     model.compute_metrics(pixels[:1], targets[:1], nothing, weights[:1])
     model.reset_metrics()
@@ -70,7 +73,7 @@ def _variables(model: Any, name: str) -> list[Any]:
 
 
 def _epoch_of(model: Any) -> Any:
-    """The compiled epoch of ``model``, kept with it: it takes a minute to compile and is the same for all epochs."""
+    """Compile the epoch function of ``model`` and cache it on the model; compilation takes a minute."""
     import jax
 
     if not hasattr(model, "epoch_at_once"):
@@ -79,18 +82,18 @@ def _epoch_of(model: Any) -> Any:
             _, state = model.train_step(tuple(state), tuple(batch))
             return [list(group) for group in state], None
 
-        # The state of before is given away, so that the one of after can take its place in memory.
+        # Donate the input state, so that the output state can reuse its memory.
         model.epoch_at_once = jax.jit(lambda state, batches: jax.lax.scan(step, state, batches)[0], donate_argnums=0)
     return model.epoch_at_once
 
 
 def refresh_statistics(net: Any, layers: Sequence[Any], batches: npt.NDArray[np.float32]) -> None:
-    """Give the normalizations the mean of what they measure on each of the ``batches``, float32 (k, n, h, w, 1)."""
+    """Set the batch-normalization statistics to their mean over ``batches``, float32 (k, n, h, w, 1)."""
     import jax
 
     momenta = [layer.momentum for layer in layers]
     for layer in layers:
-        layer.momentum = 0.0  # what it would average is then what it measured
+        layer.momentum = 0.0  # the moving statistics then equal those of the batch
     try:
         if not hasattr(net, "statistics_at_once"):
             net.statistics_at_once = jax.jit(partial(_statistics, net))

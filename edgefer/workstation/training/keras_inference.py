@@ -1,7 +1,7 @@
-"""Scoring what Keras trained, with the same record and the same images as a .tflite on a board is scored.
+"""Run and evaluate Keras networks on the same images, and with the same record, as converted models.
 
-    evaluation = evaluate_run(run, score_set(dataset, split, name="PublicTest", spec=InputSpec()))
-    scored = score_run(run, images)                 # with the logits behind it
+    evaluation = evaluate_run(run, make_evaluation_set(dataset, split, name="PublicTest", spec=InputSpec()))
+    scored = score_run(run, images)                 # also returns the logits
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ BATCH = 256
 
 
 def load_network(keras: Any, run: Run) -> Any:
-    """The float32 network of ``run`` with the weights of its best epoch.
+    """Load the float32 network of ``run`` with the weights of its best epoch.
 
     Raises:
-        DataError: the run has no weights yet, or they are damaged or of another network than its settings say.
+        DataError: the run has no weights, or they are damaged or do not match the settings.
     """
     run.require_weights()
     network = build_network(keras, run.settings())
@@ -43,31 +43,31 @@ def load_network(keras: Any, run: Run) -> Any:
 
 
 def keras_logits(network: Any, faces: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    """uint8 (n, h, w) -> float32 (n, 7)."""
+    """Compute the logits of uint8 (n, h, w) as float32 (n, 7)."""
     batches = (faces[start : start + BATCH, ..., None] for start in range(0, len(faces), BATCH))
     scaled = (batch.astype(np.float32) / np.float32(255) for batch in batches)
     return np.concatenate([np.asarray(network.predict_on_batch(batch), np.float32) for batch in scaled])
 
 
 def bare_artifact(model: bytes, spec: InputSpec, *, scheme: str = "") -> Artifact:
-    """A flatbuffer that is on its way: it can be run, and has neither golden vectors nor provenance yet."""
+    """Wrap a flatbuffer in an artifact without golden vectors or provenance, ready for inference."""
     nothing = np.empty((0, len(LABELS)), np.float32)
     golden = Golden(np.empty((0, spec.height, spec.width), np.uint8), nothing, nothing, 0.0)
     return Artifact(model, LABELS, spec, scheme, golden, {})
 
 
 def flatbuffer_logits(model: bytes, faces: npt.NDArray[np.uint8], spec: InputSpec) -> npt.NDArray[np.float32]:
-    """What a flatbuffer answers to prepared faces, uint8 (n, h, w) -> float32 (n, 7)."""
+    """Compute the logits of a flatbuffer for prepared faces, uint8 (n, h, w), as float32 (n, 7)."""
     return Classifier.from_artifact(bare_artifact(model, spec), check=False).logits(faces)
 
 
 def evaluate_run(run: Run, images: EvaluationSet) -> Evaluation:
-    """Score the best weights of ``run``, in float32, on the backend that trains."""
+    """Evaluate the best weights of ``run`` in float32 on the current backend."""
     return score_run(run, images).evaluation
 
 
 def score_run(run: Run, images: EvaluationSet) -> ModelOutputs:
-    """As evaluate_run(), with the answers that the record was made of."""
+    """Evaluate the best weights of ``run`` in float32 and return the evaluation with its logits."""
     logits = keras_logits(load_network(load_keras(), run), images.faces)
     evaluation = evaluate_logits(logits, images, model=run.settings().system, subject=run.subject)
     return ModelOutputs(images, logits, evaluation)
@@ -76,7 +76,14 @@ def score_run(run: Run, images: EvaluationSet) -> ModelOutputs:
 def evaluate_logits(
     logits: npt.NDArray[np.float32], images: EvaluationSet, *, model: str, subject: dict[str, Any]
 ) -> Evaluation:
-    """The record of the ``logits`` that ``model`` gave for ``images``; ``subject`` identifies the model."""
+    """Create the evaluation record of the ``logits`` of one model.
+
+    Args:
+        logits: float32 (n, 7).
+        images: evaluation set with n images.
+        model: name of the model.
+        subject: identity of the model.
+    """
     return evaluate(
         logits,
         images.labels,

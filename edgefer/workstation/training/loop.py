@@ -1,11 +1,11 @@
-"""Training with Keras 3, on any of its backends, in a way that can be killed at any moment and continued bit for bit.
+"""Train with Keras 3 on any backend, with bit-exact resumption after an interruption.
 
     run = train(dataset, settings, run=new_run(Path("runs"), settings))
-    run = train(dataset, run.settings(), run=run)   # goes on where the folder ends, or returns it as it is
+    run = train(dataset, run.settings(), run=run)   # resumes the run, or returns it unchanged if complete
 
-Everything random in an epoch follows from (seed, epoch): the order of the images and, through reset seed generators,
-augmentation and dropout. So the state after an epoch is enough to repeat what follows, and it is one file, renamed into
-place after the weights that belong to it.
+All randomness in an epoch derives from (seed, epoch): the image order and, through reset seed generators, augmentation
+and dropout. The state after an epoch therefore determines all later epochs. It is a single file, renamed into place
+after the weights of that epoch.
 """
 
 from __future__ import annotations
@@ -34,15 +34,18 @@ from edgefer.workstation.training.trainer import Trainer
 
 __all__ = ["check_trainable", "drop_validation", "train", "validation_loss", "validation_split"]
 
-# Enough for a recall to within some points of the rarest class, at a tenth of an epoch's cost.
+# Estimates the recall of the rarest class within a few points, for a tenth of the cost of an epoch.
 RECALLED = 8192
 
 
 def validation_split(dataset: Dataset, settings: TrainSettings) -> tuple[Split, Split, str]:
-    """(images to learn from, images to choose the best epoch on, the name of the latter).
+    """Split ``dataset`` into training images and validation images.
 
-    PublicTest selects where there is one and the settings do not ask for a share of Training; else that is held out,
-    stratified. PrivateTest is never touched.
+    PublicTest is the validation split if it exists and ``settings.selection`` is "public". Otherwise a stratified share
+    of Training is held out. PrivateTest is never used.
+
+    Returns:
+        The training images, the validation images that select the best epoch, and the name of the latter.
     """
     training = dataset.split("Training")
     if settings.selection == "public" and "PublicTest" in dataset.splits:
@@ -56,7 +59,7 @@ def validation_split(dataset: Dataset, settings: TrainSettings) -> tuple[Split, 
 
 
 def drop_validation(dataset: Dataset, settings: TrainSettings) -> Dataset:
-    """``dataset`` with the images that choose the best epoch in a split of their own, outside Training."""
+    """Return ``dataset`` with the validation images moved out of Training into a split of their own."""
     learn, select, name = validation_split(dataset, settings)
     return dataclasses.replace(dataset, splits={**dataset.splits, "Training": learn, name: select})
 
@@ -67,11 +70,11 @@ def _subset(split: Split, chosen: npt.NDArray[np.bool_]) -> Split:
 
 
 def check_trainable(dataset: Dataset, settings: TrainSettings) -> None:
-    """Refuse before anything slow what train() would refuse later.
+    """Validate ``dataset`` and ``settings`` before any slow work.
 
     Raises:
-        UsageError: no such architecture, or options that its build() does not have.
-        DataError: nothing to learn from, or nothing to select on.
+        UsageError: the architecture does not exist, or does not accept the options.
+        DataError: the training split or the validation split is empty.
     """
     check_options(settings)
     learn, select, _ = validation_split(dataset, settings)
@@ -86,15 +89,18 @@ def check_trainable(dataset: Dataset, settings: TrainSettings) -> None:
 def train(
     dataset: Dataset, settings: TrainSettings, *, run: Run, progress: Progress = silent, tensorboard: bool = False
 ) -> Run:
-    """Train until ``settings`` says it is done, going on from what the run folder holds already.
+    """Train until the last epoch or early stopping, starting from the state in the run folder.
 
     Args:
-        progress: is told (epochs done, epochs in all, the last result), with fractions of an epoch rounded down.
-        tensorboard: whether each epoch is also logged in the run folder's ``tensorboard/``.
+        dataset: raw images with labels.
+        settings: training settings.
+        run: run folder to write to.
+        progress: callback with (completed epochs, total epochs, latest result); fractions of an epoch are rounded down.
+        tensorboard: also log each epoch to ``tensorboard/`` in the run folder.
 
     Raises:
-        DataError: the state file is damaged or belongs to other settings, the loss is no number any more, or another
-            process trains in the folder.
+        DataError: the state file is damaged or belongs to other settings, the loss is not finite, or another process
+            trains in the folder.
     """
     check_trainable(dataset, settings)
     with run.only_trainer():
@@ -121,7 +127,7 @@ def _train(dataset: Dataset, settings: TrainSettings, run: Run, progress: Progre
             if settings.class_weights == "dynamic":
                 trainer.recalls = _recalls(trainer, learn)
             history.append(epoch)
-            # Best weights first: if the process dies in between, the epoch is repeated and writes the same bytes again.
+            # Best weights first: after a crash in between, the repeated epoch writes the same bytes again.
             if best_epoch(history, settings, baseline=baseline) == len(history) - 1:
                 trainer.save_averaged(run.best_weights)
             trainer.save_averaged(run.last_weights)
@@ -133,7 +139,7 @@ def _train(dataset: Dataset, settings: TrainSettings, run: Run, progress: Progre
 
 
 def _begin_with_parent(trainer: Trainer, run: Run, select: Split, settings: TrainSettings) -> None:
-    """Take over the parent's weights, and their score; they are the best ones until an epoch beats them."""
+    """Load the parent's weights and save them, with their validation score, as the best weights so far."""
     trainer.load(run.parent_weights)
     trainer.save_averaged(run.best_weights)
     unknown = Epoch(0, 0.0, float("nan"), float("nan"), float("nan"), float("nan"), 0.0)
@@ -141,7 +147,7 @@ def _begin_with_parent(trainer: Trainer, run: Run, select: Split, settings: Trai
 
 
 def _recalls(trainer: Trainer, learn: Split) -> npt.NDArray[np.float64]:
-    """float64 (7,), the share of each class's training images, unaugmented, that is found; of RECALLED of them."""
+    """Compute the recall of each class on at most RECALLED unaugmented training images, as float64 (7,)."""
     chosen = np.linspace(0, len(learn) - 1, min(len(learn), RECALLED)).astype(np.int64)
     labels, answers = learn.labels[chosen], trainer.averaged_logits(learn.pixels[chosen]).argmax(axis=1)
     counts = np.bincount(labels, minlength=len(LABELS))
@@ -158,7 +164,17 @@ def _remark(history: Sequence[Epoch], settings: TrainSettings) -> str:
 
 
 def validation_loss(logits: npt.NDArray[np.float32], select: Split, *, what: str, hint: str) -> float:
-    """Cross-entropy of ``logits`` (n, 7) in nats; DataError of ``what`` and ``fix`` where it is no number any more."""
+    """Compute the cross-entropy of ``logits`` (n, 7) in nats.
+
+    Args:
+        logits: float32 (n, 7).
+        select: validation images, with n labels.
+        what: message of the error.
+        hint: hint of the error.
+
+    Raises:
+        DataError: the loss is not finite.
+    """
     loss = cross_entropy(logits, select.labels)
     if not np.isfinite(loss):
         raise DataError(what, why="its loss is no number any more", hint=hint)

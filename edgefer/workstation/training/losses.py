@@ -1,8 +1,8 @@
-"""What a training minimizes, and the accuracy it tells, on any Keras backend.
+"""Training losses and the accuracy metric, on any Keras backend.
 
     loss, accuracy = loss_of(keras, settings, taught=False), accuracy_of(keras)
 
-Targets are (n, 7) distributions, or (n, 14) where teachers answer too: theirs are the last seven.
+Targets are (n, 7) distributions, or (n, 14) with teachers; the last seven columns are the teachers' probabilities.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ CLASSES = len(LABELS)
 
 
 def loss_of(keras: Any, settings: TrainSettings, *, taught: bool) -> Any:
-    """A Keras loss of logits (n, 7), by what the settings say of ``loss`` and, where ``taught``, of ``distill_*``.
+    """Create a Keras loss of logits (n, 7) from ``settings.loss``, with distillation if ``taught``.
 
-    Focal loss is Lin et al.'s, "Focal Loss for Dense Object Detection", ICCV 2017, summed over soft targets;
-    distillation Hinton et al.'s, "Distilling the Knowledge in a Neural Network", arXiv:1503.02531: the divergence from
-    the teachers' softmax, both logits divided by the temperature, times its square.
+    The focal loss is from Lin et al., "Focal Loss for Dense Object Detection", ICCV 2017, summed over soft targets.
+    Distillation is from Hinton et al., "Distilling the Knowledge in a Neural Network", arXiv:1503.02531. Its loss is
+    the KL divergence from the teachers' softmax, with temperature-scaled logits, times the squared temperature.
     """
     if settings.loss == "cross_entropy" and not taught:
         return keras.losses.CategoricalCrossentropy(from_logits=True)
@@ -49,7 +49,7 @@ def loss_of(keras: Any, settings: TrainSettings, *, taught: bool) -> Any:
 
 
 def accuracy_of(keras: Any) -> Callable[[Any, Any], Any]:
-    """The share of images whose most likely label is the likeliest of the labels' targets."""
+    """Create a Keras metric: the fraction of images with the predicted class equal to the target class."""
 
     def accuracy(targets: Any, logits: Any) -> Any:
         return keras.metrics.categorical_accuracy(targets[:, :CLASSES], logits)

@@ -1,4 +1,4 @@
-"""From settings to a Keras network: the architecture by its name, with the options that the settings give it."""
+"""Build the Keras network that the settings describe, and load its weights."""
 
 from __future__ import annotations
 
@@ -20,10 +20,13 @@ ARCHITECTURES = "edgefer.workstation.networks.architectures"
 
 
 def build_network(keras: Any, settings: TrainSettings) -> Any:
-    """The architecture of ``settings`` with fresh weights: float32 (n, h, w, 1) in [0, 1] -> logits (n, 7).
+    """Build the architecture of ``settings`` with fresh weights.
+
+    Returns:
+        A Keras model from float32 (n, h, w, 1) in [0, 1] to logits (n, 7).
 
     Raises:
-        UsageError: no such architecture, or no network comes of the options and the size of the input.
+        UsageError: the architecture does not exist, or cannot be built with these options and this input size.
     """
     module = plugins.load(ARCHITECTURES, settings.architecture)
     shape = (settings.input.height, settings.input.width, 1)
@@ -33,21 +36,26 @@ def build_network(keras: Any, settings: TrainSettings) -> Any:
         options = ", ".join(f"model.{name}={value!r}" for name, value in settings.model.items())
         raise UsageError(
             f"{settings.architecture} cannot be built for {shape[0]}x{shape[1]} pixels with {options or 'defaults'}",
-            # Keras writes paragraphs, some of it in bold.
+            # Keras error messages span paragraphs and contain ANSI codes.
             why=textwrap.shorten(re.sub(r"\x1b\[\d*m", "", str(error)), 240),
             hint="leave the settings model.* and input.* as the system has them",
         ) from error
 
 
 def load_weights(network: Any, path: Path, *, hint: str) -> None:
-    """Give ``network`` the weights in ``path``, all of them.
+    """Load all weights of ``network`` from ``path``.
+
+    Args:
+        network: a built Keras model.
+        path: a Keras weights file.
+        hint: the hint of the error.
 
     Raises:
-        DataError: they are damaged, or of another network; its fix is ``fix``.
+        DataError: the file is damaged or belongs to another network.
     """
     try:
         with warnings.catch_warnings():
-            # Keras only warns where it leaves a part of the network as it was.
+            # Keras only warns when it leaves some weights unloaded.
             warnings.simplefilter("error", UserWarning)
             network.load_weights(path)
     except (OSError, ValueError, KeyError, UserWarning) as error:
@@ -56,7 +64,11 @@ def load_weights(network: Any, path: Path, *, hint: str) -> None:
 
 
 def check_options(settings: TrainSettings) -> None:
-    """Raise UsageError for an option that the architecture does not have, or a value of another type."""
+    """Check that the architecture accepts every option in ``settings.model``.
+
+    Raises:
+        UsageError: the architecture has no such option, or the value has the wrong type.
+    """
     build = plugins.load(ARCHITECTURES, settings.architecture).build
     parameters = inspect.signature(build).parameters
     options = {name: parameters[name].default for name in parameters if name not in ("keras", "input_shape", "classes")}
@@ -64,7 +76,7 @@ def check_options(settings: TrainSettings) -> None:
         if name not in options:
             what = f"{settings.architecture} has no option model.{name}"
             raise UsageError(what, why=f"there are {', '.join(options)}", hint="one of these, or leave it out")
-        # As everywhere in the settings, an int is a fine float; and what TOML and JSON have is a list.
+        # Settings accept an int for a float; TOML and JSON represent a tuple as a list.
         expected = {tuple: list}.get(type(options[name]), type(options[name]))
         if type(value) is not expected and not (expected is float and type(value) is int):
             why = f"a value of type {expected.__name__} was expected"

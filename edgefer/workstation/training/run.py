@@ -1,11 +1,11 @@
-"""Run folders: what one training leaves behind, and where the next command finds it.
+"""Run folders: create, find and read the output of a training.
 
-    run = new_run(Path("runs"), settings)           # runs/20261121-0915-compact_small, and runs/latest points to it
-    run = find_run(None)                            # the newest
+    run = new_run(Path("runs"), settings)           # runs/20261121-091500-compact_small; runs/latest links to it
+    run = find_run(None)                            # the newest run
     run.settings(), run.history()
 
-A run folder holds settings.toml, environment.json, history.csv, best.weights.h5, last.weights.h5, state.npz (all that a
-resumed training needs), metrics.json, curves.png and confusion.png, and later the artifacts that were made of it.
+A run folder contains settings.toml, environment.json, history.csv, best.weights.h5, last.weights.h5, state.npz (the
+resumable state), metrics.json, curves.png and confusion.png. Quantization adds the artifacts.
 """
 
 from __future__ import annotations
@@ -40,53 +40,53 @@ Content = TypeVar("Content")
 
 @dataclass(frozen=True)
 class Run:
-    """The files of one training, by name."""
+    """Files of one training."""
 
     folder: Path
 
     @property
     def best_weights(self) -> Path:
-        """Weights of the best epoch on the selection split."""
+        """Path of the weights of the best epoch on the validation split."""
         return self.folder / "best.weights.h5"
 
     @property
     def last_weights(self) -> Path:
-        """Weights of the last epoch, as they would be evaluated (averaged, where averaging is on)."""
+        """Path of the weights of the last epoch, averaged if averaging is enabled."""
         return self.folder / "last.weights.h5"
 
     @property
     def state(self) -> Path:
-        """Everything that a resumed training needs, in one file."""
+        """Path of the complete state for resuming."""
         return self.folder / "state.npz"
 
     @property
     def parent_weights(self) -> Path:
-        """The weights that the training begins from, where it does not begin with random ones."""
+        """Path of the initial weights, if they come from another run."""
         return self.folder / "parent.weights.h5"
 
     @property
     def parent(self) -> dict[str, Any] | None:
-        """Which run the weights were taken from, in plain values; None for a training from scratch."""
+        """Identity of the run that provided the initial weights; None for a training from scratch."""
         found: dict[str, Any] | None = self._origin().get("parent")
         return found
 
     @property
     def teachers(self) -> list[dict[str, Any]]:
-        """Which runs' answers are learned, in plain values."""
+        """Identities of the teacher runs."""
         found: list[dict[str, Any]] = self._origin().get("teachers", [])
         return found
 
     def _origin(self) -> dict[str, Any]:
-        # new_run() alone makes a folder without; it has neither a parent nor teachers.
+        # A folder fresh from new_run() has no environment.json, and therefore no parent or teachers.
         return self.environment() if (self.folder / "environment.json").exists() else {}
 
     def save_baseline(self, epoch: Epoch) -> None:
-        """Write down what the parent's weights score, as an epoch 0."""
+        """Save the validation score of the parent's weights."""
         scores = {"selection_loss": epoch.selection_loss, "selection_accuracy": epoch.selection_accuracy}
         self.save_json("baseline.json", scores)
 
     def baseline(self) -> Epoch | None:
-        """What the parent's weights score, as an epoch 0; None for a training from scratch."""
+        """Return the validation score of the parent's weights as epoch 0; None for a training from scratch."""
         if not (self.folder / "baseline.json").exists():
             return None
         scores = self._read("baseline.json", json.loads)
@@ -94,20 +94,28 @@ class Run:
         return Epoch(epoch=0, **unknown, **scores)
 
     def require_weights(self) -> None:
-        """Raise DataError unless an epoch has ended."""
+        """Check that the run has weights.
+
+        Raises:
+            DataError: no epoch has completed.
+        """
         if not self.best_weights.exists():
             hint = f"edgefer train --resume {self.folder}"
             raise DataError(f"{self.folder} holds no weights yet", why="no epoch has ended", hint=hint)
 
     def progress_note(self) -> str:
-        """How far the training has come, in a few words."""
+        """Summarize the progress of the training in a few words."""
         history, settings = self.history(), self.settings()
         if self.metrics() is not None:
             return f"trained for {len(history)} epoch{'s' * (len(history) != 1)}"
         return f"still at epoch {len(history)} of {settings.epochs}, so the best weights so far"
 
     def require_data(self, dataset: Dataset) -> None:
-        """Raise DataError unless ``dataset`` is what the run was started on."""
+        """Check that ``dataset`` is the dataset of the run.
+
+        Raises:
+            DataError: the digests differ.
+        """
         started_on = self.environment()["data"]
         if started_on["sha256"] != dataset.sha256:
             raise DataError(
@@ -118,29 +126,33 @@ class Run:
 
     @property
     def subject(self) -> dict[str, Any]:
-        """Which model the best weights are, in plain values, for the records of evaluations."""
+        """Identity of the best weights for evaluation records: system, scheme and SHA-256 digest."""
         digest = hashlib.sha256(self.best_weights.read_bytes()).hexdigest()
         return {"system": self.settings().system, "scheme": "keras", "sha256": digest}
 
     def settings(self) -> TrainSettings:
-        """The resolved settings of the run; as all that reads the folder, DataError names a file that is damaged."""
+        """Read the settings of the run.
+
+        Raises:
+            DataError: settings.toml is missing or damaged.
+        """
         return self._read("settings.toml", from_toml)
 
     def metrics(self) -> dict[str, Any] | None:
-        """What metrics.json holds, or None while the training is not finished."""
+        """Read metrics.json; return None until the training is complete."""
         return self._read("metrics.json", json.loads) if (self.folder / "metrics.json").exists() else None
 
     def environment(self) -> dict[str, Any]:
-        """Versions, backend, machine and data of the training."""
+        """Read the versions, backend, machine and data of the training."""
         return self._read("environment.json", json.loads)
 
     def opened_with(self) -> dict[str, Any]:
-        """How the data of the run were asked for: data, ferplus and skip_bad_rows."""
+        """Return the options that opened the dataset: data, ferplus and skip_bad_rows."""
         choice: dict[str, Any] = self.environment()["data"]["opened_with"]
         return choice
 
     def history(self) -> list[Epoch]:
-        """The epochs so far; empty before the first has ended."""
+        """Read the completed epochs; empty before the end of the first epoch."""
         return self._read("history.csv", _parse_history) if (self.folder / "history.csv").exists() else []
 
     def save_history(self, history: Sequence[Epoch]) -> None:
@@ -149,21 +161,21 @@ class Run:
         files.write_text(self.folder / "history.csv", "\n".join([",".join(EPOCH_FIELDS), *rows]) + "\n")
 
     def save_json(self, name: str, content: dict[str, Any]) -> None:
-        """Write ``name`` into the run folder."""
+        """Write ``content`` to the JSON file ``name`` in the run folder."""
         files.write_text(self.folder / name, json.dumps(content, indent=1, allow_nan=False) + "\n")
 
     def artifact(self, scheme: str) -> Path:
-        """Where the artifact of ``scheme`` belongs."""
+        """Return the path of the artifact with quantization scheme ``scheme``."""
         return self.folder / f"{_as_file_name(self.settings().system)}-{scheme}.tflite"
 
     @contextlib.contextmanager
     def only_trainer(self) -> Iterator[None]:
-        """Keep other processes from training in this folder, and clear away what a killed one left half-written.
+        """Lock the run folder against other training processes, and delete temporary files of a killed process.
 
-        The kernel forgets the lock when the process ends, however it ends.
+        The kernel releases the lock when the process ends for any reason.
 
         Raises:
-            DataError: another process trains here.
+            DataError: another process trains in the folder.
         """
         folder = os.open(self.folder, os.O_RDONLY)
         try:
@@ -182,7 +194,7 @@ class Run:
             hint = "wait for it, or start another run: edgefer train"
             raise DataError(f"another process is training in {self.folder}", hint=hint) from error
         except OSError:
-            # Some network file systems lock no folders; a training there goes unguarded rather than not at all.
+            # Some network file systems cannot lock folders; train there without a lock.
             return
 
     def _read(self, name: str, parse: Callable[[str], Content]) -> Content:
@@ -203,10 +215,15 @@ def _parse_history(text: str) -> list[Epoch]:
 
 
 def new_run(root: Path, settings: TrainSettings, *, folder: Path | None = None) -> Run:
-    """Make a run folder under ``root`` (or exactly ``folder``), with settings.toml in it, and point root/latest to it.
+    """Create a run folder with settings.toml and link root/latest to it.
+
+    Args:
+        root: parent folder of all runs.
+        settings: settings to save.
+        folder: exact path of the run folder; by default a new name under ``root``.
 
     Raises:
-        DataError: ``folder`` holds a run already, or is no folder.
+        DataError: ``folder`` already holds a run, or is not a folder.
     """
     if folder is not None:
         if (folder / "settings.toml").exists():
@@ -238,10 +255,10 @@ def _fresh_folder(root: Path, system: str) -> Path:
 
 
 def find_run(folder: Path | None, *, root: Path = RUNS) -> Run:
-    """The run in ``folder``, or the newest one under ``root``.
+    """Return the run in ``folder``, or the newest run under ``root``.
 
     Raises:
-        DataError: there is no run.
+        DataError: no run exists.
     """
     chosen = folder if folder is not None else root / "latest"
     if not (chosen / "settings.toml").exists():
@@ -250,6 +267,6 @@ def find_run(folder: Path | None, *, root: Path = RUNS) -> Run:
             raise DataError(f"{chosen} leads nowhere", why=why, hint=f"name one of the runs in {root}/")
         what = f"{folder} is not a run" if folder is not None else f"there is no run in {root}/ yet"
         raise DataError(what, why="a run folder holds settings.toml and weights", hint="edgefer train")
-    # The link is followed once, so that a training started meanwhile does not change what this command works on.
+    # Resolve the link once, so that a new training cannot change the run of this command.
     return Run(chosen if folder is not None else Path(os.path.relpath(chosen.resolve())))
 

@@ -1,15 +1,12 @@
-"""What a training decides between epochs: the learning rate, the best epoch, whether to stop.
+"""Choose the learning rate, the best epoch and the stopping point, and divide a training history into phases.
 
-All of it is a pure function of the settings and the epochs so far, so a resumed training decides alike.
-
-A training told in a few lines: which phases it went through, and what each of them brought.
-
-    rate_drops(history)                             # [30, 45]: where the learning rate fell, as indices
+    rate_drops(history)                             # [30, 45]: indices of the epochs after a learning-rate drop
     found = phases(history, settings)
     phases_text(found)
 
-Where the rate falls now and then, each drop begins a phase. Where it glides (cosine) or never falls, a phase ends when
-the best score so far has come a certain part of its way.
+All functions depend only on the settings and the completed epochs, so a resumed training makes the same decisions.
+With a stepped learning rate, each drop starts a phase. With a smooth (cosine) or constant rate, phases end at fixed
+shares of the total gain in validation accuracy.
 """
 
 from __future__ import annotations
@@ -23,17 +20,18 @@ from edgefer.workstation.training.settings import TrainSettings
 
 __all__ = ["Epoch", "Phase", "best_epoch", "has_stalled", "learning_rate", "phases", "phases_text", "rate_drops"]
 
+
 @dataclass(frozen=True)
 class Epoch:
     """One row of history.csv.
 
     Attributes:
-        epoch: counted from 1.
-        learning_rate: constant within the epoch.
-        loss, accuracy: on the augmented training images while they were learned; accuracy is a share.
-        selection_loss, selection_accuracy: on the selection split after the epoch; the loss is cross-entropy without
-            smoothing, in nats.
-        duration_s: wall-clock time.
+        epoch: epoch number, counted from 1.
+        learning_rate: learning rate, constant within the epoch.
+        loss, accuracy: means over the augmented training images during the epoch; accuracy is a fraction.
+        selection_loss, selection_accuracy: results on the validation split after the epoch; the loss is the
+            cross-entropy without label smoothing, in nats.
+        duration_s: wall-clock time in seconds.
     """
 
     epoch: int
@@ -46,12 +44,16 @@ class Epoch:
 
 
 def score(epoch: Epoch, settings: TrainSettings) -> float:
-    """What ``settings.monitor`` asks for; higher is better."""
+    """Return the metric that ``settings.monitor`` selects; higher is better."""
     return epoch.selection_accuracy if settings.monitor == "accuracy" else -epoch.selection_loss
 
 
 def best_epoch(history: Sequence[Epoch], settings: TrainSettings, *, baseline: Epoch | None = None) -> int:
-    """Index of the best epoch, the earliest of equals; -1 where there is none, or none better than ``baseline``."""
+    """Return the index of the best epoch, or the earliest one in a tie.
+
+    Returns:
+        The index, or -1 if the history is empty or no epoch exceeds ``baseline``.
+    """
     scores = [score(epoch, settings) for epoch in history]
     if not scores or (baseline is not None and max(scores) <= score(baseline, settings)):
         return -1
@@ -59,12 +61,12 @@ def best_epoch(history: Sequence[Epoch], settings: TrainSettings, *, baseline: E
 
 
 def has_stalled(history: Sequence[Epoch], settings: TrainSettings) -> bool:
-    """Whether early stopping is on and its patience has run out."""
+    """Return True if early stopping is enabled and its patience is exhausted."""
     return 0 < settings.early_stopping <= len(history) - 1 - best_epoch(history, settings)
 
 
 def learning_rate(history: Sequence[Epoch], settings: TrainSettings) -> float:
-    """The rate for the epoch that follows ``history``."""
+    """Compute the learning rate of the epoch that follows ``history``."""
     epoch, warmup = len(history), settings.warmup_epochs
     if epoch < warmup:
         return settings.learning_rate * (epoch + 1) / (warmup + 1)
@@ -95,7 +97,7 @@ def _plateau(history: Sequence[Epoch], settings: TrainSettings) -> float:
     return factor
 
 
-# What part of all that selection accuracy gains is there when a phase ends.
+# Share of the total gain in validation accuracy that ends each phase.
 PROGRESS = {"initial learning": 0.7, "steady improvement": 0.95, "plateau": 1.0}
 
 
@@ -104,9 +106,9 @@ class Phase:
     """Consecutive epochs of a training.
 
     Attributes:
-        name: what they have in common.
-        first, last: the epoch that each was the first or last of; their values are what the phase went from and to.
-        best: the best of them, by what the training monitors.
+        name: name of the phase.
+        first, last: first and last epoch; their values are the start and end values of the phase.
+        best: best epoch of the phase by the monitored metric.
     """
 
     name: str
@@ -116,9 +118,9 @@ class Phase:
 
 
 def rate_drops(history: Sequence[Epoch]) -> list[int]:
-    """Indices of the epochs that are the first at a lower learning rate; none for a rate that glides.
+    """Return the indices of the epochs that start at a lower learning rate than the previous epoch.
 
-    A rate glides when it falls more than once and from most epochs to the next.
+    A rate that falls more than once, and between most pairs of epochs, decays smoothly and has no drops.
     """
     falls = [
         index for index in range(1, len(history)) if history[index].learning_rate < history[index - 1].learning_rate
@@ -127,7 +129,7 @@ def rate_drops(history: Sequence[Epoch]) -> list[int]:
 
 
 def phases(history: Sequence[Epoch], settings: TrainSettings) -> tuple[Phase, ...]:
-    """The phases of ``history``, without a gap; none for an empty one."""
+    """Divide ``history`` into contiguous phases; an empty history has none."""
     if not history:
         return ()
     starts = _by_rate(history) if rate_drops(history) else _by_progress(history)
@@ -136,7 +138,7 @@ def phases(history: Sequence[Epoch], settings: TrainSettings) -> tuple[Phase, ..
 
 
 def phases_text(found: Sequence[Phase]) -> str:
-    """One row a phase: epochs, learning rate, accuracies from and to, best epoch."""
+    """Format phases as a table with one row per phase: epochs, learning rate, accuracies and best epoch."""
     rows = [
         [
             phase.name,
@@ -157,7 +159,7 @@ def _phase(name: str, epochs: Sequence[Epoch], settings: TrainSettings) -> Phase
 
 
 def _by_rate(history: Sequence[Epoch]) -> dict[int, str]:
-    """Index of the first epoch -> name of the phase that begins there."""
+    """Map the index of the first epoch of each phase to the phase name, split at learning-rate drops."""
     drops = rate_drops(history)
     peak = max(range(drops[0]), key=lambda index: history[index].learning_rate)
     starts = {0: "warm-up", peak: "full rate"} if peak else {0: "full rate"}
@@ -165,7 +167,7 @@ def _by_rate(history: Sequence[Epoch]) -> dict[int, str]:
 
 
 def _by_progress(history: Sequence[Epoch]) -> dict[int, str]:
-    """As _by_rate(); a phase that has no epoch is left out."""
+    """Map the index of the first epoch of each phase to the phase name, split by accuracy gain; omit empty phases."""
     scores = [epoch.selection_accuracy for epoch in history]
     begin, top = scores[0], max(scores)
     starts, start = {}, 0
@@ -173,7 +175,7 @@ def _by_progress(history: Sequence[Epoch]) -> dict[int, str]:
         if start == len(history):
             break
         starts[start] = name
-        # The epoch that reaches the bound is the last of its phase; what follows the best one is plateau too.
+        # The epoch that reaches the bound ends its phase; all epochs after the best one belong to the plateau.
         reached = next(index for index, score in enumerate(scores) if score >= begin + share * (top - begin) - 1e-12)
         start = max(start, reached + 1) if share < 1 else len(history)
     return starts

@@ -1,10 +1,11 @@
-"""TrainSettings: everything that decides how a training goes, as one frozen value that is saved with its result.
+"""Training settings: one frozen value that fully determines a training and is saved with its result.
 
     settings = replace(load_system("compact_small"), epochs=30)
     settings = resolve(settings, file=Path("mine.toml"), assignments=["augment.rotation_degrees=15", "model.width=16"])
-    to_toml(settings)                               # what a run folder keeps, and what --settings takes
+    to_toml(settings)                               # the format of settings.toml in a run folder and of --settings
 
-A system (edgefer/workstation/training/systems/) is a TrainSettings with a name; a file and ``--set key=value`` are deltas on it.
+A system (edgefer/workstation/training/systems/) is a named TrainSettings. A TOML file and ``--set key=value`` override
+single settings.
 """
 
 from __future__ import annotations
@@ -32,17 +33,17 @@ __all__ = ["NO_AUGMENT", "POLICIES", "Augment", "TrainSettings", "from_toml", "r
 
 @dataclass(frozen=True)
 class Augment:
-    """Random changes of each training image, drawn anew in every epoch. Zero or False turns one off.
+    """Random augmentations, drawn anew for each training image in every epoch. Zero or False disables one.
 
     Attributes:
-        flip: mirror half of the images.
-        rotation_degrees, shift, zoom, shear_degrees: uniform in +-value; shift is a share of the side, zoom a share of
-            the size.
+        flip: mirror half of the images horizontally.
+        rotation_degrees, shift, zoom, shear_degrees: uniform in +-value; shift is a fraction of the side, zoom a
+            fraction of the size.
         brightness, contrast: uniform in +-value; brightness is added (1.0 = white), contrast scales around the mean.
-        erasing: probability of painting one rectangle over with a random grey.
-        erasing_side: longest side of that rectangle, as a share of the image's side.
-        mixup, cutmix: alpha of the Beta distribution from which the share is drawn that an image keeps of itself when
-            it is blended with another, or gets a rectangle of another; their targets are mixed alike.
+        erasing: probability of filling one rectangle with a random gray.
+        erasing_side: longest side of that rectangle, as a fraction of the image side.
+        mixup, cutmix: alpha of the Beta distribution of the mixing ratio. Mixup blends an image with another one;
+            CutMix pastes a rectangle of another one. The targets are mixed in the same ratio.
     """
 
     flip: bool = True
@@ -74,39 +75,47 @@ POLICIES = {
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """How a model is trained.
+    """Settings of a training.
 
     Attributes:
-        system: name of the set-up.
-        architecture: a name from the catalogue of architectures; ``model`` holds the options of its build().
-        epochs: passes over the training images; the schedule is laid out over them.
-        optimizer: sgd (Nesterov momentum 0.9), adam or adamw.
-        learning_rate: its peak. weight_decay: decoupled, not on biases and normalization.
-        schedule: cosine, plateau, step or constant, after ``warmup_epochs`` of linear growth.
-        floor: lowest learning rate, as a share of the peak.
-        plateau_patience, step_epochs, factor: epochs without a new best or between drops, and a drop's factor.
-        early_stopping: stop after so many epochs without a new best; 0 never stops.
-        monitor: what makes an epoch the best one, "accuracy" or "loss" on the selection split.
-        label_smoothing: share of each target spread over all classes.
-        loss: "cross_entropy" or "focal"; focal_gamma: how much less what is known already weighs in the latter.
-        class_weights: "none"; "balanced": each class weighs the same in the loss; "effective": between the two, by
-            ``effective_beta``; "dynamic": by what the network still misses of each class, anew in every epoch, to the
-            power of ``dynamic_tau``.
-        oversampling: images of rarer classes are shown again until a class has this share of the largest one's images;
-            0 shows each once. oversampling_cap: at most so many times.
-        ferplus_weight: share of the FER+ vote distribution in the targets, where votes were given.
-        distill_alpha: share of the loss that is the distance from the teachers' answers, where there are teachers.
-        distill_temperature: what logits are divided by before that.
-        distill_views: what of a training image the teachers are shown, to learn the mean of their answers: "plain";
-            "mirror", it and its mirror image; "crops", both also shifted by two pixels towards each corner.
-        ema_epochs: time constant of the averaged weights that are evaluated and kept; 0 keeps the raw weights.
-        precision: float32, or bfloat16 for the activations in training and in the scores of history.csv. A run is
-            reported, converted and evaluated in float32, so those scores may differ by some images.
-        selection: what the best epoch is chosen on: "public", PublicTest where there is one, or "training", a part of
-            Training that is held out then and not learned.
-        selection_share: that part, stratified; it is held out too where there is no PublicTest.
-        seed: everything random follows from it.
-        goal: accuracy on PublicTest of FER2013, in percent, that the system is to reach; 0 where none is claimed.
+        system: name of the system.
+        architecture: name of an architecture plugin.
+        model: options of the architecture's build().
+        input: size and preprocessing of the model input.
+        epochs: passes over the training images; also the length of the learning-rate schedule.
+        batch_size: images per step.
+        optimizer: "sgd" (Nesterov momentum 0.9), "adam" or "adamw".
+        learning_rate: peak learning rate.
+        weight_decay: decoupled weight decay; excludes biases and normalization parameters.
+        schedule: "cosine", "plateau", "step" or "constant", after ``warmup_epochs`` of linear warm-up.
+        floor: minimum learning rate, as a fraction of the peak.
+        plateau_patience: epochs without a new best epoch before a drop of the plateau schedule.
+        step_epochs: epochs between drops of the step schedule.
+        factor: learning-rate factor of each drop.
+        early_stopping: patience in epochs without a new best epoch; 0 disables early stopping.
+        monitor: metric on the validation split that selects the best epoch, "accuracy" or "loss".
+        label_smoothing: fraction of each target spread evenly over all classes.
+        loss: "cross_entropy" or "focal".
+        focal_gamma: exponent that reduces the weight of well-classified images in the focal loss.
+        class_weights: "none"; "balanced": equal total weight per class; "effective": between the two, by
+            ``effective_beta``; "dynamic": (1 - recall) of each class to the power of ``dynamic_tau``, updated every
+            epoch.
+        oversampling: repeat images of rare classes up to this fraction of the largest class; 0 disables it.
+        oversampling_cap: maximum number of repetitions per image.
+        ferplus_weight: fraction of the FER+ vote distribution in the targets, where votes exist.
+        distill_alpha: weight of the distillation loss in the total loss, if there are teachers.
+        distill_temperature: temperature of the softmax in the distillation loss.
+        distill_views: views of a training image over which teacher logits are averaged: "plain"; "mirror", also the
+            mirror image; "crops", both also shifted by two pixels toward each corner.
+        ema_epochs: time constant, in epochs, of the weight average that is evaluated and saved; 0 uses the raw weights.
+        precision: "float32", or "bfloat16" for activations during training and for the scores in history.csv. Reports,
+            conversion and evaluation use float32, so those scores may differ by a few images.
+        selection: source of the validation split: "public", PublicTest if it exists, or "training", a held-out share of
+            Training.
+        selection_share: size of the held-out, stratified share; also used if there is no PublicTest.
+        seed: seed of all randomness.
+        goal: target accuracy on PublicTest of FER2013, in percent; 0 if there is none.
+        augment: augmentation of the training images.
     """
 
     system: str = "custom"
@@ -222,7 +231,7 @@ def _check_types(settings: Any, *, prefix: str = "") -> None:
     for item in dataclasses.fields(settings):
         value = getattr(settings, item.name)
         expected = TYPES.get(str(item.type))
-        # bool is an int to Python, but "epochs = true" is a slip.
+        # bool is a subclass of int, but "epochs = true" is an error.
         if expected and (not isinstance(value, expected) or (isinstance(value, bool) and expected != (bool,))):
             name = f"{prefix}{item.name}"
             hint = f"--set {name}={json.dumps(item.default)}"
@@ -230,13 +239,18 @@ def _check_types(settings: Any, *, prefix: str = "") -> None:
 
 
 def resolve(base: TrainSettings, *, file: Path | None = None, assignments: Iterable[str] = ()) -> TrainSettings:
-    """``base`` with what a TOML ``file`` says, then with each "key=value" of ``assignments``; nested keys have a dot.
+    """Override settings of ``base`` with a TOML ``file``, then with "key=value" ``assignments``.
+
+    Args:
+        base: initial settings.
+        file: TOML file.
+        assignments: overrides; nested keys contain a dot.
 
     Raises:
-        UsageError: a key that does not exist, a value of the wrong type or range, a file that is not TOML.
+        UsageError: a key does not exist, a value has the wrong type or range, or the file is not valid TOML.
     """
     settings = base if file is None else _merge_file(base, file)
-    # First the architecture, which takes the options of the one before with it.
+    # Apply the architecture first, because it clears the model options.
     for assignment in sorted(assignments, key=lambda each: each.partition("=")[0].strip() != "architecture"):
         key, equals, text = assignment.partition("=")
         if not equals:
@@ -263,15 +277,15 @@ def _parse(text: str) -> Any:
     try:
         (value,) = tomllib.loads(f"value = {text}").values()
     except ValueError:
-        # A bare word is a string: nobody quotes twice in a shell. So is what would be more than one value.
+        # A bare word is a string, so the shell needs no nested quotes. So is text that parses as several values.
         return text
     return value
 
 
 def _merge(value: Any, delta: Mapping[str, Any], *, prefix: str = "") -> Any:
-    """A copy of a dataclass ``value`` with the entries of ``delta``; sub-tables are merged, not replaced.
+    """Return a copy of a dataclass ``value`` updated with ``delta``; nested tables are merged, not replaced.
 
-    Only another architecture starts with no options: those that ``value`` holds belong to its own.
+    A change of the architecture first clears ``model``, because its options belong to the previous architecture.
     """
     known = [item.name for item in dataclasses.fields(value)]
     changes: dict[str, Any] = {}
@@ -286,7 +300,7 @@ def _merge(value: Any, delta: Mapping[str, Any], *, prefix: str = "") -> Any:
                 hint=f"{prefix}{close[0]}" if close else "one of these, or leave it out",
             )
         old = getattr(value, key)
-        if key == "clahe":  # the one part that may be absent
+        if key == "clahe":  # the only optional table
             old = old or Clahe()
         if key == "augment" and isinstance(new, str):
             new = _policy(new)
@@ -299,7 +313,7 @@ def _merge(value: Any, delta: Mapping[str, Any], *, prefix: str = "") -> Any:
         elif isinstance(old, Mapping) or dataclasses.is_dataclass(old):
             raise UsageError(f"{prefix}{key} = {new!r}", why="it is a table", hint=f"--set {prefix}{key}.NAME=VALUE")
         else:
-            # An int is a fine float; storing it as one keeps saved settings equal however they were written.
+            # Convert an int to a float, so that saved settings do not depend on the spelling.
             changes[key] = float(new) if isinstance(old, float) and type(new) is int else new
     return dataclasses.replace(value, **changes)
 
@@ -313,7 +327,7 @@ def _policy(name: str) -> dict[str, Any]:
 
 
 def to_toml(settings: TrainSettings) -> str:
-    """The settings as TOML; from_toml() and ``edgefer train --settings`` read it back to an equal value."""
+    """Serialize settings as TOML; from_toml() and ``edgefer train --settings`` read back an equal value."""
     fields = dataclasses.asdict(settings)
     tables = {name: fields.pop(name) for name in ("model", "input", "augment")}
     lines = _assignments(fields)
@@ -328,14 +342,14 @@ def _assignments(table: Mapping[str, Any]) -> list[str]:
         if isinstance(value, Mapping):
             inner = ", ".join(_assignments(value))
             lines.append(f"{key} = {{ {inner} }}")
-        elif value is not None:  # TOML has no null: an absent key keeps the default, which is None
-            # JSON and TOML write strings, integers and booleans alike, and TOML infinities as Python does.
+        elif value is not None:  # TOML has no null; an absent key keeps the default, None
+            # JSON and TOML share the syntax of strings, integers and booleans; TOML and Python that of infinities.
             text = repr(value) if isinstance(value, float) else json.dumps(value, ensure_ascii=False)
             lines.append(f"{key} = {text}")
     return lines
 
 
 def from_toml(text: str) -> TrainSettings:
-    """The inverse of to_toml()."""
+    """Parse settings from the output of to_toml()."""
     merged: TrainSettings = _merge(TrainSettings(), tomllib.loads(text))
     return merged

@@ -1,4 +1,4 @@
-"""TensorBoard's logs of a training, written by TensorFlow alone: TensorBoard need not be installed here.
+"""Write TensorBoard logs of a training with TensorFlow; TensorBoard itself is not required.
 
     log_epoch(run.folder / "tensorboard", epoch)    # then: tensorboard --logdir runs
 """
@@ -15,7 +15,7 @@ __all__ = ["log_epoch"]
 
 
 def log_epoch(folder: Path, epoch: Epoch) -> None:
-    """Write the numbers of an epoch as scalars; a resumed training adds its epochs to those that are there."""
+    """Write the finite values of an epoch as scalars; a resumed training appends to existing logs."""
     import tensorflow as tf
 
     scalars = [

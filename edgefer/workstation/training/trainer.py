@@ -1,11 +1,12 @@
-"""A network in training: its optimizer, the averaged weights beside the raw ones, and all of it on disk and back.
+"""Train a network, maintain its averaged weights, and save and restore the complete training state.
 
     trainer = Trainer(keras, settings, steps_per_epoch=224)
     history = trainer.restore(run)
     epoch = trainer.run_epoch(data, history, progress)
     trainer.save(run, [*history, epoch])
 
-What an epoch draws follows from (seed, epoch) alone, and what save() writes is all that the next one starts from.
+The randomness of an epoch derives from (seed, epoch) alone. The file that save() writes holds all state that the next
+epoch needs.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ HDF5_OVERHEAD_BYTES = 1 << 20
 
 
 class Trainer:
-    """A compiled model with its optimizer, and the two sets of weights that averaging makes of one."""
+    """A compiled model with its optimizer, raw weights and averaged weights."""
 
     def __init__(self, keras: Any, settings: TrainSettings, *, steps_per_epoch: int, taught: bool = False) -> None:
         self.keras, self.settings = keras, settings
@@ -62,7 +63,7 @@ class Trainer:
             optimizer=_optimizer(keras, settings, steps_per_epoch),
             loss=loss_of(keras, settings, taught=taught),
             weighted_metrics=[accuracy_of(keras)],
-            # The image transform of TensorFlow has no XLA kernel, and XLA made these small nets slower on a CPU.
+            # TensorFlow's image transform has no XLA kernel, and XLA slows these small networks down on a CPU.
             jit_compile=False if keras.backend.backend() == "tensorflow" else "auto",
         )
         self.model.optimizer.build(self.model.trainable_variables)
@@ -70,7 +71,16 @@ class Trainer:
         self.recalls: npt.NDArray[np.float64] | None = None
 
     def run_epoch(self, data: tuple[npt.NDArray[Any], ...], history: Sequence[Epoch], progress: Progress) -> Epoch:
-        """One pass over ``data``; leaves the averaged weights in the net and the raw ones in ``self.raw``."""
+        """Train for one epoch; leave averaged weights in the network and raw weights in ``self.raw``.
+
+        Args:
+            data: pixels uint8 (n, h, w, 1), targets float32 (n, classes) and sample weights float32 (n,).
+            history: completed epochs.
+            progress: progress callback.
+
+        Returns:
+            The epoch; its validation results are NaN.
+        """
         settings, number = self.settings, len(history)
         rate = learning_rate(history, settings)
         self.model.optimizer.learning_rate = rate
@@ -78,7 +88,7 @@ class Trainer:
         learn = self._learn_at_once if compiles_epochs(self.keras) else self._learn
         logs = learn(data, number, progress)
         if settings.ema_epochs:
-            # On JAX the weights and their average are now the same buffers, which predict() would give away.
+            # On JAX the weights and their average now share buffers, which predict() would donate.
             self._assign(self.values_of(self.model.trainable_variables))
             self._refresh_statistics(data[0])
         return Epoch(
@@ -112,8 +122,8 @@ class Trainer:
         return logs
 
     def reseed(self, epoch: int) -> None:
-        """Make everything that will be drawn follow from (seed, epoch)."""
-        # Keras on torch draws dropout from torch's own generator, the other backends from the layers' seeds.
+        """Reset all random generators to states derived from (seed, epoch)."""
+        # Keras draws dropout from the global torch generator on torch, and from the layers' seeds on other backends.
         (word,) = np.random.SeedSequence([self.settings.seed, 3, epoch]).generate_state(1)
         self.keras.utils.set_random_seed(int(word))
         seeds = [variable for variable in self.model.variables if variable.path.endswith("seed_generator_state")]
@@ -127,7 +137,7 @@ class Trainer:
 
         class Watcher(self.keras.callbacks.Callback):  # type: ignore[misc, name-defined]
             def on_epoch_begin(self, _: int, logs: dict[str, float] | None = None) -> None:
-                # Here and not before fit(), which traces the model first and on torch draws numbers in doing so.
+                # Not before fit(), which first traces the model and consumes random numbers on torch.
                 trainer.reseed(epoch)
 
             def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
@@ -135,21 +145,21 @@ class Trainer:
                     progress(epoch, settings.epochs, f"epoch {epoch + 1}, batch {batch + 1}/{steps}")
 
             def on_epoch_end(self, _: int, logs: dict[str, float] | None = None) -> None:
-                # When fit() ends, Keras overwrites the weights by their average; the raw ones go on learning.
+                # fit() finally overwrites the weights with their average; training continues from the raw ones.
                 trainer.raw = trainer.values_of(trainer.model.trainable_variables)
 
         return Watcher()
 
     def _refresh_statistics(self, pixels: npt.NDArray[np.uint8]) -> None:
-        """Measure the normalizations' means and variances anew, for the averaged weights, on the first clean batches.
+        """Recompute the batch-normalization statistics for the averaged weights, on the first unaugmented batches.
 
-        The moving statistics belong to the raw weights; behind averaged ones they cost 20 points in the first epochs.
+        The moving statistics belong to the raw weights. With averaged weights they cost 20 points in the first epochs.
         Izmailov et al., "Averaging Weights Leads to Wider Optima", UAI 2018, section 3.2.
         """
         layers = [layer for layer in self.net.layers if isinstance(layer, self.keras.layers.BatchNormalization)]
         momenta = [layer.momentum for layer in layers]
         size = min(self.settings.batch_size, len(pixels))
-        # There is one, if a short one, also where the images do not fill a batch.
+        # If the images do not fill a batch, use one short batch.
         count = min(STATISTICS_BATCHES, len(pixels) // size)
         batches = pixels[: count * size].reshape(count, size, *pixels.shape[1:])
         if compiles_epochs(self.keras):
@@ -157,36 +167,40 @@ class Trainer:
             return
         for index, batch in enumerate(batches):
             for layer in layers:
-                layer.momentum = index / (index + 1)  # the plain mean over the batches so far
+                layer.momentum = index / (index + 1)  # running mean over the batches
             self.net(batch.astype(np.float32) / np.float32(255), training=True)
         for layer, momentum in zip(layers, momenta):
             layer.momentum = momentum
 
     def averaged_logits(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """uint8 (n, h, w) -> float32 (n, 7), with the weights that the epoch left in the net."""
+        """Compute the logits of uint8 (n, h, w) as float32 (n, 7) with the current weights of the network."""
         logits = self.model.predict(pixels[..., None], batch_size=EVALUATION_BATCH, verbose=0)
         return np.asarray(logits, np.float32)
 
     def load(self, path: Any) -> None:
-        """Take over the weights that save_averaged() wrote; the optimizer stays as new.
+        """Load weights that save_averaged() wrote; the optimizer state stays initial.
 
         Raises:
-            DataError: they are of another network.
+            DataError: the weights belong to another network.
         """
         load_weights(self.net, path, hint="the settings architecture, model and input as the run has them")
         self.raw = self.values_of(self.model.trainable_variables)
 
     def save_averaged(self, path: Any) -> None:
-        """Write the weights of the net (without the augmentation in front of it) in Keras's own format."""
+        """Save the weights of the network, without the augmentation layer, in Keras format.
+
+        Raises:
+            OSError: the disk has too little free space.
+        """
         needed = sum(array.nbytes for array in self.net.get_weights()) + HDF5_OVERHEAD_BYTES
         if shutil.disk_usage(path.parent).free < needed:
-            # HDF5 would find out by itself, and take the process down with it.
+            # HDF5 crashes the process when the disk is full.
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
         with files.atomic_write(path) as temporary:
             self.net.save_weights(temporary)
 
     def save(self, run: Run, history: Sequence[Epoch]) -> None:
-        """Put the raw weights back and write everything that the next epoch starts from."""
+        """Restore the raw weights and save the complete training state."""
         self._assign(self.raw)
         arrays: dict[str, Any] = {f"v{index}": value for index, value in enumerate(self.values_of(self._variables()))}
         if self.recalls is not None:
@@ -196,10 +210,13 @@ class Trainer:
             np.savez(temporary, history=np.array(rows), settings=np.array(to_toml(self.settings)), **arrays)
 
     def restore(self, run: Run) -> list[Epoch]:
-        """Load what save() wrote; an empty history where there is nothing yet.
+        """Load the state that save() wrote.
+
+        Returns:
+            The completed epochs; empty if no epoch has completed.
 
         Raises:
-            DataError: it is damaged, gone, or of other settings.
+            DataError: the state file is damaged, missing or belongs to other settings.
         """
         if not run.state.exists():
             if done := len(run.history()):
@@ -243,7 +260,7 @@ class Trainer:
             variable.assign(value)
 
     def values_of(self, variables: Sequence[Any]) -> list[npt.NDArray[Any]]:
-        """Copies of variables of any backend."""
+        """Copy the values of variables to NumPy arrays, on any backend."""
         return [np.array(self.keras.ops.convert_to_numpy(variable)) for variable in variables]
 
     def _variables(self) -> list[Any]:
@@ -251,7 +268,7 @@ class Trainer:
 
 
 def _differences(before: Mapping[str, Any], after: Mapping[str, Any], *, prefix: str = "") -> list[str]:
-    """A clause for each setting that was changed; tables are looked into."""
+    """Describe each setting that differs between ``before`` and ``after``, including nested tables."""
     changed = []
     for name in {**before, **after}:
         old, new = before.get(name), after.get(name)
@@ -274,6 +291,6 @@ def _optimizer(keras: Any, settings: TrainSettings, steps_per_epoch: int) -> Any
     classes = {"sgd": keras.optimizers.SGD, "adam": keras.optimizers.Adam, "adamw": keras.optimizers.AdamW}
     optimizer = classes[settings.optimizer](**options)
     if settings.weight_decay:
-        # Decaying a normalization's scale or a bias shrinks the output and regularizes nothing.
+        # Decay of a normalization scale or a bias shrinks the output without regularizing.
         optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
     return optimizer
