@@ -353,7 +353,7 @@ def test_a_platform_has_a_preference_and_reads_files_below_any_root(name, tmp_pa
     module = plugins.load(PLATFORMS, name)
     assert isinstance(module.PREFERENCE, int)
     assert module.detect(root=tmp_path) is (name == "generic_linux")
-    assert set(module.read_state(root=tmp_path, run=lambda command: None)) <= set(DeviceState.__dataclass_fields__)
+    assert set(module.sample(root=tmp_path, ask=lambda command: None)) <= set(DeviceState.__dataclass_fields__)
 
 
 # Detectors

@@ -94,7 +94,8 @@ def test_the_default_is_the_detectors_own_framing() -> None:
 
 def test_boxes_of_a_picture_that_was_shrunk_are_told_in_pixels_of_its_file() -> None:
     portrait = cv2.imread(str(PORTRAIT))
-    whole, shrunk = ImageSource("whole", lambda: DecodedImage(portrait)), ImageSource("shrunk", lambda: DecodedImage(portrait, 4))
+    whole = ImageSource("whole", lambda: DecodedImage(portrait))
+    shrunk = ImageSource("shrunk", lambda: DecodedImage(portrait, 4))
     looks = [*predict_batch([whole, shrunk], lambda: Pipeline.open(SHIPPED))]
     boxes = [to_record(look, LABELS)["faces"][0]["box"] for look in looks]
     assert boxes[1] == [4 * side for side in boxes[0]]

@@ -85,7 +85,8 @@ def test_the_model_that_ships_by_hand(shipped) -> None:
             before = width
     total_macs, total_parameters = total_macs + 72 * 7, total_parameters + 72 * 7 + 7
     assert sum(count_macs(graph, op) for op in graph.ops) == total_macs == 77_350_392
-    assert sum(tensor.elements for op in graph.ops for tensor in parameter_tensors(graph, op)) == total_parameters == 299_703
+    learned = [tensor for op in graph.ops for tensor in parameter_tensors(graph, op)]
+    assert sum(tensor.elements for tensor in learned) == total_parameters == 299_703
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,8 @@ def test_each_layer_is_what_the_interpreter_kept_of_it(litert, model: bytes) -> 
 def test_a_delegate_puts_out_every_layer(kernels: str, model: bytes, shipped: Model) -> None:
     face = Artifact.load(SHIPPED).golden.inputs[:1]
     for layer in list_layers(model):
-        outputs = run_faces(select_runtime("litert").open_model(probe_tensors(model, layer.tensor), kernels=kernels), face)
+        runtime = select_runtime("litert").open_model(probe_tensors(model, layer.tensor), kernels=kernels)
+        outputs = run_faces(runtime, face)
         assert outputs.size == shipped.main.tensors[layer.tensor].elements
         assert len(np.unique(outputs)) > 3, layer
 

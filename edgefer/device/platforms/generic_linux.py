@@ -41,7 +41,8 @@ def _temperature(root: Path) -> float | None:
         found.append((sysfs.read_first_line(f"{zone}/type", root=root), sysfs.read_number(f"{zone}/temp", root=root)))
     for sensor in sysfs.list_paths("/sys/class/hwmon", "hwmon*", root=root):
         name = sysfs.read_first_line(f"{sensor}/name", root=root)
-        found += [(name, sysfs.read_number(path, root=root)) for path in sysfs.list_paths(sensor, "temp*_input", root=root)]
+        paths = sysfs.list_paths(sensor, "temp*_input", root=root)
+        found += [(name, sysfs.read_number(path, root=root)) for path in paths]
     known = [(name or "", value) for name, value in found if value is not None]
     own = [value for name, value in known if name.lower().startswith(PROCESSOR)]
     # Thousandths of a degree. A zone that is switched off says zero or less.

@@ -135,7 +135,7 @@ def test_a_picture_without_a_face_is_listed(edgefer, workplace, tmp_path):
         (["--jsonl", "--csv"], 2, "only one output format"),
         (["--detector", "yunet"], 2, "--detector-model"),
         (["--detector", "har"], 2, "'haar'"),
-        (["--detector", "haar", "--detector-model", "nowhere.xml"], 1, "no cascade"),
+        (["--detector", "haar", "--detector-model", "nowhere.xml"], 1, "not a cascade"),
         (["--detector", "yunet", "--detector-model", "nowhere.onnx"], 1, "nowhere.onnx"),
     ],
 )
