@@ -15,12 +15,13 @@ import matplotlib as mpl
 mpl.use("Agg")  # no display needed
 from matplotlib import pyplot as plt
 
-from edgefer.results.measurement import Measurement
+from edgefer.results.benchmark import BenchmarkResult
 
 
 def main(result: str, figure: str) -> None:
-    """Read a measurement and write a histogram of its inference times."""
-    measurement = Measurement.from_json(json.loads(Path(result).read_text(encoding="utf-8")))
+    """Read a benchmark and write a histogram of the inference times of its first model."""
+    benchmark = BenchmarkResult.from_json(json.loads(Path(result).read_text(encoding="utf-8")))
+    measurement = benchmark.measurements[0]
     if measurement.samples is None:
         sys.exit(f"{result} has no samples: run edgefer bench with --samples")
     times_us = measurement.samples.invoke_ns / 1000

@@ -4,7 +4,8 @@
     needs.operators                                 # ("Conv2D", "MaxPool2D"): AddConv2D(), AddMaxPool2D()
     needs.arena_bytes                               # the tensor arena, with headroom
 
-It plans its memory by rules of its own, which often take more than those of TensorFlow Lite (edgefer.inspection.resources), so
+It plans its memory by rules of its own, which often take more than those of TensorFlow Lite
+(edgefer.inspection.resources), so
 they are followed here: tensors are placed from the largest to the smallest, of equals the last first, each into the
 first gap, aligned to 16 bytes (tensorflow/lite/micro/memory_planner/greedy_memory_planner.cc and
 micro_allocation_info.cc). Checked against the wheel tflite-micro 0.dev20261023: the plans are those that it reports, to

@@ -15,12 +15,12 @@ from edgefer.models import SHIPPED
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted(
     path
-    for folder in (".", ".github", "benchmarks", "calibration", "edgefer/models", "tests/fixtures")
+    for folder in (".", ".github", "benchmarks", "docs", "calibration", "edgefer/models", "tests/fixtures")
     for path in (ROOT / folder).glob("*.md")
 )
 LONGEST_LINE = 120
 # Options of other programs in the documents.
-OTHER_PROGRAMS = {"--count"}  # tests/tools/mutate_models.py
+OTHER_PROGRAMS = {"--count", "--system-site-packages"}  # tests/tools/mutate_models.py, python3 -m venv
 
 each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
 
@@ -95,7 +95,7 @@ def test_lines_are_short(document):
     assert not [line for line in lines if len(line) > LONGEST_LINE and not line.startswith(("|", "["))]
 
 
-def test_the_python_of_the_readme_runs(tmp_path, monkeypatch, capsys):
+def test_the_python_of_the_api_page_runs(tmp_path, monkeypatch, capsys):
     """The blocks run in order, as a reader would type them."""
     monkeypatch.chdir(tmp_path)
     portrait = cv2.imread(str(ROOT / "tests" / "fixtures" / "astronaut.jpg"))
@@ -107,10 +107,10 @@ def test_the_python_of_the_readme_runs(tmp_path, monkeypatch, capsys):
     for _ in range(6):
         writer.write(portrait)
     writer.release()
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "python-api.md").read_text(encoding="utf-8"), re.DOTALL)
     names = {}
     for block in blocks:
-        exec(compile(block, "README.md", "exec"), names)
+        exec(compile(block, "python-api.md", "exec"), names)
     printed = capsys.readouterr().out
     assert len(blocks) >= 3
     assert printed.count("happy") >= 3

@@ -28,7 +28,7 @@ def run(program, *arguments, cwd):
 
 def test_every_program_has_a_test():
     source = Path(__file__).read_text(encoding="utf-8")
-    assert PROGRAMS == {name for name in PROGRAMS if f'run("{name}"' in source}
+    assert {name for name in PROGRAMS if f'run("{name}"' in source} == PROGRAMS
     assert len(PROGRAMS) == 5
 
 

@@ -1,9 +1,9 @@
-"""Importing Keras, in the one way that makes a training repeat itself bit for bit.
+"""Import Keras with deterministic kernels, so that training is bit-exactly reproducible.
 
     keras = load_keras()                            # on $KERAS_BACKEND: tensorflow (default), jax or torch
-    keras = load_keras(backend="tensorflow")        # to convert
+    keras = load_keras(backend="tensorflow")        # for conversion
 
-Keras binds its backend when it is imported, so a process has one backend and nothing else may import Keras first.
+Keras binds its backend at import. A process therefore has one backend, and no other module may import Keras first.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def load_keras(*, backend: str | None = None) -> Any:
     """Import Keras on ``backend`` (default: $KERAS_BACKEND, else tensorflow), with deterministic kernels.
 
     Raises:
-        UsageError: no such backend, or this process runs Keras on another one already.
+        UsageError: the backend does not exist, or this process already runs Keras on another one.
         EdgeferError: Keras or the backend is not installed.
     """
     wanted = backend or os.environ.get("KERAS_BACKEND") or "tensorflow"
@@ -33,7 +33,7 @@ def load_keras(*, backend: str | None = None) -> Any:
         raise UsageError(f"KERAS_BACKEND is {wanted!r}", why=f"there are {known}", hint="unset KERAS_BACKEND")
     if "keras" not in sys.modules:
         os.environ["KERAS_BACKEND"] = wanted
-        # Read once, when the backend starts: sums in a fixed order, and no start-up chatter on stderr.
+        # The backend reads these at startup: deterministic reductions, and no log output on stderr.
         os.environ.setdefault("TF_DETERMINISTIC_OPS", "1")
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:

@@ -1,10 +1,11 @@
-"""What residual nets are made of, in whichever framework they are built: a convolution with its normalization, a block.
+"""Building blocks of residual networks: a convolution with batch normalization, and a residual block.
 
     x = layers.ReLU(name="stem_relu")(convolve(layers, inputs, 16, name="stem"))
     x = block(layers, x, 32, strides=2, name="stage2_block1")
 
-Every convolution is followed by BN and then ReLU or the addition: a pair that converters fold into one int8 kernel, and
-that quantization-aware training can fold too. The block is He et al., "Deep Residual Learning", CVPR 2016, figure 2.
+Batch normalization follows every convolution, then ReLU or the addition. Converters and quantization-aware training
+fold the convolution and its normalization into one int8 kernel. The block is from He et al., "Deep Residual Learning",
+CVPR 2016, figure 2.
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ __all__ = ["block", "convolve"]
 
 
 def convolve(layers: Any, x: Any, filters: int, *, size: int = 3, strides: int = 1, name: str) -> Any:
-    """Convolution without bias, then batch normalization, named ``name``_conv and ``name``_bn."""
+    """Apply a convolution without bias, then batch normalization; name the layers ``name``_conv and ``name``_bn."""
     x = layers.Conv2D(filters, size, strides=strides, padding="same", use_bias=False, name=f"{name}_conv")(x)
     return layers.BatchNormalization(momentum=0.9, name=f"{name}_bn")(x)
 
 
 def block(layers: Any, x: Any, filters: int, *, strides: int, name: str) -> Any:
-    """Two 3x3 convolutions beside a shortcut, which is a 1x1 convolution where the shape changes."""
+    """Apply two 3x3 convolutions with a shortcut, which is a 1x1 convolution if the shape changes."""
     shortcut = x
     if strides != 1 or x.shape[-1] != filters:
         shortcut = convolve(layers, x, filters, size=1, strides=strides, name=f"{name}_shortcut")

@@ -44,7 +44,7 @@ import numpy.typing as npt
 
 from edgefer.contract.preprocessing import encoder
 from edgefer.errors import DataError, UsageError
-from edgefer.inference.runtime import InterpreterRuntime, select_runtime, open_interpreter
+from edgefer.inference.runtime import InterpreterRuntime, open_interpreter, select_runtime
 from edgefer.workstation.quantization.converter import converting
 from edgefer.workstation.quantization.flatbuffer_editor import Flatbuffer
 from edgefer.workstation.quantization.gptq import InputStatistics, apply_gptq

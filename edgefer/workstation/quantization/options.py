@@ -118,7 +118,8 @@ def require_fit(model: bytes, target: str) -> None:
         module.open_model(model).invoke()
     except IncompatibleError as error:
         failure = str(error)
-    judged = {each.name.replace("_", "-"): each for each in check_targets(read_model(model), runtime="litert", failure=failure)}
+    targets = check_targets(read_model(model), runtime="litert", failure=failure)
+    judged = {each.name.replace("_", "-"): each for each in targets}
     found = judged[target]
     if found.fits == "no":
         raise IncompatibleError(

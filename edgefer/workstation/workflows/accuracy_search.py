@@ -144,7 +144,11 @@ def search(
 
 
 def _candidates(
-    calibrated: Calibrator, base: QuantizationOptions, methods: list[str], faces: npt.NDArray[np.uint8], tries: list[Candidate]
+    calibrated: Calibrator,
+    base: QuantizationOptions,
+    methods: list[str],
+    faces: npt.NDArray[np.uint8],
+    tries: list[Candidate],
 ) -> Iterator[tuple[str, QuantizationOptions]]:
     """Names and recipes in the order in which they are tried; ``tries`` grows meanwhile."""
     plain = {name: getattr(PLAIN, name) for name in ("ranges", "rounding", "bias_correction")}

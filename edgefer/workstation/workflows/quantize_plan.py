@@ -108,7 +108,8 @@ class QuantizationPlan:
         for_target(self.recipe, self.target)
         if self.set_name and (self.size is not None or self.seed is not None):
             flag = "--calibration-size" if self.size is not None else "--seed"
-            raise UsageError(f"--calibration with {flag}", why="a set says which faces it has", hint=f"leave out {flag}")
+            why = "a calibration set names its faces"
+            raise UsageError(f"--calibration with {flag}", why=why, hint=f"leave out {flag}")
         for flag, given in (("--calibration", self.set_name), ("--calibration-trials", self.stability)):
             if given and not module.NEEDS_CALIBRATION:
                 why, hint = "it is not calibrated", "edgefer quantize --int8"
@@ -225,7 +226,9 @@ def _faces(run: Run, dataset: Dataset, calibration: dict[str, Any]) -> npt.NDArr
     return prepare_all(faces, settings.input)
 
 
-def _search(run: Run, dataset: Dataset, plan: QuantizationPlan, console: Console, calibration: dict[str, Any]) -> SearchResult:
+def _search(
+    run: Run, dataset: Dataset, plan: QuantizationPlan, console: Console, calibration: dict[str, Any]
+) -> SearchResult:
     settings = run.settings()
     network = load_network(load_keras(backend="tensorflow"), run)
     _, select, name = validation_split(dataset, settings)

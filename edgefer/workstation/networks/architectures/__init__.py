@@ -1,1 +1,1 @@
-"""Network architectures, one file each: build(keras, ...) gives a functional model that ends in logits."""
+"""Network architectures, one module each; build(keras, ...) returns a functional model that outputs logits."""

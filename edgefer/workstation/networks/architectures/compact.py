@@ -1,4 +1,4 @@
-"""``compact``: a residual net of plain 3x3 convolutions, made for int8 on small processors.
+"""``compact``: a residual network of plain 3x3 convolutions, designed for int8 on small processors.
 
     stem     Conv 3x3 - BN - ReLU, max-pool            48 -> 24
     stage 1  depth x block(width)                      24
@@ -6,7 +6,7 @@
     stage 3  depth x block(4 width), first stride 2    6
     head     global average, Dense -> logits
 
-Each operator (CONV_2D, MAX_POOL_2D, ADD, MEAN, FULLY_CONNECTED) has an int8 kernel in XNNPACK. blocks.py has the
+XNNPACK has an int8 kernel for each operator (CONV_2D, MAX_POOL_2D, ADD, MEAN, FULLY_CONNECTED). blocks.py defines the
 residual block.
 """
 
@@ -29,16 +29,16 @@ def build(
     depth: int = 2,
     dropout: float = 0.2,
 ) -> Any:
-    """A functional model from float32 (n, h, w, 1) in [0, 1] to logits (n, classes).
+    """Build a functional model from float32 (n, h, w, 1) in [0, 1] to logits (n, classes).
 
     Args:
-        keras: the framework to build in, ``keras`` or ``tf_keras``: both get the same layers in the same order.
+        keras: framework, ``keras`` or ``tf_keras``; both build the same layers in the same order.
         input_shape: (height, width, 1).
         classes: number of logits.
         stem: channels of the first convolution.
-        width: channels of stage 1; stages 2 and 3 have twice and four times as many.
-        depth: residual blocks in each stage.
-        dropout: share of the averaged features that are dropped in training.
+        width: channels of stage 1; stages 2 and 3 have two and four times as many.
+        depth: residual blocks per stage.
+        dropout: fraction of the pooled features dropped during training.
     """
     layers = keras.layers
 
@@ -51,6 +51,6 @@ def build(
             x = block(layers, x, width << stage, strides=strides, name=f"stage{stage + 1}_block{index + 1}")
     x = layers.GlobalAveragePooling2D(name="average")(x)
     x = layers.Dropout(dropout, name="dropout")(x)
-    # float32 even where the rest trains in bfloat16: the loss needs the logits' last bits.
+    # Keep the logits in float32 even when other layers train in bfloat16: the loss needs the precision.
     logits = layers.Dense(classes, dtype="float32", name="logits")(x)
     return keras.Model(inputs, logits, name="compact")

@@ -1,17 +1,17 @@
-"""``residual``: a residual net of plain 3x3 convolutions that looks at the whole picture for longer than ``compact``.
+"""``residual``: a residual network of plain 3x3 convolutions with more stages at full resolution than ``compact``.
 
     stem     Conv 3x3 - BN - ReLU                                  48
     stage 1  depths[0] x block(widths[0])                          48
     stage 2  depths[1] x block(widths[1]), first stride 2          24
-    ...      as many stages as there are widths                    12, 6
+    ...      one stage for each entry of widths                    12, 6
     head     global average, Dense -> logits
 
-A stage with twice the side does four times the arithmetic with the same number of weights. Where the bytes of a model
-are scarcer than its microseconds, that is the better bargain. blocks.py has the residual block.
+A stage with twice the side length needs four times the operations with the same number of weights. This trade-off
+suits devices where model size is scarcer than latency. blocks.py defines the residual block.
 
-Keep to 16 channels or more: with a stem of 8 at 48 x 48, TensorFlow 2.21 wrote beyond its memory in a float32 training
-and was killed ("unaligned tcache chunk"), each time on the processor it was tried on. It is in its oneDNN kernels;
-TF_ENABLE_ONEDNN_OPTS=0 goes around them.
+Use at least 16 channels. With a stem of 8 at 48 x 48, TensorFlow 2.21 corrupted memory and crashed in float32 training
+("unaligned tcache chunk") in every attempt on the tested CPU. The defect is in its oneDNN kernels;
+TF_ENABLE_ONEDNN_OPTS=0 avoids it.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ def build(
     depths: Sequence[int] = (1, 2, 2),
     dropout: float = 0.2,
 ) -> Any:
-    """A functional model from float32 (n, h, w, 1) in [0, 1] to logits (n, classes).
+    """Build a functional model from float32 (n, h, w, 1) in [0, 1] to logits (n, classes).
 
     Args:
-        keras: the framework to build in, ``keras`` or ``tf_keras``: both get the same layers in the same order.
+        keras: framework, ``keras`` or ``tf_keras``; both build the same layers in the same order.
         input_shape: (height, width, 1).
         classes: number of logits.
         stem: channels of the first convolution.
         widths: channels of each stage.
-        depths: residual blocks in each stage.
-        dropout: share of the averaged features that are dropped in training.
+        depths: residual blocks of each stage.
+        dropout: fraction of the pooled features dropped during training.
     """
     layers = keras.layers
     inputs = keras.Input(input_shape, name="face")
@@ -54,6 +54,6 @@ def build(
             x = block(layers, x, filters, strides=strides, name=f"stage{stage + 1}_block{index + 1}")
     x = layers.GlobalAveragePooling2D(name="average")(x)
     x = layers.Dropout(dropout, name="dropout")(x)
-    # float32 even where the rest trains in bfloat16: the loss needs the logits' last bits.
+    # Keep the logits in float32 even when other layers train in bfloat16: the loss needs the precision.
     logits = layers.Dense(classes, dtype="float32", name="logits")(x)
     return keras.Model(inputs, logits, name="residual")

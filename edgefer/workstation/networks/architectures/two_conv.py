@@ -1,8 +1,8 @@
-"""``two_conv``: the classic compact FER2013 net of many tutorials.
+"""``two_conv``: the classic compact FER2013 network of many tutorials.
 
     Conv32 - ReLU - max-pool - Conv64 - ReLU - max-pool - Flatten - Dense128 - ReLU - Dropout - Dense -> logits
 
-Convolutions are 3x3 without padding. Nine tenths of its parameters are the first Dense layer.
+The convolutions are 3x3 without padding. The first Dense layer holds nine tenths of the parameters.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ __all__ = ["build"]
 
 
 def build(keras: Any, *, input_shape: tuple[int, int, int], classes: int, dropout: float = 0.5) -> Any:
-    """A functional model from float32 (n, h, w, 1) in [0, 1] to logits (n, classes).
+    """Build a functional model from float32 (n, h, w, 1) in [0, 1] to logits (n, classes).
 
     Args:
-        keras: the framework to build in, ``keras`` or ``tf_keras``.
+        keras: framework, ``keras`` or ``tf_keras``.
         input_shape: (height, width, 1).
         classes: number of logits.
-        dropout: share of the 128 features that are dropped in training.
+        dropout: fraction of the 128 features dropped during training.
     """
     layers = keras.layers
     inputs = keras.Input(input_shape, name="face")

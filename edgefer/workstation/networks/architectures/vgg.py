@@ -1,10 +1,10 @@
-"""``vgg``: blocks of two 3x3 convolutions, each with BN and ReLU, then max-pool and dropout; twice as wide a block.
+"""``vgg``: blocks of two 3x3 convolutions with BN and ReLU, then max-pool and dropout; each block doubles the width.
 
     block b  2 x [Conv 3x3 - BN - ReLU], max-pool, Dropout     width << b channels, half the side
     head     Flatten, Dense - BN - ReLU - Dropout, Dense -> logits
 
-The plan is Simonyan and Zisserman's, "Very Deep Convolutional Networks", ICLR 2015, with the normalization that came
-later. Four of the reference systems are this net at different widths.
+The design is from Simonyan and Zisserman, "Very Deep Convolutional Networks", ICLR 2015, with batch normalization
+added. Four of the reference systems use this network at different widths.
 """
 
 from __future__ import annotations
@@ -27,19 +27,20 @@ def build(
     dense: int = 256,
     dense_dropout: float = 0.5,
 ) -> Any:
-    """A functional model from float32 (n, h, w, 1) in [0, 1] to logits (n, classes).
+    """Build a functional model from float32 (n, h, w, 1) in [0, 1] to logits (n, classes).
 
     Args:
-        keras: the framework to build in, ``keras`` or ``tf_keras``.
+        keras: framework, ``keras`` or ``tf_keras``.
         input_shape: (height, width, 1).
         classes: number of logits.
         width: channels of the first block.
-        blocks: how many; each halves the side.
-        padded: whether the second convolution of a block keeps the side; without padding it takes a pixel off each
-            edge, so that Flatten leaves fewer features.
-        dropout: share of what the first block dropped in training; each further block drops ``dropout_growth`` more.
+        blocks: number of blocks; each halves the side.
+        padded: pad the second convolution of each block. Without padding it removes one pixel at each edge, so Flatten
+            outputs fewer features.
+        dropout: dropout rate of the first block.
+        dropout_growth: increase of the dropout rate per further block.
         dense: features of the hidden layer.
-        dense_dropout: share of them that is dropped in training.
+        dense_dropout: dropout rate of the hidden layer.
     """
     layers = keras.layers
 
@@ -60,6 +61,6 @@ def build(
     x = layers.Flatten(name="flatten")(x)
     x = normalize(layers.Dense(dense, use_bias=False, name="dense")(x), "dense")
     x = layers.Dropout(dense_dropout, name="dropout")(x)
-    # float32 even where the rest trains in bfloat16: the loss needs the logits' last bits.
+    # Keep the logits in float32 even when other layers train in bfloat16: the loss needs the precision.
     logits = layers.Dense(classes, dtype="float32", name="logits")(x)
     return keras.Model(inputs, logits, name="vgg")

@@ -1,6 +1,6 @@
-"""int8_qat: the same int8 model as by int8, after some epochs of training in which the network felt the rounding.
+"""int8_qat: an int8 model after some epochs of training with simulated rounding.
 
-The ranges are those that training has settled on; calibration only starts them. See edgefer/workstation/quantization/qat/finetune.py.
+Training refines the ranges that calibration initializes. See edgefer/workstation/quantization/qat/finetune.py.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Reproducible training set-ups, one file each: SYSTEM."""
+"""Reproducible training configurations, one module per system; each defines SYSTEM."""

@@ -1,8 +1,10 @@
-"""PLAIN: what the reference systems start from, so that each of them states only what its authors say.
+"""REFERENCE_DEFAULTS: common settings of the reference systems, so each system states only its published settings.
 
-    SYSTEM = replace(PLAIN, system="three_block", architecture="vgg", augment=replace(NO_AUGMENT, flip=True))
+    SYSTEM = replace(
+        REFERENCE_DEFAULTS, system="three_block", architecture="vgg", augment=replace(NO_AUGMENT, flip=True)
+    )
 
-Adam at its usual rate, cross-entropy on hard labels, raw weights; nothing that their descriptions do not name.
+Adam at its default learning rate, cross-entropy on hard labels, raw weights, no augmentation.
 """
 
 from edgefer.workstation.training.settings import NO_AUGMENT, TrainSettings

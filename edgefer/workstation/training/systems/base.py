@@ -1,6 +1,6 @@
-"""base: the most accurate model that ships, 0.95 M parameters in under 1 MiB.
+"""base: the most accurate shipped model, 0.95 M parameters in under 1 MiB.
 
-Stages at 48, 24, 12 and 6 pixels. It learns from teachers.
+Its stages run at 48, 24, 12 and 6 pixels. It is trained with distillation.
 """
 
 from edgefer.workstation.training.settings import Augment, TrainSettings

@@ -1,8 +1,8 @@
-"""bn_dropout: a custom CNN against overfitting: batch normalization, dropout, transformations, weight decay, Adam.
+"""bn_dropout: a custom CNN regularized by batch normalization, dropout, augmentation and weight decay, with Adam.
 
-Claimed by its authors: 61 %, called training accuracy. They name the techniques and no layer, so the net here is the
-smallest of the ``vgg`` plan that reaches the claim: four blocks of 16, 32, 64 and 128 channels. Their scheduler is not
-named; here the rate follows a cosine.
+The authors claim 61 % "training accuracy". They name the techniques but no layers. This network is therefore the
+smallest ``vgg`` network that reaches the claim: four blocks of 16, 32, 64 and 128 channels. The authors do not name
+their schedule; this system uses a cosine schedule.
 """
 
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""compact_base: the largest of edgefer's own family, about 0.7 M parameters."""
+"""compact_base: the largest model of the compact family, about 0.7 M parameters."""
 
 from edgefer.workstation.training.settings import TrainSettings
 

@@ -1,4 +1,4 @@
-"""compact_nano: for microcontrollers and the smallest boards, under 0.1 M parameters."""
+"""compact_nano: the smallest compact model, under 0.1 M parameters, for microcontrollers and small boards."""
 
 from edgefer.workstation.training.settings import TrainSettings
 

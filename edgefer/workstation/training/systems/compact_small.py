@@ -1,4 +1,4 @@
-"""compact_small: the middle of edgefer's own family, about 0.3 M parameters."""
+"""compact_small: the medium model of the compact family, about 0.3 M parameters."""
 
 from edgefer.workstation.training.settings import TrainSettings
 

@@ -1,4 +1,4 @@
-"""demo: the smallest net on drawn faces, in about a minute on two cores; what ``make demo`` trains."""
+"""demo: the smallest network on synthetic faces, for ``make demo``; trains in about a minute on two cores."""
 
 from edgefer.workstation.training.settings import Augment, TrainSettings
 
@@ -13,6 +13,6 @@ SYSTEM = TrainSettings(
     weight_decay=0.0,
     label_smoothing=0.0,
     ema_epochs=0.5,
-    # Drawn faces vary enough by themselves; more would only ask for more epochs.
+    # Synthetic faces vary enough; stronger augmentation would only require more epochs.
     augment=Augment(rotation_degrees=5.0, shift=0.04, zoom=0.05, brightness=0.0, contrast=0.0, erasing=0.0),
 )

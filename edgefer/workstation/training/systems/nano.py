@@ -1,6 +1,7 @@
-"""nano: the model that ships for microcontrollers and the smallest boards, 79 k parameters in under 100 KiB.
+"""nano: the shipped model for microcontrollers and the smallest boards, 79 k parameters in under 100 KiB.
 
-Bytes are what it lacks, not microseconds: its stages run at 48, 24 and 12 pixels. It learns from teachers.
+The size in bytes limits this model, not the latency: its stages run at 48, 24 and 12 pixels. It is trained with
+distillation.
 """
 
 from edgefer.workstation.training.settings import Augment, TrainSettings

@@ -1,7 +1,7 @@
-"""small: the model that ships for a Raspberry Pi, 0.3 M parameters in under 350 KiB.
+"""small: the shipped model for a Raspberry Pi, 0.3 M parameters in under 350 KiB.
 
-Stages at 48, 24 and 12 pixels, most of the weights in the last. It learns from teachers, and what ships has learned for
-28 more epochs from ``base``.
+Its stages run at 48, 24 and 12 pixels, with most of the weights in the last stage. It is trained with distillation.
+The shipped weights were trained for 28 more epochs with ``base`` as the teacher.
 """
 
 from edgefer.workstation.training.settings import Augment, TrainSettings

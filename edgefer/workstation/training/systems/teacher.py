@@ -1,4 +1,4 @@
-"""teacher: a wide residual net for smaller ones to learn from, about 2.8 M parameters; made for a GPU."""
+"""teacher: a wide residual network for distillation, about 2.8 M parameters; requires a GPU to train in practice."""
 
 from edgefer.workstation.training.settings import Augment, TrainSettings
 

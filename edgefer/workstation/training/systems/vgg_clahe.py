@@ -1,10 +1,11 @@
-"""vgg_clahe: local contrast equalized, rare classes shown more often, a VGG-like net with BN and dropout.
+"""vgg_clahe: local contrast equalization, oversampled rare classes, and a VGG-like network with BN and dropout.
 
-Claimed by its authors: 64.78 % on a test split, disgust with a recall of 0.585. CLAHE is part of the input, so a board
-does it too. They name no layer: here are four blocks of 48, 96, 192 and 384 channels. "Conservative oversampling" is
-taken as: a class is raised to a quarter of the largest one's images, each shown three times at most; "dynamic class
-weighting" as weights that follow the root of what the net still misses of a class. Averaged weights and smoothed
-labels are not named either; half as wide and without them the net ended at 61.2 % of PublicTest.
+The authors claim 64.78 % on a test split and a recall of 0.585 for disgust. CLAHE is part of the input specification,
+so devices apply it too. The authors name no layers; this system uses four blocks of 48, 96, 192 and 384 channels.
+It interprets "conservative oversampling" as a quarter of the largest class, with each image repeated at most three
+times. It interprets "dynamic class weighting" as weights proportional to the square root of each class's error rate.
+The authors do not name averaged weights or label smoothing. At half the width and without these two, training reached
+61.2 % on PublicTest.
 """
 
 from dataclasses import replace
