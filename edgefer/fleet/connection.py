@@ -1,10 +1,10 @@
-"""How a workstation talks to a device: commands there, with bytes in and out.
+"""Connection to a device: run commands there, with bytes in and out.
 
     with contextlib.closing(connect(device)) as connection:
-        ended = connection.run(["python3", "-c", "print(1)"])
+        output = connection.run(["python3", "-c", "print(1)"])
         with connection.stream(["python3", "edgefer.pyz", "job"]) as stream: ...
 
-A kind of connection is a file in ``devices/`` that has what ConnectionModule asks for.
+A kind of connection is a file in ``connections/`` that defines the members of ConnectionModule.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ from edgefer import plugins
 from edgefer.errors import DeviceUnreachable
 from edgefer.fleet.registry import Device
 
-__all__ = ["CommandOutput", "Connection", "ConnectionModule", "Stream", "connect", "finish", "started"]
+__all__ = ["CommandOutput", "Connection", "ConnectionModule", "Stream", "connect", "run_process", "start_process"]
 
-DEVICES = "edgefer.fleet.connections"
-LONGEST_QUOTE = 400
-# A command that was told to end, or whose link is gone, is given this long.
+CONNECTIONS = "edgefer.fleet.connections"
+STDERR_CHARACTERS = 400
+# Time for a command to end after its stdin was closed.
 END_S = 10.0
 
 
 @dataclass(frozen=True)
 class CommandOutput:
-    """What a command came to.
+    """Output of a command on a device.
 
     Attributes:
-        exit_code: its own; 128 and the signal's number where a signal ended it.
-        stdout: what it wrote.
-        stderr: the same there, as text.
+        exit_code: exit code of the command; 128 plus the signal number if a signal ended it.
+        stdout: bytes on its standard output.
+        stderr: text on its standard error.
     """
 
     exit_code: int
@@ -47,63 +47,63 @@ class CommandOutput:
 
 
 class Connection(Protocol):
-    """A device that answers."""
+    """An open connection to a device."""
 
     @property
     def name(self) -> str:
-        """The device's name."""
+        """Name of the device."""
 
     @property
     def python(self) -> str:
-        """The interpreter that runs what is asked of the device itself."""
+        """Interpreter on the device that runs the agent script."""
 
     def run(self, arguments: Sequence[str], *, stdin: bytes = b"", timeout_s: float | None = None) -> CommandOutput:
-        """Run a command there and wait for it.
+        """Run a command on the device and wait for it.
 
         Raises:
-            DeviceUnreachable: the device does not answer, or not within ``timeout_s``.
+            DeviceUnreachable: the device does not answer, or not within ``timeout_s`` seconds.
         """
 
     def stream(self, arguments: Sequence[str]) -> contextlib.AbstractContextManager[Stream]:
-        """Start a command there; leaving the block ends it."""
+        """Start a command on the device; leaving the block ends it."""
 
     def close(self) -> None:
-        """End what the connection itself keeps open."""
+        """Release the resources of the connection."""
 
 
 class ConnectionModule(Protocol):
-    """What a file in ``devices/`` defines."""
+    """Members of a file in ``connections/``."""
 
     def connect(self, device: Device) -> Connection:
-        """Make a connection to ``device``; that it answers shows with the first command."""
+        """Create a connection to ``device``; an unreachable device raises an error at the first command."""
 
 
 class Stream:
-    """A command that runs on a device.
+    """A running command.
 
     Attributes:
-        stdin, stdout: its ends, binary and blocking; stdout gives lines.
+        stdin, stdout: its pipes, binary and blocking; iterating over stdout yields lines.
     """
 
     def __init__(self, process: subprocess.Popen[bytes], stderr: BinaryIO) -> None:
         if process.stdin is None or process.stdout is None:
-            raise ValueError("a process without pipes")
+            raise ValueError("the process has no pipes")
         self._process, self._stderr = process, stderr
         self.stdin, self.stdout = process.stdin, process.stdout
 
     def wait(self, timeout_s: float | None = None) -> int | None:
-        """The exit code, or None where it does not end within ``timeout_s``."""
+        """Return the exit code, or None if the command is still running after ``timeout_s`` seconds."""
         try:
             return self._process.wait(timeout_s)
         except subprocess.TimeoutExpired:
             return None
 
     def kill(self) -> None:
-        """Have it end, with what it started here; on a device it notices that its stdin ended."""
+        """Terminate the local process group; a remote command ends because its stdin closes."""
         self._signal(signal.SIGTERM)
 
     def end(self) -> None:
-        """Close its stdin, which is what a well-behaved command ends with, and do not wait for any other for long."""
+        """Close stdin, which ends a well-behaved command, and kill it if it is still running after END_S seconds."""
         with contextlib.suppress(OSError):
             self.stdin.close()
         if self.wait(END_S) is None:
@@ -111,30 +111,30 @@ class Stream:
         self.wait()
 
     def _signal(self, number: signal.Signals) -> None:
-        # It leads a session of its own. Once it was waited for, its number may be another's.
+        # The process leads its own group. After it has been waited for, another process may have its ID.
         if self._process.poll() is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, number)
 
     def stderr_tail(self) -> str:
-        """The last line that it wrote there, cut off; empty if there is none."""
+        """Return the last line on standard error, shortened, or an empty string."""
         self._stderr.seek(0)
         lines = self._stderr.read().decode(errors="replace").strip().splitlines()
-        return (lines or [""])[-1][:LONGEST_QUOTE]
+        return (lines or [""])[-1][:STDERR_CHARACTERS]
 
 
 def connect(device: Device) -> Connection:
-    """A connection to ``device``, of its kind.
+    """Create a connection of the device's kind.
 
     Raises:
-        UsageError: there is no such kind.
+        UsageError: unknown kind of connection.
     """
-    return cast("ConnectionModule", plugins.load(DEVICES, device.kind)).connect(device)
+    return cast("ConnectionModule", plugins.load(CONNECTIONS, device.kind)).connect(device)
 
 
 @contextlib.contextmanager
-def started(command: Sequence[str], *, environment: Mapping[str, str] | None = None) -> Iterator[Stream]:
-    """A Stream of a process on this machine; it is ended with the block, if it has not."""
+def start_process(command: Sequence[str], *, environment: Mapping[str, str] | None = None) -> Iterator[Stream]:
+    """Start a process on this machine; leaving the block ends it."""
     with (
         tempfile.TemporaryFile() as stderr,
         subprocess.Popen(
@@ -149,11 +149,17 @@ def started(command: Sequence[str], *, environment: Mapping[str, str] | None = N
             stream.end()
 
 
-def finish(command: Sequence[str], *, stdin: bytes, timeout_s: float | None, name: str) -> CommandOutput:
-    """Run a process on this machine to its end.
+def run_process(command: Sequence[str], *, stdin: bytes, timeout_s: float | None, name: str) -> CommandOutput:
+    """Run a process on this machine and wait for it.
+
+    Args:
+        command: program and arguments.
+        stdin: bytes for its standard input.
+        timeout_s: maximum duration in seconds, or None.
+        name: name of the device, for the error message.
 
     Raises:
-        DeviceUnreachable: it did not end within ``timeout_s``.
+        DeviceUnreachable: the process is still running after ``timeout_s`` seconds.
     """
     begin = time.monotonic()
     try:
@@ -162,7 +168,6 @@ def finish(command: Sequence[str], *, stdin: bytes, timeout_s: float | None, nam
         )
     except subprocess.TimeoutExpired as error:
         seconds = time.monotonic() - begin
-        raise DeviceUnreachable(
-            f"{name} did not answer within {seconds:.0f} s", why="it hangs, or the link to it does", hint="try again"
-        ) from error
+        why, hint = "the device or the connection is not responding", "run the same command again"
+        raise DeviceUnreachable(f"{name} did not answer within {seconds:.0f} s", why=why, hint=hint) from error
     return CommandOutput(ended.returncode, ended.stdout, ended.stderr.decode(errors="replace"))

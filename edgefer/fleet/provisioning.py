@@ -1,8 +1,9 @@
-"""A virtual environment with a runtime on a board, by its own internet or by wheels that are pushed to it.
+"""Provision a board: create a virtual environment with a runtime, numpy and OpenCV.
 
-    python = set_up(connection, facts, runtime="litert", offline=True, device="pi4")
+    python = provision(connection, facts, runtime="litert", device="pi4", offline=True)
 
-Nothing of the system is touched, and nothing needs root: it lies in ~/.local/share/edgefer, next to nothing else.
+The packages come from the Internet or from uploaded wheels. The environment is in ~/.local/share/edgefer; nothing needs
+root, and the packages of the system stay unchanged.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ REQUIREMENTS = {
 }
 NEWEST_PYTHON = {"litert": (3, 13), "tflite_runtime": (3, 11)}
 MACHINES = {"litert": ("aarch64", "x86_64"), "tflite_runtime": ("aarch64", "armv7l", "x86_64")}
-OLDEST_GLIBC = 17
+MIN_GLIBC_MINOR = 17
 VENV_S, INSTALL_S = 300.0, 1800.0
 
 
@@ -44,35 +45,39 @@ def provision(
     wheels: Path | None = None,
     progress: Progress = silent,
 ) -> str:
-    """Make the environment, or bring it up to date; the path of its Python on the board.
+    """Create the environment of a runtime on a board, or update it.
 
     Args:
-        connection: to the board, whose own Python makes the environment.
-        facts: what the board has.
+        connection: to the board; the interpreter of the connection creates the environment.
+        facts: of the board.
         runtime: a key of REQUIREMENTS.
-        device: the name, for messages.
-        offline: whether this machine downloads the wheels and pushes them.
-        wheels: a folder that has them already; the board's internet is not used then either.
-        progress: told of the steps.
+        device: name of the board, for error messages.
+        offline: download the wheels on this machine and upload them.
+        wheels: folder with the wheels; they are uploaded, and the board needs no Internet access.
+        progress: called for each step.
+
+    Returns:
+        The path of the environment's interpreter on the board.
 
     Raises:
-        UsageError: there is no such runtime.
-        IncompatibleError: it has no wheels for the board, or the board cannot make environments.
-        DataError: a wheel cannot be had; the message carries pip's.
-        DeviceUnreachable: the link broke.
+        UsageError: unknown runtime.
+        IncompatibleError: the runtime has no wheels for the board.
+        DataError: the download of a wheel failed, or ``wheels`` has none.
+        EdgeferError: a command on the board failed.
+        DeviceUnreachable: the connection broke.
     """
-    version = _check(facts, runtime, device)
+    version = _check_board(facts, runtime, device)
     folder = f"{facts.data}/venv-{runtime}"
     python = f"{folder}/bin/python"
-    progress(0, 3, "making an environment")
-    _run(connection, [connection.python, "-m", "venv", folder], VENV_S, what=f"{device} cannot make an environment",
+    progress(0, 3, "creating the environment")
+    _run(connection, [connection.python, "-m", "venv", folder], VENV_S, what=f"{device} cannot create an environment",
          hint="on the board: sudo apt install python3-venv")  # fmt: skip
     install = [python, "-m", "pip", "--disable-pip-version-check", "install", "-q", "--upgrade"]
     if offline or wheels is not None:
-        progress(1, 3, "fetching wheels")
-        found = _packed(wheels) if wheels else _downloaded(facts, runtime, version)
-        progress(2, 3, f"pushing {len(found) / 2**20:.0f} MiB")
-        packed = upload(connection, found, "wheels.tar")
+        progress(1, 3, "downloading wheels")
+        archive = _pack_wheels(wheels) if wheels else _download_wheels(facts, runtime, version)
+        progress(2, 3, f"uploading {len(archive) / 2**20:.0f} MiB")
+        packed = upload(connection, archive, "wheels.tar")
         unpacked = f"{folder}/wheels"
         unpack = "import sys, tarfile; tarfile.open(sys.argv[1]).extractall(sys.argv[2])"
         _run(connection, [python, "-c", unpack, packed, unpacked], INSTALL_S, what=f"{device} cannot unpack the wheels",
@@ -80,40 +85,43 @@ def provision(
         install += ["--no-index", "--find-links", unpacked]
     progress(2, 3, "installing")
     hint = f"edgefer devices setup {device} --runtime {runtime} --offline"
-    _run(connection, [*install, *REQUIREMENTS[runtime]], INSTALL_S, what=f"{device} cannot install {runtime}", hint=hint)
+    install += REQUIREMENTS[runtime]
+    _run(connection, install, INSTALL_S, what=f"{device} cannot install {runtime}", hint=hint)
     progress(3, 3, "done")
     return python
 
 
-def _check(facts: Facts, runtime: str, device: str) -> tuple[int, ...]:
-    """The version of the board's own Python, for which the runtime has wheels."""
+def _check_board(facts: Facts, runtime: str, device: str) -> tuple[int, ...]:
+    """Return the version of the board's default Python, after checking that the runtime has wheels for it."""
     if runtime not in REQUIREMENTS:
-        raise UsageError(f"no runtime {runtime!r}", why=f"there are {', '.join(REQUIREMENTS)}", hint="--runtime litert")
+        why = f"expected one of {', '.join(REQUIREMENTS)}"
+        raise UsageError(f"unknown runtime {runtime!r}", why=why, hint="--runtime litert")
     version = facts.interpreters[-1].python
     newest, machines = NEWEST_PYTHON[runtime], MACHINES[runtime]
     if not (3, 10) <= version[:2] <= newest:
         raise IncompatibleError(
             f"{device} has Python {'.'.join(map(str, version))}",
             why=f"{runtime} has wheels for 3.10 to {'.'.join(map(str, newest))}",
-            hint="name another of its Pythons: edgefer devices add NAME ADDRESS --python /path/to/python3.11",
+            hint="edgefer devices add NAME ADDRESS --python /path/to/python3.11",
         )
     if facts.machine not in machines:
-        others = [name for name, found in MACHINES.items() if facts.machine in found]
+        alternatives = [name for name, supported in MACHINES.items() if facts.machine in supported]
         raise IncompatibleError(
             f"{runtime} has no wheels for {facts.machine}",
-            why=f"it has them for {', '.join(machines)}",
-            hint=f"--runtime {others[0]}" if others else "a 64-bit system",
+            why=f"it has wheels for {', '.join(machines)}",
+            hint=f"--runtime {alternatives[0]}" if alternatives else "use a 64-bit system",
         )
     return version
 
 
-def _downloaded(facts: Facts, runtime: str, version: Sequence[int]) -> bytes:
-    """The wheels for the board's platform and Python, as a tar."""
+def _download_wheels(facts: Facts, runtime: str, version: Sequence[int]) -> bytes:
+    """Download the wheels for a board, and return them as a tar archive."""
     digits = f"{version[0]}{version[1]}"
     glibc = re.search(r"glibc 2\.(\d+)", facts.libc)
     if glibc is None:
-        raise IncompatibleError(f"a board with {facts.libc or 'an unknown libc'}", why="wheels want glibc")
-    platforms = [f"manylinux_2_{minor}_{facts.machine}" for minor in range(int(glibc[1]), OLDEST_GLIBC - 1, -1)]
+        what = f"the board has {facts.libc or 'an unknown C library'}"
+        raise IncompatibleError(what, why="wheels need glibc", hint="use a Debian-based system")
+    platforms = [f"manylinux_2_{minor}_{facts.machine}" for minor in range(int(glibc[1]), MIN_GLIBC_MINOR - 1, -1)]
     platforms += [f"manylinux2014_{facts.machine}", f"linux_{facts.machine}"]
     with tempfile.TemporaryDirectory(prefix="edgefer-wheels-") as folder:
         command = [
@@ -125,17 +133,17 @@ def _downloaded(facts: Facts, runtime: str, version: Sequence[int]) -> bytes:
         ]  # fmt: skip
         ended = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
         if ended.returncode:
-            why = (ended.stderr.strip().splitlines() or ["pip said nothing"])[-1][:300]
-            hint = "--wheels FOLDER, with them in it"
+            why = (ended.stderr.strip().splitlines() or ["pip printed no error"])[-1][:300]
+            hint = "--wheels FOLDER with the wheels"
             raise DataError(f"cannot download wheels for {facts.machine}", why=why, hint=hint)
-        return _packed(Path(folder))
+        return _pack_wheels(Path(folder))
 
 
-def _packed(folder: Path) -> bytes:
-    """The wheels in a folder as a tar; the same wheels give the same bytes."""
+def _pack_wheels(folder: Path) -> bytes:
+    """Return the wheels in a folder as a tar archive; equal wheels give equal bytes, so an upload is cached."""
     wheels = sorted(folder.glob("*.whl"))
     if not wheels:
-        raise DataError(f"{folder} holds no wheels", why="*.whl was expected", hint="--offline downloads them")
+        raise DataError(f"{folder} has no wheels", why="expected *.whl files", hint="--offline")
     buffer = io.BytesIO()
     with tarfile.TarFile(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
         for wheel in wheels:
@@ -147,11 +155,11 @@ def _packed(folder: Path) -> bytes:
 
 
 def _run(connection: Connection, command: Sequence[str], timeout_s: float, *, what: str, hint: str) -> CommandOutput:
-    said = connection.run(command, timeout_s=timeout_s)
-    if said.exit_code == 0:
-        return said
-    lines = f"{said.stdout.decode(errors='replace')}\n{said.stderr}".strip().splitlines()
-    # Debian's venv says in many lines that a package is missing; pip's last line is the error.
+    output = connection.run(command, timeout_s=timeout_s)
+    if output.exit_code == 0:
+        return output
+    lines = f"{output.stdout.decode(errors='replace')}\n{output.stderr}".strip().splitlines()
+    # Debian's venv names a missing package somewhere in its message. The last line of pip is its error.
     why = next((line.strip() for line in lines if "apt install" in line), lines[-1] if lines else "")
     missing = re.search(r"apt install (\S+)", why)
     raise EdgeferError(what, why=why[:300], hint=f"on the board: sudo apt install {missing[1]}" if missing else hint)

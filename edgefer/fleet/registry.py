@@ -1,11 +1,11 @@
-"""The devices that benches run on: those in devices.toml, and those that are named by their address.
+"""Registry of devices: those in devices.toml, and those named by their address.
 
     registry = Registry.read()
     registry.select(["pi4", "pi@192.168.1.7"], tag="lab")
     registry.with_device(Device("pi4", "pi@raspberrypi.local")).save()
 
-devices.toml is the user's: comments and what edgefer does not know in it stay. It is ./devices.toml where there is one,
-else edgefer/devices.toml in $XDG_CONFIG_HOME or ~/.config; $EDGEFER_DEVICES names another.
+The registry is ./devices.toml if it exists, otherwise edgefer/devices.toml in $XDG_CONFIG_HOME or ~/.config.
+$EDGEFER_DEVICES names another file. Saving keeps comments and unknown entries.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 @dataclass(frozen=True)
 class Limits:
-    """What a bench on a device must keep; None is no limit.
+    """Upper limits for a benchmark on a device; None for no limit.
 
     Attributes:
-        p90_us: microseconds of the model alone.
-        rss_mib: the largest memory of the bench.
-        temperature_c: degrees Celsius at any time.
+        p90_us: inference latency, microseconds.
+        rss_mib: peak memory of the measuring process, MiB.
+        temperature_c: temperature during the benchmark, degrees Celsius.
     """
 
     p90_us: float | None = None
@@ -43,36 +43,36 @@ class Limits:
 
     @classmethod
     def parse(cls, assignments: Sequence[str]) -> Limits:
-        """From words such as "p90_us=2000".
+        """Parse assignments such as "p90_us=2000".
 
         Raises:
-            UsageError: no such limit, or no number.
+            UsageError: unknown limit, or the value is not a number.
         """
-        known = [each.name for each in fields(cls)]
+        known = [limit.name for limit in fields(cls)]
         values = {}
-        for word in assignments:
-            name, _, text = word.partition("=")
+        for assignment in assignments:
+            name, _, text = assignment.partition("=")
             if name not in known or not NUMBER.fullmatch(text):
-                why = f"KEY=NUMBER was expected, with a key of {', '.join(known)}"
-                raise UsageError(f"--limit {word}", why=why, hint="--limit p90_us=2000")
+                why = f"expected KEY=NUMBER with one of the keys {', '.join(known)}"
+                raise UsageError(f"--limit {assignment}", why=why, hint="--limit p90_us=2000")
             values[name] = float(text)
         return cls(**values)
 
 
 @dataclass(frozen=True)
 class Device:
-    """Where a bench runs.
+    """A device that runs benchmarks.
 
     Attributes:
-        name: what the user calls it.
-        address: user@host, user@host:port or a name of ssh's configuration; empty for this machine.
-        kind: an entry of ``devices/``.
-        python: the interpreter there that has a runtime; empty for the first that is found.
-        runtime: an entry of ``board/runtimes``; empty for the best.
-        threads: numbers of threads to bench with.
-        limits: what a bench must keep.
-        tags: names of groups that it belongs to.
-        facts: what the last probe found.
+        name: name in the registry.
+        address: user@host, user@host:port or a host of the SSH configuration; empty for this machine.
+        kind: an entry of ``connections/``.
+        python: path of its interpreter; empty for the first one with a runtime.
+        runtime: an entry of ``inference/runtimes``; empty for the best installed.
+        threads: default thread counts of a benchmark.
+        limits: limits that a benchmark must not exceed.
+        tags: groups that the device belongs to.
+        facts: summary of the last probe.
     """
 
     name: str
@@ -86,8 +86,8 @@ class Device:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     def to_toml(self) -> dict[str, Any]:
-        """A dict of plain values without what is empty; from_toml() is its inverse."""
-        limits = {each.name: getattr(self.limits, each.name) for each in fields(Limits)}
+        """Return the device as TOML values, without empty ones; from_toml() is the inverse."""
+        limits = {limit.name: getattr(self.limits, limit.name) for limit in fields(Limits)}
         values = {
             "address": self.address, "kind": "" if self.kind == "ssh" else self.kind, "python": self.python,
             "runtime": self.runtime, "threads": list(self.threads), "tags": list(self.tags),
@@ -98,37 +98,37 @@ class Device:
 
     @classmethod
     def from_toml(cls, name: str, values: Mapping[str, Any]) -> Device:
-        """The inverse of to_toml().
+        """Create a device from the output of to_toml().
 
         Raises:
-            DataError: a key that does not exist, or a value of the wrong type.
+            DataError: unknown key, or a value of the wrong type.
         """
         if not isinstance(values, Mapping):
-            raise DataError(f"the device {name} is {values!r}", why=f"a table was expected: [{name}]")
+            raise DataError(f"the device {name} is {values!r}", why=f"expected a table: [{name}]")
         types: dict[str, Any] = {
             "address": str, "kind": str, "python": str, "runtime": str, "threads": list, "tags": list,
             "limits": Mapping, "facts": Mapping,
         }  # fmt: skip
-        _check(f"device {name}", values, types)
+        _check_types(f"device {name}", values, types)
         limits = values.get("limits", {})
-        _check(f"limits of {name}", limits, {each.name: (int, float) for each in fields(Limits)})
+        _check_types(f"limits of {name}", limits, {limit.name: (int, float) for limit in fields(Limits)})
         plain = {key: values[key] for key in ("address", "kind", "python", "runtime", "facts") if key in values}
         threads, tags = tuple(values.get("threads", ())), tuple(values.get("tags", ()))
         if not all(isinstance(count, int) and count > 0 for count in threads):
-            raise DataError(f"threads = {list(threads)} of {name}", why="positive whole numbers were expected")
+            raise DataError(f"threads = {list(threads)} of {name}", why="expected positive integers")
         if not all(isinstance(tag, str) for tag in tags):
-            raise DataError(f"tags = {list(tags)} of {name}", why="names in quotes were expected")
+            raise DataError(f"tags = {list(tags)} of {name}", why="expected strings")
         return cls(name, threads=threads, tags=tags, limits=Limits(**limits), **plain)
 
 
 @dataclass(frozen=True)
 class Registry:
-    """The content of a devices.toml.
+    """The devices in a devices.toml.
 
     Attributes:
         path: the file, which need not exist.
-        devices: by name, in the order of the file.
-        text: the file's content.
+        devices: devices by name, in the order of the file.
+        text: content of the file.
     """
 
     path: Path
@@ -137,10 +137,13 @@ class Registry:
 
     @classmethod
     def read(cls, path: Path | None = None) -> Registry:
-        """Read ``path``, or where the module says it lies; without a file there are no devices.
+        """Read a registry; a missing file is an empty registry.
+
+        Args:
+            path: the file; None for the default described above.
 
         Raises:
-            DataError: the file cannot be read, or something in it cannot be; the message says what.
+            DataError: the file is unreadable, or has an invalid entry.
         """
         import tomlkit
         from tomlkit.exceptions import TOMLKitError
@@ -151,29 +154,33 @@ class Registry:
             tables = tomlkit.parse(text).unwrap()
             devices = {name: Device.from_toml(name, values) for name, values in tables.items()}
         except DataError as error:
-            raise DataError(f"{path}: {error.what}", why=error.why, hint=error.hint or f"mend {path}") from error
+            raise DataError(f"{path}: {error.what}", why=error.why, hint=error.hint or f"correct {path}") from error
         except (OSError, UnicodeDecodeError, TOMLKitError) as error:
-            hint = "mend it, or name another: $EDGEFER_DEVICES"
+            hint = "correct the file, or set EDGEFER_DEVICES to another one"
             raise DataError(f"cannot read {path}", why=str(error), hint=hint) from error
         return cls(path, devices, text)
 
     def select(self, names: Sequence[str], *, tag: str | None = None) -> tuple[Device, ...]:
-        """The devices of these names or addresses, and those with ``tag``; each once.
+        """Select devices by name or address, and all devices with a tag, without duplicates.
+
+        Args:
+            names: names in the registry, addresses with an "@", or "local".
+            tag: a tag, or None.
 
         Raises:
-            UsageError: a name that is no device's and no address, or no device has the tag.
+            UsageError: unknown name, or no device has the tag.
         """
-        chosen = [self._named(name) for name in names]
+        selected = [self._find(name) for name in names]
         if tag is not None:
             tagged = [device for device in self.devices.values() if tag in device.tags]
             if not tagged:
                 tags = sorted({tag for device in self.devices.values() for tag in device.tags})
-                why = f"{self.path} knows the tags {', '.join(tags)}" if tags else f"{self.path} has no tags"
+                why = f"{self.path} has the tags {', '.join(tags)}" if tags else f"{self.path} has no tags"
                 raise UsageError(f"no device has the tag {tag!r}", why=why, hint="edgefer devices list")
-            chosen += tagged
-        return tuple({each.name: each for each in chosen}.values())
+            selected += tagged
+        return tuple({device.name: device for device in selected}.values())
 
-    def _named(self, name: str) -> Device:
+    def _find(self, name: str) -> Device:
         if name in self.devices:
             return self.devices[name]
         if name == LOCAL:
@@ -181,35 +188,36 @@ class Registry:
         if "@" in name:
             return Device(name, name)
         known = ", ".join([LOCAL, *self.devices])
-        why = f"there are {known}; an address is user@host"
-        raise UsageError(f"no device {name!r}", why=why, hint="edgefer devices add")
+        why = f"expected one of {known}, or an address user@host"
+        raise UsageError(f"unknown device {name!r}", why=why, hint=f"edgefer devices add {name} USER@HOST")
 
     def with_device(self, device: Device) -> Registry:
-        """The registry with ``device`` in it, in the place of the one of its name.
+        """Return a registry with ``device`` added, or replaced if one has its name.
 
         Raises:
-            UsageError: the name cannot be one.
+            UsageError: invalid name.
         """
         import tomlkit
 
         if not NAME.fullmatch(device.name) or device.name == LOCAL:
-            raise UsageError(f"{device.name!r} cannot be a device's name", why="letters, digits, - _ . were expected")
+            why = f"expected letters, digits, - _ and ., and not {LOCAL!r}"
+            raise UsageError(f"invalid device name {device.name!r}", why=why)
         document = tomlkit.parse(self.text)
         values = device.to_toml()
         table = document.setdefault(device.name, tomlkit.table())
         for key in [key for key in table if key not in values]:
             del table[key]
         for key, value in values.items():
-            # An untouched value keeps its comment.
+            # An unchanged value keeps its comment.
             if table.get(key) != value:
                 table[key] = value
         return Registry(self.path, {**self.devices, device.name: device}, tomlkit.dumps(document))
 
     def without(self, name: str) -> Registry:
-        """The registry without the device ``name``.
+        """Return a registry without the device ``name``.
 
         Raises:
-            UsageError: there is none.
+            UsageError: unknown device.
         """
         import tomlkit
 
@@ -218,8 +226,8 @@ class Registry:
             raise UsageError(f"no device {name!r} in {self.path}", why=why, hint="edgefer devices list")
         document = tomlkit.parse(self.text)
         del document[name]
-        rest = {key: device for key, device in self.devices.items() if key != name}
-        return Registry(self.path, rest, tomlkit.dumps(document))
+        remaining = {key: device for key, device in self.devices.items() if key != name}
+        return Registry(self.path, remaining, tomlkit.dumps(document))
 
     def save(self) -> None:
         """Write the file."""
@@ -227,17 +235,22 @@ class Registry:
 
 
 def _default_path() -> Path:
-    named = os.environ.get("EDGEFER_DEVICES")
-    if named:
-        return Path(named)
-    here = Path("devices.toml")
+    path = os.environ.get("EDGEFER_DEVICES")
+    if path:
+        return Path(path)
+    local = Path("devices.toml")
     home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config", "edgefer", "devices.toml")
-    return here if here.exists() else home
+    return local if local.exists() else home
 
 
-def _check(what: str, values: Mapping[str, Any], types: Mapping[str, Any]) -> None:
+def _check_types(subject: str, values: Mapping[str, Any], types: Mapping[str, Any]) -> None:
     for key, value in values.items():
         if key not in types:
-            raise DataError(f"{key!r} in the {what}", why=f"there are {', '.join(types)}")
+            raise DataError(f"unknown key {key!r} in the {subject}", why=f"expected one of {', '.join(types)}")
         if not isinstance(value, types[key]) or isinstance(value, bool):
-            raise DataError(f"{key} = {value!r} in the {what}", why="a value of another type was expected")
+            raise DataError(f"{key} = {value!r} in the {subject}", why=f"expected {_type_names(types[key])}")
+
+
+def _type_names(types: Any) -> str:
+    names = {str: "a string", list: "an array", Mapping: "a table", (int, float): "a number"}
+    return names[types]

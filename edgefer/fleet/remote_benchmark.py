@@ -150,7 +150,7 @@ def _select_runtimes(plan: BenchmarkPlan, device: Device, facts: Facts) -> Bench
     """
     cases = []
     for case in plan.cases:
-        runtime, python, version = facts.choose(case.runtime or device.runtime or None, device=device.name)
+        runtime, python, version = facts.select_runtime(case.runtime or device.runtime or None, device=device.name)
         check_model(Path(case.model), runtime, version, device.name)
         cases.append(replace(case, runtime=runtime, python=python))
     return replace(plan, cases=tuple(cases))

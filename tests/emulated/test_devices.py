@@ -24,14 +24,14 @@ def test_the_probe_finds_what_the_board_has(board, device) -> None:
     assert "Raspberry Pi 4" in str(facts.board)
     assert (facts.machine, facts.cores, facts.dot_product) == ("aarch64", 4, False)
     assert facts.runtimes == {"litert": "2.3.0", "tflite_runtime": "2.14.0"}
-    assert facts.interpreters[-1].lacks("litert") == "no numpy, opencv, litert"
+    assert facts.interpreters[-1].problem_with("litert") == "no numpy, opencv, litert"
 
 
 def test_a_bare_board_gets_the_line_that_mends_it(board) -> None:
     with contextlib.closing(connect(PLAIN)) as connection:
         facts = probe(connection)
     with pytest.raises(IncompatibleError) as caught:
-        facts.choose(None, device="shelf")
+        facts.select_runtime(None, device="shelf")
     assert caught.value.hint == "edgefer devices setup shelf --runtime litert"
 
 
@@ -75,7 +75,7 @@ def test_a_host_that_was_never_seen(board, monkeypatch, tmp_path) -> None:
 def test_a_refused_login(board, monkeypatch, tmp_path) -> None:
     monkeypatch.setenv("EDGEFER_SSH_CONFIG", board.config(tmp_path, IdentityFile=board.facts["wrong_key"]))
     said = fails_with(DeviceUnreachable)
-    assert "refuses the login" in said
+    assert "refused the login" in said
     assert "ssh-copy-id" in said
 
 

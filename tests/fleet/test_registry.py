@@ -30,7 +30,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "devices.toml"
 
 
-def test_a_file_comes_to_devices(path: Path) -> None:
+def test_file_is_parsed_to_devices(path: Path) -> None:
     registry = Registry.read(path)
     assert registry.devices["pi4"] == Device(
         "pi4", "pi@raspberrypi.local", threads=(1, 4), tags=("lab", "quiet"), limits=Limits(p90_us=900)
@@ -38,21 +38,26 @@ def test_a_file_comes_to_devices(path: Path) -> None:
     assert registry.devices["nano"].runtime == "tflite_runtime"
 
 
-def test_names_addresses_this_machine_and_tags(path: Path) -> None:
+def test_select_by_name_address_and_tag(path: Path) -> None:
     registry = Registry.read(path)
-    assert [each.name for each in registry.select(["nano", "pi@10.0.0.7", "local"])] == ["nano", "pi@10.0.0.7", "local"]
+    names = ["nano", "pi@10.0.0.7", "local"]
+    assert [device.name for device in registry.select(names)] == names
     assert registry.select(["local"])[0].kind == "local"
-    assert [each.name for each in registry.select(["pi4"], tag="lab")] == ["pi4", "nano"]
+    assert [device.name for device in registry.select(["pi4"], tag="lab")] == ["pi4", "nano"]
 
 
-@pytest.mark.parametrize(("names", "tag", "said"), [(["pi5"], None, "local, pi4, nano"), ([], "field", "lab, quiet")])
-def test_what_is_not_there_is_told_with_what_is(path: Path, names: list[str], tag: str | None, said: str) -> None:
+@pytest.mark.parametrize(
+    ("names", "tag", "message"), [(["pi5"], None, "local, pi4, nano"), ([], "field", "lab, quiet")]
+)
+def test_unknown_device_or_tag_lists_the_known_ones(
+    path: Path, names: list[str], tag: str | None, message: str
+) -> None:
     with pytest.raises(UsageError) as caught:
         Registry.read(path).select(names, tag=tag)
-    assert said in caught.value.why
+    assert message in caught.value.why
 
 
-def test_entering_a_device_leaves_the_users_words(path: Path) -> None:
+def test_adding_a_device_keeps_the_text_of_the_user(path: Path) -> None:
     registry = Registry.read(path)
     registry.with_device(Device("zero", "pi@zero", facts={"cores": 4})).save()
     text = path.read_text()
@@ -62,7 +67,7 @@ def test_entering_a_device_leaves_the_users_words(path: Path) -> None:
     assert again.devices["zero"].facts == {"cores": 4}
 
 
-def test_changing_a_device_leaves_what_did_not_change(path: Path) -> None:
+def test_changing_a_device_keeps_comments(path: Path) -> None:
     registry = Registry.read(path)
     changed = Device("pi4", "pi@raspberrypi.local", python="/opt/python", tags=("lab", "quiet"), threads=(1, 4))
     registry.with_device(changed).save()
@@ -70,14 +75,14 @@ def test_changing_a_device_leaves_what_did_not_change(path: Path) -> None:
     assert Registry.read(path).devices["pi4"] == changed
 
 
-def test_taking_a_device_out(path: Path) -> None:
+def test_removing_a_device(path: Path) -> None:
     Registry.read(path).without("pi4").save()
     assert list(Registry.read(path).devices) == ["nano"]
     with pytest.raises(UsageError, match="no device 'pi4'"):
         Registry.read(path).without("pi4")
 
 
-def test_without_a_file_there_are_no_devices_and_one_is_made(tmp_path: Path) -> None:
+def test_missing_file_is_empty_and_created_by_save(tmp_path: Path) -> None:
     registry = Registry.read(tmp_path / "none.toml")
     assert registry.devices == {}
     registry.with_device(Device("pi4", "pi@pi4")).save()
@@ -85,16 +90,16 @@ def test_without_a_file_there_are_no_devices_and_one_is_made(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("name", ["", "local", "two words", "../up", "-o"])
-def test_names_that_cannot_be(path: Path, name: str) -> None:
-    with pytest.raises(UsageError, match="cannot be a device's name"):
+def test_invalid_names_are_refused(path: Path, name: str) -> None:
+    with pytest.raises(UsageError, match="invalid device name"):
         Registry.read(path).with_device(Device(name, "x"))
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("[pi4\n", "line 1"),
-        ("pi4 = 3\n", "a table was expected"),
+        ("pi4 = 3\n", "expected a table"),
         ("[pi4]\nadress = 'x'\n", "'adress'"),
         ("[pi4]\naddress = 7\n", "address = 7"),
         ("[pi4]\nthreads = [0]\n", "threads = [0]"),
@@ -104,16 +109,18 @@ def test_names_that_cannot_be(path: Path, name: str) -> None:
         ("[pi4.limits]\np90_us = true\n", "p90_us"),
     ],
 )
-def test_damaged_files_are_named_with_what_is_wrong(tmp_path: Path, text: str, said: str) -> None:
+def test_invalid_file_is_reported_with_its_path_and_fault(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "devices.toml"
     path.write_text(text)
     with pytest.raises(DataError) as caught:
         Registry.read(path)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert str(path) in str(caught.value)
 
 
-def test_the_file_is_looked_for_here_then_at_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_default_path_is_the_working_folder_then_the_configuration(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.delenv("EDGEFER_DEVICES", raising=False)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.chdir(tmp_path)
@@ -124,8 +131,8 @@ def test_the_file_is_looked_for_here_then_at_home(monkeypatch: pytest.MonkeyPatc
     assert Registry.read().path == tmp_path / "other.toml"
 
 
-def test_limits_are_read_from_words() -> None:
+def test_limits_are_parsed_from_assignments() -> None:
     assert Limits.parse(["p90_us=2000", "temperature_c=70.5"]) == Limits(p90_us=2000.0, temperature_c=70.5)
-    for word in ("p90=1", "p90_us", "p90_us=fast", "p90_us=-1"):
-        with pytest.raises(UsageError, match=f"--limit {word}"):
-            Limits.parse([word])
+    for assignment in ("p90=1", "p90_us", "p90_us=fast", "p90_us=-1"):
+        with pytest.raises(UsageError, match=f"--limit {assignment}"):
+            Limits.parse([assignment])

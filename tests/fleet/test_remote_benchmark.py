@@ -109,7 +109,7 @@ def test_files_are_uploaded_once_and_cleaned(own_cache: Path) -> None:
 def test_unwritable_cache_folder_is_an_error(own_cache: Path) -> None:
     own_cache.parent.mkdir(parents=True)
     own_cache.write_text("a file in the way")
-    with closing(connect(HERE)) as connection, pytest.raises(Exception, match="ended with code 74"):
+    with closing(connect(HERE)) as connection, pytest.raises(Exception, match="ended with exit code 74"):
         upload(connection, b"x", "x")
 
 
@@ -128,7 +128,7 @@ def interpreter(**changes: object) -> Interpreter:
 
 
 @pytest.mark.parametrize(
-    ("changes", "runtime", "said"),
+    ("changes", "runtime", "message"),
     [
         ({}, "litert", ""),
         ({"python": (3, 9, 2)}, "litert", "3.9.2"),
@@ -139,9 +139,9 @@ def interpreter(**changes: object) -> Interpreter:
         ({"tflite_runtime": "2.14.0", "numpy": "1.26.4"}, "tflite_runtime", ""),
     ],
 )
-def test_interpreter_reports_missing_packages(changes: dict[str, object], runtime: str, said: str) -> None:
-    lacks = interpreter(**changes).lacks(runtime)
-    assert said in lacks if said else lacks == ""
+def test_interpreter_reports_missing_packages(changes: dict[str, object], runtime: str, message: str) -> None:
+    problem = interpreter(**changes).problem_with(runtime)
+    assert message in problem if message else problem == ""
 
 
 def facts_of(machine: str, libc: str = "glibc 2.31", **changes: object) -> Facts:
@@ -149,7 +149,7 @@ def facts_of(machine: str, libc: str = "glibc 2.31", **changes: object) -> Facts
 
 
 @pytest.mark.parametrize(
-    ("facts", "runtime", "said"),
+    ("facts", "runtime", "message"),
     [
         (facts_of("armv7l"), "litert", "--runtime tflite_runtime"),
         (facts_of("riscv64"), "litert", "64-bit"),
@@ -157,16 +157,16 @@ def facts_of(machine: str, libc: str = "glibc 2.31", **changes: object) -> Facts
         (facts_of("aarch64", python=(3, 7, 3)), "litert", "3.10 to 3.13"),
     ],
 )
-def test_setup_without_suitable_wheels_has_a_hint(facts: Facts, runtime: str, said: str) -> None:
+def test_setup_without_suitable_wheels_has_a_hint(facts: Facts, runtime: str, message: str) -> None:
     with closing(connect(HERE)) as connection, pytest.raises(IncompatibleError) as caught:
         provision(connection, facts, runtime=runtime, device="shelf")
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_folder_without_wheels_is_an_error(tmp_path: Path) -> None:
     with closing(connect(HERE)) as connection:
         facts = probe(connection)
-        with pytest.raises(DataError, match="holds no wheels"):
+        with pytest.raises(DataError, match="has no wheels"):
             provision(connection, facts, runtime="litert", device="shelf", wheels=tmp_path)
 
 

@@ -154,7 +154,7 @@ def setup(name: str, runtime: str, offline: bool, wheels: Path | None) -> Result
             connection, facts, runtime=runtime, device=name, offline=offline, wheels=wheels, progress=progress
         )
         facts = probe_board(connection, [python])
-    facts.choose(runtime, device=name)  # raises if the new environment lacks the runtime
+    facts.select_runtime(runtime, device=name)  # raises if the new environment lacks the runtime
     device = _save_facts(device, facts)
     log(f"{runtime}: {python}")
     return _result(device, f"{_describe(name, facts)}\nnext: edgefer bench --device {name}", facts)

@@ -1,1 +1,1 @@
-"""Where a bench runs, one file each."""
+"""Kinds of connections, one file each."""

@@ -1,6 +1,6 @@
-"""This machine, reached as a board is: commands are processes of it.
+"""Connection to this machine, whose commands are local processes.
 
-With it all that goes to a board can be tried without one.
+It exercises provisioning, uploads and remote benchmarks without a board.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from edgefer.errors import IncompatibleError
-from edgefer.fleet.connection import CommandOutput, Stream, finish, started
+from edgefer.fleet.connection import CommandOutput, Stream, run_process, start_process
 from edgefer.fleet.registry import Device
 
 __all__ = ["LocalConnection", "connect"]
@@ -23,29 +23,41 @@ class LocalConnection:
         self.name, self.python = device.name, device.python or sys.executable
 
     def run(self, arguments: Sequence[str], *, stdin: bytes = b"", timeout_s: float | None = None) -> CommandOutput:
-        """As Connection.run()."""
-        with self._as_sentences(arguments):
-            said = finish(arguments, stdin=stdin, timeout_s=timeout_s, name=self.name)
-        # As a shell tells a signal.
-        return CommandOutput(said.exit_code if said.exit_code >= 0 else 128 - said.exit_code, said.stdout, said.stderr)
+        """Run a command and wait for it.
+
+        Raises:
+            DeviceUnreachable: the command is still running after ``timeout_s`` seconds.
+            IncompatibleError: the program does not exist.
+        """
+        with self._missing_program_errors(arguments):
+            output = run_process(arguments, stdin=stdin, timeout_s=timeout_s, name=self.name)
+        # A shell reports a signal as 128 plus its number.
+        exit_code = output.exit_code if output.exit_code >= 0 else 128 - output.exit_code
+        return CommandOutput(exit_code, output.stdout, output.stderr)
 
     @contextlib.contextmanager
     def stream(self, arguments: Sequence[str]) -> Iterator[Stream]:
-        """As Connection.stream()."""
-        with self._as_sentences(arguments), started(arguments) as stream:
+        """Start a command; leaving the block ends it.
+
+        Raises:
+            IncompatibleError: the program does not exist.
+        """
+        with self._missing_program_errors(arguments), start_process(arguments) as stream:
             yield stream
 
     def close(self) -> None:
-        """Nothing is kept open."""
+        """Do nothing; a local connection has no resources."""
 
     @contextlib.contextmanager
-    def _as_sentences(self, arguments: Sequence[str]) -> Iterator[None]:
+    def _missing_program_errors(self, arguments: Sequence[str]) -> Iterator[None]:
         try:
             yield
         except FileNotFoundError as error:
-            raise IncompatibleError(f"there is no {arguments[0]} here", hint="name another Python") from error
+            what = f"{arguments[0]} does not exist on this machine"
+            hint = "edgefer devices add NAME ADDRESS --python PATH"
+            raise IncompatibleError(what, hint=hint) from error
 
 
 def connect(device: Device) -> LocalConnection:
-    """As ConnectionModule.connect()."""
+    """Create a connection to this machine."""
     return LocalConnection(device)
