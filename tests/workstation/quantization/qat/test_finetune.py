@@ -24,8 +24,9 @@ from edgefer.workstation.quantization.qat.fake_quantization import fake_quantize
 from edgefer.workstation.quantization.qat.finetune import QatSettings, finetune, require_supported
 from edgefer.workstation.quantization.qat.model import qat_base
 from edgefer.workstation.quantization.qat.trainer import QatTrainer
+from edgefer.workstation.training.epoch_data import make_epoch
 from edgefer.workstation.training.keras_inference import keras_logits, load_network
-from edgefer.workstation.training.loop import lesson, validation_split
+from edgefer.workstation.training.loop import validation_split
 from edgefer.workstation.training.run import Run
 from edgefer.workstation.training.settings import TrainSettings
 from edgefer.workstation.workflows.quantize import quantize
@@ -236,7 +237,7 @@ def test_the_compact_nets_are_supported(finished_run):
 
 def test_lessons_repeat_and_differ_from_epoch_to_epoch(faces, settings):
     learn = faces.split("Training")
-    first, again, second = (lesson(learn, settings, epoch=epoch) for epoch in (0, 0, 1))
+    first, again, second = (make_epoch(learn, settings, epoch=epoch) for epoch in (0, 0, 1))
     assert all(np.array_equal(one, other) for one, other in zip(first, again))
     assert not np.array_equal(first[0], second[0])
     assert [each.shape for each in first] == [(416, 48, 48, 1), (416, 7), (416,)]
