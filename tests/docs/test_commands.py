@@ -118,6 +118,9 @@ def test_commands_of_a_page_run_and_print_what_it_shows(page, inputs, request, t
     source = inputs if page.name in STANDALONE else request.getfixturevalue("trained")
     folder = tmp_path / "work"
     shutil.copytree(source, folder)
+    if page.name == "README.md":
+        # Its commands train on drawn faces, which they do only without FER2013.
+        (folder / "fer2013.csv").unlink()
     monkeypatch.chdir(folder)
     for block in blocks(page, "console"):
         for command, expected in sessions(block):

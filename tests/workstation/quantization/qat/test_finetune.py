@@ -147,7 +147,7 @@ def test_killed_after_an_epoch_another_process_ends_with_the_same_bits(run, tune
 
 def test_a_finished_one_is_only_loaded(tuned, faces, calibration):
     before = {path.name: path.read_bytes() for path in tuned.folder.iterdir()}
-    run = Run(tuned.folder.parents[3])
+    run = Run(tuned.folder.parents[1])
     again = finetune(run, faces, SETTINGS, calibration=calibration, progress=stop_in(0))
     shown = faces.split("PublicTest").pixels
     assert np.array_equal(keras_logits(again.model, shown), keras_logits(tuned.model, shown))
@@ -182,7 +182,7 @@ def test_distillation_changes_what_is_learned(run, faces, calibration, tuned):
 @pytest.mark.parametrize("kept", [0, 100, 0.5, 0.999])
 @pytest.mark.parametrize("name", ["state.npz", "best.npz"])
 def test_a_damaged_file_is_named_with_what_mends_it(tuned, faces, calibration, tmp_path, name, kept):
-    run = Run(Path(shutil.copytree(tuned.folder.parents[3], tmp_path / "run")))
+    run = Run(Path(shutil.copytree(tuned.folder.parents[1], tmp_path / "run")))
     path = run.folder / "qat" / tuned.folder.name / name
     os.truncate(path, kept if kept >= 1 else int(kept * path.stat().st_size))
     with pytest.raises(DataError, match=rf"{name} is damaged") as caught:
