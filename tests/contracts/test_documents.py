@@ -107,7 +107,8 @@ def test_the_python_of_the_api_page_runs(tmp_path, monkeypatch, capsys):
     for _ in range(6):
         writer.write(portrait)
     writer.release()
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "python-api.md").read_text(encoding="utf-8"), re.DOTALL)
+    text = (ROOT / "docs" / "python-api.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     names = {}
     for block in blocks:
         exec(compile(block, "python-api.md", "exec"), names)

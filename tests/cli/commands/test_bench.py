@@ -57,7 +57,7 @@ def test_a_model_in_the_place_of_a_device_gets_a_hint(refused):
 @pytest.mark.parametrize(
     ("options", "code", "named"),
     [
-        (["--device", "lokal"], 2, "there are local"),
+        (["--device", "lokal"], 2, "expected one of local"),
         (["--threads", "0"], 2, "--threads 1,2,4"),
         (["--threads", "1,two"], 2, "--threads 1,2,4"),
         (["--threads", ""], 2, "--threads 1,2,4"),
