@@ -3,7 +3,7 @@
 Raise the kind that fits, and say three things: what happened, why, and the one command or flag that mends it.
 
     raise DataError("fer2013.csv has no Training rows", why="its Usage column holds only 'PublicTest'",
-                    fix="edgefer data check fer2013.csv")
+                    hint="edgefer data check fer2013.csv")
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class EdgeferError(Exception):
     Attributes:
         what: one clause saying what failed, with the value that came.
         why: what was expected instead, or the cause as far as it is known.
-        fix: a command or a flag that mends it, as the user would type it.
+        hint: the command or flag that fixes it, as the user would type it.
         exit_code: what the process ends with when nobody catches the error.
     """
 

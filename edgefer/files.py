@@ -1,6 +1,6 @@
 """Files that are either whole or not there: written under a temporary name beside the target, then renamed.
 
-    with writing(path) as temporary:
+    with atomic_write(path) as temporary:
         np.savez(temporary, pixels=pixels)
 
     write_text(path, "...")

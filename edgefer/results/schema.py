@@ -1,7 +1,7 @@
 """How a result file says what it is: a ``kind`` and a ``schema_version`` at the top of its JSON object.
 
-    {**stamp("measurement", 1), ...}                # when it is written
-    check(fields, "measurement", 1)                 # when it is read
+    {**header("measurement", 1), ...}                # when it is written
+    validate(fields, "measurement", 1)                 # when it is read
     require(fields, runtime=str, threads=int)
 """
 
