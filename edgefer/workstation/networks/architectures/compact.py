@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from edgefer.workstation.networks.blocks import block, convolve
+from edgefer.workstation.networks.blocks import conv_bn_relu, pooled_logits, residual_stage
 
 __all__ = ["build"]
 
@@ -41,16 +41,10 @@ def build(
         dropout: fraction of the pooled features dropped during training.
     """
     layers = keras.layers
-
     inputs = keras.Input(input_shape, name="face")
-    x = layers.ReLU(name="stem_relu")(convolve(layers, inputs, stem, name="stem"))
+    x = conv_bn_relu(layers, inputs, stem, name="stem")
     x = layers.MaxPooling2D(2, name="stem_pool")(x)
-    for stage in range(3):
-        for index in range(depth):
-            strides = 2 if stage > 0 and index == 0 else 1
-            x = block(layers, x, width << stage, strides=strides, name=f"stage{stage + 1}_block{index + 1}")
-    x = layers.GlobalAveragePooling2D(name="average")(x)
-    x = layers.Dropout(dropout, name="dropout")(x)
-    # Keep the logits in float32 even when other layers train in bfloat16: the loss needs the precision.
-    logits = layers.Dense(classes, dtype="float32", name="logits")(x)
-    return keras.Model(inputs, logits, name="compact")
+    x = residual_stage(layers, x, width, blocks=depth, name="stage1")
+    x = residual_stage(layers, x, 2 * width, blocks=depth, strides=2, name="stage2")
+    x = residual_stage(layers, x, 4 * width, blocks=depth, strides=2, name="stage3")
+    return keras.Model(inputs, pooled_logits(layers, x, classes=classes, dropout=dropout), name="compact")

@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from edgefer.workstation.networks.blocks import block, convolve
+from edgefer.workstation.networks.blocks import conv_bn_relu, pooled_logits, residual_stage
 
 __all__ = ["build"]
 
@@ -47,13 +47,8 @@ def build(
     """
     layers = keras.layers
     inputs = keras.Input(input_shape, name="face")
-    x = layers.ReLU(name="stem_relu")(convolve(layers, inputs, stem, name="stem"))
-    for stage, (filters, blocks) in enumerate(zip(widths, depths, strict=True)):
-        for index in range(blocks):
-            strides = 2 if stage > 0 and index == 0 else 1
-            x = block(layers, x, filters, strides=strides, name=f"stage{stage + 1}_block{index + 1}")
-    x = layers.GlobalAveragePooling2D(name="average")(x)
-    x = layers.Dropout(dropout, name="dropout")(x)
-    # Keep the logits in float32 even when other layers train in bfloat16: the loss needs the precision.
-    logits = layers.Dense(classes, dtype="float32", name="logits")(x)
-    return keras.Model(inputs, logits, name="residual")
+    x = conv_bn_relu(layers, inputs, stem, name="stem")
+    for stage, (filters, blocks) in enumerate(zip(widths, depths, strict=True), start=1):
+        strides = 1 if stage == 1 else 2
+        x = residual_stage(layers, x, filters, blocks=blocks, strides=strides, name=f"stage{stage}")
+    return keras.Model(inputs, pooled_logits(layers, x, classes=classes, dropout=dropout), name="residual")

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from edgefer.workstation.networks.blocks import logits
+
 __all__ = ["build"]
 
 
@@ -30,5 +32,4 @@ def build(keras: Any, *, input_shape: tuple[int, int, int], classes: int, dropou
     x = layers.Flatten(name="flatten")(x)
     x = layers.Dense(128, activation="relu", name="dense128")(x)
     x = layers.Dropout(dropout, name="dropout")(x)
-    logits = layers.Dense(classes, dtype="float32", name="logits")(x)
-    return keras.Model(inputs, logits, name="two_conv")
+    return keras.Model(inputs, logits(layers, x, classes), name="two_conv")

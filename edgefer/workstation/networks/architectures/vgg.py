@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from edgefer.workstation.networks.blocks import conv_bn_relu, logits
+
 __all__ = ["build"]
 
 
@@ -43,24 +45,21 @@ def build(
         dense_dropout: dropout rate of the hidden layer.
     """
     layers = keras.layers
-
-    def normalize(x: Any, name: str) -> Any:
-        x = layers.BatchNormalization(momentum=0.9, name=f"{name}_bn")(x)
-        return layers.ReLU(name=f"{name}_relu")(x)
-
     inputs = keras.Input(input_shape, name="face")
     x = inputs
-    for block in range(blocks):
-        for index in (1, 2):
-            name = f"block{block + 1}_{index}"
-            padding = "same" if padded or index == 1 else "valid"
-            x = layers.Conv2D(width << block, 3, padding=padding, use_bias=False, name=f"{name}_conv")(x)
-            x = normalize(x, name)
-        x = layers.MaxPooling2D(2, name=f"block{block + 1}_pool")(x)
-        x = layers.Dropout(dropout + block * dropout_growth, name=f"block{block + 1}_dropout")(x)
+    for index in range(blocks):
+        rate = dropout + index * dropout_growth
+        x = _block(layers, x, width << index, padded=padded, dropout=rate, name=f"block{index + 1}")
     x = layers.Flatten(name="flatten")(x)
-    x = normalize(layers.Dense(dense, use_bias=False, name="dense")(x), "dense")
+    x = layers.Dense(dense, use_bias=False, name="dense")(x)
+    x = layers.BatchNormalization(momentum=0.9, name="dense_bn")(x)
+    x = layers.ReLU(name="dense_relu")(x)
     x = layers.Dropout(dense_dropout, name="dropout")(x)
-    # Keep the logits in float32 even when other layers train in bfloat16: the loss needs the precision.
-    logits = layers.Dense(classes, dtype="float32", name="logits")(x)
-    return keras.Model(inputs, logits, name="vgg")
+    return keras.Model(inputs, logits(layers, x, classes), name="vgg")
+
+
+def _block(layers: Any, x: Any, filters: int, *, padded: bool, dropout: float, name: str) -> Any:
+    x = conv_bn_relu(layers, x, filters, name=f"{name}_1")
+    x = conv_bn_relu(layers, x, filters, padding="same" if padded else "valid", name=f"{name}_2")
+    x = layers.MaxPooling2D(2, name=f"{name}_pool")(x)
+    return layers.Dropout(dropout, name=f"{name}_dropout")(x)
