@@ -12,7 +12,7 @@ from edgefer.data.evaluation_set import make_evaluation_set
 from edgefer.inference.classifier import Classifier
 from edgefer.workstation.networks.backend import load_keras
 from edgefer.workstation.quantization.calibration_data import calibration_faces
-from edgefer.workstation.training.augmentation import augmentation
+from edgefer.workstation.training.augmentation import augmentation_layer
 from edgefer.workstation.training.settings import Augment
 
 SHAPES = {"gray": (48, 48), "color": (61, 97, 3), "odd": (131, 7), "pixel": (1, 1, 3), "alpha": (80, 33, 4)}
@@ -53,7 +53,7 @@ def test_training_evaluation_calibration_and_prediction_get_the_same_bytes(pictu
 
 
 def test_the_network_and_the_float_model_get_the_same_input(predicted):
-    layer = augmentation(load_keras(), Augment(), height=48, width=48)
+    layer = augmentation_layer(load_keras(), Augment(), height=48, width=48)
     trained_on = np.asarray(layer(predicted[..., None], training=False))
     encoded = encoder(QuantParams(0.0, 0, "float32"))[predicted][..., None]
     assert trained_on.tobytes() == encoded.tobytes()

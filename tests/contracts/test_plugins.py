@@ -21,7 +21,8 @@ from edgefer.workstation.quantization.options import QuantizationOptions
 from edgefer.workstation.quantization.qat.fake_quantization import fake_quantize
 from edgefer.workstation.quantization.qat.model import folded
 from edgefer.workstation.training.model import build_network
-from edgefer.workstation.training.settings import TrainSettings, from_toml, to_toml
+from edgefer.workstation.training.settings import TrainSettings
+from edgefer.workstation.training.settings_toml import from_toml, to_toml
 from edgefer.workstation.workflows.train import load_system
 
 ARCHITECTURES = "edgefer.workstation.networks.architectures"

@@ -17,6 +17,7 @@ from edgefer.data.dataset import synthetic_dataset
 from edgefer.inspection.parity import verify
 from edgefer.report.terminal.parity import parity_text
 from edgefer.workstation.training.loop import train
+from edgefer.workstation.training.validation import validation_split
 from edgefer.workstation.workflows.quantize import quantize
 from edgefer.workstation.workflows.train import load_system, start
 
@@ -63,7 +64,8 @@ def test_an_architecture_answers_alike_everywhere(name, faces, tmp_path):
     changes = {"architecture": name, "model": SMALL.get(name, {}), "epochs": EPOCHS, "batch_size": 32}
     settings = dataclasses.replace(load_system("demo"), **changes)
     run = start(settings, faces, opened_with={"data": "synthetic"}, root=tmp_path)
-    artifact = quantize(train(faces, settings, run=run), "int8", faces, calibration_size=140).artifact
+    train(validation_split(faces, settings), settings, run=run)
+    artifact = quantize(run, "int8", faces, calibration_size=140).artifact
     public = prepare_all(faces.split("PublicTest").pixels, artifact.input_spec)
     parity = verified(artifact, public)
     assert parity.least_agreement >= LEAST_AGREEMENT

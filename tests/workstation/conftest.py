@@ -1,4 +1,4 @@
-"""One small training on drawn faces, made once and used by all tests of what follows a training."""
+"""A small training run and small networks that the tests share."""
 
 import dataclasses
 
@@ -30,13 +30,13 @@ def finished_run(faces, settings, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def drawn():
-    """uint8 (60, 48, 48)."""
+    """Draw synthetic faces, uint8 (60, 48, 48)."""
     return draw(60, seed=1)[0]
 
 
 @pytest.fixture(scope="session")
 def build():
-    """build(body): a Keras network of random weights and biases; body is called with keras.layers and the input."""
+    """Build a Keras network with random weights and biases; body(layers, input) returns its output."""
     from edgefer.workstation.networks.backend import load_keras
 
     keras = load_keras(backend="tensorflow")
@@ -47,8 +47,8 @@ def build():
         network = keras.Model(face, body(keras.layers, face), name="tiny")
         generator = np.random.default_rng(seed)
         for layer in network.layers:
-            biased = [each if each.ndim > 1 else generator.normal(0, 0.1, each.shape) for each in layer.get_weights()]
-            layer.set_weights(biased)
+            weights = layer.get_weights()
+            layer.set_weights([array if array.ndim > 1 else generator.normal(0, 0.1, array.shape) for array in weights])
         return network
 
     return make
@@ -56,7 +56,7 @@ def build():
 
 @pytest.fixture(scope="session")
 def small_network(build):
-    """Two convolutions, of which the name of one begins with that of the other, and a dense layer."""
+    """Build two convolutions, where one name is a prefix of the other, and a dense layer."""
 
     def body(layers, face):
         x = layers.Conv2D(8, 3, strides=2, padding="same", activation="relu", name="conv")(face)

@@ -47,8 +47,8 @@ def command(path: Path, data: DataOptions, size: int, seed: int, run_folder: Pat
 
 def _open(run_folder: Path | None, data: DataOptions) -> Dataset:
     """Load the data set; with a run, without the images that select its best epoch."""
-    from edgefer.workstation.training.loop import drop_validation
     from edgefer.workstation.training.run import find_run
+    from edgefer.workstation.training.validation import drop_validation
 
     if run_folder is None:
         dataset = open_data(data)

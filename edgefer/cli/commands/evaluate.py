@@ -43,7 +43,7 @@ def command(
 
     # Only --pictures needs matplotlib, so that a board can score its model.
     if pictures is not None:
-        from edgefer.workstation.plots.gallery import require_folder, write_album
+        from edgefer.workstation.plots.gallery import require_folder
 
         require_folder(pictures)
     run = None
@@ -56,8 +56,25 @@ def command(
         outputs = _score_model(subject, data, split, runtime)
     text = evaluation_text(outputs.evaluation)
     if pictures is not None:
-        text += "\n\n" + write_album(outputs, pictures, run=run)
+        text += "\n\n" + _write_plots(outputs, pictures, run)
     return Result(outputs.evaluation.to_json(), text)
+
+
+def _write_plots(outputs: ModelOutputs, folder: Path, run: Run | None) -> str:
+    """Write plots and reports to a folder, and return the text that lists them."""
+    from edgefer import files
+    from edgefer.report.terminal.gallery import gallery_text, write_report
+    from edgefer.report.terminal.training import phases_text
+    from edgefer.workstation.plots.gallery import write_gallery
+
+    gallery = write_gallery(outputs, folder, run=run)
+    write_report(outputs.evaluation, folder)
+    text = gallery_text(folder, gallery.plots)
+    if gallery.phases:
+        training = f"{phases_text(gallery.phases)}\n{gallery.selection}"
+        files.write_text(folder / "phases.txt", training + "\n")
+        text = f"{training}\n\n{text}"
+    return text
 
 
 def _score_run(folder: Path, data: DataOptions, split: str) -> tuple[ModelOutputs, Run]:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from edgefer.data.dataset import Dataset
     from edgefer.workstation.training.run import Run
     from edgefer.workstation.training.settings import TrainSettings
+    from edgefer.workstation.training.validation import ValidationSplit
 
 NEEDS_WORKSTATION = True
 
@@ -103,23 +104,26 @@ def command(data: DataOptions, options: TrainOptions, tensorboard: bool, resume:
         edgefer train --init-from runs/latest --set learning_rate=0.01
     """
     from edgefer.progress import shown
-    from edgefer.workstation.workflows.train import complete, summary
+    from edgefer.report.terminal.training import training_text
+    from edgefer.workstation.workflows.train import complete, training_record
 
-    run, dataset = _start(data, options) if resume is None else _resume(resume, data, options)
+    run, dataset, split = _start(data, options) if resume is None else _resume(resume, data, options)
     log(f"run: {run.folder}, {run.settings().system} on {run.environment()['backend']}")
     try:
         with shown("training") as progress:
-            complete(run, dataset, progress=progress, tensorboard=tensorboard)
+            complete(run, dataset, split=split, progress=progress, tensorboard=tensorboard)
     except (KeyboardInterrupt, OSError):
         log(f"to resume: edgefer train --resume {run.folder}")
         raise
-    return summary(run)
+    record = training_record(run)
+    return Result(record, training_text(record))
 
 
-def _start(data: DataOptions, options: TrainOptions) -> tuple[Run, Dataset]:
+def _start(data: DataOptions, options: TrainOptions) -> tuple[Run, Dataset, ValidationSplit]:
     from edgefer.progress import shown
     from edgefer.workstation.networks.backend import load_keras
     from edgefer.workstation.training.run import find_run
+    from edgefer.workstation.training.validation import validation_split
     from edgefer.workstation.workflows.train import start
 
     load_keras()  # a missing Keras is reported before the data set is read
@@ -135,17 +139,18 @@ def _start(data: DataOptions, options: TrainOptions) -> tuple[Run, Dataset]:
             "ferplus": str(data.ferplus.resolve()) if data.ferplus else None,
             "skip_bad_rows": data.skip_bad_rows,
         }
+    split = validation_split(dataset, settings)
     with shown("computing teacher logits") as progress:
         run = start(
-            settings, dataset, opened_with=opened_with, folder=options.run_folder, parent=parent, teachers=teachers,
-            progress=progress,
+            settings, dataset, split=split, opened_with=opened_with, folder=options.run_folder, parent=parent,
+            teachers=teachers, progress=progress,
         )  # fmt: skip
-    return run, dataset
+    return run, dataset, split
 
 
 def _settings(parent: Run | None, options: TrainOptions) -> TrainSettings:
     """Return the settings of the system or of the parent run, with the changes of the command line."""
-    from edgefer.workstation.training.settings import resolve
+    from edgefer.workstation.training.settings_toml import resolve
     from edgefer.workstation.workflows.train import load_system
 
     if parent is not None and options.system:
@@ -159,8 +164,9 @@ def _settings(parent: Run | None, options: TrainOptions) -> TrainSettings:
     return resolve(base, file=options.settings, assignments=assignments)
 
 
-def _resume(resume: str, data: DataOptions, options: TrainOptions) -> tuple[Run, Dataset]:
+def _resume(resume: str, data: DataOptions, options: TrainOptions) -> tuple[Run, Dataset, ValidationSplit]:
     from edgefer.workstation.training.run import find_run
+    from edgefer.workstation.training.validation import validation_split
 
     run = find_run(None if resume == NEWEST else Path(resume))
     fixed = {
@@ -183,4 +189,5 @@ def _resume(resume: str, data: DataOptions, options: TrainOptions) -> tuple[Run,
             why="a run keeps the settings that it was started with",
             hint="leave them out, or start a new run without --resume",
         )
-    return run, open_run_data(run, data)
+    dataset = open_run_data(run, data)
+    return run, dataset, validation_split(dataset, run.settings())

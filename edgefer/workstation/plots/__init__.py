@@ -1,1 +1,1 @@
-"""Figures of training runs and errors, with matplotlib."""
+"""Plots of training runs, evaluations and errors, with matplotlib."""

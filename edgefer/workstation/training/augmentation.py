@@ -1,6 +1,6 @@
 """Augment images in a Keras layer that runs on the training device, on any Keras backend.
 
-    layer = augmentation(keras, Augment(rotation_degrees=15), height=48, width=48)
+    layer = augmentation_layer(keras, Augment(rotation_degrees=15), height=48, width=48)
     images = layer(pixels, training=True)           # uint8 (n, 48, 48, 1) -> float32 in [0, 1]
 
 At inference the layer only divides by 255, so the training model always takes raw pixels. Flip, rotation, shear, zoom
@@ -14,17 +14,17 @@ from typing import Any
 
 from edgefer.workstation.training.settings import Augment
 
-__all__ = ["augmentation"]
+__all__ = ["augmentation_layer"]
 
 
-def augmentation(keras: Any, settings: Augment, *, height: int, width: int) -> Any:
+def augmentation_layer(keras: Any, settings: Augment, *, height: int, width: int) -> Any:
     """Create a layer that augments images as ``settings`` describes.
 
     Returns:
         A layer from uint8 (n, height, width, 1) to float32 of that shape in [0, 1].
     """
     ops, random = keras.ops, keras.random
-    moves = settings.flip or settings.rotation_degrees or settings.shift or settings.zoom or settings.shear_degrees
+    is_affine = settings.flip or settings.rotation_degrees or settings.shift or settings.zoom or settings.shear_degrees
 
     class Augmentation(keras.layers.Layer):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -36,10 +36,10 @@ def augmentation(keras: Any, settings: Augment, *, height: int, width: int) -> A
             if not training:
                 return images
             count = ops.shape(images)[0]
-            if moves:
-                images = self.move(images, count)
+            if is_affine:
+                images = self.transform(images, count)
             if settings.brightness or settings.contrast:
-                images = self.light(images, count)
+                images = self.adjust_light(images, count)
             if settings.erasing:
                 images = self.erase(images, count)
             return images
@@ -47,7 +47,7 @@ def augmentation(keras: Any, settings: Augment, *, height: int, width: int) -> A
         def uniform(self, count: Any, low: float, high: float) -> Any:
             return random.uniform((count,), low, high, dtype="float32", seed=self.seeds)
 
-        def move(self, images: Any, count: Any) -> Any:
+        def transform(self, images: Any, count: Any) -> Any:
             angle = self.uniform(count, -1, 1) * math.radians(settings.rotation_degrees)
             scale = 1 + settings.zoom * self.uniform(count, -1, 1)
             mirror = ops.sign(self.uniform(count, -1, 1)) if settings.flip else ops.ones((count,), "float32")
@@ -55,8 +55,8 @@ def augmentation(keras: Any, settings: Augment, *, height: int, width: int) -> A
             a, b = mirror * scale * ops.cos(angle), -scale * ops.sin(angle)
             c, d = mirror * scale * ops.sin(angle), scale * ops.cos(angle)
             if settings.shear_degrees:
-                lean = ops.tan(self.uniform(count, -1, 1) * math.radians(settings.shear_degrees))
-                b, d = b + lean * a, d + lean * c
+                shear = ops.tan(self.uniform(count, -1, 1) * math.radians(settings.shear_degrees))
+                b, d = b + shear * a, d + shear * c
             x0, y0 = (width - 1) / 2, (height - 1) / 2
             dx = x0 - a * x0 - b * y0 + width * settings.shift * self.uniform(count, -1, 1)
             dy = y0 - c * x0 - d * y0 + height * settings.shift * self.uniform(count, -1, 1)
@@ -66,21 +66,21 @@ def augmentation(keras: Any, settings: Augment, *, height: int, width: int) -> A
                 images, matrix, interpolation="bilinear", fill_mode="constant", data_format="channels_last"
             )
 
-        def light(self, images: Any, count: Any) -> Any:
+        def adjust_light(self, images: Any, count: Any) -> Any:
             gain = 1 + settings.contrast * ops.reshape(self.uniform(count, -1, 1), (-1, 1, 1, 1))
             offset = settings.brightness * ops.reshape(self.uniform(count, -1, 1), (-1, 1, 1, 1))
             mean = ops.mean(images, axis=(1, 2, 3), keepdims=True)
             return ops.clip((images - mean) * gain + mean + offset, 0.0, 1.0)
 
         def erase(self, images: Any, count: Any) -> Any:
-            def hit(size: int, shape: tuple[int, ...]) -> Any:
-                centre = ops.reshape(self.uniform(count, 0, size), (-1, 1, 1, 1))
+            def interval(size: int, shape: tuple[int, ...]) -> Any:
+                center = ops.reshape(self.uniform(count, 0, size), (-1, 1, 1, 1))
                 half = ops.reshape(self.uniform(count, 0, settings.erasing_side * size / 2), (-1, 1, 1, 1))
-                return ops.abs(ops.reshape(ops.arange(size, dtype="float32"), shape) - centre) < half
+                return ops.abs(ops.reshape(ops.arange(size, dtype="float32"), shape) - center) < half
 
             chosen = ops.reshape(self.uniform(count, 0, 1) < settings.erasing, (-1, 1, 1, 1))
-            inside = ops.logical_and(hit(height, (1, -1, 1, 1)), hit(width, (1, 1, -1, 1)))
-            grey = ops.reshape(self.uniform(count, 0, 1), (-1, 1, 1, 1))
-            return ops.where(ops.logical_and(chosen, inside), grey, images)
+            inside = ops.logical_and(interval(height, (1, -1, 1, 1)), interval(width, (1, 1, -1, 1)))
+            gray = ops.reshape(self.uniform(count, 0, 1), (-1, 1, 1, 1))
+            return ops.where(ops.logical_and(chosen, inside), gray, images)
 
     return Augmentation()

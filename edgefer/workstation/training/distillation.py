@@ -1,8 +1,8 @@
 """Compute and store teacher logits on the training images for knowledge distillation.
 
-    logits = compute_teacher_logits([Run(Path("runs/wide-1")), Run(Path("runs/wide-2"))], learn, settings)
-    save_teacher_logits(run, logits, learn.rows)
-    soft = soft_targets(run, learn, settings)
+    logits = compute_teacher_logits([Run(Path("runs/wide-1")), Run(Path("runs/wide-2"))], training, settings)
+    save_teacher_logits(run, logits, training.rows)
+    soft = soft_targets(run, training, settings)
 
 Teachers run once, before training, on a few fixed views of each image instead of on every augmentation.
 On a CPU, running large teachers in every step of a small student would dominate the training time.
@@ -15,7 +15,6 @@ import hashlib
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,61 +30,61 @@ from edgefer.workstation.training.keras_inference import keras_logits, load_netw
 from edgefer.workstation.training.run import Run
 from edgefer.workstation.training.settings import TrainSettings
 
-__all__ = ["check_teachers", "compute_teacher_logits", "describe_teachers", "save_teacher_logits", "soft_targets"]
+__all__ = ["check_teachers", "compute_teacher_logits", "save_teacher_logits", "soft_targets"]
 
 FILE = "teachers.npz"
 SHIFT = 2
 
 
 def compute_teacher_logits(
-    teachers: Sequence[Run], learn: Split, settings: TrainSettings, *, progress: Progress = silent
+    teachers: Sequence[Run], training: Split, settings: TrainSettings, *, progress: Progress = silent
 ) -> npt.NDArray[np.float32]:
     """Average the logits of all teachers over the views that ``settings.distill_views`` selects.
 
     Args:
         teachers: completed runs.
-        learn: raw, unprepared images; each teacher applies its own preprocessing.
+        training: raw, unprepared images; each teacher applies its own preprocessing.
         settings: settings of the student.
         progress: progress callback.
 
     Returns:
-        float32 (len(learn), 7).
+        float32 (len(training), 7).
 
     Raises:
         DataError: a run has no weights, or its weights cannot be loaded.
     """
-    answers = []
+    logits = []
     for number, teacher in enumerate(teachers):
-        progress(number, len(teachers), f"asking {teacher.settings().system} what it thinks")
-        answers.append(_answers(teacher, learn, settings.distill_views))
-    mean: npt.NDArray[np.float32] = np.stack(answers).mean(axis=0, dtype=np.float32)
+        progress(number, len(teachers), f"computing teacher logits: {teacher.settings().system}")
+        logits.append(_cached_logits(teacher, training, settings.distill_views))
+    mean: npt.NDArray[np.float32] = np.stack(logits).mean(axis=0, dtype=np.float32)
     return mean
 
 
-def _answers(teacher: Run, learn: Split, which: str) -> npt.NDArray[np.float32]:
+def _cached_logits(teacher: Run, training: Split, selection: str) -> npt.NDArray[np.float32]:
     """Compute the mean logits of one teacher, cached in its run folder for further students."""
     teacher.require_weights()
-    digest = hashlib.sha256(f"{teacher.subject['sha256']} {which}".encode())
-    digest.update(learn.pixels.tobytes())
+    digest = hashlib.sha256(f"{teacher.subject['sha256']} {selection}".encode())
+    digest.update(training.pixels.tobytes())
     path = teacher.folder / f"answers-{digest.hexdigest()[:16]}.npy"
     with contextlib.suppress(OSError, ValueError):  # treat a damaged cache as a miss
-        kept: npt.NDArray[np.float32] = np.load(path, allow_pickle=False)
-        return kept
+        cached: npt.NDArray[np.float32] = np.load(path, allow_pickle=False)
+        return cached
     network = load_network(load_keras(), teacher)
-    faces = prepare_all(learn.pixels, teacher.settings().input)
-    answers = [keras_logits(network, view) for view in views(faces, which)]
-    mean: npt.NDArray[np.float32] = np.stack(answers).mean(axis=0, dtype=np.float32)
+    faces = prepare_all(training.pixels, teacher.settings().input)
+    logits = [keras_logits(network, view) for view in views(faces, selection)]
+    mean: npt.NDArray[np.float32] = np.stack(logits).mean(axis=0, dtype=np.float32)
     with files.atomic_write(path) as temporary:
         np.save(temporary, mean)
     return mean
 
 
-def views(faces: npt.NDArray[np.uint8], which: str) -> Iterator[npt.NDArray[np.uint8]]:
+def views(faces: npt.NDArray[np.uint8], selection: str) -> Iterator[npt.NDArray[np.uint8]]:
     """Yield the views of ``faces`` for one value of ``distill_views``, padded by edge replication.
 
     Args:
         faces: uint8 (n, h, w).
-        which: "plain", "mirror" or "crops".
+        selection: "plain", "mirror" or "crops".
 
     Yields:
         uint8 (n, h, w).
@@ -93,16 +92,11 @@ def views(faces: npt.NDArray[np.uint8], which: str) -> Iterator[npt.NDArray[np.u
     _, height, width = faces.shape
     padded = np.pad(faces, ((0, 0), (SHIFT, SHIFT), (SHIFT, SHIFT)), mode="edge")
     corners = [(SHIFT, SHIFT), (0, 0), (0, 2 * SHIFT), (2 * SHIFT, 0), (2 * SHIFT, 2 * SHIFT)]
-    for top, left in corners if which == "crops" else corners[:1]:
+    for top, left in corners if selection == "crops" else corners[:1]:
         view = padded[:, top : top + height, left : left + width]
         yield view
-        if which != "plain":
+        if selection != "plain":
             yield view[:, :, ::-1]
-
-
-def describe_teachers(teachers: Sequence[Run]) -> list[dict[str, Any]]:
-    """Return the run name, system and weights digest of each teacher for the training record."""
-    return [{"run": teacher.folder.resolve().name, **teacher.subject} for teacher in teachers]
 
 
 def save_teacher_logits(run: Run, logits: npt.NDArray[np.float32], rows: npt.NDArray[np.int64]) -> None:
@@ -111,11 +105,11 @@ def save_teacher_logits(run: Run, logits: npt.NDArray[np.float32], rows: npt.NDA
         np.savez(temporary, logits=logits, rows=rows)
 
 
-def soft_targets(run: Run, learn: Split, settings: TrainSettings) -> npt.NDArray[np.float32] | None:
+def soft_targets(run: Run, training: Split, settings: TrainSettings) -> npt.NDArray[np.float32] | None:
     """Compute the teachers' softmax at ``settings.distill_temperature`` from the saved logits.
 
     Returns:
-        float32 (len(learn), 7), or None for a run without teachers.
+        float32 (len(training), 7), or None for a run without teachers.
 
     Raises:
         DataError: the saved logits are missing, damaged or belong to other images.
@@ -124,13 +118,13 @@ def soft_targets(run: Run, learn: Split, settings: TrainSettings) -> npt.NDArray
         return None
     path = run.folder / FILE
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
-            logits, rows = kept["logits"], kept["rows"]
-        if not np.array_equal(rows, learn.rows):
-            raise ValueError("it holds answers for other images")
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as saved:
+            logits, rows = saved["logits"], saved["rows"]
+        if not np.array_equal(rows, training.rows):
+            raise ValueError("it contains the logits of other images")
     except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         hint = "edgefer train --teacher RUN   (a new run)"
-        raise DataError(f"cannot read what the teachers answered from {path}", why=str(error), hint=hint) from error
+        raise DataError(f"cannot read the teacher logits in {path}", why=str(error), hint=hint) from error
     return softmax(logits / settings.distill_temperature).astype(np.float32)
 
 
@@ -141,5 +135,5 @@ def check_teachers(teachers: Sequence[Run], settings: TrainSettings) -> None:
         UsageError: there are teachers, but ``distill_alpha`` is 0.
     """
     if teachers and not settings.distill_alpha:
-        why = "nothing would be learned from them"
+        why = "distill_alpha weights the distillation loss, so the teachers would have no effect"
         raise UsageError("--teacher with distill_alpha = 0", why=why, hint="--set distill_alpha=0.9")

@@ -1,9 +1,9 @@
 """Build one epoch's images, targets and sample weights.
 
-    pixels, targets, weights = make_epoch(learn, settings, epoch=0)
-    make_epoch(learn, settings, epoch=1, soft=probabilities, recalls=recalls)
-    with epoch_loader(learn, settings) as loader:   # builds the next epoch in a background thread
-        loader.of(0)
+    pixels, targets, weights = make_epoch(training, settings, epoch=0)
+    make_epoch(training, settings, epoch=1, soft_targets=probabilities, per_class_recall=recall)
+    with epoch_loader(training, settings) as loader:   # builds the next epoch in a background thread
+        loader.load(0)
 
 The settings, the seed and the epoch number determine the result. augmentation.py transforms single images; mixup and
 CutMix are here, because they also mix targets.
@@ -24,86 +24,101 @@ from edgefer.contract.labels import LABELS
 from edgefer.data.dataset import Split, ferplus_targets
 from edgefer.workstation.training.settings import Augment, TrainSettings
 
-__all__ = ["EpochLoader", "class_weights", "epoch_loader", "make_epoch"]
+__all__ = ["EpochLoader", "class_weights", "epoch_loader", "make_epoch", "steps_per_epoch"]
 
 # Minimum error rate, so that a class with full recall keeps some weight.
-LEAST_MISSED = 0.05
+MIN_ERROR_RATE = 0.05
 # Number of float images that fit into a CPU cache.
-BLENDED_AT_ONCE = 512
+BLEND_CHUNK = 512
 
 
 def make_epoch(
-    learn: Split,
+    training: Split,
     settings: TrainSettings,
     *,
     epoch: int,
-    soft: npt.NDArray[np.float32] | None = None,
-    recalls: npt.NDArray[np.float64] | None = None,
+    soft_targets: npt.NDArray[np.float32] | None = None,
+    per_class_recall: npt.NDArray[np.float64] | None = None,
 ) -> tuple[npt.NDArray[Any], ...]:
     """Build the data of one epoch in training order.
 
     Images that do not fill the last batch are dropped for this epoch.
 
     Args:
-        learn: prepared training images.
+        training: prepared training images.
         settings: training settings.
         epoch: epoch number, counted from 0.
-        soft: float32 (len(learn), 7), teacher probabilities. They are appended to the targets.
-        recalls: float64 (7,), training recall of each class after the previous epoch, for dynamic class weights. None
-            before the first epoch.
+        soft_targets: float32 (len(training), 7), teacher probabilities. They are appended to the targets.
+        per_class_recall: float64 (7,), training recall of each class after the previous epoch, for dynamic class
+            weights. None before the first epoch.
 
     Returns:
-        Pixels uint8 (n, h, w, 1), targets float32 (n, 7) or (n, 14) with ``soft``, and weights float32 (n,).
+        Pixels uint8 (n, h, w, 1), targets float32 (n, 7) or (n, 14) with ``soft_targets``, and weights float32 (n,).
     """
     generator = np.random.default_rng([settings.seed, 0, epoch])
-    order = generator.permutation(_drawn(learn.labels, settings, generator))
-    order = order[: max(1, len(order) // settings.batch_size) * settings.batch_size]
-    targets = _targets(learn, settings)
-    if soft is not None:
-        targets = np.concatenate([targets, soft], axis=1)
-    per_class = class_weights(learn.labels, settings, recalls=recalls)
-    batch = learn.pixels[order, ..., None], targets[order], per_class[learn.labels[order]]
-    return _mixed(*batch, augment=settings.augment, generator=generator)
+    order = generator.permutation(_draw(training.labels, settings, generator))
+    order = order[: steps_per_epoch(training.labels, settings) * settings.batch_size]
+    targets = _targets(training, settings)
+    if soft_targets is not None:
+        targets = np.concatenate([targets, soft_targets], axis=1)
+    per_class = class_weights(training.labels, settings, per_class_recall=per_class_recall)
+    batch = training.pixels[order, ..., None], targets[order], per_class[training.labels[order]]
+    return _mix(*batch, augment=settings.augment, generator=generator)
+
+
+def steps_per_epoch(labels: npt.NDArray[np.int64], settings: TrainSettings) -> int:
+    """Count the batches of an epoch without building it; images that fill no batch make one short batch."""
+    return max(1, int(_draws_per_class(labels, settings).sum()) // settings.batch_size)
 
 
 class EpochLoader:
     """A loader of consecutive epochs that builds the next epoch in a background thread."""
 
     def __init__(
-        self, learn: Split, settings: TrainSettings, soft: npt.NDArray[np.float32] | None, maker: Executor
+        self, training: Split, settings: TrainSettings, soft_targets: npt.NDArray[np.float32] | None, executor: Executor
     ) -> None:
-        self.make, self.settings, self.maker = partial(make_epoch, learn, settings, soft=soft), settings, maker
+        self.settings, self.executor = settings, executor
+        self.make = partial(make_epoch, training, settings, soft_targets=soft_targets)
         self.ahead: dict[int, Future[tuple[npt.NDArray[Any], ...]]] = {}
 
-    def of(self, epoch: int, *, recalls: npt.NDArray[np.float64] | None = None) -> tuple[npt.NDArray[Any], ...]:
-        """Return the data of ``epoch`` and start to build the next epoch, unless it depends on recalls."""
+    def load(
+        self, epoch: int, *, per_class_recall: npt.NDArray[np.float64] | None = None
+    ) -> tuple[npt.NDArray[Any], ...]:
+        """Return the data of an epoch and start to build the next one, unless that depends on the recall."""
         ready = self.ahead.pop(epoch, None)
         if self.settings.class_weights != "dynamic" and epoch + 1 < self.settings.epochs:
-            self.ahead[epoch + 1] = self.maker.submit(self.make, epoch=epoch + 1)
-        return self.make(epoch=epoch, recalls=recalls) if ready is None else ready.result()
+            self.ahead[epoch + 1] = self.executor.submit(self.make, epoch=epoch + 1)
+        return self.make(epoch=epoch, per_class_recall=per_class_recall) if ready is None else ready.result()
 
 
 @contextlib.contextmanager
 def epoch_loader(
-    learn: Split, settings: TrainSettings, *, soft: npt.NDArray[np.float32] | None = None
+    training: Split, settings: TrainSettings, *, soft_targets: npt.NDArray[np.float32] | None = None
 ) -> Iterator[EpochLoader]:
-    """Create an EpochLoader for prepared images ``learn`` and optional teacher probabilities ``soft``."""
-    with ThreadPoolExecutor(1) as maker:
-        yield EpochLoader(learn, settings, soft, maker)
+    """Create an EpochLoader for prepared images and optional teacher probabilities."""
+    with ThreadPoolExecutor(1) as executor:
+        yield EpochLoader(training, settings, soft_targets, executor)
 
 
-def _drawn(labels: npt.NDArray[np.int64], settings: TrainSettings, generator: np.random.Generator) -> Any:
+def _draw(labels: npt.NDArray[np.int64], settings: TrainSettings, generator: np.random.Generator) -> Any:
     """Draw image indices with oversampled rare classes; without oversampling, return the image count."""
     if not settings.oversampling:
         return len(labels)
-    counts = np.bincount(labels, minlength=len(LABELS))
     parts = []
-    for label, count in enumerate(counts):
-        wanted = max(count, int(min(settings.oversampling * counts.max(), settings.oversampling_cap * count)))
+    for label, draws in enumerate(_draws_per_class(labels, settings)):
         members = np.flatnonzero(labels == label)
-        whole, rest = divmod(wanted, max(1, count))
-        parts += [np.tile(members, whole), generator.permutation(members)[:rest]]
+        repeats, remainder = divmod(draws, max(1, len(members)))
+        parts += [np.tile(members, repeats), generator.permutation(members)[:remainder]]
     return np.concatenate(parts)
+
+
+def _draws_per_class(labels: npt.NDArray[np.int64], settings: TrainSettings) -> npt.NDArray[np.int64]:
+    """Count how often an epoch draws an image of each class, as int64 (7,)."""
+    counts = np.bincount(labels, minlength=len(LABELS))
+    if not settings.oversampling:
+        return counts
+    share, cap = settings.oversampling, settings.oversampling_cap
+    return np.array([max(count, int(min(share * counts.max(), cap * count))) for count in counts])
 
 
 def _targets(split: Split, settings: TrainSettings) -> npt.NDArray[np.float32]:
@@ -115,7 +130,7 @@ def _targets(split: Split, settings: TrainSettings) -> npt.NDArray[np.float32]:
 
 
 def class_weights(
-    labels: npt.NDArray[np.int64], settings: TrainSettings, *, recalls: npt.NDArray[np.float64] | None = None
+    labels: npt.NDArray[np.int64], settings: TrainSettings, *, per_class_recall: npt.NDArray[np.float64] | None = None
 ) -> npt.NDArray[np.float32]:
     """Compute the loss weight of each class as float32 (7,).
 
@@ -133,8 +148,8 @@ def class_weights(
     elif settings.class_weights == "effective":
         beta = settings.effective_beta
         raw = (1 - beta) / (1 - beta ** np.maximum(counts, 1))
-    elif settings.class_weights == "dynamic" and recalls is not None:
-        raw = np.maximum(1 - recalls, LEAST_MISSED) ** settings.dynamic_tau
+    elif settings.class_weights == "dynamic" and per_class_recall is not None:
+        raw = np.maximum(1 - per_class_recall, MIN_ERROR_RATE) ** settings.dynamic_tau
     else:
         raw = np.ones(len(LABELS))
     raw = np.where(present, raw, 0.0)
@@ -142,7 +157,7 @@ def class_weights(
     return weights
 
 
-def _mixed(
+def _mix(
     pixels: npt.NDArray[np.uint8],
     targets: npt.NDArray[np.float32],
     weights: npt.NDArray[np.float32],
@@ -159,26 +174,26 @@ def _mixed(
     count, height, width, _ = pixels.shape
     cut_share = 0.5 if augment.mixup and augment.cutmix else float(augment.cutmix > 0)
     cut: npt.NDArray[np.bool_] = generator.random(count) < np.full(count, cut_share)
-    own = np.ones(count)
-    own[~cut] = generator.beta(augment.mixup or 1, augment.mixup or 1, int((~cut).sum()))
-    own[cut] = generator.beta(augment.cutmix or 1, augment.cutmix or 1, int(cut.sum()))
-    centre_y, centre_x = generator.random((2, count)) * [[height], [width]]
-    side = np.sqrt(1 - own[cut]) / 2
-    off_y = np.abs(np.arange(height) + 0.5 - centre_y[cut, None]) / height
-    off_x = np.abs(np.arange(width) + 0.5 - centre_x[cut, None]) / width
-    box: npt.NDArray[np.bool_] = np.maximum(off_y[:, :, None], off_x[:, None, :]) < side[:, None, None]
+    ratio = np.ones(count)
+    ratio[~cut] = generator.beta(augment.mixup or 1, augment.mixup or 1, int((~cut).sum()))
+    ratio[cut] = generator.beta(augment.cutmix or 1, augment.cutmix or 1, int(cut.sum()))
+    center_y, center_x = generator.random((2, count)) * [[height], [width]]
+    side = np.sqrt(1 - ratio[cut]) / 2
+    distance_y = np.abs(np.arange(height) + 0.5 - center_y[cut, None]) / height
+    distance_x = np.abs(np.arange(width) + 0.5 - center_x[cut, None]) / width
+    box: npt.NDArray[np.bool_] = np.maximum(distance_y[:, :, None], distance_x[:, None, :]) < side[:, None, None]
     # The image edge clips the box, so recompute the ratio from its area.
-    own[cut] = 1 - box.mean(axis=(1, 2))
+    ratio[cut] = 1 - box.mean(axis=(1, 2))
     mixed, other = pixels.copy(), np.roll(pixels, 1, axis=0)
     mixed[cut] = np.where(box[..., None], other[cut], pixels[cut])
     blended = np.flatnonzero(~cut)
-    for start in range(0, len(blended), BLENDED_AT_ONCE):
-        rows = blended[start : start + BLENDED_AT_ONCE]
-        share = own[rows, None, None, None].astype(np.float32)
+    for start in range(0, len(blended), BLEND_CHUNK):
+        rows = blended[start : start + BLEND_CHUNK]
+        share = ratio[rows, None, None, None].astype(np.float32)
         mixed[rows] = np.rint(share * pixels[rows] + (1 - share) * other[rows]).astype(np.uint8)
-    part = own.astype(np.float32)
+    share = ratio.astype(np.float32)
     return (
         mixed,
-        part[:, None] * targets + (1 - part[:, None]) * np.roll(targets, 1, axis=0),
-        part * weights + (1 - part) * np.roll(weights, 1),
+        share[:, None] * targets + (1 - share[:, None]) * np.roll(targets, 1, axis=0),
+        share * weights + (1 - share) * np.roll(weights, 1),
     )

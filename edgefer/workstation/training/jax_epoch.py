@@ -50,20 +50,20 @@ def run_compiled_epoch(
     Returns:
         The means of the loss and the metrics.
     """
-    batches = [_batched(array, batch_size) for array in (pixels, targets, weights)]
+    batches = [_split_batches(array, batch_size) for array in (pixels, targets, weights)]
     # The first update creates the metric variables.
-    nothing = np.zeros((1, *model.output_shape[1:]), np.float32)
-    model.compute_metrics(pixels[:1], targets[:1], nothing, weights[:1])
+    zero_logits = np.zeros((1, *model.output_shape[1:]), np.float32)
+    model.compute_metrics(pixels[:1], targets[:1], zero_logits, weights[:1])
     model.reset_metrics()
     variables = [_variables(model, name) for name in STATE]
-    state = _epoch_of(model)([[each.value for each in group] for group in variables], batches)
+    state = _compile_epoch(model)([[variable.value for variable in group] for group in variables], batches)
     for group, values in zip(variables, state):
         for variable, value in zip(group, values):
             variable.assign(value)
     return {name: float(value) for name, value in model.get_metrics_result().items()}
 
 
-def _batched(array: npt.NDArray[Any], size: int) -> npt.NDArray[Any]:
+def _split_batches(array: npt.NDArray[Any], size: int) -> npt.NDArray[Any]:
     size = min(size, len(array))
     return array.reshape(len(array) // size, size, *array.shape[1:])
 
@@ -72,19 +72,19 @@ def _variables(model: Any, name: str) -> list[Any]:
     return list(model.optimizer.variables if name == "optimizer_variables" else getattr(model, name))
 
 
-def _epoch_of(model: Any) -> Any:
+def _compile_epoch(model: Any) -> Any:
     """Compile the epoch function of ``model`` and cache it on the model; compilation takes a minute."""
     import jax
 
-    if not hasattr(model, "epoch_at_once"):
+    if not hasattr(model, "compiled_epoch"):
 
         def step(state: Any, batch: Any) -> Any:
             _, state = model.train_step(tuple(state), tuple(batch))
             return [list(group) for group in state], None
 
         # Donate the input state, so that the output state can reuse its memory.
-        model.epoch_at_once = jax.jit(lambda state, batches: jax.lax.scan(step, state, batches)[0], donate_argnums=0)
-    return model.epoch_at_once
+        model.compiled_epoch = jax.jit(lambda state, batches: jax.lax.scan(step, state, batches)[0], donate_argnums=0)
+    return model.compiled_epoch
 
 
 def refresh_statistics(net: Any, layers: Sequence[Any], batches: npt.NDArray[np.float32]) -> None:
@@ -95,21 +95,21 @@ def refresh_statistics(net: Any, layers: Sequence[Any], batches: npt.NDArray[np.
     for layer in layers:
         layer.momentum = 0.0  # the moving statistics then equal those of the batch
     try:
-        if not hasattr(net, "statistics_at_once"):
-            net.statistics_at_once = jax.jit(partial(_statistics, net))
-        trainable = [each.value for each in net.trainable_variables]
-        rest = [each.value for each in net.non_trainable_variables]
-        measured = net.statistics_at_once(trainable, rest, batches)
+        if not hasattr(net, "compiled_statistics"):
+            net.compiled_statistics = jax.jit(partial(_statistics, net))
+        trainable = [variable.value for variable in net.trainable_variables]
+        non_trainable = [variable.value for variable in net.non_trainable_variables]
+        measured = net.compiled_statistics(trainable, non_trainable, batches)
     finally:
         for layer, momentum in zip(layers, momenta):
             layer.momentum = momentum
-    moving = {id(each) for layer in layers for each in (layer.moving_mean, layer.moving_variance)}
+    moving = {id(variable) for layer in layers for variable in (layer.moving_mean, layer.moving_variance)}
     for variable, values in zip(net.non_trainable_variables, measured):
         if id(variable) in moving:
             variable.assign(values.mean(axis=0))
 
 
-def _statistics(net: Any, trainable: Any, rest: Any, batches: Any) -> Any:
+def _statistics(net: Any, trainable: Any, non_trainable: Any, batches: Any) -> Any:
     import jax
 
-    return jax.lax.map(lambda batch: net.stateless_call(trainable, rest, batch, training=True)[1], batches)
+    return jax.lax.map(lambda batch: net.stateless_call(trainable, non_trainable, batch, training=True)[1], batches)

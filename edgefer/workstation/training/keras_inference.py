@@ -1,7 +1,7 @@
 """Run and evaluate Keras networks on the same images, and with the same record, as converted models.
 
     evaluation = evaluate_run(run, make_evaluation_set(dataset, split, name="PublicTest", spec=InputSpec()))
-    scored = score_run(run, images)                 # also returns the logits
+    outputs = score_run(run, images)                # also returns the logits
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ def keras_logits(network: Any, faces: npt.NDArray[np.uint8]) -> npt.NDArray[np.f
 
 def bare_artifact(model: bytes, spec: InputSpec, *, scheme: str = "") -> Artifact:
     """Wrap a flatbuffer in an artifact without golden vectors or provenance, ready for inference."""
-    nothing = np.empty((0, len(LABELS)), np.float32)
-    golden = Golden(np.empty((0, spec.height, spec.width), np.uint8), nothing, nothing, 0.0)
+    no_logits = np.empty((0, len(LABELS)), np.float32)
+    golden = Golden(np.empty((0, spec.height, spec.width), np.uint8), no_logits, no_logits, 0.0)
     return Artifact(model, LABELS, spec, scheme, golden, {})
 
 

@@ -1,6 +1,6 @@
 """Training losses and the accuracy metric, on any Keras backend.
 
-    loss, accuracy = loss_of(keras, settings, taught=False), accuracy_of(keras)
+    loss, accuracy = training_loss(keras, settings, distill=False), label_accuracy(keras)
 
 Targets are (n, 7) distributions, or (n, 14) with teachers; the last seven columns are the teachers' probabilities.
 """
@@ -13,42 +13,43 @@ from typing import Any
 from edgefer.contract.labels import LABELS
 from edgefer.workstation.training.settings import TrainSettings
 
-__all__ = ["accuracy_of", "loss_of"]
+__all__ = ["label_accuracy", "training_loss"]
 
 CLASSES = len(LABELS)
 
 
-def loss_of(keras: Any, settings: TrainSettings, *, taught: bool) -> Any:
-    """Create a Keras loss of logits (n, 7) from ``settings.loss``, with distillation if ``taught``.
+def training_loss(keras: Any, settings: TrainSettings, *, distill: bool) -> Any:
+    """Create a Keras loss of logits (n, 7) from ``settings.loss``, with distillation if ``distill``.
 
     The focal loss is from Lin et al., "Focal Loss for Dense Object Detection", ICCV 2017, summed over soft targets.
     Distillation is from Hinton et al., "Distilling the Knowledge in a Neural Network", arXiv:1503.02531. Its loss is
     the KL divergence from the teachers' softmax, with temperature-scaled logits, times the squared temperature.
     """
-    if settings.loss == "cross_entropy" and not taught:
+    if settings.loss == "cross_entropy" and not distill:
         return keras.losses.CategoricalCrossentropy(from_logits=True)
-    ops, share, heat = keras.ops, settings.distill_alpha, settings.distill_temperature
+    ops, alpha, temperature = keras.ops, settings.distill_alpha, settings.distill_temperature
 
-    def labelled(targets: Any, logits: Any) -> Any:
-        logs = ops.log_softmax(logits, axis=-1)
+    def label_loss(targets: Any, logits: Any) -> Any:
+        log_probabilities = ops.log_softmax(logits, axis=-1)
         if settings.loss == "focal":
-            logs = logs * (1.0 - ops.exp(logs)) ** settings.focal_gamma
-        return -ops.sum(targets * logs, axis=-1)
+            log_probabilities = log_probabilities * (1.0 - ops.exp(log_probabilities)) ** settings.focal_gamma
+        return -ops.sum(targets * log_probabilities, axis=-1)
 
     def loss(targets: Any, logits: Any) -> Any:
         logits = ops.cast(logits, "float32")
-        own = labelled(targets[:, :CLASSES], logits)
-        if not taught:
-            return own
-        theirs = targets[:, CLASSES:]
-        logs = ops.log_softmax(logits / heat, axis=-1)
-        known = ops.log(ops.maximum(theirs, 1e-12))
-        return (1 - share) * own + share * heat**2 * ops.sum(theirs * (known - logs), axis=-1)
+        from_labels = label_loss(targets[:, :CLASSES], logits)
+        if not distill:
+            return from_labels
+        teacher = targets[:, CLASSES:]
+        log_student = ops.log_softmax(logits / temperature, axis=-1)
+        log_teacher = ops.log(ops.maximum(teacher, 1e-12))
+        divergence = ops.sum(teacher * (log_teacher - log_student), axis=-1)
+        return (1 - alpha) * from_labels + alpha * temperature**2 * divergence
 
     return loss
 
 
-def accuracy_of(keras: Any) -> Callable[[Any, Any], Any]:
+def label_accuracy(keras: Any) -> Callable[[Any, Any], Any]:
     """Create a Keras metric: the fraction of images with the predicted class equal to the target class."""
 
     def accuracy(targets: Any, logits: Any) -> Any:

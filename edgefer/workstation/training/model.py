@@ -38,7 +38,7 @@ def build_network(keras: Any, settings: TrainSettings) -> Any:
             f"{settings.architecture} cannot be built for {shape[0]}x{shape[1]} pixels with {options or 'defaults'}",
             # Keras error messages span paragraphs and contain ANSI codes.
             why=textwrap.shorten(re.sub(r"\x1b\[\d*m", "", str(error)), 240),
-            hint="leave the settings model.* and input.* as the system has them",
+            hint="omit the overrides of model.* and input.*",
         ) from error
 
 
@@ -74,10 +74,13 @@ def check_options(settings: TrainSettings) -> None:
     options = {name: parameters[name].default for name in parameters if name not in ("keras", "input_shape", "classes")}
     for name, value in settings.model.items():
         if name not in options:
-            what = f"{settings.architecture} has no option model.{name}"
-            raise UsageError(what, why=f"there are {', '.join(options)}", hint="one of these, or leave it out")
+            raise UsageError(
+                f"{settings.architecture} has no option model.{name}",
+                why=f"expected one of {', '.join(options)}",
+                hint=f"--set model.{next(iter(options))}=VALUE",
+            )
         # Settings accept an int for a float; TOML and JSON represent a tuple as a list.
         expected = {tuple: list}.get(type(options[name]), type(options[name]))
         if type(value) is not expected and not (expected is float and type(value) is int):
-            why = f"a value of type {expected.__name__} was expected"
+            why = f"expected a value of type {expected.__name__}"
             raise UsageError(f"model.{name} = {value!r}", why=why, hint=f"--set model.{name}={options[name]}")

@@ -28,8 +28,9 @@ from typing import Any, TypeVar
 from edgefer import files
 from edgefer.data.dataset import Dataset
 from edgefer.errors import DataError, UsageError
-from edgefer.workstation.training.schedule import Epoch
-from edgefer.workstation.training.settings import TrainSettings, from_toml, to_toml
+from edgefer.workstation.training.schedule import Epoch, ValidationScore
+from edgefer.workstation.training.settings import TrainSettings
+from edgefer.workstation.training.settings_toml import from_toml, to_toml
 
 __all__ = ["Run", "find_run", "new_run"]
 
@@ -67,31 +68,28 @@ class Run:
     @property
     def parent(self) -> dict[str, Any] | None:
         """Identity of the run that provided the initial weights; None for a training from scratch."""
-        found: dict[str, Any] | None = self._origin().get("parent")
-        return found
+        parent: dict[str, Any] | None = self._origin().get("parent")
+        return parent
 
     @property
     def teachers(self) -> list[dict[str, Any]]:
         """Identities of the teacher runs."""
-        found: list[dict[str, Any]] = self._origin().get("teachers", [])
-        return found
+        teachers: list[dict[str, Any]] = self._origin().get("teachers", [])
+        return teachers
 
     def _origin(self) -> dict[str, Any]:
         # A folder fresh from new_run() has no environment.json, and therefore no parent or teachers.
         return self.environment() if (self.folder / "environment.json").exists() else {}
 
-    def save_baseline(self, epoch: Epoch) -> None:
+    def save_baseline(self, score: ValidationScore) -> None:
         """Save the validation score of the parent's weights."""
-        scores = {"selection_loss": epoch.selection_loss, "selection_accuracy": epoch.selection_accuracy}
-        self.save_json("baseline.json", scores)
+        self.save_json("baseline.json", dataclasses.asdict(score))
 
-    def baseline(self) -> Epoch | None:
-        """Return the validation score of the parent's weights as epoch 0; None for a training from scratch."""
+    def baseline(self) -> ValidationScore | None:
+        """Return the validation score of the parent's weights; None for a training from scratch."""
         if not (self.folder / "baseline.json").exists():
             return None
-        scores = self._read("baseline.json", json.loads)
-        unknown = {"learning_rate": 0.0, "loss": float("nan"), "accuracy": float("nan"), "duration_s": 0.0}
-        return Epoch(epoch=0, **unknown, **scores)
+        return self._read("baseline.json", lambda text: ValidationScore(**json.loads(text)))
 
     def require_weights(self) -> None:
         """Check that the run has weights.
@@ -101,14 +99,14 @@ class Run:
         """
         if not self.best_weights.exists():
             hint = f"edgefer train --resume {self.folder}"
-            raise DataError(f"{self.folder} holds no weights yet", why="no epoch has ended", hint=hint)
+            raise DataError(f"no checkpoint in {self.folder}", why="no epoch has completed", hint=hint)
 
     def progress_note(self) -> str:
         """Summarize the progress of the training in a few words."""
         history, settings = self.history(), self.settings()
         if self.metrics() is not None:
             return f"trained for {len(history)} epoch{'s' * (len(history) != 1)}"
-        return f"still at epoch {len(history)} of {settings.epochs}, so the best weights so far"
+        return f"training incomplete (epoch {len(history)} of {settings.epochs}), using the best weights so far"
 
     def require_data(self, dataset: Dataset) -> None:
         """Check that ``dataset`` is the dataset of the run.
@@ -116,13 +114,18 @@ class Run:
         Raises:
             DataError: the digests differ.
         """
-        started_on = self.environment()["data"]
-        if started_on["sha256"] != dataset.sha256:
+        recorded = self.environment()["data"]
+        if recorded["sha256"] != dataset.sha256:
             raise DataError(
                 f"{self.folder} was trained on other data than {dataset.source}",
-                why=f"sha256 {started_on['sha256'][:12]} ({started_on['source']}) against {dataset.sha256[:12]}",
-                hint=f"--data {started_on['opened_with']['data']}",
+                why=f"sha256 {recorded['sha256'][:12]} ({recorded['source']}), not {dataset.sha256[:12]}",
+                hint=f"--data {recorded['opened_with']['data']}",
             )
+
+    @property
+    def reference(self) -> dict[str, Any]:
+        """Name of the run and identity of its weights, for the record of a run that builds on it."""
+        return {"run": self.folder.resolve().name, **self.subject}
 
     @property
     def subject(self) -> dict[str, Any]:
@@ -266,7 +269,7 @@ def find_run(folder: Path | None, *, root: Path = RUNS) -> Run:
             why = f"it is a link to {chosen.readlink()}, which is gone"
             raise DataError(f"{chosen} leads nowhere", why=why, hint=f"name one of the runs in {root}/")
         what = f"{folder} is not a run" if folder is not None else f"there is no run in {root}/ yet"
-        raise DataError(what, why="a run folder holds settings.toml and weights", hint="edgefer train")
+        raise DataError(what, why="a run folder contains settings.toml", hint="edgefer train")
     # Resolve the link once, so that a new training cannot change the run of this command.
     return Run(chosen if folder is not None else Path(os.path.relpath(chosen.resolve())))
 

@@ -1,12 +1,11 @@
-"""Choose the learning rate, the best epoch and the stopping point, and divide a training history into phases.
+"""The history of a training, and the decisions that follow from it.
 
-    rate_drops(history)                             # [30, 45]: indices of the epochs after a learning-rate drop
-    found = phases(history, settings)
-    phases_text(found)
+    rate = learning_rate(history, settings)         # of the next epoch
+    best = best_epoch(history, settings)            # index of the epoch whose weights are kept
+    if has_stalled(history, settings): ...          # early stopping
+    for phase in phases(history, settings): ...     # a completed training in a few steps
 
 All functions depend only on the settings and the completed epochs, so a resumed training makes the same decisions.
-With a stepped learning rate, each drop starts a phase. With a smooth (cosine) or constant rate, phases end at fixed
-shares of the total gain in validation accuracy.
 """
 
 from __future__ import annotations
@@ -15,10 +14,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edgefer.text_table import table
 from edgefer.workstation.training.settings import TrainSettings
 
-__all__ = ["Epoch", "Phase", "best_epoch", "has_stalled", "learning_rate", "phases", "phases_text", "rate_drops"]
+__all__ = [
+    "Epoch", "Phase", "ValidationScore", "best_epoch", "has_stalled", "learning_rate", "phases", "rate_drops",
+]  # fmt: skip
+
+# Share of the total gain in validation accuracy that ends each phase.
+PROGRESS = {"initial learning": 0.7, "steady improvement": 0.95, "plateau": 1.0}
 
 
 @dataclass(frozen=True)
@@ -43,19 +46,50 @@ class Epoch:
     duration_s: float
 
 
-def score(epoch: Epoch, settings: TrainSettings) -> float:
-    """Return the metric that ``settings.monitor`` selects; higher is better."""
-    return epoch.selection_accuracy if settings.monitor == "accuracy" else -epoch.selection_loss
+@dataclass(frozen=True)
+class ValidationScore:
+    """Results on the validation split.
+
+    Attributes:
+        selection_loss: cross-entropy without label smoothing, in nats.
+        selection_accuracy: accuracy as a fraction.
+    """
+
+    selection_loss: float
+    selection_accuracy: float
 
 
-def best_epoch(history: Sequence[Epoch], settings: TrainSettings, *, baseline: Epoch | None = None) -> int:
-    """Return the index of the best epoch, or the earliest one in a tie.
+@dataclass(frozen=True)
+class Phase:
+    """Consecutive epochs of a training.
+
+    Attributes:
+        name: name of the phase.
+        first, last: first and last epoch; their values are the start and end values of the phase.
+        best: best epoch of the phase by the monitored metric.
+    """
+
+    name: str
+    first: Epoch
+    last: Epoch
+    best: Epoch
+
+
+def best_epoch(
+    history: Sequence[Epoch], settings: TrainSettings, *, baseline: ValidationScore | None = None
+) -> int:
+    """Return the index of the best epoch by ``settings.monitor``, or the earliest one in a tie.
+
+    Args:
+        history: completed epochs.
+        settings: training settings.
+        baseline: score of the initial weights, which an epoch must exceed.
 
     Returns:
-        The index, or -1 if the history is empty or no epoch exceeds ``baseline``.
+        The index, or -1 if the history is empty or no epoch exceeds the baseline.
     """
-    scores = [score(epoch, settings) for epoch in history]
-    if not scores or (baseline is not None and max(scores) <= score(baseline, settings)):
+    scores = [_monitored(epoch, settings) for epoch in history]
+    if not scores or (baseline is not None and max(scores) <= _monitored(baseline, settings)):
         return -1
     return scores.index(max(scores))
 
@@ -75,6 +109,11 @@ def learning_rate(history: Sequence[Epoch], settings: TrainSettings) -> float:
     return settings.learning_rate * max(factor, settings.floor)
 
 
+def _monitored(result: Epoch | ValidationScore, settings: TrainSettings) -> float:
+    """Return the metric that ``settings.monitor`` selects; higher is better."""
+    return result.selection_accuracy if settings.monitor == "accuracy" else -result.selection_loss
+
+
 def _cosine(history: Sequence[Epoch], settings: TrainSettings) -> float:
     # Loshchilov and Hutter, "SGDR", ICLR 2017, without restarts; the last epoch ends near zero.
     share = (len(history) - settings.warmup_epochs) / max(1, settings.epochs - settings.warmup_epochs)
@@ -88,8 +127,9 @@ def _step(history: Sequence[Epoch], settings: TrainSettings) -> float:
 def _plateau(history: Sequence[Epoch], settings: TrainSettings) -> float:
     factor, best, waited = 1.0, -math.inf, 0
     for epoch in history:
-        if score(epoch, settings) > best:
-            best, waited = score(epoch, settings), 0
+        score = _monitored(epoch, settings)
+        if score > best:
+            best, waited = score, 0
         else:
             waited += 1
         if waited >= settings.plateau_patience:
@@ -97,61 +137,27 @@ def _plateau(history: Sequence[Epoch], settings: TrainSettings) -> float:
     return factor
 
 
-# Share of the total gain in validation accuracy that ends each phase.
-PROGRESS = {"initial learning": 0.7, "steady improvement": 0.95, "plateau": 1.0}
-
-
-@dataclass(frozen=True)
-class Phase:
-    """Consecutive epochs of a training.
-
-    Attributes:
-        name: name of the phase.
-        first, last: first and last epoch; their values are the start and end values of the phase.
-        best: best epoch of the phase by the monitored metric.
-    """
-
-    name: str
-    first: Epoch
-    last: Epoch
-    best: Epoch
-
-
 def rate_drops(history: Sequence[Epoch]) -> list[int]:
     """Return the indices of the epochs that start at a lower learning rate than the previous epoch.
 
     A rate that falls more than once, and between most pairs of epochs, decays smoothly and has no drops.
     """
-    falls = [
-        index for index in range(1, len(history)) if history[index].learning_rate < history[index - 1].learning_rate
-    ]
+    rates = [epoch.learning_rate for epoch in history]
+    falls = [index for index in range(1, len(rates)) if rates[index] < rates[index - 1]]
     return [] if len(falls) > 1 and 2 * len(falls) > len(history) - 1 else falls
 
 
 def phases(history: Sequence[Epoch], settings: TrainSettings) -> tuple[Phase, ...]:
-    """Divide ``history`` into contiguous phases; an empty history has none."""
+    """Divide a history into contiguous phases; an empty history has none.
+
+    With a stepped learning rate, each drop starts a phase. With a smooth (cosine) or constant rate, phases end at fixed
+    shares of the total gain in validation accuracy.
+    """
     if not history:
         return ()
     starts = _by_rate(history) if rate_drops(history) else _by_progress(history)
     ends = [*list(starts)[1:], len(history)]
     return tuple(_phase(name, history[start:end], settings) for (start, name), end in zip(starts.items(), ends))
-
-
-def phases_text(found: Sequence[Phase]) -> str:
-    """Format phases as a table with one row per phase: epochs, learning rate, accuracies and best epoch."""
-    rows = [
-        [
-            phase.name,
-            _span(f"{phase.first.epoch}", f"{phase.last.epoch}", "-"),
-            _span(f"{phase.first.learning_rate:.2g}", f"{phase.last.learning_rate:.2g}"),
-            _span(f"{100 * phase.first.accuracy:.1f}", f"{100 * phase.last.accuracy:.1f}"),
-            _span(f"{100 * phase.first.selection_accuracy:.1f}", f"{100 * phase.last.selection_accuracy:.1f}"),
-            f"{phase.best.epoch} ({100 * phase.best.selection_accuracy:.1f})",
-        ]
-        for phase in found
-    ]
-    grid = table(["phase", "epochs", "rate", "training", "selection", "best"], rows)
-    return f"{grid}\naccuracy in %, that of training with augmentation; best: epoch (selection)"
 
 
 def _phase(name: str, epochs: Sequence[Epoch], settings: TrainSettings) -> Phase:
@@ -179,7 +185,3 @@ def _by_progress(history: Sequence[Epoch]) -> dict[int, str]:
         reached = next(index for index, score in enumerate(scores) if score >= begin + share * (top - begin) - 1e-12)
         start = max(start, reached + 1) if share < 1 else len(history)
     return starts
-
-
-def _span(first: str, last: str, between: str = "\N{RIGHTWARDS ARROW}") -> str:
-    return first if first == last else f"{first}{between}{last}"

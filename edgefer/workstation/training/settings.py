@@ -1,11 +1,10 @@
 """Training settings: one frozen value that fully determines a training and is saved with its result.
 
     settings = replace(load_system("compact_small"), epochs=30)
-    settings = resolve(settings, file=Path("mine.toml"), assignments=["augment.rotation_degrees=15", "model.width=16"])
-    to_toml(settings)                               # the format of settings.toml in a run folder and of --settings
+    TrainSettings(epochs=0)                         # UsageError: epochs = 0: expected 1 to 1,000,000
 
-A system (edgefer/workstation/training/systems/) is a named TrainSettings. A TOML file and ``--set key=value`` override
-single settings.
+A system (edgefer/workstation/training/systems/) is a named TrainSettings. settings_toml.py reads and writes settings as
+TOML.
 """
 
 from __future__ import annotations
@@ -13,22 +12,15 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
-import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from operator import attrgetter
-from pathlib import Path
 from typing import Any
 
 from edgefer.contract.preprocessing import Clahe, InputSpec
 from edgefer.errors import UsageError
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
-__all__ = ["NO_AUGMENT", "POLICIES", "Augment", "TrainSettings", "from_toml", "resolve", "to_toml"]
+__all__ = ["AUGMENT_PRESETS", "NO_AUGMENT", "Augment", "TrainSettings"]
 
 
 @dataclass(frozen=True)
@@ -62,7 +54,7 @@ class Augment:
 NO_AUGMENT = Augment(
     flip=False, rotation_degrees=0.0, shift=0.0, zoom=0.0, brightness=0.0, contrast=0.0, erasing=0.0
 )
-POLICIES = {
+AUGMENT_PRESETS = {
     "none": NO_AUGMENT,
     "flip": dataclasses.replace(NO_AUGMENT, flip=True),
     "light": Augment(brightness=0.0, contrast=0.0, erasing=0.0),
@@ -70,7 +62,7 @@ POLICIES = {
     "strong": Augment(rotation_degrees=15.0, shift=0.12, zoom=0.15, shear_degrees=8.0, contrast=0.3, erasing=0.5),
     "mixed": Augment(rotation_degrees=15.0, shift=0.1, zoom=0.15, mixup=0.2, cutmix=1.0, erasing=0.0),
 }
-"""The augmentations that have a name, for ``--augment NAME``."""
+"""Named augmentations, for ``--augment NAME``."""
 
 
 @dataclass(frozen=True)
@@ -164,14 +156,15 @@ class TrainSettings:
             if getattr(self, name) not in allowed:
                 close = difflib.get_close_matches(getattr(self, name), allowed, n=1)
                 hint = f"--set {name}={(close or allowed)[0]}"
-                raise UsageError(f"{name} = {getattr(self, name)!r}", why=f"there are {', '.join(allowed)}", hint=hint)
+                why = f"expected one of {', '.join(allowed)}"
+                raise UsageError(f"{name} = {getattr(self, name)!r}", why=why, hint=hint)
         for name, (low, high) in RANGES.items():
             if name.startswith("input.clahe.") and self.input.clahe is None:
                 continue
             value = attrgetter(name)(self)
             if not low <= value <= high:
                 hint = f"--set {name}={attrgetter(name)(TrainSettings(input=InputSpec(clahe=Clahe())))}"
-                raise UsageError(f"{name} = {value!r}", why=f"{low:,} to {high:,} was expected", hint=hint)
+                raise UsageError(f"{name} = {value!r}", why=f"expected {low:,} to {high:,}", hint=hint)
 
 
 CHOICES = {
@@ -235,121 +228,4 @@ def _check_types(settings: Any, *, prefix: str = "") -> None:
         if expected and (not isinstance(value, expected) or (isinstance(value, bool) and expected != (bool,))):
             name = f"{prefix}{item.name}"
             hint = f"--set {name}={json.dumps(item.default)}"
-            raise UsageError(f"{name} = {value!r}", why=f"a value of type {item.type} was expected", hint=hint)
-
-
-def resolve(base: TrainSettings, *, file: Path | None = None, assignments: Iterable[str] = ()) -> TrainSettings:
-    """Override settings of ``base`` with a TOML ``file``, then with "key=value" ``assignments``.
-
-    Args:
-        base: initial settings.
-        file: TOML file.
-        assignments: overrides; nested keys contain a dot.
-
-    Raises:
-        UsageError: a key does not exist, a value has the wrong type or range, or the file is not valid TOML.
-    """
-    settings = base if file is None else _merge_file(base, file)
-    # Apply the architecture first, because it clears the model options.
-    for assignment in sorted(assignments, key=lambda each: each.partition("=")[0].strip() != "architecture"):
-        key, equals, text = assignment.partition("=")
-        if not equals:
-            raise UsageError(f"--set {assignment}", why="key=value was expected", hint="--set epochs=30")
-        delta: Any = _parse(text.strip())
-        for part in reversed(key.strip().split(".")):
-            delta = {part: delta}
-        settings = _merge(settings, delta)
-    return settings
-
-
-def _merge_file(base: TrainSettings, file: Path) -> TrainSettings:
-    try:
-        merged: TrainSettings = _merge(base, tomllib.loads(file.read_text()))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        hint = "a TOML file such as the settings.toml of a run"
-        raise UsageError(f"cannot read settings from {file}", why=str(error), hint=hint) from error
-    except UsageError as error:
-        raise UsageError(f"{file}: {error.what}", why=error.why, hint=error.hint) from error
-    return merged
-
-
-def _parse(text: str) -> Any:
-    try:
-        (value,) = tomllib.loads(f"value = {text}").values()
-    except ValueError:
-        # A bare word is a string, so the shell needs no nested quotes. So is text that parses as several values.
-        return text
-    return value
-
-
-def _merge(value: Any, delta: Mapping[str, Any], *, prefix: str = "") -> Any:
-    """Return a copy of a dataclass ``value`` updated with ``delta``; nested tables are merged, not replaced.
-
-    A change of the architecture first clears ``model``, because its options belong to the previous architecture.
-    """
-    known = [item.name for item in dataclasses.fields(value)]
-    changes: dict[str, Any] = {}
-    if isinstance(value, TrainSettings) and delta.get("architecture", value.architecture) != value.architecture:
-        value = dataclasses.replace(value, model={})
-    for key, new in delta.items():
-        if key not in known:
-            close = difflib.get_close_matches(key, known, n=1)
-            raise UsageError(
-                f"no setting {prefix}{key}",
-                why=f"there are {', '.join(known)}",
-                hint=f"{prefix}{close[0]}" if close else "one of these, or leave it out",
-            )
-        old = getattr(value, key)
-        if key == "clahe":  # the only optional table
-            old = old or Clahe()
-        if key == "augment" and isinstance(new, str):
-            new = _policy(new)
-        if key == "clahe" and isinstance(new, bool):  # TOML has no null
-            changes[key] = old if new else None
-        elif isinstance(old, Mapping) and isinstance(new, Mapping):
-            changes[key] = {**old, **new}
-        elif dataclasses.is_dataclass(old) and isinstance(new, Mapping):
-            changes[key] = _merge(old, new, prefix=f"{prefix}{key}.")
-        elif isinstance(old, Mapping) or dataclasses.is_dataclass(old):
-            raise UsageError(f"{prefix}{key} = {new!r}", why="it is a table", hint=f"--set {prefix}{key}.NAME=VALUE")
-        else:
-            # Convert an int to a float, so that saved settings do not depend on the spelling.
-            changes[key] = float(new) if isinstance(old, float) and type(new) is int else new
-    return dataclasses.replace(value, **changes)
-
-
-def _policy(name: str) -> dict[str, Any]:
-    if name not in POLICIES:
-        close = difflib.get_close_matches(name, POLICIES, n=1)
-        hint = f"--augment {(close or ['standard'])[0]}"
-        raise UsageError(f"no augmentation {name!r}", why=f"there are {', '.join(POLICIES)}", hint=hint)
-    return dataclasses.asdict(POLICIES[name])
-
-
-def to_toml(settings: TrainSettings) -> str:
-    """Serialize settings as TOML; from_toml() and ``edgefer train --settings`` read back an equal value."""
-    fields = dataclasses.asdict(settings)
-    tables = {name: fields.pop(name) for name in ("model", "input", "augment")}
-    lines = _assignments(fields)
-    for name, table in tables.items():
-        lines += ["", f"[{name}]", *_assignments(table)]
-    return "\n".join(lines) + "\n"
-
-
-def _assignments(table: Mapping[str, Any]) -> list[str]:
-    lines = []
-    for key, value in table.items():
-        if isinstance(value, Mapping):
-            inner = ", ".join(_assignments(value))
-            lines.append(f"{key} = {{ {inner} }}")
-        elif value is not None:  # TOML has no null; an absent key keeps the default, None
-            # JSON and TOML share the syntax of strings, integers and booleans; TOML and Python that of infinities.
-            text = repr(value) if isinstance(value, float) else json.dumps(value, ensure_ascii=False)
-            lines.append(f"{key} = {text}")
-    return lines
-
-
-def from_toml(text: str) -> TrainSettings:
-    """Parse settings from the output of to_toml()."""
-    merged: TrainSettings = _merge(TrainSettings(), tomllib.loads(text))
-    return merged
+            raise UsageError(f"{name} = {value!r}", why=f"expected a value of type {item.type}", hint=hint)

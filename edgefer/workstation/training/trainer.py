@@ -2,8 +2,8 @@
 
     trainer = Trainer(keras, settings, steps_per_epoch=224)
     history = trainer.restore(run)
-    epoch = trainer.run_epoch(data, history, progress)
-    trainer.save(run, [*history, epoch])
+    metrics = trainer.run_epoch(data, epoch=len(history), learning_rate=0.1, progress=progress)
+    trainer.save(run, [*history, epoch])            # an Epoch of these metrics and the validation score
 
 The randomness of an epoch derives from (seed, epoch) alone. The file that save() writes holds all state that the next
 epoch needs.
@@ -20,33 +20,67 @@ import time
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from edgefer import files
+from edgefer.contract.labels import LABELS
+from edgefer.data.dataset import Split
 from edgefer.errors import DataError
 from edgefer.progress import Progress
-from edgefer.workstation.training.augmentation import augmentation
+from edgefer.workstation.training.augmentation import augmentation_layer
 from edgefer.workstation.training.jax_epoch import compiles_epochs, refresh_statistics, run_compiled_epoch
-from edgefer.workstation.training.losses import accuracy_of, loss_of
+from edgefer.workstation.training.losses import label_accuracy, training_loss
 from edgefer.workstation.training.model import build_network, load_weights
 from edgefer.workstation.training.run import Run
-from edgefer.workstation.training.schedule import Epoch, learning_rate
-from edgefer.workstation.training.settings import TrainSettings, from_toml, to_toml
+from edgefer.workstation.training.schedule import Epoch
+from edgefer.workstation.training.settings import TrainSettings
+from edgefer.workstation.training.settings_toml import from_toml, to_toml
 
-__all__ = ["Trainer"]
+__all__ = ["EpochMetrics", "Trainer"]
 
 EVALUATION_BATCH = 256
 STATISTICS_BATCHES = 16
 HDF5_OVERHEAD_BYTES = 1 << 20
+# Estimates the recall of the rarest class within a few points, for a tenth of the cost of an epoch.
+RECALL_IMAGES = 8192
+
+
+@dataclass(frozen=True)
+class EpochMetrics:
+    """Training metrics of one epoch.
+
+    Attributes:
+        loss, accuracy: means over the augmented training images during the epoch; accuracy is a fraction.
+        duration_s: wall-clock time in seconds.
+    """
+
+    loss: float
+    accuracy: float
+    duration_s: float
 
 
 class Trainer:
-    """A compiled model with its optimizer, raw weights and averaged weights."""
+    """A compiled model with its optimizer, raw weights and averaged weights.
 
-    def __init__(self, keras: Any, settings: TrainSettings, *, steps_per_epoch: int, taught: bool = False) -> None:
+    Attributes:
+        raw: trainable weights without averaging, from which the next epoch continues.
+        per_class_recall: float64 (7,), recall of each class on training images; None until it is measured.
+        compiles_epochs: run an epoch as one compiled program instead of with fit().
+    """
+
+    def __init__(self, keras: Any, settings: TrainSettings, *, steps_per_epoch: int, distill: bool = False) -> None:
+        """Build the network and its optimizer.
+
+        Args:
+            keras: the Keras module.
+            settings: training settings.
+            steps_per_epoch: batches per epoch, for the time constant of the weight average.
+            distill: targets contain teacher probabilities.
+        """
         self.keras, self.settings = keras, settings
         keras.utils.set_random_seed(settings.seed)
         policy = keras.config.dtype_policy()
@@ -57,51 +91,43 @@ class Trainer:
             keras.config.set_dtype_policy(policy)
         height, width = settings.input.height, settings.input.width
         pixels = keras.Input((height, width, 1), dtype="uint8", name="pixels")
-        faces = augmentation(keras, settings.augment, height=height, width=width)(pixels)
+        faces = augmentation_layer(keras, settings.augment, height=height, width=width)(pixels)
         self.model = keras.Model(pixels, self.net(faces))
         self.model.compile(
             optimizer=_optimizer(keras, settings, steps_per_epoch),
-            loss=loss_of(keras, settings, taught=taught),
-            weighted_metrics=[accuracy_of(keras)],
+            loss=training_loss(keras, settings, distill=distill),
+            weighted_metrics=[label_accuracy(keras)],
             # TensorFlow's image transform has no XLA kernel, and XLA slows these small networks down on a CPU.
             jit_compile=False if keras.backend.backend() == "tensorflow" else "auto",
         )
         self.model.optimizer.build(self.model.trainable_variables)
         self.raw: list[npt.NDArray[Any]] = []
-        self.recalls: npt.NDArray[np.float64] | None = None
+        self.per_class_recall: npt.NDArray[np.float64] | None = None
+        self.compiles_epochs = compiles_epochs(keras)
 
-    def run_epoch(self, data: tuple[npt.NDArray[Any], ...], history: Sequence[Epoch], progress: Progress) -> Epoch:
-        """Train for one epoch; leave averaged weights in the network and raw weights in ``self.raw``.
+    def run_epoch(
+        self, data: tuple[npt.NDArray[Any], ...], *, epoch: int, learning_rate: float, progress: Progress
+    ) -> EpochMetrics:
+        """Train for one epoch; leave averaged weights in the network and raw weights in ``raw``.
 
         Args:
             data: pixels uint8 (n, h, w, 1), targets float32 (n, classes) and sample weights float32 (n,).
-            history: completed epochs.
+            epoch: epoch number, counted from 0.
+            learning_rate: learning rate of the epoch.
             progress: progress callback.
-
-        Returns:
-            The epoch; its validation results are NaN.
         """
-        settings, number = self.settings, len(history)
-        rate = learning_rate(history, settings)
-        self.model.optimizer.learning_rate = rate
+        self.model.optimizer.learning_rate = learning_rate
         started_ns = time.monotonic_ns()
-        learn = self._learn_at_once if compiles_epochs(self.keras) else self._learn
-        logs = learn(data, number, progress)
-        if settings.ema_epochs:
+        fit = self._fit_compiled if self.compiles_epochs else self._fit
+        logs = fit(data, epoch, progress)
+        if self.settings.ema_epochs:
             # On JAX the weights and their average now share buffers, which predict() would donate.
             self._assign(self.values_of(self.model.trainable_variables))
             self._refresh_statistics(data[0])
-        return Epoch(
-            epoch=number + 1,
-            learning_rate=rate,
-            loss=logs["loss"],
-            accuracy=logs["accuracy"],
-            selection_loss=float("nan"),
-            selection_accuracy=float("nan"),
-            duration_s=round((time.monotonic_ns() - started_ns) / 1e9, 1),
-        )
+        duration_s = round((time.monotonic_ns() - started_ns) / 1e9, 1)
+        return EpochMetrics(logs["loss"], logs["accuracy"], duration_s)
 
-    def _learn(self, data: tuple[npt.NDArray[Any], ...], epoch: int, progress: Progress) -> dict[str, float]:
+    def _fit(self, data: tuple[npt.NDArray[Any], ...], epoch: int, progress: Progress) -> dict[str, float]:
         pixels, targets, weights = data
         logs = self.model.fit(
             pixels,
@@ -110,11 +136,11 @@ class Trainer:
             batch_size=self.settings.batch_size,
             shuffle=False,
             verbose=0,
-            callbacks=[self._watcher(epoch, len(pixels), progress)],
+            callbacks=[self._callback(epoch, len(pixels), progress)],
         ).history
         return {name: float(values[-1]) for name, values in logs.items()}
 
-    def _learn_at_once(self, data: tuple[npt.NDArray[Any], ...], epoch: int, progress: Progress) -> dict[str, float]:
+    def _fit_compiled(self, data: tuple[npt.NDArray[Any], ...], epoch: int, progress: Progress) -> dict[str, float]:
         self.reseed(epoch)
         logs = run_compiled_epoch(self.model, *data, batch_size=self.settings.batch_size)
         self.raw = self.values_of(self.model.trainable_variables)
@@ -131,11 +157,11 @@ class Trainer:
             words = np.random.SeedSequence([self.settings.seed, 2, epoch, index]).generate_state(2)
             variable.assign(words.astype(np.int64) % 2**31)
 
-    def _watcher(self, epoch: int, images: int, progress: Progress) -> Any:
+    def _callback(self, epoch: int, images: int, progress: Progress) -> Any:
         trainer, settings = self, self.settings
         steps = max(1, images // settings.batch_size)
 
-        class Watcher(self.keras.callbacks.Callback):  # type: ignore[misc, name-defined]
+        class EpochCallback(self.keras.callbacks.Callback):  # type: ignore[misc, name-defined]
             def on_epoch_begin(self, _: int, logs: dict[str, float] | None = None) -> None:
                 # Not before fit(), which first traces the model and consumes random numbers on torch.
                 trainer.reseed(epoch)
@@ -148,7 +174,7 @@ class Trainer:
                 # fit() finally overwrites the weights with their average; training continues from the raw ones.
                 trainer.raw = trainer.values_of(trainer.model.trainable_variables)
 
-        return Watcher()
+        return EpochCallback()
 
     def _refresh_statistics(self, pixels: npt.NDArray[np.uint8]) -> None:
         """Recompute the batch-normalization statistics for the averaged weights, on the first unaugmented batches.
@@ -162,7 +188,7 @@ class Trainer:
         # If the images do not fill a batch, use one short batch.
         count = min(STATISTICS_BATCHES, len(pixels) // size)
         batches = pixels[: count * size].reshape(count, size, *pixels.shape[1:])
-        if compiles_epochs(self.keras):
+        if self.compiles_epochs:
             refresh_statistics(self.net, layers, batches.astype(np.float32) / np.float32(255))
             return
         for index, batch in enumerate(batches):
@@ -177,13 +203,23 @@ class Trainer:
         logits = self.model.predict(pixels[..., None], batch_size=EVALUATION_BATCH, verbose=0)
         return np.asarray(logits, np.float32)
 
+    def update_per_class_recall(self, training: Split) -> None:
+        """Measure the recall of each class on unaugmented training images, if class weights depend on it."""
+        if self.settings.class_weights != "dynamic":
+            return
+        chosen = np.linspace(0, len(training) - 1, min(len(training), RECALL_IMAGES)).astype(np.int64)
+        labels, predictions = training.labels[chosen], self.averaged_logits(training.pixels[chosen]).argmax(axis=1)
+        counts = np.bincount(labels, minlength=len(LABELS))
+        correct = np.bincount(labels[predictions == labels], minlength=len(LABELS))
+        self.per_class_recall = correct / np.maximum(counts, 1)
+
     def load(self, path: Any) -> None:
         """Load weights that save_averaged() wrote; the optimizer state stays initial.
 
         Raises:
             DataError: the weights belong to another network.
         """
-        load_weights(self.net, path, hint="the settings architecture, model and input as the run has them")
+        load_weights(self.net, path, hint="restore the settings architecture, model and input of the run")
         self.raw = self.values_of(self.model.trainable_variables)
 
     def save_averaged(self, path: Any) -> None:
@@ -199,12 +235,16 @@ class Trainer:
         with files.atomic_write(path) as temporary:
             self.net.save_weights(temporary)
 
+    def restore_raw_weights(self) -> None:
+        """Replace the averaged weights in the network by the raw ones, from which training continues."""
+        self._assign(self.raw)
+
     def save(self, run: Run, history: Sequence[Epoch]) -> None:
         """Restore the raw weights and save the complete training state."""
-        self._assign(self.raw)
+        self.restore_raw_weights()
         arrays: dict[str, Any] = {f"v{index}": value for index, value in enumerate(self.values_of(self._variables()))}
-        if self.recalls is not None:
-            arrays["recalls"] = self.recalls
+        if self.per_class_recall is not None:
+            arrays["recalls"] = self.per_class_recall
         rows = json.dumps([dataclasses.asdict(epoch) for epoch in history])
         with files.atomic_write(run.state) as temporary:
             np.savez(temporary, history=np.array(rows), settings=np.array(to_toml(self.settings)), **arrays)
@@ -219,11 +259,11 @@ class Trainer:
             DataError: the state file is damaged, missing or belongs to other settings.
         """
         if not run.state.exists():
-            if done := len(run.history()):
+            if completed := len(run.history()):
                 raise DataError(
-                    f"{run.state} is gone, so the training cannot go on",
-                    why=f"{run.folder} tells of {done} epochs, and starting anew would write over their weights",
-                    hint=f"put it back, or edgefer train --settings {run.folder / 'settings.toml'}   (a new run)",
+                    f"cannot resume: {run.state} is missing",
+                    why=f"history.csv has {completed} epochs, and a restart would overwrite their weights",
+                    hint=f"restore the file, or edgefer train --settings {run.folder / 'settings.toml'}   (a new run)",
                 )
             return []
         try:
@@ -232,27 +272,28 @@ class Trainer:
             history = [Epoch(**row) for row in json.loads(str(arrays.pop("history")))]
         except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
             raise DataError(
-                f"{run.state} is damaged, so the training cannot go on",
-                why=f"{error}; the best weights so far are in {run.best_weights.name} all the same",
+                f"cannot resume: {run.state} is damaged",
+                why=f"{error}; {run.best_weights.name} still has the best weights so far",
                 hint=f"edgefer train --settings {run.folder / 'settings.toml'}   (a new run)",
             ) from error
-        self.recalls = arrays.pop("recalls", None)
+        self.per_class_recall = arrays.pop("recalls", None)
         self._check_belongs(run, arrays)
         for index, variable in enumerate(self._variables()):
             variable.assign(arrays[f"v{index}"])
         return history
 
     def _check_belongs(self, run: Run, arrays: dict[str, npt.NDArray[Any]]) -> None:
-        made_with = from_toml(str(arrays.pop("settings"))) if "settings" in arrays else self.settings
-        changed = _differences(dataclasses.asdict(made_with), dataclasses.asdict(self.settings))
+        saved = from_toml(str(arrays.pop("settings"))) if "settings" in arrays else self.settings
+        changed = _differences(dataclasses.asdict(saved), dataclasses.asdict(self.settings))
         shapes = {name: array.shape for name, array in arrays.items()}
-        if not changed and shapes != {f"v{index}": tuple(each.shape) for index, each in enumerate(self._variables())}:
-            changed = ["it holds other variables than this model and optimizer have"]
+        expected = {f"v{index}": tuple(variable.shape) for index, variable in enumerate(self._variables())}
+        if not changed and shapes != expected:
+            changed = ["its variables differ from those of the model and the optimizer"]
         if changed:
             raise DataError(
-                f"{run.state} does not fit the settings beside it",
+                f"{run.state} does not match {run.folder / 'settings.toml'}",
                 why="; ".join(changed),
-                hint=f"put them back, or edgefer train --settings {run.folder / 'settings.toml'}   (a new run)",
+                hint=f"restore the settings, or edgefer train --settings {run.folder / 'settings.toml'}   (a new run)",
             )
 
     def _assign(self, values: Sequence[npt.NDArray[Any]]) -> None:
@@ -267,15 +308,15 @@ class Trainer:
         return [*self.model.weights, *self.model.optimizer.variables]
 
 
-def _differences(before: Mapping[str, Any], after: Mapping[str, Any], *, prefix: str = "") -> list[str]:
+def _differences(saved: Mapping[str, Any], current: Mapping[str, Any], *, prefix: str = "") -> list[str]:
     """Describe each setting that differs between ``before`` and ``after``, including nested tables."""
     changed = []
-    for name in {**before, **after}:
-        old, new = before.get(name), after.get(name)
-        if isinstance(old, Mapping) and isinstance(new, Mapping):
-            changed += _differences(old, new, prefix=f"{prefix}{name}.")
-        elif old != new:
-            changed.append(f"{prefix}{name} was {old!r} and is {new!r}")
+    for name in {**saved, **current}:
+        before, after = saved.get(name), current.get(name)
+        if isinstance(before, Mapping) and isinstance(after, Mapping):
+            changed += _differences(before, after, prefix=f"{prefix}{name}.")
+        elif before != after:
+            changed.append(f"{prefix}{name} was {before!r} and is {after!r}")
     return changed
 
 

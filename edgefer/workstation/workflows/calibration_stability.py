@@ -26,8 +26,8 @@ from edgefer.workstation.networks.backend import load_keras
 from edgefer.workstation.quantization.calibration_data import Chosen
 from edgefer.workstation.quantization.options import DEFAULTS, QuantizationOptions
 from edgefer.workstation.training.keras_inference import flatbuffer_logits, load_network
-from edgefer.workstation.training.loop import validation_split
 from edgefer.workstation.training.run import Run
+from edgefer.workstation.training.validation import validation_split
 from edgefer.workstation.workflows.quantize import SCHEMES
 
 __all__ = ["Stability", "pairwise_agreement", "stability", "with_stability"]

@@ -40,8 +40,8 @@ from edgefer.workstation.quantization.options import (
 from edgefer.workstation.quantization.qat.finetune import QatSettings, finetune
 from edgefer.workstation.quantization.temperature_scaling import TemperatureFit, measure_confidence
 from edgefer.workstation.training.keras_inference import bare_artifact, evaluate_logits, keras_logits, load_network
-from edgefer.workstation.training.loop import validation_split
 from edgefer.workstation.training.run import Run
+from edgefer.workstation.training.validation import validation_split
 
 __all__ = ["Quantized", "calibration_for", "quantize"]
 

@@ -37,8 +37,8 @@ from edgefer.workstation.quantization.options import DEFAULTS, QuantizationOptio
 from edgefer.workstation.quantization.qat.finetune import QatSettings, require_supported
 from edgefer.workstation.quantization.sensitivity import layer_errors, sensitivity
 from edgefer.workstation.training.keras_inference import keras_logits, load_network
-from edgefer.workstation.training.loop import drop_validation, validation_split
 from edgefer.workstation.training.run import Run
+from edgefer.workstation.training.validation import drop_validation, validation_split
 from edgefer.workstation.workflows.accuracy_search import SearchResult, search, with_search
 from edgefer.workstation.workflows.calibration_stability import stability, with_stability
 from edgefer.workstation.workflows.quantize import SCHEMES, Quantized, calibration_for, quantize

@@ -26,7 +26,7 @@ from edgefer.results.evaluation import Accuracy
 from edgefer.results.measurement import Measurement
 from edgefer.text_table import WIDTH, Result, table
 from edgefer.workstation.plots.curves import draw_layers
-from edgefer.workstation.plots.faces import draw_flips
+from edgefer.workstation.plots.faces import draw_label_changes
 from edgefer.workstation.quantization.flatbuffer_editor import weight_bytes
 from edgefer.workstation.quantization.sensitivity import Distance, LayerError, sensitive_layers
 from edgefer.workstation.quantization.temperature_scaling import TemperatureFit
@@ -73,7 +73,7 @@ def write_flips(quantized: Quantized, artifact: Path) -> tuple[Path, Path]:
         lines.append(f"{rows[flip.index]},{answers},{flip.parent_probability:.4f},{flip.own_probability:.4f}")
     table_path, picture_path = (artifact.with_suffix(f".flips.{kind}") for kind in ("csv", "png"))
     files.write_text(table_path, "\n".join(lines) + "\n")
-    draw_flips(quantized.images.faces, quantized.flips, picture_path, label_names=names)
+    draw_label_changes(quantized.images.faces, quantized.flips, picture_path, label_names=names)
     return table_path, picture_path
 
 

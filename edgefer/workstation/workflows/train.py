@@ -1,9 +1,11 @@
-"""One training from the first epoch to its pictures: what ``edgefer train`` does.
+"""Run one training from settings to plots: the steps of ``edgefer train``.
 
-    run = start(settings, dataset)                  # a run folder with settings and environment in it
-    evaluation = complete(run, dataset)             # trains, or goes on training, then scores and draws
+    split = validation_split(dataset, settings)
+    run = start(settings, dataset, split=split, opened_with={"data": "fer2013.csv"})
+    evaluation = complete(run, dataset, split=split)    # trains or resumes, then evaluates and plots
+    record = training_record(run)
 
-complete() may be called on any run folder, however far it has come; it does what is left.
+complete() accepts any run folder and performs only the remaining steps.
 """
 
 from __future__ import annotations
@@ -23,35 +25,33 @@ from edgefer.data.dataset import Dataset
 from edgefer.data.evaluation_set import make_evaluation_set
 from edgefer.errors import DataError
 from edgefer.progress import Progress, silent
-from edgefer.report.terminal.evaluation import describe
 from edgefer.results import schema
 from edgefer.results.evaluation import Evaluation
-from edgefer.text_table import Result
 from edgefer.workstation.networks.backend import load_keras
 from edgefer.workstation.plots.curves import draw_confusion, draw_curves
-from edgefer.workstation.training.distillation import (
-    check_teachers as check_teachers,
-    compute_teacher_logits,
-    describe_teachers,
-    save_teacher_logits as keep_answers,
-)
+from edgefer.workstation.training.distillation import check_teachers, compute_teacher_logits, save_teacher_logits
 from edgefer.workstation.training.keras_inference import evaluate_run
-from edgefer.workstation.training.loop import check_trainable, train, validation_split
+from edgefer.workstation.training.loop import check_trainable, train
 from edgefer.workstation.training.model import build_network, load_weights
 from edgefer.workstation.training.run import RUNS, Run, new_run
 from edgefer.workstation.training.schedule import best_epoch
 from edgefer.workstation.training.settings import TrainSettings
+from edgefer.workstation.training.validation import ValidationSplit, validation_split
 
-__all__ = ["complete", "load_system", "start", "summary"]
+__all__ = ["complete", "load_system", "start", "training_record"]
 
 SYSTEMS = "edgefer.workstation.training.systems"
-# Paths of a machine; the record of a training is made to be shown to others, the run folder is not.
+# Paths on this machine. A training record may be published; the run folder stays private.
 PRIVATE = ("source", "opened_with")
 PACKAGES = ("keras", "tensorflow", "jax", "torch", "numpy", "opencv-python-headless")
 
 
 def load_system(name: str) -> TrainSettings:
-    """The settings of the system ``name``; UsageError where there is none."""
+    """Return the settings of a system.
+
+    Raises:
+        UsageError: the system does not exist.
+    """
     system: TrainSettings = plugins.load(SYSTEMS, name).SYSTEM
     return system
 
@@ -61,55 +61,73 @@ def start(
     dataset: Dataset,
     *,
     opened_with: Mapping[str, Any],
+    split: ValidationSplit | None = None,
     folder: Path | None = None,
     root: Path = RUNS,
     parent: Run | None = None,
     teachers: Sequence[Run] = (),
     progress: Progress = silent,
 ) -> Run:
-    """Make the folder of a new run; nothing is trained yet.
+    """Create the folder of a new run, without training it.
 
     Args:
-        opened_with: how ``dataset`` was asked for, in plain values; the run remembers it, so that later commands find
-            the same data.
-        parent: begin with the best weights of this run; optimizer and schedule begin anew.
-        teachers: runs whose answers to the training images are learned too. They are asked here, and take a while.
-        progress: told of the teachers.
+        settings: training settings.
+        dataset: data set with a Training split.
+        opened_with: options that opened the data set; later commands reopen it with them.
+        split: result of validation_split(), which is computed if omitted.
+        folder: run folder, or None for a new folder in ``root``.
+        root: folder of all runs.
+        parent: run whose best weights are the initial weights; optimizer and schedule start anew.
+        teachers: runs to distill. Their logits on the training images are computed here, which takes a while.
+        progress: progress callback of the teachers.
 
     Raises:
-        UsageError: the settings name an architecture that does not exist, or options that it does not have, or do not
-            listen to teachers.
-        DataError: ``folder`` holds a run, the data set lacks what training needs, or the weights of the parent or of a
-            teacher cannot be loaded.
+        UsageError: the architecture does not exist or lacks an option, or the settings ignore the teachers.
+        DataError: the folder contains a run, the data set lacks a split, or the weights of the parent or of a teacher
+            cannot be loaded.
     """
-    check_trainable(dataset, settings)
+    split = split or validation_split(dataset, settings)
+    check_trainable(split, settings)
     check_teachers(teachers, settings)
-    # Whatever can fail comes before the folder: one without weights would be the newest run of all later commands.
+    # Create the folder after everything that can fail: without weights, it would still be the newest run.
     environment = _environment(dataset, opened_with)
     network = build_network(load_keras(), settings)
     if parent is not None:
         parent.require_weights()
-        hint = f"leave architecture, model and input as they are in {parent.folder / 'settings.toml'}"
+        hint = f"use architecture, model and input of {parent.folder / 'settings.toml'}"
         load_weights(network, parent.best_weights, hint=hint)
-        environment["parent"] = describe_teachers([parent])[0]
-    learn, _, _ = validation_split(dataset, settings)
-    answers = compute_teacher_logits(teachers, learn, settings, progress=progress) if teachers else None
-    environment["teachers"] = describe_teachers(teachers)
+        environment["parent"] = parent.reference
+    logits = compute_teacher_logits(teachers, split.training, settings, progress=progress) if teachers else None
+    environment["teachers"] = [teacher.reference for teacher in teachers]
     run = new_run(root, settings, folder=folder)
     if parent is not None:
         files.write_bytes(run.parent_weights, parent.best_weights.read_bytes())
-    if answers is not None:
-        keep_answers(run, answers, learn.rows)
+    if logits is not None:
+        save_teacher_logits(run, logits, split.training.rows)
     run.save_json("environment.json", environment)
     return run
 
 
-def complete(run: Run, dataset: Dataset, *, progress: Progress = silent, tensorboard: bool = False) -> Evaluation:
-    """Train ``run`` to its end, score its best weights on the selection split, and draw the pictures.
+def complete(
+    run: Run,
+    dataset: Dataset,
+    *,
+    split: ValidationSplit | None = None,
+    progress: Progress = silent,
+    tensorboard: bool = False,
+) -> Evaluation:
+    """Train a run to its end, evaluate its best weights on the validation split, and plot the results.
+
+    Args:
+        run: run folder that start() created.
+        dataset: data set of the run.
+        split: result of validation_split() for the settings of the run, which is computed if omitted.
+        progress: progress callback of the training.
+        tensorboard: also write TensorBoard logs.
 
     Raises:
-        DataError: the data are not those that the run was started on.
-        UsageError: this process runs Keras on another backend than the run was started on.
+        DataError: the run was started with other data.
+        UsageError: this process uses another Keras backend than the run.
     """
     settings, environment = run.settings(), run.environment()
     run.require_data(dataset)
@@ -117,17 +135,18 @@ def complete(run: Run, dataset: Dataset, *, progress: Progress = silent, tensorb
         votes = environment["data"]["opened_with"].get("ferplus")
         raise DataError(
             f"{run.folder} was started with {'other' if votes else 'no'} FER+ votes",
-            why="a run goes on with the targets that it began with",
-            hint=f"--ferplus {votes}" if votes else "leave --ferplus out",
+            why="a resumed run needs the same targets",
+            hint=f"--ferplus {votes}" if votes else "omit --ferplus",
         )
-    # Another backend draws other numbers, so a run stays on its own whatever $KERAS_BACKEND says by now.
+    # Backends draw different random numbers, so a run keeps its backend whatever $KERAS_BACKEND is now.
     load_keras(backend=environment["backend"])
-    train(dataset, settings, run=run, progress=progress, tensorboard=tensorboard)
-    _, select, name = validation_split(dataset, settings)
-    evaluation = evaluate_run(run, make_evaluation_set(dataset, select, name=name, spec=settings.input))
+    split = split or validation_split(dataset, settings)
+    train(split, settings, run=run, progress=progress, tensorboard=tensorboard)
+    images = make_evaluation_set(dataset, split.validation, name=split.name, spec=settings.input)
+    evaluation = evaluate_run(run, images)
     history = run.history()
     best = best_epoch(history, settings, baseline=run.baseline())
-    # 0 is the parent's weights, where no epoch was better than they are.
+    # Number 0 stands for the initial weights, if no epoch exceeded them.
     number = history[best].epoch if best >= 0 else 0
     metrics = {"best_epoch": number, "epochs": len(history), "evaluation": evaluation.to_json()}
     run.save_json("metrics.json", metrics)
@@ -136,8 +155,29 @@ def complete(run: Run, dataset: Dataset, *, progress: Progress = silent, tensorb
     return evaluation
 
 
+def training_record(run: Run) -> dict[str, Any]:
+    """Return the record of a completed run.
+
+    Raises:
+        DataError: the training is not complete.
+    """
+    metrics = run.metrics()
+    if metrics is None:
+        raise DataError(f"the training in {run.folder} is not complete", hint=f"edgefer train --resume {run.folder}")
+    environment = run.environment()
+    data = environment["data"]
+    return {
+        **schema.header("training", 1),
+        "run": str(run.folder),
+        "settings": dataclasses.asdict(run.settings()),
+        "environment": {**environment, "data": {name: data[name] for name in data if name not in PRIVATE}},
+        **metrics,
+        "duration_s": sum(epoch.duration_s for epoch in run.history()),
+    }
+
+
 def _environment(dataset: Dataset, opened_with: Mapping[str, Any]) -> dict[str, Any]:
-    """What the numbers of a run depend on beside its settings."""
+    """Collect versions, machine, backend and data, on which results depend besides the settings."""
     versions = {}
     for package in PACKAGES:
         try:
@@ -164,33 +204,6 @@ def _environment(dataset: Dataset, opened_with: Mapping[str, Any]) -> dict[str, 
 
 
 def _votes_sha256(dataset: Dataset) -> str | None:
-    """Hash of the FER+ votes of Training; None where nobody has voted."""
+    """Return the SHA-256 of the FER+ votes of Training; None for a data set without votes."""
     votes = dataset.split("Training").votes
     return None if votes is None else hashlib.sha256(votes.tobytes()).hexdigest()
-
-
-def summary(run: Run) -> Result:
-    """What a finished run came to."""
-    metrics = run.metrics()
-    if metrics is None:
-        raise DataError(f"{run.folder} is not finished", hint=f"edgefer train --resume {run.folder}")
-    evaluation = Evaluation.from_json(metrics["evaluation"])
-    environment = run.environment()
-    data = environment["data"]
-    record = {
-        **schema.header("training", 1),
-        "run": str(run.folder),
-        "settings": dataclasses.asdict(run.settings()),
-        "environment": {**environment, "data": {name: data[name] for name in data if name not in PRIVATE}},
-        **metrics,
-        "duration_s": sum(epoch.duration_s for epoch in run.history()),
-    }
-    best = f"best epoch {metrics['best_epoch']} of {metrics['epochs']}"
-    if metrics["best_epoch"] == 0:
-        best = f"none of {metrics['epochs']} epochs was better than the weights it began with, so these are kept"
-    text = (
-        f"{run.settings().system}: {describe(evaluation)},\n"
-        f"{best}; everything is in {run.folder}\n"
-        "next: edgefer quantize --int8"
-    )
-    return Result(record, text)

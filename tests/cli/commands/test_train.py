@@ -112,7 +112,7 @@ def test_invalid_options_are_rejected_before_a_run_folder_exists(refused, tmp_pa
 def test_an_unknown_model_option_is_named(edgefer, data):
     outcome = edgefer("train", "--data", data, "--set", "model.depht=2")
     assert outcome.code == 2
-    assert "there are stem, width, depth, dropout" in outcome.err
+    assert "expected one of stem, width, depth, dropout" in outcome.err
 
 
 def test_a_missing_data_set_is_not_replaced_by_synthetic_faces(refused, tmp_path):

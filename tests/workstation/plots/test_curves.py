@@ -28,13 +28,13 @@ def test_a_class_without_images_is_a_blank_row(tmp_path):
     picture = cv2.imread(str(tmp_path / "confusion.png")).astype(int)
     blue = (picture[..., 0] - picture[..., 2] > 60).any(axis=1)
     first, *others = np.diff(np.flatnonzero(np.diff(blue.astype(int)) == 1))
-    # Of the seven rows only six have a cell in full blue, and between the first two of those there is room for one.
+    # Six of the seven rows have a full blue cell; the blank row is between the first two.
     assert len(others) == 4
     assert first == pytest.approx(2 * np.mean(others), rel=0.05)
 
 
 def drawn(draw):
-    """The figure that ``draw`` would have saved."""
+    """Return the figure that ``draw`` saves."""
     figures = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("edgefer.workstation.plots.figure.save", lambda figure, path: figures.append(figure))
@@ -49,7 +49,7 @@ def curves_with(rates, path):
 
 
 def marks(axis):
-    """Where the vertical lines stand, by their style."""
+    """Return the positions of the vertical lines by line style."""
     lines = [line for line in axis.lines if len(line.get_xdata()) == 2 and line.get_xdata()[0] == line.get_xdata()[1]]
     return {style: [line.get_xdata()[0] for line in lines if line.get_linestyle() == style] for style in ("--", ":")}
 
@@ -60,13 +60,13 @@ def test_drops_and_the_best_epoch_are_marked_in_each_panel(tmp_path):
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == [
         "training",
-        "selection",
+        "validation",
         "learning rate drops",
         "best: epoch 5",
     ]
 
 
-def test_a_rate_that_glides_has_no_marks(tmp_path):
+def test_a_smooth_learning_rate_has_no_drop_marks(tmp_path):
     figure = curves_with([1, 0.9, 0.7, 0.5, 0.3, 0.1], tmp_path / "curves.png")
     assert [marks(axis) for axis in figure.axes] == [{"--": [5], ":": []}] * 3
 
@@ -79,7 +79,7 @@ def test_a_rate_that_glides_has_no_marks(tmp_path):
         ("both", {"3\n75%", "1\n25%", "4\n100%"}),
     ],
 )
-def test_cells_say_what_was_asked_for(tmp_path, cells, expected):
+def test_the_cells_show_the_selected_values(tmp_path, cells, expected):
     labels = np.repeat([0, 1], 4)
     logits = np.eye(2, dtype=np.float32)[[0, 0, 0, 1, 1, 1, 1, 1]]
     evaluation = evaluate(logits, labels, label_names=("happy", "sad"), split="public")
@@ -94,6 +94,6 @@ def test_reliability_shows_each_bin(tmp_path):
     figure = drawn(lambda: draw_reliability(bins, tmp_path / "reliability.png", title="ECE 40 %"))
     upper, lower = figure.axes
     heights = [patch.get_height() for patch in upper.patches]
-    assert heights == [each.accuracy for each in bins if each.n]
-    assert [text.get_text() for text in lower.texts] == [str(each.n) for each in bins]
+    assert heights == [bin_.accuracy for bin_ in bins if bin_.n]
+    assert [text.get_text() for text in lower.texts] == [str(bin_.n) for bin_ in bins]
     assert upper.get_title() == "ECE 40 %"

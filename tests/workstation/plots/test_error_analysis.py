@@ -4,12 +4,12 @@ import pytest
 from edgefer.data.evaluation_set import EvaluationSet, ModelOutputs
 from edgefer.results.evaluation import evaluate
 from edgefer.statistics import softmax
-from edgefer.workstation.plots.error_analysis import error_pairs, random_answers, samples
+from edgefer.workstation.plots.error_analysis import error_pairs, random_predictions, sample_images
 
 NAMES = ("angry", "happy", "sad")
 
 
-def scored_with(logits, labels, **more):
+def outputs_of(logits, labels, **more):
     labels = np.asarray(labels)
     images = EvaluationSet(
         data="drawn",
@@ -23,14 +23,14 @@ def scored_with(logits, labels, **more):
 
 
 @pytest.fixture
-def scored():
+def outputs():
     generator = np.random.default_rng(3)
-    return scored_with(generator.normal(0, 2, (90, 3)).astype(np.float32), generator.integers(0, 3, 90))
+    return outputs_of(generator.normal(0, 2, (90, 3)).astype(np.float32), generator.integers(0, 3, 90))
 
 
-def test_pairs_are_counted_as_numpy_counts_them(scored):
-    labels, predictions = scored.images.labels, scored.logits.argmax(axis=1)
-    pairs = error_pairs(scored)
+def test_pairs_equal_counts_by_numpy(outputs):
+    labels, predictions = outputs.images.labels, outputs.logits.argmax(axis=1)
+    pairs = error_pairs(outputs)
     assert len(pairs) == 6
     assert [pair.n for pair in pairs] == sorted((pair.n for pair in pairs), reverse=True)
     for pair in pairs:
@@ -40,55 +40,55 @@ def test_pairs_are_counted_as_numpy_counts_them(scored):
     assert sum(pair.share_of_errors for pair in pairs) == pytest.approx(1)
 
 
-def test_examples_are_the_surest_of_their_pair(scored):
-    probabilities = softmax(scored.logits.astype(np.float64))
-    for pair in error_pairs(scored, examples=3):
-        own = (scored.images.labels == pair.label) & (scored.logits.argmax(axis=1) == pair.prediction)
-        surest = np.sort(probabilities[own].max(axis=1))[::-1][:3]
-        assert [answer.confidence for answer in pair.examples] == pytest.approx(surest)
-        for answer in pair.examples:
-            assert (answer.label, answer.prediction, answer.right) == (pair.label, pair.prediction, False)
-            assert answer.row == scored.images.rows[answer.index] == 1000 + 10 * answer.index
+def test_examples_are_the_most_confident_errors(outputs):
+    probabilities = softmax(outputs.logits.astype(np.float64))
+    for pair in error_pairs(outputs, examples=3):
+        members = (outputs.images.labels == pair.label) & (outputs.logits.argmax(axis=1) == pair.prediction)
+        most_confident = np.sort(probabilities[members].max(axis=1))[::-1][:3]
+        assert [example.confidence for example in pair.examples] == pytest.approx(most_confident)
+        for example in pair.examples:
+            assert (example.label, example.prediction, example.is_correct) == (pair.label, pair.prediction, False)
+            assert example.row == outputs.images.rows[example.index] == 1000 + 10 * example.index
 
 
-def test_confidence_is_at_the_temperature_of_the_model(scored):
-    warm = scored_with(scored.logits, scored.images.labels, temperature=3.0)
-    probabilities = softmax(scored.logits.astype(np.float64) / 3)
-    for plain, answer in zip(random_answers(scored), random_answers(warm)):
-        assert answer.prediction == plain.prediction
-        assert answer.confidence == pytest.approx(probabilities[answer.index].max())
-        assert answer.confidence < plain.confidence
+def test_confidence_uses_the_temperature_of_the_model(outputs):
+    warm = outputs_of(outputs.logits, outputs.images.labels, temperature=3.0)
+    probabilities = softmax(outputs.logits.astype(np.float64) / 3)
+    for plain, example in zip(random_predictions(outputs), random_predictions(warm)):
+        assert example.prediction == plain.prediction
+        assert example.confidence == pytest.approx(probabilities[example.index].max())
+        assert example.confidence < plain.confidence
     for pair in error_pairs(warm, examples=90):
-        sureness = [answer.confidence for answer in pair.examples]
-        assert sureness == sorted(sureness, reverse=True)
+        confidences = [example.confidence for example in pair.examples]
+        assert confidences == sorted(confidences, reverse=True)
 
 
 def test_a_model_without_errors_has_no_pairs():
     labels = np.arange(9) % 3
-    assert error_pairs(scored_with(5 * np.eye(3, dtype=np.float32)[labels], labels)) == ()
+    assert error_pairs(outputs_of(5 * np.eye(3, dtype=np.float32)[labels], labels)) == ()
 
 
-def test_random_answers_repeat_with_their_seed(scored):
-    drawn = random_answers(scored, count=50)
-    assert drawn == random_answers(scored, count=50)
-    assert drawn != random_answers(scored, count=50, seed=1)
-    indices = [answer.index for answer in drawn]
+def test_random_predictions_repeat_with_their_seed(outputs):
+    drawn = random_predictions(outputs, count=50)
+    assert drawn == random_predictions(outputs, count=50)
+    assert drawn != random_predictions(outputs, count=50, seed=1)
+    indices = [example.index for example in drawn]
     assert indices == sorted(set(indices))
     assert len(indices) == 50
-    for answer in drawn:
-        assert answer.label == scored.images.labels[answer.index]
-        assert answer.prediction == scored.logits[answer.index].argmax()
+    for example in drawn:
+        assert example.label == outputs.images.labels[example.index]
+        assert example.prediction == outputs.logits[example.index].argmax()
 
 
-def test_random_answers_are_all_where_there_are_fewer(scored):
-    assert len(random_answers(scored, count=500)) == 90
+def test_a_small_set_yields_all_its_predictions(outputs):
+    assert len(random_predictions(outputs, count=500)) == 90
 
 
-def test_samples_are_of_their_class(scored):
-    chosen = samples(scored.images, classes=4, per_class=5)
+def test_samples_belong_to_their_class(outputs):
+    chosen = sample_images(outputs.images, classes=4, per_class=5)
     assert [len(indices) for indices in chosen] == [5, 5, 5, 0]
     for label, indices in enumerate(chosen):
-        assert set(scored.images.labels[list(indices)]) <= {label}
+        assert set(outputs.images.labels[list(indices)]) <= {label}
         assert len(set(indices)) == len(indices)
-    assert chosen == samples(scored.images, classes=4, per_class=5)
-    assert chosen != samples(scored.images, classes=4, per_class=5, seed=1)
+    assert chosen == sample_images(outputs.images, classes=4, per_class=5)
+    assert chosen != sample_images(outputs.images, classes=4, per_class=5, seed=1)

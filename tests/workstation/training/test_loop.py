@@ -1,4 +1,4 @@
-"""Training repeats itself: after any kill, and from any folder."""
+"""Training is reproducible, also after interruptions."""
 
 import dataclasses
 import json
@@ -17,13 +17,14 @@ import pytest
 from edgefer.contract.preprocessing import InputSpec
 from edgefer.data.dataset import Dataset, Split
 from edgefer.errors import DataError, UsageError
-from edgefer.workstation.training.loop import check_trainable, train, validation_split
+from edgefer.workstation.training.loop import check_trainable, train
 from edgefer.workstation.training.run import Run, new_run
 from edgefer.workstation.training.settings import TrainSettings
+from edgefer.workstation.training.validation import validation_split
 from edgefer.workstation.workflows.train import complete, start
 
 EPOCHS = 4
-# Every part that has a state of its own is on: momentum, averaged weights, dropout, augmentation, normalization.
+# Enables all stateful parts: momentum, averaged weights, dropout, augmentation, normalization.
 TRAIN = f"""
 import dataclasses, sys
 from pathlib import Path
@@ -31,12 +32,14 @@ from edgefer.data.dataset import synthetic_dataset
 from edgefer.workstation.workflows.train import load_system
 from edgefer.workstation.training.run import Run, new_run
 from edgefer.workstation.training.loop import train
+from edgefer.workstation.training.validation import validation_split
 
 folder = Path(sys.argv[1])
 settings = dataclasses.replace(load_system("compact_nano"), epochs={EPOCHS}, batch_size=32, schedule="plateau")
 started = (folder / "settings.toml").exists()
 run = Run(folder) if started else new_run(folder.parent, settings, folder=folder)
-train(synthetic_dataset(training=280, held_out=70, seed=3), settings, run=run)
+split = validation_split(synthetic_dataset(training=280, held_out=70, seed=3), settings)
+train(split, settings, run=run)
 """
 
 
@@ -44,8 +47,8 @@ def start_training(folder):
     return subprocess.Popen([sys.executable, "-c", TRAIN, str(folder)], stderr=subprocess.DEVNULL)
 
 
-def files_of(folder):
-    """What must be equal to the bit; history.csv and state.npz also hold how long an epoch took."""
+def reproducible_content(folder):
+    """Read all bits that must be equal; history.csv and state.npz also contain durations."""
     run = Run(folder)
     with np.load(run.state) as state:
         variables = {name: state[name].tobytes() for name in state.files if name != "history"}
@@ -57,15 +60,15 @@ def files_of(folder):
 def uninterrupted(tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole") / "run"
     assert start_training(folder).wait() == 0
-    return files_of(folder)
+    return reproducible_content(folder)
 
 
 @pytest.mark.slow
-def test_killed_at_random_points_it_ends_with_the_same_bits(uninterrupted, tmp_path):
+def test_a_training_killed_at_random_points_ends_with_the_same_bits(uninterrupted, tmp_path):
     folder, chance, kills = tmp_path / "run", random.Random(), 0
     while kills < 3:
         process = start_training(folder)
-        # Wait for the state to move on, so that each process gets somewhere, then kill at any moment after it.
+        # Let each process complete an epoch, then kill it at a random time.
         before = state_time(folder)
         while process.poll() is None and state_time(folder) == before:
             time.sleep(0.005)
@@ -76,7 +79,7 @@ def test_killed_at_random_points_it_ends_with_the_same_bits(uninterrupted, tmp_p
         kills += 1
     assert kills
     assert start_training(folder).wait() == 0
-    assert files_of(folder) == uninterrupted
+    assert reproducible_content(folder) == uninterrupted
     assert not [name for name in os.listdir(folder) if name.startswith(".")]
 
 
@@ -85,13 +88,14 @@ def state_time(folder):
     return state.stat().st_mtime_ns if state.exists() else None
 
 
-def test_a_finished_run_stays_as_it_is(finished_run, faces):
+def test_training_a_completed_run_changes_nothing(finished_run, faces):
     before = {path.name: path.read_bytes() for path in finished_run.folder.iterdir()}
-    train(faces, finished_run.settings(), run=finished_run)
+    settings = finished_run.settings()
+    train(validation_split(faces, settings), settings, run=finished_run)
     assert {path.name: path.read_bytes() for path in finished_run.folder.iterdir()} == before
 
 
-def test_a_run_folder_holds_what_it_promises(finished_run):
+def test_a_run_folder_contains_all_files(finished_run):
     names = {path.name for path in finished_run.folder.iterdir()}
     assert names >= {
         "settings.toml", "environment.json", "history.csv", "best.weights.h5", "last.weights.h5", "state.npz",
@@ -108,7 +112,7 @@ def test_metrics_are_those_of_the_best_epoch(finished_run):
     assert best.selection_accuracy == max(epoch.selection_accuracy for epoch in finished_run.history())
 
 
-def test_the_environment_says_what_the_numbers_depend_on(finished_run, faces):
+def test_the_environment_records_data_and_packages(finished_run, faces):
     environment = finished_run.environment()
     assert environment["data"]["sha256"] == faces.sha256
     assert {"keras", "tensorflow", "numpy"} <= set(environment["packages"])
@@ -119,17 +123,17 @@ def test_a_state_of_another_model_is_refused(finished_run, faces, tmp_path):
     other = dataclasses.replace(finished_run.settings(), model={"stem": 8, "width": 8, "depth": 1})
     run = new_run(tmp_path, other)
     run.state.write_bytes(finished_run.state.read_bytes())
-    with pytest.raises(DataError, match="does not fit the settings"):
-        train(faces, other, run=run)
+    with pytest.raises(DataError, match="does not match"):
+        train(validation_split(faces, other), other, run=run)
 
 
 def test_a_diverging_training_is_an_error_and_keeps_the_last_good_state(faces, settings, tmp_path):
     # Each step multiplies the weights by 1 - 1000, so they overflow within an epoch.
-    wild = dataclasses.replace(settings, optimizer="sgd", learning_rate=1e3, weight_decay=1.0, warmup_epochs=0)
-    wild = dataclasses.replace(wild, architecture="two_conv", model={})
+    wild = dataclasses.replace(settings, architecture="two_conv", model={}, optimizer="sgd", warmup_epochs=0)
+    wild = dataclasses.replace(wild, learning_rate=1e3, weight_decay=1.0)
     run = new_run(tmp_path, wild)
     with pytest.raises(DataError, match="diverged in epoch 1"):
-        train(faces, wild, run=run)
+        train(validation_split(faces, wild), wild, run=run)
     assert not run.state.exists()
 
 
@@ -138,44 +142,24 @@ def split_of(labels):
     return Split(np.zeros((len(labels), 48, 48), np.uint8), labels, np.arange(len(labels)))
 
 
-def test_publictest_selects_where_there_is_one(faces):
-    learn, select, name = validation_split(faces, TrainSettings())
-    assert name == "PublicTest"
-    assert learn is faces.split("Training")
-    assert select is faces.split("PublicTest")
-
-
-def test_without_publictest_a_stratified_share_of_training_selects():
-    dataset = Dataset("test", "npz", {"Training": split_of([0] * 100 + [1] * 40)}, "", ())
-    learn, select, name = validation_split(dataset, TrainSettings(selection_share=0.1))
-    assert name == "10% of Training"
-    assert np.bincount(select.labels).tolist() == [10, 4]
-    assert sorted([*learn.rows, *select.rows]) == list(range(140))
-
-
-def test_privatetest_is_never_touched():
-    dataset = Dataset("test", "npz", {"Training": split_of([0] * 50), "PrivateTest": split_of([1] * 50)}, "", ())
-    learn, select, _ = validation_split(dataset, TrainSettings())
-    assert set(learn.labels) | set(select.labels) == {0}
-
-
-def test_an_option_that_the_architecture_does_not_have_is_refused_before_training(faces):
+def test_an_unknown_model_option_is_rejected_before_training(faces):
     with pytest.raises(UsageError, match=r"no option model\.widht"):
-        check_trainable(faces, TrainSettings(model={"widht": 3}))
+        check_trainable(validation_split(faces, TrainSettings()), TrainSettings(model={"widht": 3}))
 
 
-def test_a_training_without_images_is_refused():
+def test_an_empty_validation_split_is_rejected():
     dataset = Dataset("test", "npz", {"Training": split_of([0] * 3)}, "", ())
-    with pytest.raises(DataError, match="0 of 3 Training images are left") as caught:
-        check_trainable(dataset, TrainSettings(selection_share=0.01))
+    few, half = TrainSettings(selection_share=0.01), TrainSettings(selection_share=0.5)
+    with pytest.raises(DataError, match="has 0 of 3 Training images") as caught:
+        check_trainable(validation_split(dataset, few), few)
     assert "selection_share=0.5" in caught.value.hint
-    check_trainable(dataset, TrainSettings(selection_share=0.5))
+    check_trainable(validation_split(dataset, half), half)
 
 
 @pytest.mark.parametrize("value", ["wide", 3.5, True, None, [8]])
-def test_an_option_of_another_type_is_refused_before_training(faces, value):
+def test_a_model_option_of_the_wrong_type_is_rejected_before_training(faces, value):
     with pytest.raises(UsageError, match=r"model\.width = .*type int"):
-        check_trainable(faces, TrainSettings(model={"width": value}))
+        check_trainable(validation_split(faces, TrainSettings()), TrainSettings(model={"width": value}))
 
 
 @pytest.mark.parametrize(
@@ -186,18 +170,18 @@ def test_an_option_of_another_type_is_refused_before_training(faces, value):
         {"architecture": "two_conv", "input": InputSpec(height=8, width=8)},
     ],
 )
-def test_what_cannot_be_built_leaves_no_folder(faces, settings, tmp_path, changes):
+def test_settings_that_build_no_network_leave_no_folder(faces, settings, tmp_path, changes):
     with pytest.raises(UsageError, match="cannot be built"):
         start(dataclasses.replace(settings, **{"model": {}, **changes}), faces, opened_with={}, root=tmp_path)
     assert os.listdir(tmp_path) == []
 
 
-def test_averaged_weights_get_their_statistics_from_less_than_a_batch_too(faces, settings, tmp_path):
+def test_batch_statistics_of_averaged_weights_need_no_full_batch(faces, settings, tmp_path):
     from edgefer.workstation.networks.backend import load_keras
     from edgefer.workstation.training.keras_inference import load_network
 
     few = dataclasses.replace(settings, epochs=1, batch_size=1000, ema_epochs=2.0)
-    run = train(faces, few, run=new_run(tmp_path, few))
+    run = train(validation_split(faces, few), few, run=new_run(tmp_path, few))
     network = load_network(load_keras(), run)
     (stem,) = [layer for layer in network.layers if layer.name == "stem_bn"]
     training = faces.split("Training").pixels[..., None].astype(np.float32) / 255
@@ -205,18 +189,15 @@ def test_averaged_weights_get_their_statistics_from_less_than_a_batch_too(faces,
     np.testing.assert_allclose(np.asarray(stem.moving_mean), convolved.mean(axis=(0, 1, 2)), rtol=1e-3, atol=1e-4)
 
 
-# Resuming what was damaged or changed meanwhile
-
-
 @pytest.fixture
 def copied_run(finished_run, tmp_path):
     return Run(Path(shutil.copytree(finished_run.folder, tmp_path / "run")))
 
 
-@pytest.mark.parametrize("kept", [0, 1000, 0.5, 0.999])
-def test_a_damaged_state_is_an_error_that_changes_nothing(copied_run, faces, kept):
+@pytest.mark.parametrize("length", [0, 1000, 0.5, 0.999])
+def test_a_damaged_state_is_an_error_that_changes_nothing(copied_run, faces, length):
     size = copied_run.state.stat().st_size
-    os.truncate(copied_run.state, kept if kept >= 1 else int(kept * size))
+    os.truncate(copied_run.state, length if length >= 1 else int(length * size))
     before = {path.name: path.read_bytes() for path in copied_run.folder.iterdir()}
     with pytest.raises(DataError, match=r"state\.npz is damaged") as caught:
         complete(copied_run, faces)
@@ -224,15 +205,15 @@ def test_a_damaged_state_is_an_error_that_changes_nothing(copied_run, faces, kep
     assert {path.name: path.read_bytes() for path in copied_run.folder.iterdir()} == before
 
 
-def test_a_run_without_its_state_does_not_begin_anew_over_its_weights(copied_run, faces):
+def test_a_run_without_its_state_does_not_restart_over_its_weights(copied_run, faces):
     copied_run.state.unlink()
     before = {path.name: path.read_bytes() for path in copied_run.folder.iterdir()}
-    with pytest.raises(DataError, match=r"state\.npz is gone"):
+    with pytest.raises(DataError, match=r"state\.npz is missing"):
         complete(copied_run, faces)
     assert {path.name: path.read_bytes() for path in copied_run.folder.iterdir()} == before
 
 
-def test_a_run_whose_settings_were_edited_does_not_go_on(copied_run, faces):
+def test_a_run_with_edited_settings_does_not_resume(copied_run, faces):
     path = copied_run.folder / "settings.toml"
     path.write_text(path.read_text().replace("epochs = 2\n", "epochs = 3\n").replace("zoom = 0.05", "zoom = 0.1"))
     with pytest.raises(DataError, match=r"epochs was 2 and is 3; augment\.zoom was 0\.05 and is 0\.1"):
@@ -253,24 +234,24 @@ def test_a_resumed_run_keeps_its_votes(settings, faces, tmp_path):
     assert complete(run, voted(1)).n == 140
 
 
-def test_a_run_without_votes_takes_none(copied_run, faces):
+def test_a_run_without_votes_rejects_votes(copied_run, faces):
     training = dataclasses.replace(faces.split("Training"), votes=np.ones((420, 10), np.float32))
     with pytest.raises(DataError, match="no FER") as caught:
         complete(copied_run, dataclasses.replace(faces, splits={**faces.splits, "Training": training}))
-    assert caught.value.hint == "leave --ferplus out"
+    assert caught.value.hint == "omit --ferplus"
 
 
-def test_a_run_stays_on_its_backend(copied_run, faces):
+def test_a_run_keeps_its_backend(copied_run, faces):
     environment = copied_run.environment()
     copied_run.save_json("environment.json", {**environment, "backend": "torch"})
     with pytest.raises(UsageError, match="runs Keras on tensorflow"):
         complete(copied_run, faces)
 
 
-def test_a_full_disk_is_noticed_before_the_weights_are_written(settings, faces, tmp_path, monkeypatch):
+def test_a_full_disk_is_an_error_before_weights_are_written(settings, faces, tmp_path, monkeypatch):
     full = shutil.disk_usage(tmp_path)._replace(free=4096)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: full)
     run = new_run(tmp_path, settings)
     with pytest.raises(OSError, match=r"No space left on device: .*best\.weights\.h5"):
-        train(faces, settings, run=run)
+        train(validation_split(faces, settings), settings, run=run)
     assert sorted(os.listdir(run.folder)) == ["settings.toml"]

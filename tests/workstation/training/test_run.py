@@ -10,7 +10,7 @@ from edgefer.errors import DataError
 from edgefer.workstation.training.run import Run, find_run, new_run
 from edgefer.workstation.training.settings import TrainSettings
 
-HOLD = """
+HOLD_LOCK = """
 import sys
 from pathlib import Path
 from edgefer.workstation.training.run import Run
@@ -42,20 +42,20 @@ def test_a_damaged_file_is_named(run, name, read, content):
     assert caught.value.hint
 
 
-def test_settings_that_do_not_exist_are_an_error_of_the_file(run):
+def test_unknown_settings_in_a_run_name_the_file(run):
     path = run.folder / "settings.toml"
     path.write_text("epochz = 3\n" + path.read_text())
-    with pytest.raises(DataError, match=r"settings\.toml: no setting epochz"):
+    with pytest.raises(DataError, match=r"settings\.toml: unknown setting epochz"):
         run.settings()
 
 
-def test_a_run_that_was_never_begun_is_named(tmp_path):
+def test_a_run_without_an_environment_is_named(tmp_path):
     run = new_run(tmp_path, TrainSettings())
     with pytest.raises(DataError, match=r"environment\.json"):
         run.environment()
 
 
-def test_a_link_that_leads_nowhere_is_not_taken_for_no_runs(tmp_path):
+def test_a_dangling_latest_link_is_an_error(tmp_path):
     first, second = (new_run(tmp_path, TrainSettings(system=name)) for name in ("first", "second"))
     assert find_run(None, root=tmp_path).settings().system == "second"
     shutil.rmtree(second.folder)
@@ -70,20 +70,20 @@ def test_a_moved_run_is_the_same_run(run, finished_run, tmp_path):
     assert moved.opened_with() == finished_run.opened_with()
 
 
-def test_a_file_is_no_run_folder(tmp_path):
+def test_a_file_in_place_of_the_run_folder_is_an_error(tmp_path):
     (tmp_path / "taken").touch()
     with pytest.raises(DataError, match="taken is a file"):
         new_run(tmp_path, TrainSettings(), folder=tmp_path / "taken")
 
 
-def test_whatever_the_system_is_called_its_files_stay_in_the_folder(tmp_path):
+def test_a_system_name_with_slashes_stays_inside_the_folder(tmp_path):
     run = new_run(tmp_path, TrainSettings(system="../a/b"))
     assert run.folder.parent == tmp_path
     assert run.artifact("int8").parent == run.folder
 
 
-def test_two_processes_do_not_train_in_one_folder(run):
-    command = [sys.executable, "-c", HOLD, str(run.folder)]
+def test_a_run_folder_is_locked_while_a_process_trains(run):
+    command = [sys.executable, "-c", HOLD_LOCK, str(run.folder)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout.readline() == "in\n"
         with pytest.raises(DataError, match="another process is training"), run.only_trainer():
@@ -94,13 +94,13 @@ def test_two_processes_do_not_train_in_one_folder(run):
             pass
 
 
-def test_only_what_a_killed_training_left_is_cleared_away(run):
+def test_only_temporary_files_of_a_killed_training_are_deleted(run):
     for name in (".abcdefgh-state.npz", ".abcdefgh-best.weights.h5", ".abcdefgh-history.csv"):
         (run.folder / name).touch()
-    kept = [".gitignore", ".abcdefgh-demo-int8.tflite"]
-    for name in kept:
+    unrelated = [".gitignore", ".abcdefgh-demo-int8.tflite"]
+    for name in unrelated:
         (run.folder / name).touch()
     (run.folder / ".cache").mkdir()
     with run.only_trainer():
         hidden = [name for name in os.listdir(run.folder) if name.startswith(".")]
-    assert sorted(hidden) == sorted([*kept, ".cache"])
+    assert sorted(hidden) == sorted([*unrelated, ".cache"])

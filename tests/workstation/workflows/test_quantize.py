@@ -161,7 +161,7 @@ def test_other_data_than_the_run_was_trained_on_is_refused(finished_run):
 def test_a_run_without_weights_is_refused(finished_run, faces, tmp_path):
     run = new_run(tmp_path, finished_run.settings())
     run.save_json("environment.json", finished_run.environment())
-    with pytest.raises(DataError, match="no weights yet") as caught:
+    with pytest.raises(DataError, match="no checkpoint in") as caught:
         quantize(run, "int8", faces)
     assert "--resume" in caught.value.hint
 

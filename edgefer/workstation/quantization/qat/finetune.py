@@ -36,11 +36,12 @@ from edgefer.workstation.quantization.qat.model import check_supported, qat_base
 from edgefer.workstation.quantization.qat.trainer import QatEpoch, QatSettings, QatTrainer
 from edgefer.workstation.training.epoch_data import make_epoch
 from edgefer.workstation.training.keras_inference import keras_logits, load_network
-from edgefer.workstation.training.loop import validation_loss, validation_split
 from edgefer.workstation.training.model import build_network
 from edgefer.workstation.training.run import Run
 from edgefer.workstation.training.schedule import best_epoch
-from edgefer.workstation.training.settings import TrainSettings, to_toml
+from edgefer.workstation.training.settings import TrainSettings
+from edgefer.workstation.training.settings_toml import to_toml
+from edgefer.workstation.training.validation import validation_loss, validation_split
 
 __all__ = ["FineTuned", "QatSettings", "finetune", "require_supported"]
 

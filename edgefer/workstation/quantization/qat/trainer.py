@@ -19,7 +19,7 @@ import numpy.typing as npt
 from edgefer.errors import UsageError
 from edgefer.progress import Progress
 from edgefer.workstation.quantization.qat.fake_quantization import sync_ranges
-from edgefer.workstation.training.augmentation import augmentation
+from edgefer.workstation.training.augmentation import augmentation_layer
 from edgefer.workstation.training.schedule import Epoch, learning_rate
 from edgefer.workstation.training.settings import TrainSettings
 
@@ -86,7 +86,7 @@ class QatTrainer:
         import tf_keras
 
         self.twin, self.model, self.settings, self.plan = twin, model, settings, plan
-        self.augment = augmentation(keras, plan.augment, height=plan.input.height, width=plan.input.width)
+        self.augment = augmentation_layer(keras, plan.augment, height=plan.input.height, width=plan.input.width)
         # No decay: the network has been trained, and pulling its weights to zero would take it away from its parent.
         self.optimizer = tf_keras.optimizers.Adam(settings.learning_rate)
         self.optimizer.build(model.trainable_variables)

@@ -26,9 +26,9 @@ from edgefer.workstation.quantization.qat.model import qat_base
 from edgefer.workstation.quantization.qat.trainer import QatTrainer
 from edgefer.workstation.training.epoch_data import make_epoch
 from edgefer.workstation.training.keras_inference import keras_logits, load_network
-from edgefer.workstation.training.loop import validation_split
 from edgefer.workstation.training.run import Run
 from edgefer.workstation.training.settings import TrainSettings
+from edgefer.workstation.training.validation import validation_split
 from edgefer.workstation.workflows.quantize import quantize
 
 SETTINGS = QatSettings(epochs=2, batch_size=32)

@@ -1,0 +1,146 @@
+"""Read and write training settings as TOML, and override single settings.
+
+    settings = resolve(settings, file=Path("mine.toml"), assignments=["augment.rotation_degrees=15", "model.width=16"])
+    from_toml(to_toml(settings)) == settings        # to_toml() writes the settings.toml of a run folder
+
+``edgefer train --settings`` reads the same format, and ``--set key=value`` overrides one setting.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from edgefer.contract.preprocessing import Clahe
+from edgefer.errors import UsageError
+from edgefer.workstation.training.settings import AUGMENT_PRESETS, TrainSettings
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+__all__ = ["from_toml", "resolve", "to_toml"]
+
+
+def resolve(base: TrainSettings, *, file: Path | None = None, assignments: Iterable[str] = ()) -> TrainSettings:
+    """Override settings of ``base`` with a TOML ``file``, then with "key=value" ``assignments``.
+
+    Args:
+        base: initial settings.
+        file: TOML file.
+        assignments: overrides; nested keys contain a dot.
+
+    Raises:
+        UsageError: a key does not exist, a value has the wrong type or range, or the file is not valid TOML.
+    """
+    settings = base if file is None else _merge_file(base, file)
+    # Apply the architecture first, because it clears the model options.
+    for assignment in sorted(assignments, key=lambda text: text.partition("=")[0].strip() != "architecture"):
+        key, equals, text = assignment.partition("=")
+        if not equals:
+            raise UsageError(f"--set {assignment}", why="expected key=value", hint="--set epochs=30")
+        delta: Any = _parse_value(text.strip())
+        for part in reversed(key.strip().split(".")):
+            delta = {part: delta}
+        settings = _merge(settings, delta)
+    return settings
+
+
+def _merge_file(base: TrainSettings, file: Path) -> TrainSettings:
+    try:
+        merged: TrainSettings = _merge(base, tomllib.loads(file.read_text()))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        hint = "--settings RUN/settings.toml"
+        raise UsageError(f"cannot read settings from {file}", why=str(error), hint=hint) from error
+    except UsageError as error:
+        raise UsageError(f"{file}: {error.what}", why=error.why, hint=error.hint) from error
+    return merged
+
+
+def _parse_value(text: str) -> Any:
+    try:
+        (value,) = tomllib.loads(f"value = {text}").values()
+    except ValueError:
+        # A bare word is a string, so the shell needs no nested quotes. So is text that parses as several values.
+        return text
+    return value
+
+
+def _merge(value: Any, delta: Mapping[str, Any], *, prefix: str = "") -> Any:
+    """Return a copy of a dataclass ``value`` updated with ``delta``; nested tables are merged, not replaced.
+
+    A change of the architecture first clears ``model``, because its options belong to the previous architecture.
+    """
+    known = [item.name for item in dataclasses.fields(value)]
+    changes: dict[str, Any] = {}
+    if isinstance(value, TrainSettings) and delta.get("architecture", value.architecture) != value.architecture:
+        value = dataclasses.replace(value, model={})
+    for key, new in delta.items():
+        if key not in known:
+            close = difflib.get_close_matches(key, known, n=1)
+            raise UsageError(
+                f"unknown setting {prefix}{key}",
+                why=f"known settings: {', '.join(known)}",
+                hint=f"{prefix}{close[0]}" if close else f"--set {prefix}{known[0]}=VALUE",
+            )
+        current = getattr(value, key)
+        if key == "clahe":  # the only optional table
+            current = current or Clahe()
+        if key == "augment" and isinstance(new, str):
+            new = _augment_preset(new)
+        if key == "clahe" and isinstance(new, bool):  # TOML has no null
+            changes[key] = current if new else None
+        elif isinstance(current, Mapping) and isinstance(new, Mapping):
+            changes[key] = {**current, **new}
+        elif dataclasses.is_dataclass(current) and isinstance(new, Mapping):
+            changes[key] = _merge(current, new, prefix=f"{prefix}{key}.")
+        elif isinstance(current, Mapping) or dataclasses.is_dataclass(current):
+            raise UsageError(f"{prefix}{key} = {new!r}", why="it is a table", hint=f"--set {prefix}{key}.NAME=VALUE")
+        else:
+            # Convert an int to a float, so that saved settings do not depend on the spelling.
+            changes[key] = float(new) if isinstance(current, float) and type(new) is int else new
+    return dataclasses.replace(value, **changes)
+
+
+def _augment_preset(name: str) -> dict[str, Any]:
+    if name not in AUGMENT_PRESETS:
+        close = difflib.get_close_matches(name, AUGMENT_PRESETS, n=1)
+        hint = f"--augment {(close or ['standard'])[0]}"
+        why = f"expected one of {', '.join(AUGMENT_PRESETS)}"
+        raise UsageError(f"unknown augmentation {name!r}", why=why, hint=hint)
+    return dataclasses.asdict(AUGMENT_PRESETS[name])
+
+
+def to_toml(settings: TrainSettings) -> str:
+    """Serialize settings as TOML; from_toml() and ``edgefer train --settings`` read back an equal value."""
+    fields = dataclasses.asdict(settings)
+    tables = {name: fields.pop(name) for name in ("model", "input", "augment")}
+    lines = _toml_lines(fields)
+    for name, table in tables.items():
+        lines += ["", f"[{name}]", *_toml_lines(table)]
+    return "\n".join(lines) + "\n"
+
+
+def _toml_lines(table: Mapping[str, Any]) -> list[str]:
+    lines = []
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            inner = ", ".join(_toml_lines(value))
+            lines.append(f"{key} = {{ {inner} }}")
+        elif value is not None:  # TOML has no null; an absent key keeps the default, None
+            # JSON and TOML share the syntax of strings, integers and booleans; TOML and Python that of infinities.
+            text = repr(value) if isinstance(value, float) else json.dumps(value, ensure_ascii=False)
+            lines.append(f"{key} = {text}")
+    return lines
+
+
+def from_toml(text: str) -> TrainSettings:
+    """Parse settings from the output of to_toml()."""
+    merged: TrainSettings = _merge(TrainSettings(), tomllib.loads(text))
+    return merged
