@@ -27,12 +27,12 @@ def load_keras(*, backend: str | None = None) -> Any:
         UsageError: the backend does not exist, or this process already runs Keras on another one.
         EdgeferError: Keras or the backend is not installed.
     """
-    wanted = backend or os.environ.get("KERAS_BACKEND") or "tensorflow"
-    if wanted not in BACKENDS:
-        known = ", ".join(BACKENDS)
-        raise UsageError(f"KERAS_BACKEND is {wanted!r}", why=f"there are {known}", hint="unset KERAS_BACKEND")
+    name = backend or os.environ.get("KERAS_BACKEND") or "tensorflow"
+    if name not in BACKENDS:
+        why = f"expected one of {', '.join(BACKENDS)}"
+        raise UsageError(f"unknown Keras backend {name!r}", why=why, hint="unset KERAS_BACKEND")
     if "keras" not in sys.modules:
-        os.environ["KERAS_BACKEND"] = wanted
+        os.environ["KERAS_BACKEND"] = name
         # The backend reads these at startup: deterministic reductions, and no log output on stderr.
         os.environ.setdefault("TF_DETERMINISTIC_OPS", "1")
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -40,13 +40,13 @@ def load_keras(*, backend: str | None = None) -> Any:
         with suppress_native_output():
             import keras
     except ImportError as error:
-        extra = "workstation" if wanted == "tensorflow" else f"workstation,{wanted}"
+        extra = "workstation" if name == "tensorflow" else f"workstation,{name}"
         hint = f"in a checkout of edgefer: pip install -e '.[{extra}]'"
-        raise EdgeferError(f"Keras on {wanted} cannot be imported", why=str(error), hint=hint) from error
-    if keras.backend.backend() != wanted:
+        raise EdgeferError(f"cannot import Keras on {name}", why=str(error), hint=hint) from error
+    if keras.backend.backend() != name:
         raise UsageError(
             f"this process runs Keras on {keras.backend.backend()}",
-            why=f"{wanted} is needed, and Keras binds its backend when it is imported",
-            hint=f"KERAS_BACKEND={wanted}",
+            why=f"the command needs {name}, and Keras binds its backend on import",
+            hint=f"KERAS_BACKEND={name}",
         )
     return keras

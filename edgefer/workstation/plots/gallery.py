@@ -41,7 +41,7 @@ class Gallery:
         folder: folder of the plots.
         plots: names of the plots, without suffix.
         phases: phases of the training; empty without a run.
-        selection: the epoch whose weights were kept, and the metric that selected it; None without a run.
+        selection: a line that names the selected weights and the metric that selected them; None without a run.
     """
 
     folder: Path
@@ -123,8 +123,8 @@ def _write_predictions(outputs: ModelOutputs, folder: Path) -> None:
         folder / "predictions.csv",
         ["row", "label", "prediction", "confidence", "right"],
         (
-            [each.row, names[each.label], names[each.prediction], each.confidence, int(each.is_correct)]
-            for each in predictions
+            [item.row, names[item.label], names[item.prediction], item.confidence, int(item.is_correct)]
+            for item in predictions
         ),
     )
 

@@ -204,7 +204,7 @@ class Run:
         try:
             return parse((self.folder / name).read_text())
         except (OSError, ValueError, KeyError, TypeError) as error:
-            hint = "put back what edgefer train wrote, or start a new run"
+            hint = "restore the file that edgefer train wrote, or start a new run: edgefer train"
             raise DataError(f"cannot read {self.folder / name}", why=str(error), hint=hint) from error
         except UsageError as error:
             raise DataError(f"{self.folder / name}: {error.what}", why=error.why, hint=error.hint) from error
@@ -230,7 +230,7 @@ def new_run(root: Path, settings: TrainSettings, *, folder: Path | None = None) 
     """
     if folder is not None:
         if (folder / "settings.toml").exists():
-            raise DataError(f"{folder} holds a run already", hint=f"edgefer train --resume {folder}")
+            raise DataError(f"{folder} already contains a run", hint=f"edgefer train --resume {folder}")
         if folder.exists() and not folder.is_dir():
             raise DataError(f"{folder} is a file", why="a run is a folder", hint="--run FOLDER with another name")
         folder.mkdir(parents=True, exist_ok=True)
@@ -267,8 +267,8 @@ def find_run(folder: Path | None, *, root: Path = RUNS) -> Run:
     if not (chosen / "settings.toml").exists():
         if folder is None and chosen.is_symlink():
             why = f"it is a link to {chosen.readlink()}, which is gone"
-            raise DataError(f"{chosen} leads nowhere", why=why, hint=f"name one of the runs in {root}/")
-        what = f"{folder} is not a run" if folder is not None else f"there is no run in {root}/ yet"
+            raise DataError(f"{chosen} is a dangling link", why=why, hint=f"name one of the runs in {root}/")
+        what = f"{folder} is not a run" if folder is not None else f"{root}/ contains no run"
         raise DataError(what, why="a run folder contains settings.toml", hint="edgefer train")
     # Resolve the link once, so that a new training cannot change the run of this command.
     return Run(chosen if folder is not None else Path(os.path.relpath(chosen.resolve())))

@@ -309,7 +309,7 @@ class Trainer:
 
 
 def _differences(saved: Mapping[str, Any], current: Mapping[str, Any], *, prefix: str = "") -> list[str]:
-    """Describe each setting that differs between ``before`` and ``after``, including nested tables."""
+    """Describe each setting that differs between ``saved`` and ``current``, including nested tables."""
     changed = []
     for name in {**saved, **current}:
         before, after = saved.get(name), current.get(name)

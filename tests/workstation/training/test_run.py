@@ -59,7 +59,7 @@ def test_a_dangling_latest_link_is_an_error(tmp_path):
     first, second = (new_run(tmp_path, TrainSettings(system=name)) for name in ("first", "second"))
     assert find_run(None, root=tmp_path).settings().system == "second"
     shutil.rmtree(second.folder)
-    with pytest.raises(DataError, match="latest leads nowhere: .*second"):
+    with pytest.raises(DataError, match="latest is a dangling link: .*second"):
         find_run(None, root=tmp_path)
     assert find_run(first.folder, root=tmp_path) == first
 
