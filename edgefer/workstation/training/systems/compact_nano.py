@@ -1,4 +1,4 @@
-"""compact_nano: the smallest compact model, under 0.1 M parameters, for microcontrollers and small boards."""
+"""compact_nano: the smallest compact model, under 0.1 M parameters, for microcontrollers and the smallest boards."""
 
 from edgefer.workstation.training.settings import TrainSettings
 

@@ -1,4 +1,4 @@
-"""teacher: a wide residual network for distillation, about 2.8 M parameters; requires a GPU to train in practice."""
+"""teacher: a wide residual network for distillation, about 2.8 M parameters; intended for GPU training."""
 
 from edgefer.workstation.training.settings import Augment, TrainSettings
 
