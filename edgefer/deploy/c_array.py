@@ -1,11 +1,11 @@
-"""A model as C++ source for TensorFlow Lite Micro: the flatbuffer as an array, its contract as constants.
+"""Convert a model to C++ source for TensorFlow Lite Micro: the flatbuffer as an array, the contract as constants.
 
-    made = c_array(artifact, name="compact_small-int8")
-    made.files                                      # {"compact_small_int8.h": ..., "compact_small_int8.cc": ...}
+    source = c_array(artifact, name="small-int8")
+    source.files                                    # {"small_int8.h": ..., "small_int8.cc": ...}
 
-A header and a .cc, as TensorFlow Lite Micro's own generate_cc_arrays.py writes them: its interface is C++, and so is
-alignas, without which the flatbuffer may lie where it cannot be read. The header includes nothing of TensorFlow; what
-it does with a resolver and an interpreter are templates over them. The same artifact gives the same bytes.
+The output is a header and a .cc file, like that of generate_cc_arrays.py in TensorFlow Lite Micro. C++ has the alignas
+that a flatbuffer needs. The header includes nothing of TensorFlow: its functions are templates over the resolver and
+the interpreter. The same artifact gives the same bytes.
 """
 
 from __future__ import annotations
@@ -22,69 +22,70 @@ from edgefer import __version__
 from edgefer.contract.artifact import Artifact, Golden
 from edgefer.contract.preprocessing import encoder
 from edgefer.contract.quantization_params import QuantParams
-from edgefer.deploy.tflm import MicroNeeds, micro_needs
+from edgefer.deploy.tflm import MicroRequirements, micro_requirements
 from edgefer.errors import IncompatibleError
 from edgefer.inference.classifier import Classifier
 from edgefer.inspection.flatbuffer import read_model
 
 __all__ = ["CArray", "c_array"]
 
-RUNTIME = "litert"  # whose schema the model is read with
+RUNTIME = "litert"  # the runtime that has the flatbuffer schema
 GOLDEN_VECTORS = 3
 BYTES_PER_LINE = 20
 C_TYPES = {"int8": "int8_t", "uint8": "uint8_t", "int16": "int16_t", "float32": "float"}
-# What a string literal may hold as it is. The rest is written in octal: "?" too, for "??/" would be a backslash.
-PLAIN = re.compile(r"[A-Za-z0-9 _.,:+/-]")
+# Characters of a string literal that need no escape. "?" needs one, because "??/" is a backslash.
+UNESCAPED = re.compile(r"[A-Za-z0-9 _.,:+/-]")
 
 
 @dataclass(frozen=True)
 class CArray:
-    """A model as source.
+    """C++ source of a model.
 
     Attributes:
-        files: name and content of the header and of the source.
-        namespace: where all that they define stands.
-        needs: operators and memory.
+        files: content of the header and of the source by file name.
+        namespace: namespace of all definitions.
+        requirements: operators and memory of the model.
     """
 
     files: dict[str, str]
     namespace: str
-    needs: MicroNeeds
+    requirements: MicroRequirements
 
 
 def c_array(artifact: Artifact, *, name: str) -> CArray:
-    """Write ``artifact`` as C++; it is run once on its golden vectors before.
+    """Convert an artifact to C++ source, after replaying its golden vectors.
 
     Args:
         artifact: model and contract.
-        name: what to call it; other characters than letters, digits and underscores become underscores.
+        name: stem of the files and the namespace; characters other than letters, digits and underscores become
+            underscores.
 
     Raises:
-        IncompatibleError: TensorFlow Lite Micro cannot run the model; the message names what stands in the way. Or
-            LiteRT, with whose schema it is read, is not installed or computes something else.
+        IncompatibleError: TensorFlow Lite Micro cannot run the model, LiteRT is not installed, or LiteRT does not
+            reproduce the golden vectors.
     """
-    # The reader of the anatomy wants a file that an interpreter has verified.
+    # read_model() requires a file that an interpreter has loaded.
     classifier = Classifier.from_artifact(artifact, runtime=RUNTIME)
-    needs = micro_needs(read_model(artifact.model))
+    requirements = micro_requirements(read_model(artifact.model))
     _check_types(classifier)
-    # All of C's keywords, and all names that a program may have, lie outside of this prefix.
+    # The prefix "fer_" keeps the namespace apart from C++ keywords and the names of the firmware.
     stem = re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_") or "model"
-    writer = _Writer(artifact, stem, needs, classifier.runtime.input.params, classifier.runtime.output.params)
-    return CArray({f"{stem}.h": writer.header(), f"{stem}.cc": writer.source()}, writer.namespace, needs)
+    writer = _Writer(artifact, stem, requirements, classifier.runtime.input.params, classifier.runtime.output.params)
+    return CArray({f"{stem}.h": writer.header(), f"{stem}.cc": writer.source()}, writer.namespace, requirements)
 
 
 def _check_types(classifier: Classifier) -> None:
     for tensor in (classifier.runtime.input, classifier.runtime.output):
         if tensor.params.dtype not in C_TYPES:
-            why = f"{', '.join(C_TYPES)} can be written as C++"
-            raise IncompatibleError(f"an input or output of type {tensor.params.dtype}", why=why)
+            what = f"the model has an input or output of type {tensor.params.dtype}"
+            raise IncompatibleError(what, why=f"expected {', '.join(C_TYPES)}", hint="edgefer quantize --int8")
 
 
 @dataclass(frozen=True)
 class _Writer:
     artifact: Artifact
     stem: str
-    needs: MicroNeeds
+    requirements: MicroRequirements
     input: QuantParams
     output: QuantParams
 
@@ -95,7 +96,7 @@ class _Writer:
     def header(self) -> str:
         guard = f"EDGEFER_{self.stem.upper()}_H_"
         about = "\n".join(f"// {line}".rstrip() for line in (*_about(self.artifact, self.stem), *self._usage()))
-        calls = "".join(f" &&\n         resolver.Add{name}() == 0" for name in self.needs.operators)
+        calls = "".join(f" &&\n         resolver.Add{name}() == 0" for name in self.requirements.operators)
         return HEADER.format(
             about=about,
             guard=guard,
@@ -114,21 +115,21 @@ class _Writer:
             output_scale=_float(self.output.scale),
             output_zero_point=self.output.zero_point,
             temperature=_float(self.artifact.temperature),
-            planned_bytes=self.needs.planned_bytes,
-            scratch_bytes=self.needs.scratch_bytes,
-            kept_bytes=self.needs.kept_bytes,
-            arena_bytes=self.needs.arena_bytes,
-            operators=len(self.needs.operators),
+            planned_bytes=self.requirements.planned_bytes,
+            scratch_bytes=self.requirements.scratch_bytes,
+            persistent_bytes=self.requirements.persistent_bytes,
+            arena_bytes=self.requirements.arena_bytes,
+            operators=len(self.requirements.operators),
             calls=calls.removeprefix(" &&\n         "),
-            golden_vectors=len(self._golden()),
+            golden_vectors=len(self._golden_indices()),
             tolerance=_float(self.artifact.golden.tolerance),
             unit=self.artifact.golden.unit,
         )
 
     def source(self) -> str:
-        golden, chosen = self.artifact.golden, self._golden()
-        faces = ",\n".join("{" + _numbers(golden.inputs[each].ravel().tolist()) + "}" for each in chosen)
-        outputs = ",\n".join("{" + ", ".join(self._values(golden.outputs[each])) + "}" for each in chosen)
+        golden, indices = self.artifact.golden, self._golden_indices()
+        faces = ",\n".join("{" + _numbers(golden.inputs[index].ravel().tolist()) + "}" for index in indices)
+        outputs = ",\n".join("{" + ", ".join(self._values(golden.outputs[index])) + "}" for index in indices)
         return SOURCE.format(
             stem=self.stem,
             namespace=self.namespace,
@@ -142,12 +143,12 @@ class _Writer:
     def _usage(self) -> list[str]:
         return USAGE.format(stem=self.stem, namespace=self.namespace).splitlines()
 
-    def _golden(self) -> list[int]:
-        return _spread(self.artifact.golden)
+    def _golden_indices(self) -> list[int]:
+        return _select_golden(self.artifact.golden)
 
     def _values(self, outputs: npt.NDArray[Any]) -> list[str]:
-        whole = np.issubdtype(outputs.dtype, np.integer)
-        return [str(value) if whole else _float(value) for value in outputs.tolist()]
+        is_integer = np.issubdtype(outputs.dtype, np.integer)
+        return [str(value) if is_integer else _float(value) for value in outputs.tolist()]
 
     def _encode(self) -> str:
         if self.input.dtype == "float32":
@@ -157,7 +158,7 @@ class _Writer:
         return f"return static_cast<Input>(static_cast<int>(pixel) + ({self._offsets()[0]}));"
 
     def _is_simple(self) -> bool:
-        """Whether a pixel becomes the model's number for it by one addition or division, without a table."""
+        """Return True if one addition or division encodes a pixel, so that no table is needed."""
         return self.input.dtype == "float32" or len(set(self._offsets())) == 1
 
     def _offsets(self) -> list[int]:
@@ -170,8 +171,8 @@ class _Writer:
         return f"const Input kEncodedPixels[256] = {{{_numbers(encoder(self.input).tolist())}}};\n\n"
 
 
-def _spread(golden: Golden) -> list[int]:
-    """The first vector of each label that the model gives, so that the few that are kept differ; in order."""
+def _select_golden(golden: Golden) -> list[int]:
+    """Return the indices of GOLDEN_VECTORS vectors, ascending, with as many different predictions as possible."""
     first = {int(label): index for index, label in reversed(list(enumerate(np.argmax(golden.outputs, axis=1))))}
     others = [index for index in range(len(golden.inputs)) if index not in first.values()]
     return sorted([*sorted(first.values()), *others][:GOLDEN_VECTORS])
@@ -179,7 +180,7 @@ def _spread(golden: Golden) -> list[int]:
 
 def _about(artifact: Artifact, stem: str) -> list[str]:
     provenance, spec = artifact.provenance, artifact.input_spec
-    facts = {
+    fields = {
         "system": provenance.get("system"),
         "scheme": artifact.scheme,
         "accuracy": _accuracy(provenance.get("scores")),
@@ -187,20 +188,20 @@ def _about(artifact: Artifact, stem: str) -> list[str]:
         "calibration": _name(provenance.get("calibration")),
         "converter": provenance.get("converter"),
         "labels": ", ".join(artifact.labels),
-        "input": f"{spec.width} x {spec.height} grey pixels of one face, cut out and area-averaged to that size",
+        "input": f"{spec.width} x {spec.height} gray pixels of one face, cropped and area-averaged to that size",
         "sha256": f"{artifact.sha256} (of the flatbuffer)",
     }
     if spec.clahe is not None:
         tiles = spec.clahe.tiles
-        facts["then"] = f"CLAHE, clip limit {spec.clahe.clip_limit:g}, {tiles} x {tiles} tiles; not in this code"
-    lines = [f"{key + ':':<13}{_comment(str(value))}" for key, value in facts.items() if value]
-    return [f"{stem}.h: a model for TensorFlow Lite Micro, written by edgefer {__version__}", "", *lines, ""]
+        fields["then"] = f"CLAHE, clip limit {spec.clahe.clip_limit:g}, {tiles} x {tiles} tiles; not part of this code"
+    lines = [f"{key + ':':<13}{_comment(str(value))}" for key, value in fields.items() if value]
+    return [f"{stem}.h: a model for TensorFlow Lite Micro, generated by edgefer {__version__}", "", *lines, ""]
 
 
-def _name(facts: object) -> object:
-    if not isinstance(facts, dict):
-        return facts
-    return facts.get("name") or facts.get("set") or (f"{facts['faces']} faces" if "faces" in facts else None)
+def _name(origin: object) -> object:
+    if not isinstance(origin, dict):
+        return origin
+    return origin.get("name") or origin.get("set") or (f"{origin['faces']} faces" if "faces" in origin else None)
 
 
 def _accuracy(scores: object) -> str | None:
@@ -210,16 +211,16 @@ def _accuracy(scores: object) -> str | None:
 
 
 def _comment(text: str) -> str:
-    # A line of a comment that ends in a backslash, or in "??/", would take the next line with it.
+    # A comment line that ends with a backslash or "??/" continues on the next line.
     return re.sub(r"[^ -~]|[\\?]", "_", text)
 
 
 def _escaped(text: str) -> str:
-    return "".join(chr(byte) if PLAIN.match(chr(byte)) else f"\\{byte:03o}" for byte in text.encode())
+    return "".join(chr(byte) if UNESCAPED.match(chr(byte)) else f"\\{byte:03o}" for byte in text.encode())
 
 
 def _float(value: float) -> str:
-    # Nine digits tell every float32 from its neighbours.
+    # Nine digits identify every float32.
     text = f"{value:.9g}"
     return f"{text}f" if "." in text or "e" in text else f"{text}.0f"
 
@@ -231,7 +232,7 @@ def _numbers(values: bytes | Iterable[int]) -> str:
 
 
 USAGE = """\
-In a firmware, with C++11 and tflite-micro:
+Usage in a firmware, with C++11 and tflite-micro:
 
     #include "{stem}.h"
     #include "tensorflow/lite/micro/micro_interpreter.h"
@@ -245,7 +246,7 @@ In a firmware, with C++11 and tflite-micro:
     static tflite::MicroInterpreter interpreter(
         tflite::GetModel(fer::kModel), resolver, arena, fer::kArenaBytes);
     if (interpreter.AllocateTensors() != kTfLiteOk) return;  // kArenaBytes is too small
-    if (!fer::SelfTest(interpreter)) return;  // it computes something else here
+    if (!fer::SelfTest(interpreter)) return;  // the golden vectors are not reproduced
 
     fer::SetInput(interpreter, pixels);  // uint8_t[fer::kHeight * fer::kWidth], row by row
     if (interpreter.Invoke() != kTfLiteOk) return;
@@ -270,8 +271,8 @@ constexpr char kSha256[] = "{sha256}";
 constexpr int kClasses = {classes};
 extern const char* const kLabels[kClasses];
 
-// The input: one grey picture. A pixel p stands for p / 255 = kInputScale * (Encode(p) - kInputZeroPoint); a scale of 0
-// says that the tensor holds real numbers.
+// The input: one gray image. A pixel p has the value p / 255 = kInputScale * (Encode(p) - kInputZeroPoint).
+// A scale of 0 means that the tensor is not quantized.
 typedef {input_type} Input;
 constexpr int kHeight = {height};
 constexpr int kWidth = {width};
@@ -279,42 +280,42 @@ constexpr float kInputScale = {input_scale};
 constexpr int kInputZeroPoint = {input_zero_point};
 {table}inline Input Encode(uint8_t pixel) {{ {encode} }}
 
-// The output: a logit for each label, kOutputScale * (q - kOutputZeroPoint). Probabilities are the softmax of
-// logits / kTemperature: so the model is about as often right as it is sure. The most probable label does not need it.
+// The output: one logit per label, kOutputScale * (q - kOutputZeroPoint). Calibrated probabilities are the softmax of
+// logits / kTemperature. The most probable label does not depend on the temperature.
 typedef {output_type} Output;
 constexpr float kOutputScale = {output_scale};
 constexpr int kOutputZeroPoint = {output_zero_point};
 constexpr float kTemperature = {temperature};
 
-// Memory. kPlannedArenaBytes is what the plan of TensorFlow Lite Micro takes for activations, input and output. Not in
-// that plan: what it keeps about tensors, operators and channels ({kept_bytes} bytes at most, on a machine with 64-bit
-// pointers), and the scratch memory of optimized kernels (CMSIS-NN's convolutions add {scratch_bytes} bytes to it).
-// kArenaBytes is the sum in whole KiB. Kernels that ask for more, such as ESP-NN's, are not in it: start larger, then
-// read interpreter.arena_used_bytes().
+// Memory. kPlannedArenaBytes is the size of the memory plan: activations, input and output. Outside the plan are
+// data about tensors, operators and channels (at most {persistent_bytes} bytes with 64-bit pointers) and the scratch
+// memory of optimized kernels (CMSIS-NN convolutions add {scratch_bytes} bytes). kArenaBytes is the sum in whole KiB.
+// Kernels that need more scratch memory, such as those of ESP-NN, are not included: start with a larger arena, and
+// then read interpreter.arena_used_bytes().
 constexpr size_t kPlannedArenaBytes = {planned_bytes};
 constexpr size_t kArenaBytes = {arena_bytes};
 
-// Adds what the model needs, and no more, to a tflite::MicroMutableOpResolver<kOperatorCount>.
+// Adds the operators of the model to a tflite::MicroMutableOpResolver<kOperatorCount>.
 constexpr unsigned int kOperatorCount = {operators};
 template <typename Resolver>
 bool AddOperators(Resolver& resolver) {{
   return {calls};
 }}
 
-// Drawn faces with the outputs that the workstation got. Other kernels may be off by kGoldenTolerance {unit}.
+// Synthetic faces with their outputs on the workstation. Other kernels may differ by kGoldenTolerance {unit}.
 constexpr int kGoldenVectors = {golden_vectors};
 constexpr float kGoldenTolerance = {tolerance};
 extern const uint8_t kGoldenInputs[kGoldenVectors][kHeight * kWidth];
 extern const Output kGoldenOutputs[kGoldenVectors][kClasses];
 
-// Copies kHeight * kWidth grey pixels, row by row, into the model.
+// Copies kHeight * kWidth gray pixels, row by row, into the model.
 template <typename Interpreter>
 void SetInput(Interpreter& interpreter, const uint8_t* pixels) {{
   Input* input = interpreter.template typed_input_tensor<Input>(0);
   for (int i = 0; i < kHeight * kWidth; ++i) input[i] = Encode(pixels[i]);
 }}
 
-// The number of the most probable label, after Invoke().
+// Returns the index of the most probable label, after Invoke().
 template <typename Interpreter>
 int Best(Interpreter& interpreter) {{
   const Output* output = interpreter.template typed_output_tensor<Output>(0);
@@ -325,7 +326,7 @@ int Best(Interpreter& interpreter) {{
   return best;
 }}
 
-// Whether the golden vectors come out as they should; a NaN does not.
+// Returns true if the model reproduces the golden vectors; a NaN does not.
 template <typename Interpreter>
 bool SelfTest(Interpreter& interpreter) {{
   for (int vector = 0; vector < kGoldenVectors; ++vector) {{
@@ -346,7 +347,7 @@ bool SelfTest(Interpreter& interpreter) {{
 """
 
 SOURCE = """\
-// The arrays that {stem}.h declares and explains.
+// Definitions of the arrays declared in {stem}.h.
 #include "{stem}.h"
 
 namespace {namespace} {{

@@ -1,6 +1,6 @@
-"""What this machine has of what edgefer needs, and the line that mends what it has not.
+"""Check the environment of this machine: Python, packages, runtimes, camera, GPU and throttling.
 
-    for check in examine():
+    for check in check_environment():
         check.name, check.status, check.text, check.fix
 """
 
@@ -23,27 +23,27 @@ from edgefer.plugins import load, names
 from edgefer.processes import ChildResult, run_module
 from edgefer.requirements import NUMPY, NUMPY_1, OPENCV
 
-__all__ = ["Check", "examine", "imported"]
+__all__ = ["Check", "check_environment", "check_import"]
 
 Status = Literal["ok", "note", "broken"]
-IMPORT_S = 120.0
-LEAST_FREE_BYTES = 200 * 2**20
+IMPORT_TIMEOUT_S = 120.0
+MIN_FREE_BYTES = 200 * 2**20
 HOT_C = 80.0
-# For a processor that a wheel was not built for.
-OTHER_RUNTIME = "a 64-bit system, or tflite-runtime in place of LiteRT"
-SYSTEM = "sudo apt install python3-numpy python3-opencv, which are built for the system's processor"
+# Remedies for a package that was built for another processor.
+OTHER_RUNTIME = "use a 64-bit system, or tflite-runtime instead of LiteRT"
+SYSTEM_PACKAGES = "sudo apt install python3-numpy python3-opencv, which are built for this processor"
 OPENCV_PACKAGES = ("opencv-python-headless", "opencv-python", "opencv-contrib-python", "opencv-contrib-python-headless")
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at.
+    """Result of one check.
 
     Attributes:
-        name: of it.
-        status: "ok"; "note", which is no obstacle; "broken", with which benches do not run.
-        text: what was found.
-        fix: the line that mends it, or empty.
+        name: subject of the check.
+        status: "ok"; "note" for a finding that does not prevent benchmarks; "broken" for one that does.
+        text: the finding.
+        fix: command that fixes the problem, or empty.
     """
 
     name: str
@@ -52,116 +52,119 @@ class Check:
     fix: str = ""
 
 
-def examine() -> Iterator[Check]:
-    """Look at everything, the imports in processes of their own."""
+def check_environment() -> Iterator[Check]:
+    """Yield the results of all checks; packages are imported in subprocesses."""
     version = sys.version_info[:3]
-    fits = (3, 10) <= version[:2] <= (3, 13)
-    number = ".".join(map(str, version))
-    yield Check("Python", "ok" if fits else "broken", number, "" if fits else "Python 3.10 to 3.13")
-    numpy = imported("numpy", "numpy", _version("numpy"), f'pip install "{NUMPY}"', other=SYSTEM)
+    supported = (3, 10) <= version[:2] <= (3, 13)
+    text = ".".join(map(str, version))
+    yield Check("Python", "ok" if supported else "broken", text, "" if supported else "install Python 3.10 to 3.13")
+    numpy = check_import("numpy", "numpy", _version("numpy"), f'pip install "{NUMPY}"', wrong_processor=SYSTEM_PACKAGES)
     yield numpy
     pip = f'pip install "{OPENCV}"'
-    yield imported("OpenCV", "cv2", _version(*OPENCV_PACKAGES), pip, other=SYSTEM)
-    # All that knows a runtime needs numpy, in this process too.
-    yield from _runtimes() if numpy.status == "ok" else [Check("runtime", "note", "not looked at: numpy comes first")]
+    yield check_import("OpenCV", "cv2", _version(*OPENCV_PACKAGES), pip, wrong_processor=SYSTEM_PACKAGES)
+    # The runtime plug-ins import numpy in this process.
+    yield from _runtimes() if numpy.status == "ok" else [Check("runtime", "note", "not checked: it needs numpy")]
     yield from _extras()
     yield from _device()
 
 
-def imported(name: str, module: str, version: str | None, fix: str, *, other: str = OTHER_RUNTIME) -> Check:
-    """Whether ``module`` can be imported; tried in another process, which may crash.
+def check_import(
+    name: str, module: str, version: str | None, fix: str, *, wrong_processor: str = OTHER_RUNTIME
+) -> Check:
+    """Import a module in a subprocess, which may crash.
 
     Args:
-        name: what to call it.
-        module: what is imported.
-        version: of the package that has it; None where it is not installed.
-        fix: the line that installs it.
-        other: what to do where it was built for another processor.
+        name: name of the check.
+        module: name of the module.
+        version: version of its package; None if it is not installed.
+        fix: command that installs the package.
+        wrong_processor: remedy if the package was built for another processor.
     """
     if version is None:
         return Check(name, "broken", "not installed", fix)
     with tempfile.TemporaryDirectory(prefix="edgefer-doctor-") as folder:
-        files.write_text(Path(folder, "tried.py"), f"import {module}\n")
-        # Python puts the folder that a module is run from before everything else.
-        ended = run_module("tried", folder=Path(folder), timeout_s=IMPORT_S)
-    if ended.exit_code == 0:
+        files.write_text(Path(folder, "import_check.py"), f"import {module}\n")
+        # The child finds the file because its working folder comes first on the path.
+        child = run_module("import_check", folder=Path(folder), timeout_s=IMPORT_TIMEOUT_S)
+    if child.exit_code == 0:
         return Check(name, "ok", version)
-    return Check(name, "broken", f"{version} is installed, and {_cause(ended)}", _cure(ended, fix, other))
+    return Check(name, "broken", f"{version} is installed, but {_problem(child)}", _remedy(child, fix, wrong_processor))
 
 
-def _cause(ended: ChildResult) -> str:
-    if ended.timed_out:
-        return f"its import does not end within {IMPORT_S:.0f} s"
-    if ended.signal == "SIGILL":
-        return "its import ends by SIGILL: it was built for a newer processor than this one"
-    if ended.signal:
-        return f"its import ends by {ended.signal}"
-    return f"its import fails: {ended.last_line}"
+def _problem(child: ChildResult) -> str:
+    if child.timed_out:
+        return f"its import takes more than {IMPORT_TIMEOUT_S:.0f} s"
+    if child.signal == "SIGILL":
+        return "its import ends with SIGILL: it was built for a newer processor"
+    if child.signal:
+        return f"its import ends with {child.signal}"
+    return f"its import fails: {child.last_line}"
 
 
-def _cure(ended: ChildResult, fix: str, other: str) -> str:
-    if "libGL" in ended.stderr or "libgthread" in ended.stderr:
+def _remedy(child: ChildResult, fix: str, wrong_processor: str) -> str:
+    if "libGL" in child.stderr or "libgthread" in child.stderr:
         return "pip uninstall opencv-python && pip install opencv-python-headless"
-    if ended.signal == "SIGILL":
-        return other
-    return fix
+    return wrong_processor if child.signal == "SIGILL" else fix
 
 
 def _runtimes() -> Iterator[Check]:
-    """Each of the runtimes; one that works is enough."""
+    """Yield a check for each runtime of a board, and a broken one if none of them works."""
     from edgefer.inference.runtime import RUNTIMES, RuntimeModule
 
     packages = {"litert": "ai_edge_litert.interpreter", "tflite_runtime": "tflite_runtime.interpreter"}
-    found = []
+    checks = []
     for name, package in packages.items():
         module = cast("RuntimeModule", load(RUNTIMES, name))
         version = module.available()
         if version is None:
-            found.append(Check(name, "note", "not installed", module.INSTALL))
+            checks.append(Check(name, "note", "not installed", module.INSTALL))
         elif name == "tflite_runtime" and not str(_version("numpy")).startswith("1."):
-            text = f"{version} is installed, and does not work with numpy {_version('numpy')}"
-            found.append(Check(name, "note", text, f'pip install "{NUMPY_1}"'))
+            text = f"{version} is installed, but does not work with numpy {_version('numpy')}"
+            checks.append(Check(name, "note", text, f'pip install "{NUMPY_1}"'))
         else:
-            check = imported(name, package, version, module.INSTALL)
-            found.append(Check(name, "ok" if check.status == "ok" else "note", check.text, check.fix))
-    yield from found
-    if not any(check.status == "ok" for check in found):
-        fix = next((check.fix for check in found if check.fix), "")
-        yield Check("runtime", "broken", f"none of {', '.join(names(RUNTIMES))} works here", fix)
+            check = check_import(name, package, version, module.INSTALL)
+            checks.append(Check(name, "ok" if check.status == "ok" else "note", check.text, check.fix))
+    yield from checks
+    if not any(check.status == "ok" for check in checks):
+        fix = next((check.fix for check in checks if check.fix), "")
+        yield Check("runtime", "broken", f"none of {', '.join(names(RUNTIMES))} works", fix)
 
 
 def _extras() -> Iterator[Check]:
     tensorflow = _version("tensorflow", "tensorflow-cpu")
-    yield Check("TensorFlow", "note" if tensorflow is None else "ok", tensorflow or "not there; a board needs none")
+    status: Status = "note" if tensorflow is None else "ok"
+    yield Check("TensorFlow", status, tensorflow or "not installed; needed only for training")
     cameras = sorted(str(path) for path in Path("/dev").glob("video*"))
     yield Check("camera", "ok" if cameras else "note", ", ".join(cameras) or "no /dev/video*")
     gpus = [str(path) for path in (Path("/dev/nvidia0"), Path("/dev/nvhost-gpu")) if path.exists()]
-    yield Check("GPU", "ok" if gpus else "note", ", ".join(gpus) or "none of NVIDIA; int8 models need none")
+    yield Check("GPU", "ok" if gpus else "note", ", ".join(gpus) or "no NVIDIA GPU; int8 models do not need one")
 
 
 def _device() -> Iterator[Check]:
     kind, _ = platform.detect_platform()
-    now = platform.sample_state(0.0)
+    state = platform.sample_state(0.0)
     board = sysfs.board_model() or sysfs.cpu_model() or python_platform.machine()
-    dot = {True: "with int8 dot product", False: "without int8 dot product", None: "processor unknown"}
-    yield Check("device", "ok", f"{board} ({kind}), {dot[sysfs.has_dot_product()]}")
-    if now.temperature_c is not None:
-        hot = now.temperature_c > HOT_C
-        yield Check("temperature", "note" if hot else "ok", f"{now.temperature_c:.0f} C", "a fan" if hot else "")
+    dot_product = {True: "with int8 dot product", False: "without int8 dot product", None: "unknown processor"}
+    yield Check("device", "ok", f"{board} ({kind}), {dot_product[sysfs.has_dot_product()]}")
+    if state.temperature_c is not None:
+        hot = state.temperature_c > HOT_C
+        status: Status = "note" if hot else "ok"
+        yield Check("temperature", status, f"{state.temperature_c:.0f} C", "add a fan" if hot else "")
     if kind != "generic_linux":
-        times = {"now": now.throttled, "since boot": now.throttled_since_boot}
+        times = {"now": state.throttled, "since boot": state.throttled_since_boot}
         text = "; ".join(f"{', '.join(reasons)} {when}" for when, reasons in times.items() if reasons)
-        fix = "a better power supply, and a fan" if text else ""
-        yield Check("throttling", "note" if text else "ok", text or "not held back", fix)
-    if now.governor not in (None, "performance"):
-        line = "echo performance | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor"
-        yield Check("governor", "note", f"{now.governor}: the clock changes in the midst of a bench", line)
+        fix = "use a stronger power supply, and add a fan" if text else ""
+        yield Check("throttling", "note" if text else "ok", text or "not throttled", fix)
+    if state.governor not in (None, "performance"):
+        command = "echo performance | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor"
+        yield Check("governor", "note", f"{state.governor}: the clock may change during a benchmark", command)
     free = shutil.disk_usage(Path.home() if Path.home().is_dir() else Path("/")).free
-    low = free < LEAST_FREE_BYTES
+    low = free < MIN_FREE_BYTES
     yield Check("disk", "note" if low else "ok", f"{free / 2**30:.1f} GiB free", "edgefer devices clean" if low else "")
 
 
 def _version(*packages: str) -> str | None:
+    """Return the version of the first of these packages that is installed, or None."""
     for package in packages:
         try:
             return importlib.metadata.version(package)

@@ -1,39 +1,38 @@
-"""What TensorFlow Lite Micro has to be told about a model: which operators to link, and how much memory to give it.
+"""Determine what TensorFlow Lite Micro needs for a model: the operators to link and the size of the tensor arena.
 
-    needs = micro_needs(anatomy)
-    needs.operators                                 # ("Conv2D", "MaxPool2D"): AddConv2D(), AddMaxPool2D()
-    needs.arena_bytes                               # the tensor arena, with headroom
+    requirements = micro_requirements(read_model(artifact.model))
+    requirements.operators                          # ("Conv2D", "MaxPool2D"): AddConv2D(), AddMaxPool2D()
+    requirements.arena_bytes                        # the tensor arena, with headroom
 
-It plans its memory by rules of its own, which often take more than those of TensorFlow Lite
-(edgefer.inspection.resources), so
-they are followed here: tensors are placed from the largest to the smallest, of equals the last first, each into the
-first gap, aligned to 16 bytes (tensorflow/lite/micro/memory_planner/greedy_memory_planner.cc and
-micro_allocation_info.cc). Checked against the wheel tflite-micro 0.dev20261023: the plans are those that it reports, to
-the byte.
+TensorFlow Lite Micro plans its memory differently from TensorFlow Lite (edgefer.inspection.resources), and often needs
+more. This module implements its planner: tensors are placed from the largest to the smallest, equal ones last first,
+each in the first gap, aligned to 16 bytes. Sources: tensorflow/lite/micro/memory_planner/greedy_memory_planner.cc and
+micro_allocation_info.cc. The plans equal those of the wheel tflite-micro 0.dev20261023 to the byte.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from edgefer.errors import IncompatibleError
 from edgefer.inspection.compatibility import check_targets
 from edgefer.inspection.flatbuffer import Model, Op, Subgraph
 
-__all__ = ["MicroNeeds", "micro_needs"]
+__all__ = ["MicroRequirements", "micro_requirements"]
 
 ALIGNMENT = 16
 ROUND_TO = 1024
-# What is kept behind the plan, on a 64-bit machine, where pointers are largest; measured with the wheel: 24 bytes for
-# each tensor, 64 for each operator and another 72 of its own on average, and 8 for each output channel of a convolution
-# (a multiplier and a shift). Rounded up, and 2 KiB for what does not grow with the model (measured: 1.1 KiB).
+# Persistent memory outside the plan on a 64-bit machine, where pointers are largest. Measured with the wheel: 24 bytes
+# per tensor; 64 per operator, and another 72 on average for its own data; 8 per output channel of a convolution (a
+# multiplier and a shift). Rounded up, plus 2 KiB that do not depend on the model (measured: 1.1 KiB).
 TENSOR_BYTES, OPERATOR_BYTES, CHANNEL_BYTES, FIXED_BYTES = 24, 192, 8, 2048
 PER_CHANNEL = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV"}
-# arm_convolve_s8 of CMSIS-NN unrolls two windows of the input into 16 bits; the plain kernels need nothing of it.
+# arm_convolve_s8 of CMSIS-NN unrolls two input windows to 16 bits; the reference kernels need no scratch memory.
 SCRATCH_BYTES_PER_WINDOW_VALUE = 4
 
-# How the resolver's functions are called where the words of the operator's name do not tell.
-IRREGULAR = {
+# Names of resolver functions that do not follow from the name of the operator.
+IRREGULAR_NAMES = {
     "BATCH_MATMUL": "BatchMatMul",
     "CUMSUM": "CumSum",
     "PADV2": "PadV2",
@@ -42,23 +41,33 @@ IRREGULAR = {
 
 
 @dataclass(frozen=True)
-class MicroNeeds:
-    """What a firmware is built with.
+class MicroRequirements:
+    """Operators and memory that a firmware needs for a model.
 
     Attributes:
-        operators: for each operator X of the model, once, the name of the function AddX() in
+        operators: the operators without duplicates; for each X, AddX() is a function in
             tensorflow/lite/micro/micro_mutable_op_resolver.h.
-        planned_bytes: activations, inputs and outputs, by the plan that TensorFlow Lite Micro makes with plain kernels.
-        scratch_bytes: how much larger the plan gets with the buffers that CMSIS-NN's convolutions ask for.
-        kept_bytes: an upper bound of what it keeps behind the plan about tensors, operators and channels.
-        arena_bytes: all of it, rounded up to whole KiB.
+        planned_bytes: activations, inputs and outputs in the memory plan with the reference kernels.
+        scratch_bytes: growth of the plan by the scratch buffers of CMSIS-NN convolutions.
+        persistent_bytes: upper bound for data about tensors, operators and channels, outside the plan.
+        arena_bytes: the total, rounded up to whole KiB.
     """
 
     operators: tuple[str, ...]
     planned_bytes: int
     scratch_bytes: int
-    kept_bytes: int
+    persistent_bytes: int
     arena_bytes: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the requirements as JSON-compatible values."""
+        return {
+            "operators": list(self.operators),
+            "planned_bytes": self.planned_bytes,
+            "scratch_bytes": self.scratch_bytes,
+            "kept_bytes": self.persistent_bytes,
+            "arena_bytes": self.arena_bytes,
+        }
 
 
 @dataclass(frozen=True)
@@ -68,54 +77,60 @@ class _Buffer:
     last: int
 
 
-def micro_needs(anatomy: Model) -> MicroNeeds:
-    """What TensorFlow Lite Micro needs to run ``anatomy``.
+def micro_requirements(model: Model) -> MicroRequirements:
+    """Determine the operators and the memory that TensorFlow Lite Micro needs for a model.
 
     Raises:
-        IncompatibleError: it cannot run it; the message names every obstacle.
+        IncompatibleError: TensorFlow Lite Micro cannot run the model; the message names every obstacle.
     """
-    (target,) = (each for each in check_targets(anatomy, runtime="") if each.name == "tflm")
+    (target,) = (target for target in check_targets(model, runtime="") if target.name == "tflm")
     obstacles = list(target.obstacles)
-    if len(anatomy.subgraphs) > 1:
-        obstacles.append(f"{len(anatomy.subgraphs)} subgraphs, whose memory edgefer does not plan")
+    if len(model.subgraphs) > 1:
+        obstacles.append(f"{len(model.subgraphs)} subgraphs; edgefer plans the memory of one")
     if obstacles:
         raise IncompatibleError(
             "TensorFlow Lite Micro cannot run this model", why="; ".join(obstacles), hint="edgefer quantize --int8"
         )
-    graph = anatomy.main
+    graph = model.main
     tensors, scratch = _activations(graph), _scratch(graph)
     planned, with_scratch = _peak(tensors), _peak(tensors + scratch)
-    kept = _kept(graph)
-    return MicroNeeds(
+    persistent = _persistent(graph)
+    return MicroRequirements(
         operators=tuple(dict.fromkeys(_function(op.name) for op in graph.ops)),
         planned_bytes=planned,
         scratch_bytes=max(0, with_scratch - planned),
-        kept_bytes=kept,
-        arena_bytes=-(-(max(planned, with_scratch) + kept) // ROUND_TO) * ROUND_TO,
+        persistent_bytes=persistent,
+        arena_bytes=-(-(max(planned, with_scratch) + persistent) // ROUND_TO) * ROUND_TO,
     )
 
 
 def _function(operator: str) -> str:
     words = (word if word[:1].isdigit() else word.capitalize() for word in operator.split("_"))
-    return IRREGULAR.get(operator) or "".join(words)
+    return IRREGULAR_NAMES.get(operator) or "".join(words)
 
 
 def _activations(graph: Subgraph) -> list[_Buffer]:
-    """In the order of the tensors' numbers; an input is given up after its last reader, an output never."""
-    lives: dict[int, tuple[int, int]] = {index: (0, 0) for index in graph.inputs if index >= 0}
+    """Return one buffer per activation, in tensor order.
+
+    A tensor lives from its first use to its last, and an output of the graph until the end.
+    """
+    lifetimes: dict[int, tuple[int, int]] = {index: (0, 0) for index in graph.inputs if index >= 0}
     for step, op in enumerate(graph.ops, 1):
         for index in (*op.outputs, *op.inputs):
             if index >= 0:
-                lives[index] = (lives.get(index, (step, step))[0], step)
+                lifetimes[index] = (lifetimes.get(index, (step, step))[0], step)
     for index in graph.outputs:
-        if index in lives:
-            lives[index] = (lives[index][0], len(graph.ops))
-    moving = [index for index in sorted(lives) if not (graph.tensors[index].constant or graph.tensors[index].variable)]
-    return [_Buffer(_aligned(graph.tensors[index].size_bytes or 0), *lives[index]) for index in moving]
+        if index in lifetimes:
+            lifetimes[index] = (lifetimes[index][0], len(graph.ops))
+    return [
+        _Buffer(_aligned(graph.tensors[index].size_bytes or 0), *lifetimes[index])
+        for index in sorted(lifetimes)
+        if not (graph.tensors[index].constant or graph.tensors[index].variable)
+    ]
 
 
 def _scratch(graph: Subgraph) -> list[_Buffer]:
-    """One for each convolution, alive while it runs."""
+    """Return one scratch buffer per convolution, which lives while it runs."""
     return [
         _Buffer(_aligned(SCRATCH_BYTES_PER_WINDOW_VALUE * _window_values(graph, op)), step, step)
         for step, op in enumerate(graph.ops, 1)
@@ -124,35 +139,37 @@ def _scratch(graph: Subgraph) -> list[_Buffer]:
 
 
 def _window_values(graph: Subgraph, op: Op) -> int:
+    """Return the number of input values in the window of a convolution; 0 for other operators."""
     weights = graph.input(op, 1)
     if weights is None or len(weights.shape) != 4 or op.name not in ("CONV_2D", "DEPTHWISE_CONV_2D"):
         return 0
-    # CONV_2D has (outputs, height, width, inputs), DEPTHWISE_CONV_2D (1, height, width, outputs).
+    # Weights of CONV_2D are (outputs, height, width, inputs), of DEPTHWISE_CONV_2D (1, height, width, outputs).
     return weights.shape[1] * weights.shape[2] * weights.shape[3]
 
 
 def _peak(buffers: list[_Buffer]) -> int:
+    """Place the buffers as the greedy memory planner does, and return the size of the plan in bytes."""
     placed: list[tuple[int, _Buffer]] = []
-    for number in sorted(range(len(buffers)), key=lambda each: (-buffers[each].size, -each)):
-        wanted, at = buffers[number], 0
+    for index in sorted(range(len(buffers)), key=lambda index: (-buffers[index].size, -index)):
+        buffer, start = buffers[index], 0
         for offset, other in sorted(placed, key=lambda pair: pair[0]):
-            if other.first > wanted.last or other.last < wanted.first:
+            if other.first > buffer.last or other.last < buffer.first:
                 continue
-            if offset - at >= wanted.size:
+            if offset - start >= buffer.size:
                 break
-            at = max(at, offset + other.size)
-        placed.append((at, wanted))
+            start = max(start, offset + other.size)
+        placed.append((start, buffer))
     return max((offset + buffer.size for offset, buffer in placed), default=0)
 
 
-def _kept(graph: Subgraph) -> int:
+def _persistent(graph: Subgraph) -> int:
     channels = 0
     for op in graph.ops:
         output = graph.tensors[op.outputs[0]] if op.name in PER_CHANNEL and op.outputs else None
         channels += output.shape[-1] if output is not None and output.shape else 0
     variables = sum(_aligned(tensor.size_bytes or 0) for tensor in graph.tensors if tensor.variable)
-    counted = TENSOR_BYTES * len(graph.tensors) + OPERATOR_BYTES * len(graph.ops) + CHANNEL_BYTES * channels
-    return counted + variables + FIXED_BYTES
+    metadata = TENSOR_BYTES * len(graph.tensors) + OPERATOR_BYTES * len(graph.ops) + CHANNEL_BYTES * channels
+    return metadata + variables + FIXED_BYTES
 
 
 def _aligned(size: int) -> int:

@@ -1,4 +1,4 @@
-"""A bundle is started as a board would start it: by a Python that is told nothing of this checkout."""
+"""Bundles run as on a board, by an interpreter that cannot import this checkout."""
 
 import ast
 import dataclasses
@@ -22,8 +22,8 @@ from edgefer.inference.classifier import Classifier
 from edgefer.models import SHIPPED, bundled
 
 HEAVY = ("jax", "keras", "matplotlib", "tensorflow", "tensorflow_model_optimization", "tf_keras", "torch")
-# Run as a program, then tell from where its modules came.
-TELL = """
+# Run a program, then print where its modules came from.
+LIST_MODULES = """
 import runpy, sys
 sys.argv = sys.argv[1:]
 sys.path.insert(0, sys.argv[0])
@@ -34,7 +34,7 @@ except SystemExit as ended:
 for name, module in sorted(sys.modules.items()):
     print("LOADED", name, getattr(module, "__file__", None))
 """
-# The page as a browser gets it.
+# Request the live page over HTTP.
 SERVE = """
 import sys, urllib.request
 sys.path.insert(0, sys.argv[1])
@@ -42,7 +42,7 @@ from edgefer.live.web import Address, serving
 with serving(Address.parse(":0")) as page:
     print(urllib.request.urlopen(page.url).read().decode())
 """
-# A Python that is older than any that edgefer runs on.
+# Run a program with an unsupported version of Python.
 OLD = """
 import runpy, sys
 sys.argv = sys.argv[1:]
@@ -60,7 +60,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 
 @pytest.fixture(scope="module")
 def artifact():
-    # Another temperature than one, so that a bundle that leaves it out is seen.
+    # A temperature other than 1, so that a bundle that ignores it fails.
     return dataclasses.replace(Artifact.load(SHIPPED), temperature=0.85)
 
 
@@ -71,7 +71,7 @@ def content(artifact):
 
 @pytest.fixture(scope="module")
 def board(content, tmp_path_factory):
-    """A folder with a bundle, an empty one, and a face."""
+    """A folder with a bundle, a bundle without a model, and an image of a face."""
     folder = tmp_path_factory.mktemp("board")
     files.write_bytes(folder / "bundle.pyz", content)
     files.write_bytes(folder / "empty.pyz", bundle())
@@ -81,15 +81,15 @@ def board(content, tmp_path_factory):
 
 @pytest.fixture
 def python(board):
-    """Run Python in that folder, with nothing in its environment that leads to this checkout."""
+    """Return a function that runs Python in that folder, without environment variables that lead to this checkout."""
 
     def run(*arguments, code=0, flag="-I"):
-        kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
+        environment = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
         command = [sys.executable, flag, *map(str, arguments)]
-        done = subprocess.run(command, cwd=board, env=kept, capture_output=True, text=True, check=False)
-        assert done.returncode == code, done.stderr
-        assert "Traceback" not in done.stderr
-        return done
+        ended = subprocess.run(command, cwd=board, env=environment, capture_output=True, text=True, check=False)
+        assert ended.returncode == code, ended.stderr
+        assert "Traceback" not in ended.stderr
+        return ended
 
     return run
 
@@ -100,46 +100,46 @@ def entries(content):
         return {name: archive.read(name) for name in archive.namelist()}
 
 
-# What is in it
+# Content
 
 
-def test_the_same_model_gives_the_same_bytes(artifact, content):
+def test_same_model_gives_the_same_bytes(artifact, content):
     assert bundle(artifact, name=SHIPPED.stem) == content
 
 
-def test_a_bundle_makes_itself_again(python, board, content):
+def test_bundle_exports_an_identical_bundle(python, board, content):
     python("bundle.pyz", "export", "--zip", "--output-dir", "again")
     assert (board / "again" / f"{SHIPPED.stem}.pyz").read_bytes() == content
 
 
-def test_the_model_is_the_one_that_was_given(artifact, content):
-    models = {name: each for name, each in entries(content).items() if name.endswith(".tflite")}
+def test_bundle_has_exactly_the_given_model(artifact, content):
+    models = {name: model for name, model in entries(content).items() if name.endswith(".tflite")}
     assert models == {f"edgefer/models/bundled/{SHIPPED.name}": artifact.to_bytes()}
 
 
-def test_nothing_in_it_says_tensorflow(content):
+def test_no_module_imports_a_training_framework(content):
     for name, text in entries(content).items():
         if not name.startswith("edgefer/") or not name.endswith(".py"):
             continue
         for node in ast.walk(ast.parse(text)):
             names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            names += [each.name for each in node.names] if isinstance(node, ast.Import) else []
-            assert not {each.partition(".")[0] for each in names} & set(HEAVY), name
+            names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            assert not {imported.partition(".")[0] for imported in names} & set(HEAVY), name
 
 
-def test_licences_travel_with_what_they_are_of(content):
-    licences = [name for name, text in entries(content).items() if "LICENSE" in name and len(text) > 500]
-    assert {name.partition("-")[0] for name in licences} == {"click", "rich"}
+def test_licenses_of_vendored_packages_are_included(content):
+    licenses = [name for name, text in entries(content).items() if "LICENSE" in name and len(text) > 500]
+    assert {name.partition("-")[0] for name in licenses} == {"click", "rich"}
 
 
-def test_nothing_is_bundled_where_edgefer_is_installed():
+def test_installed_edgefer_has_no_bundled_model():
     assert bundled() is None
 
 
-# What it does
+# Commands
 
 
-def test_it_says_what_it_is_and_replays_its_golden_vectors(python, artifact):
+def test_without_arguments_it_describes_itself_and_replays_the_golden_vectors(python, artifact):
     out = python("bundle.pyz").stdout
     assert artifact.sha256[:12] in out
     assert ", ".join(artifact.labels) in out
@@ -151,25 +151,25 @@ def test_it_says_what_it_is_and_replays_its_golden_vectors(python, artifact):
     assert max(map(len, out.splitlines())) <= 80
 
 
-def test_a_picture_is_enough(python, artifact):
+def test_image_path_runs_predict(python, artifact):
     record = json.loads(python("bundle.pyz", "face.png", "--no-detect", "--json").stdout)
     expected = Classifier.from_artifact(artifact).predict(artifact.golden.inputs[0])
-    ((prediction,),) = [each["faces"] for each in record["predictions"]]
+    ((prediction,),) = [image["faces"] for image in record["predictions"]]
     assert prediction["label"] == expected.label
     probabilities = [prediction["probabilities"][label] for label in artifact.labels]
     np.testing.assert_array_equal(np.float32(probabilities), expected.probabilities)
 
 
-def test_all_but_numpy_opencv_and_the_runtime_comes_from_the_bundle(python, board):
-    out = python("-c", TELL, "bundle.pyz", "face.png").stdout
+def test_only_numpy_opencv_and_the_runtime_come_from_outside_the_bundle(python, board):
+    out = python("-c", LIST_MODULES, "bundle.pyz", "face.png").stdout
     loaded = dict(re.findall(r"^LOADED (\S+) (.*)$", out, re.MULTILINE))
-    ours = {name: place for name, place in loaded.items() if name.partition(".")[0] in ("edgefer", "click", "rich")}
-    assert {"edgefer.cli.bundle_main", "click.core", "rich.table"} <= set(ours)
-    assert {Path(place).parts[0] for place in ours.values()} == {"bundle.pyz"}
+    vendored = {name: path for name, path in loaded.items() if name.partition(".")[0] in ("edgefer", "click", "rich")}
+    assert {"edgefer.cli.bundle_main", "click.core", "rich.table"} <= set(vendored)
+    assert {Path(path).parts[0] for path in vendored.values()} == {"bundle.pyz"}
     assert not {"pygments", "markdown_it"} & {name.partition(".")[0] for name in loaded}
 
 
-def test_its_commands_have_help_and_those_of_the_workstation_are_not_there(python):
+def test_every_command_has_help_and_workstation_commands_are_absent(python):
     listed = python("bundle.pyz", "--help").stdout.partition("Commands:")[2]
     commands = [line.split()[0] for line in listed.strip().splitlines()]
     assert {"bench", "evaluate", "export", "inspect", "predict", "report"} <= set(commands)
@@ -179,21 +179,21 @@ def test_its_commands_have_help_and_those_of_the_workstation_are_not_there(pytho
         assert "Example:" in python("bundle.pyz", command, "--help").stdout
 
 
-def test_a_process_of_its_own_finds_the_bundle_too(python, artifact):
-    done = python("bundle.pyz", "bench", "--seconds", "0", "--runs", "20", "--json")
-    (measurement,) = json.loads(done.stdout)["measurements"]
+def test_subprocess_imports_the_bundle(python, artifact):
+    ended = python("bundle.pyz", "bench", "--seconds", "0", "--runs", "20", "--json")
+    (measurement,) = json.loads(ended.stdout)["measurements"]
     assert measurement["subject"]["sha256"] == artifact.sha256
     assert measurement["subject"]["file"] == SHIPPED.name
 
 
-def test_its_page_is_served_and_its_service_starts_it(python, board):
+def test_live_page_is_served_and_the_service_starts_the_bundle(python, board):
     pytest.importorskip("uvicorn")
     assert "how a face looks" in python("-c", SERVE, "bundle.pyz").stdout
     unit = python("bundle.pyz", "service", "install", "--print").stdout
     assert f"{board / 'bundle.pyz'} live --serve :4912\n" in unit
 
 
-def test_it_scores_its_model(python, board, artifact):
+def test_evaluate_scores_the_bundled_model(python, board, artifact):
     faces = artifact.golden.inputs
     labels = np.argmax(artifact.golden.outputs, axis=1)
     usage = np.array(["Training", "PublicTest"] * len(faces))[: len(faces)]
@@ -211,7 +211,7 @@ def test_it_scores_its_model(python, board, artifact):
         ("doctor", "--device", "pi@board"),
     ],
 )
-def test_a_command_that_needs_the_workstation_ends_in_a_sentence(python, board, arguments):
+def test_command_that_needs_the_workstation_ends_with_one_sentence(python, board, arguments):
     (board / "run").mkdir(exist_ok=True)
     error = python("-c", NOT_EDITABLE, "bundle.pyz", *arguments, code=1).stderr
     assert re.search(r"a bundle does not contain edgefer\.(workstation|fleet)", error)
@@ -222,20 +222,20 @@ def test_a_command_that_needs_the_workstation_ends_in_a_sentence(python, board, 
     ("arguments", "code", "named"),
     [(["benhc"], 2, "bench"), (["nowhere.png"], 1, "nowhere.png"), (["face.png", "--frob"], 2, "--frob")],
 )
-def test_slips(python, arguments, code, named):
+def test_mistyped_arguments_are_named(python, arguments, code, named):
     assert named in python("bundle.pyz", *arguments, code=code).stderr
 
 
-def test_without_a_model_it_says_so(python):
+def test_bundle_without_a_model_reports_it(python):
     assert "without a model" in python("empty.pyz").stdout
     assert "carries none" in python("empty.pyz", "face.png", code=1).stderr
     assert "surprise" in python("empty.pyz", "face.png", "--no-detect", "--model", SHIPPED, "--json").stdout
 
 
-# What it says where something is missing
+# Missing packages
 
 
-def test_what_is_missing_is_one_line_that_mends_it(python):
+def test_missing_packages_are_reported_with_one_command(python):
     error = python("bundle.pyz", code=1, flag="-S").stderr.strip().splitlines()
     assert len(error) == 2
     assert "pip install" in error[1]
@@ -243,7 +243,7 @@ def test_what_is_missing_is_one_line_that_mends_it(python):
         assert package in error[1]
 
 
-def test_a_library_that_cannot_be_loaded_is_one_line_too(python, board):
+def test_missing_shared_library_is_reported_with_one_command(python, board):
     (board / "cv2.py").write_text("raise ImportError('libGL.so.1: cannot open shared object file')")
     code = OLD.replace("sys.version_info", "sys.path.insert(0, '.')\nignored")
     error = python("-c", code, "bundle.pyz", code=1).stderr
@@ -253,23 +253,23 @@ def test_a_library_that_cannot_be_loaded_is_one_line_too(python, board):
     assert '"numpy' not in error
 
 
-def test_its_doctor_looks_at_a_python_that_has_nothing(python):
+def test_doctor_runs_without_packages(python):
     checks = json.loads(python("bundle.pyz", "doctor", "--json", code=5, flag="-S").stdout)["checks"]
     broken = {check["name"]: check["fix"] for check in checks if check["status"] == "broken"}
     assert set(broken) == {"numpy", "OpenCV"}
     assert broken["numpy"].startswith("pip install")
 
 
-def test_help_wants_only_python(python):
+def test_help_needs_only_python(python):
     assert "Commands:" in python("bundle.pyz", "--help", flag="-S").stdout
 
 
-def test_an_old_python_is_told_so(python):
+def test_old_python_is_reported(python):
     error = python("-c", OLD, "bundle.pyz", code=1).stderr
     assert error.startswith("edgefer: Python 3.10 to 3.13 is required, this is 3.9.2")
 
 
-def test_a_page_is_made_from_the_bundle(python, board):
+def test_bundle_creates_a_report_page(python, board):
     files.write_bytes(board / SHIPPED.name, SHIPPED.read_bytes())
     python("bundle.pyz", "report", SHIPPED.name, "--html", "page.html")
     page = (board / "page.html").read_text()

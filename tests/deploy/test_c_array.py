@@ -1,4 +1,4 @@
-"""The C++ sources compile without a warning and hold what the artifact holds; without a compiler these tests skip."""
+"""The C++ source compiles without warnings and has the content of the artifact; skipped without a compiler."""
 
 import dataclasses
 import re
@@ -17,10 +17,10 @@ from edgefer.models import SHIPPED
 pytestmark = pytest.mark.usefixtures("litert")
 
 COMPILER = shutil.which("g++") or shutil.which("c++") or shutil.which("clang++")
-needs_compiler = pytest.mark.skipif(COMPILER is None, reason="NO C++ COMPILER: the sources were not compiled")
+needs_compiler = pytest.mark.skipif(COMPILER is None, reason="no C++ compiler: the source was not compiled")
 WARNINGS = ("-std=c++11", "-Wall", "-Wextra", "-Wpedantic", "-Werror")
 
-# What a firmware does, with an interpreter that answers the golden vectors as the workstation did, DRIFT off.
+# A firmware whose interpreter returns the golden outputs, shifted by the first argument.
 MAIN = """
 #include "{header}"
 #include <cstdio>
@@ -63,17 +63,17 @@ int main(int, char** arguments) {{
 OUTPUT_TENSOR = "template <> fer::Output* Interpreter::typed_output_tensor<fer::Output>(int) { return output; }"
 
 
-def compiled(made, folder):
-    """The path of MAIN, built with the two files of ``made``."""
-    for name, text in made.files.items():
+def compile_main(source, folder):
+    """Compile MAIN with the two files of ``source``, and return the path of the program."""
+    for name, text in source.files.items():
         (folder / name).write_text(text)
-    header, source = made.files
+    header, implementation = source.files
     functions = "\n".join(
-        f'  int Add{name}() {{ std::printf("{name} "); return 0; }}' for name in made.needs.operators
+        f'  int Add{name}() {{ std::printf("{name} "); return 0; }}' for name in source.requirements.operators
     )
-    main = MAIN.format(header=header, namespace=made.namespace, functions=functions, output_tensor=OUTPUT_TENSOR)
+    main = MAIN.format(header=header, namespace=source.namespace, functions=functions, output_tensor=OUTPUT_TENSOR)
     (folder / "main.cc").write_text(main)
-    command = [COMPILER, *WARNINGS, "-o", "main", "main.cc", source]
+    command = [COMPILER, *WARNINGS, "-o", "main", "main.cc", implementation]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     return folder / "main"
@@ -85,59 +85,59 @@ def subject(request, artifact):
 
 
 @needs_compiler
-def test_it_compiles_and_holds_the_model_and_encodes_as_the_classifier_does(subject, tmp_path):
-    program = compiled(made := c_array(subject, name="a model-1"), tmp_path)
+def test_source_compiles_with_the_model_and_encodes_like_the_classifier(subject, tmp_path):
+    program = compile_main(source := c_array(subject, name="a model-1"), tmp_path)
     printed = subprocess.run([program, "0"], capture_output=True, check=True).stdout
-    added, tested, label, aligned, rest = printed.split(b"\n", 4)
-    assert added.decode().split() == [*made.needs.operators, "1"]
+    added, tested, label, aligned, memory = printed.split(b"\n", 4)
+    assert added.decode().split() == [*source.requirements.operators, "1"]
     assert (tested, aligned) == (b"1", b"0")
-    assert rest.endswith(subject.model)
+    assert memory.endswith(subject.model)
     classifier = Classifier.from_artifact(subject)
-    encoded = np.frombuffer(rest[: -len(subject.model)], classifier.runtime.input.params.dtype)
+    encoded = np.frombuffer(memory[: -len(subject.model)], classifier.runtime.input.params.dtype)
     matching = [(classifier.encode(face).ravel() == encoded).all() for face in subject.golden.inputs]
     assert any(matching)
     best = np.argmax(subject.golden.outputs[matching.index(True)])
     assert label.decode() == subject.labels[best]
 
 
-def test_the_temperature_is_a_constant_of_the_header(int8_artifact):
+def test_temperature_is_a_constant_in_the_header(int8_artifact):
     warm = dataclasses.replace(int8_artifact, temperature=1.37)
     header = c_array(warm, name="model").files["model.h"]
     assert "constexpr float kTemperature = 1.37f;" in header
-    assert "softmax of\n// logits / kTemperature:" in header
+    assert "the softmax of\n// logits / kTemperature." in header
     assert "kTemperature = 1.0f;" in c_array(int8_artifact, name="model").files["model.h"]
 
 
 @needs_compiler
-def test_the_self_test_allows_the_tolerance_and_no_more(int8_artifact, tmp_path):
-    program = compiled(c_array(int8_artifact, name="model"), tmp_path)
-    answers = {
+def test_self_test_accepts_exactly_the_tolerance(int8_artifact, tmp_path):
+    program = compile_main(c_array(int8_artifact, name="model"), tmp_path)
+    results = {
         drift: subprocess.run([program, drift], capture_output=True, check=True).stdout.split(b"\n")[1]
         for drift in ("3", "4", "5")
     }
-    assert answers == {"3": b"1", "4": b"1", "5": b"0"}
+    assert results == {"3": b"1", "4": b"1", "5": b"0"}
 
 
 @needs_compiler
-def test_labels_and_provenance_cannot_break_out(int8_artifact, tmp_path):
-    nasty = ('a"b', "c\\", "d??/e", "f\ng", "é", "*/", "h%s")
+def test_labels_and_provenance_are_escaped(int8_artifact, tmp_path):
+    labels = ('a"b', "c\\", "d??/e", "f\ng", "é", "*/", "h%s")
     hostile = dataclasses.replace(
-        int8_artifact, labels=nasty, provenance={"system": "x\\\n#error no\n*/ ??/", "data": {"name": "\r#error"}}
+        int8_artifact, labels=labels, provenance={"system": "x\\\n#error no\n*/ ??/", "data": {"name": "\r#error"}}
     )
-    program = compiled(c_array(hostile, name="int"), tmp_path)
+    program = compile_main(c_array(hostile, name="int"), tmp_path)
     label = subprocess.run([program, "0"], capture_output=True, check=True).stdout.split(b"\n", 2)[2]
-    assert any(label.startswith(each.encode()) for each in nasty)
+    assert any(label.startswith(expected.encode()) for expected in labels)
 
 
-def test_the_same_model_gives_the_same_files(artifact):
+def test_same_model_gives_the_same_files(artifact):
     assert c_array(artifact, name="model") == c_array(artifact, name="model")
 
 
-def test_the_header_says_what_the_contract_says():
+def test_header_has_the_values_of_the_contract():
     artifact = Artifact.load(SHIPPED)
-    made = c_array(artifact, name=SHIPPED.stem)
-    header, source = made.files.values()
-    assert list(made.files) == ["small_int8.h", "small_int8.cc"]
+    exported = c_array(artifact, name=SHIPPED.stem)
+    header, source = exported.files.values()
+    assert list(exported.files) == ["small_int8.h", "small_int8.cc"]
     constants = dict(re.findall(r"constexpr \w+(?: \w+)? (k\w+)(?:\[\])? = (.*);", header))
     scores = artifact.provenance["scores"]
     assert float(constants["kInputScale"].rstrip("f")) == pytest.approx(1 / 255, rel=1e-6)
@@ -146,7 +146,7 @@ def test_the_header_says_what_the_contract_says():
     assert int(constants["kModelBytes"]) == len(artifact.model)
     assert (constants["kHeight"], constants["kWidth"], constants["kClasses"]) == ("48", "48", "7")
     assert f"{100 * scores['accuracy']:.2f} % of {scores['n']} images of {scores['split']}" in header
-    assert int(constants["kArenaBytes"]) == made.needs.arena_bytes
+    assert int(constants["kArenaBytes"]) == exported.requirements.arena_bytes
     assert max(map(len, header.splitlines())) <= 120
     assert source.count('"') == 2 * len(artifact.labels) + 2
 
@@ -162,14 +162,14 @@ def test_the_header_says_what_the_contract_says():
         ("", "model"),
     ],
 )
-def test_names_are_safe(int8_artifact, name, stem):
-    made = c_array(int8_artifact, name=name)
-    assert list(made.files) == [f"{stem}.h", f"{stem}.cc"]
-    assert made.namespace == f"fer_{stem}"
-    assert f"namespace fer_{stem} {{" in made.files[f"{stem}.h"]
+def test_names_become_valid_identifiers(int8_artifact, name, stem):
+    source = c_array(int8_artifact, name=name)
+    assert list(source.files) == [f"{stem}.h", f"{stem}.cc"]
+    assert source.namespace == f"fer_{stem}"
+    assert f"namespace fer_{stem} {{" in source.files[f"{stem}.h"]
 
 
-def test_a_model_that_computes_something_else_is_refused(int8_artifact):
+def test_model_that_does_not_reproduce_its_golden_vectors_is_refused(int8_artifact):
     outputs = int8_artifact.golden.outputs[::-1]
     golden = dataclasses.replace(int8_artifact.golden, outputs=outputs, reference=outputs)
     with pytest.raises(IncompatibleError, match="computes something else"):

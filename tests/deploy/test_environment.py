@@ -9,55 +9,55 @@ from pathlib import Path
 import pytest
 
 import edgefer
-from edgefer.deploy.environment import SYSTEM, Check, examine, imported
+from edgefer.deploy.environment import SYSTEM_PACKAGES, Check, check_environment, check_import
 
 
-def lend(folder: Path, monkeypatch: pytest.MonkeyPatch, code: str) -> None:
+def install(folder: Path, monkeypatch: pytest.MonkeyPatch, code: str) -> None:
     (folder / "odd_wheel.py").write_text(code)
     monkeypatch.setenv("PYTHONPATH", str(folder))
 
 
-def test_this_machine_is_fit_and_every_check_says_something() -> None:
-    checks = list(examine())
+def test_this_machine_passes_every_check() -> None:
+    checks = list(check_environment())
     assert not [check for check in checks if check.status == "broken"]
-    found = {check.name: check for check in checks}
-    assert found["Python"].text == ".".join(map(str, sys.version_info[:3]))
-    assert found["numpy"].status == found["OpenCV"].status == "ok"
+    by_name = {check.name: check for check in checks}
+    assert by_name["Python"].text == ".".join(map(str, sys.version_info[:3]))
+    assert by_name["numpy"].status == by_name["OpenCV"].status == "ok"
     has_litert = importlib.util.find_spec("ai_edge_litert") is not None
-    assert found["litert" if has_litert else "tflite_runtime"].status == "ok"
+    assert by_name["litert" if has_litert else "tflite_runtime"].status == "ok"
     assert all(check.text for check in checks)
 
 
-def test_a_wheel_for_another_processor_is_a_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    lend(tmp_path, monkeypatch, "import os, signal\nos.kill(os.getpid(), signal.SIGILL)\n")
-    check = imported("LiteRT", "odd_wheel", "9.9", "pip install odd-wheel")
+def test_wheel_for_another_processor_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(tmp_path, monkeypatch, "import os, signal\nos.kill(os.getpid(), signal.SIGILL)\n")
+    check = check_import("LiteRT", "odd_wheel", "9.9", "pip install odd-wheel")
     assert check.status == "broken"
     assert "SIGILL" in check.text
     assert "newer processor" in check.text
     assert "64-bit" in check.fix
 
 
-def test_an_opencv_with_windows_on_a_board_without_is_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_opencv_with_missing_gui_libraries_has_a_fix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = "libGL.so.1: cannot open shared object file: No such file or directory"
-    lend(tmp_path, monkeypatch, f"raise ImportError({text!r})\n")
-    check = imported("OpenCV", "odd_wheel", "4.11", "pip install it")
+    install(tmp_path, monkeypatch, f"raise ImportError({text!r})\n")
+    check = check_import("OpenCV", "odd_wheel", "4.11", "pip install it")
     assert (check.status, check.fix) == ("broken", "pip uninstall opencv-python && pip install opencv-python-headless")
 
 
-def test_what_is_not_installed_has_the_line_that_installs_it() -> None:
-    assert imported("numpy", "numpy", None, "pip install numpy") == Check(
+def test_missing_package_has_the_command_that_installs_it() -> None:
+    assert check_import("numpy", "numpy", None, "pip install numpy") == Check(
         "numpy", "broken", "not installed", "pip install numpy"
     )
 
 
 @pytest.mark.parametrize(
-    ("code", "said"),
+    ("code", "message"),
     [
         ("import os, signal\nos.kill(os.getpid(), signal.SIGILL)\n", "SIGILL"),
         ("raise ImportError('libopenblas.so.0: cannot open shared object file')\n", "libopenblas"),
     ],
 )
-def test_a_numpy_that_cannot_be_imported_is_a_line_and_ends_nothing(tmp_path: Path, code: str, said: str) -> None:
+def test_numpy_that_fails_to_import_does_not_end_the_checks(tmp_path: Path, code: str, message: str) -> None:
     (tmp_path / "numpy").mkdir()
     (tmp_path / "numpy/__init__.py").write_text(code)
     home = str(Path(edgefer.__file__).parents[1])
@@ -66,14 +66,15 @@ def test_a_numpy_that_cannot_be_imported_is_a_line_and_ends_nothing(tmp_path: Pa
         [sys.executable, "-m", "edgefer", "doctor"], capture_output=True, text=True, env=environment, check=False
     )
     assert ended.returncode == 5, ended.stderr
-    assert said in ended.stdout
-    assert "apt install python3-numpy" in ended.stdout if said == "SIGILL" else "pip install" in ended.stdout
-    assert "numpy comes first" in ended.stdout
+    assert message in ended.stdout
+    assert "apt install python3-numpy" in ended.stdout if message == "SIGILL" else "pip install" in ended.stdout
+    assert "it needs numpy" in ended.stdout
     assert "temperature" in ended.stdout or "disk" in ended.stdout
 
 
-def test_an_opencv_for_another_processor_is_not_mended_by_another_runtime(
+def test_opencv_for_another_processor_has_a_fix_other_than_a_runtime(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lend(tmp_path, monkeypatch, "import os, signal\nos.kill(os.getpid(), signal.SIGILL)\n")
-    assert "tflite" not in imported("OpenCV", "odd_wheel", "4.11", "pip install it", other=SYSTEM).fix
+    install(tmp_path, monkeypatch, "import os, signal\nos.kill(os.getpid(), signal.SIGILL)\n")
+    check = check_import("OpenCV", "odd_wheel", "4.11", "pip install it", wrong_processor=SYSTEM_PACKAGES)
+    assert "tflite" not in check.fix

@@ -31,10 +31,10 @@ def command(device: str | None) -> Result:
     """
     import dataclasses
 
-    from edgefer.deploy.environment import examine
+    from edgefer.deploy.environment import check_environment
     from edgefer.results import schema
 
-    checks = _examine_board(device) if device else [dataclasses.asdict(check) for check in examine()]
+    checks = _examine_board(device) if device else [dataclasses.asdict(check) for check in check_environment()]
     broken = [check for check in checks if check["status"] == "broken"]
     failure = None
     if broken:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -88,11 +88,12 @@ def _c_array(artifact: Artifact, model: Path) -> _Export:
     from edgefer.deploy.c_array import c_array
 
     source = c_array(artifact, name=model.stem)
-    header, needs = next(iter(source.files)), source.needs
-    facts = {"namespace": source.namespace, **asdict(needs)}
+    header, requirements = next(iter(source.files)), source.requirements
+    facts = {"namespace": source.namespace, **requirements.to_json()}
     advice = (
         f"next: add both files to the firmware; {header} has an example\n"
-        f"arena: {needs.arena_bytes:,} bytes, {needs.planned_bytes:,} of them planned; the header lists the parts"
+        f"arena: {requirements.arena_bytes:,} bytes, {requirements.planned_bytes:,} of them planned; "
+        "the header lists the parts"
     )
     return _Export({name: text.encode() for name, text in source.files.items()}, {"c_array": facts}, advice)
 

@@ -16,7 +16,7 @@ def test_this_machine_passes_and_the_text_fits_a_terminal(edgefer):
 
 def test_a_failed_check_ends_with_exit_code_5_and_the_command_that_fixes_it(edgefer, monkeypatch):
     broken = Check("OpenCV", "broken", "not installed", "pip install opencv-python-headless")
-    monkeypatch.setattr(environment, "examine", lambda: iter([Check("Python", "ok", "3.11.2"), broken]))
+    monkeypatch.setattr(environment, "check_environment", lambda: iter([Check("Python", "ok", "3.11.2"), broken]))
     outcome = edgefer("doctor")
     assert outcome.code == 5
     assert "WRONG OpenCV" in outcome.out

@@ -17,6 +17,7 @@ def test_a_model_is_exported_in_both_formats(edgefer, workplace, tmp_path):
         content = (tmp_path / entry["file"]).read_bytes()
         assert entry["bytes"] == len(content)
         assert entry["sha256"] == hashlib.sha256(content).hexdigest()
+    assert {"operators", "scratch_bytes", "kept_bytes"} < record["c_array"].keys()
     assert record["c_array"]["arena_bytes"] > record["c_array"]["planned_bytes"] > 0
 
 
