@@ -1,13 +1,11 @@
-"""A module of edgefer in a Python process of its own, so that a crash there is an answer here.
+"""Run edgefer modules in subprocesses and report crashes as errors; suppress output of native libraries.
 
     ended = run_module("edgefer.benchmark.runner", request_path, reply_path, folder=private)
     ended.exit_code, ended.signal, ended.stderr
-    run_module(..., python=Path("old/bin/python"))  # with what is installed there
-    raise revive(failure(error))                    # an EdgeferError, there and back as plain values
+    run_module(..., python=Path("old/bin/python"))  # with the packages of another interpreter
+    raise error_from_json(error_to_json(error))     # an EdgeferError as plain values, and back
 
-Native libraries that write to the terminal behind Python's back, kept quiet while all goes well.
-
-    with quiet():
+    with suppress_native_output():
         interpreter.allocate_tensors()              # "INFO: Created TensorFlow Lite XNNPACK delegate for CPU."
 """
 

@@ -1,11 +1,11 @@
-"""FER2013 from whatever layout it has on disk, as uint8 faces and labels in its three splits.
+"""Load FER2013 from any supported format as uint8 faces and labels in three splits.
 
     path = resolve(None)                            # --data, $EDGEFER_DATA, ./fer2013.csv, or None
     dataset = load(path) if path else synthetic_dataset()
     training = dataset.split("Training")            # pixels uint8 (n, 48, 48), labels int64 (n,)
 
-The Usage column decides what is in which split, and nothing is guessed: what a layout does not say stands in
-``Dataset.notes``. Faces are read once and cached under the hash of their source.
+The Usage column assigns rows to splits. Nothing is guessed: ``Dataset.notes`` lists what a format does not record.
+Faces are parsed once and cached under the hash of their source.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The images that a model is scored on, the same for a Keras run and a .tflite.
+"""Images on which a model is evaluated, equal for a Keras run and a .tflite.
 
-    images = score_set(dataset, dataset.split("PublicTest"), name="PublicTest", spec=artifact.input_spec)
+    images = make_evaluation_set(dataset, dataset.split("PublicTest"), name="PublicTest", spec=artifact.input_spec)
     images.faces, images.labels, images.seen_in_training
-    scored = Scored(images, logits, evaluation)     # with what the model made of them
+    outputs = ModelOutputs(images, logits, evaluation)
 """
 
 from __future__ import annotations

@@ -1,19 +1,15 @@
-"""What a reader of a data set hands over: the usable rows, and a record of those that are not.
+"""Tables of samples that data formats return, records of unusable rows, and a cache of parsed data sets.
 
     bad = BadRows()
-    rows = catalogue.load("edgefer.data.formats", "csv_table").read(path, bad=bad, progress=silent)
-    bad.refuse(path, skip=False)                    # raises, naming the first ten
-
-A reader is one file in ``layouts/``.
-
-Faces that were read once, kept as .npz under the user's cache folder.
+    table = plugins.load("edgefer.data.formats", "csv_table").read(path, bad=bad, progress=silent)
+    bad.refuse(path, skip=False)                    # raises; the message names the first ten rows
 
     path = entry(key, skip_bad_rows=False)          # ~/.cache/edgefer/<key>-v1.npz
-    rows = restore(path)                            # None: not there, or damaged
-    problem = store(path, rows)                     # "": kept
+    table = restore(path)                           # None if the entry is missing or damaged
+    problem = store(path, table)                    # empty on success
 
-An entry is named by the content of its source and never by its path, so it can be old but not wrong. Whether bad rows
-were left out and the version of this format are part of the name.
+A cache entry is named after the content of its source, never after its path, so an entry cannot be stale. The name also
+contains the format version and whether unusable rows were skipped.
 """
 
 from __future__ import annotations

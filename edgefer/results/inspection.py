@@ -1,10 +1,10 @@
-"""What ``edgefer inspect`` finds out about a model file, as a record.
+"""Record of the facts that ``edgefer inspect`` finds about a model file.
 
-    inspection = inspect_apart(Path("model.tflite"))
+    inspection = inspect_in_subprocess(Path("model.tflite"))     # edgefer.inspection.sandbox
     inspection.macs, inspection.arena_peak_bytes, inspection.target("tflm").obstacles
     inspection.to_json()                            # from_json() is its inverse
 
-Numbers that a file does not tell are None, never zero.
+A number that the file does not determine is None, never zero.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""What a change of a model costs, image by image: the verdict on a quantized model against its float parent.
+"""Compare two models on the same images, for example an int8 model with its float network.
 
-    verdict = compare(parent_logits, own_logits, labels, label_names=LABELS)
-    verdict.difference_points, verdict.interval_points, verdict.p_value, verdict.agreement
-    for flip in flips(parent_logits, own_logits, labels): ...
+    comparison = compare(float_logits, int8_logits, labels, label_names=LABELS)
+    comparison.difference_points, comparison.interval_points, comparison.p_value, comparison.agreement
+    for change in label_changes(float_logits, int8_logits, labels): ...
 
-Both models answer the same images, so the difference is far better known than either accuracy: only the images on which
-exactly one of them is right count. A drop within its interval is noise; an agreement far below the accuracies says that
-many answers changed, even where as many got better as worse.
+Only images that exactly one model labels correctly contribute to the difference. It is therefore known more precisely
+than either accuracy. A difference whose interval contains zero is not significant. A low agreement means that many
+labels changed, even if gains and losses cancel.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What ``edgefer verify`` finds out: whether a model computes the same everywhere, as a record.
+"""Record of ``edgefer verify``: the agreement of a model's outputs between runtimes, kernels and thread counts.
 
     parity.rows[3].top1_agreement, parity.rows[3].parting
-    parity.least_agreement                          # between any two of all rows
+    parity.least_agreement                          # between any two rows
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The layouts in which FER2013 lies on disks, one file each.
+"""Data formats of FER2013, one module each.
 
-    recognises(path) -> bool                        # by content, without reading it all
-    cache_key(path) -> str                          # equal for equal content; "" where reading is as fast as a cache
-    read(path, *, bad, progress) -> Rows            # bad rows go into ``bad``, the others are returned
+    matches(path) -> bool                           # decide by content, without reading all of it
+    cache_key(path) -> str                          # equal for equal content; empty if reading needs no cache
+    read(path, *, bad, progress) -> SampleTable     # unusable rows go to ``bad``
 
-A new layout is one more file with these three.
+A new format is one more module with these three functions.
 """

@@ -1,20 +1,16 @@
-"""The faces that set the ranges of an int8 model.
+"""Select the Training faces that calibrate an int8 model.
 
-    faces = calibration_faces(training, size=500, seed=0)       # uint8 (500, 48, 48)
+    faces = calibration_faces(training, size=500, seed=0)       # uint8 (500, 48, 48), a random draw
 
-They come from Training and from nowhere else: a model calibrated on test images has seen them, and one calibrated on
-noise loses about two points.
-
-Faces of Training for calibration: as many of each class, spread over brightness and contrast.
-
-    found = candidates(dataset)
-    chosen = found.choose(size=500, seed=0)
+    pool = candidates(dataset)                                  # stratified: classes, brightness, contrast
+    chosen = pool.choose(size=500, seed=0)
     chosen.rows, chosen.labels, chosen.faces
-    found.choose_disjoint(sets=5, size=500, seed=0)
+    pool.choose_disjoint(sets=5, size=500, seed=0)
 
-An image with an exact twin anywhere in the data set is never chosen, nor is one with a single grey value. All of it is
-whole numbers and hashes, without a random generator, so that the same data, size and seed give the same faces with
-every version of numpy and on every processor.
+Only Training faces are used: calibration with test images leaks them into the model, and calibration with noise costs
+about two points. Stratified selection excludes images that have an exact duplicate anywhere in the data set, and images
+with a single gray value. It uses integers and hashes instead of a random generator, so the same data, size and seed
+select the same faces with every numpy version and on every processor.
 """
 
 from __future__ import annotations

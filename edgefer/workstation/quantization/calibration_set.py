@@ -1,14 +1,14 @@
-"""Calibration sets: rows of Training by number and hash, in a csv file, never images.
+"""Calibration sets: Training rows by number and hash in a csv file, without images.
 
     row,pixels_sha256,class                         # the first 16 of the 64 hex digits
     17,0f343b0931126a20,happy
 
-    atomic.write_text(path, to_csv(choose(dataset, size=500, seed=0)))
-    load_set(path, dataset).faces                   # uint8 (500, 48, 48); any row that does not fit is an error
-    find_set("fer2013-500", dataset)                # one of those that ship, or a path
-    find_set(None, dataset)                         # fer2013-500 where the data are FER2013, else None
+    files.write_text(path, to_csv(candidates(dataset).choose(size=500, seed=0)))
+    load_set(path, dataset).faces                   # uint8 (500, 48, 48); a row that does not match is an error
+    find_set("fer2013-500", dataset)                # a set that ships, or a path
+    find_set(None, dataset)                         # fer2013-500 if the data are FER2013, else None
 
-A pinned set makes quantizing repeatable across machines and comparable across networks, whatever else lies in the data.
+A pinned set makes quantization repeatable across machines and comparable across networks.
 """
 
 from __future__ import annotations

@@ -1,35 +1,33 @@
-"""What each layer of a .tflite puts out for some faces.
+"""Quantize a float .tflite to int8 after training, calibrated with faces.
+
+    calibrator = Calibrator(float_model, faces)
+    int8 = calibrator.quantize(QuantizationOptions())
+    other = calibrator.quantize(QuantizationOptions(ranges="percentile"))
+
+The float model processes the calibration faces once. Their activations set the ranges, round the weights and correct
+the biases. TensorFlow Lite defines the arithmetic and which operators can be quantized
+(https://ai.google.dev/edge/litert/models/quantization_spec).
+
+Building blocks:
 
     for values in activations(model, faces):
-        values(tensor)                              # the tensor's values for this face, as the kernels left them
+        values(tensor)                              # float32 values of a tensor for one face
 
-The optimized built-in kernels run it: a delegate would keep what lies between its layers to itself.
-
-The range of each activation, from what the layers of the float model put out for the calibration faces.
-
-    observed = Ranges(graph)
+    ranges = Ranges(graph)
     for values in activations(model, faces):
-        observed.see(values)
-    observed.note("percentile")                     # into the graph, where the quantizer reads it
+        ranges.see(values)
+    ranges.note("percentile")                       # writes the ranges into the graph, for the quantizer
 
-A wide range spends its 256 steps on values that hardly occur, a narrow one clips what does. Methods:
+activations() uses the optimized built-in kernels, because a delegate hides the tensors between its layers.
 
-- "min-max": from the smallest value to the largest; nothing that the faces produced is clipped.
-- "percentile": leaves out 0.01 % of the values at each end, as in Wu et al., "Integer quantization for deep learning
-  inference", 2020, section 5.2, which finds 99.99 % best or near it for most networks.
-- "moving-average": each face's smallest and largest value, averaged over the faces. Frameworks average over batches as
-  they pass (Jacob et al., "Quantization and training of neural networks", CVPR 2018, section 3.1); here each face
-  counts the same, so that their order does not matter.
+A wide range spends its 256 steps on rare values; a narrow range clips frequent ones. Methods:
 
-Full-integer post-training quantization of a float .tflite, by a recipe.
-
-    calibrated = Calibrated(float_model, faces)
-    int8 = calibrated.quantize(Recipe())
-    other = calibrated.quantize(Recipe(ranges="percentile"))
-
-The calibration faces run through the float model once. What they produce sets the ranges of the activations, rounds the
-weights and corrects the biases; the arithmetic in between, and the choice of what can be quantized at all, is that of
-TensorFlow Lite (https://ai.google.dev/edge/litert/models/quantization_spec).
+- "min-max": from the smallest to the largest value; clips no value of the calibration faces.
+- "percentile": excludes 0.01 % of the values at each end, after Wu et al., "Integer Quantization for Deep Learning
+  Inference", 2020, section 5.2, which finds 99.99 % best or nearly best for most networks.
+- "moving-average": the mean over the faces of their smallest and largest values. Frameworks average over batches during
+  training (Jacob et al., "Quantization and Training of Neural Networks", CVPR 2018, section 3.1). Here each face has
+  equal weight, so the order of the faces does not matter.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Keras model -> flatbuffer: the only place that talks to TensorFlow Lite's converter.
+"""Convert a Keras model to a flatbuffer; the only module that calls the TensorFlow Lite converter.
 
     flatbuffer = convert(model)                     # float32
-    flatbuffer = convert(model, configure)          # as configure(tf, converter) asks; see schemes/
+    flatbuffer = convert(model, configure)          # configure(tf, converter) sets the scheme; see schemes/
 
-Whatever comes out has batch 1 and operator versions that tflite-runtime 2.14 knows.
+The result has batch 1 and operator versions that tflite-runtime 2.14 supports.
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
-"""A .tflite taken apart so that its constants can be read and changed, and put together again.
+"""Read and change the constants of a .tflite.
 
     graph = Flatbuffer(model)
     for op in graph.ops: op.kind, op.layer, op.inputs, op.outputs
     graph.put(op.inputs[1], graph.values(op.inputs[1]) / 2)
     changed = graph.to_bytes()
 
-board/anatomy.py reads any file of any origin and trusts none; this is for models that the converter has just made.
+This module trusts its input, which the converter has just written. edgefer.inspection.flatbuffer reads files of unknown
+origin.
 """
 
 from __future__ import annotations

@@ -1,20 +1,20 @@
-"""How the weights of an int8 model are rounded, and what its biases take back.
+"""Round the weights of an int8 model and correct its biases, using statistics of the layer inputs.
 
-    observed = Moments(graph, faces=len(faces))
+    statistics = InputStatistics(graph, faces=len(faces))
     for values in activations(model, faces):
-        observed.see(values)
-    better = refine(int8_model, observed, second_order=True, bias_correction=True)
+        statistics.see(values)
+    better = apply_gptq(int8_model, statistics, second_order=True, bias_correction=True)
 
-Rounding each weight to the nearest step is best for the weight and not for the layer: its inputs are correlated (the
-pixels of a face are all bright, or all dark), so that errors of one sign add up. Two remedies, both from the float
-model's inputs of the layer:
+Rounding each weight to the nearest step minimizes the error of the weight, not of the layer output. Inputs of a layer
+are correlated (the pixels of a face are all bright or all dark), so rounding errors of one sign add up. Two methods
+reduce the output error; both use the inputs of the layer in the float model:
 
-- second-order rounding: weights are rounded one by one, and those that are still to come take over the error as the
-  inputs' covariance says (Frantar et al., "GPTQ", ICLR 2023, after Hassibi and Stork's optimal brain surgeon, 1993).
-- bias correction: the mean error that is left goes into the bias (Nagel et al., "Data-free quantization through weight
-  equalization and bias correction", ICCV 2019, section 4.2).
+- GPTQ rounding: weights are rounded one by one, and the remaining weights compensate for the error according to the
+  covariance of the inputs (Frantar et al., "GPTQ", ICLR 2023, after Hassibi and Stork, "Optimal Brain Surgeon", 1993).
+- Bias correction: the bias absorbs the remaining mean error (Nagel et al., "Data-Free Quantization Through Weight
+  Equalization and Bias Correction", ICCV 2019, section 4.2).
 
-Scales stay as the quantizer chose them, so size and speed of the model do not change.
+The scales of the quantizer stay unchanged, so model size and speed do not change.
 """
 
 from __future__ import annotations

@@ -1,17 +1,13 @@
-"""What can be chosen when a network becomes a .tflite, beside the scheme: one value that all of it travels in.
+"""Options of a quantization besides its scheme, and the limits of deployment targets.
 
-    recipe = Recipe(io="uint8", ranges="percentile")
-    dataclasses.replace(recipe, float_layers=("stem_conv",))
+    options = QuantizationOptions(io="uint8", ranges="percentile")
+    dataclasses.replace(options, float_layers=("stem_conv",))
 
-A scheme names the fields that it knows in ``TAKES``; check_recipe() refuses the others before anything slow.
+    options = for_target(options, "litert")
+    require_fit(model, "tflm")                      # raises; the message names each unsupported operator
 
-What a model has to keep to in order to run on a target.
-
-    recipe = for_target(recipe, "litert")
-    require_fit(model, "tflm")                      # raises, naming each operator that stands in the way
-
-Without a target a model is made for all of them as far as its scheme allows: operator versions that TensorFlow Lite
-2.14 has, and batch 1.
+A scheme lists the fields that it supports in ``TAKES``; check_options() rejects other fields before any slow step.
+Without a target, a model fits all targets that its scheme allows: operator versions of TensorFlow Lite 2.14, batch 1.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""Where a quantized model departs from its float parent, layer by layer.
+"""Measure the quantization error of each layer and its effect on the logits.
 
     errors = layer_errors(float_model, int8_model, faces)
     errors[0].layer, errors[0].activation.snr_db, errors[0].weights.saturation
-    gains = float_gains(calibrated, recipe, faces)  # what each layer costs, by leaving it float
+    gains = sensitivity(calibrator, options, faces)     # gain in dB from keeping each layer in float
 
-The error of an activation holds that of all layers before it, so the layer where it is large is not always the one that
-makes it. What names the culprit is the second question: how much nearer to the parent's are the logits when this one
-layer stays float?
+The error of an activation includes the errors of all layers before it. A layer with a large error is therefore not
+always its cause. sensitivity() finds the cause: it measures how much closer the logits come to those of the float
+network when one layer stays in float.
 """
 
 from __future__ import annotations

@@ -1,14 +1,14 @@
-"""The cheapest int8 model whose loss stays within a bound: what ``edgefer quantize --auto`` does before it trains.
+"""Search for the cheapest int8 model within an accuracy bound; the search behind ``edgefer quantize --auto``.
 
-    found = search(run, dataset, faces=faces, sets=sets, max_drop_points=0.3)
-    found.recipe                                    # None where nothing held, and training is what is left
-    found.methods, found.tries                      # how that came about
+    found = search(network, parent_logits, images, spec=spec, faces=faces, sets=sets, max_drop_points=0.3)
+    found.recipe                                    # None if no candidate meets the bound
+    found.methods, found.tries                      # all calibration methods and candidates, in order
     result = with_search(result, found, quantized, max_drop_points=0.3)
 
-In this order: the three ways to find ranges, the steadiest first, which is the one that keeps most of the parent's
-labels with the worst of several disjoint sets of calibration faces; then, with the best of them, the layers that cost
-most are left in float, one more each time. What the converter does by itself is measured too, and never chosen:
-second-order rounding and bias correction cost nothing on the board.
+The search tries the three calibration methods first. It starts with the one that preserves the most labels on the worst
+of several disjoint calibration sets. With the best method, it then keeps the most sensitive layers in float, one more
+in each step. The result of the plain converter is measured for comparison and never selected, because GPTQ rounding and
+bias correction cost nothing on the board.
 """
 
 from __future__ import annotations

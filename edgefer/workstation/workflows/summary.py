@@ -1,10 +1,7 @@
-"""What a quantization came to: for people, for programs, and as the list of images that it changed.
+"""Results of a quantization as text and JSON, with files of changed labels and layer errors.
 
     write_flips(quantized, folder)                  # flips.csv and flips.png, beside the artifact
-    summary(quantized, path, measurement, gates=Gates(max_drop_points=0.3))
-
-The per-layer error of a quantized model as a table, bars and a sentence that names the culprits.
-
+    result = summary(quantized, path, measurement, gates=Gates(max_drop_points=0.3))
     result = with_layers(result, errors, artifact_path)     # also writes NAME.layers.csv and NAME.layers.png
 """
 

@@ -1,12 +1,12 @@
-"""A network that computes in float what its int8 model will compute, so that training sees the rounding.
+"""Simulate int8 arithmetic in a float network, so that training includes the rounding.
 
-    model = simulated(twin, faces)                  # ranges from faces; the input's is [0, 1] and stays so
-    model(images, training=True)                    # moves the ranges of activations
-    settle(model)                                   # before it is scored, saved or converted
+    model = fake_quantize(base, faces)              # ranges from faces; the input range is fixed to [0, 1]
+    model(images, training=True)                    # updates the ranges of the activations
+    sync_ranges(model)                              # before evaluation, saving or conversion
 
 tensorflow-model-optimization (tfmot) rounds the output of each layer and each kernel, as in Jacob et al., "Quantization
 and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference", CVPR 2018. Kernels are symmetric, with
-one scale for each output channel of a convolution and one for a Dense layer, as the converter has them.
+one scale per output channel of a convolution and one per Dense layer, as in the converter.
 """
 
 from __future__ import annotations

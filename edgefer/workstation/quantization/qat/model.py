@@ -1,14 +1,14 @@
-"""The twin of a trained network in tf_keras, in the form that quantization-aware training wants it.
+"""Rebuild a trained network in tf_keras in the form that quantization-aware training needs.
 
-    check_supported(build_network(tf_keras, settings))      # or UsageError, with the layer and why
-    twin = folded_twin(network, settings, faces)            # the same outputs, proved on faces
+    check_supported(build_network(tf_keras, settings))      # UsageError names the unsupported layer and the reason
+    base = qat_base(network, settings, faces)               # same outputs, verified on faces
 
-tensorflow-model-optimization (tfmot) knows tf_keras and not Keras 3. The twin has the weights of the trained network,
-but each batch normalization is folded into the layer before it, so that nothing is trained that does not run later, and
-no batch statistics stand between training and inference: Nagel et al., "A White Paper on Neural Network Quantization"
-(arXiv:2106.08295), section 4.2. Each ReLU is fused into its convolution, because in front of a ReLU layer tfmot 0.8.1
-leaves the weights of a convolution without normalization unquantized. Dropout is left out: what it scales up would
-widen the ranges of the layers behind it.
+tensorflow-model-optimization (tfmot) supports tf_keras but not Keras 3. The rebuilt network has the weights of the
+trained one, with each batch normalization folded into the layer before it. Training then updates only parameters that
+exist at inference, and no batch statistics differ between training and inference (Nagel et al., "A White Paper on
+Neural Network Quantization", arXiv:2106.08295, section 4.2). Each ReLU is fused into its convolution, because tfmot
+0.8.1 leaves the weights of a convolution without normalization unquantized if a ReLU layer follows. Dropout is removed:
+its scaling would widen the ranges of the following layers.
 """
 
 from __future__ import annotations

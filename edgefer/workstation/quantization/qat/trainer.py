@@ -1,9 +1,9 @@
-"""A simulation of int8 in training: its optimizer, its float parent, and one epoch at a time.
+"""Train a network with simulated int8 arithmetic, one epoch at a time, with its float network as teacher.
 
-    tuner = Tuner(keras, twin, simulated(twin, faces), QatSettings(), plan)
-    epoch = tuner.run_epoch(lesson(learn, plan, epoch=0), [], progress)
+    trainer = QatTrainer(keras, base, fake_quantize(base, faces), QatSettings(), plan)
+    epoch = trainer.run_epoch(make_epoch(split, plan, epoch=0), [], progress)
 
-What an epoch draws follows from (seed, epoch) alone, and variables() are all that the next one starts from.
+All random draws of an epoch follow from (seed, epoch), and variables() holds everything that the next epoch needs.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """int8: full-integer post-training quantization, per-channel weights, input pixel - 128, logits out.
 
-See ptq.py for how the calibration faces set ranges, weights and biases.
+calibrator.py describes how the calibration faces set ranges, weights and biases.
 """
 
 from __future__ import annotations
