@@ -168,7 +168,7 @@ def test_a_card_without_results_names_the_missing_commands(artifact):
 
 
 def test_training_accepts_the_settings_in_a_card(artifact):
-    settings = pytest.importorskip("edgefer.workstation.training.settings")
+    settings = pytest.importorskip("edgefer.workstation.training.settings_toml")
     text = card_of(ModelCardData.of_file(artifact, 331_515, Results()))
     flat = " ".join(text.replace("\\\n", " ").split())
     # A continued training gets a new run folder, not that of its initial run.

@@ -37,7 +37,7 @@ def test_a_training_in_progress_is_marked_as_unfinished(run_folder, cells):
 
 @pytest.mark.parametrize("system", ["compact_small", "vgg_clahe"])
 def test_training_accepts_the_settings_in_the_report(system):
-    workstation = pytest.importorskip("edgefer.workstation.training.settings")
+    workstation = pytest.importorskip("edgefer.workstation.training.settings_toml")
     settings = plugins.load("edgefer.workstation.training.systems", system).SYSTEM
     training = Training(name=system, settings=dataclasses.asdict(settings), environment={})
     section = reproduce_section(ReportData(trainings=(training,)))
