@@ -15,8 +15,8 @@ Building blocks:
 
     ranges = Ranges(graph)
     for values in activations(model, faces):
-        ranges.see(values)
-    ranges.note("percentile")                       # writes the ranges into the graph, for the quantizer
+        ranges.observe(values)
+    ranges.apply("percentile")                      # writes the ranges into the graph, for the quantizer
 
 activations() uses the optimized built-in kernels, because a delegate hides the tensors between its layers.
 
@@ -83,7 +83,7 @@ class Ranges:
         self._highs: dict[int, list[float]] = {index: [] for index in self._tensors}
         self._samples: dict[int, list[npt.NDArray[np.float32]]] = {index: [] for index in self._tensors}
 
-    def see(self, values: Callable[[int], npt.NDArray[Any]]) -> None:
+    def observe(self, values: Callable[[int], npt.NDArray[Any]]) -> None:
         """Take in what one face produces."""
         for index in self._tensors:
             found = values(index)
@@ -104,7 +104,7 @@ class Ranges:
         low, high = np.percentile(np.concatenate(self._samples[tensor]), [PERCENT_CLIPPED, 100 - PERCENT_CLIPPED])
         return float(low), float(high)
 
-    def note(self, method: str) -> None:
+    def apply(self, method: str) -> None:
         """Write all ranges into the graph; the input's is [0, 1], which makes a pixel its own step."""
         for index in self._tensors:
             low, high = self.range_of(index, method)
@@ -144,8 +144,8 @@ class Calibrator:
         _require_finite(self.graph)
         self._ranges, self._moments = Ranges(self.graph), InputStatistics(self.graph, faces=len(faces))
         for values in activations(model, faces):
-            self._ranges.see(values)
-            self._moments.see(values)
+            self._ranges.observe(values)
+            self._moments.observe(values)
 
     def quantize(self, recipe: QuantizationOptions) -> bytes:
         """The int8 model by ``recipe``.
@@ -156,7 +156,7 @@ class Calibrator:
             EdgeferError: TensorFlow Lite's quantizer fails.
         """
         kept = _kept_float(self.graph, recipe.float_layers)
-        self._ranges.note(recipe.ranges)
+        self._ranges.apply(recipe.ranges)
         model = _quantize(self.graph.to_bytes(), recipe, kept)
         second_order = recipe.rounding == "second-order"
         if second_order or recipe.bias_correction:

@@ -2,7 +2,7 @@
 
     statistics = InputStatistics(graph, faces=len(faces))
     for values in activations(model, faces):
-        statistics.see(values)
+        statistics.observe(values)
     better = apply_gptq(int8_model, statistics, second_order=True, bias_correction=True)
 
 Rounding each weight to the nearest step minimizes the error of the weight, not of the layer output. Inputs of a layer
@@ -65,7 +65,7 @@ class InputStatistics:
         }  # fmt: skip
         self._waiting: dict[int, list[Array]] = {index: [] for index in self._enough}
 
-    def see(self, values: Callable[[int], Array]) -> None:
+    def observe(self, values: Callable[[int], Array]) -> None:
         """Take in what one face produces."""
         for index, op in self._ops:
             patches = _patches(self.graph, op, values(op.inputs[0]), self._generator)

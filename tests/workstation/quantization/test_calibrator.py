@@ -243,7 +243,7 @@ def seen(graph, faces):
     """What ranges come of activations that are ``faces``, one array for all tensors of a face."""
     observed = Ranges(graph)
     for values in faces:
-        observed.see(lambda tensor, values=values: np.float32(values))
+        observed.observe(lambda tensor, values=values: np.float32(values))
     return observed
 
 
@@ -278,7 +278,7 @@ def test_every_channel_is_sampled(graph, shape):
 def test_the_input_is_from_0_to_1_whatever_was_seen(graph):
     observed = seen(graph, [[0.2, 0.3]])
     for method in ("percentile", "min-max", "moving-average"):
-        observed.note(method)
+        observed.apply(method)
         found = graph._graph.tensors[graph.inputs[0]].quantization
         assert (found.min, found.max) == ([0.0], [1.0])
 
@@ -289,7 +289,7 @@ def noted(graph, tensor):
 
 
 def test_what_is_always_zero_has_a_range_all_the_same(graph):
-    seen(graph, [[0.0, 0.0]]).note("percentile")
+    seen(graph, [[0.0, 0.0]]).apply("percentile")
     assert noted(graph, graph.ops[0].outputs[0]) == (0.0, 1.0)
 
 
@@ -298,11 +298,11 @@ def test_what_is_hardly_ever_above_zero_keeps_the_range_of_what_was_seen(graph):
     rare[1] = 0.5
     observed = seen(graph, [rare])
     assert observed.range_of(graph.ops[0].outputs[0], "percentile") == (0.0, 0.0)
-    observed.note("percentile")
+    observed.apply("percentile")
     assert noted(graph, graph.ops[0].outputs[0]) == (0.0, 0.5)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_what_is_not_finite_is_refused_by_name(graph, value):
     with pytest.raises(DataError, match="conv puts out values that are not finite"):
-        seen(graph, [[0.0, value]]).note("min-max")
+        seen(graph, [[0.0, value]]).apply("min-max")
