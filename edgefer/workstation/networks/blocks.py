@@ -23,9 +23,9 @@ def conv_bn(
     return layers.BatchNormalization(momentum=0.9, name=f"{name}_bn")(x)
 
 
-def conv_bn_relu(layers: Any, x: Any, filters: int, *, padding: str = "same", name: str) -> Any:
+def conv_bn_relu(layers: Any, x: Any, filters: int, *, strides: int = 1, padding: str = "same", name: str) -> Any:
     """Apply a 3x3 convolution, batch normalization and ReLU; name the last layer ``name``_relu."""
-    return layers.ReLU(name=f"{name}_relu")(conv_bn(layers, x, filters, padding=padding, name=name))
+    return layers.ReLU(name=f"{name}_relu")(conv_bn(layers, x, filters, strides=strides, padding=padding, name=name))
 
 
 def residual_block(layers: Any, x: Any, filters: int, *, strides: int = 1, name: str) -> Any:

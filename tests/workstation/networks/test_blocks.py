@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from edgefer.workstation.networks.architectures.residual import build as build_residual
 from edgefer.workstation.networks.backend import load_keras
 from edgefer.workstation.networks.blocks import pooled_logits, residual_block, residual_stage
 
@@ -35,3 +36,18 @@ def test_convolutions_have_no_bias_and_logits_stay_in_float32(keras):
     layers = layers_of(keras, body)
     assert not any(layer.use_bias for layer in layers.values() if isinstance(layer, keras.layers.Conv2D))
     assert layers["logits"].output.dtype == np.dtype("float32")
+
+
+@pytest.mark.parametrize(("stem_stride", "sides"), [(1, (16, 8)), (2, (8, 4))])
+def test_a_strided_stem_halves_every_stage(keras, stem_stride, sides):
+    model = build_residual(
+        keras,
+        input_shape=(16, 16, 1),
+        classes=7,
+        stem=16,
+        stem_stride=stem_stride,
+        widths=(16, 32),
+        depths=(1, 1),
+    )
+    stages = [model.get_layer(f"stage{index}_block1_relu2").output.shape[1] for index in (1, 2)]
+    assert tuple(stages) == sides
