@@ -1,5 +1,6 @@
 import os
 import stat
+from pathlib import Path
 
 import pytest
 
@@ -72,3 +73,64 @@ def test_a_pipe_is_written_to_and_not_replaced(tmp_path):
     finally:
         os.close(reader)
     assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        ".ipynb_checkpoints/0-checkpoint.jpg", ".Trash-1000/files/old.jpg", "@eaDir/a.jpg/SYNOFILE_THUMB_M.jpg",
+        "__MACOSX/photos/._a.jpg", "._a.jpg", "Thumbs.db", "ehthumbs.db", ".AppleDouble/a.jpg", "lost+found/#123",
+        "$RECYCLE.BIN/S-1-5-21/a.jpg", "$Recycle.Bin", "System Volume Information", "#recycle/a.jpg", "@Recycle/a.jpg",
+        "happy/.@__thumb/defaulta.jpg", "RECYCLER", "FOUND.000/a.jpg", "Previews.lrdata/a.jpg", "a.jpg@SynoEAStream",
+        ".DS_Store", ".thumbnails/a.png", "Icon\r", "LOST.DIR/1234", "Temporary Items/a.jpg",
+    ],
+)  # fmt: skip
+def test_files_that_a_system_left_behind_are_leftovers(path):
+    assert files.is_filesystem_leftover(path)
+    assert files.is_filesystem_leftover(Path(path))
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["a.jpg", "holidays/a.jpg", "../faces/a.jpg", "./a.jpg", "/data/a.jpg", "$5/a.jpg", "#1.jpg", "@home/a.jpg",
+     "lost and found/a.jpg", "recycle/a.jpg", "trash/a.jpg", "found.00/a.jpg", "Thumbs/a.jpg", "__init__.jpg"],
+)  # fmt: skip
+def test_other_names_are_no_leftovers(path):
+    assert not files.is_filesystem_leftover(path)
+
+
+def test_a_walk_lists_files_in_order_and_follows_each_link_once(tmp_path):
+    for name in ("b/c/2.jpg", "a.jpg", "b/.Trash-1000/x.jpg", ".hidden/y.jpg", "@eaDir/a.jpg/z.jpg"):
+        files.write_bytes(tmp_path / "root" / name, b"")
+    files.write_bytes(tmp_path / "elsewhere" / "3.jpg", b"")
+    (tmp_path / "root" / "linked").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "root" / "b" / "loop").symlink_to(tmp_path / "root")
+    (tmp_path / "root" / "gone.jpg").symlink_to(tmp_path / "nowhere.jpg")
+    walk = files.walk_files(tmp_path / "root")
+    names = [path.relative_to(tmp_path / "root").as_posix() for path in walk.files]
+    assert names == ["a.jpg", "b/c/2.jpg", "gone.jpg", "linked/3.jpg"]
+    assert walk.unreadable == ()
+
+
+def test_the_folder_that_is_named_may_be_hidden(tmp_path):
+    files.write_bytes(tmp_path / ".faces" / "a.jpg", b"")
+    assert files.walk_files(tmp_path / ".faces").files == (tmp_path / ".faces" / "a.jpg",)
+
+
+def test_a_folder_that_cannot_be_listed_is_reported(tmp_path, monkeypatch):
+    files.write_bytes(tmp_path / "locked" / "a.jpg", b"")
+    files.write_bytes(tmp_path / "open" / "b.jpg", b"")
+    listed = Path.iterdir
+
+    def iterdir(path):
+        # File modes do not stop the superuser, as whom containers run.
+        if path.name == "locked":
+            raise PermissionError(13, "Permission denied")
+        return listed(path)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    walk = files.walk_files(tmp_path)
+    assert walk.files == (tmp_path / "open" / "b.jpg",)
+    ((folder, error),) = walk.unreadable
+    assert folder == tmp_path / "locked"
+    assert error.strerror == "Permission denied"
