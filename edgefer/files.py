@@ -126,7 +126,7 @@ def walk_files(folder: Path) -> FolderWalk:
         for child in children:
             if is_filesystem_leftover(child.name):
                 continue
-            if not os.path.isdir(child):  # unlike Path.is_dir(), raises no PermissionError
+            if not os.path.isdir(child):  # noqa: PTH112 - Path.is_dir() raises PermissionError
                 entries.append(child)
             elif (target := os.path.realpath(child)) not in visited:
                 visited.add(target)
