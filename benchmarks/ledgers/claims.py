@@ -127,7 +127,7 @@ def _row(claim: Claim) -> list[str | None]:
         claim.system,
         claim.claim,
         accuracy_text(claim.plain.accuracy),
-        accuracy_text(claim.plain.unseen) if claim.plain.unseen else None,
+        accuracy_text(claim.plain.deduplicated) if claim.plain.deduplicated else None,
         accuracy_text(claim.int8.accuracy),
         "yes" if claim.holds else f"no, {claim.missing_points:.1f} points short",
         f"{claim.parameters:,}",

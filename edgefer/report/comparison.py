@@ -82,7 +82,7 @@ class Group:
         if shared is None:
             return None
         device = shared.device
-        cpu = device.get("cpu") or device.get("machine")
+        cpu = shared.processor or device.get("machine")
         machine = f"{device['board']} ({cpu})" if device.get("board") else f"{cpu}"
         threads = f"{shared.threads} thread{'s' if shared.threads > 1 else ''} of {device['cores']} cores"
         governor = f", governor {device['governor']}" if device.get("governor") else ""
@@ -199,8 +199,8 @@ def _images_key(evaluation: Evaluation | None) -> Hashable:
 def _circumstances_key(measurement: Measurement | None) -> Hashable:
     if measurement is None:
         return None
-    device = tuple(measurement.device.get(name) for name in ("board", "machine", "cpu", "cores", "governor"))
-    return device, _measured_runtime(measurement), measurement.threads, measurement.kernels
+    device = tuple(measurement.device.get(name) for name in ("board", "machine", "cores", "governor", "cpu_quota"))
+    return device, measurement.processor, _measured_runtime(measurement), measurement.threads, measurement.kernels
 
 
 def _measured_runtime(measurement: Measurement) -> str:
@@ -251,7 +251,7 @@ def _row_json(row: Row) -> dict[str, Any]:
         "sha256": row.subject["sha256"],
         "file_bytes": row.file_bytes,
         "accuracy": scored.accuracy.to_json() if scored else None,
-        "accuracy_unseen_in_training": scored.unseen.to_json() if scored and scored.unseen else None,
+        "accuracy_unseen_in_training": scored.deduplicated.to_json() if scored and scored.deduplicated else None,
         "macro_f1": scored.macro_f1 if scored else None,
         "p50_us": timed.p50_us if timed else None,
         "p90_us": timed.p90_us if timed else None,

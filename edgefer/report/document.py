@@ -106,7 +106,7 @@ def _cells(row: Row) -> list[str | None]:
         row.scheme,
         None if row.file_bytes is None else f"{row.file_bytes / 1024:,.0f}",
         f"{_percent(scored.accuracy.share)}{bounds}" if scored else None,
-        _percent(scored.unseen.share) if scored and scored.unseen else None,
+        _percent(scored.deduplicated.share) if scored and scored.deduplicated else None,
         _percent(scored.macro_f1) if scored else None,
         _microseconds(timed.p50_us) if timed else None,
         _microseconds(timed.p90_us) if timed else None,

@@ -127,8 +127,8 @@ def _scores(data: ModelCardData) -> Iterator[str]:
     for index, scored in enumerate(data.evaluations):
         text = f"{scored.split} of {scored.data}: {accuracy_text(scored.accuracy)} of {scored.n:,} images"
         text += ", with 95 % interval."
-        if scored.unseen is not None:
-            text += f" Excluding duplicates of Training images: {accuracy_text(scored.unseen)} of {scored.unseen.n:,}."
+        if scored.deduplicated is not None:
+            text += f" Excluding duplicates of Training images: {accuracy_text(scored.deduplicated)} of {scored.deduplicated.n:,}."
         if scored.split == data.validation_split:
             text += f" The best epoch was selected on {scored.split}, so these numbers are slightly optimistic."
         yield _filled(text)

@@ -1,11 +1,11 @@
-"""How good a model's answers are, from its logits: the record that an evaluation leaves behind.
+"""Scores of a model on one split, computed from its logits, and their JSON record.
 
     evaluation = evaluate(logits, labels, label_names=LABELS, split="public", model="small-int8", data="fer2013")
     evaluation.accuracy.share, evaluation.accuracy.interval
     evaluation.to_json()
 
-The record keeps counts; every score is derived from them. Undefined scores (the precision of a class that was never
-predicted) are None, in JSON null, and never a silent zero.
+An Evaluation stores counts and derives every score from them. An undefined score, such as the precision of a class
+that was never predicted, is None, or null in JSON.
 """
 
 from __future__ import annotations
@@ -25,54 +25,59 @@ __all__ = ["Accuracy", "ClassScore", "Evaluation", "evaluate"]
 
 KIND = "evaluation"
 SCHEMA_VERSION = 1
+MAX_IMAGES = 2**53
 
 
 @dataclass(frozen=True)
 class Accuracy:
-    """How many of how many were right."""
+    """Number of correctly labeled images.
+
+    Attributes:
+        correct: correctly labeled images.
+        n: all images.
+    """
 
     correct: int
     n: int
 
     @property
     def share(self) -> float | None:
-        """In 0..1; None for no images."""
+        """Accuracy in 0..1; None without images."""
         return self.correct / self.n if self.n else None
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """Wilson's 95 % interval; None for no images."""
+        """Wilson's 95 % confidence interval, in 0..1; None without images."""
         return wilson_interval(self.correct, self.n) if self.n else None
 
     def to_json(self) -> dict[str, Any]:
-        """Counts, share and interval."""
+        """Return counts, share and interval; from_json() is the inverse."""
         interval = list(self.interval) if self.interval else None
         return {"correct": self.correct, "n": self.n, "share": self.share, "interval_95": interval}
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Accuracy:
-        """The inverse of to_json(); share and interval are derived again.
+        """Read what to_json() returned; share and interval are derived from the counts.
 
         Raises:
-            DataError: no counts, or more right than there were.
+            DataError: a count is missing or invalid, or ``correct`` is above ``n``.
         """
-        schema.require(fields, correct=int, n=int)
-        if not 0 <= fields["correct"] <= fields["n"]:
-            raise DataError(f"an accuracy of {fields['correct']} right in {fields['n']}", why="that cannot be")
-        return cls(fields["correct"], fields["n"])
+        record = schema.Fields(fields)
+        n = record.count("n")
+        return cls(record.integer("correct", low=0, high=n), n)
 
 
 @dataclass(frozen=True)
 class ClassScore:
-    """The scores of one class.
+    """Scores of one class.
 
     Attributes:
-        label: its name.
-        n: how many images have it.
-        predicted: how many images were taken for it.
-        precision: share of ``predicted`` that is right; None where nothing was predicted.
-        recall: share of ``n`` that was found; None where there is no such image.
-        f1: 2 true positives / (n + predicted); None where both are zero.
+        label: name of the class.
+        n: images with this label.
+        predicted: images with this prediction.
+        precision: correct share of ``predicted``, in 0..1; None if that is 0.
+        recall: correct share of ``n``, in 0..1; None if that is 0.
+        f1: 2 * true positives / (n + predicted); None if both are 0.
     """
 
     label: str
@@ -85,17 +90,17 @@ class ClassScore:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """The result of one model on one split.
+    """Scores of one model on one split.
 
     Attributes:
-        model: its name, for people; ``subject`` holds what identifies it.
-        data: the data set's name.
-        split: which part of it; never leave it out when you quote a number.
-        label_names: the classes, in the order of the confusion matrix.
-        confusion: int64 (classes, classes) counts; row: the label, column: the prediction.
-        cross_entropy: mean of -log softmax at the label, in nats, of the logits as they are, without a temperature.
-        unseen: accuracy without the images that have an exact twin in Training; None where that is not known.
-        subject: plain values on the model: sha256, size_bytes, scheme, system and what else the caller knows.
+        model: name of the model; ``subject`` identifies it.
+        data: name of the data set.
+        split: name of the split.
+        label_names: class names, in the order of the confusion matrix.
+        confusion: int64 (classes, classes) counts of images; rows are labels, columns are predictions.
+        cross_entropy: mean of -log softmax at the label, in nats, of the logits without a temperature.
+        deduplicated: accuracy without images whose pixels also occur in Training; None if this is unknown.
+        subject: JSON-compatible facts that identify the model: sha256, size_bytes, scheme, system and others.
     """
 
     model: str
@@ -104,39 +109,39 @@ class Evaluation:
     label_names: tuple[str, ...]
     confusion: npt.NDArray[np.int64]
     cross_entropy: float
-    unseen: Accuracy | None = None
+    deduplicated: Accuracy | None = None
     subject: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def n(self) -> int:
-        """How many images."""
+        """Number of images."""
         return int(self.confusion.sum())
 
     @property
     def accuracy(self) -> Accuracy:
-        """Over all images of the split."""
+        """Accuracy over all images."""
         return Accuracy(int(np.trace(self.confusion)), self.n)
 
     @property
     def per_class(self) -> tuple[ClassScore, ...]:
-        """One score a class, in the order of label_names."""
+        """Scores of each class, in the order of label_names."""
         return tuple(self._class_score(index) for index in range(len(self.label_names)))
 
     @property
     def macro_f1(self) -> float:
-        """Mean F1 over the classes that have one, each counting the same."""
+        """Unweighted mean F1 over the classes that have one, in 0..1."""
         return float(np.mean([score.f1 for score in self.per_class if score.f1 is not None]))
 
     @property
     def confusion_shares(self) -> npt.NDArray[np.float64]:
-        """float64 (classes, classes), the confusion matrix with each row summing to 1; NaN in a row without images."""
+        """Confusion matrix with rows that sum to 1, float64 (classes, classes); NaN in a row without images."""
         totals = self.confusion.sum(axis=1, keepdims=True)
         shares = np.full(self.confusion.shape, np.nan)
         np.divide(self.confusion, totals, out=shares, where=totals > 0)
         return shares
 
     def to_json(self) -> dict[str, Any]:
-        """A dict of plain values, scores included for readers; from_json() is its inverse."""
+        """Return counts and scores as JSON-compatible values; from_json() is the inverse."""
         shares = self.confusion_shares
         return {
             **schema.header(KIND, SCHEMA_VERSION),
@@ -146,7 +151,7 @@ class Evaluation:
             "split": self.split,
             "n": self.n,
             "accuracy": self.accuracy.to_json(),
-            "accuracy_unseen_in_training": self.unseen.to_json() if self.unseen else None,
+            "accuracy_unseen_in_training": self.deduplicated.to_json() if self.deduplicated else None,
             "macro_f1": self.macro_f1,
             "cross_entropy_nats": self.cross_entropy,
             "per_class": [vars(score).copy() for score in self.per_class],
@@ -157,39 +162,37 @@ class Evaluation:
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Evaluation:
-        """The inverse of to_json(); scores are derived again from the counts.
+        """Read what to_json() returned; scores are derived from the counts.
 
         Raises:
-            DataError: not an evaluation, or one whose fields cannot be.
+            DataError: not an evaluation, or a field is missing or invalid.
             IncompatibleError: a later schema version.
         """
-        schema.validate(fields, KIND, SCHEMA_VERSION)
-        schema.require(
-            fields, model=str, data=str, split=str, label_names=list, confusion=list, cross_entropy_nats=(int, float),
-            accuracy_unseen_in_training=(dict, type(None)), subject=dict,
-        )  # fmt: skip
-        unseen = fields["accuracy_unseen_in_training"]
+        record = schema.read(fields, KIND, SCHEMA_VERSION)
+        label_names = record.texts("label_names")
         return cls(
-            model=fields["model"],
-            data=fields["data"],
-            split=fields["split"],
-            label_names=tuple(fields["label_names"]),
-            confusion=_counts(fields["confusion"], classes=len(fields["label_names"])),
-            cross_entropy=fields["cross_entropy_nats"],
-            unseen=Accuracy.from_json(unseen) if unseen else None,
-            subject=fields["subject"],
+            model=record.text("model"),
+            data=record.text("data"),
+            split=record.text("split"),
+            label_names=label_names,
+            confusion=_read_confusion(record, classes=len(label_names)),
+            cross_entropy=record.number("cross_entropy_nats"),
+            deduplicated=record.optional(
+                lambda key: Accuracy.from_json(record.object(key)), "accuracy_unseen_in_training"
+            ),
+            subject=schema.read_subject(record),
         )
 
     def _class_score(self, index: int) -> ClassScore:
-        right = int(self.confusion[index, index])
+        correct = int(self.confusion[index, index])
         count, predicted = int(self.confusion[index].sum()), int(self.confusion[:, index].sum())
         return ClassScore(
             label=self.label_names[index],
             n=count,
             predicted=predicted,
-            precision=right / predicted if predicted else None,
-            recall=right / count if count else None,
-            f1=2 * right / (count + predicted) if count + predicted else None,
+            precision=correct / predicted if predicted else None,
+            recall=correct / count if count else None,
+            f1=2 * correct / (count + predicted) if count + predicted else None,
         )
 
 
@@ -204,29 +207,29 @@ def evaluate(
     seen_in_training: npt.NDArray[np.bool_] | None = None,
     subject: Mapping[str, Any] | None = None,
 ) -> Evaluation:
-    """Score the answers of a model.
+    """Score the logits of a model.
 
     Args:
         logits: float (n, classes), n >= 1.
         labels: integers (n,) in 0..classes-1.
-        label_names: the names of the classes.
-        split: which part of the data this is.
-        model: the model's name.
-        data: the data set's name.
-        seen_in_training: bool (n,), whether the same pixels are also in Training; None where that is not known.
-        subject: plain values on the model.
+        label_names: names of the classes.
+        split: name of the split.
+        model: name of the model.
+        data: name of the data set.
+        seen_in_training: bool (n,), True for images whose pixels also occur in Training; None if this is unknown.
+        subject: JSON-compatible facts that identify the model.
 
     Raises:
-        DataError: shapes that do not fit each other, no image, a label out of range, or logits that are not finite.
+        DataError: shapes that do not match, no image, a label out of range, or logits that are not finite.
     """
     _check(logits, labels, classes=len(label_names), seen_in_training=seen_in_training)
     classes = len(label_names)
     predictions = logits.argmax(axis=1)
     confusion = np.bincount(labels.astype(np.int64) * classes + predictions, minlength=classes * classes)
-    unseen = None
+    deduplicated = None
     if seen_in_training is not None:
-        right = (predictions == labels)[~seen_in_training]
-        unseen = Accuracy(int(right.sum()), len(right))
+        correct = (predictions == labels)[~seen_in_training]
+        deduplicated = Accuracy(int(correct.sum()), len(correct))
     return Evaluation(
         model=model,
         data=data,
@@ -234,7 +237,7 @@ def evaluate(
         label_names=tuple(label_names),
         confusion=confusion.reshape(classes, classes).astype(np.int64),
         cross_entropy=cross_entropy(logits.astype(np.float64), labels),
-        unseen=unseen,
+        deduplicated=deduplicated,
         subject=dict(subject or {}),
     )
 
@@ -243,30 +246,28 @@ def _check(
     logits: npt.NDArray[Any], labels: npt.NDArray[Any], *, classes: int, seen_in_training: npt.NDArray[np.bool_] | None
 ) -> None:
     if logits.shape != (len(labels), classes) or len(labels) == 0:
-        raise DataError(f"logits of shape {logits.shape}", why=f"({len(labels)}, {classes}) was expected, with n >= 1")
+        raise DataError(f"logits of shape {logits.shape}", why=f"expected ({len(labels)}, {classes}), with n >= 1")
     if labels.min() < 0 or labels.max() >= classes:
-        raise DataError(f"labels in {labels.min()}..{labels.max()}", why=f"0..{classes - 1} was expected")
+        raise DataError(f"labels in {labels.min()}..{labels.max()}", why=f"expected 0..{classes - 1}")
     if not np.isfinite(logits).all():
-        raise DataError(f"{int((~np.isfinite(logits)).any(axis=1).sum())} images have logits that are not finite")
-    if seen_in_training is not None and (
-        seen_in_training.shape != labels.shape or seen_in_training.dtype != np.bool_
-    ):
+        images = int((~np.isfinite(logits)).any(axis=1).sum())
+        raise DataError(f"{images} images have logits that are not finite", why="expected finite numbers")
+    if seen_in_training is not None and (seen_in_training.shape != labels.shape or seen_in_training.dtype != np.bool_):
         raise DataError(
             f"seen_in_training has shape {seen_in_training.shape} and dtype {seen_in_training.dtype}",
-            why=f"bool {labels.shape} was expected",
+            why=f"expected bool {labels.shape}",
         )
 
 
-def _counts(rows: list[Any], *, classes: int) -> npt.NDArray[np.int64]:
-    """A confusion matrix as it stands in a record -> int64 (classes, classes)."""
-    try:
-        counts = np.array(rows)
-    except ValueError:  # rows of different lengths
-        counts = np.array([])
-    # Numbers beyond int64 make an array of objects.
-    if counts.shape != (classes, classes) or counts.dtype.kind not in "iu" or counts.min() < 0 or not counts.any():
-        raise DataError(
-            f"a confusion matrix of shape {counts.shape} and dtype {counts.dtype}",
-            why=f"counts of images, ({classes}, {classes}), none negative and not all zero, were expected",
-        )
-    return counts.astype(np.int64)
+def _read_confusion(record: schema.Fields, *, classes: int) -> npt.NDArray[np.int64]:
+    """Read the confusion matrix, int64 (classes, classes)."""
+    expected = f"{classes} rows of {classes} counts, at least one above 0"
+    rows = record.items_of("confusion")
+    if len(rows) != classes or not all(isinstance(row, list) and len(row) == classes for row in rows):
+        raise record.invalid("confusion", expected)
+    counts = [count for row in rows for count in row]
+    if not all(isinstance(count, int) and not isinstance(count, bool) and count >= 0 for count in counts):
+        raise record.invalid("confusion", expected)
+    if not 0 < sum(counts) <= MAX_IMAGES:
+        raise record.invalid("confusion", f"{expected}, {MAX_IMAGES} images at most")
+    return np.array(rows, np.int64).reshape(classes, classes)

@@ -80,8 +80,8 @@ def test_accuracy_is_measured_once_per_model_with_the_requested_number_of_faces(
     plan = BenchmarkPlan(cases[:1], faces=labeled, accuracy=0, **FEW)
     (whole,) = run_benchmark(plan, read_state=idle_device).evaluations
     assert whole.n == 40
-    assert whole.unseen is not None
-    assert whole.unseen.n < 40
+    assert whole.deduplicated is not None
+    assert whole.deduplicated.n < 40
 
 
 def test_faces_without_labels_are_refused_for_accuracy(tmp_path: Path) -> None:

@@ -16,8 +16,8 @@ def test_counts_what_the_classifier_answers(int8_classifier: Classifier, faces: 
     seen[:5] = True
     evaluation = evaluate_classifier(int8_classifier, faces, labels, split="public", seen_in_training=seen)
     assert evaluation.accuracy.correct == len(faces) - 10
-    assert evaluation.unseen is not None
-    assert (evaluation.unseen.correct, evaluation.unseen.n) == (len(faces) - 10, len(faces) - 5)
+    assert evaluation.deduplicated is not None
+    assert (evaluation.deduplicated.correct, evaluation.deduplicated.n) == (len(faces) - 10, len(faces) - 5)
     assert evaluation.label_names == int8_classifier.artifact.labels
 
 

@@ -19,7 +19,7 @@ def logits_for(predictions: list[int], classes: int = 3) -> np.ndarray:
 
 @pytest.fixture
 def evaluation() -> Evaluation:
-    """Labels 0 0 0 1 1 2, predictions 0 0 1 1 1 0: nothing is taken for sad."""
+    """Labels 0 0 0 1 1 2, predictions 0 0 1 1 1 0: sad is never predicted."""
     return evaluate(
         logits_for([0, 0, 1, 1, 1, 0]),
         np.array([0, 0, 0, 1, 1, 2]),
@@ -41,10 +41,10 @@ def test_accuracy_and_confusion(evaluation: Evaluation) -> None:
     assert evaluation.confusion_shares == pytest.approx(np.array([[2 / 3, 1 / 3, 0], [0, 1, 0], [1, 0, 0]]))
 
 
-def test_twins_in_training_are_left_out(evaluation: Evaluation) -> None:
-    assert evaluation.unseen == Accuracy(2, 4)
+def test_images_that_occur_in_training_are_excluded(evaluation: Evaluation) -> None:
+    assert evaluation.deduplicated == Accuracy(2, 4)
     without_mask = evaluate(logits_for([0]), np.array([0]), label_names=NAMES, split="public")
-    assert without_mask.unseen is None
+    assert without_mask.deduplicated is None
 
 
 def test_class_scores(evaluation: Evaluation) -> None:
@@ -76,18 +76,18 @@ def test_all_images_seen_in_training() -> None:
     evaluation = evaluate(
         logits_for([0]), np.array([0]), label_names=NAMES, split="public", seen_in_training=np.array([True])
     )
-    assert evaluation.unseen == Accuracy(0, 0)
-    assert evaluation.unseen.share is None
+    assert evaluation.deduplicated == Accuracy(0, 0)
+    assert evaluation.deduplicated.share is None
     assert evaluation.to_json()["accuracy_unseen_in_training"]["interval_95"] is None
 
 
 def test_json_round_trip(evaluation: Evaluation) -> None:
-    # allow_nan=False: NaN is no JSON, and other readers stop at it.
+    # allow_nan=False: NaN is not valid JSON.
     text = json.dumps(evaluation.to_json(), allow_nan=False)
     again = Evaluation.from_json(json.loads(text))
     assert json.dumps(again.to_json()) == text
     assert (again.confusion == evaluation.confusion).all()
-    assert again.unseen == evaluation.unseen
+    assert again.deduplicated == evaluation.deduplicated
     fields = json.loads(text)
     assert fields["accuracy"]["share"] == pytest.approx(2 / 3)
     assert fields["per_class"][2]["precision"] is None
@@ -113,7 +113,7 @@ def test_other_records_are_refused(evaluation: Evaluation) -> None:
         ({"seen_in_training": np.array([True])}, "seen_in_training"),
     ],
 )
-def test_what_does_not_fit_is_refused(changes: dict[str, Any], message: str) -> None:
+def test_arrays_that_do_not_match_are_refused(changes: dict[str, Any], message: str) -> None:
     arguments: dict[str, Any] = {"logits": np.zeros((2, 3)), "labels": np.array([0, 1]), **changes}
     with pytest.raises(DataError, match=message):
         evaluate(arguments.pop("logits"), arguments.pop("labels"), label_names=NAMES, split="public", **arguments)

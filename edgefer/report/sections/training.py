@@ -62,8 +62,8 @@ def _facts(training: Training) -> Iterator[tuple[str, CellContent]]:
         yield "duration", f"{training.duration_s / 60:,.1f} min"
     scored = training.evaluation
     yield f"accuracy on {scored.split}", f"{accuracy_text(scored.accuracy)} of {scored.n:,}"
-    if scored.unseen is not None:
-        yield "excluding duplicates of Training images", f"{accuracy_text(scored.unseen)} of {scored.unseen.n:,}"
+    if scored.deduplicated is not None:
+        yield "excluding duplicates of Training images", f"{accuracy_text(scored.deduplicated)} of {scored.deduplicated.n:,}"
     yield "macro-F1", percent(scored.macro_f1)
 
 

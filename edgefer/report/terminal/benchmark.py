@@ -36,8 +36,8 @@ def _device(result: BenchmarkResult, *, is_alone: bool) -> str:
     parts += [_filled(cause, "why int8 is not faster here: ") for cause in result.causes]
     for evaluation in result.evaluations:
         parts.append(_filled(describe(evaluation), f"{evaluation.model}: "))
-        if evaluation.unseen is not None:
-            parts.append(f"  excluding duplicates of Training images: {accuracy_text(evaluation.unseen)}")
+        if evaluation.deduplicated is not None:
+            parts.append(f"  excluding duplicates of Training images: {accuracy_text(evaluation.deduplicated)}")
     parts += _device_state(result.measurements[0].conditions)
     for measurement in result.measurements:
         if measurement.energy_mj is not None:
@@ -68,7 +68,7 @@ def _measurements(group: Sequence[Measurement]) -> str:
     return "\n".join(
         [
             f"{subject['file']}: {subject['scheme']}, {subject['file_bytes']:,} bytes",
-            f"{first.runtime} {first.runtime_version} on {device.get('cpu')}, {device['cores']} cores",
+            f"{first.runtime} {first.runtime_version} on {first.processor}, {device['cores']} cores",
             table(HEADERS, [_row(measurement) for measurement in group]),
             *warnings,
         ]

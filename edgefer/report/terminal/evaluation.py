@@ -84,7 +84,7 @@ def report_rows(evaluation: Evaluation) -> list[list[object]]:
     rows: list[list[object]] = [
         [name, n, score.precision, score.recall, score.f1, None, None, None] for name, n, score in _scored(evaluation)
     ]
-    accuracies = {"accuracy": evaluation.accuracy, "accuracy without duplicates of Training": evaluation.unseen}
+    accuracies = {"accuracy": evaluation.accuracy, "accuracy without duplicates of Training": evaluation.deduplicated}
     for name, accuracy in accuracies.items():
         if accuracy is not None:
             rows.append([name, accuracy.n, None, None, None, accuracy.share, *(accuracy.interval or (None, None))])
@@ -103,9 +103,9 @@ def weighted_average(evaluation: Evaluation) -> Average:
 
 def _summary(evaluation: Evaluation) -> list[str]:
     lines = [f"{evaluation.model} on {evaluation.data}, with 95 % intervals", describe(evaluation)]
-    if evaluation.unseen is not None:
-        unseen = f"{accuracy_text(evaluation.unseen)} of {evaluation.unseen.n:,}"
-        lines.append(f"excluding duplicates of Training images: {unseen}")
+    if evaluation.deduplicated is not None:
+        deduplicated = f"{accuracy_text(evaluation.deduplicated)} of {evaluation.deduplicated.n:,}"
+        lines.append(f"excluding duplicates of Training images: {deduplicated}")
     return lines
 
 
