@@ -23,8 +23,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edgefer import files
-from edgefer.contract.preprocessing import to_grey
-from edgefer.device import sysfs
+from edgefer.contract.preprocessing import to_gray
+from edgefer.device import description, sysfs
 from edgefer.inference.face_detection import FaceBox, FaceDetector
 from edgefer.inference.pipeline import Pipeline
 from edgefer.live.camera import Source
@@ -59,7 +59,7 @@ def main() -> None:
         write_clip(path)
         speed = measure_speed(path, options.rounds)
     trackers = [measure_tracker(name) for name in ("flow", "mil", "none")]
-    head = {"model": SHIPPED.name, "device": sysfs.describe(), "opencv": cv2.__version__, "size": [*SIZE]}
+    head = {"model": SHIPPED.name, "device": description.describe(), "opencv": cv2.__version__, "size": [*SIZE]}
     record = {**schema.header("live_speed", 1), **head, "ways": speed, "trackers": trackers}
     files.write_text(options.out, json.dumps(record, indent=1) + "\n")
 
@@ -96,14 +96,14 @@ def measure_tracker(name: str) -> dict[str, Any]:
     """
     images, true_boxes = zip(*(render_frame(number) for number in range(FRAMES)))
     tracker = Tracker(FaceDetector(_NullDetector()), detect_every=10**9)
-    tracker.update(images[0], to_grey(images[0]), timestamp_ns=0)
+    tracker.update(images[0], to_gray(images[0]), timestamp_ns=0)
     box = true_boxes[0]
     tracker.tracks = (Track.from_detection(0, box),)
     mil = cv2.TrackerMIL.create()
     mil.init(images[0], (box.x, box.y, box.width, box.height))
     latencies_ns, overlaps = [], []
     for number, (image, true_box) in enumerate(zip(images[1:], true_boxes[1:]), 1):
-        gray = to_grey(image)
+        gray = to_gray(image)
         begin = time.perf_counter_ns()
         if name == "flow":
             tracks = tracker.update(image, gray, timestamp_ns=number * FRAME_INTERVAL_NS)

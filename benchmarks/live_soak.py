@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from edgefer import files
 from edgefer.data.synthetic import golden_faces
-from edgefer.device import sysfs
+from edgefer.device import description, sysfs
 from edgefer.inference.pipeline import Pipeline
 from edgefer.live.camera import Camera, CapturedFrame, Source
 from edgefer.live.session import Live
@@ -96,7 +96,7 @@ def soak(path: Path, frames: int) -> dict[str, Any]:
     after_warm_up = np.array(rss_bytes[WARM_UP_FRAMES // SAMPLE_EVERY :], np.float64)
     return {
         "model": SHIPPED.name,
-        "device": sysfs.describe(),
+        "device": description.describe(),
         "size": [*SIZE],
         "detect_every": 5,
         "frames": frames,

@@ -86,7 +86,7 @@ def _operators(model: bytes, int8: Measurement) -> list[str]:
 
 def _processor(int8: Measurement) -> list[str]:
     if sysfs.has_dot_product() is False:
-        return [f"processor: {int8.device.get('cpu')} has no int8 dot product instruction"]
+        return [f"processor: {int8.processor} has no int8 dot product instruction"]
     return []
 
 

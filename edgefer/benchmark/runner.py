@@ -32,6 +32,7 @@ import edgefer
 from edgefer.contract.artifact import Artifact
 from edgefer.contract.preprocessing import prepare
 from edgefer.device import sysfs
+from edgefer.device.description import CoreUsage, describe
 from edgefer.errors import DataError
 from edgefer.inference.classifier import Classifier
 from edgefer.inference.runtime import Runtime, select_runtime
@@ -96,11 +97,12 @@ def measure(
     classifier.replay()
     warmup = _run(opened, inputs, runs=warmup_runs, seconds=warmup_seconds)
     peak_rss_bytes = sysfs.peak_rss_bytes()
-    steady = _run(opened, inputs, runs=minimum_runs, seconds=minimum_seconds, progress=progress)
+    usage = CoreUsage()
+    steady = _run(opened, inputs, runs=minimum_runs, seconds=minimum_seconds, progress=progress, usage=usage)
     samples = replace(steady, warmup_ns=warmup.set_to_get_ns, preprocess_ns=_time_preprocessing(classifier, faces[0]))
     return Measurement(
         subject={"file": artifact_path.name, "file_bytes": artifact_path.stat().st_size, **classifier.subject},
-        device=sysfs.describe(),
+        device=describe(ran_on=usage.cores),
         runtime=opened.name,
         runtime_version=opened.version,
         threads=threads,
@@ -130,6 +132,7 @@ def _run(
     runs: int,
     seconds: float,
     progress: Progress = silent,
+    usage: CoreUsage | None = None,
 ) -> Samples:
     """Run until both ``runs`` (at least one) and ``seconds`` are reached; return samples without a warm-up."""
     # Machine integers, because half a million tuples would take more memory than the model.
@@ -158,6 +161,10 @@ def _run(
             if done % RUNS_PER_REPORT == 0:
                 share = min(done / max(1, runs), elapsed_ns / max(1.0, seconds * 1e9), 1.0)
                 progress(int(100 * share), 100, f"{done:,} runs")
+                if usage is not None:
+                    usage.sample()
+    if usage is not None:
+        usage.sample()
     columns = (invoke_ns, set_to_get_ns, cpu_ns, set_ns, get_ns)
     return Samples(NO_TIMES, *(np.array(column, np.int64) for column in columns))
 

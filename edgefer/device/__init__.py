@@ -1,1 +1,1 @@
-"""What runs on the device: numpy, OpenCV and a TensorFlow Lite runtime, nothing else."""
+"""Facts about this device: processor, limits, temperature, clock, throttling and power."""

@@ -1,11 +1,11 @@
-"""What kind of board this is, and what it is like at this moment.
+"""Kind of this board and its current state.
 
-    name, module = current()                        # "raspberry_pi"
-    sample(elapsed_s=0.0)                           # Conditions
-    told()                                          # the same as far as something tells, by name
+    name, module = detect_platform()                # "raspberry_pi"
+    sample_state(elapsed_s=0.0)                     # DeviceState
+    read_state()                                    # the fields that this device reports, by name
 
-A kind is a file in ``platforms/`` that has what PlatformModule asks for. Files are read below a root and programs are
-asked through a function, so that texts recorded on a board can be read anywhere.
+A kind of board is a file in ``platforms/`` with the members of PlatformModule. Files are read below a root and programs
+are run through a function, so tests can replay texts that were recorded on a board.
 """
 
 from __future__ import annotations
@@ -22,51 +22,51 @@ from edgefer.results.device_state import DeviceState
 __all__ = ["PlatformModule", "RunCommand", "detect_platform", "read_state", "run_command", "sample_state"]
 
 PLATFORMS = "edgefer.device.platforms"
-ASK_S = 5.0
+TIMEOUT_S = 5.0
 
 RunCommand = Callable[[Sequence[str]], str | None]
-"""ask(command): what a program writes, or None where it is not there or fails."""
+"""run(command): the output of a program, or None if it is missing or fails."""
 
 
 class PlatformModule(Protocol):
-    """What a file in ``platforms/`` defines.
+    """Members of a file in ``platforms/``.
 
     Attributes:
-        PREFERENCE: of the kinds that a device could be, the lowest is taken.
+        PREFERENCE: of several matching kinds, the one with the lowest value is used.
     """
 
     PREFERENCE: int
 
     def detect(self, *, root: Path) -> bool:
-        """Whether this is such a device."""
+        """Return True if this device is of this kind."""
 
-    def sample(self, *, root: Path, ask: RunCommand) -> dict[str, Any]:
-        """Fields of Conditions that this kind knows better than generic_linux does."""
+    def sample(self, *, root: Path, run: RunCommand) -> dict[str, Any]:
+        """Return the fields of DeviceState that this kind reports better than generic_linux."""
 
 
 def run_command(command: Sequence[str]) -> str | None:
-    """Run a program that says something about the device."""
+    """Run a program and return its output, or None if it is missing, fails, or takes more than TIMEOUT_S seconds."""
     try:
-        ended = subprocess.run(command, capture_output=True, timeout=ASK_S, check=False, stdin=subprocess.DEVNULL)
+        ended = subprocess.run(command, capture_output=True, timeout=TIMEOUT_S, check=False, stdin=subprocess.DEVNULL)
     except (OSError, subprocess.SubprocessError):
         return None
     return ended.stdout.decode(errors="replace") if ended.returncode == 0 else None
 
 
 def detect_platform(*, root: Path = sysfs.ROOT) -> tuple[str, PlatformModule]:
-    """The kind of this device: its name, and its module."""
+    """Return the name and the module of the kind of this device."""
     modules = {name: cast("PlatformModule", plugins.load(PLATFORMS, name)) for name in plugins.names(PLATFORMS)}
-    fitting = {name: module for name, module in modules.items() if module.detect(root=root)}
-    return min(fitting.items(), key=lambda item: item[1].PREFERENCE)
+    matching = {name: module for name, module in modules.items() if module.detect(root=root)}
+    return min(matching.items(), key=lambda item: item[1].PREFERENCE)
 
 
-def sample_state(elapsed_s: float, *, root: Path = sysfs.ROOT, ask: RunCommand = run_command) -> DeviceState:
-    """The device now, ``elapsed_s`` seconds after a bench began."""
-    return DeviceState(elapsed_s=elapsed_s, **read_state(root=root, ask=ask))
+def sample_state(elapsed_s: float, *, root: Path = sysfs.ROOT, run: RunCommand = run_command) -> DeviceState:
+    """Sample the device state, ``elapsed_s`` seconds after the start of a benchmark."""
+    return DeviceState(elapsed_s=elapsed_s, **read_state(root=root, run=run))
 
 
-def read_state(*, root: Path = sysfs.ROOT, ask: RunCommand = run_command) -> dict[str, Any]:
-    """The fields of Conditions that something on this device tells; where a field is missing, nothing does."""
+def read_state(*, root: Path = sysfs.ROOT, run: RunCommand = run_command) -> dict[str, Any]:
+    """Read the fields of DeviceState that this device reports; a missing field is one that it does not report."""
     _, module = detect_platform(root=root)
-    general = cast("PlatformModule", plugins.load(PLATFORMS, "generic_linux")).sample(root=root, ask=ask)
-    return {**general, **module.sample(root=root, ask=ask)}
+    general = cast("PlatformModule", plugins.load(PLATFORMS, "generic_linux")).sample(root=root, run=run)
+    return {**general, **module.sample(root=root, run=run)}

@@ -25,7 +25,7 @@ class DeviceState:
     Attributes:
         elapsed_s: seconds since the start of the benchmark.
         temperature_c: processor temperature, degrees Celsius.
-        clock_mhz: clock of the first core.
+        clock_mhz: highest clock of the usable cores.
         governor: frequency governor, such as "ondemand".
         throttled: active reasons for throttling, such as "under-voltage".
         throttled_since_boot: reasons for throttling since the device booted.

@@ -128,9 +128,7 @@ class Latency:
             DataError: a field is missing or not a number.
         """
         names = ("min", "p50", "p90", "p99", "max")
-        schema.require(
-            fields, runs=int, p50_interval_95_us=list, **{f"{name}_us": (int, float) for name in names}
-        )
+        schema.require(fields, runs=int, p50_interval_95_us=list, **{f"{name}_us": (int, float) for name in names})
         low, high = fields["p50_interval_95_us"]
         return cls(
             runs=fields["runs"],
@@ -186,7 +184,8 @@ class Measurement:
 
     Attributes:
         subject: identifies the model: file, sha256, size_bytes, scheme.
-        device: describes the machine: board, machine, cpu, cores, governor, os, kernel, python; no host name.
+        device: describes the machine: board, machine, cpu, cores, governor, os, kernel, python, affinity,
+            cpu_quota, clusters and ran_on (see edgefer.device.description); no host name.
         runtime, runtime_version: the runtime that ran the model.
         threads, kernels: its configuration.
         started_at: UTC, ISO 8601.
@@ -246,6 +245,7 @@ class Measurement:
         medians = tuple(part.invoke.p50_ns for part in rounds)
         return replace(
             rounds[0],
+            device=_pool_devices([part.device for part in rounds]),
             init_ns=int(median(part.init_ns for part in rounds)),
             first_ns=int(median(part.first_ns for part in rounds)),
             warmup=Latency.from_samples(samples.warmup_ns),
@@ -261,6 +261,13 @@ class Measurement:
             rounds_p50_ns=medians,
             conditions=tuple(conditions),
         )
+
+    @property
+    def processor(self) -> str | None:
+        """Name of the processor; on one with different cores, of those that ran the model, and of all of them."""
+        cpu, ran_on = self.device.get("cpu"), self.device.get("ran_on")
+        name = ran_on.get("cpu") if isinstance(ran_on, Mapping) else None
+        return f"{name} ({cpu})" if name and name != cpu else cpu
 
     @property
     def p50_us(self) -> float:
@@ -306,6 +313,15 @@ class Measurement:
         if exceeds_capacity(self.load_before, max(0, cores - self.threads)):
             needed = f"{min(self.threads, cores)} of {cores} cores"
             warnings.append(f"load average was {self.load_before:.2f} before the run, which needs {needed}")
+        quota = self.device.get("cpu_quota")
+        if isinstance(quota, (int, float)) and quota < self.threads:
+            why = f"the kernel pauses {self.threads} thread{'s' * (self.threads != 1)} in every period"
+            warnings.append(f"the control group allows {quota:g} of {cores} cores on average; {why}")
+        kinds = _cores_by_kind(self.device)
+        if len(kinds) > 1:
+            pin = max(kinds.values(), key=lambda cores: cores[-1])
+            hint = f"pin them, such as with taskset -c {','.join(map(str, pin))}"
+            warnings.append(f"the runs used different cores, {' and '.join(kinds)}; {hint}")
         governor = self.device.get("governor")
         if governor not in (None, "performance"):
             warnings.append(f"the frequency governor is {governor!r}, not 'performance'")
@@ -387,3 +403,27 @@ class Measurement:
 
     def _stages(self) -> dict[str, Latency | None]:
         return {name: getattr(self, name) for name in STAGES}
+
+
+def _pool_devices(devices: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the device of several rounds; its ``ran_on`` has the cores of all of them."""
+    pooled = dict(devices[0])
+    parts = [device["ran_on"] for device in devices if device.get("ran_on")]
+    if parts:
+        cores = sorted({core for part in parts for core in part["cores"]})
+        names = dict.fromkeys(name for part in parts if part["cpu"] for name in part["cpu"].split(" and "))
+        pooled["ran_on"] = {"cores": cores, "cpu": " and ".join(names) or None}
+    return pooled
+
+
+def _cores_by_kind(device: Mapping[str, Any]) -> dict[str, list[int]]:
+    """Return the cores of each kind among those that ran the model; empty if that is unknown."""
+    ran_on, clusters = device.get("ran_on"), device.get("clusters")
+    if not isinstance(ran_on, Mapping) or not isinstance(clusters, list):
+        return {}
+    kinds: dict[str, list[int]] = {}
+    for cluster in clusters:
+        fields = schema.Fields(cluster, "clusters")
+        if set(fields.integers("cores")) & set(ran_on.get("cores", ())):
+            kinds.setdefault(fields.text("cpu"), []).extend(fields.integers("cores"))
+    return kinds

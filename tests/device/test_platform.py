@@ -1,7 +1,7 @@
-"""Texts of boards, replayed.
+"""Replay the texts of boards.
 
-Those of the Raspberry Pis are in the forms that the Raspberry Pi documentation gives for vcgencmd and the kernel for
-its files; those of the Jetsons in the forms of NVIDIA's Jetson Linux Developer Guide. None was recorded on a board.
+The texts of the Raspberry Pis follow the Raspberry Pi documentation of vcgencmd and the kernel's documentation. Those
+of the Jetsons follow NVIDIA's Jetson Linux Developer Guide. None was recorded on a board.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from edgefer.device import platform
-from edgefer.device.platforms.raspberry_pi import reasons
+from edgefer.device.platforms.raspberry_pi import throttle_reasons
 
 ZONE = "sys/class/thermal/thermal_zone0"
 CPUFREQ = "sys/devices/system/cpu/cpu0/cpufreq"
@@ -25,10 +25,10 @@ RAILS = (
 
 @dataclass
 class Texts:
-    """A board: its files, and what its programs answer."""
+    """Files of a board, and the outputs of its programs."""
 
     files: dict[str, str]
-    answers: dict[str, str] = field(default_factory=dict)
+    outputs: dict[str, str] = field(default_factory=dict)
 
     def at(self, root: Path) -> Path:
         for name, text in self.files.items():
@@ -36,8 +36,8 @@ class Texts:
             (root / name).write_text(text)
         return root
 
-    def ask(self, command: Sequence[str]) -> str | None:
-        return self.answers.get(" ".join(command))
+    def run(self, command: Sequence[str]) -> str | None:
+        return self.outputs.get(" ".join(command))
 
 
 def pi(model: str, *, bits: str, celsius: float, hertz: int, clock_id: int = 48, governor: str = "ondemand") -> Texts:
@@ -64,7 +64,7 @@ BOARDS = {
     "Pi 5": pi("Raspberry Pi 5 Model B Rev 1.0", bits="0x50005", celsius=85.1, hertz=1500019456, clock_id=0),
     "Zero 2 W": pi("Raspberry Pi Zero 2 W Rev 1.0", bits="0x50000", celsius=44.0, hertz=1000000000, clock_id=45),
 }
-BOARDS["Pi 5"].answers["vcgencmd pmic_read_adc"] = RAILS
+BOARDS["Pi 5"].outputs["vcgencmd pmic_read_adc"] = RAILS
 NANO = Texts(
     {
         "proc/device-tree/model": "NVIDIA Jetson Nano Developer Kit\0",
@@ -103,11 +103,11 @@ ORIN = Texts(
         ("Zero 2 W", (), ("under-voltage", "throttled"), 44.0, 1000, None),
     ],
 )
-def test_raspberry_pis(tmp_path, name, now, since_boot, celsius, mhz, watts) -> None:
+def test_state_of_raspberry_pis(tmp_path, name, now, since_boot, celsius, mhz, watts) -> None:
     texts = BOARDS[name]
     root = texts.at(tmp_path)
     assert platform.detect_platform(root=root)[0] == "raspberry_pi"
-    sample = platform.sample_state(7.0, root=root, ask=texts.ask)
+    sample = platform.sample_state(7.0, root=root, run=texts.run)
     assert (sample.throttled, sample.throttled_since_boot) == (now, since_boot)
     assert sample.temperature_c == celsius
     assert round(sample.clock_mhz or 0) == mhz
@@ -115,21 +115,21 @@ def test_raspberry_pis(tmp_path, name, now, since_boot, celsius, mhz, watts) -> 
     assert (sample.elapsed_s, sample.governor, sample.load_average) == (7.0, "ondemand", 0.12)
 
 
-def test_a_pi_without_vcgencmd_says_what_the_kernel_says(tmp_path) -> None:
+def test_a_pi_without_vcgencmd_reports_the_sensors_of_the_kernel(tmp_path) -> None:
     root = BOARDS["Pi 4B"].at(tmp_path)
     hwmon = tmp_path / "sys/class/hwmon/hwmon2"
     hwmon.mkdir(parents=True)
     (hwmon / "name").write_text("rpi_volt\n")
     (hwmon / "in0_lcrit_alarm").write_text("1\n")
-    sample = platform.sample_state(0.0, root=root, ask=lambda command: None)
+    sample = platform.sample_state(0.0, root=root, run=lambda command: None)
     assert sample.throttled == ("under-voltage",)
     assert sample.temperature_c == 48.2
     assert round(sample.clock_mhz or 0) == 1800
 
 
-def test_the_bits_have_the_order_of_the_documentation() -> None:
+def test_throttling_bits_have_the_documented_order() -> None:
     names = ("under-voltage", "frequency capped", "throttled", "soft temperature limit")
-    assert [reasons(1 << bit) for bit in range(5)] == [*((name,) for name in names), ()]
+    assert [throttle_reasons(1 << bit) for bit in range(5)] == [*((name,) for name in names), ()]
 
 
 @pytest.mark.parametrize(
@@ -137,42 +137,42 @@ def test_the_bits_have_the_order_of_the_documentation() -> None:
     [(NANO, 38.0, 1479.0, 2.25, ()), (ORIN, 51.25, 1510.4, 6.0, ("cooling by cpu-throttle-alert",))],
     ids=["Nano", "Orin"],
 )
-def test_jetsons(tmp_path, texts, celsius, mhz, watts, throttled) -> None:
+def test_state_of_jetsons(tmp_path, texts, celsius, mhz, watts, throttled) -> None:
     root = texts.at(tmp_path)
     assert platform.detect_platform(root=root)[0] == "jetson"
-    sample = platform.sample_state(0.0, root=root, ask=texts.ask)
+    sample = platform.sample_state(0.0, root=root, run=texts.run)
     assert (sample.temperature_c, sample.clock_mhz, sample.throttled) == (celsius, mhz, throttled)
     assert sample.power_w == pytest.approx(watts)
 
 
-def test_a_machine_that_says_nothing_is_unknown_and_no_error(tmp_path) -> None:
+def test_a_machine_without_sensors_is_not_an_error(tmp_path) -> None:
     assert platform.detect_platform(root=tmp_path)[0] == "generic_linux"
-    sample = platform.sample_state(0.0, root=tmp_path, ask=lambda command: None)
+    sample = platform.sample_state(0.0, root=tmp_path, run=lambda command: None)
     assert (sample.temperature_c, sample.clock_mhz, sample.power_w, sample.throttled) == (None, None, None, ())
 
 
-def test_nothing_holds_it_back_is_told_apart_from_nobody_knows(tmp_path) -> None:
+def test_no_throttling_differs_from_unknown_throttling(tmp_path) -> None:
     texts = BOARDS["Pi 4B"]
-    told = platform.read_state(root=texts.at(tmp_path), ask=texts.ask)
-    assert (told["throttled"], told["temperature_c"]) == ((), 48.2)
-    assert "throttled" not in platform.read_state(root=tmp_path, ask=lambda command: None)
+    state = platform.read_state(root=texts.at(tmp_path), run=texts.run)
+    assert (state["throttled"], state["temperature_c"]) == ((), 48.2)
+    assert "throttled" not in platform.read_state(root=tmp_path, run=lambda command: None)
 
 
-def test_damaged_texts_are_unknown(tmp_path) -> None:
+def test_damaged_texts_are_ignored(tmp_path) -> None:
     texts = pi("Raspberry Pi 4 Model B Rev 1.5", bits="0xZZ", celsius=1.0, hertz=0)
-    texts.answers = {"vcgencmd get_throttled": "throttled=", "vcgencmd measure_temp": "VCHI initialization failed"}
+    texts.outputs = {"vcgencmd get_throttled": "throttled=", "vcgencmd measure_temp": "VCHI initialization failed"}
     texts.files[f"{ZONE}/temp"] = "warm\n"
-    sample = platform.sample_state(0.0, root=texts.at(tmp_path), ask=texts.ask)
+    sample = platform.sample_state(0.0, root=texts.at(tmp_path), run=texts.run)
     assert (sample.throttled, sample.temperature_c) == ((), None)
 
 
-def test_a_program_that_is_not_there_or_fails_answers_nothing() -> None:
+def test_a_missing_or_failing_program_has_no_output() -> None:
     assert platform.run_command(["edgefer-has-no-such-program"]) is None
     assert platform.run_command(["false"]) is None
     assert platform.run_command(["echo", "yes"]) == "yes\n"
 
 
-def test_an_orin_that_does_not_say_jetson_is_known_by_its_chip(tmp_path) -> None:
+def test_an_orin_without_jetson_in_its_name_is_detected_by_its_chip(tmp_path) -> None:
     """The name as JetPack 5.1.1 gives it, by rbonghi/jetson_stats issue 400."""
     texts = Texts(
         {
@@ -183,12 +183,12 @@ def test_an_orin_that_does_not_say_jetson_is_known_by_its_chip(tmp_path) -> None
     assert platform.detect_platform(root=texts.at(tmp_path))[0] == "jetson"
 
 
-def test_one_of_two_cooling_devices_of_a_kind_at_work_is_enough(tmp_path) -> None:
+def test_one_active_cooling_device_of_two_is_reported(tmp_path) -> None:
     thermal = "sys/class/thermal"
     files = {
         f"{thermal}/cooling_device0/type": "cpufreq-cpu0\n", f"{thermal}/cooling_device0/cur_state": "3\n",
         f"{thermal}/cooling_device1/type": "cpufreq-cpu0\n", f"{thermal}/cooling_device1/cur_state": "0\n",
     }  # fmt: skip
     root = Texts({**ORIN.files, **files}).at(tmp_path)
-    held = platform.sample_state(0.0, root=root, ask=lambda command: None).throttled
-    assert held == ("cooling by cpu-throttle-alert", "cooling by cpufreq-cpu0")
+    reasons = platform.sample_state(0.0, root=root, run=lambda command: None).throttled
+    assert reasons == ("cooling by cpu-throttle-alert", "cooling by cpufreq-cpu0")

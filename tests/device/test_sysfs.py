@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from edgefer.device import sysfs
+from edgefer.device.description import describe
 
 # In the form that Linux gives it, cut to the lines that matter.
 PI_5 = """processor	: 0
@@ -15,7 +16,7 @@ CPU part	: 0xd0b
 
 processor	: 1
 CPU implementer	: 0x41
-CPU part	: 0xd03
+CPU part	: 0xd0b
 
 Model		: Raspberry Pi 5 Model B Rev 1.0
 """
@@ -29,7 +30,8 @@ vendor_id	: GenuineIntel
 model name	: Intel(R) Core(TM) i5-8250U CPU @ 1.60GHz
 
 processor	: 1
-model name	: something else
+vendor_id	: GenuineIntel
+model name	: Intel(R) Core(TM) i5-8250U CPU @ 1.60GHz
 """
 
 
@@ -54,16 +56,16 @@ def test_cpu_model(tmp_path: Path, cpuinfo: str, expected: str | None) -> None:
     assert sysfs.cpu_model(root=tmp_path) == expected
 
 
-def test_first_line_has_no_nul_of_the_device_tree(tmp_path: Path) -> None:
+def test_the_first_line_has_no_nul_character(tmp_path: Path) -> None:
     write(tmp_path, "proc/device-tree/model", "Raspberry Pi 5 Model B Rev 1.0\0")
     assert sysfs.read_first_line("/proc/device-tree/model", root=tmp_path) == "Raspberry Pi 5 Model B Rev 1.0"
-    assert sysfs.describe(root=tmp_path)["board"] == "Raspberry Pi 5 Model B Rev 1.0"
+    assert describe(root=tmp_path)["board"] == "Raspberry Pi 5 Model B Rev 1.0"
 
 
-def test_what_cannot_be_read_is_none(tmp_path: Path) -> None:
-    described = sysfs.describe(root=tmp_path)
+def test_an_unreadable_file_is_none(tmp_path: Path) -> None:
+    described = describe(root=tmp_path)
     assert [key for key, value in described.items() if value is None] == [
-        "board", "cpu", "dot_product", "ram_bytes", "governor", "os",
+        "board", "cpu", "dot_product", "ram_bytes", "governor", "os", "cpu_quota", "cpuset", "ran_on",
     ]  # fmt: skip
     assert sysfs.load_average(root=tmp_path) is None
     assert sysfs.peak_rss_bytes(root=tmp_path) is None
@@ -77,7 +79,7 @@ def test_governor_load_and_os(tmp_path: Path) -> None:
     write(tmp_path, "etc/os-release", 'ID=debian\nPRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\n')
     assert sysfs.governor(root=tmp_path) == "ondemand"
     assert sysfs.load_average(root=tmp_path) == 1.25
-    assert sysfs.describe(root=tmp_path)["os"] == "Debian GNU/Linux 12 (bookworm)"
+    assert describe(root=tmp_path)["os"] == "Debian GNU/Linux 12 (bookworm)"
 
 
 def test_peak_memory_is_the_high_water_mark(tmp_path: Path) -> None:
@@ -86,7 +88,7 @@ def test_peak_memory_is_the_high_water_mark(tmp_path: Path) -> None:
     assert sysfs.rss_bytes(root=tmp_path) == 40 * 1024 * 1024
 
 
-def test_no_host_name() -> None:
+def test_the_description_has_no_host_name() -> None:
     import platform
 
-    assert platform.node() not in sysfs.describe().values()
+    assert platform.node() not in describe().values()

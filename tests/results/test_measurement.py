@@ -116,6 +116,38 @@ def test_waiting_for_other_threads_is_no_warning() -> None:
     assert parallel.warnings() == ()
 
 
+BIG_LITTLE = {
+    "machine": "aarch64", "cpu": "4x Cortex-A55 + 4x Cortex-A76", "cores": 8, "governor": "performance",
+    "clusters": [{"cpu": "Cortex-A55", "cores": [0, 1, 2, 3]}, {"cpu": "Cortex-A76", "cores": [4, 5, 6, 7]}],
+    "ran_on": {"cores": [5], "cpu": "Cortex-A76"},
+}  # fmt: skip
+
+
+def test_processor_is_the_cluster_that_ran() -> None:
+    measurement = replace(quiet_measurement(), device=BIG_LITTLE)
+    assert measurement.processor == "Cortex-A76 (4x Cortex-A55 + 4x Cortex-A76)"
+    assert measurement.warnings() == ()
+    assert quiet_measurement().processor == "Cortex-A76"
+
+
+def test_rounds_on_different_clusters_are_pooled_with_a_warning() -> None:
+    big = replace(quiet_measurement(), device=BIG_LITTLE)
+    little = replace(big, device={**BIG_LITTLE, "ran_on": {"cores": [0], "cpu": "Cortex-A55"}})
+    pooled = Measurement.pooled([big, little])
+    assert pooled.device["ran_on"] == {"cores": [0, 5], "cpu": "Cortex-A76 and Cortex-A55"}
+    (warning,) = pooled.warnings()
+    assert "Cortex-A55 and Cortex-A76" in warning
+    assert "taskset -c 4,5,6,7" in warning
+
+
+def test_a_cpu_quota_below_the_threads_is_a_warning() -> None:
+    measurement = quiet_measurement()
+    limited = replace(measurement, device={**measurement.device, "cpu_quota": 0.3})
+    assert "0.3 of 4 cores" in limited.warnings()[0]
+    enough = replace(measurement, device={**measurement.device, "cpu_quota": 2.0})
+    assert enough.warnings() == ()
+
+
 def test_request_round_trip() -> None:
     request = BenchRequest(model="a.tflite", faces="f.npz", threads=4, minimum_seconds=0.5, samples=True)
     assert BenchRequest.from_json(json.loads(json.dumps(request.to_json()))) == request

@@ -1,1 +1,1 @@
-"""Kinds of boards: how each tells its heat, its clock, and what holds it back. See edgefer.device.platform."""
+"""Kinds of boards: their sensors for temperature, clock, throttling and power. See edgefer.device.platform."""

@@ -1,7 +1,7 @@
-"""NVIDIA Jetson: power by an INA3221, and clocks that cooling devices hold back.
+"""NVIDIA Jetson: power from an INA3221, and throttling by cooling devices.
 
-The files are those of NVIDIA's Jetson Linux Developer Guide: L4T 32 (Nano) gives milliwatts in ``in_power*_input``
-below i2c, L4T 34 and later (Orin) gives millivolts and milliamperes in hwmon.
+The files are those of NVIDIA's Jetson Linux Developer Guide: L4T 32 (Nano) has milliwatts in ``in_power*_input``
+below i2c, L4T 34 and later (Orin) has millivolts and milliamperes in hwmon.
 """
 
 from __future__ import annotations
@@ -17,33 +17,33 @@ if TYPE_CHECKING:
 __all__ = ["PREFERENCE", "detect", "sample"]
 
 PREFERENCE = 1
-# The rail of the whole module: the others are parts of it.
+# Rail of the whole module; the others are parts of it.
 WHOLE = ("POM_5V_IN", "VDD_IN")
 CHANNELS = (1, 2, 3)
 
 
 def detect(*, root: Path) -> bool:
-    """As PlatformModule.detect()."""
-    # Some call themselves "NVIDIA Orin Nano Developer Kit"; what they are compatible with names the chip.
+    """Return True if the device tree names a Jetson or a Tegra chip."""
+    # The model may be "NVIDIA Orin Nano Developer Kit", without the word Jetson.
     compatible = sysfs.read_first_line("/proc/device-tree/compatible", root=root)
     return "Jetson" in str(sysfs.board_model(root=root)) or "nvidia,tegra" in str(compatible)
 
 
-def sample(*, root: Path, ask: RunCommand) -> dict[str, Any]:
-    """As PlatformModule.sample()."""
-    found: dict[str, Any] = {"throttled": tuple(_held_back(root))}
+def sample(*, root: Path, run: RunCommand) -> dict[str, Any]:
+    """Return the active reasons for throttling, and the power if a sensor reports it."""
+    state: dict[str, Any] = {"throttled": tuple(_throttle_reasons(root))}
     watts = _power(root)
-    return found if watts is None else {**found, "power_w": watts}
+    return state if watts is None else {**state, "power_w": watts}
 
 
-def _held_back(root: Path) -> list[str]:
-    """Cooling devices of the processor that are at work; a fan is one too, and holds nothing back."""
-    at_work = set()
+def _throttle_reasons(root: Path) -> list[str]:
+    """Return the active cooling devices of the processor; a fan is one too, but does not throttle."""
+    active = set()
     for device in sysfs.list_paths("/sys/class/thermal", "cooling_device*", root=root):
         kind = sysfs.read_first_line(f"{device}/type", root=root) or ""
         if sysfs.read_number(f"{device}/cur_state", root=root) and "fan" not in kind.lower():
-            at_work.add(f"cooling by {kind}")
-    return sorted(at_work)
+            active.add(f"cooling by {kind}")
+    return sorted(active)
 
 
 def _power(root: Path) -> float | None:
