@@ -146,6 +146,12 @@ def tiny(litert: ModuleType) -> dict[str, Model]:
 
 
 @pytest.fixture(scope="session")
+def tiny_content() -> dict[str, bytes]:
+    """The files of the tiny models by scheme."""
+    return {scheme: (DATA / f"tiny-{scheme}.tflite").read_bytes() for scheme in TOLERANCES}
+
+
+@pytest.fixture(scope="session")
 def shipped(litert: ModuleType) -> Model:
     return read_model(SHIPPED.read_bytes())
 

@@ -1,9 +1,9 @@
-"""The seven expressions, in the order of fer2013.csv. No other file may write this order down.
+"""Define the seven expressions in the order of fer2013.csv. No other file may define this order.
 
     LABELS[3] == "happy"
 
-The order is the data set's own: the ``emotion`` column holds 0 for angry to 6 for neutral. Image trees are alphabetical
-instead (neutral before sad and surprise), which is why folders are matched by name and never by position.
+In the ``emotion`` column of the data set, 0 is angry and 6 is neutral. Image trees are in alphabetical order (neutral
+before sad and surprise), so folders are matched by name and never by position.
 """
 
 from __future__ import annotations

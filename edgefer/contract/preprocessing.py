@@ -1,11 +1,11 @@
-"""From a picture to what every model takes: uint8 grey (48, 48). The only preprocessing in edgefer.
+"""Convert an image of a face to the input of a model: uint8 gray (48, 48). The only preprocessing in edgefer.
 
     image = read_image(path.read_bytes())           # uint8 BGR (h, w, 3)
     face = prepare(image, InputSpec())              # uint8 (48, 48)
 
-Training, calibration, evaluation, bench and live all call prepare(), so that a model meets on a board the bytes that it
-met in training. There is no mean, no standard deviation and no [-1, 1] here: a model's float domain is pixel / 255, and
-encoder() gives the one table from pixel to input number.
+Training, calibration, evaluation, benchmarks and live mode all call prepare(), so a board feeds a model the same bytes
+as training. There is no mean, no standard deviation and no range [-1, 1]: the float domain of a model is pixel / 255.
+encoder() returns the table from pixels to the numbers of the input tensor.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy.typing as npt
 from edgefer.contract.quantization_params import QuantParams, quantize
 from edgefer.errors import DataError
 
-__all__ = ["Clahe", "InputSpec", "encoder", "prepare", "prepare_all", "read_image", "to_grey"]
+__all__ = ["Clahe", "InputSpec", "encoder", "prepare", "prepare_all", "read_image", "to_gray"]
 
 Image = npt.NDArray[np.uint8]
 DECODING = {
@@ -30,7 +30,12 @@ DECODING = {
 
 @dataclass(frozen=True)
 class Clahe:
-    """Contrast-limited adaptive histogram equalization, as cv2.createCLAHE takes it."""
+    """Contrast-limited adaptive histogram equalization (cv2.createCLAHE).
+
+    Attributes:
+        clip_limit: limit of the contrast.
+        tiles: number of tiles in each direction.
+    """
 
     clip_limit: float = 2.0
     tiles: int = 8
@@ -38,11 +43,11 @@ class Clahe:
 
 @dataclass(frozen=True)
 class InputSpec:
-    """What a model wants to be fed with; it travels with the model.
+    """Input of a model; part of its contract.
 
     Attributes:
-        height, width: pixels.
-        clahe: local contrast equalization after the resize, or None.
+        height, width: size in pixels.
+        clahe: local contrast equalization after resizing, or None.
     """
 
     height: int = 48
@@ -50,83 +55,94 @@ class InputSpec:
     clahe: Clahe | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """A dict of plain values; from_json() is its inverse."""
+        """Return JSON-compatible values; from_json() is the inverse."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> InputSpec:
-        """The inverse of to_json()."""
+        """Create an InputSpec from the result of to_json()."""
         clahe = fields["clahe"]
         return cls(fields["height"], fields["width"], Clahe(**clahe) if clahe else None)
 
 
 def read_image(content: bytes, *, reduction: int = 1) -> Image:
-    """Decode the bytes of a picture file to uint8 BGR (h, w, 3), turned upright by its EXIF tag.
+    """Decode an image file to uint8 BGR (h, w, 3), rotated according to its EXIF orientation.
 
-    With a ``reduction`` of 2, 4 or 8 the sides are so much shorter; a JPEG is then never decoded at its full size.
+    The result always has three channels. The gray of libjpeg differs by a step in places from the gray of the decoded
+    colors, so decoding to gray would give a second input for the same face.
 
-    Always through three channels: libjpeg's own grey differs from the grey of the decoded colours by a step here and
-    there, and a face read in two ways would be two inputs.
+    Args:
+        content: content of the file.
+        reduction: 1, 2, 4 or 8; divides height and width. A JPEG is then not decoded at full size.
 
     Raises:
-        DataError: OpenCV cannot decode it, or has no memory for so many pixels.
+        DataError: OpenCV cannot decode the image, or it has too many pixels.
     """
     try:
         image = cv2.imdecode(np.frombuffer(content, np.uint8), DECODING[reduction]) if content else None
     except cv2.error as error:
-        # Too many pixels, by OpenCV's own limit or for this machine's memory: it raises for nothing else.
-        why = f"OpenCV says: {error.err or error}"
-        raise DataError("a picture too large to decode", why=why, hint="crop it to the face") from error
+        # OpenCV raises only if the image exceeds its limit on pixels or the available memory.
+        why = f"OpenCV: {error.err or error}"
+        raise DataError("the image is too large to decode", why=why, hint="crop it to the face") from error
     if image is None:
-        why = f"{len(content)} bytes that are damaged, or in no format it knows" if content else "it is empty"
-        raise DataError("not a picture that OpenCV can read", why=why)
+        why = f"{len(content)} bytes, damaged or in an unknown format" if content else "the file is empty"
+        raise DataError("OpenCV cannot read the image", why=why, hint="a JPEG or PNG file")
     return np.asarray(image, np.uint8)
 
 
 def prepare(image: npt.NDArray[Any] | None, spec: InputSpec) -> Image:
-    """uint8 (h, w), (h, w, 1), BGR (h, w, 3) or BGRA (h, w, 4) -> uint8 (spec.height, spec.width).
+    """Convert an image to the input of a model.
 
-    A grey image of the right size comes back with the same bytes (unless the spec asks for CLAHE).
+    A gray image of the right size keeps its bytes, unless the spec includes CLAHE.
+
+    Args:
+        image: uint8 gray (h, w) or (h, w, 1), BGR (h, w, 3) or BGRA (h, w, 4); None raises DataError.
+        spec: input of the model.
+
+    Returns:
+        uint8 (spec.height, spec.width).
 
     Raises:
-        DataError: another shape or dtype, or an empty image.
+        DataError: the image is empty, or has another shape or dtype.
     """
-    grey = to_grey(image)
-    if grey.shape != (spec.height, spec.width):
-        # Area averaging does not alias when it shrinks; it would turn to nearest neighbour when it enlarges.
-        shrinks = grey.shape[0] >= spec.height and grey.shape[1] >= spec.width
-        grey = np.asarray(
-            cv2.resize(grey, (spec.width, spec.height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR),
+    gray = to_gray(image)
+    if gray.shape != (spec.height, spec.width):
+        # INTER_AREA avoids aliasing when an image shrinks. When it grows, INTER_AREA would be nearest neighbor.
+        shrinks = gray.shape[0] >= spec.height and gray.shape[1] >= spec.width
+        gray = np.asarray(
+            cv2.resize(gray, (spec.width, spec.height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR),
             np.uint8,
         )
     if spec.clahe is not None:
         tiles = (spec.clahe.tiles, spec.clahe.tiles)
-        grey = np.asarray(cv2.createCLAHE(spec.clahe.clip_limit, tiles).apply(grey), np.uint8)
-    return np.ascontiguousarray(grey)
+        gray = np.asarray(cv2.createCLAHE(spec.clahe.clip_limit, tiles).apply(gray), np.uint8)
+    return np.ascontiguousarray(gray)
 
 
 def prepare_all(images: npt.NDArray[np.uint8], spec: InputSpec) -> Image:
-    """uint8 (n, h, w) of one size -> uint8 (n, spec.height, spec.width), each through prepare()."""
+    """Convert gray images, uint8 (n, h, w), to inputs, uint8 (n, spec.height, spec.width), with prepare()."""
     prepared = np.empty((len(images), spec.height, spec.width), np.uint8)
     for index, image in enumerate(images):
         prepared[index] = prepare(image, spec)
     return prepared
 
 
-def to_grey(image: npt.NDArray[Any] | None) -> Image:
-    """uint8 (h, w), (h, w, 1), BGR (h, w, 3) or BGRA (h, w, 4) -> uint8 (h, w); DataError for anything else."""
+def to_gray(image: npt.NDArray[Any] | None) -> Image:
+    """Convert a gray, BGR or BGRA image to gray, uint8 (h, w).
+
+    Raises:
+        DataError: the image is empty, or has another shape or dtype.
+    """
     if image is None:
-        # What cv2.imread() gives for a file that it cannot read.
-        raise DataError("None instead of an image", why="cv2.imread() could not read the file", hint="another file")
+        # cv2.imread() returns None for a file that it cannot read.
+        raise DataError("the image is None", why="cv2.imread() could not read the file", hint="a JPEG or PNG file")
     if image.dtype != np.uint8:
         raise DataError(
-            f"an image of dtype {image.dtype}", why="uint8 in 0..255 was expected", hint="image.astype('uint8')"
+            f"the image has dtype {image.dtype}", why="expected uint8 in 0..255", hint="image.astype('uint8')"
         )
     channels = image.shape[2] if image.ndim == 3 else 1
     if image.ndim not in (2, 3) or image.size == 0 or channels not in (1, 3, 4):
-        raise DataError(
-            f"an image of shape {image.shape}", why="(h, w), (h, w, 1), (h, w, 3) or (h, w, 4) was expected"
-        )
+        raise DataError(f"the image has shape {image.shape}", why="expected (h, w), (h, w, 1), (h, w, 3) or (h, w, 4)")
     if channels == 1:
         return image.reshape(image.shape[:2])
     code = cv2.COLOR_BGR2GRAY if channels == 3 else cv2.COLOR_BGRA2GRAY
@@ -134,9 +150,9 @@ def to_grey(image: npt.NDArray[Any] | None) -> Image:
 
 
 def encoder(params: QuantParams) -> npt.NDArray[Any]:
-    """The (256,) table from a pixel to the number that an input tensor of ``params`` takes for it.
+    """Return the table from pixels to values of an input tensor, (256,) of ``params.dtype``.
 
-    ``encoder(params)[faces]`` feeds a model: pixel / 255 in float32, pixel - 128 in the int8 models of edgefer, and
-    whatever the scale and the zero point of any other model ask for.
+    ``encoder(params)[faces]`` is the input of a model. A value is pixel / 255 for float32, pixel - 128 for the int8
+    models of edgefer, and follows from scale and zero point for any other model.
     """
     return quantize(np.arange(256, dtype=np.float32) / np.float32(255), params)

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgefer import plugins
-from edgefer.contract.preprocessing import to_grey
+from edgefer.contract.preprocessing import to_gray
 from edgefer.errors import DataError, UsageError
 
 __all__ = ["DETECTORS", "LONGEST_SIDE", "Detector", "DetectorModule", "FaceBox", "FaceDetector"]
@@ -116,7 +116,7 @@ class FaceDetector:
         Raises:
             DataError: ``image`` has another shape or dtype.
         """
-        gray = to_grey(image)
+        gray = to_gray(image)
         height, width = gray.shape
         searched = gray
         if self.uses_color:

@@ -1,10 +1,10 @@
-"""What stands in a .tflite: its operators, tensors and constants, read from the flatbuffer and not run.
+"""Read the operators, tensors and constants of a .tflite without running it.
 
-    anatomy = read(path.read_bytes())
-    anatomy.main.ops[0].name, anatomy.main.tensors[0].shape
+    model = read_model(path.read_bytes())
+    model.main.ops[0].name, model.main.tensors[0].shape
 
-The reader is made for files that the interpreter has verified (open_interpreter() does): offsets then stay within the
-file. It needs the schema that comes with LiteRT; tflite-runtime has none.
+Files must have passed the verifier of the interpreter (open_interpreter() calls it), so that offsets stay within the
+file. The flatbuffer schema comes with LiteRT; tflite-runtime does not include it.
 """
 
 from __future__ import annotations
@@ -24,16 +24,17 @@ from edgefer.inference.runtime import RUNTIMES
 __all__ = ["Model", "Op", "Subgraph", "Tensor", "load_schema", "read_model"]
 
 SCHEMA = "ai_edge_litert.schema_py_generated"
-# No kernel takes more than eight; a file may claim any number.
-MOST_DIMENSIONS = 64
-# Many tensors can share one name in a file, and each gets a copy of it here.
-LONGEST_NAME = 1000
+HINT = "copy the file again, or convert the model again"
+# No kernel supports more than eight dimensions, but a file may contain any number.
+MAX_DIMENSIONS = 64
+# Tensors of a file can share one long name, of which every Tensor here holds a copy.
+MAX_NAME_BYTES = 1000
 BITS = {
     "bool": 8, "int2": 2, "int4": 4, "uint4": 4, "int8": 8, "uint8": 8, "int16": 16, "uint16": 16, "int32": 32,
     "uint32": 32, "int64": 64, "uint64": 64, "float8_e4m3fn": 8, "float8_e5m2": 8, "float16": 16, "bfloat16": 16,
     "float32": 32, "float64": 64, "complex64": 64, "complex128": 128,
 }  # fmt: skip
-# The options that are asked for somewhere: operator -> options table of the schema -> its fields.
+# The options that other modules use: operator -> (options table of the schema, fields).
 OPTIONS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "BATCH_MATMUL": ("BatchMatMulOptions", ("AdjX", "AdjY")),
     "AVERAGE_POOL_2D": ("Pool2DOptions", ("FusedActivationFunction",)),
@@ -45,18 +46,18 @@ OPTIONS: Mapping[str, tuple[str, tuple[str, ...]]] = {
 
 @dataclass(frozen=True)
 class Tensor:
-    """One tensor of a subgraph.
+    """A tensor of a subgraph.
 
     Attributes:
-        name: as in the file.
-        dtype: such as "int8", or "string", "resource", "variant".
-        shape: as the file has it; a dimension that is decided at run time stands as 1, or -1 in old files.
-        dynamic: whether some dimension is decided at run time.
-        buffer: number of the buffer with its values.
-        constant: whether the file has its values.
-        variable: whether it keeps its values from run to run.
-        scales: how many quantization scales it has: 0 is none, 1 per tensor, more per channel.
-        scale, zero_point: the first of them, or None.
+        name: name in the file.
+        dtype: for example "int8", "string", "resource" or "variant".
+        shape: shape in the file; a dimension that is decided at run time is 1, or -1 in old files.
+        dynamic: True if a dimension is decided at run time.
+        buffer: index of the buffer with the values.
+        constant: True if the file contains the values.
+        variable: True if the tensor keeps its values between runs.
+        scales: number of quantization scales: 0 without quantization, 1 per tensor, more per channel.
+        scale, zero_point: the first scale and zero point, or None.
     """
 
     name: str
@@ -72,26 +73,26 @@ class Tensor:
 
     @property
     def elements(self) -> int | None:
-        """How many values; None where a dimension is not known."""
+        """The number of values; None if a dimension is unknown."""
         return None if any(size < 0 for size in self.shape) else math.prod(self.shape)
 
     @property
     def size_bytes(self) -> int | None:
-        """Memory of the values; None where shape or dtype do not tell."""
+        """The memory of the values; None if shape or dtype do not determine it."""
         bits = BITS.get(self.dtype)
         return None if bits is None or self.elements is None else (self.elements * bits + 7) // 8
 
 
 @dataclass(frozen=True)
 class Op:
-    """One operator of a subgraph.
+    """An operator of a subgraph.
 
     Attributes:
-        name: such as "CONV_2D"; the custom name where ``custom``.
-        version: which version of the operator.
-        custom: whether it is none of the built-in ones.
-        inputs, outputs: numbers of tensors; -1 is an input that was left out.
-        options: the few options that edgefer asks for, by name.
+        name: for example "CONV_2D"; the custom name of a custom operator.
+        version: version of the operator.
+        custom: True if the operator is not built in.
+        inputs, outputs: tensor indices; -1 marks an omitted input.
+        options: values of the OPTIONS of the operator by name.
     """
 
     name: str
@@ -104,7 +105,7 @@ class Op:
 
 @dataclass(frozen=True)
 class Subgraph:
-    """One graph: operators in the order in which they run."""
+    """A graph; the operators are in execution order."""
 
     tensors: tuple[Tensor, ...]
     ops: tuple[Op, ...]
@@ -112,7 +113,7 @@ class Subgraph:
     outputs: tuple[int, ...]
 
     def input(self, op: Op, position: int) -> Tensor | None:
-        """The tensor at ``position`` of the op's inputs, or None where it was left out."""
+        """Return the input of ``op`` at ``position``, or None if it was omitted."""
         if position >= len(op.inputs) or op.inputs[position] < 0:
             return None
         return self.tensors[op.inputs[position]]
@@ -120,12 +121,12 @@ class Subgraph:
 
 @dataclass(frozen=True)
 class Model:
-    """A whole model.
+    """A model.
 
     Attributes:
-        description: what the converter wrote about itself.
-        declared_runtime: the file's own ``min_runtime_version``, or None.
-        subgraphs: the main graph first; the others are bodies of WHILE, IF and the like.
+        description: description that the converter wrote.
+        declared_runtime: ``min_runtime_version`` in the metadata, or None.
+        subgraphs: the main graph, then the bodies of control flow operators such as WHILE and IF.
     """
 
     description: str
@@ -134,33 +135,37 @@ class Model:
 
     @property
     def main(self) -> Subgraph:
-        """The graph that a run begins with."""
+        """The graph in which execution begins."""
         return self.subgraphs[0]
 
 
 def read_model(model: bytes) -> Model:
-    """Read a flatbuffer; bytes behind it are ignored.
+    """Read a flatbuffer; bytes after it are ignored.
 
     Raises:
-        DataError: the file contradicts itself.
-        IncompatibleError: the schema is not installed; the message carries the line that installs it.
+        DataError: the flatbuffer is damaged.
+        IncompatibleError: LiteRT, which includes the schema, is not installed.
     """
     schema = load_schema()
     try:
         return _read(schema, schema.Model.GetRootAs(model, 0))
-    # What the generated reader raises for offsets and numbers that lead nowhere.
+    # The exceptions of the generated reader for invalid offsets and indices.
     except (struct.error, IndexError, KeyError, ValueError, TypeError, AttributeError, OverflowError) as error:
-        raise DataError("the model contradicts itself", why=f"{type(error).__name__}: {error}") from error
+        raise DataError("the flatbuffer is damaged", why=f"{type(error).__name__}: {error}", hint=HINT) from error
 
 
 def load_schema() -> ModuleType:
-    """The generated reader of flatbuffers; IncompatibleError where LiteRT, which brings it, is not installed."""
+    """Import the generated flatbuffer reader.
+
+    Raises:
+        IncompatibleError: LiteRT, which includes it, is not installed.
+    """
     try:
         return importlib.import_module(SCHEMA)
     except ImportError as error:
         raise IncompatibleError(
-            "the flatbuffer schema is not installed here",
-            why=f"it comes with LiteRT, and tflite-runtime has none ({error})",
+            "the flatbuffer schema is not installed",
+            why=f"LiteRT includes it, tflite-runtime does not ({error})",
             hint=plugins.load(RUNTIMES, "litert").INSTALL,
         ) from error
 
@@ -172,12 +177,12 @@ def _read(schema: ModuleType, model: Any) -> Model:
     subgraphs = []
     for index in range(model.SubgraphsLength()):
         graph = model.Subgraphs(index)
-        tensors = tuple(_tensor(graph.Tensors(each), dtypes, filled) for each in range(graph.TensorsLength()))
-        ops = tuple(_op(schema, graph.Operators(each), codes) for each in range(graph.OperatorsLength()))
+        tensors = tuple(_tensor(graph.Tensors(tensor), dtypes, filled) for tensor in range(graph.TensorsLength()))
+        ops = tuple(_op(schema, graph.Operators(op), codes) for op in range(graph.OperatorsLength()))
         inputs, outputs = _integers(graph.InputsLength, graph.Inputs), _integers(graph.OutputsLength, graph.Outputs)
-        subgraphs.append(_checked(Subgraph(tensors, ops, inputs, outputs)))
+        subgraphs.append(_validated(Subgraph(tensors, ops, inputs, outputs)))
     if not subgraphs:
-        raise DataError("the model has no graph", why="its list of subgraphs is empty")
+        raise DataError("the model has no graph", why="the list of subgraphs is empty", hint=HINT)
     return Model(_text(model.Description()), _declared_runtime(model), tuple(subgraphs))
 
 
@@ -186,7 +191,7 @@ def _names(enumeration: type) -> dict[int, str]:
 
 
 def _code(code: Any, operators: Mapping[int, str]) -> tuple[str, int, bool]:
-    # Operators above 127 are in a wider field of their own; old files have the narrow one alone.
+    # Operators above 127 are in a wider field. Old files have only the narrow one.
     number = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
     if operators.get(number) == "CUSTOM":
         return _text(code.CustomCode()) or "CUSTOM", code.Version(), True
@@ -194,13 +199,17 @@ def _code(code: Any, operators: Mapping[int, str]) -> tuple[str, int, bool]:
 
 
 def _is_filled(buffer: Any) -> bool:
-    # Large models keep their values behind the flatbuffer, at an offset.
+    # Large models store values after the flatbuffer, at an offset.
     return bool(buffer.DataLength() > 0 or buffer.Offset() > 1)
 
 
 def _tensor(tensor: Any, dtypes: Mapping[int, str], filled: list[bool]) -> Tensor:
-    if tensor.ShapeLength() > MOST_DIMENSIONS:
-        raise DataError("the model contradicts itself", why=f"a tensor of {tensor.ShapeLength():,} dimensions")
+    if tensor.ShapeLength() > MAX_DIMENSIONS:
+        raise DataError(
+            "the flatbuffer is damaged",
+            why=f"a tensor has {tensor.ShapeLength():,} dimensions, expected at most {MAX_DIMENSIONS}",
+            hint=HINT,
+        )
     shape = _integers(tensor.ShapeLength, tensor.Shape)
     signature = _integers(tensor.ShapeSignatureLength, tensor.ShapeSignature)
     quantization = tensor.Quantization()
@@ -230,19 +239,20 @@ def _op(schema: ModuleType, operator: Any, codes: list[tuple[str, int, bool]]) -
 
 def _options(schema: ModuleType, operator: Any, name: str) -> dict[str, int]:
     table, fields = OPTIONS.get(name, ("", ()))
-    found = operator.BuiltinOptions() if table else None
-    if found is None or operator.BuiltinOptionsType() != getattr(schema.BuiltinOptions, table):
+    union = operator.BuiltinOptions() if table else None
+    if union is None or operator.BuiltinOptionsType() != getattr(schema.BuiltinOptions, table):
         return {}
     options = getattr(schema, table)()
-    options.Init(found.Bytes, found.Pos)
+    options.Init(union.Bytes, union.Pos)
     return {field: int(getattr(options, field)()) for field in fields}
 
 
-def _checked(graph: Subgraph) -> Subgraph:
-    used = {*graph.inputs, *graph.outputs, *(each for op in graph.ops for each in (*op.inputs, *op.outputs))}
-    beyond = [each for each in used if not -1 <= each < len(graph.tensors)]
-    if beyond:
-        raise DataError("the model contradicts itself", why=f"tensor {beyond[0]} of {len(graph.tensors)}")
+def _validated(graph: Subgraph) -> Subgraph:
+    used = {*graph.inputs, *graph.outputs, *(index for op in graph.ops for index in (*op.inputs, *op.outputs))}
+    invalid = [index for index in used if not -1 <= index < len(graph.tensors)]
+    if invalid:
+        why = f"an operator uses tensor {invalid[0]}, expected an index below {len(graph.tensors)}"
+        raise DataError("the flatbuffer is damaged", why=why, hint=HINT)
     return graph
 
 
@@ -251,7 +261,7 @@ def _declared_runtime(model: Any) -> str | None:
         entry = model.Metadata(index)
         if entry.Name() == b"min_runtime_version":
             buffer = model.Buffers(entry.Buffer())
-            content = bytes(buffer.Data(each) for each in range(min(16, buffer.DataLength())))
+            content = bytes(buffer.Data(place) for place in range(min(16, buffer.DataLength())))
             return content.partition(b"\0")[0].decode("ascii", "replace") or None
     return None
 
@@ -261,4 +271,4 @@ def _integers(length: Callable[[], int], value: Callable[[int], int]) -> tuple[i
 
 
 def _text(content: bytes | None) -> str:
-    return (content or b"")[:LONGEST_NAME].decode("utf-8", "replace")
+    return (content or b"")[:MAX_NAME_BYTES].decode("utf-8", "replace")

@@ -1,6 +1,8 @@
-"""A model file taken apart and run once, in this process: the work behind edgefer.inspection.sandbox.
+"""Read a model file and run it once in the current process.
 
-    inspection = dissect(Path("model.tflite"))      # a bad file may crash the process; inspect_apart() survives it
+    inspection = inspect_in_process(Path("model.tflite"))
+
+A malformed file can crash the process. edgefer.inspection.sandbox calls this function in a subprocess.
 """
 
 from __future__ import annotations
@@ -28,23 +30,23 @@ from edgefer.results.inspection import Contract, Inspection, OpFacts, TensorFact
 __all__ = ["inspect_in_process", "require_litert"]
 
 RUNTIME = "litert"
-# What a file without a contract of ours does not contain.
+# Files without a contract do not contain this name.
 CONTRACT_MARK = b"edgefer.json"
-# LiteRT's words for a file that its verifier refuses; what else it refuses is a model, though not one for it.
+# Words in LiteRT's errors for files that its verifier rejects. Other errors concern valid models.
 NOT_A_MODEL = ("flatbuffer", "TFL3")
 
 Stage = Callable[[str], None]
 
 
 def inspect_in_process(path: Path, *, stage: Stage = lambda name: None) -> Inspection:
-    """Take the file apart in this process, which a bad file may crash.
+    """Read and run a model file in this process, which a malformed file can crash.
 
     Args:
         path: the file.
-        stage: told what comes next, before it can go wrong.
+        stage: called with the name of each step before it begins.
 
     Raises:
-        DataError: not a model, or one that contradicts itself.
+        DataError: the file is not a model, or it is damaged.
         IncompatibleError: LiteRT is not installed.
     """
     content = path.read_bytes()
@@ -53,30 +55,30 @@ def inspect_in_process(path: Path, *, stage: Stage = lambda name: None) -> Inspe
     stage("loading")
     problem = _verify(content, path, module, version)
     stage("reading")
-    anatomy = read_model(content)
-    ops = _op_facts(anatomy)
-    plan = plan_arena(anatomy.main)
-    stage("running it once")
-    partition, problem = (Partition(None, why=problem), problem) if problem else _run(content, anatomy, module, version)
+    model = read_model(content)
+    ops = _op_facts(model)
+    plan = plan_arena(model.main)
+    stage("running")
+    partition, problem = (Partition(None, why=problem), problem) if problem else _run(content, model, module, version)
     stage("replaying the golden vectors")
     artifact, contract = _contract(content, runnable=not problem)
-    learned = _learned(anatomy)
+    parameters = _parameters(model)
     return Inspection(
         file=path.name,
         file_bytes=len(content),
         sha256=artifact.sha256 if artifact else hashlib.sha256(content).hexdigest(),
-        description=anatomy.description,
-        declared_runtime=anatomy.declared_runtime,
+        description=model.description,
+        declared_runtime=model.declared_runtime,
         minimum_runtime=_latest([op.minimum_runtime for op in ops]),
         runtime=RUNTIME,
         runtime_version=version,
         first_run=problem or "ok",
-        subgraphs=len(anatomy.subgraphs),
-        inputs=_tensor_facts(anatomy.main, anatomy.main.inputs),
-        outputs=_tensor_facts(anatomy.main, anatomy.main.outputs),
+        subgraphs=len(model.subgraphs),
+        inputs=_tensor_facts(model.main, model.main.inputs),
+        outputs=_tensor_facts(model.main, model.main.outputs),
         ops=_with_partition(ops, partition),
-        parameters=sum(tensor.elements or 0 for tensor in learned),
-        parameter_bytes=sum(tensor.size_bytes or 0 for tensor in learned),
+        parameters=sum(tensor.elements or 0 for tensor in parameters),
+        parameter_bytes=sum(tensor.size_bytes or 0 for tensor in parameters),
         macs=sum(op.macs or 0 for op in ops if op.subgraph == 0),
         macs_unknown_ops=sum(op.macs is None for op in ops if op.subgraph == 0),
         arena_peak_bytes=plan.peak_bytes,
@@ -84,53 +86,57 @@ def inspect_in_process(path: Path, *, stage: Stage = lambda name: None) -> Inspe
         unsized_tensors=plan.unsized,
         delegate_groups=None if partition.delegated is None else partition.groups,
         delegate_detail=partition.why,
-        targets=check_targets(anatomy, runtime=f"{RUNTIME} {version}", failure=problem),
+        targets=check_targets(model, runtime=f"{RUNTIME} {version}", failure=problem),
         contract=contract,
     )
 
 
 def require_litert() -> RuntimeModule:
-    """LiteRT, the one runtime that can be asked all of this.
+    """Return the LiteRT runtime, which includes the flatbuffer schema.
 
     Raises:
-        IncompatibleError: it is not installed; the message carries the line that installs it.
+        IncompatibleError: LiteRT is not installed.
     """
     try:
         return select_runtime(RUNTIME)
     except IncompatibleError as error:
         raise IncompatibleError(
-            "edgefer inspect needs LiteRT, which is not installed here",
-            why="a file is read with the schema that comes with it; tflite-runtime has none",
-            hint=f"{error.hint}, or inspect the file on another machine",
+            "LiteRT is not installed",
+            why="edgefer inspect reads files with its flatbuffer schema; tflite-runtime has none",
+            hint=f"{error.hint}, or run edgefer inspect on another machine",
         ) from error
 
 
 def _verify(content: bytes, path: Path, module: RuntimeModule, version: str) -> str:
-    """Load without delegates; what the runtime says against the model, or empty. Refuses what is no model at all."""
+    """Load the model without delegates and return the error of the runtime, or an empty string.
+
+    Raises:
+        DataError: the file is not a model, or it is damaged.
+    """
     try:
         open_interpreter(module.load(), content, kernels="builtin", name=RUNTIME, version=version)
     except IncompatibleError as error:
-        said = _said(error)
-        if any(words.lower() in said.lower() for words in NOT_A_MODEL):
+        reason = _reason(error)
+        if any(words.lower() in reason.lower() for words in NOT_A_MODEL):
             raise DataError(
-                f"{path} is not a TensorFlow Lite model, or a damaged one", why=said, hint="copy the file again"
+                f"{path} is not a TensorFlow Lite model, or a damaged one", why=reason, hint="copy the file again"
             ) from error
-        return said
+        return reason
     return ""
 
 
-def _said(error: IncompatibleError) -> str:
-    # An allocation that fails is a failure without words.
-    return error.why or f"{error.what} and does not say why; perhaps it wants more memory than it may take"
+def _reason(error: IncompatibleError) -> str:
+    # A failed allocation has an empty error message.
+    return error.why or f"{error.what} and gives no reason; it may exceed the memory limit"
 
 
-def _run(content: bytes, anatomy: Model, module: RuntimeModule, version: str) -> tuple[Partition, str]:
-    """Load as a program would, and run once on zeros; the partition, and what went wrong or empty."""
+def _run(content: bytes, model: Model, module: RuntimeModule, version: str) -> tuple[Partition, str]:
+    """Load the model with delegates, run it once on zeros, and return the partition and the error (or "")."""
     try:
         interpreter = open_interpreter(module.load(), content, name=RUNTIME, version=version)
     except IncompatibleError as error:
-        return Partition(None, why="the model does not load with XNNPACK"), _said(error)
-    partition = read_partition(interpreter, anatomy.main)
+        return Partition(None, why="the model cannot be loaded with XNNPACK"), _reason(error)
+    partition = read_partition(interpreter, model.main)
     try:
         with suppress_native_output():
             for details in interpreter.get_input_details():
@@ -150,7 +156,7 @@ def _contract(content: bytes, *, runnable: bool) -> tuple[Artifact | None, Contr
         if CONTRACT_MARK not in content:
             return None, Contract("none")
         return None, Contract("damaged", f"{error.what}: {error.why}")
-    status, detail, worst = _replay(artifact) if runnable else ("not replayed", "the model does not run here", None)
+    status, detail, worst = _replay(artifact) if runnable else ("not replayed", "the model does not run", None)
     golden = artifact.golden
     return artifact, Contract(
         status=status,
@@ -168,7 +174,7 @@ def _contract(content: bytes, *, runnable: bool) -> tuple[Artifact | None, Contr
 
 
 def _replay(artifact: Artifact) -> tuple[str, str, float | None]:
-    """Status, detail and the largest difference."""
+    """Return status, detail and the largest difference."""
     golden = artifact.golden
     try:
         with suppress_native_output():
@@ -181,13 +187,11 @@ def _replay(artifact: Artifact) -> tuple[str, str, float | None]:
     with suppress(IncompatibleError):
         golden.check(outputs)
         return "ok", "", worst
-    return "mismatch", "the model computes something else here", worst if np.isfinite(worst) else None
+    return "mismatch", "the golden vectors exceed the tolerance", worst if np.isfinite(worst) else None
 
 
-def _op_facts(anatomy: Model) -> tuple[OpFacts, ...]:
-    return tuple(
-        _op_fact(graph, op, number) for number, graph in enumerate(anatomy.subgraphs) for op in graph.ops
-    )
+def _op_facts(model: Model) -> tuple[OpFacts, ...]:
+    return tuple(_op_fact(graph, op, number) for number, graph in enumerate(model.subgraphs) for op in graph.ops)
 
 
 def _op_fact(graph: Subgraph, op: Op, number: int) -> OpFacts:
@@ -210,18 +214,17 @@ def _with_partition(ops: tuple[OpFacts, ...], partition: Partition) -> tuple[OpF
     if partition.delegated is None:
         return ops
     delegated = partition.delegated
-    # The interpreter lists no nodes for the bodies of control flow.
+    # The interpreter does not list the nodes of control flow bodies.
     return tuple(
-        replace(op, in_delegate=position in delegated if op.subgraph == 0 else None)
-        for position, op in enumerate(ops)
+        replace(op, in_delegate=position in delegated if op.subgraph == 0 else None) for position, op in enumerate(ops)
     )
 
 
-def _learned(anatomy: Model) -> list[Tensor]:
-    """The parameters of all operators, each buffer once."""
+def _parameters(model: Model) -> list[Tensor]:
+    """Return the parameter tensors of all operators, without duplicate buffers."""
     by_buffer = {
         tensor.buffer: tensor
-        for graph in anatomy.subgraphs
+        for graph in model.subgraphs
         for op in graph.ops
         for tensor in parameter_tensors(graph, op)
     }
@@ -229,9 +232,10 @@ def _learned(anatomy: Model) -> list[Tensor]:
 
 
 def _tensor_facts(graph: Subgraph, indices: tuple[int, ...]) -> tuple[TensorFacts, ...]:
-    found = [graph.tensors[index] for index in indices if index >= 0]
+    tensors = [graph.tensors[index] for index in indices if index >= 0]
     return tuple(
-        TensorFacts(each.name, each.dtype, each.shape, each.dynamic, each.scale, each.zero_point) for each in found
+        TensorFacts(tensor.name, tensor.dtype, tensor.shape, tensor.dynamic, tensor.scale, tensor.zero_point)
+        for tensor in tensors
     )
 
 

@@ -1,18 +1,18 @@
-"""Which TensorFlow Lite first had which version of an operator.
+"""Map operator versions to the first TensorFlow Lite release that supports them.
 
     minimum_runtime("CONV_2D", 3)                   # "1.14"
-    newer("2.17", "2.14")                           # True
+    is_newer("2.17", "2.14")                        # True
 
-The facts are those of TensorFlow's own table, with which its converter writes ``min_runtime_version`` into a file:
-tensorflow/compiler/mlir/lite/tools/versioning/runtime_version.cc, at commit 03f49db5a23e, before TensorFlow 2.23.
-An operator or a version that the table does not have is unknown here too, and nothing is guessed for it.
+The table is TensorFlow's, from which its converter derives the ``min_runtime_version`` of a file:
+tensorflow/compiler/mlir/lite/tools/versioning/runtime_version.cc at commit 03f49db5a23e, before TensorFlow 2.23.
+Operators and versions that are missing there are unknown here too.
 """
 
 from __future__ import annotations
 
 __all__ = ["is_newer", "minimum_runtime"]
 
-# For each operator the first runtime of its versions 1, 2, 3 and so on; a dash is a version that never was.
+# For each operator, the first releases that support its versions 1, 2, 3, ...; a dash marks an unused version.
 FIRST_RUNTIMES = {
     "ABS": "1.13 2.4 2.5 2.6 2.12",
     "ADD": "1.5 1.14 2.4 2.6 2.13 2.23",
@@ -191,7 +191,7 @@ FIRST_RUNTIMES = {
 
 
 def minimum_runtime(operator: str, version: int) -> str | None:
-    """The first TensorFlow Lite that has ``version`` of ``operator``, or None where TensorFlow's table does not say."""
+    """Return the first TensorFlow Lite release that supports ``version`` of ``operator``; None if unknown."""
     known = FIRST_RUNTIMES.get(operator, "").split()
     if not 1 <= version <= len(known) or known[version - 1] == "-":
         return None
@@ -199,7 +199,7 @@ def minimum_runtime(operator: str, version: int) -> str | None:
 
 
 def is_newer(version: str, other: str) -> bool:
-    """Whether ``version`` comes after ``other``; both are numbers with dots between them."""
+    """Return True if ``version`` is newer than ``other``; both consist of integers separated by dots."""
     return _numbers(version) > _numbers(other)
 
 

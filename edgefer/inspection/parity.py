@@ -1,11 +1,11 @@
-"""One model through every runtime that is installed, with every kind of kernels: where they agree, and where they part.
+"""Run a model with every installed runtime and kind of kernel, and report agreement and the first differing layer.
 
     parity = verify(artifact, faces, data="PublicTest of fer2013.csv", pythons=["old/bin/python"])
     parity.least_agreement, parity.rows[2].parting
 
-An int8 model is not bit-stable: XNNPACK scales a sum of products with one float multiplication and rounds once, the
-built-in and reference kernels follow gemmlowp and round twice. So about one value in a thousand is a step off behind
-the first convolution already, and what matters is what becomes of it at the end.
+The outputs of an int8 model are not bit-identical everywhere. XNNPACK scales a sum of products with one float
+multiplication and rounds once; the built-in and reference kernels follow gemmlowp and round twice. About one value in a
+thousand differs by a step after the first convolution, so agreement is measured at the output.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from edgefer.results.parity import Configuration, Divergence, Parity, Row
 
 __all__ = ["list_configurations", "verify"]
 
-# Reference kernels have one thread. They are slow, 5.5 ms for a face where XNNPACK takes 0.16, but run all faces like
-# the others: how many there are is the caller's choice, and agreement between any two rows wants the same faces in all.
+# Reference kernels use one thread. They are slow (5.5 ms per face, XNNPACK 0.16 ms) but run all faces, because the
+# agreement between two rows requires the same faces. The caller chooses the number of faces.
 THREADED, REFERENCE = ("default", "builtin"), ("reference", 1)
 THREADS = (1, 4)
-# Faces on which the layers of two configurations are compared.
+# Number of faces for comparing the layers of two configurations.
 LAYER_FACES = 32
 
 Array = npt.NDArray[Any]
@@ -42,7 +42,12 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True, eq=False)
 class ConfigurationRun:
-    """What one configuration made of the faces: its row so far, and (n, classes) outputs, or None."""
+    """The outputs of one configuration.
+
+    Attributes:
+        row: the row of the result, not yet compared with others.
+        outputs: (n, classes), or None if the run failed.
+    """
 
     row: Row
     outputs: Array | None
@@ -51,41 +56,41 @@ class ConfigurationRun:
 def list_configurations(
     runtimes: Sequence[str] | None = None, pythons: Sequence[str] = (), threads: Sequence[int] = THREADS
 ) -> tuple[dict[Configuration, str], dict[str, str]]:
-    """What there is to run a model with.
+    """List the configurations that can run a model.
 
     Args:
-        runtimes: names, the first of which is what the others are compared with; None takes all that are installed.
-        pythons: paths of other interpreters whose runtimes count too.
-        threads: how many, for the kernels that can have several.
+        runtimes: names of runtimes, the baseline first; None for all that are installed.
+        pythons: paths of other Python interpreters whose runtimes are included.
+        threads: thread counts of the kernels that support several threads.
 
     Returns:
-        versions: of the runtime of each configuration; empty for a runtime that was named and is nowhere installed.
-        about: which Python and numpy stand behind each path in ``pythons``, and behind "", which is this process.
+        versions: runtime version by configuration; empty for a requested runtime that is not installed.
+        about: versions of Python and numpy by path in ``pythons``; the key "" is this process.
 
     Raises:
-        UsageError: no such runtime or interpreter.
-        IncompatibleError: no runtime is installed, or an interpreter cannot run edgefer or has none of them.
+        UsageError: a runtime or an interpreter does not exist.
+        IncompatibleError: no runtime is installed, or an interpreter cannot run edgefer or has no such runtime.
     """
     for name in runtimes or ():
         load(RUNTIMES, name)
-    found: dict[str, InstalledRuntimes] = {python: installed_runtimes(python) for python in ("", *pythons)}
+    installed: dict[str, InstalledRuntimes] = {python: installed_runtimes(python) for python in ("", *pythons)}
     for python in pythons:
-        if not set(found[python].runtimes).intersection(runtimes or found[python].runtimes):
-            wanted = tuple(runtimes or names(RUNTIMES))
-            why = f"{found[python].about}; looked for {', '.join(wanted)}"
-            hint = f"{python} -m {load(RUNTIMES, wanted[-1]).INSTALL}"
+        if not set(installed[python].runtimes).intersection(runtimes or installed[python].runtimes):
+            expected = tuple(runtimes or names(RUNTIMES))
+            why = f"{installed[python].about}; expected {', '.join(expected)}"
+            hint = f"{python} -m {load(RUNTIMES, expected[-1]).INSTALL}"
             raise IncompatibleError(f"{python} has no such runtime", why=why, hint=hint)
-    if not any(each.runtimes for each in found.values()):
-        select_runtime(None)  # raises, and names what to install
+    if not any(home.runtimes for home in installed.values()):
+        select_runtime(None)  # raises an error with the command that installs one
     versions = {}
-    for name in runtimes or dict.fromkeys(name for each in found.values() for name in each.runtimes):
-        homes = [home for home, each in found.items() if name in each.runtimes]
+    for name in runtimes or dict.fromkeys(name for home in installed.values() for name in home.runtimes):
+        homes = [home for home, available in installed.items() if name in available.runtimes]
         for home in homes:
             for kernels, count in (*itertools.product(THREADED, threads), REFERENCE):
-                versions[Configuration(name, kernels, count, home)] = found[home].runtimes[name]
+                versions[Configuration(name, kernels, count, home)] = installed[home].runtimes[name]
         if not homes:
             versions[Configuration(name)] = ""
-    return versions, {python: each.about for python, each in found.items()}
+    return versions, {python: home.about for python, home in installed.items()}
 
 
 def verify(
@@ -98,30 +103,36 @@ def verify(
     threads: Sequence[int] = THREADS,
     progress: Progress = silent,
 ) -> Parity:
-    """Run ``artifact`` in every configuration and compare each with the first that runs, and any two at the end.
+    """Run ``artifact`` in every configuration and compare the outputs.
+
+    Each row is compared with the first that runs. The least agreement is over all pairs of rows.
 
     Args:
-        artifact: the model; its golden vectors are replayed in each configuration.
-        faces: uint8 (n, height, width), n >= 1, prepared; None lets the golden vectors stand for them.
-        data: what the faces are, for people.
-        runtimes, pythons, threads: as configurations().
-        progress: told after each configuration.
+        artifact: the model; each configuration replays its golden vectors.
+        faces: preprocessed faces, uint8 (n, height, width) with n >= 1; None for the golden vectors.
+        data: description of the faces.
+        runtimes: names of runtimes, the baseline first; None for all that are installed.
+        pythons: paths of other Python interpreters whose runtimes are included.
+        threads: thread counts of the kernels that support several threads.
+        progress: called before each configuration.
 
     Raises:
-        UsageError, IncompatibleError: as configurations(). What one configuration fails with stands in its row.
+        UsageError: a runtime or an interpreter does not exist.
+        IncompatibleError: no runtime is installed, or an interpreter cannot run edgefer or has no such runtime. The
+            error of a single configuration is recorded in its row.
     """
     golden = artifact.golden
     real = golden.inputs[:0] if faces is None else faces
     versions, about = list_configurations(runtimes, pythons, threads)
-    ran: list[ConfigurationRun] = []
+    runs: list[ConfigurationRun] = []
     for done, (configuration, version) in enumerate(versions.items()):
         progress(done, len(versions), f"{configuration.runtime}, {configuration.kernels} kernels")
-        ran.append(_run(artifact, real, configuration, version))
-    progress(len(ran), len(versions), "looking for the layers where they part")
+        runs.append(_run(artifact, real, configuration, version))
+    progress(len(runs), len(versions), "comparing layers")
     faces = real if len(real) else golden.inputs
-    compared = _compared(artifact, faces, ran)
+    rows = _compare(artifact, faces, runs)
     progress(len(versions), len(versions), "done")
-    least, pair = _least_agreement([each.outputs for each in ran])
+    least, pair = _least_agreement([run.outputs for run in runs])
     subject = {"sha256": artifact.sha256, "size_bytes": len(artifact.model), "scheme": artifact.scheme}
     return Parity(
         subject=subject | {key: artifact.provenance[key] for key in ("system",) if key in artifact.provenance},
@@ -131,7 +142,7 @@ def verify(
         golden_tolerance=golden.tolerance,
         unit=golden.unit,
         pythons=about,
-        rows=compared,
+        rows=rows,
         least_agreement=least,
         least_pair=pair,
     )
@@ -148,47 +159,47 @@ def _run(
     except EdgeferError as error:
         return ConfigurationRun(replace(row, problem=f"{error.what}: {error.why}" if error.why else error.what), None)
     worst = float(golden.difference(outputs[: len(golden.inputs)]).max())
-    # A NaN is not within a tolerance.
+    # The comparison is False for NaN.
     row = replace(row, golden_worst=worst, golden_ok=worst <= golden.tolerance)
     return ConfigurationRun(row, outputs[len(golden.inputs) :] if len(faces) else outputs)
 
 
-def _compared(artifact: Artifact, faces: npt.NDArray[np.uint8], ran: Sequence[ConfigurationRun]) -> tuple[Row, ...]:
-    """The rows, each compared with the first that ran."""
-    first = next((each for each in ran if each.outputs is not None), None)
+def _compare(artifact: Artifact, faces: npt.NDArray[np.uint8], runs: Sequence[ConfigurationRun]) -> tuple[Row, ...]:
+    """Return the rows, each compared with the first that has outputs."""
+    first = next((run for run in runs if run.outputs is not None), None)
     rows = []
-    for each in ran:
-        row = each.row
-        if first is not None and first.outputs is not None and each is not first and each.outputs is not None:
-            same = (first.outputs == each.outputs).all(axis=1)
+    for run in runs:
+        row = run.row
+        if first is not None and first.outputs is not None and run is not first and run.outputs is not None:
+            same = (first.outputs == run.outputs).all(axis=1)
             row = replace(
                 row,
                 identical=float(same.mean()),
-                largest_difference=_largest(first.outputs, each.outputs),
-                top1_agreement=_agreement(first.outputs, each.outputs),
+                largest_difference=_largest(first.outputs, run.outputs),
+                top1_agreement=_agreement(first.outputs, run.outputs),
             )
             if not same.all():
                 pair = first.row.configuration, row.configuration
-                row = replace(row, **_parting(artifact.model, faces[~same][:LAYER_FACES], *pair))
+                row = replace(row, **_find_divergence(artifact.model, faces[~same][:LAYER_FACES], *pair))
         rows.append(row)
     return tuple(rows)
 
 
-def _parting(
+def _find_divergence(
     model: bytes, faces: npt.NDArray[np.uint8], first: Configuration, other: Configuration
 ) -> dict[str, Any]:
-    """The fields of a Row that say where the two part; ``faces`` end in other outputs, so they do part."""
+    """Return the fields of a Row about the first differing layer; the outputs for ``faces`` differ."""
     try:
         for layer in list_layers(model):
-            found = _parting_at(layer, probe_tensors(model, layer.tensor), faces, first, other)
-            if found is not None:
-                return {"parting": found}
+            divergence = _divergence_at(layer, probe_tensors(model, layer.tensor), faces, first, other)
+            if divergence is not None:
+                return {"parting": divergence}
     except EdgeferError as error:
         return {"parting_problem": f"{error.what}: {error.why}" if error.why else error.what}
-    return {"parting_problem": "every layer agrees when it is put out by itself"}
+    return {"parting_problem": "every layer agrees when it is the output of the model"}
 
 
-def _parting_at(
+def _divergence_at(
     layer: Layer, model: bytes, faces: npt.NDArray[np.uint8], first: Configuration, other: Configuration
 ) -> Divergence | None:
     one, two = run_model(model, faces, first), run_model(model, faces, other)
@@ -214,7 +225,7 @@ def _agreement(one: Array, two: Array) -> float:
 
 
 def _least_agreement(outputs: Sequence[Array | None]) -> tuple[float | None, tuple[int, int] | None]:
-    """The least top-1 agreement of any two, and which."""
+    """Return the lowest top-1 agreement of two configurations, and their indices."""
     pairs = [
         (_agreement(one, two), (first, second))
         for (first, one), (second, two) in combinations(enumerate(outputs), 2)

@@ -1,14 +1,14 @@
-"""What a model computes inside: any tensor of it, put out in place of the logits.
+"""Make an intermediate tensor the output of a model, to compare runtimes layer by layer.
 
-    for layer in layers(model):
-        runtime = module.open_model(tapped(model, layer.tensor))
+    for layer in list_layers(model):
+        runtime = module.open_model(probe_tensors(model, layer.tensor))
 
-A flatbuffer names the outputs of its main graph in a vector of tensor numbers. Another number in its one entry, written
-over the four bytes where it stands, moves no offset, and every runtime then puts out that tensor, with whatever kernels
-it has: delegates such as XNNPACK, too, must bring to light what is an output of the graph. So runtimes from different
-wheels, which share no debugging interface, can be compared layer by layer.
+The flatbuffer lists the outputs of its main graph as a vector of tensor indices. Overwriting the four bytes of an index
+moves no offset, and every runtime then returns that tensor. Delegates such as XNNPACK compute it too, because a
+delegate must produce every output of the graph. Runtimes of different wheels share no debugging interface, so this
+method makes their layers comparable.
 
-Finding the four bytes needs the schema that comes with LiteRT.
+The position of the four bytes comes from the flatbuffer schema, which LiteRT includes.
 """
 
 from __future__ import annotations
@@ -21,19 +21,20 @@ from edgefer.inspection.flatbuffer import Op, Subgraph, load_schema, read_model
 
 __all__ = ["Layer", "list_layers", "probe_tensors"]
 
-# SubGraph.outputs in the schema: its third field, behind tensors and inputs; the first has slot 4, each slot two bytes.
+# SubGraph.outputs is the third field in the schema, after tensors and inputs. The first field has slot 4, and a slot
+# has two bytes.
 OUTPUTS_SLOT = 8
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One operator of the main graph and its first output.
+    """An operator of the main graph and its first output.
 
     Attributes:
-        op: its position in the order in which they run.
-        name: the operator, such as "CONV_2D".
-        tensor: number of the output in the graph.
-        tensor_name: as in the file.
+        op: position in execution order.
+        name: name of the operator, for example "CONV_2D".
+        tensor: tensor index of the output.
+        tensor_name: name of the output in the file.
     """
 
     op: int
@@ -43,37 +44,38 @@ class Layer:
 
 
 def list_layers(model: bytes) -> tuple[Layer, ...]:
-    """The operators of the main graph that depend on its input, in the order in which they run.
+    """List the operators of the main graph that depend on its input, in execution order.
 
-    Others only prepare weights, and a runtime may do that at loading or not at all.
+    The others prepare weights. A runtime may run them while it loads the model, or not at all.
 
     Raises:
-        DataError, IncompatibleError: as anatomy.read().
+        DataError: the flatbuffer is damaged.
+        IncompatibleError: LiteRT, which includes the schema, is not installed.
     """
     graph = read_model(model).main
-    fed = set(graph.inputs)
-    found = []
+    dependent = set(graph.inputs)
+    layers: list[Layer] = []
     for position, op in enumerate(graph.ops):
-        if fed.intersection(op.inputs):
-            fed.update(op.outputs)
-            found.extend(_layer(graph, op, position))
-    return tuple(found)
+        if dependent.intersection(op.inputs):
+            dependent.update(op.outputs)
+            layers.extend(_layer(graph, op, position))
+    return tuple(layers)
 
 
 def probe_tensors(model: bytes, tensor: int) -> bytes:
-    """``model`` with tensor number ``tensor`` as its one output, instead of the one that it has.
+    """Return a copy of ``model`` whose only output is the tensor with index ``tensor``.
 
     Raises:
-        IncompatibleError: it has more than one output, or the schema is not installed.
+        IncompatibleError: the model does not have exactly one output, or LiteRT is not installed.
     """
     table = load_schema().Model.GetRootAs(model, 0).Subgraphs(0)._tab
     field = table.Offset(OUTPUTS_SLOT)
     count = table.VectorLen(field) if field else 0
     if count != 1:
-        raise IncompatibleError(f"a model with {count} outputs", why="one was expected")
-    changed = bytearray(model)
-    struct.pack_into("<i", changed, table.Vector(field), tensor)
-    return bytes(changed)
+        raise IncompatibleError(f"the model has {count} outputs", why="expected one output")
+    probed = bytearray(model)
+    struct.pack_into("<i", probed, table.Vector(field), tensor)
+    return bytes(probed)
 
 
 def _layer(graph: Subgraph, op: Op, position: int) -> list[Layer]:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgefer.contract.preprocessing import prepare, to_grey
+from edgefer.contract.preprocessing import prepare, to_gray
 from edgefer.errors import UsageError
 from edgefer.inference.output import draw_boxes
 from edgefer.inference.pipeline import Pipeline
@@ -143,7 +143,7 @@ class Live:
         captured, profiler = frame.captured, self._profiler
         profiler.add("grab", captured.grab_ns)
         with profiler.measure("detect"):
-            gray = to_grey(captured.image)
+            gray = to_gray(captured.image)
             tracks = self.tracker.update(captured.image, gray, timestamp_ns=captured.captured_ns)
         faces = self._classify(tracks, gray, captured.captured_ns) if tracks else ()
         self._smoother.retain(track.track_id for track in tracks)

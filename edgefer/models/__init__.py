@@ -1,10 +1,10 @@
-"""The trained models that ship with edgefer, and which model a command takes when none was named.
+"""Trained models that ship with edgefer, and the choice of the default model of a command.
 
     path, reason = find_model(None)                 # the newest artifact under runs/, else SHIPPED
-    path, reason = find_model(Path("nano"))         # one of shipped(), by its name
+    path, reason = find_model(Path("nano"))         # a shipped model by name
 
-``nano`` is for microcontrollers and the smallest boards, ``small`` for a Raspberry Pi, ``base`` is the most accurate.
-In a bundle (edgefer.deploy.bundle) the model inside is the only one.
+``nano`` suits microcontrollers and the smallest boards, ``small`` a Raspberry Pi; ``base`` is the most accurate.
+A bundle (edgefer.deploy.bundle) contains at most one model and none of these.
 """
 
 from __future__ import annotations
@@ -26,28 +26,35 @@ RUNS = Path("runs")
 
 
 def shipped() -> dict[str, Path]:
-    """The models that ship, by their names."""
+    """Return the paths of the shipped models by name."""
     return {path.name.removesuffix(ENDING): path for path in sorted(Path(__file__).parent.glob(f"*{ENDING}"))}
 
 
 def find_model(named: Path | None, *, runs: Path = RUNS) -> tuple[Path, str]:
-    """The model file to use, and a few words on why it was chosen.
+    """Choose a model file.
+
+    Args:
+        named: a path or the name of a shipped model; None for the default.
+        runs: folder of the run folders.
+
+    Returns:
+        The path, and the reason for the choice in a few words.
 
     Raises:
-        DataError: ``named`` is neither a file nor a model that ships, or nothing was named in a bundle without a model.
+        DataError: ``named`` is neither a file nor a shipped model, or this is a bundle without a model.
     """
     if named is not None:
         if named.is_file():
             return named, "as named"
         if str(named) in shipped():
             return shipped()[str(named)], "a model that ships"
-        why = "a run folder holds artifacts, this asks for one of them" if named.is_dir() else "no such file"
-        hint = f"edgefer quantize --int8, or one that ships: {', '.join(shipped()) or 'none in a bundle'}"
+        why = "it is a folder; expected a .tflite in it" if named.is_dir() else "no such file"
+        hint = f"edgefer quantize --int8 RUN, or a shipped model: {', '.join(shipped()) or 'none in a bundle'}"
         raise DataError(f"{named} is not a model file", why=why, hint=hint)
     inside = bundled()
     if inside is not None:
         return inside, "the model in this bundle"
-    # runs/latest is a link to a folder that is listed anyway; a leading dot marks a file that is still being written.
+    # runs/latest links to a folder that the pattern matches too. A leading dot marks an unfinished file.
     made = [path for path in runs.glob("*/*.tflite") if not path.parent.is_symlink() and not path.name.startswith(".")]
     if made:
         return max(made, key=lambda path: path.stat().st_mtime_ns), f"the newest artifact in {runs}/"
@@ -58,12 +65,12 @@ def find_model(named: Path | None, *, runs: Path = RUNS) -> tuple[Path, str]:
 
 @functools.cache
 def bundled() -> Path | None:
-    """The model in the bundle that this edgefer runs from, as a file for as long as the process lives; else None."""
+    """Return the path of the model in this bundle, which exists until the process ends; None without a bundle."""
     folder = importlib.resources.files(__name__) / "bundled"
     inside = [entry for entry in folder.iterdir() if entry.name.endswith(".tflite")] if folder.is_dir() else []
     if not inside:
         return None
-    # Other processes, and code that is not Python's, take the path of a file and no place in a zip.
+    # Subprocesses and native code need a file outside the zip.
     unpacked = tempfile.TemporaryDirectory(prefix="edgefer-")
     atexit.register(unpacked.cleanup)
     path = Path(unpacked.name, inside[0].name)

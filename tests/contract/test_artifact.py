@@ -29,7 +29,7 @@ def artifact():
     )
 
 
-def test_what_is_saved_is_what_is_loaded(artifact, tmp_path):
+def test_saved_artifact_equals_the_loaded_one(artifact, tmp_path):
     artifact.save(tmp_path / "model.tflite")
     loaded = Artifact.load(tmp_path / "model.tflite")
     for item in dataclasses.fields(Artifact):
@@ -43,27 +43,27 @@ def test_what_is_saved_is_what_is_loaded(artifact, tmp_path):
 
 
 def without_temperature(content):
-    """The file as it was written before there was a temperature."""
+    """Return the file without the temperature, as older versions wrote it."""
     model = Artifact.from_bytes(content).model
     buffer = io.BytesIO(model)
     with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(buffer, "a") as new:
         for name in old.namelist():
-            kept = old.read(name)
+            entry = old.read(name)
             if name == "edgefer.json":
-                facts = json.loads(kept)
+                facts = json.loads(entry)
                 del facts["temperature"]
-                kept = json.dumps(facts)
-            new.writestr(name, kept)
+                entry = json.dumps(facts)
+            new.writestr(name, entry)
     return buffer.getvalue()
 
 
-def test_a_temperature_is_kept_and_files_without_one_have_none(artifact):
+def test_temperature_is_loaded_and_defaults_to_one(artifact):
     warm = dataclasses.replace(artifact, temperature=1.37)
     assert Artifact.from_bytes(warm.to_bytes()).temperature == 1.37
     assert Artifact.from_bytes(without_temperature(warm.to_bytes())).temperature == 1.0
 
 
-def test_probabilities_are_of_logits_over_the_temperature(artifact):
+def test_probabilities_are_the_softmax_of_logits_over_temperature(artifact):
     logits = np.float32([[2.0, 1.0, 0.0, -1.0, 0.5, 0.25, 0.125]])
     warm = dataclasses.replace(artifact, temperature=2.0).probabilities(logits)
     powers = np.exp(logits / 2)
@@ -73,15 +73,15 @@ def test_probabilities_are_of_logits_over_the_temperature(artifact):
     assert artifact.probabilities(logits) == pytest.approx(powers / powers.sum())
 
 
-def test_the_same_artifact_is_the_same_bytes(artifact):
+def test_same_artifact_gives_the_same_bytes(artifact):
     assert artifact.to_bytes() == artifact.to_bytes()
 
 
-def test_the_file_begins_with_the_model(artifact):
+def test_file_begins_with_the_model(artifact):
     assert artifact.to_bytes()[:1000] == artifact.model
 
 
-def test_other_tools_see_a_zip(artifact, tmp_path):
+def test_contract_is_a_readable_zip(artifact, tmp_path):
     path = tmp_path / "model.tflite"
     artifact.save(path)
     with zipfile.ZipFile(path) as archive:
@@ -94,7 +94,7 @@ def test_golden_outputs_within_the_tolerance_pass(artifact):
     assert artifact.golden.check(artifact.golden.outputs - 2) == 2
 
 
-def test_an_output_is_measured_against_the_nearer_record(artifact):
+def test_difference_is_to_the_nearer_record(artifact):
     golden = artifact.golden
     assert golden.check(golden.outputs) == golden.check(golden.reference) == 0
     mixed = np.where(np.arange(7) % 2, golden.outputs, golden.reference)
@@ -104,7 +104,7 @@ def test_an_output_is_measured_against_the_nearer_record(artifact):
         golden.check(golden.outputs - 3)
 
 
-def test_a_golden_mismatch_says_by_how_many_steps_and_where(artifact):
+def test_golden_mismatch_error_has_the_steps_and_the_position(artifact):
     outputs = artifact.golden.outputs.copy()
     outputs[1, 4] -= 9
     with pytest.raises(IncompatibleError, match="9 steps off in golden vector 1, class 4") as caught:
@@ -112,7 +112,7 @@ def test_a_golden_mismatch_says_by_how_many_steps_and_where(artifact):
     assert "1 of 3 vectors" in str(caught.value)
 
 
-def test_a_nan_is_a_mismatch():
+def test_nan_is_a_mismatch():
     outputs = np.zeros((1, 7), np.float32)
     golden = Golden(np.zeros((1, 48, 48), np.uint8), outputs.copy(), outputs.copy(), 0.1)
     outputs[0, 2] = np.nan
@@ -120,18 +120,18 @@ def test_a_nan_is_a_mismatch():
         golden.check(outputs)
 
 
-def test_a_plain_model_has_no_contract(tmp_path):
+def test_plain_model_has_no_contract(tmp_path):
     (tmp_path / "plain.tflite").write_bytes(b"\x1c\x00\x00\x00TFL3" + bytes(100))
     with pytest.raises(DataError, match=r"plain\.tflite: the model carries no contract"):
         Artifact.load(tmp_path / "plain.tflite")
 
 
-def test_a_missing_file_is_named(tmp_path):
+def test_missing_file_is_named_in_the_error(tmp_path):
     with pytest.raises(DataError, match=r"none\.tflite"):
         Artifact.load(tmp_path / "none.tflite")
 
 
-def test_a_flipped_bit_in_the_model_is_found(artifact):
+def test_flipped_bit_in_the_model_is_detected(artifact):
     content = bytearray(artifact.to_bytes())
     content[500] ^= 1
     with pytest.raises(DataError, match="damaged"):
@@ -139,13 +139,13 @@ def test_a_flipped_bit_in_the_model_is_found(artifact):
 
 
 @pytest.mark.parametrize("share", [0.05, 0.5, 0.9, 0.999])
-def test_a_file_that_was_cut_short_is_refused(artifact, share):
+def test_truncated_file_is_rejected(artifact, share):
     content = artifact.to_bytes()
     with pytest.raises(DataError):
         Artifact.from_bytes(content[: int(len(content) * share)])
 
 
-def test_a_later_contract_is_refused(artifact):
+def test_newer_contract_version_is_rejected(artifact):
     content = artifact.to_bytes()
     buffer = io.BytesIO(content[:1000])
     with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(buffer, "a") as new:
@@ -155,7 +155,7 @@ def test_a_later_contract_is_refused(artifact):
         Artifact.from_bytes(buffer.getvalue())
 
 
-def test_python_itself_lists_the_contract(artifact, tmp_path):
+def test_zipfile_module_lists_the_contract(artifact, tmp_path):
     artifact.save(tmp_path / "model.tflite")
     command = [sys.executable, "-m", "zipfile", "-l", str(tmp_path / "model.tflite")]
     listing = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -163,22 +163,22 @@ def test_python_itself_lists_the_contract(artifact, tmp_path):
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_a_damaged_contract_is_a_data_error_or_whole(artifact, seed):
+def test_damaged_contract_is_rejected_or_complete(artifact, seed):
     rng, content = np.random.default_rng(seed), artifact.to_bytes()
     for _ in range(50):
         damaged = bytearray(content)
         for place in rng.integers(len(artifact.model), len(content), 3):
             damaged[place] = rng.integers(256)
         try:
-            found = Artifact.from_bytes(bytes(damaged))
+            loaded = Artifact.from_bytes(bytes(damaged))
         except (DataError, IncompatibleError):
             continue
-        assert found.model == artifact.model
-        assert found.golden.outputs.shape == artifact.golden.outputs.shape
+        assert loaded.model == artifact.model
+        assert loaded.golden.outputs.shape == artifact.golden.outputs.shape
 
 
 def with_entries(artifact, **entries):
-    """The file of ``artifact`` with other content in some entries of its ZIP; "edgefer" stands for edgefer.json."""
+    """Return the file of ``artifact`` with replaced ZIP entries, by the stem of their name."""
     names = {"edgefer": "edgefer.json", "golden": "golden.npz", "labels": "labels.txt"}
     buffer = io.BytesIO(artifact.model)
     with zipfile.ZipFile(io.BytesIO(artifact.to_bytes())) as old, zipfile.ZipFile(buffer, "a") as new:
@@ -198,7 +198,7 @@ def with_entries(artifact, **entries):
     ],
     ids=str,
 )  # fmt: skip
-def test_odd_facts_are_a_contract_that_cannot_be_read(artifact, changes):
+def test_invalid_fields_are_rejected(artifact, changes):
     with zipfile.ZipFile(io.BytesIO(artifact.to_bytes())) as archive:
         facts = json.loads(archive.read("edgefer.json"))
     with pytest.raises(DataError, match="no contract that can be read"):
@@ -212,7 +212,7 @@ def npz(**arrays):
 
 
 def vectors(*, inputs=np.zeros((3, 48, 48), np.uint8), outputs=np.zeros((3, 7), np.int8), reference=None):  # noqa: B008
-    """A golden.npz; the reference record is the other one unless it is given."""
+    """Return a golden.npz; the reference outputs default to the outputs."""
     return npz(inputs=inputs, outputs=outputs, reference=outputs if reference is None else reference)
 
 
@@ -237,12 +237,12 @@ def npy(array):
         npz(inputs=np.zeros((3, 48, 48), np.uint8), outputs=np.zeros((3, 7), np.int8)),
     ],
 )
-def test_golden_vectors_that_cannot_be_replayed_are_refused(artifact, golden):
+def test_invalid_golden_vectors_are_rejected(artifact, golden):
     with pytest.raises(DataError, match="no contract that can be read"):
         Artifact.from_bytes(with_entries(artifact, golden=golden))
 
 
-def test_no_flipped_byte_is_more_than_a_damaged_file(artifact):
+def test_flipped_bytes_never_raise_other_errors(artifact):
     content = artifact.to_bytes()
     for position in range(len(artifact.model), len(content), 7):
         flipped = bytearray(content)
@@ -251,12 +251,12 @@ def test_no_flipped_byte_is_more_than_a_damaged_file(artifact):
             assert Artifact.from_bytes(bytes(flipped)).model == artifact.model
 
 
-def test_a_label_may_have_a_blank_in_it(artifact):
+def test_labels_may_contain_spaces(artifact):
     labels = ("very happy", *LABELS[1:])
     assert Artifact.from_bytes(dataclasses.replace(artifact, labels=labels).to_bytes()).labels == labels
 
 
-def test_a_later_contract_names_its_file(artifact, tmp_path):
+def test_newer_contract_error_names_the_file(artifact, tmp_path):
     (tmp_path / "later.tflite").write_bytes(with_entries(artifact, edgefer='{"contract_version": 99}'))
     with pytest.raises(IncompatibleError, match=r"later\.tflite: .*version 99"):
         Artifact.load(tmp_path / "later.tflite")

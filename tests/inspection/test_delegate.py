@@ -5,8 +5,8 @@ from edgefer.inference.runtime import open_interpreter
 from edgefer.inspection.delegate import read_partition
 
 
-class Recorded:
-    """An interpreter that lists what was recorded from a real one."""
+class ListedNodes:
+    """An interpreter that lists the given nodes."""
 
     def __init__(self, graph, groups: list[tuple[tuple[int, ...], tuple[int, ...]]]) -> None:
         nodes = [(op.name, op.inputs, op.outputs) for op in graph.ops]
@@ -30,44 +30,44 @@ def chain(make):
 
 
 @pytest.mark.parametrize("scheme", ["int8", "float32"])
-def test_xnnpack_takes_all_of_the_tiny_models(tiny, litert, request, scheme: str) -> None:
-    content = (request.path.parents[1] / "fixtures" / f"tiny-{scheme}.tflite").read_bytes()
+def test_xnnpack_runs_every_operator_of_the_tiny_models(tiny, litert, tiny_content, scheme: str) -> None:
+    content = tiny_content[scheme]
     interpreter = open_interpreter(litert, content, name="litert", version="")
     partition = read_partition(interpreter, tiny[scheme].main)
     assert (partition.delegated, partition.groups) == ({0, 1, 2, 3}, 1)
 
 
-def test_without_delegates_nothing_is_taken(tiny, litert, request) -> None:
-    content = (request.path.parents[1] / "fixtures" / "tiny-int8.tflite").read_bytes()
+def test_builtin_kernels_delegate_no_operator(tiny, litert, tiny_content) -> None:
+    content = tiny_content["int8"]
     interpreter = open_interpreter(litert, content, kernels="builtin", name="litert", version="")
     partition = read_partition(interpreter, tiny["int8"].main)
     assert (partition.delegated, partition.groups) == (frozenset(), 0)
 
 
-def test_two_groups_around_an_operator_that_is_not_taken(chain) -> None:
-    partition = read_partition(Recorded(chain, [((0, 5), (1,)), ((2, 6, 7), (3,))]), chain)
+def test_two_groups_around_an_operator_that_is_not_delegated(chain) -> None:
+    partition = read_partition(ListedNodes(chain, [((0, 5), (1,)), ((2, 6, 7), (3,))]), chain)
     assert (partition.delegated, partition.groups) == ({0, 2}, 2)
 
 
 def test_a_group_ends_at_its_inputs(chain) -> None:
-    partition = read_partition(Recorded(chain, [((1, 6, 7), (3,))]), chain)
+    partition = read_partition(ListedNodes(chain, [((1, 6, 7), (3,))]), chain)
     assert partition.delegated == {1, 2}
 
 
-def test_a_runtime_that_lists_no_nodes_cannot_tell(chain) -> None:
+def test_runtime_without_a_node_list_gives_no_partition(chain) -> None:
     partition = read_partition(object(), chain)
     assert partition.delegated is None
     assert "list" in partition.why
 
 
-def test_other_nodes_than_the_file_has_cannot_tell(chain, make) -> None:
+def test_nodes_that_differ_from_the_file_give_no_partition(chain, make) -> None:
     other = make.graph(list(chain.tensors), list(chain.ops[:3]), (0,), (3,))
-    partition = read_partition(Recorded(chain, []), other)
+    partition = read_partition(ListedNodes(chain, []), other)
     assert partition.delegated is None
     assert "4 nodes for 3 operators" in partition.why
 
 
-def test_names_that_are_no_utf8_cannot_be_listed(chain) -> None:
+def test_node_names_that_are_not_utf8_give_no_partition(chain) -> None:
     class Broken:
         def _get_ops_details(self):
             return b"\xdf".decode()

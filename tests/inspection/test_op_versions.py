@@ -28,17 +28,17 @@ from edgefer.inspection.op_versions import FIRST_RUNTIMES, is_newer, minimum_run
         ("NO_SUCH_OPERATOR", 1, None),
     ],
 )
-def test_what_the_table_says(operator: str, version: int, runtime: str | None) -> None:
+def test_first_runtime_of_an_operator_version(operator: str, version: int, runtime: str | None) -> None:
     assert minimum_runtime(operator, version) == runtime
 
 
-def test_a_later_version_of_an_operator_came_no_earlier() -> None:
+def test_newer_operator_versions_never_have_an_older_runtime() -> None:
     for operator, runtimes in FIRST_RUNTIMES.items():
-        known = [each for each in runtimes.split() if each != "-"]
+        known = [runtime for runtime in runtimes.split() if runtime != "-"]
         assert not any(is_newer(earlier, later) for earlier, later in pairwise(known)), operator
 
 
-def test_every_operator_is_one_of_the_schema() -> None:
+def test_every_operator_exists_in_the_schema() -> None:
     schema = pytest.importorskip(SCHEMA)
     assert set(FIRST_RUNTIMES) <= set(vars(schema.BuiltinOperator))
 
@@ -47,14 +47,14 @@ def test_every_operator_is_one_of_the_schema() -> None:
     ("version", "other", "expected"),
     [("2.15", "2.14", True), ("2.9", "2.14", False), ("2.14.4", "2.14", True), ("2.14.0", "2.14", False)],
 )
-def test_versions_are_compared_as_numbers(version: str, other: str, expected: bool) -> None:
+def test_versions_compare_as_numbers(version: str, other: str, expected: bool) -> None:
     assert is_newer(version, other) is expected
 
 
-def test_the_models_here_need_what_their_converter_wrote_into_them(tiny, shipped) -> None:
-    for anatomy in (*tiny.values(), shipped):
-        found = [minimum_runtime(op.name, op.version) for op in anatomy.main.ops]
-        assert None not in found
-        newest = next(each for each in found if not any(is_newer(other, each) for other in found))
-        assert not is_newer(anatomy.declared_runtime, newest)
-        assert not is_newer(newest, anatomy.declared_runtime)
+def test_minimum_runtime_equals_the_one_that_the_converter_declared(tiny, shipped) -> None:
+    for model in (*tiny.values(), shipped):
+        runtimes = [minimum_runtime(op.name, op.version) for op in model.main.ops]
+        assert None not in runtimes
+        newest = next(runtime for runtime in runtimes if not any(is_newer(other, runtime) for other in runtimes))
+        assert not is_newer(model.declared_runtime, newest)
+        assert not is_newer(newest, model.declared_runtime)

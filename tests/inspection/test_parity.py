@@ -17,7 +17,7 @@ from edgefer.inspection.tensor_probe import list_layers
 from edgefer.models import SHIPPED
 from edgefer.results.parity import Configuration
 
-WAYS = [("default", 1), ("default", 4), ("builtin", 1), ("builtin", 4), ("reference", 1)]
+CONFIGURATIONS = [("default", 1), ("default", 4), ("builtin", 1), ("builtin", 4), ("reference", 1)]
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def best() -> str:
 
 
 def other_runtime_when(which, change, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the configurations that ``which`` picks run ``change(model)`` on the default kernels, as the others do."""
+    """Make the configurations that ``which`` selects run ``change(model)``; all use the default kernels."""
 
     def run(model: bytes, faces: np.ndarray, configuration: Configuration) -> np.ndarray:
         plain = Configuration(configuration.runtime)
@@ -35,11 +35,11 @@ def other_runtime_when(which, change, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parity_module, "run_model", run)
 
 
-def test_every_way_to_run_is_a_row_and_the_first_is_what_all_are_compared_with(
+def test_every_configuration_is_a_row_that_is_compared_with_the_first(
     best: str, artifact: Artifact, faces: np.ndarray
 ) -> None:
-    parity = verify(artifact, faces, data="random blocks", runtimes=[best])
-    assert [(row.configuration.kernels, row.configuration.threads) for row in parity.rows] == WAYS
+    parity = verify(artifact, faces, data="synthetic blocks", runtimes=[best])
+    assert [(row.configuration.kernels, row.configuration.threads) for row in parity.rows] == CONFIGURATIONS
     first, *others = parity.rows
     assert (first.identical, first.top1_agreement, first.parting) == (None, None, None)
     assert not parity.failed
@@ -48,13 +48,13 @@ def test_every_way_to_run_is_a_row_and_the_first_is_what_all_are_compared_with(
         assert 0 <= row.identical <= 1
         assert row.top1_agreement >= 0.9
         assert (row.parting is None) == (row.identical == 1) or row.parting_problem
-    assert others[0].identical == 1, "threads change nothing"
+    assert others[0].identical == 1, "thread counts give identical outputs"
     assert parity.least_agreement <= min(row.top1_agreement for row in others)
     assert (parity.faces, parity.unit) == (40, parity.unit)
     json.dumps(parity.to_json(), allow_nan=False)
 
 
-def test_int8_kernels_part_by_a_step_at_a_convolution(litert, int8_artifact: Artifact, faces: np.ndarray) -> None:
+def test_int8_kernels_differ_by_a_step_at_a_convolution(litert, int8_artifact: Artifact, faces: np.ndarray) -> None:
     reference = verify(int8_artifact, faces, runtimes=["litert"]).rows[-1]
     assert reference.configuration.kernels == "reference"
     assert reference.parting.name == "CONV_2D"
@@ -63,7 +63,7 @@ def test_int8_kernels_part_by_a_step_at_a_convolution(litert, int8_artifact: Art
 
 
 def with_other_bias(model: bytes, op: int) -> bytes:
-    """``model`` with each bias of its operator ``op`` larger by 5,000."""
+    """Return ``model`` with 5,000 added to each bias of its operator ``op``."""
     graph = load_schema().Model.GetRootAs(model, 0)
     main = graph.Subgraphs(0)
     bias = graph.Buffers(main.Tensors(main.Operators(op).Inputs(2)).Buffer()).DataAsNumpy().tobytes()
@@ -72,7 +72,7 @@ def with_other_bias(model: bytes, op: int) -> bytes:
 
 
 @pytest.mark.parametrize("position", [0, 4, -1])
-def test_a_planted_difference_is_found_where_it_is(
+def test_first_differing_layer_is_the_one_that_was_changed(
     litert, position: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     artifact = Artifact.load(SHIPPED)
@@ -80,7 +80,7 @@ def test_a_planted_difference_is_found_where_it_is(
     planted = with_bias[position]
     other_runtime_when(
         lambda configuration: configuration.kernels == "builtin",
-        # The model that comes may be tapped; the bias stands where it did.
+        # The model may have a probed output; the bias has the same position.
         lambda model: with_other_bias(model, planted.op),
         monkeypatch,
     )
@@ -95,7 +95,7 @@ def test_a_planted_difference_is_found_where_it_is(
             assert (row.identical, row.parting) == (1, None)
 
 
-def test_outputs_that_differ_only_together_are_not_given_a_layer(
+def test_difference_that_no_single_layer_shows_has_no_layer(
     litert, int8_artifact: Artifact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def run(model: bytes, faces: np.ndarray, configuration: Configuration) -> np.ndarray:
@@ -109,7 +109,7 @@ def test_outputs_that_differ_only_together_are_not_given_a_layer(
     assert "every layer agrees" in row.parting_problem
 
 
-def test_without_the_schema_the_layer_is_not_found_out(
+def test_missing_schema_leaves_the_layer_unknown(
     best: str, int8_artifact: Artifact, faces: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, SCHEMA, None)
@@ -118,7 +118,7 @@ def test_without_the_schema_the_layer_is_not_found_out(
     assert "schema is not installed" in row.parting_problem
 
 
-def test_a_runtime_that_is_missing_is_a_row_that_says_so(
+def test_missing_runtime_is_a_row_with_the_problem(
     best: str, int8_artifact: Artifact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     missing = litert if best != "litert" else tflite_runtime
@@ -129,10 +129,10 @@ def test_a_runtime_that_is_missing_is_a_row_that_says_so(
     assert (row.configuration, row.version) == (Configuration(name), None)
     assert "not installed" in row.problem
     assert row.top1_agreement is None
-    assert len(parity.rows) == len(WAYS) + 1
+    assert len(parity.rows) == len(CONFIGURATIONS) + 1
 
 
-def test_a_runtime_that_cannot_load_the_model_is_a_row_that_says_so(
+def test_runtime_that_cannot_load_the_model_is_a_row_with_the_problem(
     best: str, int8_artifact: Artifact, with_op_version, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other_runtime_when(
@@ -144,11 +144,9 @@ def test_a_runtime_that_cannot_load_the_model_is_a_row_that_says_so(
     assert parity.least_agreement == 1
 
 
-def test_outputs_that_are_no_numbers_are_beyond_the_tolerance(
-    best: str, artifact: Artifact, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nan_outputs_exceed_the_tolerance(best: str, artifact: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
     if artifact.scheme != "float32":
-        pytest.skip("integers are always numbers")
+        pytest.skip("integers cannot be NaN")
 
     def run(model: bytes, faces: np.ndarray, configuration: Configuration) -> np.ndarray:
         outputs = run_model(model, faces, Configuration(best))
@@ -160,7 +158,7 @@ def test_outputs_that_are_no_numbers_are_beyond_the_tolerance(
     assert json.loads(json.dumps(parity.to_json(), allow_nan=False))["rows"][-1]["golden_worst"] is None
 
 
-def test_another_python_has_rows_of_its_own(best: str, int8_artifact: Artifact) -> None:
+def test_other_python_has_its_own_rows(best: str, int8_artifact: Artifact) -> None:
     parity = verify(int8_artifact, runtimes=[best], pythons=[sys.executable], threads=[1])
     assert [row.configuration.python for row in parity.rows] == [""] * 3 + [sys.executable] * 3
     assert set(parity.pythons) == {"", sys.executable}
@@ -169,11 +167,9 @@ def test_another_python_has_rows_of_its_own(best: str, int8_artifact: Artifact) 
     assert there.parting == here.parting
 
 
-def test_the_least_agreement_is_that_of_any_two(
-    best: str, int8_artifact: Artifact, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Two that each differ from the first in one face differ from each other in two."""
-    order = iter(range(len(WAYS)))
+def test_least_agreement_is_over_all_pairs(best: str, int8_artifact: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Two rows that each differ from the first in one face differ from each other in two.
+    order = iter(range(len(CONFIGURATIONS)))
 
     def run(model: bytes, faces: np.ndarray, configuration: Configuration) -> np.ndarray:
         outputs = run_model(model, faces, Configuration(best)).copy()
@@ -190,17 +186,17 @@ def test_the_least_agreement_is_that_of_any_two(
     assert (parity.least_agreement, parity.least_pair) == (0.8, (2, 4))
 
 
-def test_what_does_not_exist_is_refused_before_anything_runs(best: str) -> None:
+def test_unknown_runtimes_and_interpreters_are_rejected(best: str) -> None:
     with pytest.raises(UsageError, match="litert"):
         list_configurations(["litret"])
     with pytest.raises(UsageError, match="no Python"):
         list_configurations([best], ["/nowhere/python"])
 
 
-def test_another_python_without_what_was_asked_for(best: str) -> None:
+def test_other_python_without_the_runtime_is_rejected(best: str) -> None:
     missing = next((name for name in ("litert", "tflite_runtime") if name not in installed_runtimes().runtimes), None)
     if missing is None:
-        pytest.skip("all are installed")
+        pytest.skip("every runtime is installed")
     with pytest.raises(IncompatibleError, match="has no such runtime") as caught:
         list_configurations([missing], [sys.executable])
     assert caught.value.hint.startswith(f"{sys.executable} -m pip install ")

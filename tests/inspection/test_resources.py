@@ -6,18 +6,18 @@ from edgefer.inference.runtime import open_interpreter
 from edgefer.inspection.resources import ALIGNMENT, count_macs, parameter_tensors, plan_arena
 
 
-def test_a_chain_by_hand(make) -> None:
-    # in (64) -> a (256) -> b (128) -> out (64): a and b live at once, a and out never.
+def test_plan_of_a_chain(make) -> None:
+    # in (64) -> a (256) -> b (128) -> out (64): a and b live at the same time, a and out do not.
     sizes = (64, 256, 128, 64)
     ops = [make.op("RELU", (index,), (index + 1,)) for index in range(3)]
     plan = plan_arena(make.graph([make.tensor(shape=(size,)) for size in sizes], ops, (0,), (3,)))
-    # The input stays for good, then the largest, then b behind it; the output goes where a was.
+    # The input comes first, then the largest tensor, then b; the output takes the place of a.
     assert plan.offsets == {0: 0, 1: 64, 2: 320, 3: 64}
     assert plan.peak_bytes == 64 + 256 + 128
 
 
-def test_the_smallest_gap_that_fits_is_taken(make) -> None:
-    # Three placed from the largest; then t3 lives with t0 and t2 and fits the gap between them that t1 leaves.
+def test_plan_uses_the_smallest_gap_that_fits(make) -> None:
+    # After the three largest, t3 lives at the same time as t0 and t2, and fits the gap of t1 between them.
     tensors = [make.tensor(shape=(size,)) for size in (64, 640, 320, 128, 64)]
     ops = [make.op("RELU", (0,), (1,)), make.op("RELU", (1,), (2,)), make.op("ADD", (0, 2), (3,))]
     ops += [make.op("ADD", (2, 3), (4,))]
@@ -34,44 +34,44 @@ def test_offsets_are_aligned(make) -> None:
     assert plan.peak_bytes == 64 + 128 + 7
 
 
-def test_constants_and_variables_are_not_in_the_arena(make) -> None:
+def test_arena_excludes_constants_and_variables(make) -> None:
     tensors = [make.tensor(shape=(64,)), make.tensor(shape=(640,), constant=True)]
     tensors += [make.tensor(shape=(70,), variable=True), make.tensor("string", (4,))]
     plan = plan_arena(make.graph(tensors, [make.op("ADD", (0, 1, 2), (3,))], (0,), (3,)))
     assert (plan.peak_bytes, plan.variable_bytes, plan.unsized) == (64, 128, 1)
 
 
-def test_no_two_tensors_that_live_at_once_overlap(shipped) -> None:
+def test_tensors_that_live_at_the_same_time_do_not_overlap(shipped) -> None:
     graph, plan = shipped.main, plan_arena(shipped.main)
     for op in graph.ops:
-        places = sorted({(plan.offsets[each], graph.tensors[each].size_bytes) for each in (*op.inputs, *op.outputs)
-                         if each in plan.offsets})  # fmt: skip
+        places = sorted({(plan.offsets[index], graph.tensors[index].size_bytes) for index in (*op.inputs, *op.outputs)
+                         if index in plan.offsets})  # fmt: skip
         assert all(offset + size <= after for (offset, size), (after, _) in pairwise(places))
 
 
 @pytest.mark.parametrize("scheme", ["int8", "float32"])
-def test_the_plan_is_as_large_as_what_the_interpreter_allocates(tiny, litert, scheme: str, request) -> None:
-    content = (request.path.parents[1] / "fixtures" / f"tiny-{scheme}.tflite").read_bytes()
+def test_plan_has_the_size_of_the_memory_that_the_interpreter_allocates(tiny, litert, scheme, tiny_content) -> None:
+    content = tiny_content[scheme]
     graph, plan = tiny[scheme].main, plan_arena(tiny[scheme].main)
-    # Plain kernels, which want no scratch memory.
+    # The reference kernels need no scratch memory.
     interpreter = open_interpreter(litert, content, kernels="reference", name="litert", version="")
-    begins = {each: interpreter.tensor(each)().__array_interface__["data"][0] for each in plan.offsets}
-    ends = [begin + graph.tensors[each].size_bytes for each, begin in begins.items()]
+    begins = {index: interpreter.tensor(index)().__array_interface__["data"][0] for index in plan.offsets}
+    ends = [begin + graph.tensors[index].size_bytes for index, begin in begins.items()]
     assert max(ends) - min(begins.values()) == plan.peak_bytes
 
 
-def test_tiny_by_hand(tiny) -> None:
-    # 3x3 kernels on 24x24x8 and 12x12x16 outputs, then 16 x 7.
+def test_costs_of_the_tiny_models(tiny) -> None:
+    # 3x3 kernels with 24x24x8 and 12x12x16 outputs, then 16 x 7.
     expected = [24 * 24 * 8 * 9 * 1, 12 * 12 * 16 * 9 * 8, 0, 16 * 7]
-    for anatomy in tiny.values():
-        graph = anatomy.main
+    for model in tiny.values():
+        graph = model.main
         assert [count_macs(graph, op) for op in graph.ops] == expected
         counts = [sum(tensor.elements for tensor in parameter_tensors(graph, op)) for op in graph.ops]
-        # Weights and biases; the axes of MEAN are no parameters.
+        # Weights and biases; the axes of MEAN are not parameters.
         assert counts == [9 * 8 + 8, 9 * 8 * 16 + 16, 0, 16 * 7 + 7]
 
 
-def test_the_model_that_ships_by_hand(shipped) -> None:
+def test_costs_of_the_shipped_model(shipped) -> None:
     graph = shipped.main
     total_macs, total_parameters = 48 * 48 * 16 * 9, 9 * 16 + 16
     size, before = 48, 16
@@ -85,8 +85,8 @@ def test_the_model_that_ships_by_hand(shipped) -> None:
             before = width
     total_macs, total_parameters = total_macs + 72 * 7, total_parameters + 72 * 7 + 7
     assert sum(count_macs(graph, op) for op in graph.ops) == total_macs == 77_350_392
-    learned = [tensor for op in graph.ops for tensor in parameter_tensors(graph, op)]
-    assert sum(tensor.elements for tensor in learned) == total_parameters == 299_703
+    parameters = [tensor for op in graph.ops for tensor in parameter_tensors(graph, op)]
+    assert sum(tensor.elements for tensor in parameters) == total_parameters == 299_703
 
 
 @pytest.mark.parametrize(
@@ -109,25 +109,25 @@ def test_the_model_that_ships_by_hand(shipped) -> None:
         ("CONV_2D", [(1, 6, 6, 4), (8, 3, 3, 4)], (1, -1, 4, 8), {}, None),
     ],
 )
-def test_formulas(make, name, shapes, output, options, expected) -> None:
+def test_macs_of_each_operator(make, name, shapes, output, options, expected) -> None:
     tensors = [*(make.tensor(shape=shape) for shape in shapes), make.tensor(shape=output)]
     op = make.op(name, tuple(range(len(shapes))), (len(shapes),), options=options)
     assert count_macs(make.graph(tensors, [op], (0,), (len(shapes),)), op) == expected
 
 
-def test_weights_that_were_left_out_cost_nothing(make) -> None:
-    # The coupled input gate of an LSTM: one pair of weights is missing.
+def test_omitted_weights_have_no_macs(make) -> None:
+    # An LSTM with a coupled input gate has one pair of weights less.
     tensors = [make.tensor(shape=(1, 3)), make.tensor(shape=(4, 3)), make.tensor(shape=(4, 4)), make.tensor()]
     op = make.op("LSTM", (0, -1, 1, 1, 1, -1, 2, 2, 2), (3,))
     assert count_macs(make.graph(tensors, [op], (0,), (3,)), op) == 3 * 12 + 3 * 16
 
 
-def test_a_custom_operator_is_unknown(make) -> None:
+def test_macs_of_a_custom_operator_are_unknown(make) -> None:
     op = make.op("CONV_2D", (0,), (0,), custom=True)
     assert count_macs(make.graph([make.tensor()], [op], (0,), (0,)), op) is None
 
 
-def test_what_a_loop_begins_with_is_no_parameter(make) -> None:
+def test_initial_values_of_a_loop_are_not_parameters(make) -> None:
     graph = make.graph([make.tensor(constant=True), make.tensor()], [], (), (1,))
     assert parameter_tensors(graph, make.op("WHILE", (0,), (1,))) == []
     assert parameter_tensors(graph, make.op("MUL", (0,), (1,))) == [graph.tensors[0]]

@@ -78,22 +78,22 @@ def test_memory_that_ran_out_is_told(litert, tmp_path: Path) -> None:
     path = tmp_path / "model.tflite"
     path.write_bytes(content)
     found = inspect_in_subprocess(path, memory_bytes=MEMORY_BYTES)
-    assert "more memory than it may take" in found.first_run
+    assert "may exceed the memory limit" in found.first_run
     assert found.target("litert").fits == "no"
 
 
 @pytest.mark.parametrize(
     ("ended", "words"),
     [
-        (ChildResult(-11, ""), "SIGSEGV while running it once"),
-        (ChildResult(-6, "terminate called"), "SIGABRT while running it once"),
+        (ChildResult(-11, ""), "SIGSEGV while running"),
+        (ChildResult(-6, "terminate called"), "SIGABRT while running"),
         (ChildResult(1, "Traceback\nMemoryError"), "wanted more than 1,024 MiB"),
         (ChildResult(1, "Traceback\nKeyError: 3"), "ended with KeyError: 3"),
         (ChildResult(-9, "", timed_out=True), "more than 60 s"),
     ],
 )
 def test_whatever_becomes_of_the_child_is_a_sentence(ended: ChildResult, words: str) -> None:
-    error = _crash(Path("model.tflite"), ended, stage="running it once", timeout_s=60, memory_bytes=MEMORY_BYTES)
+    error = _crash(Path("model.tflite"), ended, stage="running", timeout_s=60, memory_bytes=MEMORY_BYTES)
     assert words in error.why
     assert error.hint
 
@@ -103,7 +103,7 @@ def test_without_litert_the_pip_line_is_named(monkeypatch: pytest.MonkeyPatch) -
         raise importlib.metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(importlib.metadata, "version", not_installed)
-    with pytest.raises(IncompatibleError, match="needs LiteRT") as caught:
+    with pytest.raises(IncompatibleError, match="LiteRT is not installed") as caught:
         inspect_in_subprocess(SHIPPED)
     assert caught.value.hint.startswith("pip install ai-edge-litert")
 

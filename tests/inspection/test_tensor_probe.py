@@ -23,46 +23,48 @@ def model(litert) -> bytes:
     return Artifact.load(SHIPPED).model
 
 
-def test_the_layers_are_the_operators_in_order(model: bytes) -> None:
-    found = list_layers(model)
-    assert [layer.op for layer in found] == list(range(len(found)))
-    assert (found[0].name, found[-1].name) == ("CONV_2D", "FULLY_CONNECTED")
-    assert found[0].tensor_name
+def test_layers_are_the_operators_in_execution_order(model: bytes) -> None:
+    layers = list_layers(model)
+    assert [layer.op for layer in layers] == list(range(len(layers)))
+    assert (layers[0].name, layers[-1].name) == ("CONV_2D", "FULLY_CONNECTED")
+    assert layers[0].tensor_name
 
 
-def test_a_tap_changes_nothing_but_the_number_of_the_output(model: bytes) -> None:
+def test_probe_changes_only_the_index_of_the_output(model: bytes) -> None:
     first = list_layers(model)[0]
-    other = probe_tensors(model, first.tensor)
-    changed = [place for place in range(len(model)) if model[place] != other[place]]
-    assert len(other) == len(model)
+    probed = probe_tensors(model, first.tensor)
+    changed = [place for place in range(len(model)) if model[place] != probed[place]]
+    assert len(probed) == len(model)
     assert 1 <= len(changed) <= 4
     assert changed[-1] - changed[0] < 4
     last = list_layers(model)[-1]
     assert probe_tensors(model, last.tensor) == model
 
 
-def test_each_layer_is_what_the_interpreter_kept_of_it(litert, model: bytes) -> None:
-    """Against LiteRT's own way to see inside, which only the plain kernels have."""
+def test_probed_layers_equal_the_tensors_that_the_interpreter_preserves(litert, model: bytes) -> None:
+    # LiteRT preserves intermediate tensors only with kernels outside a delegate.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        whole = litert.Interpreter(
+        interpreter = litert.Interpreter(
             model_content=model,
             experimental_op_resolver_type=litert.OpResolverType.BUILTIN_REF,
             experimental_preserve_all_tensors=True,
         )
-    whole.allocate_tensors()
+    interpreter.allocate_tensors()
     face = Artifact.load(SHIPPED).golden.inputs[:1]
-    whole.set_tensor(whole.get_input_details()[0]["index"], (face.astype(np.int16) - 128).astype(np.int8)[..., None])
-    whole.invoke()
+    interpreter.set_tensor(
+        interpreter.get_input_details()[0]["index"], (face.astype(np.int16) - 128).astype(np.int8)[..., None]
+    )
+    interpreter.invoke()
     for layer in list_layers(model):
         runtime = select_runtime("litert").open_model(probe_tensors(model, layer.tensor), kernels="reference")
-        kept = whole.get_tensor(layer.tensor)
-        assert runtime.output.shape == kept.shape
-        assert np.array_equal(run_faces(runtime, face)[0], kept.reshape(-1)), layer
+        preserved = interpreter.get_tensor(layer.tensor)
+        assert runtime.output.shape == preserved.shape
+        assert np.array_equal(run_faces(runtime, face)[0], preserved.reshape(-1)), layer
 
 
 @pytest.mark.parametrize("kernels", ["default", "builtin"])
-def test_a_delegate_puts_out_every_layer(kernels: str, model: bytes, shipped: Model) -> None:
+def test_delegate_returns_every_probed_layer(kernels: str, model: bytes, shipped: Model) -> None:
     face = Artifact.load(SHIPPED).golden.inputs[:1]
     for layer in list_layers(model):
         runtime = select_runtime("litert").open_model(probe_tensors(model, layer.tensor), kernels=kernels)
@@ -71,14 +73,14 @@ def test_a_delegate_puts_out_every_layer(kernels: str, model: bytes, shipped: Mo
         assert len(np.unique(outputs)) > 3, layer
 
 
-def test_what_no_face_reaches_is_no_layer(monkeypatch: pytest.MonkeyPatch, make) -> None:
+def test_operators_that_do_not_depend_on_the_input_are_not_layers(monkeypatch: pytest.MonkeyPatch, make) -> None:
     tensors = [make.tensor(name=name) for name in ("face", "packed", "weights", "sum")]
     ops = [make.op("DEQUANTIZE", (1,), (2,)), make.op("ADD", (0, 2), (3,)), make.op("ASSIGN_VARIABLE", (3,), ())]
-    anatomy = Model("", None, (make.graph(tensors, ops, (0,), (3,)),))
-    monkeypatch.setattr(tensor_probe, "read_model", lambda model: anatomy)
+    graph_only = Model("", None, (make.graph(tensors, ops, (0,), (3,)),))
+    monkeypatch.setattr(tensor_probe, "read_model", lambda model: graph_only)
     assert [(layer.op, layer.name, layer.tensor_name) for layer in list_layers(b"")] == [(1, "ADD", "sum")]
 
 
-def test_two_outputs_are_refused(litert) -> None:
+def test_model_with_two_outputs_is_rejected(litert) -> None:
     with pytest.raises(IncompatibleError, match="2 outputs"):
         probe_tensors((DATA / "two-inputs.tflite").read_bytes(), 0)

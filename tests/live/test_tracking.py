@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edgefer.contract.preprocessing import to_grey
+from edgefer.contract.preprocessing import to_gray
 from edgefer.inference.face_detection import FaceBox, FaceDetector
 from edgefer.live.tracking import Track, Tracker, iou
 
@@ -44,7 +44,7 @@ def compose(background: np.ndarray, *patches: tuple[np.ndarray, int, int]) -> np
 
 def track_all(tracker: Tracker, images: list[np.ndarray], *, first_ns: int = 0) -> list[tuple[Track, ...]]:
     return [
-        tracker.update(image, to_grey(image), timestamp_ns=first_ns + index * FRAME_NS)
+        tracker.update(image, to_gray(image), timestamp_ns=first_ns + index * FRAME_NS)
         for index, image in enumerate(images)
     ]
 

@@ -1,4 +1,4 @@
-"""The models that ship compute here what they computed on the workstation."""
+"""Shipped models reproduce the outputs of the workstation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MODELS = sorted(Path(edgefer.models.__file__).parent.glob("*.tflite"))
 
 
 @pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
-def test_golden_vectors_are_reproduced(path: Path) -> None:
+def test_golden_vectors_are_within_the_tolerance(path: Path) -> None:
     classifier = Classifier.open(path, check=False)
     assert classifier.artifact.labels == LABELS
     assert len(classifier.artifact.golden.inputs) >= 9
@@ -22,5 +22,5 @@ def test_golden_vectors_are_reproduced(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
-def test_a_model_card_stands_beside_it(path: Path) -> None:
+def test_model_has_a_model_card(path: Path) -> None:
     assert path.with_suffix(".md").is_file()
