@@ -1,11 +1,11 @@
-"""From a picture of a face to one of the seven expressions, with a model that carries its contract.
+"""Classify face images with a model that carries its contract.
 
     classifier = Classifier.open("small-int8.tflite")
-    prediction = classifier.predict(image)          # uint8 grey, BGR or BGRA of any size
+    prediction = classifier.predict(image)          # uint8 gray, BGR or BGRA of any size
     prediction.label, prediction.probability
 
-Opening replays the golden vectors: a runtime that computes something else than the workstation did is an error at the
-start, not a wrong answer later. A classifier belongs to one thread.
+Opening a model replays its golden vectors: a runtime with other outputs than the workstation raises an error before the
+first prediction. Use one classifier per thread.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ __all__ = ["Classifier", "Prediction"]
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """What a classifier makes of one face.
+    """Result for one face.
 
     Attributes:
-        label: the most probable expression.
-        probability: its probability, calibrated by the temperature of the contract, in 0..1.
-        probabilities: float32 (classes,), in the order of the artifact's labels; they sum to one.
-        logits: float32 (classes,), what the model put out.
+        label: most probable expression.
+        probability: probability of ``label`` in 0..1, calibrated by the temperature of the contract.
+        probabilities: float32 (classes,), in the order of the artifact's labels; the sum is one.
+        logits: float32 (classes,), output of the model.
     """
 
     label: str
@@ -46,18 +46,22 @@ class Prediction:
 
 
 class Classifier:
-    """A model, its contract and the runtime that runs it.
+    """Model with its contract, loaded by a runtime.
 
     Attributes:
         artifact: model and contract.
-        runtime: the loaded model.
+        runtime: loaded model.
     """
 
     def __init__(self, artifact: Artifact, runtime: Runtime) -> None:
-        """``runtime`` has ``artifact.model`` loaded; open() and from_artifact() see to that.
+        """Combine a contract with its loaded model; open() and from_artifact() load the model first.
+
+        Args:
+            artifact: model and contract.
+            runtime: runtime that has loaded ``artifact.model``.
 
         Raises:
-            IncompatibleError: the model's input or output does not have the shape that the contract says.
+            IncompatibleError: the input or output of the model differs in shape from the contract.
         """
         spec, classes = artifact.input_spec, len(artifact.labels)
         _check_shape("input", runtime.input.shape, (1, spec.height, spec.width, 1))
@@ -75,10 +79,19 @@ class Classifier:
         kernels: str = "default",
         check: bool = True,
     ) -> Classifier:
-        """Load the model file ``path``; the rest as from_artifact().
+        """Load a model file.
+
+        Args:
+            path: a .tflite with a contract.
+            runtime: a module in ``inference/runtimes``; None or "auto" selects the best that is installed.
+            threads: threads of the kernels.
+            kernels: "default", "builtin" or "reference"; see RuntimeModule.open_model().
+            check: replay the golden vectors.
 
         Raises:
-            DataError: no such file, no contract in it, or damaged.
+            DataError: the file does not exist, has no contract, or is damaged.
+            UsageError: the runtime or the kernels do not exist, or ``threads`` is out of range.
+            IncompatibleError: the runtime is not installed, cannot load the model, or computes other outputs.
         """
         artifact = Artifact.load(Path(path))
         return cls.from_artifact(artifact, runtime=runtime, threads=threads, kernels=kernels, check=check)
@@ -93,18 +106,18 @@ class Classifier:
         kernels: str = "default",
         check: bool = True,
     ) -> Classifier:
-        """Load a model that is in memory.
+        """Load a model from memory.
 
         Args:
             artifact: model and contract.
-            runtime: an entry of ``board/runtimes``; None or "auto" takes the best that is installed.
-            threads: how many threads the kernels may use.
-            kernels: "default", "builtin" or "reference"; see board/runtime.py.
-            check: whether to replay the golden vectors.
+            runtime: a module in ``inference/runtimes``; None or "auto" selects the best that is installed.
+            threads: threads of the kernels.
+            kernels: "default", "builtin" or "reference"; see RuntimeModule.open_model().
+            check: replay the golden vectors.
 
         Raises:
-            UsageError: no such runtime or kernels, or no thread.
-            IncompatibleError: the runtime is not installed, cannot load the model, or computes something else.
+            UsageError: the runtime or the kernels do not exist, or ``threads`` is out of range.
+            IncompatibleError: the runtime is not installed, cannot load the model, or computes other outputs.
         """
         loaded = select_runtime(runtime).open_model(artifact.model, threads=threads, kernels=kernels)
         classifier = cls(artifact, loaded)
@@ -114,59 +127,66 @@ class Classifier:
 
     @property
     def subject(self) -> dict[str, Any]:
-        """Which model this is, in plain values, for the records of measurements and evaluations."""
+        """Identity of the model as JSON-compatible values, for result records."""
         artifact = self.artifact
         subject = {"sha256": artifact.sha256, "size_bytes": len(artifact.model), "scheme": artifact.scheme}
         return subject | {key: artifact.provenance[key] for key in ("system",) if key in artifact.provenance}
 
     def replay(self) -> float:
-        """Run the golden vectors; return the largest difference, in steps or logits.
+        """Run the golden vectors and return the largest difference, in quantization steps or logits.
 
         Raises:
-            IncompatibleError: some output is further off than the contract tolerates.
+            IncompatibleError: a difference exceeds the tolerance of the contract.
         """
         return self.artifact.golden.check(self.raw(self.artifact.golden.inputs))
 
     def predict(self, image: npt.NDArray[np.uint8]) -> Prediction:
-        """Classify one picture of a face: uint8 (h, w), (h, w, 1), BGR (h, w, 3) or BGRA (h, w, 4).
+        """Classify one face image: uint8 (h, w), (h, w, 1), BGR (h, w, 3) or BGRA (h, w, 4).
 
         Raises:
-            DataError: not such an array.
+            DataError: ``image`` has another shape or dtype.
         """
         return self.predict_all([image])[0]
 
     def predict_all(self, images: Sequence[npt.NDArray[np.uint8]]) -> list[Prediction]:
-        """predict() of each of the pictures; for small ones in half the time of single calls.
+        """Classify several face images; for small ones, in half the time of single calls.
+
+        Args:
+            images: uint8 arrays as for predict(), of any sizes.
 
         Raises:
-            DataError: one is not such an array.
+            DataError: an image has another shape or dtype.
         """
         spec, labels = self.artifact.input_spec, self.artifact.labels
         if not images:
             return []
         logits = self.logits(np.stack([prepare(image, spec) for image in images]))
         probabilities = self.artifact.probabilities(logits)
-        best = logits.argmax(axis=1).tolist()
+        classes = logits.argmax(axis=1).tolist()
         return [
             Prediction(labels[index], float(shares[index]), shares, row)
-            for index, shares, row in zip(best, probabilities, logits)
+            for index, shares, row in zip(classes, probabilities, logits)
         ]
 
     def logits(self, faces: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """uint8 (n, height, width), prepared faces -> float32 (n, classes)."""
+        """Return the logits, float32 (n, classes), of prepared faces, uint8 (n, height, width).
+
+        Raises:
+            DataError: ``faces`` has another shape or dtype.
+        """
         return dequantize(self.raw(faces), self.runtime.output.params)
 
     def raw(self, faces: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
-        """uint8 (n, height, width), prepared faces -> (n, classes) as the model puts it out: integer steps, or floats.
+        """Return the raw outputs (n, classes) of prepared faces, uint8 (n, height, width): integers or floats.
 
         Raises:
-            DataError: another shape or dtype.
+            DataError: ``faces`` has another shape or dtype.
         """
         spec, runtime = self.artifact.input_spec, self.runtime
         if faces.dtype != np.uint8 or faces.ndim != 3 or faces.shape[1:] != (spec.height, spec.width):
             raise DataError(
                 f"faces of shape {faces.shape} and dtype {faces.dtype}",
-                why=f"uint8 (n, {spec.height}, {spec.width}) was expected",
+                why=f"expected uint8 (n, {spec.height}, {spec.width})",
                 hint="edgefer.contract.preprocessing.prepare(image, artifact.input_spec)",
             )
         outputs = np.empty((len(faces), len(self.artifact.labels)), runtime.output.params.dtype)
@@ -177,10 +197,10 @@ class Classifier:
         return outputs
 
     def encode(self, face: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
-        """uint8 (height, width) -> the array that runtime.set_input() takes."""
+        """Convert a prepared face, uint8 (height, width), to the input array of the model."""
         return self._table[face].reshape(self.runtime.input.shape)
 
 
-def _check_shape(what: str, shape: tuple[int, ...], expected: tuple[int, ...]) -> None:
+def _check_shape(tensor: str, shape: tuple[int, ...], expected: tuple[int, ...]) -> None:
     if shape != expected:
-        raise IncompatibleError(f"the model's {what} has shape {shape}", why=f"its contract says {expected}")
+        raise IncompatibleError(f"the model's {tensor} has shape {shape}", why=f"its contract specifies {expected}")

@@ -1,14 +1,12 @@
-"""Accuracy over a test set, with the same code on a board as on the workstation.
+"""Evaluate a model on a test set, with the same code on a board as on the workstation.
 
-    evaluation = evaluate_classifier(classifier, faces, labels, split="public", data="fer2013")
+    logits = compute_logits(classifier, faces)
+    evaluation = evaluate_logits(classifier, logits, labels, split="public", data="fer2013")
 
-    logits = read_logits(classifier, faces)         # the same in two steps, for those who want the answers too
-    evaluation = score_logits(classifier, logits, labels, split="public", data="fer2013")
+A benchmark evaluates in a subprocess. It packs the test set into a file and sends an EvaluationRequest:
 
-The accuracy of a model over a test set, on the device that runs it.
-
-    np.savez(path, **test_set(faces, labels, seen_in_training, split="PublicTest", data="fer2013.csv"))
-    python -m edgefer.inference.evaluation REQUEST.json REPLY.json       # a ScoreRequest and the Evaluation
+    np.savez(path, **pack_test_set(faces, labels, seen_in_training, split="PublicTest", data="fer2013.csv"))
+    python -m edgefer.inference.evaluation REQUEST.json REPLY.json       # the reply is an Evaluation
 """
 
 from __future__ import annotations
@@ -33,64 +31,30 @@ from edgefer.results.evaluation import Evaluation, evaluate
 __all__ = [
     "EvaluationRequest",
     "compute_logits",
-    "evaluate_classifier",
     "evaluate_logits",
     "evaluate_request",
     "pack_test_set",
 ]
 
-FACES_PER_REPORT = 128
-
-
-def evaluate_classifier(
-    classifier: Classifier,
-    faces: npt.NDArray[np.uint8],
-    labels: npt.NDArray[np.integer[Any]],
-    *,
-    split: str,
-    model: str = "",
-    data: str = "",
-    seen_in_training: npt.NDArray[np.bool_] | None = None,
-    subject: Mapping[str, Any] | None = None,
-    progress: Progress = silent,
-) -> Evaluation:
-    """Run prepared faces through a classifier and score its answers.
-
-    Args:
-        classifier: an opened model.
-        faces: uint8 (n, height, width), prepared.
-        labels: integers (n,), indices into the artifact's labels.
-        split: which part of the data this is.
-        model: the model's name, for people.
-        data: the data set's name.
-        seen_in_training: bool (n,), whether the same pixels are also in Training; None where that is not known.
-        subject: added to classifier.subject, which identifies the model.
-        progress: told after every 128 faces.
-
-    Raises:
-        DataError: no faces, not as many labels, or what evaluate() refuses.
-    """
-    if len(faces) != len(labels) or len(faces) == 0:
-        raise DataError(f"{len(faces)} faces and {len(labels)} labels", why="as many of each were expected, n >= 1")
-    return evaluate_logits(
-        classifier,
-        compute_logits(classifier, faces, progress=progress),
-        labels,
-        split=split,
-        model=model,
-        data=data,
-        seen_in_training=seen_in_training,
-        subject=subject,
-    )
+FACES_PER_UPDATE = 128
 
 
 def compute_logits(
     classifier: Classifier, faces: npt.NDArray[np.uint8], *, progress: Progress = silent
 ) -> npt.NDArray[np.float32]:
-    """What ``classifier`` answers to prepared faces, uint8 (n, height, width) -> float32 (n, classes)."""
+    """Run prepared faces through a classifier and return the logits, float32 (n, classes).
+
+    Args:
+        classifier: opened model.
+        faces: uint8 (n, height, width).
+        progress: called after every 128 faces.
+
+    Raises:
+        DataError: ``faces`` has another shape or dtype.
+    """
     logits = np.empty((len(faces), len(classifier.artifact.labels)), np.float32)
-    for start in range(0, len(faces), FACES_PER_REPORT):
-        stop = min(start + FACES_PER_REPORT, len(faces))
+    for start in range(0, len(faces), FACES_PER_UPDATE):
+        stop = min(start + FACES_PER_UPDATE, len(faces))
         logits[start:stop] = classifier.logits(faces[start:stop])
         progress(stop, len(faces), "")
     return logits
@@ -107,9 +71,23 @@ def evaluate_logits(
     seen_in_training: npt.NDArray[np.bool_] | None = None,
     subject: Mapping[str, Any] | None = None,
 ) -> Evaluation:
-    """Score the ``logits``, float32 (n, classes), that ``classifier`` gave; the rest as evaluate_classifier()."""
+    """Compare the logits of a classifier with the labels.
+
+    Args:
+        classifier: model that computed the logits.
+        logits: float32 (n, classes).
+        labels: integers (n,), indices into the artifact's labels.
+        split: name of the split.
+        model: name of the model.
+        data: name of the data set.
+        seen_in_training: bool (n,), True for images that are also in Training; None if unknown.
+        subject: values to add to classifier.subject, which identifies the model.
+
+    Raises:
+        DataError: there are no logits, the numbers of logits and labels differ, or a label is out of range.
+    """
     runtime = classifier.runtime
-    ran_on = {"runtime": runtime.name, "runtime_version": runtime.version}
+    environment = {"runtime": runtime.name, "runtime_version": runtime.version}
     return evaluate(
         logits,
         labels,
@@ -118,19 +96,21 @@ def evaluate_logits(
         model=model,
         data=data,
         seen_in_training=seen_in_training,
-        subject={**classifier.subject, **ran_on, **(subject or {})},
+        subject={**classifier.subject, **environment, **(subject or {})},
     )
 
 
 @dataclass(frozen=True)
 class EvaluationRequest:
-    """What to score; plain values, because it travels as JSON.
+    """Request for an evaluation in a subprocess; JSON-compatible.
 
     Attributes:
         model: path of the model.
-        test_set: path of an .npz with what test_set() gives.
-        most: of its faces, spread evenly over it; None takes all.
-        runtime, threads, kernels: as Classifier.open().
+        test_set: path of an .npz with the arrays of pack_test_set().
+        most: number of faces to evaluate, evenly spaced over the test set; None evaluates all.
+        runtime: a module in ``inference/runtimes``; None or "auto" selects the best that is installed.
+        threads: threads of the kernels.
+        kernels: "default", "builtin" or "reference".
     """
 
     model: str
@@ -149,37 +129,48 @@ def pack_test_set(
     split: str,
     data: str,
 ) -> dict[str, npt.NDArray[Any]]:
-    """The arrays of a test set, for np.savez; arguments as evaluate_classifier()."""
+    """Return a test set as arrays for np.savez.
+
+    Args:
+        faces: uint8 (n, height, width), prepared.
+        labels: integers (n,), indices into the artifact's labels.
+        seen_in_training: bool (n,), True for images that are also in Training; None if unknown.
+        split: name of the split.
+        data: name of the data set.
+    """
     arrays = {"faces": faces, "labels": labels, "about": np.array(json.dumps({"split": split, "data": data}))}
     return arrays if seen_in_training is None else {**arrays, "seen_in_training": seen_in_training}
 
 
 def evaluate_request(request: EvaluationRequest) -> Evaluation:
-    """Score a model in this process.
+    """Evaluate a model in this process.
 
     Raises:
-        DataError: the model or the test set cannot be used.
-        IncompatibleError: as Classifier.open().
+        DataError: the model or the test set cannot be read, or faces and labels differ in number.
+        UsageError: the runtime or the kernels do not exist, or ``threads`` is out of range.
+        IncompatibleError: the runtime is not installed, cannot load the model, or computes other outputs.
     """
     model = Path(request.model)
     try:
         with np.load(request.test_set, allow_pickle=False) as arrays:
             about = json.loads(str(arrays["about"]))
             count = len(arrays["faces"])
+            if count == 0 or count != len(arrays["labels"]):
+                raise ValueError(f"{count} faces and {len(arrays['labels'])} labels")
             rows = np.linspace(0, count - 1, min(count, request.most or count)).astype(np.int64)
             seen = arrays["seen_in_training"][rows] if "seen_in_training" in arrays.files else None
             faces, labels = arrays["faces"][rows], arrays["labels"][rows]
     except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"cannot read the test set {request.test_set}", why=str(error)) from error
     classifier = Classifier.open(model, runtime=request.runtime, threads=request.threads, kernels=request.kernels)
-    return evaluate_classifier(
-        classifier, faces, labels, split=about["split"], data=about["data"], model=model.stem, seen_in_training=seen,
-        subject={"file": model.name, "file_bytes": model.stat().st_size},
+    return evaluate_logits(
+        classifier, compute_logits(classifier, faces), labels, split=about["split"], data=about["data"],
+        model=model.stem, seen_in_training=seen, subject={"file": model.name, "file_bytes": model.stat().st_size},
     )  # fmt: skip
 
 
 def main(request_path: str, reply_path: str) -> int:
-    """Evaluate as a request file says, write the reply file, and return the exit code."""
+    """Evaluate the request of another process, write the reply file and return the exit code."""
 
     def reply(fields: dict[str, Any]) -> dict[str, Any]:
         return evaluate_request(EvaluationRequest(**fields)).to_json()

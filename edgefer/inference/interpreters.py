@@ -1,12 +1,12 @@
-"""Faces through a model, in this process or by the runtimes of another Python.
+"""Run a model in this process or in another Python interpreter.
 
-    outputs = execute(model, faces, Configuration("litert", kernels="reference"))
-    outputs = execute(model, faces, Configuration("tflite_runtime", python="/old/venv/bin/python"))
-    python -m edgefer.inference.interpreters REQUEST.json REPLY.json     # the side of the other interpreter
+    outputs = run_model(model, faces, Configuration("litert", kernels="reference"))
+    outputs = run_model(model, faces, Configuration("tflite_runtime", python="/old/venv/bin/python"))
+    python -m edgefer.inference.interpreters REQUEST.json REPLY.json     # runs in the other interpreter
 
-Two versions of a runtime cannot live in one Python, and tflite-runtime does not even share numpy with the others. So
-model, faces and outputs go there and back as .npz files; the other Python needs numpy, OpenCV and its runtime, and gets
-edgefer from here.
+One Python cannot hold two versions of a runtime, and tflite-runtime needs another numpy than the others. Model, faces
+and outputs are therefore exchanged as .npz files. The other interpreter needs numpy, OpenCV and a runtime; it imports
+this edgefer.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ MODULE = "edgefer.inference.interpreters"
 
 @dataclass(frozen=True)
 class InstalledRuntimes:
-    """What a Python has.
+    """Runtimes of one Python interpreter.
 
     Attributes:
-        about: its version and numpy's, for people.
-        runtimes: versions of the runtimes that are installed, by name; the preferred one first.
+        about: versions of Python and numpy, as text.
+        runtimes: version of each installed runtime by name, the preferred runtime first.
     """
 
     about: str
@@ -47,34 +47,37 @@ class InstalledRuntimes:
 
 
 def installed_runtimes(python: str = "") -> InstalledRuntimes:
-    """The runtimes of this process, or of the interpreter at the path ``python``.
+    """Return the runtimes of this process, or of the interpreter at the path ``python``.
 
     Raises:
         UsageError: there is no interpreter at that path.
-        IncompatibleError: it cannot run edgefer; the message says what it lacks.
+        IncompatibleError: it cannot run edgefer; the message names the missing package.
     """
     if python:
         with tempfile.TemporaryDirectory(prefix="edgefer-probe-") as folder:
             return InstalledRuntimes(**_call(python, {}, Path(folder)))
     modules = {name: plugins.load(RUNTIMES, name) for name in plugins.names(RUNTIMES)}
-    found = {name: version for name, module in modules.items() if (version := module.available()) is not None}
-    ordered = sorted(found, key=lambda name: int(modules[name].PREFERENCE))
+    versions = {name: version for name, module in modules.items() if (version := module.available()) is not None}
+    ordered = sorted(versions, key=lambda name: int(modules[name].PREFERENCE))
     about = f"Python {platform.python_version()}, numpy {np.__version__}"
-    return InstalledRuntimes(about, {name: found[name] for name in ordered})
+    return InstalledRuntimes(about, {name: versions[name] for name in ordered})
 
 
 def run_model(model: bytes, faces: npt.NDArray[np.uint8], configuration: Configuration) -> npt.NDArray[Any]:
-    """uint8 (n, height, width), prepared faces -> (n, values), the raw output of each, flat.
+    """Run prepared faces through a model and return the raw, flattened outputs (n, values).
+
+    Args:
+        model: content of a .tflite.
+        faces: uint8 (n, height, width).
+        configuration: runtime, kernels, threads and interpreter.
 
     Raises:
-        UsageError: no such runtime, kernels or interpreter.
+        UsageError: the runtime, the kernels or the interpreter do not exist.
         IncompatibleError: the runtime is not installed, cannot load or run the model, or crashed.
     """
     if not configuration.python:
         module = select_runtime(configuration.runtime)
-        return run_faces(
-            module.open_model(model, threads=configuration.threads, kernels=configuration.kernels), faces
-        )
+        return run_faces(module.open_model(model, threads=configuration.threads, kernels=configuration.kernels), faces)
     with tempfile.TemporaryDirectory(prefix="edgefer-run-") as folder:
         arrays, outputs = Path(folder, "arrays.npz"), Path(folder, "outputs.npy")
         np.savez(arrays, model=np.frombuffer(model, np.uint8), faces=faces)
@@ -86,18 +89,24 @@ def run_model(model: bytes, faces: npt.NDArray[np.uint8], configuration: Configu
 
 
 def run_faces(runtime: Runtime, faces: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
-    """As execute(), by a model that is loaded; its output may have any shape.
+    """Run faces through a loaded model and return the raw, flattened outputs (n, values).
+
+    Args:
+        runtime: loaded model with an output of any shape.
+        faces: uint8 (n, height, width).
 
     Raises:
-        IncompatibleError: the faces do not fit the model, or a run fails.
+        IncompatibleError: the faces do not fit the input of the model, or the interpreter fails.
     """
-    wanted = runtime.input.shape
-    if int(np.prod(wanted)) != int(np.prod(faces.shape[1:])):
-        raise IncompatibleError(f"a model with an input of shape {wanted}", why=f"the faces are {faces.shape[1:]}")
+    shape = runtime.input.shape
+    if int(np.prod(shape)) != int(np.prod(faces.shape[1:])):
+        raise IncompatibleError(
+            f"a model with an input of shape {shape}", why=f"the faces have shape {faces.shape[1:]}"
+        )
     table = encoder(runtime.input.params)
     outputs = np.empty((len(faces), int(np.prod(runtime.output.shape))), runtime.output.params.dtype)
     for row, face in enumerate(faces):
-        runtime.set_input(table[face].reshape(wanted))
+        runtime.set_input(table[face].reshape(shape))
         try:
             runtime.invoke()
         except RuntimeError as error:
@@ -108,7 +117,7 @@ def run_faces(runtime: Runtime, faces: npt.NDArray[np.uint8]) -> npt.NDArray[Any
 
 
 def _call(python: str, request: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Send a request to this module in another interpreter, and return the reply."""
+    """Send a request to this module in another interpreter and return the reply."""
 
     def describe_crash(child: ChildResult) -> EdgeferError:
         why = f"ended by {child.signal}" if child.signal else child.last_line or f"exit code {child.exit_code}"
@@ -125,6 +134,7 @@ def _call(python: str, request: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def _serve(request: dict[str, Any]) -> dict[str, Any]:
+    """Return the installed runtimes for an empty request; otherwise run a model and save its outputs."""
     if not request:
         return asdict(installed_runtimes())
     with np.load(request["arrays"], allow_pickle=False) as arrays:

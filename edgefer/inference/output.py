@@ -1,14 +1,13 @@
-"""Faces drawn into their picture: a box and a label each.
+"""Format predictions: annotated images, JSON, CSV and text tables.
 
-    annotated = draw(image, faces)                  # a copy
-    annotated = mark(image, [(box, "happy 91%")])
-    Album(Path("seen")).add(look)                   # written there, under the picture's name
+annotated = draw_faces(image, faces)            # a copy
+annotated = draw_boxes(image, [(box, "happy 91%")])
+AnnotatedImageWriter(Path("annotated")).add(result)
 
-What was seen in pictures: as plain values, as lines for programs, as a table for people.
-
-    entry(look, labels)                             # what --json holds for a picture
-    jsonl(look, labels), csv_rows(look)             # a line a face
-    predictions_text(looks)
+to_record(result, labels)                       # one image with its faces, for --json
+to_json_lines(result, labels)                   # one line per face
+to_csv_rows(result)                             # one row per face, for CSV_HEADER
+format_table(results)
 """
 
 from __future__ import annotations
@@ -39,13 +38,13 @@ __all__ = [
     "to_record",
 ]
 
-# Okabe and Ito's orange and black, BGR: legible on skin and on shadow, and for colour-blind readers.
-BOX, INK = (0, 159, 230), (0, 0, 0)
+# Orange of Okabe and Ito, and black; BGR. Legible on light and dark skin and for color-blind readers.
+BOX_COLOR, TEXT_COLOR = (0, 159, 230), (0, 0, 0)
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
 def draw_faces(image: npt.NDArray[np.uint8], faces: Sequence[Face]) -> npt.NDArray[np.uint8]:
-    """uint8 BGR (h, w, 3) with boxes and labels in it; ``image`` stays as it is."""
+    """Return a copy of ``image``, uint8 BGR (h, w, 3), with the box and label of each face."""
     return draw_boxes(
         image, [(face.box, caption(face.prediction.label, face.prediction.probability)) for face in faces]
     )
@@ -56,45 +55,45 @@ def caption(label: str, probability: float | None) -> str:
     return label if probability is None else f"{label} {probability:.0%}"
 
 
-def draw_boxes(image: npt.NDArray[np.uint8], marks: Sequence[tuple[FaceBox, str]]) -> npt.NDArray[np.uint8]:
-    """The same with boxes and whatever stands above them."""
+def draw_boxes(image: npt.NDArray[np.uint8], captions: Sequence[tuple[FaceBox, str]]) -> npt.NDArray[np.uint8]:
+    """Return a copy of ``image``, uint8 BGR (h, w, 3), with boxes and a text for each."""
     drawn = np.ascontiguousarray(image).copy()
     height, width = drawn.shape[:2]
     thickness = max(1, round(max(height, width) / 500))
-    for box, text in marks:
-        cv2.rectangle(drawn, (box.x, box.y), (box.x + box.width, box.y + box.height), BOX, thickness)
+    for box, text in captions:
+        cv2.rectangle(drawn, (box.x, box.y), (box.x + box.width, box.y + box.height), BOX_COLOR, thickness)
         scale = max(0.4, box.width / 180)
         (wide, high), below = cv2.getTextSize(text, FONT, scale, thickness)
-        # Above the box where there is room, else inside of it; never over the picture's right edge.
+        # Above the box if there is room, otherwise inside it; never beyond the right edge of the image.
         left = max(0, min(box.x, width - wide))
         bottom = box.y - below if box.y >= high + 2 * below else box.y + high + below
-        cv2.rectangle(drawn, (left, bottom - high - below), (left + wide, bottom + below), BOX, -1)
-        cv2.putText(drawn, text, (left, bottom), FONT, scale, INK, thickness, cv2.LINE_AA)
+        cv2.rectangle(drawn, (left, bottom - high - below), (left + wide, bottom + below), BOX_COLOR, -1)
+        cv2.putText(drawn, text, (left, bottom), FONT, scale, TEXT_COLOR, thickness, cv2.LINE_AA)
     return drawn
 
 
 class AnnotatedImageWriter:
-    """A folder of drawn pictures, each under its own name; two of one name get numbers."""
+    """Folder of annotated images, named after their files; equal names get numbers."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._used: set[str] = set()
 
-    def add(self, look: ImageResult) -> Path | None:
-        """Write a picture with its faces, as PNG; None where it could not be read."""
-        if look.image is None:
+    def add(self, result: ImageResult) -> Path | None:
+        """Write an image with its faces as PNG and return the path; return None if there is no image."""
+        if result.image is None:
             return None
-        file, _, frame = look.name.rpartition("#") if "#" in look.name else (look.name, "", "")
+        file, _, frame = result.name.rpartition("#") if "#" in result.name else (result.name, "", "")
         stem = "stdin" if file == "-" else Path(file).stem
-        name = wanted = f"{stem}-{int(frame):06d}" if frame.isdecimal() else stem
+        name = base = f"{stem}-{int(frame):06d}" if frame.isdecimal() else stem
         number = 1
         while name in self._used:
             number += 1
-            name = f"{wanted}-{number}"
+            name = f"{base}-{number}"
         self._used.add(name)
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"{name}.png"
-        _, content = cv2.imencode(".png", draw_faces(look.image, look.faces))
+        _, content = cv2.imencode(".png", draw_faces(result.image, result.faces))
         files.write_bytes(path, content.tobytes())
         return path
 
@@ -102,49 +101,50 @@ class AnnotatedImageWriter:
 CSV_HEADER = ("image", "label", "probability", "x", "y", "width", "height")
 
 
-def to_record(look: ImageResult, labels: Sequence[str]) -> dict[str, Any]:
-    """A picture and its faces; boxes are [x, y, width, height] in pixels of the file."""
-    found: dict[str, Any] = {"image": look.name, "faces": [_face(look, face, labels) for face in look.faces]}
-    return found if look.problem is None else {**found, "error": look.problem.what, "why": look.problem.why}
+def to_record(result: ImageResult, labels: Sequence[str]) -> dict[str, Any]:
+    """Return an image and its faces as JSON-compatible values; boxes are [x, y, width, height], pixels of the file."""
+    record: dict[str, Any] = {"image": result.name, "faces": [_face(result, face, labels) for face in result.faces]}
+    return record if result.problem is None else {**record, "error": result.problem.what, "why": result.problem.why}
 
 
-def to_json_lines(look: ImageResult, labels: Sequence[str]) -> list[str]:
-    """One JSON object a face, and one with an error for a picture that could not be read."""
-    if look.problem is not None:
-        return [json.dumps({"image": look.name, "error": look.problem.what, "why": look.problem.why})]
-    return [json.dumps({"image": look.name, **_face(look, face, labels)}) for face in look.faces]
+def to_json_lines(result: ImageResult, labels: Sequence[str]) -> list[str]:
+    """Return one JSON object per face; an unreadable image gives one object with its error."""
+    if result.problem is not None:
+        return [json.dumps({"image": result.name, "error": result.problem.what, "why": result.problem.why})]
+    return [json.dumps({"image": result.name, **_face(result, face, labels)}) for face in result.faces]
 
 
-def to_csv_rows(look: ImageResult) -> list[tuple[object, ...]]:
-    """One row a face, for CSV_HEADER."""
+def to_csv_rows(result: ImageResult) -> list[tuple[object, ...]]:
+    """Return one row per face, with the columns of CSV_HEADER."""
     return [
-        (look.name, face.prediction.label, f"{face.prediction.probability:.4f}", *_place(look, face))
-        for face in look.faces
+        (result.name, face.prediction.label, f"{face.prediction.probability:.4f}", *_box(result, face))
+        for face in result.faces
     ]
 
 
-def format_table(looks: Sequence[ImageResult]) -> str:
-    """A table with a row a face; pictures without one, and those that could not be read, have a row too."""
+def format_table(results: Sequence[ImageResult]) -> str:
+    """Return a table with one row per face, per image without a face, and per unreadable image."""
     rows: list[list[object]] = []
-    for look in looks:
-        if look.problem is not None:
-            rows.append([look.name, "cannot be read", None, None])
-        elif not look.faces:
-            rows.append([look.name, "no face found", None, None])
-        for face in look.faces:
-            place = "{},{} {}x{}".format(*_place(look, face))
-            rows.append([look.name, face.prediction.label, percent(face.prediction.probability), place])
+    for result in results:
+        if result.problem is not None:
+            rows.append([result.name, "cannot be read", None, None])
+        elif not result.faces:
+            rows.append([result.name, "no face found", None, None])
+        for face in result.faces:
+            position = "{},{} {}x{}".format(*_box(result, face))
+            rows.append([result.name, face.prediction.label, percent(face.prediction.probability), position])
     return table(["image", "expression", "probability", "x,y size"], rows)
 
 
-def _place(look: ImageResult, face: Face) -> list[int]:
-    return [side * look.reduction for side in (face.box.x, face.box.y, face.box.width, face.box.height)]
+def _box(result: ImageResult, face: Face) -> list[int]:
+    """Return [x, y, width, height] in pixels of the file."""
+    return [side * result.reduction for side in (face.box.x, face.box.y, face.box.width, face.box.height)]
 
 
-def _face(look: ImageResult, face: Face, labels: Sequence[str]) -> dict[str, Any]:
+def _face(result: ImageResult, face: Face, labels: Sequence[str]) -> dict[str, Any]:
     return {
         "label": face.prediction.label,
         "probability": face.prediction.probability,
-        "box": _place(look, face),
+        "box": _box(result, face),
         "probabilities": dict(zip(labels, face.prediction.probabilities.tolist())),
     }

@@ -1,12 +1,12 @@
-"""One TensorFlow Lite interpreter behind one face, whichever wheel it comes from.
+"""Common interface to the TensorFlow Lite interpreters of several wheels.
 
-    module = choose("auto")                         # litert, else tflite_runtime
+    module = select_runtime("auto")                 # litert if installed, else tflite_runtime
     runtime = module.open_model(artifact.model, threads=1)
-    runtime.set_input(array)                        # shape and dtype as runtime.input says
+    runtime.set_input(array)                        # shape and dtype of runtime.input
     runtime.invoke()
     raw = runtime.get_output()
 
-A new runtime is a file in ``runtimes/`` that has what RuntimeModule asks for; nothing else is edited.
+A new runtime is one file in ``runtimes/`` that implements RuntimeModule.
 """
 
 from __future__ import annotations
@@ -26,27 +26,27 @@ from edgefer.processes import suppress_native_output
 __all__ = ["InterpreterRuntime", "Runtime", "RuntimeModule", "TensorSpec", "open_interpreter", "select_runtime"]
 
 RUNTIMES = "edgefer.inference.runtimes"
-# More than any board has cores; asked for a hundred thousand, LiteRT starts them until the process crashes.
+# No board has more cores. LiteRT starts any number of threads: a hundred thousand crash the process.
 MAX_THREADS = 1024
 
 RESOLVERS = {
-    # The wheel's own choice: XNNPACK takes the operations it knows, the optimized built-in kernels the rest.
+    # Default of the wheel: XNNPACK runs the operators that it supports, optimized built-in kernels the others.
     "default": "BUILTIN",
-    # The optimized built-in kernels alone: what a wheel without XNNPACK for int8 runs.
+    # Optimized built-in kernels only, as in a wheel without XNNPACK for int8.
     "builtin": "BUILTIN_WITHOUT_DEFAULT_DELEGATES",
-    # Plain loops written from the quantization specification, slow, without any delegate. "builtin" would still be one
-    # optimization among others; to ask whether an optimization changed the answers takes this one.
+    # Plain loops that follow the quantization specification: slow, without a delegate. They show whether an optimized
+    # kernel changes the outputs; "builtin" is optimized itself.
     "reference": "BUILTIN_REF",
 }
 
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """Shape and number format of a model's input or output, as the model itself says.
+    """Shape and number format of a model's input or output, read from the model.
 
     Attributes:
-        shape: such as (1, 48, 48, 1) for an input and (1, 7) for an output.
-        params: dtype, and scale and zero point where it is quantized.
+        shape: for example (1, 48, 48, 1) for an input and (1, 7) for an output.
+        params: dtype, and scale and zero point if the tensor is quantized.
     """
 
     shape: tuple[int, ...]
@@ -54,81 +54,81 @@ class TensorSpec:
 
 
 class Runtime(Protocol):
-    """A model that is loaded and ready to run; it belongs to one thread.
+    """Loaded model; use one instance per thread.
 
-    The three steps are apart so that a bench can time them apart. None of them checks more than the interpreter does.
+    A benchmark times set_input(), invoke() and get_output() separately. They check no more than the interpreter does.
     """
 
     @property
     def name(self) -> str:
-        """The entry of ``runtimes/`` that opened it."""
+        """Name of the module in ``runtimes/`` that loaded the model."""
 
     @property
     def version(self) -> str:
-        """The version of the wheel."""
+        """Version of the wheel."""
 
     @property
     def input(self) -> TensorSpec:
-        """The one input."""
+        """Specification of the only input."""
 
     @property
     def output(self) -> TensorSpec:
-        """The one output."""
+        """Specification of the only output."""
 
     def set_input(self, array: npt.NDArray[Any]) -> None:
-        """Copy ``array``, of exactly the shape and dtype of ``input``, into the model."""
+        """Copy ``array``, with the exact shape and dtype of ``input``, into the model."""
 
     def invoke(self) -> None:
         """Run the model once."""
 
     def get_output(self) -> npt.NDArray[Any]:
-        """A copy of the output, with the shape and dtype of ``output``; later runs leave it alone."""
+        """Return a copy of the output, with the shape and dtype of ``output``; later runs do not change it."""
 
 
 class RuntimeModule(Protocol):
-    """What a file in ``runtimes/`` defines.
+    """Interface of a module in ``runtimes/``.
 
     Attributes:
-        INSTALL: the command that installs the wheel.
-        PREFERENCE: "auto" takes the available runtime with the lowest.
+        INSTALL: command that installs the wheel.
+        PREFERENCE: rank; "auto" selects the installed runtime with the lowest.
     """
 
     INSTALL: str
     PREFERENCE: int
 
     def available(self) -> str | None:
-        """The version of the installed wheel, or None; imports nothing."""
+        """Return the version of the installed wheel, or None, without importing it."""
 
     def load(self) -> ModuleType:
-        """Import the wheel; apart from open_model(), so that a bench does not count the import as loading the model.
+        """Import the interpreter module of the wheel; a benchmark times this import apart from open_model().
 
         Raises:
             IncompatibleError: the wheel cannot run in this Python.
         """
 
     def open_model(self, model: bytes, *, threads: int = 1, kernels: str = "default") -> Runtime:
-        """Load a flatbuffer (bytes behind it are ignored) and allocate its tensors.
+        """Load a flatbuffer and allocate its tensors; bytes behind the flatbuffer are ignored.
 
         Args:
-            model: the content of a .tflite.
-            threads: how many threads the kernels may use.
-            kernels: "default" (XNNPACK where the wheel has it), "builtin" or "reference".
+            model: content of a .tflite.
+            threads: threads of the kernels, 1 to 1024.
+            kernels: "default" (XNNPACK if the wheel has it), "builtin" or "reference".
 
         Raises:
-            IncompatibleError: not a model, or one that this runtime is too old for.
-            UsageError: threads not in 1..1024, or no such kernels.
+            IncompatibleError: ``model`` is not a model, or this runtime is too old for it.
+            UsageError: ``threads`` is out of range, or the kernels do not exist.
         """
 
 
 class InterpreterRuntime:
-    """A Runtime over the ``Interpreter`` of any of the wheels, which share one API.
+    """Runtime over the ``Interpreter`` of a wheel; all wheels share its API.
 
-    set_tensor() and get_tensor() copy at C level; for a face they are faster than writing through the array that
-    ``interpreter.tensor(index)()`` gives, and unlike it they leave no array behind that would forbid invoke().
+    set_tensor() and get_tensor() copy in C. For one face they are faster than the array of
+    ``interpreter.tensor(index)()``, and they keep no reference that makes invoke() fail.
     """
 
     def __init__(self, interpreter: Any, *, name: str, version: str) -> None:
-        """``interpreter`` has its tensors allocated.
+        """Wrap an interpreter whose tensors are allocated.
 
         Raises:
             IncompatibleError: the model has more than one input or output.
@@ -136,7 +136,7 @@ class InterpreterRuntime:
         inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
         if (len(inputs), len(outputs)) != (1, 1):
             raise IncompatibleError(
-                f"a model with {len(inputs)} inputs and {len(outputs)} outputs", why="one of each was expected"
+                f"a model with {len(inputs)} inputs and {len(outputs)} outputs", why="expected one of each"
             )
         self.name, self.version = name, version
         self.input, self.output = _tensor_spec(inputs[0]), _tensor_spec(outputs[0])
@@ -148,16 +148,16 @@ class InterpreterRuntime:
     def open(
         cls, wheel: ModuleType, model: bytes, *, threads: int, kernels: str, name: str, version: str
     ) -> InterpreterRuntime:
-        """Load ``model`` with ``wheel``, a module that has Interpreter and OpResolverType; raises as open_model()."""
+        """Load ``model`` with ``wheel``; open_interpreter() lists arguments and errors."""
         interpreter = open_interpreter(wheel, model, threads=threads, kernels=kernels, name=name, version=version)
         return cls(interpreter, name=name, version=version)
 
     def set_input(self, array: npt.NDArray[Any]) -> None:
-        """As Runtime.set_input()."""
+        """Copy ``array``, with the exact shape and dtype of ``input``, into the model."""
         self._set_tensor(self._input_index, array)
 
     def get_output(self) -> npt.NDArray[Any]:
-        """As Runtime.get_output()."""
+        """Return a copy of the output, with the shape and dtype of ``output``."""
         return cast("npt.NDArray[Any]", self._get_tensor(self._output_index))
 
 
@@ -171,16 +171,26 @@ def open_interpreter(
     name: str,
     version: str,
 ) -> Any:
-    """The wheel's own ``Interpreter`` of ``model`` with its tensors allocated, for what a Runtime does not show.
+    """Return the wheel's ``Interpreter`` of ``model`` with its tensors allocated.
 
-    ``wheel`` is a module that has Interpreter and OpResolverType; ``keep_tensors`` keeps the values between the layers
-    until the next run, except inside a delegate. Raises as RuntimeModule.open_model().
+    Args:
+        wheel: module with Interpreter and OpResolverType.
+        model: content of a .tflite.
+        threads: threads of the kernels, 1 to 1024.
+        kernels: "default", "builtin" or "reference".
+        keep_tensors: keep intermediate tensors until the next run, except inside a delegate.
+        name: name of the runtime, for error messages.
+        version: version of the wheel, for error messages.
+
+    Raises:
+        IncompatibleError: ``model`` is not a model, or this runtime is too old for it.
+        UsageError: ``threads`` is out of range, or the kernels do not exist.
     """
     if not 1 <= threads <= MAX_THREADS:
-        raise UsageError(f"{threads} threads", why=f"1 to {MAX_THREADS} are possible", hint="--threads 1")
+        raise UsageError(f"{threads} threads", why=f"expected 1 to {MAX_THREADS}", hint="--threads 1")
     if kernels not in RESOLVERS:
-        raise UsageError(f"no kernels {kernels!r}", why=f"there are {', '.join(RESOLVERS)}", hint="leave it out")
-    # tflite-runtime does not verify a flatbuffer and crashes on other files, so look at the file identifier here.
+        raise UsageError(f"no kernels {kernels!r}", why=f"expected {', '.join(RESOLVERS)}", hint="leave it out")
+    # tflite-runtime does not verify a flatbuffer and crashes on other files, so check the file identifier here.
     if model[4:8] != b"TFL3":
         raise IncompatibleError("not a TensorFlow Lite model", why="the file identifier TFL3 is missing")
     resolver = getattr(wheel.OpResolverType, RESOLVERS[kernels])
@@ -197,31 +207,31 @@ def open_interpreter(
         raise IncompatibleError(
             f"{name} {version} cannot load the model",
             why=" ".join(str(error).split()),
-            hint="another runtime (--runtime), or a newer one: pip install --upgrade ai-edge-litert",
+            hint="select another runtime with --runtime, or pip install --upgrade ai-edge-litert",
         ) from error
     return interpreter
 
 
 def select_runtime(name: str | None = None) -> RuntimeModule:
-    """The runtime ``name``; None or "auto" takes the best that is installed.
+    """Return the runtime ``name``; None or "auto" selects the best that is installed.
 
     Raises:
-        UsageError: there is no runtime of that name.
-        IncompatibleError: it is not installed; the message carries the line that installs it.
+        UsageError: the runtime does not exist.
+        IncompatibleError: it is not installed; the hint is the command that installs it.
     """
     if name is not None and name != "auto":
         module = cast("RuntimeModule", plugins.load(RUNTIMES, name))
         if module.available() is None:
             raise IncompatibleError(f"the runtime {name} is not installed here", hint=module.INSTALL)
         return module
-    modules = [cast("RuntimeModule", plugins.load(RUNTIMES, each)) for each in plugins.names(RUNTIMES)]
+    modules = [cast("RuntimeModule", plugins.load(RUNTIMES, entry)) for entry in plugins.names(RUNTIMES)]
     modules.sort(key=lambda module: module.PREFERENCE)
     for module in modules:
         if module.available() is not None:
             return module
     raise IncompatibleError(
         "no TensorFlow Lite runtime is installed here",
-        why=f"looked for {', '.join(plugins.names(RUNTIMES))}",
+        why=f"expected one of {', '.join(plugins.names(RUNTIMES))}",
         hint=modules[0].INSTALL,
     )
 

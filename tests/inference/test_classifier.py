@@ -19,13 +19,13 @@ def with_golden_outputs(artifact: Artifact, outputs: np.ndarray) -> Artifact:
     return replace(artifact, golden=Golden(golden.inputs, outputs, outputs, golden.tolerance))
 
 
-def test_open_reads_the_file_and_replays(model_path: Path, int8_artifact: Artifact) -> None:
+def test_open_reads_the_file_and_replays_the_golden_vectors(model_path: Path, int8_artifact: Artifact) -> None:
     classifier = Classifier.open(str(model_path))
     assert classifier.artifact.sha256 == int8_artifact.sha256
     assert classifier.replay() <= int8_artifact.golden.tolerance
 
 
-def test_altered_outputs_are_an_error_with_steps_and_place(int8_artifact: Artifact) -> None:
+def test_a_deviating_output_raises_an_error_with_its_size_and_position(int8_artifact: Artifact) -> None:
     outputs = int8_artifact.golden.outputs.astype(np.int16)
     outputs[5, 3] += 100
     altered = with_golden_outputs(int8_artifact, outputs)
@@ -34,7 +34,7 @@ def test_altered_outputs_are_an_error_with_steps_and_place(int8_artifact: Artifa
     assert Classifier.from_artifact(altered, check=False).artifact is altered
 
 
-def test_missing_and_damaged_files(tmp_path: Path, model_path: Path) -> None:
+def test_missing_and_damaged_files_are_rejected(tmp_path: Path, model_path: Path) -> None:
     with pytest.raises(DataError, match="nowhere.tflite"):
         Classifier.open(tmp_path / "nowhere.tflite")
     content = bytearray(model_path.read_bytes())
@@ -44,7 +44,7 @@ def test_missing_and_damaged_files(tmp_path: Path, model_path: Path) -> None:
         Classifier.open(tmp_path / "damaged.tflite")
 
 
-def test_contract_must_fit_the_model(int8_artifact: Artifact) -> None:
+def test_a_contract_that_does_not_fit_the_model_is_rejected(int8_artifact: Artifact) -> None:
     with pytest.raises(IncompatibleError, match="output"):
         Classifier.from_artifact(replace(int8_artifact, labels=("happy", "sad")))
     with pytest.raises(IncompatibleError, match="input"):
@@ -53,21 +53,21 @@ def test_contract_must_fit_the_model(int8_artifact: Artifact) -> None:
 
 def test_int8_input_is_pixel_minus_128(int8_classifier: Classifier) -> None:
     face = np.arange(48 * 48, dtype=np.uint32).astype(np.uint8).reshape(48, 48)
-    fed = int8_classifier.encode(face)
-    assert fed.dtype == np.int8
-    assert fed.shape == (1, 48, 48, 1)
-    assert (fed[0, :, :, 0].astype(np.int16) == face.astype(np.int16) - 128).all()
+    encoded = int8_classifier.encode(face)
+    assert encoded.dtype == np.int8
+    assert encoded.shape == (1, 48, 48, 1)
+    assert (encoded[0, :, :, 0].astype(np.int16) == face.astype(np.int16) - 128).all()
 
 
 def test_float_input_is_pixel_by_255(artifact: Artifact) -> None:
     if artifact.scheme != "float32":
         pytest.skip("float32 only")
-    fed = Classifier.from_artifact(artifact).encode(np.full((48, 48), 51, np.uint8))
-    assert fed.dtype == np.float32
-    assert fed == pytest.approx(0.2)
+    encoded = Classifier.from_artifact(artifact).encode(np.full((48, 48), 51, np.uint8))
+    assert encoded.dtype == np.float32
+    assert encoded == pytest.approx(0.2)
 
 
-def test_grey_bgr_and_bgra_are_the_same_face(artifact: Artifact, faces: np.ndarray) -> None:
+def test_gray_bgr_and_bgra_give_the_same_logits(artifact: Artifact, faces: np.ndarray) -> None:
     classifier = Classifier.from_artifact(artifact)
     for face in faces[:5]:
         bgr = np.repeat(face[..., np.newaxis], 3, axis=2)
@@ -88,30 +88,30 @@ def test_prediction_is_the_softmax_of_the_logits(int8_classifier: Classifier, fa
     assert prediction.probability == pytest.approx(expected.max(), rel=1e-5)
 
 
-def test_the_temperature_moves_the_probability_and_not_the_label(
+def test_the_temperature_changes_the_probability_but_not_the_label(
     int8_artifact: Artifact, int8_classifier: Classifier, faces: np.ndarray
 ) -> None:
-    warm = Classifier(replace(int8_artifact, temperature=2.5), int8_classifier.runtime)
-    for plain, calibrated in zip(int8_classifier.predict_all(list(faces)), warm.predict_all(list(faces))):
+    with_temperature = Classifier(replace(int8_artifact, temperature=2.5), int8_classifier.runtime)
+    for plain, calibrated in zip(int8_classifier.predict_all(list(faces)), with_temperature.predict_all(list(faces))):
         assert (calibrated.label, calibrated.logits.tolist()) == (plain.label, plain.logits.tolist())
-        powers = np.exp(plain.logits.astype(np.float64) / 2.5)
-        assert calibrated.probabilities == pytest.approx(powers / powers.sum(), rel=1e-5)
+        exponentials = np.exp(plain.logits.astype(np.float64) / 2.5)
+        assert calibrated.probabilities == pytest.approx(exponentials / exponentials.sum(), rel=1e-5)
         assert calibrated.probability == calibrated.probabilities.max() < plain.probability
 
 
-def test_any_size_goes_through_prepare(int8_classifier: Classifier) -> None:
+def test_images_of_any_size_are_preprocessed(int8_classifier: Classifier) -> None:
     image = np.random.default_rng(3).integers(0, 256, (97, 61, 3), np.uint8)
     prepared = prepare(image, int8_classifier.artifact.input_spec)
     assert (int8_classifier.predict(image).logits == int8_classifier.logits(prepared[np.newaxis])[0]).all()
 
 
-def test_raw_and_logits_are_one_affine_step_apart(int8_classifier: Classifier, faces: np.ndarray) -> None:
+def test_logits_are_the_dequantized_raw_outputs(int8_classifier: Classifier, faces: np.ndarray) -> None:
     raw, params = int8_classifier.raw(faces), int8_classifier.runtime.output.params
     assert raw.shape == (len(faces), 7)
     assert raw.dtype == np.int8
     expected = (raw.astype(np.float64) - params.zero_point) * params.scale
     assert int8_classifier.logits(faces) == pytest.approx(expected, rel=1e-6)
-    # Each row belongs to its own face, in whatever order they come.
+    # The order of the faces does not matter.
     assert (int8_classifier.raw(faces[::-1]) == raw[::-1]).all()
     assert len(np.unique(raw.argmax(axis=1))) > 3
 
@@ -119,7 +119,7 @@ def test_raw_and_logits_are_one_affine_step_apart(int8_classifier: Classifier, f
 @pytest.mark.parametrize(
     "faces", [np.zeros((48, 48), np.uint8), np.zeros((2, 48, 48), np.float32), np.zeros((2, 47, 48), np.uint8)]
 )
-def test_raw_takes_prepared_faces_only(int8_classifier: Classifier, faces: np.ndarray) -> None:
+def test_raw_rejects_unprepared_faces(int8_classifier: Classifier, faces: np.ndarray) -> None:
     with pytest.raises(DataError, match="expected"):
         int8_classifier.raw(faces)
 
@@ -140,7 +140,7 @@ print(edgefer.Classifier.open(sys.argv[1]).predict(numpy.zeros((48, 48), "uint8"
 """
 
 
-def test_runs_without_tensorflow(model_path: Path, int8_classifier: Classifier) -> None:
+def test_a_classifier_runs_without_tensorflow(model_path: Path, int8_classifier: Classifier) -> None:
     child = subprocess.run(
         [sys.executable, "-c", WITHOUT_TENSORFLOW, str(model_path)],
         cwd=Path(__file__).parents[2],

@@ -1,4 +1,4 @@
-"""The examples with which the modules of the Python interface open: they are run as they stand."""
+"""Run the examples in the docstrings of the public modules."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from edgefer.contract.labels import LABELS
 from edgefer.models import SHIPPED
 
 PORTRAIT = Path(__file__).parents[1] / "fixtures" / "astronaut.jpg"
-# What an example takes for granted that its reader has.
-KNOWN = {
+# Names that the examples use without defining them.
+NAMES = {
     "edgefer": edgefer,
     "SHIPPED": SHIPPED,
     "Path": Path,
@@ -29,7 +29,7 @@ KNOWN = {
 
 
 def example(module: str) -> str:
-    """The indented blocks in the docstring of ``module``, without what they say they give."""
+    """Return the indented blocks in the docstring of ``module``."""
     doc = importlib.import_module(module).__doc__ or ""
     lines = doc.splitlines()[1:]
     return textwrap.dedent("\n".join(line for line in lines if line.startswith("    ") or not line.strip()))
@@ -37,7 +37,7 @@ def example(module: str) -> str:
 
 @pytest.fixture
 def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, film: Callable[..., Path]) -> np.ndarray:
-    """A folder with the files that examples name; the picture that they look at."""
+    """Change to a folder with the files that the examples name; return the image that they process."""
     monkeypatch.chdir(tmp_path)
     portrait = np.asarray(cv2.imread(str(PORTRAIT)), np.uint8)
     for name in ("model.tflite", "small-int8.tflite"):
@@ -47,7 +47,7 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, film: Callable[..
 
 
 @pytest.mark.parametrize(
-    ("module", "left"),
+    ("module", "result"),
     [
         ("edgefer", "classifier"),
         ("edgefer.inference.classifier", "prediction"),
@@ -56,10 +56,10 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, film: Callable[..
         ("edgefer.live.session", "result"),
     ],
 )
-def test_the_example_of_a_module_runs(module: str, left: str, workplace: np.ndarray) -> None:
-    names = {**KNOWN, **vars(importlib.import_module(module)), "image": workplace}
+def test_the_docstring_example_of_a_module_runs(module: str, result: str, workplace: np.ndarray) -> None:
+    names = {**NAMES, **vars(importlib.import_module(module)), "image": workplace}
     exec(compile(example(module), module, "exec"), names)
-    assert names[left] is not None
+    assert names[result] is not None
     if module == "edgefer.live.session":
         (face,) = names["result"].faces
         assert face.label == "happy"

@@ -22,21 +22,21 @@ def detector() -> FaceDetector:
     return FaceDetector.open()
 
 
-def centre(box: FaceBox) -> tuple[float, float]:
+def center(box: FaceBox) -> tuple[float, float]:
     return box.x + box.width / 2, box.y + box.height / 2
 
 
-def test_a_face_is_found_in_grey_and_uses_color(detector: FaceDetector, portrait: np.ndarray) -> None:
+def test_a_face_is_detected_in_gray_and_in_color(detector: FaceDetector, portrait: np.ndarray) -> None:
     (box,) = detector.detect(portrait)
-    assert centre(box) == pytest.approx((224, 113), abs=12)
-    grey = np.ascontiguousarray(portrait[..., 1])
-    assert centre(detector.detect(grey)[0]) == pytest.approx(centre(box), abs=6)
+    assert center(box) == pytest.approx((224, 113), abs=12)
+    gray = np.ascontiguousarray(portrait[..., 1])
+    assert center(detector.detect(gray)[0]) == pytest.approx(center(box), abs=6)
 
 
-def test_in_a_large_picture_boxes_are_in_its_own_pixels(detector: FaceDetector, portrait: np.ndarray) -> None:
+def test_boxes_of_a_large_image_are_in_its_own_pixels(detector: FaceDetector, portrait: np.ndarray) -> None:
     large = cv2.resize(portrait, None, fx=4, fy=4)
     small, big = detector.detect(portrait)[0], detector.detect(large)[0]
-    assert centre(big) == pytest.approx([4 * value for value in centre(small)], abs=30)
+    assert center(big) == pytest.approx([4 * value for value in center(small)], abs=30)
     assert big.width == pytest.approx(4 * small.width, rel=0.15)
 
 
@@ -52,12 +52,12 @@ def test_the_largest_face_comes_first(detector: FaceDetector, portrait: np.ndarr
     assert boxes[0].x > 300 > boxes[1].x
 
 
-def test_no_face_is_an_empty_answer(detector: FaceDetector) -> None:
+def test_an_image_without_a_face_gives_no_box(detector: FaceDetector) -> None:
     assert detector.detect(np.full((100, 100, 3), 80, np.uint8)) == ()
     assert detector.detect(np.zeros((1, 1), np.uint8)) == ()
 
 
-def test_a_crop_is_square_and_repeats_the_edge_outside_of_the_picture() -> None:
+def test_a_crop_is_square_and_repeats_the_edge_of_the_image() -> None:
     image = np.arange(100, dtype=np.uint8).reshape(10, 10)
     detector = FaceDetector(None)  # type: ignore[arg-type]
     np.testing.assert_array_equal(detector.crop(image, FaceBox(2, 3, 4, 4)), image[3:7, 2:6])
@@ -67,9 +67,9 @@ def test_a_crop_is_square_and_repeats_the_edge_outside_of_the_picture() -> None:
     assert over[3].tolist() == [98, 99, 99, 99]
     oblong = detector.crop(image, FaceBox(2, 2, 3, 5))
     assert oblong.shape == (5, 5)
-    colour = detector.crop(np.repeat(image[..., None], 3, axis=2), FaceBox(-1, 0, 4, 4))
-    assert colour.shape == (4, 4, 3)
-    assert colour[0, :, 0].tolist() == [0, 0, 1, 2]
+    color = detector.crop(np.repeat(image[..., None], 3, axis=2), FaceBox(-1, 0, 4, 4))
+    assert color.shape == (4, 4, 3)
+    assert color[0, :, 0].tolist() == [0, 0, 1, 2]
     with pytest.raises(DataError, match="outside"):
         detector.crop(image, FaceBox(20, 20, 4, 4))
 
@@ -86,16 +86,16 @@ def test_crop_scale_and_crop_shift_move_the_crop() -> None:
     assert not lower[5:].any()
 
 
-def test_invalid_arguments_are_refused() -> None:
+def test_invalid_arguments_are_rejected() -> None:
     with pytest.raises(UsageError, match="longest side"):
         FaceDetector.open(longest_side=0)
     with pytest.raises(DataError, match="dtype"):
         FaceDetector.open().detect(np.zeros((5, 5), np.float32))  # type: ignore[arg-type]
 
 
-def test_a_file_that_is_no_model_of_yunets_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "model.onnx").write_text("no model")
-    with pytest.raises(DataError, match="no model of YuNet's"):
+def test_a_file_that_is_not_a_yunet_model_is_rejected(tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_text("not a model")
+    with pytest.raises(DataError, match="not a YuNet model"):
         FaceDetector.open("yunet", model=tmp_path / "model.onnx")
 
 
@@ -104,14 +104,14 @@ def test_a_file_that_is_no_model_of_yunets_is_refused(tmp_path: Path) -> None:
 def test_a_detector_gets_a_shrunken_image_with_the_channels_that_it_uses(
     uses_color: bool, channels: tuple[int, ...], shape: tuple[int, ...]
 ) -> None:
-    seen: list[tuple[int, ...]] = []
+    shapes: list[tuple[int, ...]] = []
 
-    class Watching:
+    class RecordingDetector:
         def detect(self, image: np.ndarray) -> list[FaceBox]:
-            seen.append(image.shape)
+            shapes.append(image.shape)
             return [FaceBox(10, 10, 20, 20)]
 
-    detector = FaceDetector(Watching(), uses_color=uses_color, longest_side=80)
+    detector = FaceDetector(RecordingDetector(), uses_color=uses_color, longest_side=80)
     (box,) = detector.detect(np.zeros(shape, np.uint8))
-    assert seen == [(50, 80, *channels)]
+    assert shapes == [(50, 80, *channels)]
     assert box.x == 10 * shape[0] // 50

@@ -14,19 +14,19 @@ from edgefer.inference.classifier import Classifier
 from edgefer.inference.interpreters import installed_runtimes, run_model
 from edgefer.results.parity import Configuration
 
-# Another Python is a process of its own with packages of its own; this very interpreter is one as good as any.
+# Another interpreter runs in a subprocess; this interpreter serves as one.
 ANOTHER = sys.executable
 
 
 @pytest.fixture(scope="module")
 def best() -> str:
-    """The preferred of the runtimes that are installed."""
+    """Return the preferred runtime of this process."""
     return next(iter(installed_runtimes().runtimes))
 
 
 @pytest.mark.parametrize("python", ["", ANOTHER])
 @pytest.mark.parametrize("kernels", ["default", "reference"])
-def test_outputs_are_those_of_a_classifier(
+def test_outputs_equal_those_of_a_classifier(
     best: str, python: str, kernels: str, artifact: Artifact, faces: np.ndarray
 ) -> None:
     outputs = run_model(artifact.model, faces[:8], Configuration(best, kernels, 1, python))
@@ -35,22 +35,24 @@ def test_outputs_are_those_of_a_classifier(
     assert np.array_equal(outputs, expected)
 
 
-def test_another_python_tells_what_it_has() -> None:
+def test_another_interpreter_reports_its_runtimes() -> None:
     assert installed_runtimes(ANOTHER) == installed_runtimes()
     assert f"numpy {np.__version__}" in installed_runtimes().about
 
 
 @pytest.mark.parametrize("python", ["", ANOTHER])
-def test_errors_come_back_as_they_are(best: str, python: str, int8_artifact: Artifact, faces: np.ndarray) -> None:
+def test_errors_of_an_interpreter_keep_their_kind(
+    best: str, python: str, int8_artifact: Artifact, faces: np.ndarray
+) -> None:
     with pytest.raises(UsageError, match="no kernels 'fast'"):
         run_model(int8_artifact.model, faces, Configuration(best, "fast", 1, python))
     with pytest.raises(IncompatibleError, match="TFL3"):
-        run_model(b"no model at all", faces, Configuration(best, python=python))
+        run_model(b"not a model", faces, Configuration(best, python=python))
     with pytest.raises(IncompatibleError, match=r"input of shape \(1, 48, 48, 1\)"):
         run_model(int8_artifact.model, faces[:, :40], Configuration(best, python=python))
 
 
-def test_a_path_without_a_python(tmp_path: Path) -> None:
+def test_a_path_without_an_interpreter_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no Python at") as caught:
         installed_runtimes(str(tmp_path / "python"))
     assert "--python" in caught.value.hint
@@ -63,19 +65,19 @@ def script(folder: Path, text: str) -> str:
     return str(path)
 
 
-def test_a_python_that_lacks_what_edgefer_needs(tmp_path: Path) -> None:
+def test_an_interpreter_without_numpy_is_rejected_with_the_pip_command(tmp_path: Path) -> None:
     python = script(tmp_path, "echo \"ModuleNotFoundError: No module named 'numpy'\" >&2; exit 1")
     with pytest.raises(IncompatibleError, match="cannot run edgefer: .*numpy") as caught:
         installed_runtimes(python)
     assert f"{python} -m pip install numpy" in caught.value.hint
 
 
-def test_a_crash_names_the_signal(tmp_path: Path) -> None:
+def test_a_crash_is_reported_with_its_signal(tmp_path: Path) -> None:
     with pytest.raises(IncompatibleError, match=f"SIG{signal.Signals.SIGSEGV.name[3:]}"):
         installed_runtimes(script(tmp_path, "kill -SEGV $$"))
 
 
-def test_packages_of_this_python_do_not_leak_into_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "numpy.py").write_text("raise SystemExit('not the numpy that was meant')")
+def test_an_interpreter_does_not_import_packages_of_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "numpy.py").write_text("raise SystemExit('wrong numpy')")
     monkeypatch.setenv("PYTHONPATH", os.fspath(tmp_path))
     assert installed_runtimes(ANOTHER).runtimes == installed_runtimes().runtimes

@@ -19,7 +19,7 @@ NUMPY_2 = int(np.__version__.split(".")[0]) >= 2
 
 @pytest.fixture(params=MODULES, ids=lambda module: module.__name__.rpartition(".")[2])
 def module(request: pytest.FixtureRequest):
-    """Every runtime that is installed and can run here."""
+    """Return each runtime that is installed and works with this numpy."""
     if request.param.available() is None:
         pytest.skip("not installed")
     if request.param is tflite_runtime and NUMPY_2:
@@ -27,7 +27,7 @@ def module(request: pytest.FixtureRequest):
     return request.param
 
 
-def test_specs_are_asked_of_the_model(module, artifact: Artifact) -> None:
+def test_tensor_specs_come_from_the_model(module, artifact: Artifact) -> None:
     runtime = module.open_model(artifact.model)
     assert runtime.input.shape == (1, 48, 48, 1)
     assert runtime.output.shape == (1, 7)
@@ -44,24 +44,24 @@ def test_int8_input_is_scaled_by_255(module, int8_artifact: Artifact) -> None:
 
 @pytest.mark.parametrize("kernels", ["default", "builtin", "reference"])
 @pytest.mark.parametrize("threads", [1, 2])
-def test_kernels_and_threads_agree(module, artifact: Artifact, kernels: str, threads: int) -> None:
+def test_kernels_and_threads_pass_the_golden_vectors(module, artifact: Artifact, kernels: str, threads: int) -> None:
     runtime = module.open_model(artifact.model, threads=threads, kernels=kernels)
     assert Classifier(artifact, runtime).replay() <= artifact.golden.tolerance
 
 
-def test_output_is_not_touched_by_later_runs(module, artifact: Artifact) -> None:
+def test_later_runs_do_not_change_an_output(module, artifact: Artifact) -> None:
     runtime = module.open_model(artifact.model)
     runtime.set_input(np.zeros(runtime.input.shape, runtime.input.params.dtype))
     runtime.invoke()
     first = runtime.get_output()
-    kept = first.copy()
+    copy = first.copy()
     runtime.set_input(np.ones(runtime.input.shape, runtime.input.params.dtype))
     runtime.invoke()
-    assert (first == kept).all()
-    assert not (runtime.get_output() == kept).all()
+    assert (first == copy).all()
+    assert not (runtime.get_output() == copy).all()
 
 
-def test_unknown_op_version_is_told_in_the_words_of_the_runtime(
+def test_an_unknown_op_version_is_reported_with_the_message_of_the_runtime(
     module, int8_artifact: Artifact, with_op_version: Callable[[bytes, int], bytes]
 ) -> None:
     with pytest.raises(IncompatibleError, match=r"cannot load the model: .*version.* '?99'?") as caught:
@@ -71,12 +71,12 @@ def test_unknown_op_version_is_told_in_the_words_of_the_runtime(
 
 
 @pytest.mark.parametrize("content", [b"", b"not a model at all", b"\0" * 4096])
-def test_other_files_are_refused(module, content: bytes) -> None:
+def test_files_that_are_not_models_are_rejected(module, content: bytes) -> None:
     with pytest.raises(IncompatibleError, match="TFL3"):
         module.open_model(content)
 
 
-def test_truncated_model_is_refused_by_litert(int8_artifact: Artifact) -> None:
+def test_litert_rejects_a_truncated_model(int8_artifact: Artifact) -> None:
     if litert.available() is None:
         pytest.skip("not installed")
     with pytest.raises(IncompatibleError, match="Flatbuffer"):
@@ -86,13 +86,13 @@ def test_truncated_model_is_refused_by_litert(int8_artifact: Artifact) -> None:
 @pytest.mark.parametrize(
     ("setting", "value"), [("threads", 0), ("threads", 10**5), ("threads", 10**20), ("kernels", "fast")]
 )
-def test_settings_are_checked(module, int8_artifact: Artifact, setting: str, value: object) -> None:
+def test_invalid_threads_and_kernels_are_rejected(module, int8_artifact: Artifact, setting: str, value: object) -> None:
     with pytest.raises(UsageError, match=str(value)):
         module.open_model(int8_artifact.model, **{setting: value})
 
 
 @pytest.mark.skipif(not NUMPY_2, reason="numpy 1")
-def test_tflite_runtime_refuses_numpy_2(int8_artifact: Artifact) -> None:
+def test_tflite_runtime_rejects_numpy_2(int8_artifact: Artifact) -> None:
     with pytest.raises(IncompatibleError, match="numpy") as caught:
         tflite_runtime.open_model(int8_artifact.model)
     assert caught.value.hint == 'pip install "numpy>=1.26.4,<2"'
@@ -114,36 +114,36 @@ def _not_installed(*names: str):
     return version
 
 
-def test_auto_takes_what_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_selects_an_installed_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.metadata, "version", _not_installed("ai-edge-litert"))
     assert select_runtime("auto") is tflite_runtime
 
 
-def test_auto_takes_tensorflow_last(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_selects_tensorflow_last(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.metadata, "version", _not_installed("ai-edge-litert", "tflite-runtime"))
     assert select_runtime("auto") is tensorflow
 
 
-def test_nothing_installed_names_the_pip_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_hint_without_a_runtime_is_the_pip_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.metadata, "version", _not_installed("ai-edge-litert", "tflite-runtime", "tensorflow"))
     with pytest.raises(IncompatibleError) as caught:
         select_runtime(None)
     assert caught.value.hint == "pip install ai-edge-litert"
 
 
-def test_explicit_runtime_must_be_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_named_runtime_must_be_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.metadata, "version", _not_installed("tflite-runtime"))
     with pytest.raises(IncompatibleError, match="tflite_runtime is not installed") as caught:
         select_runtime("tflite_runtime")
     assert "tflite-runtime==2.14.0" in caught.value.hint
 
 
-def test_unknown_runtime_names_those_that_exist() -> None:
+def test_an_unknown_runtime_is_rejected_with_the_list_of_names() -> None:
     with pytest.raises(UsageError, match="litert, tensorflow, tflite_runtime"):
         select_runtime("onnx")
 
 
-def test_models_with_two_inputs_are_refused() -> None:
+def test_models_with_two_inputs_are_rejected() -> None:
     class TwoInputs:
         def get_input_details(self) -> list[dict[str, object]]:
             return [{}, {}]

@@ -1,1 +1,1 @@
-"""What finds faces in a picture, one file each; edgefer/inference/face_detection.py says what a file has."""
+"""Face detectors, one module each; edgefer.inference.face_detection.DetectorModule defines the interface."""

@@ -1,4 +1,4 @@
-"""yunet: the small network of OpenCV's model zoo; turned and half-hidden faces too, but its file has to be fetched.
+"""YuNet of OpenCV's model zoo: detects rotated and partly hidden faces; the user downloads its model file.
 
 Wu et al., "YuNet: A Tiny Millisecond-level Face Detector", Machine Intelligence Research, 2023.
 """
@@ -18,35 +18,35 @@ from edgefer.inference.face_detection import FaceBox
 __all__ = ["CROP_SCALE", "CROP_SHIFT", "NEEDS_MODEL", "USES_COLOR", "open_detector"]
 
 NEEDS_MODEL, USES_COLOR = True, True
-# Its boxes go from the hairline to the chin, a little above what the Haar cascade frames; not measured on FER2013.
+# Its boxes reach from the hairline to the chin, slightly above those of the Haar cascade. Not measured on FER2013.
 CROP_SCALE, CROP_SHIFT = 1.0, 0.0
-LEAST_SCORE = 0.7
+MIN_SCORE = 0.7
 
 
 def open_detector(model: Path | None) -> YuNet:
-    """The detector of ``model``, face_detection_yunet_2023mar.onnx or another of its kind.
+    """Load a YuNet model file, such as face_detection_yunet_2023mar.onnx.
 
     Raises:
-        UsageError: no file was given.
+        UsageError: ``model`` is None.
         IncompatibleError: this OpenCV has no FaceDetectorYN.
-        DataError: the file is none that OpenCV can load.
+        DataError: the file does not exist, or OpenCV cannot load it.
     """
     hint = "--detector-model face_detection_yunet_2023mar.onnx, from OpenCV's model zoo, or --detector haar"
     if model is None:
-        raise UsageError("yunet without its model", why="OpenCV does not ship it", hint=hint)
+        raise UsageError("the detector yunet needs a model file", why="OpenCV does not ship it", hint=hint)
     if not hasattr(cv2, "FaceDetectorYN"):
         what = f"OpenCV {cv2.__version__} has no YuNet"
-        raise IncompatibleError(what, why="4.5.4 is the first that has", hint="--detector haar")
+        raise IncompatibleError(what, why="version 4.5.4 introduced it", hint="--detector haar")
     if not model.is_file():
-        raise DataError(f"{model} is not there", hint=hint)
+        raise DataError(f"{model} does not exist", hint=hint)
     try:
-        return YuNet(cv2.FaceDetectorYN.create(str(model), "", (320, 320), LEAST_SCORE))
+        return YuNet(cv2.FaceDetectorYN.create(str(model), "", (320, 320), MIN_SCORE))
     except cv2.error as error:
-        raise DataError(f"{model} is no model of YuNet's", why=str(error.err or error), hint=hint) from error
+        raise DataError(f"{model} is not a YuNet model", why=str(error.err or error), hint=hint) from error
 
 
 class YuNet:
-    """A loaded network."""
+    """Detector with a loaded network."""
 
     def __init__(self, network: Any) -> None:
         self._network = network
@@ -56,8 +56,8 @@ class YuNet:
         height, width = image.shape[:2]
         self._network.setInputSize((width, height))
         _, rows = self._network.detect(image)
-        found = []
+        boxes = []
         for row in rows if rows is not None else []:
             x, y, width, height = (round(float(value)) for value in row[:4])
-            found.append(FaceBox(x, y, width, height, float(row[-1])))
-        return found
+            boxes.append(FaceBox(x, y, width, height, float(row[-1])))
+        return boxes

@@ -1,4 +1,4 @@
-"""LiteRT, the present TensorFlow Lite: the ai-edge-litert wheel, Python 3.10 and later on x86_64 and aarch64."""
+"""LiteRT, the successor of TensorFlow Lite: the wheel ai-edge-litert, Python 3.10 or later, x86_64 and aarch64."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PREFERENCE = 1
 
 
 def available() -> str | None:
-    """As RuntimeModule.available()."""
+    """Return the version of the installed wheel, or None, without importing it."""
     try:
         return importlib.metadata.version("ai-edge-litert")
     except importlib.metadata.PackageNotFoundError:
@@ -23,12 +23,12 @@ def available() -> str | None:
 
 
 def load() -> ModuleType:
-    """As RuntimeModule.load()."""
+    """Import the interpreter module of the wheel."""
     return importlib.import_module("ai_edge_litert.interpreter")
 
 
 def open_model(model: bytes, *, threads: int = 1, kernels: str = "default") -> Runtime:
-    """As RuntimeModule.open_model()."""
+    """Load a flatbuffer and allocate its tensors; RuntimeModule.open_model() lists arguments and errors."""
     return InterpreterRuntime.open(
         load(), model, threads=threads, kernels=kernels, name="litert", version=available() or ""
     )

@@ -1,7 +1,7 @@
-"""TensorFlow's own interpreter, for comparisons: where TensorFlow is, there is a second runtime that was built apart.
+"""Interpreter of the TensorFlow wheel: a second, independently built runtime on machines that train.
 
-It is the same code as LiteRT at another state, in a wheel of 600 MB, so "auto" takes it only where nothing else is
-installed. This is the one module outside edgefer.workstation that may import TensorFlow, and only load() does.
+Its code is another version of LiteRT's in a wheel of 600 MB, so "auto" selects it last. This is the only module outside
+edgefer.workstation that may import TensorFlow, and only load() does.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ NEEDS_WORKSTATION = True
 
 
 def available() -> str | None:
-    """As RuntimeModule.available()."""
+    """Return the version of the installed wheel, or None, without importing it."""
     try:
         return importlib.metadata.version("tensorflow")
     except importlib.metadata.PackageNotFoundError:
@@ -31,7 +31,11 @@ def available() -> str | None:
 
 
 def load() -> ModuleType:
-    """As RuntimeModule.load()."""
+    """Import TensorFlow and return its interpreter module.
+
+    Raises:
+        IncompatibleError: TensorFlow cannot be imported.
+    """
     # Read once, when TensorFlow starts: no chatter about GPUs that are not there.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
@@ -44,7 +48,7 @@ def load() -> ModuleType:
 
 
 def open_model(model: bytes, *, threads: int = 1, kernels: str = "default") -> Runtime:
-    """As RuntimeModule.open_model()."""
+    """Load a flatbuffer and allocate its tensors; RuntimeModule.open_model() lists arguments and errors."""
     with warnings.catch_warnings():
         # That LiteRT is to be used instead, which is why this one comes last.
         warnings.filterwarnings("ignore", r"\s*Warning: tf\.lite\.Interpreter is deprecated", UserWarning)

@@ -1,7 +1,7 @@
-"""tflite-runtime, whose last release is 2.14.0: Python up to 3.11, the only wheel for 32-bit ARM (armv7l).
+"""tflite-runtime: last release 2.14.0, Python up to 3.11, the only wheel for 32-bit ARM (armv7l).
 
-It has no XNNPACK kernels for int8, and it does not verify a flatbuffer before it reads it: a truncated model can crash
-the process. The hash in an Artifact finds a truncated one first.
+The wheel has no XNNPACK kernels for int8. It reads a flatbuffer without verifying it, so a truncated model can crash
+the process. Artifact.load() compares a hash and rejects a truncated model first.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PREFERENCE = 2
 
 
 def available() -> str | None:
-    """As RuntimeModule.available()."""
+    """Return the version of the installed wheel, or None, without importing it."""
     try:
         return importlib.metadata.version("tflite-runtime")
     except importlib.metadata.PackageNotFoundError:
@@ -31,8 +31,12 @@ def available() -> str | None:
 
 
 def load() -> ModuleType:
-    """As RuntimeModule.load()."""
-    # Under numpy 2 the wheel prints a page of warnings and then raises a SystemError from C that names no cause.
+    """Import the interpreter module of the wheel.
+
+    Raises:
+        IncompatibleError: numpy 2 is installed.
+    """
+    # Under numpy 2 the wheel prints a page of warnings and then raises a SystemError without a cause.
     if int(np.__version__.split(".")[0]) >= 2:
         raise IncompatibleError(
             f"tflite-runtime does not work with numpy {np.__version__}",
@@ -43,7 +47,7 @@ def load() -> ModuleType:
 
 
 def open_model(model: bytes, *, threads: int = 1, kernels: str = "default") -> Runtime:
-    """As RuntimeModule.open_model()."""
+    """Load a flatbuffer and allocate its tensors; RuntimeModule.open_model() lists arguments and errors."""
     return InterpreterRuntime.open(
         load(), model, threads=threads, kernels=kernels, name="tflite_runtime", version=available() or ""
     )

@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 import pytest
 
-from edgefer.inference.output import BOX
+from edgefer.inference.output import BOX_COLOR
 from edgefer.live.web import Address, app, broadcaster, serving
 
-ORANGE = np.array(BOX)
+ORANGE = np.array(BOX_COLOR)
 
 
 def decode(content):
