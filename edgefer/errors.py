@@ -1,6 +1,6 @@
-"""The errors that edgefer raises on purpose, each with the exit code that a shell script can rely on.
+"""Errors that a user can fix, each with a stable exit code for shell scripts.
 
-Raise the kind that fits, and say three things: what happened, why, and the one command or flag that mends it.
+An error states what failed, with the value; what was expected; and the command or flag that fixes it.
 
     raise DataError("fer2013.csv has no Training rows", why="its Usage column holds only 'PublicTest'",
                     hint="edgefer data check fer2013.csv")
@@ -14,19 +14,20 @@ __all__ = [
     "EdgeferError",
     "IncompatibleError",
     "MeasurementInvalid",
+    "OutputError",
     "ThresholdNotMet",
     "UsageError",
 ]
 
 
 class EdgeferError(Exception):
-    """A failure that the user can understand and mend.
+    """Base class of the errors that edgefer raises on purpose.
 
     Attributes:
-        what: one clause saying what failed, with the value that came.
-        why: what was expected instead, or the cause as far as it is known.
-        hint: the command or flag that fixes it, as the user would type it.
-        exit_code: what the process ends with when nobody catches the error.
+        what: one clause: what failed, with the offending value.
+        why: the expected value, or the cause; may be empty.
+        hint: the command or flag that fixes it, as the user would type it; may be empty.
+        exit_code: exit code of the process if the error is not caught.
     """
 
     exit_code = 1
@@ -41,34 +42,40 @@ class EdgeferError(Exception):
 
 
 class DataError(EdgeferError):
-    """A file or a data set cannot be used as it is."""
+    """An unusable file or data set."""
 
 
 class UsageError(EdgeferError):
-    """The command line or a setting asks for something that does not exist."""
+    """An invalid command line or setting."""
 
     exit_code = 2
 
 
 class ThresholdNotMet(EdgeferError):
-    """A result is worse than the bound that the user set; the result itself is kept."""
+    """A result below a threshold that the user set; the result is still written."""
 
     exit_code = 3
 
 
 class DeviceUnreachable(EdgeferError):
-    """A device does not answer: a board that should run a bench, or a camera."""
+    """A board or a camera without a response."""
 
     exit_code = 4
 
 
 class IncompatibleError(EdgeferError):
-    """A model and the runtime at hand do not fit, or a model computes here something else than when it was made."""
+    """A model that the installed runtime cannot run, or whose outputs differ from its golden vectors."""
 
     exit_code = 5
 
 
 class MeasurementInvalid(EdgeferError):
-    """A measurement was taken but must not be believed."""
+    """A completed but unreliable measurement."""
 
     exit_code = 6
+
+
+class OutputError(EdgeferError):
+    """A result that was printed but could not be written to its file."""
+
+    exit_code = 7

@@ -1,12 +1,11 @@
-"""Files that are either whole or not there: written under a temporary name beside the target, then renamed.
+"""Write files atomically, and list the files of a folder without the leftovers of file systems.
 
-with atomic_write(path) as temporary:
-    np.savez(temporary, pixels=pixels)
+    with atomic_write(path) as temporary:           # a temporary name in the same folder, renamed on success
+        np.savez(temporary, pixels=pixels)
+    write_text(path, "...")
 
-write_text(path, "...")
-
-walk = walk_files(folder)                       # without hidden files, trash folders and thumbnails
-walk.files, walk.unreadable
+    walk = walk_files(folder)                       # without hidden files, trash folders and thumbnails
+    walk.files, walk.unreadable
 """
 
 from __future__ import annotations
@@ -15,11 +14,19 @@ import contextlib
 import os
 import re
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-__all__ = ["FolderWalk", "atomic_write", "is_filesystem_leftover", "link_to", "walk_files", "write_bytes", "write_text"]
+__all__ = [
+    "FolderWalk", "atomic_write", "is_filesystem_leftover", "link_to", "remove_leftovers", "walk_files", "write_bytes",
+    "write_text",
+]  # fmt: skip
+
+# Bytes. A name has at most 255, of which a dot, the process, eight random characters and separators take up to 30.
+LONGEST_SUFFIX = 225
+LEFTOVER_AGE_S = 60.0
 
 # Names that operating systems, network drives and archivers create, in lower case. Names with a leading dot, such as
 # .Trash-1000, .ipynb_checkpoints, .AppleDouble and ._photo.jpg, are covered by the rule for hidden files.
@@ -35,26 +42,26 @@ LEFTOVER_PATTERN = re.compile(r"found\.\d{3}|.*\.lrdata|.*@syno(eastream|resourc
 
 @contextlib.contextmanager
 def atomic_write(path: Path, *, mode: int = 0o666) -> Iterator[Path]:
-    """Yield a temporary path in the folder of ``path`` that ends as it does; rename it to ``path`` on success.
+    """Yield a temporary path in the folder of ``path``, with the same suffix, and rename it to ``path`` on success.
 
-    Missing folders are made, and a link stays one: what it points to is replaced. If the block raises, ``path`` stays
-    as it was and the temporary file is removed.
+    Missing folders are created. If ``path`` is a symbolic link, its target is replaced. If the block raises, ``path``
+    keeps its content and the temporary file is removed.
 
     Args:
-        path: the file.
-        mode: who may read and write it, as far as the process's umask lets him.
+        path: file to write.
+        mode: permissions of the file, reduced by the umask.
     """
     path = Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Savers such as np.savez and Keras choose the format by how a name ends, so the temporary name keeps all of it.
-    handle, name = tempfile.mkstemp(prefix=".", suffix=f"-{path.name}", dir=path.parent)
+    # Savers such as np.savez and Keras choose the format by how a name ends, so the temporary name keeps its end.
+    handle, name = tempfile.mkstemp(prefix=f".{os.getpid()}_", suffix=_temporary_suffix(path), dir=path.parent)
     os.close(handle)
     temporary = Path(name)
     try:
         yield temporary
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
-        # mkstemp makes files that only their owner may read; give the result the usual permissions.
+        # mkstemp() creates files that only their owner can read; restore the usual permissions.
         mask = os.umask(0)
         os.umask(mask)
         temporary.chmod(mode & ~mask)
@@ -63,10 +70,46 @@ def atomic_write(path: Path, *, mode: int = 0o666) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def remove_leftovers(path: Path) -> None:
+    """Remove the temporary files that killed processes left beside ``path``.
+
+    Files of running processes stay, and so do recent ones, which may belong to another host of a network file system.
+    """
+    path = Path(os.path.realpath(path))
+    pattern = re.compile(rf"\.(\d+)_\w{{8}}{re.escape(_temporary_suffix(path))}")
+    try:
+        names = [file.name for file in path.parent.iterdir()]
+    except OSError:  # no such folder, or one that cannot be listed
+        return
+    for leftover in filter(None, map(pattern.fullmatch, names)):
+        with contextlib.suppress(OSError):
+            file = path.with_name(leftover[0])
+            if time.time() - file.lstat().st_mtime > LEFTOVER_AGE_S and not _is_running(int(leftover[1])):
+                file.unlink()
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # a process of another user
+        pass
+    return True
+
+
+def _temporary_suffix(path: Path) -> str:
+    """Return the end of the temporary name of ``path``; the name is within the limit of the file system."""
+    suffix = path.name
+    while len(os.fsencode(suffix)) > LONGEST_SUFFIX:
+        suffix = suffix[1:]
+    return f"-{suffix}"
+
+
 def write_bytes(path: Path, content: bytes, *, mode: int = 0o666) -> None:
-    """Write ``content`` to ``path`` in one step; a pipe or a device, such as /dev/stdout, is written to as it is."""
+    """Write ``content`` to ``path`` atomically; a pipe or a device, such as /dev/stdout, is written directly."""
     if path.exists() and not path.is_file() and not path.is_dir():
-        # Renaming a file onto it would take its place.
+        # Renaming a file to this path would replace the pipe or device.
         path.write_bytes(content)
         return
     with atomic_write(path, mode=mode) as temporary:
@@ -74,12 +117,12 @@ def write_bytes(path: Path, content: bytes, *, mode: int = 0o666) -> None:
 
 
 def write_text(path: Path, content: str, *, mode: int = 0o666) -> None:
-    """Write ``content`` to ``path`` in UTF-8 in one step."""
+    """Write ``content`` to ``path`` atomically, in UTF-8."""
     write_bytes(path, content.encode(), mode=mode)
 
 
 def link_to(link: Path, target: str) -> None:
-    """Point the symbolic link ``link`` to ``target`` (relative to its folder), replacing an older link in one step."""
+    """Create or atomically replace the symbolic link ``link`` to ``target``, a path relative to the link's folder."""
     link.parent.mkdir(parents=True, exist_ok=True)
     temporary = link.with_name(f".{link.name}-{os.getpid()}")
     temporary.unlink(missing_ok=True)

@@ -1,5 +1,7 @@
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -32,6 +34,35 @@ def test_nobody_sees_the_name_before_it_is_whole(tmp_path):
         assert temporary.parent == path.parent
         assert temporary.name.endswith("best.weights.h5")
     assert path.exists()
+
+
+@pytest.mark.parametrize("name", ["n" * 250 + ".json", "\u00e9" * 125 + ".npz"])
+def test_the_longest_name_can_be_written(tmp_path, name):
+    with files.atomic_write(tmp_path / name) as temporary:
+        temporary.write_text("whole")
+        assert temporary.suffix == Path(name).suffix
+    assert (tmp_path / name).read_text() == "whole"
+
+
+def test_temporary_files_of_killed_processes_are_removed(tmp_path):
+    program = (
+        "import os, pathlib, edgefer.files\n"
+        "with edgefer.files.atomic_write(pathlib.Path('x')):\n"
+        "    os._exit(9)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(files.__file__).parents[1])}
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=environment, check=False)
+    leftover = next(tmp_path.glob(".*-x"))
+    (tmp_path / ".notes-x").touch()
+    files.remove_leftovers(tmp_path / "x")
+    assert leftover.exists(), "it may be a file of another host"
+    os.utime(leftover, (1, 1))
+    with files.atomic_write(tmp_path / "x") as temporary:
+        os.utime(temporary, (1, 1))
+        files.remove_leftovers(tmp_path / "x")
+        assert temporary.exists()
+    assert sorted(os.listdir(tmp_path)) == [".notes-x", "x"]
+    files.remove_leftovers(tmp_path / "nowhere" / "x")
 
 
 def test_others_may_read_it_as_the_umask_says(tmp_path):

@@ -7,14 +7,16 @@ A command is a module of edgefer/cli/commands. Its file begins with the line tha
 ``command``. No list names the commands, and ``edgefer --help`` imports none of them.
 
 Exit codes: 0 success, 1 failure, 2 usage error, 3 threshold not met, 4 device unreachable, 5 incompatible model or
-runtime, 6 invalid measurement, 130 interrupted.
+runtime, 6 invalid measurement, 7 result printed but not written, 130 interrupted.
 """
 
 from __future__ import annotations
 
+import functools
 import os
 import pkgutil
 import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -22,7 +24,7 @@ from typing import Any, NoReturn
 import click
 
 from edgefer import __version__, plugins
-from edgefer.cli import deprecated_names
+from edgefer.cli import deprecated_names, outputs
 from edgefer.errors import EdgeferError
 from edgefer.text_table import Result
 
@@ -48,10 +50,11 @@ def _common_options() -> list[click.Option]:
             setattr(context.ensure_object(CommonOptions), str(parameter.name), value)
 
     shared: dict[str, Any] = {"expose_value": False, "callback": store}
-    json_file = click.Path(path_type=Path, dir_okay=False)
     return [
         click.Option(["--json", "as_json"], is_flag=True, help="Print the result as JSON.", **shared),
-        click.Option(["--out"], type=json_file, metavar="FILE", help="Also write the JSON result to FILE.", **shared),
+        click.Option(
+            ["--out"], type=outputs.OUTPUT_FILE, metavar="FILE", help="Also write the JSON result to FILE.", **shared
+        ),
         click.Option(["--debug"], is_flag=True, help="Show the traceback of an error.", **shared),
     ]
 
@@ -81,6 +84,20 @@ def _add_common_options(command: click.Command) -> None:
             _add_common_options(subcommand)
     elif not any(parameter.name == "as_json" for parameter in command.params):
         command.params.extend(_common_options())
+        if command.callback is not None:
+            command.callback = _with_checked_outputs(command.callback)
+
+
+def _with_checked_outputs(callback: Callable[..., Result]) -> Callable[..., Result]:
+    """Return the callback of a command preceded by a check of the files and folders that the command writes."""
+    @functools.wraps(callback)
+    def checked(*args: Any, **values: Any) -> Result:
+        context = click.get_current_context()
+        out = context.ensure_object(CommonOptions).out
+        outputs.check_outputs(context, extra={} if out is None else {"--out": out})
+        return callback(*args, **values)
+
+    return checked
 
 
 class CommandGroup(click.Group):
@@ -136,18 +153,42 @@ app.params.append(next(option for option in _common_options() if option.name == 
 @app.result_callback()
 @click.pass_context
 def _print_result(context: click.Context, result: Result) -> None:
-    import json
-
     common = context.ensure_object(CommonOptions)
-    text = json.dumps(result.record, indent=1, allow_nan=False)
-    if common.out is not None:
-        from edgefer import files
-
-        files.write_text(common.out, text + "\n")
-    if common.as_json or result.text:
-        click.echo(text if common.as_json else result.text)
+    try:
+        if common.as_json or result.text:
+            click.echo(_to_json(result) if common.as_json else result.text)
+    finally:
+        # A reader of stdout that has exited, such as head, costs no file; and a full disk costs no output.
+        try:
+            texts = outputs.write_outputs(_writers(result, common.out))
+        except EdgeferError:
+            if result.failure is not None:
+                click.echo(f"edgefer: {result.failure}", err=True)
+            raise
+        for text in filter(None, () if common.as_json else texts):
+            click.echo(f"\n{text}")
     if result.failure is not None:
         raise result.failure
+
+
+def _to_json(result: Result) -> str:
+    import json
+
+    return json.dumps(result.record, indent=1, allow_nan=False)
+
+
+def _writers(result: Result, out: Path | None) -> Iterator[tuple[Path | None, Callable[[], str]]]:
+    if out is not None:
+        yield out, functools.partial(_write_json, out, result)
+    if result.save is not None:
+        yield None, result.save
+
+
+def _write_json(path: Path, result: Result) -> str:
+    from edgefer import files
+
+    files.write_text(path, f"{_to_json(result)}\n")
+    return ""
 
 
 def run(arguments: list[str] | None = None) -> int:
@@ -186,8 +227,7 @@ def _describe(error: Exception) -> str:
         return str(error)
     if isinstance(error, OSError) and error.strerror:
         # Such as a full disk or a folder without write permission, anywhere in a command.
-        subject = f"{error.filename}: " if error.filename else ""
-        return f"{subject}{error.strerror}\n  try: another path, or free space and check the permissions"
+        return f"{outputs.describe_os_error(error)}\n  try: another path, or free space and check the permissions"
     if isinstance(error, ModuleNotFoundError) and str(error.name).startswith("edgefer."):
         # A bundle leaves out the packages that only a workstation uses.
         return f"a bundle does not contain {error.name}\n  try: the same command where edgefer is installed"

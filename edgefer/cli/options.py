@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from edgefer import plugins
+from edgefer.cli.outputs import INPUT
 from edgefer.errors import UsageError
 
 if TYPE_CHECKING:
@@ -141,6 +142,7 @@ data_options = option_group(
     DataOptions,
     click.option(
         "--data",
+        type=INPUT,
         metavar="PATH",
         help="fer2013.csv, icml_face_data.csv, an image tree, an .npz, or 'synthetic' for generated faces.  "
         "[default: $EDGEFER_DATA, else ./fer2013.csv, else synthetic]",
@@ -171,7 +173,7 @@ def open_data(options: DataOptions) -> Dataset:
         DataError: the data set cannot be read.
     """
     from edgefer.data.dataset import load, resolve, synthetic_dataset
-    from edgefer.progress import shown
+    from edgefer.progress import progress_bar
 
     path = None if options.data == SYNTHETIC else resolve(options.data)
     if path is None:
@@ -179,10 +181,10 @@ def open_data(options: DataOptions) -> Dataset:
             raise UsageError("--ferplus without --data", why="synthetic faces have no FER+ votes", hint="--data FILE")
         why = "as requested" if options.data == SYNTHETIC else "no --data, no $EDGEFER_DATA and no ./fer2013.csv"
         log(f"data: synthetic faces ({why})")
-        with shown("generating faces") as progress:
+        with progress_bar("generating faces") as progress:
             return synthetic_dataset(progress=progress)
     log(f"data: {path}")
-    with shown(f"reading {path.name}") as progress:
+    with progress_bar(f"reading {path.name}") as progress:
         dataset = load(path, ferplus=options.ferplus, skip_bad_rows=options.skip_bad_rows, progress=progress)
     for note in dataset.notes:
         log(f"  {note}")

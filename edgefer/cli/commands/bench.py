@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ from edgefer.cli.options import (
     parse_face_count,
     parse_threads,
 )
+from edgefer.cli.outputs import OUTPUT_FOLDER
 from edgefer.errors import DataError, EdgeferError, UsageError
 from edgefer.results.benchmark_plan import PRESETS
 from edgefer.text_table import Result
@@ -116,7 +118,7 @@ plan_options = option_group(
 )  # fmt: skip
 @data_options
 @click.option("--strict", is_flag=True, help="Exit code 6 if the device was throttled or loaded.")
-@click.option("--output-dir", type=PATH, metavar="FOLDER", help="Write one JSON file per device.")
+@click.option("--output-dir", type=OUTPUT_FOLDER, metavar="FOLDER", help="Write one JSON file per device.")
 def command(
     model: Path | None, devices: tuple[str, ...], tag: str | None, compare: Path | None, python: str | None,
     options: PlanOptions, faces: Path | None, face_count: int | None, data: DataOptions, strict: bool,
@@ -239,9 +241,10 @@ def _run_here(plan: BenchmarkPlan, faces: bytes | None, python: str | None) -> B
     from edgefer import files
     from edgefer.benchmark.isolation import benchmark_lock
     from edgefer.benchmark.session import run_benchmark, select_interpreters
-    from edgefer.progress import shown
+    from edgefer.progress import progress_bar
 
-    with tempfile.TemporaryDirectory(prefix="edgefer-faces-") as folder, shown("bench") as progress, benchmark_lock():
+    private = tempfile.TemporaryDirectory(prefix="edgefer-faces-")
+    with private as folder, progress_bar("bench") as progress, benchmark_lock():
         if faces is not None:
             path = Path(folder, "faces.npz")
             files.write_bytes(path, faces)
@@ -257,11 +260,11 @@ def _run_on_boards(
     from edgefer.fleet.limits import check_limits
     from edgefer.fleet.registry import Registry
     from edgefer.fleet.remote_benchmark import RemoteBenchmark, run_remote_benchmarks
-    from edgefer.progress import shown_together
+    from edgefer.progress import progress_bars
 
     devices = Registry.read().select(names, tag=tag)
     benchmark = RemoteBenchmark(plan, faces, device_threads)
-    with shown_together([device.name for device in devices]) as progress_of:
+    with progress_bars([device.name for device in devices]) as progress_of:
         outcomes = run_remote_benchmarks(devices, benchmark, progress_of=progress_of)
     return outcomes, check_limits(outcomes, devices, strict=strict)
 
@@ -270,20 +273,12 @@ def _make_result(
     results: Sequence[BenchmarkResult], outcomes: Sequence[Outcome], failure: EdgeferError | None, samples: bool,
     output_dir: Path | None,
 ) -> Result:  # fmt: skip
-    """Combine the results and the failures of all devices; write one JSON file per result to ``output_dir``."""
-    import json
-
-    from edgefer import files
+    """Combine the results and the failures of all devices; save() writes one JSON file per result to ``output_dir``."""
     from edgefer.processes import error_to_json
     from edgefer.report.terminal.benchmark import outcomes_text
     from edgefer.results import schema
 
     records = [result.to_json(samples=samples) for result in results]
-    if output_dir is not None:
-        for result, record in zip(results, records):
-            name = re.sub(r"[^A-Za-z0-9_.-]", "_", result.device)
-            text = json.dumps(record, indent=1, allow_nan=False)
-            files.write_text(output_dir / f"{name}.bench.json", text + "\n")
     paragraphs, failures = [outcomes_text(results)] if results else [], []
     for outcome in outcomes:
         if outcome.error is not None:
@@ -294,4 +289,16 @@ def _make_result(
         record = records[0]
     else:
         record = {**schema.header("benches", 1), "benches": records, "failures": failures}
-    return Result(record, "\n\n".join(paragraphs), failure)
+    names = [re.sub(r"[^A-Za-z0-9_.-]", "_", result.device) for result in results]
+    save = functools.partial(_write_records, output_dir, names, records) if output_dir is not None else None
+    return Result(record, "\n\n".join(paragraphs), failure, save)
+
+
+def _write_records(folder: Path, names: Sequence[str], records: Sequence[Mapping[str, Any]]) -> str:
+    import json
+
+    from edgefer import files
+
+    for name, record in zip(names, records):
+        files.write_text(folder / f"{name}.bench.json", json.dumps(record, indent=1, allow_nan=False) + "\n")
+    return ""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edgefer.cli.options import PATH, DataOptions, data_options, log, open_data, open_run_data
+from edgefer.cli.outputs import OUTPUT_FILE
 from edgefer.text_table import Result
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ NEEDS_WORKSTATION = True
 
 
 @click.command()
-@click.argument("path", metavar="SET.csv", type=PATH)
+@click.argument("path", metavar="SET.csv", type=OUTPUT_FILE)
 @data_options
 @click.option("--size", type=click.IntRange(1), metavar="N", default=500, show_default=True, help="Number of faces.")
 @click.option("--seed", type=click.IntRange(0), metavar="N", default=0, show_default=True, help="Random seed.")
@@ -35,20 +36,22 @@ def command(path: Path, data: DataOptions, size: int, seed: int, run_folder: Pat
         edgefer calibrate my-set.csv --data fer2013.csv --size 500 --seed 0
     """
     from edgefer import files
-    from edgefer.workstation.quantization.calibration_data import candidates, summary
+    from edgefer.report.terminal.quantization import calibration_set_text
+    from edgefer.workstation.quantization.calibration_data import calibration_pool, selection_record
     from edgefer.workstation.quantization.calibration_set import check_target, to_csv
 
     check_target(path)
-    pool = candidates(_open(run_folder, data))
-    selection = pool.choose(size=size, seed=seed)
+    pool = calibration_pool(_open(run_folder, data))
+    selection = pool.select(size=size, seed=seed)
     files.write_text(path, to_csv(selection))
-    return summary(selection, pool, path)
+    record = selection_record(selection, pool, path)
+    return Result(record, calibration_set_text(record))
 
 
 def _open(run_folder: Path | None, data: DataOptions) -> Dataset:
     """Load the data set; with a run, without the images that select its best epoch."""
     from edgefer.workstation.training.run import find_run
-    from edgefer.workstation.training.validation import drop_validation
+    from edgefer.workstation.training.validation import drop_validation, validation_split
 
     if run_folder is None:
         dataset = open_data(data)
@@ -58,4 +61,4 @@ def _open(run_folder: Path | None, data: DataOptions) -> Dataset:
     run = find_run(run_folder)
     dataset = open_data(data) if data.data else open_run_data(run, data)
     run.require_data(dataset)
-    return drop_validation(dataset, run.settings())
+    return drop_validation(dataset, validation_split(dataset, run.settings()))

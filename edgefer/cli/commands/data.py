@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from edgefer.cli.options import PATH, DataOptions, open_data
+from edgefer.cli.outputs import INPUT
 from edgefer.text_table import Result
 
 
@@ -21,7 +22,7 @@ def command() -> None:
 
 
 @command.command()
-@click.argument("path", metavar="PATH")
+@click.argument("path", metavar="PATH", type=INPUT)
 @click.option("--ferplus", type=PATH, metavar="FILE", help="FER+ votes for the same images (fer2013new.csv).")
 @click.option("--skip-bad-rows", is_flag=True, help="Leave out invalid rows instead of failing.")
 def check(path: str, ferplus: Path | None, skip_bad_rows: bool) -> Result:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from edgefer.cli.options import PATH, RUNTIMES, SPLITS, DataOptions, data_options, log, open_data, open_run_data
+from edgefer.cli.outputs import OUTPUT_FOLDER
 from edgefer.errors import UsageError
 from edgefer.text_table import Result
 
@@ -21,7 +23,9 @@ if TYPE_CHECKING:
 @data_options
 @click.option("--split", type=click.Choice(list(SPLITS)), default="public", show_default=True, help="Split to score.")
 @click.option("--runtime", metavar="NAME", help=f"Runtime for a .tflite: {RUNTIMES}.  [default: the best installed]")
-@click.option("--pictures", type=PATH, metavar="FOLDER", help="Write plots to FOLDER, each with its data as .csv.")
+@click.option(
+    "--pictures", type=OUTPUT_FOLDER, metavar="FOLDER", help="Write plots to FOLDER, each with its data as .csv."
+)
 def command(
     subject: Path | None, data: DataOptions, split: str, runtime: str | None, pictures: Path | None
 ) -> Result:
@@ -54,10 +58,8 @@ def command(
         outputs, run = _score_run(subject, data, split)
     else:
         outputs = _score_model(subject, data, split, runtime)
-    text = evaluation_text(outputs.evaluation)
-    if pictures is not None:
-        text += "\n\n" + _write_plots(outputs, pictures, run)
-    return Result(outputs.evaluation.to_json(), text)
+    save = functools.partial(_write_plots, outputs, pictures, run) if pictures is not None else None
+    return Result(outputs.evaluation.to_json(), evaluation_text(outputs.evaluation), save=save)
 
 
 def _write_plots(outputs: ModelOutputs, folder: Path, run: Run | None) -> str:
@@ -93,7 +95,7 @@ def _score_model(model: Path | None, data: DataOptions, split: str, runtime: str
     from edgefer.inference.classifier import Classifier
     from edgefer.inference.evaluation import compute_logits, evaluate_logits
     from edgefer.models import find_model
-    from edgefer.progress import shown
+    from edgefer.progress import progress_bar
 
     dataset = open_data(data)
     path, reason = find_model(model)
@@ -101,7 +103,7 @@ def _score_model(model: Path | None, data: DataOptions, split: str, runtime: str
     classifier = Classifier.open(path, runtime=runtime)
     name = SPLITS[split]
     images = make_evaluation_set(dataset, dataset.split(name), name=name, spec=classifier.artifact.input_spec)
-    with shown("evaluating") as progress:
+    with progress_bar("evaluating") as progress:
         logits = compute_logits(classifier, images.faces, progress=progress)
     evaluation = evaluate_logits(
         classifier,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgefer.cli.options import PATH, log
+from edgefer.cli.outputs import OUTPUT_FOLDER
 from edgefer.errors import UsageError
 from edgefer.text_table import Result
 
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
 @click.option("--zip", "as_zip", is_flag=True, help="Write a .pyz that runs on a board with python3.")
 @click.option("--c-array", "as_c_array", is_flag=True, help="Write a .h and a .cc for TensorFlow Lite Micro.")
 @click.option(
-    "--output-dir", type=PATH, default=".", metavar="FOLDER", help="Output folder.  [default: the working folder]"
-)
+    "--output-dir", type=OUTPUT_FOLDER, default=".", metavar="FOLDER",
+    help="Output folder.  [default: the working folder]",
+)  # fmt: skip
 def command(model: Path | None, as_zip: bool, as_c_array: bool, output_dir: Path) -> Result:
     """Export MODEL in a form that runs without an edgefer installation.
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edgefer.cli.options import MODEL_HELP, PATH, RUNTIMES, detector_options, log, option_group
+from edgefer.cli.outputs import INPUT, OUTPUT_FOLDER
 from edgefer.errors import DataError, UsageError
 from edgefer.text_table import Result
 
@@ -52,7 +53,7 @@ pipeline_options = option_group(
 
 
 @click.command()
-@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...", type=INPUT)
 @pipeline_options
 @click.option(
     "--every", type=click.IntRange(1), default=1, show_default=True, metavar="N", help="Use each N-th frame of a video."
@@ -62,7 +63,9 @@ pipeline_options = option_group(
 )
 @click.option("--jsonl", is_flag=True, help="Write one JSON object per face to stdout.")
 @click.option("--csv", "as_csv", is_flag=True, help="Write one CSV row per face to stdout.")
-@click.option("--draw", type=PATH, metavar="FOLDER", help="Write the pictures with boxes and labels to FOLDER.")
+@click.option(
+    "--draw", type=OUTPUT_FOLDER, metavar="FOLDER", help="Write the pictures with boxes and labels to FOLDER."
+)
 def command(
     sources: tuple[str, ...], pipeline: PipelineOptions, every: int, workers: int | None, jsonl: bool, as_csv: bool,
     draw: Path | None,
@@ -86,6 +89,7 @@ def command(
     if jsonl and as_csv:
         raise UsageError("--jsonl with --csv", why="only one output format is possible", hint="leave one out")
     files = expand_paths(sources)
+    _check_annotated(files, draw)
     path, reason = find_model(pipeline.model)
     log(f"model: {path} ({reason})")
     open_pipeline = _opener(path, pipeline)
@@ -96,6 +100,15 @@ def command(
     predictions = [to_record(image, labels) for image in images]
     record = {**schema.header("predictions", 2), "model": str(path), "predictions": predictions}
     return Result(record, "" if jsonl or as_csv else format_table(images), failure)
+
+
+def _check_annotated(files: tuple[str, ...], folder: Path | None) -> None:
+    """Raise UsageError if an annotated picture would replace its source."""
+    for name in files if folder is not None else ():
+        source = Path(name)
+        if source.suffix == ".png" and os.path.realpath(source.parent) == os.path.realpath(str(folder)):
+            why = f"the annotated picture would replace {name}"
+            raise UsageError(f"--draw {folder}", why=why, hint="--draw with another folder")
 
 
 def _opener(model: Path, options: PipelineOptions) -> Callable[[], Pipeline]:
@@ -123,13 +136,13 @@ def _predict(
     from edgefer.inference.images import iter_sources
     from edgefer.inference.output import AnnotatedImageWriter
     from edgefer.inference.pipeline import predict_batch
-    from edgefer.progress import shown, silent
+    from edgefer.progress import progress_bar, silent
 
     writer = AnnotatedImageWriter(draw) if draw else None
     # Crops are small. Of photographs and frames each worker holds only one.
     batch = CROPS_PER_BATCH if is_cropped and writer is None else 1
     workers = workers or min(os.cpu_count() or 1, MAX_WORKERS)
-    with shown("predicting") as bar:
+    with progress_bar("predicting") as bar:
         progress = bar if len(files) >= MIN_FILES_FOR_PROGRESS else silent
         pictures = iter_sources(files, every=every)
         results = predict_batch(

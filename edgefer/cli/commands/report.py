@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgefer.cli.options import PATH
+from edgefer.cli.outputs import OUTPUT_FILE
 from edgefer.errors import UsageError
 from edgefer.text_table import Result
 
@@ -18,10 +19,12 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("results", nargs=-1, required=True, metavar="RESULTS...", type=PATH)
 @click.option("--markdown", "as_markdown", is_flag=True, help="Print the content of the HTML page as Markdown.")
-@click.option("--into", type=PATH, metavar="FILE", help="Write the tables between two marker lines of a document.")
+@click.option(
+    "--into", type=OUTPUT_FILE, metavar="FILE", help="Write the tables between two marker lines of a document."
+)
 @click.option("--section", metavar="NAME", help="Name of the markers, for a document with several pairs.")
-@click.option("--html", type=PATH, metavar="FILE", help="Write a self-contained HTML page with plots.")
-@click.option("--card", type=PATH, metavar="FILE", help="Write a model card for the one .tflite in RESULTS.")
+@click.option("--html", type=OUTPUT_FILE, metavar="FILE", help="Write a self-contained HTML page with plots.")
+@click.option("--card", type=OUTPUT_FILE, metavar="FILE", help="Write a model card for the one .tflite in RESULTS.")
 def command(
     results: tuple[Path, ...], as_markdown: bool, into: Path | None, section: str | None, html: Path | None,
     card: Path | None,
@@ -112,5 +115,5 @@ def _card(data: ReportData, file: Path) -> Result:
     record: dict[str, Any] = {"file": str(file), "sha256": facts.sha256, **counts}
     summary = [f"{count} {name.removesuffix('s') if count == 1 else name}" for name, count in counts.items()]
     text = f"{file}: {', '.join(summary)}"
-    missing = "\nno quantization record: edgefer quantize RUN --int8 --out int8.json" if facts.verdict is None else ""
+    missing = "\nno quantization record: edgefer quantize RUN --int8 --out int8.json" if facts.comparison is None else ""
     return Result({**schema.header("model_card", 1), **record}, f"{text}{missing}")

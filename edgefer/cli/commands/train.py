@@ -19,6 +19,7 @@ from edgefer.cli.options import (
     open_run_data,
     option_group,
 )
+from edgefer.cli.outputs import INPUT, OUTPUT_FOLDER
 from edgefer.errors import UsageError
 from edgefer.text_table import Result
 
@@ -74,10 +75,10 @@ train_options = option_group(
         "--augment", "augments", multiple=True, metavar="NAME|KEY=VALUE",
         help="none, flip, light, standard, strong, mixed, or one setting such as zoom=0.2; may be repeated.",
     ),
-    click.option("--teacher", metavar="RUN[,RUN...]", help="Distill from the logits of these runs."),
+    click.option("--teacher", type=INPUT, metavar="RUN[,RUN...]", help="Distill from the logits of these runs."),
     click.option("--init-from", type=PATH, metavar="RUN", help="Start from the settings and best weights of a run."),
     click.option(
-        "--run", "run_folder", type=PATH, metavar="FOLDER", help="Run folder.  [default: runs/TIME-SYSTEM]"
+        "--run", "run_folder", type=OUTPUT_FOLDER, metavar="FOLDER", help="Run folder.  [default: runs/TIME-SYSTEM]"
     ),
 )  # fmt: skip
 
@@ -87,7 +88,7 @@ train_options = option_group(
 @train_options
 @click.option("--tensorboard", is_flag=True, help="Write TensorBoard logs to the run folder.")
 @click.option(
-    "--resume", is_flag=False, flag_value=NEWEST, metavar="[RUN]",
+    "--resume", type=INPUT, is_flag=False, flag_value=NEWEST, metavar="[RUN]",
     help="Resume an interrupted run; without RUN, the newest.",
 )  # fmt: skip
 def command(data: DataOptions, options: TrainOptions, tensorboard: bool, resume: str | None) -> Result:
@@ -103,14 +104,14 @@ def command(data: DataOptions, options: TrainOptions, tensorboard: bool, resume:
         edgefer train --system compact_nano --teacher runs/wide-1,runs/wide-2
         edgefer train --init-from runs/latest --set learning_rate=0.01
     """
-    from edgefer.progress import shown
+    from edgefer.progress import progress_bar
     from edgefer.report.terminal.training import training_text
     from edgefer.workstation.workflows.train import complete, training_record
 
     run, dataset, split = _start(data, options) if resume is None else _resume(resume, data, options)
     log(f"run: {run.folder}, {run.settings().system} on {run.environment()['backend']}")
     try:
-        with shown("training") as progress:
+        with progress_bar("training") as progress:
             complete(run, dataset, split=split, progress=progress, tensorboard=tensorboard)
     except (KeyboardInterrupt, OSError):
         log(f"to resume: edgefer train --resume {run.folder}")
@@ -120,7 +121,7 @@ def command(data: DataOptions, options: TrainOptions, tensorboard: bool, resume:
 
 
 def _start(data: DataOptions, options: TrainOptions) -> tuple[Run, Dataset, ValidationSplit]:
-    from edgefer.progress import shown
+    from edgefer.progress import progress_bar
     from edgefer.workstation.networks.backend import load_keras
     from edgefer.workstation.training.run import find_run
     from edgefer.workstation.training.validation import validation_split
@@ -140,7 +141,7 @@ def _start(data: DataOptions, options: TrainOptions) -> tuple[Run, Dataset, Vali
             "skip_bad_rows": data.skip_bad_rows,
         }
     split = validation_split(dataset, settings)
-    with shown("computing teacher logits") as progress:
+    with progress_bar("computing teacher logits") as progress:
         run = start(
             settings, dataset, split=split, opened_with=opened_with, folder=options.run_folder, parent=parent,
             teachers=teachers, progress=progress,

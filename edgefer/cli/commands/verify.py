@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edgefer.cli.options import PATH, RUNTIMES, SYNTHETIC, DataOptions, log, open_data, parse_face_count, parse_threads
+from edgefer.cli.outputs import INPUT
 from edgefer.errors import EdgeferError, IncompatibleError, ThresholdNotMet
 from edgefer.text_table import Result, percent
 
@@ -28,6 +29,7 @@ def parse_faces(text: str) -> int | None:
 @click.argument("model", metavar="[MODEL]", required=False, type=PATH)
 @click.option(
     "--data",
+    type=INPUT,
     metavar="PATH",
     help="Data set, as for evaluate; the faces come from PublicTest.  "
     "[default: $EDGEFER_DATA, else ./fer2013.csv, else only the golden vectors]",
@@ -73,7 +75,7 @@ def command(
     from edgefer.contract.artifact import Artifact
     from edgefer.inspection.parity import verify
     from edgefer.models import find_model
-    from edgefer.progress import shown
+    from edgefer.progress import progress_bar
     from edgefer.report.terminal.parity import parity_text
 
     runtimes = [name.strip() for name in runtime.split(",")] if runtime else None
@@ -81,7 +83,7 @@ def command(
     log(f"model: {path} ({reason})")
     artifact = Artifact.load(path)
     faces, source = _read_faces(data, face_count, artifact.input_spec)
-    with shown("verifying") as progress:
+    with progress_bar("verifying") as progress:
         parity = verify(
             artifact, faces, data=source, runtimes=runtimes, pythons=pythons, threads=threads, progress=progress
         )
