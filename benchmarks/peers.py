@@ -44,7 +44,7 @@ from edgefer.errors import DataError, EdgeferError, IncompatibleError, UsageErro
 from edgefer.inference.classifier import Classifier
 from edgefer.inference.runtime import select_runtime
 from edgefer.inspection.sandbox import inspect_in_subprocess
-from edgefer.progress import shown
+from edgefer.progress import progress_bar
 from edgefer.report.terminal.benchmark import outcomes_text
 from edgefer.results import schema
 from edgefer.results.benchmark import BenchmarkResult
@@ -94,7 +94,7 @@ def main() -> None:
             rounds=options.rounds,
             seconds=options.seconds,
         )
-        with shown("timing in turns") as progress:
+        with progress_bar("timing in turns") as progress:
             result = run_benchmark(plan, progress=progress)
     for row, measurement in zip(rows, result.measurements):
         row["p50_us"] = round(measurement.p50_us, 1)

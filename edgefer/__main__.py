@@ -1,4 +1,4 @@
-"""python -m edgefer"""
+"""Run the command line with ``python -m edgefer``."""
 
 from edgefer.cli.main import main
 

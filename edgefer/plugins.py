@@ -1,8 +1,8 @@
-"""Plug-ins by file name: the entries of a folder are its modules, and a new one needs no list to be edited.
+"""Find and import plug-ins: each module in the folder of a package is one, so a new plug-in needs no registration.
 
     names("edgefer.workstation.quantization.schemes")            # ('float32', 'int8')
     load("edgefer.workstation.quantization.schemes", "int8")     # the module
-    read_constant("edgefer.workstation.quantization.schemes", "int8", "DESCRIPTION")     # without importing it
+    read_constant("edgefer.workstation.quantization.schemes", "int8", "DESCRIPTION")     # without an import
 """
 
 from __future__ import annotations
@@ -20,36 +20,36 @@ __all__ = ["load", "names", "read_constant"]
 
 
 def names(package: str) -> tuple[str, ...]:
-    """Sorted names of the modules in ``package``; none of them is imported."""
+    """Return the sorted names of the plug-ins in ``package`` without importing them."""
     folder = importlib.import_module(package).__path__
     return tuple(sorted(module.name for module in pkgutil.iter_modules(folder) if not module.name.startswith("_")))
 
 
 def load(package: str, name: str) -> ModuleType:
-    """Import the entry ``name`` of ``package``.
+    """Import the plug-in ``name`` of ``package``.
 
     Raises:
-        UsageError: there is no such entry; the message names those that exist.
+        UsageError: the package has no plug-in of this name; the message lists the existing ones.
     """
     known = names(package)
     if name not in known:
         kind = package.rpartition(".")[2]
         close = difflib.get_close_matches(name, known, n=1)
         raise UsageError(
-            f"no entry {name!r} in {kind}",
-            why=f"there are {', '.join(known)}",
-            hint=f"write {close[0]!r}" if close else f"write {known[0]!r}" if known else "",
+            f"no {name!r} in {kind}",
+            why=f"expected one of {', '.join(known)}" if known else f"{kind} is empty",
+            hint=f"use {close[0]!r}" if close else f"use {known[0]!r}" if known else "",
         )
     return importlib.import_module(f"{package}.{name}")
 
 
 def read_constant(package: str, name: str, constant: str) -> Any:
-    """Return a module-level constant of a plug-in, without importing the plug-in and what it depends on.
+    """Return a module-level constant of a plug-in without importing the plug-in and its dependencies.
 
     Args:
-        package: the package of the plug-in.
-        name: the plug-in.
-        constant: the constant, which is assigned a literal.
+        package: package of the plug-in.
+        name: name of the plug-in.
+        constant: name of the constant; the plug-in must assign a literal to it.
 
     Raises:
         LookupError: the plug-in does not assign a literal to the constant.

@@ -1,11 +1,11 @@
-"""How long work tells the user that it is alive: a rich bar on a terminal, plain lines elsewhere, always on stderr.
+"""Report progress on stderr: a bar on a terminal, plain lines elsewhere.
 
-A library function takes ``progress: Progress = silent`` and calls it now and then; a command passes the real one:
+A library function takes ``progress: Progress = silent`` and calls it regularly. A command passes a progress bar:
 
-    with shown("reading fer2013.csv") as progress:
+    with progress_bar("reading fer2013.csv") as progress:
         load(path, progress=progress)
 
-    with shown_together(["pi4", "pi5"]) as progress_of:     # a line each, told from several threads
+    with progress_bars(["pi4", "pi5"]) as progress_of:      # one bar each, updated from several threads
         progress_of("pi4")(3, 100, "warm-up")
 """
 
@@ -17,7 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-__all__ = ["Progress", "shown", "shown_together", "silent"]
+__all__ = ["Progress", "progress_bar", "progress_bars", "silent"]
 
 Progress = Callable[[int, int, str], None]
 """progress(done, total, note): ``done`` of ``total`` units of work, and a short remark such as "loss 1.23"."""
@@ -26,22 +26,22 @@ PLAIN_INTERVAL_S = 5.0
 
 
 def silent(done: int, total: int, note: str = "") -> None:
-    """The Progress that shows nothing."""
+    """Report nothing."""
 
 
 @contextlib.contextmanager
-def shown(title: str) -> Iterator[Progress]:
-    """Yield a Progress that writes to stderr under ``title``; NO_COLOR is honoured."""
-    with shown_together([title]) as progress_of:
+def progress_bar(title: str) -> Iterator[Progress]:
+    """Yield a Progress that writes to stderr under ``title``; the variable NO_COLOR disables colors."""
+    with progress_bars([title]) as progress_of:
         yield progress_of(title)
 
 
 @contextlib.contextmanager
-def shown_together(titles: Sequence[str]) -> Iterator[Callable[[str], Progress]]:
-    """Yield the Progress of each of several works that go on at the same time, by title; each has a line of its own."""
-    if sys.stderr is None:  # closed by the shell, or a service
+def progress_bars(titles: Sequence[str]) -> Iterator[Callable[[str], Progress]]:
+    """Yield a function that returns the Progress of a title, for tasks that run in parallel; each has its own line."""
+    if sys.stderr is None:  # closed by the shell or a service manager
         yield lambda title: silent
-    # On a terminal that cannot move its cursor rich would show nothing until the end.
+    # On a terminal without cursor movement, rich displays nothing until the end.
     elif sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
         with _bars(titles) as progress_of:
             yield progress_of
@@ -80,8 +80,8 @@ def _plain(title: str) -> Progress:
     def progress(done: int, total: int, note: str = "") -> None:
         nonlocal last_ns, last_done, last_note
         now_ns = time.monotonic_ns()
-        # A step that is done and has its own remark, such as an epoch's result, belongs in a log; the rest only shows
-        # life.
+        # A log keeps every completed step with a note of its own, such as the result of an epoch. Other updates are
+        # reported at intervals.
         is_result = done > last_done and note != last_note
         if done < total and not is_result and now_ns - last_ns < PLAIN_INTERVAL_S * 1e9:
             return

@@ -1,4 +1,4 @@
-"""Requirements of a board, as pip writes them: the only versions in code, equal to those in pyproject.toml.
+"""Requirements of a board in the syntax of pip: the only versions in code, equal to those in pyproject.toml.
 
     f"pip install '{NUMPY}'"
 

@@ -1,11 +1,11 @@
-"""The statistics that results are told with: percentiles of samples, and intervals that say how far to trust a number.
+"""Compute percentiles, confidence intervals, softmax, cross-entropy and calibration error.
 
     percentile(latencies_ns, 90)
-    percentile_interval(latencies_ns, 50)           # where the median lies with 95 % confidence
-    wilson_interval(2350, 3589)                     # the same for a share, such as an accuracy
-    softmax(logits), cross_entropy(logits, labels)  # what logits say, and how far that is from the labels
-    reliability(softmax(logits), labels)            # how often a model is right when it is so sure
-    calibration_error(softmax(logits), labels)      # the same in one number
+    percentile_interval(latencies_ns, 50)           # 95 % confidence interval of the median
+    wilson_interval(2350, 3589)                     # 95 % confidence interval of an accuracy
+    softmax(logits), cross_entropy(logits, labels)
+    reliability(softmax(logits), labels)            # accuracy by confidence
+    calibration_error(softmax(logits), labels)      # expected calibration error
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ BINS = 15
 
 @dataclass(frozen=True)
 class ConfidenceBin:
-    """The answers that a model is about equally sure of.
+    """Predictions of similar confidence.
 
     Attributes:
-        low, high: bounds of the confidence, in 0..1; ``high`` belongs to the next bin, and 1 to the last.
-        n: how many answers.
-        correct: how many of them are right.
-        confidence: their mean confidence; None for no answers.
+        low, high: bounds of the confidence, in 0..1; ``high`` is exclusive, except in the last bin.
+        n: number of predictions.
+        correct: number of correct predictions.
+        confidence: mean confidence; None for an empty bin.
     """
 
     low: float
@@ -45,15 +45,19 @@ class ConfidenceBin:
 
     @property
     def accuracy(self) -> float | None:
-        """In 0..1; None for no answers."""
+        """Fraction of correct predictions, in 0..1; None for an empty bin."""
         return self.correct / self.n if self.n else None
 
 
 def percentile(samples: npt.NDArray[Any], percent: float) -> Any:
-    """The nearest-rank percentile of samples (n,), n >= 1: the smallest one that ``percent`` % of them do not exceed.
+    """Return the nearest-rank percentile: the smallest sample that at least ``percent`` % of the samples do not exceed.
 
-    It is always a value that was measured, and p90 is never better than what a tenth of the runs took. This is
-    definition 1 of Hyndman and Fan, Sample Quantiles in Statistical Packages, The American Statistician 50 (1996).
+    The result is always a measured value, never an interpolation. This is definition 1 of Hyndman and Fan, Sample
+    Quantiles in Statistical Packages, The American Statistician 50 (1996).
+
+    Args:
+        samples: shape (n,), n >= 1.
+        percent: percentage in 0..100.
     """
     return np.percentile(samples, percent, method="inverted_cdf")
 
@@ -61,15 +65,23 @@ def percentile(samples: npt.NDArray[Any], percent: float) -> Any:
 def percentile_interval(
     samples: npt.NDArray[Any], percent: float, *, confidence: float = 0.95, resamples: int = 2000, seed: int = 0
 ) -> tuple[Any, Any]:
-    """Bootstrap interval of percentile(samples, percent): (low, high), both of them samples; the same for a seed.
+    """Return the bootstrap interval of percentile(samples, percent).
 
-    It is the percentile interval, without resampling: the k-th smallest of n draws with replacement from n sorted
-    samples is the one at position ceil(n u), where u is the k-th smallest of n uniform numbers, and that has the
-    distribution Beta(k, n + 1 - k). So one Beta number stands for a whole resample, and half a million samples cost no
-    more than a hundred.
+    The percentile bootstrap needs no resampling here. The k-th smallest of n draws with replacement from n sorted
+    samples is the sample at position ceil(n u), where u is the k-th smallest of n uniform numbers. Its distribution is
+    Beta(k, n + 1 - k). One Beta number therefore replaces a whole resample.
 
-    Samples are taken as independent. Latencies are not quite so: read a wide interval as a warning, and a narrow one
-    with reserve.
+    The samples are assumed to be independent. Latencies are correlated, so their true interval is wider.
+
+    Args:
+        samples: shape (n,), n >= 1.
+        percent: percentage in 0..100.
+        confidence: confidence level in 0..1.
+        resamples: number of bootstrap resamples.
+        seed: seed of the resampling; equal seeds give equal intervals.
+
+    Returns:
+        The lower and the upper bound; both are samples.
     """
     ordered = np.sort(samples)
     count = len(ordered)
@@ -81,10 +93,10 @@ def percentile_interval(
 
 
 def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Interval (low, high) in 0..1 for a share of ``successes`` in ``n`` >= 1 independent trials.
+    """Return Wilson's confidence interval (low, high), in 0..1, for ``successes`` in ``n`` >= 1 independent trials.
 
-    Wilson's, because the usual plus-minus interval is too short for shares near 0 or 1 and for the 55 images of a rare
-    class (Wilson, Probable Inference, Journal of the American Statistical Association 22, 1927).
+    The normal approximation is too narrow for shares near 0 or 1, and for small classes such as the 55 test images of
+    disgust (Wilson, Probable Inference, Journal of the American Statistical Association 22, 1927).
     """
     z = NormalDist().inv_cdf(0.5 + confidence / 2)
     share = successes / n
@@ -95,17 +107,17 @@ def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> tuple[f
 
 
 def softmax(logits: npt.NDArray[np.floating[Any]], *, temperature: float = 1.0) -> npt.NDArray[Any]:
-    """Probabilities along the last axis, in the dtype of ``logits`` (..., classes).
+    """Return probabilities along the last axis of ``logits`` (..., classes), in the same dtype.
 
-    A ``temperature`` above 1 takes confidence away and one below adds some; which class is the most probable stays.
+    A ``temperature`` above 1 reduces the confidence, one below 1 increases it; the most probable class stays the same.
     """
-    # Without the subtraction float32's exp() overflows from a logit of 89 on.
+    # Without the subtraction, exp() overflows in float32 for logits of 89 and more.
     powers = np.exp((logits - logits.max(axis=-1, keepdims=True)) / temperature)
     return np.asarray(powers / powers.sum(axis=-1, keepdims=True), logits.dtype)
 
 
 def cross_entropy(logits: npt.NDArray[np.floating[Any]], labels: npt.NDArray[np.integer[Any]]) -> float:
-    """Mean of -log softmax at the label, in nats, of (n, classes) and (n,); computed in the dtype of ``logits``."""
+    """Return the mean cross-entropy, in nats, of ``logits`` (n, classes) and ``labels`` (n,)."""
     shifted = logits - logits.max(axis=1, keepdims=True)
     log_sums = np.log(np.exp(shifted).sum(axis=1))
     return float((log_sums - shifted[np.arange(len(labels)), labels]).mean())
@@ -114,14 +126,14 @@ def cross_entropy(logits: npt.NDArray[np.floating[Any]], labels: npt.NDArray[np.
 def reliability(
     probabilities: npt.NDArray[np.floating[Any]], labels: npt.NDArray[np.integer[Any]], *, bins: int = BINS
 ) -> tuple[ConfidenceBin, ...]:
-    """How often ``probabilities``, (n, classes), are right about ``labels``, (n,), in equal bins of confidence.
+    """Return accuracy and confidence of ``probabilities`` (n, classes) for ``labels`` (n,), in equal confidence bins.
 
-    Guo et al., "On calibration of modern neural networks", ICML 2017, equations 1 and 2; 15 bins as there.
+    Guo et al., "On calibration of modern neural networks", ICML 2017, equations 1 and 2, with 15 bins by default.
     """
-    confidence, right = probabilities.max(axis=1).astype(np.float64), probabilities.argmax(axis=1) == labels
-    places = np.minimum((confidence * bins).astype(int), bins - 1)
-    counts, correct = np.bincount(places, minlength=bins), np.bincount(places[right], minlength=bins)
-    sums = np.bincount(places, weights=confidence, minlength=bins)
+    confidence, is_correct = probabilities.max(axis=1).astype(np.float64), probabilities.argmax(axis=1) == labels
+    indices = np.minimum((confidence * bins).astype(int), bins - 1)
+    counts, correct = np.bincount(indices, minlength=bins), np.bincount(indices[is_correct], minlength=bins)
+    sums = np.bincount(indices, weights=confidence, minlength=bins)
     return tuple(
         ConfidenceBin(
             low=index / bins,
@@ -135,9 +147,9 @@ def reliability(
 
 
 def calibration_error(probabilities: npt.NDArray[np.floating[Any]], labels: npt.NDArray[np.integer[Any]]) -> float:
-    """Expected calibration error of ``probabilities``, (n, classes), in 0..1, over 15 equal bins of confidence.
+    """Return the expected calibration error of ``probabilities`` (n, classes), in 0..1, over 15 equal confidence bins.
 
     Guo et al., "On calibration of modern neural networks", ICML 2017, equation 3.
     """
-    bins = [each for each in reliability(probabilities, labels) if each.confidence is not None]
-    return sum(abs(each.correct - each.n * (each.confidence or 0.0)) for each in bins) / len(labels)
+    bins = [bin_ for bin_ in reliability(probabilities, labels) if bin_.confidence is not None]
+    return sum(abs(bin_.correct - bin_.n * (bin_.confidence or 0.0)) for bin_ in bins) / len(labels)

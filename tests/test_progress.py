@@ -2,11 +2,11 @@ import sys
 
 import pytest
 
-from edgefer.progress import shown, shown_together
+from edgefer.progress import progress_bar, progress_bars
 
 
 def test_plain_lines_show_results_and_the_end(capsys):
-    with shown("training") as progress:
+    with progress_bar("training") as progress:
         for epoch in range(3):
             for batch in range(50):
                 progress(epoch, 3, f"epoch {epoch + 1}, batch {batch}")
@@ -20,7 +20,7 @@ def test_plain_lines_show_results_and_the_end(capsys):
 
 
 def test_a_count_without_remarks_is_thinned_out(capsys):
-    with shown("reading") as progress:
+    with progress_bar("reading") as progress:
         for row in range(10_000):
             progress(row + 1, 10_000, "rows")
     assert len(capsys.readouterr().err.splitlines()) <= 4
@@ -30,14 +30,14 @@ def test_a_count_without_remarks_is_thinned_out(capsys):
 def test_a_terminal_that_cannot_move_its_cursor_gets_lines(monkeypatch, capsys, terminal, line):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     monkeypatch.setenv("TERM", terminal)
-    with shown("reading") as progress:
+    with progress_bar("reading") as progress:
         progress(1, 1, "rows")
     assert line in capsys.readouterr().err
 
 
 def test_without_a_stderr_nothing_is_shown(monkeypatch):
     monkeypatch.setattr(sys, "stderr", None)
-    with shown("reading") as progress:
+    with progress_bar("reading") as progress:
         progress(1, 1, "rows")
 
 
@@ -45,7 +45,7 @@ def test_without_a_stderr_nothing_is_shown(monkeypatch):
 def test_works_that_go_on_together_have_a_line_each(monkeypatch, capsys, terminal, line):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     monkeypatch.setenv("TERM", terminal)
-    with shown_together(["pi4", "pi5"]) as progress_of:
+    with progress_bars(["pi4", "pi5"]) as progress_of:
         progress_of("pi5")(1, 2, "warm-up")
         progress_of("pi4")(3, 3, "done")
     err = capsys.readouterr().err

@@ -1,1 +1,1 @@
-"""Data sets: read them, check them, split them; numpy and OpenCV only."""
+"""Data sets: formats, validation, splits, FER+ votes and synthetic faces; numpy and OpenCV only."""

@@ -154,9 +154,7 @@ def load(
     except OSError as error:
         raise DataError(f"cannot read {path}", why=str(error)) from error
     if not len(rows.labels):
-        raise DataError(
-            f"{source} has no usable images", why="; ".join(rows.notes) or "it holds none at all"
-        )
+        raise DataError(f"{source} has no usable images", why="; ".join(rows.notes) or "it holds none at all")
     if ferplus is not None:
         rows = ferplus_file.attach(ferplus, rows)
     return _dataset(str(source), rows)
@@ -235,15 +233,15 @@ def _unknown(path: Path) -> DataError:
 def _read(layout: str, source: Path, *, skip_bad_rows: bool, cache: bool, progress: Progress) -> SampleTable:
     reader = plugins.load(LAYOUTS, layout)
     key = reader.cache_key(source) if cache else ""
-    entry = records.entry(key, skip_bad_rows=skip_bad_rows) if key else None
-    kept = records.restore(entry) if entry else None
+    entry = records.cache_path(key, skip_bad_rows=skip_bad_rows) if key else None
+    kept = records.read_cache(entry) if entry else None
     if kept is not None:
         progress(1, 1, "from the cache")
         return kept
     bad = BadRows()
     read: SampleTable = reader.read(source, bad=bad, progress=progress)
-    rows = read.with_notes(bad.refuse(source, skip=skip_bad_rows))
-    problem = records.store(entry, rows) if key else ""
+    rows = read.with_notes(bad.check(source, skip=skip_bad_rows, valid=len(read.labels)))
+    problem = records.write_cache(entry, rows) if key else ""
     note = f"The faces could not be kept in the cache ({problem}): they will be read from their source again."
     return rows.with_notes((note,)) if problem else rows
 

@@ -1,4 +1,4 @@
-"""Images on which a model is evaluated, equal for a Keras run and a .tflite.
+"""Prepare the images that evaluate a model; they are the same for a Keras run and a .tflite.
 
     images = make_evaluation_set(dataset, dataset.split("PublicTest"), name="PublicTest", spec=artifact.input_spec)
     images.faces, images.labels, images.seen_in_training
@@ -22,14 +22,15 @@ __all__ = ["EvaluationSet", "ModelOutputs", "make_evaluation_set"]
 
 @dataclass(frozen=True)
 class EvaluationSet:
-    """The images that a model is scored on.
+    """Images of one split, prepared for the input of a model.
 
     Attributes:
-        data: the data set, for people.
-        split: the name that results are quoted with.
-        faces: uint8 (n, h, w). labels: int64 (n,).
-        rows: int64 (n,), the identity of each image in its source.
-        seen_in_training: bool (n,), whether the same pixels stand in Training; None where Training is not at hand.
+        data: format of the data set.
+        split: name of the split, for results.
+        faces: uint8 (n, h, w).
+        labels: int64 (n,), class indices.
+        rows: int64 (n,), row of each image in its source.
+        seen_in_training: bool (n,), True for images whose pixels also occur in Training; None without a Training split.
     """
 
     data: str
@@ -42,13 +43,13 @@ class EvaluationSet:
 
 @dataclass(frozen=True, eq=False)
 class ModelOutputs:
-    """What a model made of a score set.
+    """Logits of a model for an evaluation set, and their scores.
 
     Attributes:
-        images: what it was shown.
-        logits: float32 (n, classes), what it answered.
-        evaluation: how good that is.
-        temperature: of the model's contract; a run that is still a Keras network has none, which is 1.
+        images: the evaluation set.
+        logits: float32 (n, classes).
+        evaluation: scores of the logits.
+        temperature: temperature in the contract of the model; 1 for a Keras network, which has no contract.
     """
 
     images: EvaluationSet
@@ -58,12 +59,19 @@ class ModelOutputs:
 
     @property
     def probabilities(self) -> npt.NDArray[np.float64]:
-        """float64 (n, classes), as the model's user sees them."""
+        """Class probabilities at the temperature of the model, float64 (n, classes)."""
         return softmax(self.logits.astype(np.float64), temperature=self.temperature)
 
 
 def make_evaluation_set(dataset: Dataset, split: Split, *, name: str, spec: InputSpec) -> EvaluationSet:
-    """The images of ``split`` as ``spec`` wants them; ``name`` is how the result will be quoted."""
+    """Prepare the images of a split for the input of a model.
+
+    Args:
+        dataset: source of the split; its Training split marks duplicates.
+        split: images to evaluate.
+        name: name of the split, for results.
+        spec: input of the model.
+    """
     training = dataset.splits.get("Training")
     seen = None
     if training is not None and name != "Training":

@@ -1,18 +1,18 @@
-"""FER+ votes (Barsoum et al. 2016, https://arxiv.org/abs/1608.01041): ten columns, ten annotators, a row per face.
+"""Read FER+ votes: ten annotators per face (Barsoum et al. 2016, https://arxiv.org/abs/1608.01041).
 
-    rows = attach(Path("fer2013new.csv"), rows)     # rows.votes: float32 (n, 10)
-    in_label_order(rows.votes)                      # float32 (n, 7), columns as LABELS
+    table = attach(Path("fer2013new.csv"), table)   # table.votes: float32 (n, 10)
+    in_label_order(table.votes)                     # float32 (n, 7), columns in the order of LABELS
 
-The file has one line per line of fer2013.csv in the same order, and its "Image name" is not the number of that line (it
-skips the faces that were voted to be none), so votes are matched by position and held against the Usage column.
+The file has the rows of fer2013.csv in the same order. Its column "Image name" is no row number, because it skips the
+images without a face. Votes are therefore matched by position, and the Usage columns must agree.
 """
 
 from __future__ import annotations
 
 import csv
+import math
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,85 +26,97 @@ __all__ = ["VOTES", "attach", "in_label_order"]
 VOTES = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt", "unknown", "NF")
 LABEL_OF_VOTE = {"happiness": "happy", "sadness": "sad", "anger": "angry"}
 COLUMN_OF_LABEL = [[LABEL_OF_VOTE.get(vote, vote) for vote in VOTES].index(label) for label in LABELS]
-FIX = "give the fer2013new.csv that belongs to this data set, or leave --ferplus out"
+HINT = "use the fer2013new.csv that belongs to this data set, or omit --ferplus"
 
 
 def in_label_order(votes: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """(n, 10) votes -> (n, 7) votes in the order of LABELS; contempt, unknown and NF are dropped."""
+    """Select the votes (n, 7) for LABELS, in their order, from votes (n, 10); drop contempt, unknown and NF."""
     return votes[:, COLUMN_OF_LABEL]
 
 
-def attach(path: Path, rows: SampleTable) -> SampleTable:
-    """``rows`` with the votes in ``path``.
+def attach(path: Path, table: SampleTable) -> SampleTable:
+    """Return ``table`` with the votes in ``path``.
 
     Raises:
-        DataError: the file is not what it should be, or its count or Usage column do not fit the data set.
+        DataError: the file has no valid votes, or its number of rows or its Usage column does not match the table.
     """
     usage, votes = _read(path)
-    at = _positions(path, rows, usage)
-    other = np.flatnonzero(usage[at] != rows.usage)
-    if len(other):
-        first = other[0]
+    positions = _positions(path, table, usage)
+    mismatches = np.flatnonzero(usage[positions] != table.usage)
+    if len(mismatches):
+        first = mismatches[0]
         raise DataError(
             f"{path} does not belong to this data set",
-            why=f"{len(other)} of {len(at)} faces stand in another split there, the first at row {rows.rows[first]}: "
-            f"{SPLITS[usage[at[first]]]}, not {SPLITS[rows.usage[first]]}",
-            hint=FIX,
+            why=f"{len(mismatches)} of {len(positions)} faces have another Usage there, first row {table.rows[first]}: "
+            f"{SPLITS[usage[positions[first]]]}, expected {SPLITS[table.usage[first]]}",
+            hint=HINT,
         )
-    return replace(rows, votes=votes[at])
+    return replace(table, votes=votes[positions])
 
 
-def _positions(path: Path, rows: SampleTable, usage: npt.NDArray[np.int8]) -> npt.NDArray[np.int64]:
-    """The line of each face in the file, 0-based and without the header."""
-    # fer2013new.csv has all three splits even where the data set at hand lacks one.
-    shared = np.flatnonzero(np.isin(usage, np.unique(rows.usage)))
-    if rows.row_count is not None:
-        if rows.row_count == len(shared):
-            return shared[rows.rows]
+def _positions(path: Path, table: SampleTable, usage: npt.NDArray[np.int8]) -> npt.NDArray[np.int64]:
+    """Return the 0-based data row of each face in the file."""
+    # fer2013new.csv contains all three splits, even if the data set lacks one.
+    shared = np.flatnonzero(np.isin(usage, np.unique(table.usage)))
+    if table.row_count is not None:
+        if table.row_count == len(shared):
+            return shared[table.rows]
         raise DataError(
             f"{path} does not belong to this data set",
-            why=f"it has {len(shared)} rows for the splits at hand, the data set has {rows.row_count}",
-            hint=FIX,
+            why=f"it has {len(shared)} rows for the splits of the data set, which has {table.row_count}",
+            hint=HINT,
         )
-    if not rows.numbered:
+    if not table.has_row_numbers:
         raise DataError(
             f"{path} cannot be matched with this image tree",
-            why="votes belong to rows of fer2013.csv, and the file names do not keep them (Training_00000012.jpg does)",
-            hint="use fer2013.csv itself with --data, or leave --ferplus out",
+            why="the file names contain no rows of fer2013.csv, as in Training_00000012.jpg",
+            hint="use fer2013.csv with --data, or omit --ferplus",
         )
-    if rows.rows.max() < len(usage):
-        return rows.rows
-    if len(rows.rows) == len(shared):
-        return shared[np.argsort(np.argsort(rows.rows, kind="stable"), kind="stable")]
+    if table.rows.max() < len(usage):
+        return table.rows
+    if len(table.rows) == len(shared):
+        return shared[np.argsort(np.argsort(table.rows, kind="stable"), kind="stable")]
     raise DataError(
         f"{path} does not belong to this image tree",
-        why=f"it has {len(usage)} rows, and the file names go up to row {rows.rows.max()}",
-        hint=FIX,
+        why=f"it has {len(usage)} rows, and the file names contain row {table.rows.max()}",
+        hint=HINT,
     )
 
 
 def _read(path: Path) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:
-    """Usage as indices into SPLITS (n,), and votes (n, 10)."""
+    """Read Usage as indices into SPLITS (n,), and votes (n, 10)."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            lines = list(csv.DictReader(file, skipinitialspace=True))
+            reader = csv.DictReader(file, skipinitialspace=True)
+            missing = [name for name in ("Usage", *VOTES) if name not in (reader.fieldnames or ())]
+            rows = [] if missing else list(reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"cannot read {path}", why=str(error), hint=FIX) from error
-    missing = [name for name in ("Usage", *VOTES) if not lines or name not in lines[0]]
+        raise DataError(f"cannot read {path}", why=str(error), hint=HINT) from error
     if missing:
-        raise DataError(f"{path} is no file of FER+ votes", why=f"it has no column {', '.join(missing)}", hint=FIX)
+        raise DataError(f"{path} has no FER+ votes", why=f"missing columns: {', '.join(missing)}", hint=HINT)
+    if not rows:
+        raise DataError(f"{path} has no FER+ votes", why="there are no rows below the header", hint=HINT)
     usage, votes = [], []
-    for number, line in enumerate(lines, start=2):
-        try:
-            usage.append(SPLITS.index(str(line["Usage"]).strip()))
-            votes.append([_count(line[name]) for name in VOTES])
-        except ValueError as error:
-            raise DataError(f"{path}, line {number} cannot be used", why=str(error), hint=FIX) from error
+    for number, row in enumerate(rows, start=2):
+        usage.append(_usage(path, number, row["Usage"]))
+        votes.append([_count(path, number, name, row[name]) for name in VOTES])
     return np.array(usage, np.int8), np.array(votes, np.float32)
 
 
-def _count(value: Any) -> float:
-    count = float(value if value is not None else "")
-    if not 0 <= count < float("inf"):
-        raise ValueError(f"{value!r} is no number of votes")
+def _usage(path: Path, line: int, value: object) -> int:
+    text = str(value).strip()
+    if text not in SPLITS:
+        why = f"Usage is {text[:20]!r}, expected {', '.join(SPLITS)}"
+        raise DataError(f"{path}, line {line} is invalid", why=why, hint=HINT)
+    return SPLITS.index(text)
+
+
+def _count(path: Path, line: int, column: str, value: object) -> float:
+    try:
+        count = float(str(value))
+    except ValueError:
+        count = math.nan
+    if not 0 <= count < math.inf:
+        why = f"{column} is {str(value)[:20]!r}, expected a number of votes"
+        raise DataError(f"{path}, line {line} is invalid", why=why, hint=HINT)
     return count

@@ -2,11 +2,11 @@
 
     bad = BadRows()
     table = plugins.load("edgefer.data.formats", "csv_table").read(path, bad=bad, progress=silent)
-    bad.refuse(path, skip=False)                    # raises; the message names the first ten rows
+    bad.check(path, skip=False, valid=len(table.labels))    # DataError with the first ten rows
 
-    path = entry(key, skip_bad_rows=False)          # ~/.cache/edgefer/<key>-v1.npz
-    table = restore(path)                           # None if the entry is missing or damaged
-    problem = store(path, table)                    # empty on success
+    path = cache_path(key, skip_bad_rows=False)             # ~/.cache/edgefer/<key>-v2.npz
+    table = read_cache(path)                                # None if the entry is missing or damaged
+    problem = write_cache(path, table)                      # empty on success
 
 A cache entry is named after the content of its source, never after its path, so an entry cannot be stale. The name also
 contains the format version and whether unusable rows were skipped.
@@ -18,6 +18,7 @@ import hashlib
 import json
 import os
 import zipfile
+import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -27,7 +28,7 @@ import numpy.typing as npt
 from edgefer import files
 from edgefer.errors import DataError
 
-__all__ = ["SPLITS", "BadRows", "SampleTable", "entry", "file_sha256", "restore", "store"]
+__all__ = ["SPLITS", "BadRows", "SampleTable", "cache_path", "file_sha256", "read_cache", "write_cache"]
 
 SPLITS = ("Training", "PublicTest", "PrivateTest")
 NAMED_BAD_ROWS = 10
@@ -42,12 +43,12 @@ class SampleTable:
         labels: int64 (n,), indices into LABELS.
         usage: int8 (n,), indices into SPLITS.
         rows: int64 (n,), the identity of each face in its source: the 0-based data row of a table; for an image tree
-            the row of fer2013.csv where the file names keep it, otherwise the position among the sorted names.
-        votes: float32 (n, 10) FER+ votes where the source carries them, or None.
-        layout: the kind of source, such as "fer2013.csv".
-        row_count: how many data rows the source has, bad ones included; None where it is a tree of images.
-        numbered: whether ``rows`` are row numbers of fer2013.csv or of the table that was read.
-        notes: plain sentences for the user.
+            the row of fer2013.csv if the file names contain it, otherwise the position among the sorted names.
+        votes: float32 (n, 10) FER+ votes, or None if the source has none.
+        layout: kind of source, such as "fer2013.csv".
+        row_count: number of data rows in the source, including unusable ones; None for an image tree.
+        has_row_numbers: True if ``rows`` are row numbers of a table, False if they are positions.
+        notes: sentences for the user.
     """
 
     pixels: npt.NDArray[np.uint8]
@@ -57,50 +58,57 @@ class SampleTable:
     votes: npt.NDArray[np.float32] | None
     layout: str
     row_count: int | None
-    numbered: bool = True
+    has_row_numbers: bool = True
     notes: tuple[str, ...] = ()
 
     def with_notes(self, notes: tuple[str, ...]) -> SampleTable:
-        """The same rows with more notes."""
+        """Return the same samples with additional notes."""
         return replace(self, notes=(*self.notes, *notes))
 
 
 class BadRows:
-    """Counts the rows that cannot be used and keeps the first ten with their reasons."""
+    """Counter of unusable rows that keeps the first ten with their reasons."""
 
     def __init__(self) -> None:
         self.count = 0
         self.first: list[str] = []
 
     def add(self, place: str, reason: str) -> None:
-        """Record one row; ``place`` is where the user finds it, such as "line 12" or "train/happy/7.jpg"."""
+        """Record an unusable row; ``place`` locates it for the user, such as "line 12" or "train/happy/7.jpg"."""
         self.count += 1
         if len(self.first) < NAMED_BAD_ROWS:
             self.first.append(f"{place}: {reason}")
 
-    def named(self) -> str:
-        """The first ten, in one line."""
+    def first_reasons(self) -> str:
+        """Return the first ten rows and their reasons, in one line."""
         return "; ".join(self.first) + ("; ..." if self.count > len(self.first) else "")
 
-    def refuse(self, path: Path, *, skip: bool) -> tuple[str, ...]:
-        """Return the notes on what was left out.
+    def check(self, path: Path, *, skip: bool, valid: int) -> tuple[str, ...]:
+        """Return a note on the rows that were skipped.
+
+        Args:
+            path: source of the rows.
+            skip: True if the user chose to skip unusable rows.
+            valid: number of usable rows; without any, skipping is no remedy.
 
         Raises:
-            DataError: there are bad rows and ``skip`` is False.
+            DataError: there are unusable rows, and ``skip`` is False or no row is usable.
         """
         if not self.count:
             return ()
-        named = self.named()
-        rows = "1 row" if self.count == 1 else f"{self.count} rows"
+        reasons = self.first_reasons()
+        rows = "1 row" if self.count == 1 else f"{self.count:,} rows"
+        if not valid:
+            verb = "is" if self.count == 1 else "are"
+            raise DataError(f"{path} has no usable images: {rows} {verb} unusable", why=reasons)
         if not skip:
-            raise DataError(
-                f"{path} has {rows} that cannot be used", why=named, hint="add --skip-bad-rows to leave them out"
-            )
-        return (f"{rows} that cannot be used left out ({named}).",)
+            hint = f"add --skip-bad-rows to use the other {valid:,}"
+            raise DataError(f"{path} has {rows} that cannot be used", why=reasons, hint=hint)
+        return (f"{rows} that cannot be used left out ({reasons}).",)
 
 
 def file_sha256(path: Path) -> str:
-    """Hash of a file's content, in hex, read in pieces."""
+    """Return the SHA-256 of a file in hexadecimal."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while piece := file.read(1 << 20):
@@ -108,14 +116,19 @@ def file_sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-# Raise it whenever a reader would give other rows for the same source.
-FORMAT_VERSION = 1
+# Increase it whenever a reader returns other samples for the same source.
+FORMAT_VERSION = 2
 
 
-def entry(key: str, *, skip_bad_rows: bool) -> Path | None:
-    """Where the rows of the source with ``key`` are kept: in $XDG_CACHE_HOME/edgefer, or ~/.cache/edgefer.
+def cache_path(key: str, *, skip_bad_rows: bool) -> Path | None:
+    """Return the path of a cache entry in $XDG_CACHE_HOME/edgefer or ~/.cache/edgefer.
 
-    None for a user without a home, as services and containers have.
+    Args:
+        key: hash of the content of the source.
+        skip_bad_rows: True if unusable rows were skipped.
+
+    Returns:
+        The path, or None for a user without a home folder, such as a service.
     """
     try:
         home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
@@ -125,10 +138,10 @@ def entry(key: str, *, skip_bad_rows: bool) -> Path | None:
     return Path(home) / "edgefer" / f"{key}-v{FORMAT_VERSION}{suffix}.npz"
 
 
-def restore(path: Path) -> SampleTable | None:
-    """What store() wrote, or None where the file is missing or damaged (the checksums in a .npz tell)."""
+def read_cache(path: Path) -> SampleTable | None:
+    """Read a cache entry; return None if it is missing or damaged, according to the checksums of the .npz format."""
     try:
-        # Where the file is damaged, np.load() would not close what it opened itself.
+        # np.load() does not close a damaged file that it opened itself.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             facts = json.loads(str(archive["facts"]))
             return SampleTable(
@@ -139,31 +152,39 @@ def restore(path: Path) -> SampleTable | None:
                 votes=None,
                 layout=facts["layout"],
                 row_count=facts["row_count"],
-                numbered=facts["numbered"],
+                has_row_numbers=facts["has_row_numbers"],
                 notes=tuple(facts["notes"]),
             )
-    except (OSError, EOFError, KeyError, ValueError, TypeError, zipfile.BadZipFile):
+    except (OSError, EOFError, KeyError, ValueError, TypeError, zipfile.BadZipFile, zlib.error):
         return None
 
 
-def store(path: Path | None, rows: SampleTable) -> str:
-    """Write ``rows`` to ``path`` in one step; return why they could not be kept, or "".
+def write_cache(path: Path | None, table: SampleTable) -> str:
+    """Write a cache entry atomically.
 
-    A full disk or a read-only home costs time and must not cost the run, so it is no error.
+    A full disk or a read-only home folder is no error, because the cache only saves time.
+
+    Returns:
+        The reason why the entry could not be written, or an empty string.
     """
     if path is None:
         return "this user has no home folder"
     facts = json.dumps(
-        {"layout": rows.layout, "row_count": rows.row_count, "numbered": rows.numbered, "notes": rows.notes}
+        {
+            "layout": table.layout,
+            "row_count": table.row_count,
+            "has_row_numbers": table.has_row_numbers,
+            "notes": table.notes,
+        }
     )
     try:
         with files.atomic_write(path) as temporary:
             np.savez(
                 temporary,
-                pixels=rows.pixels,
-                labels=rows.labels,
-                usage=rows.usage,
-                rows=rows.rows,
+                pixels=table.pixels,
+                labels=table.labels,
+                usage=table.usage,
+                rows=table.rows,
                 facts=np.array(facts),
             )
     except OSError as error:

@@ -1,13 +1,13 @@
-"""Drawn faces with the seven expressions: the data set of a machine that has no FER2013, and the golden test inputs.
+"""Draw faces with the seven expressions: a data set for machines without FER2013, and inputs for golden vectors.
 
     faces, labels = draw(4900, seed=1)              # uint8 (4900, 48, 48), int64 (4900,)
-    inputs = golden_faces(24)                       # plain faces that pack into a few KB
+    inputs = golden_faces(24)                       # simple faces that compress to a few KB
 
-A face is an Expression (what the muscles do) on a Scene (who, from where, in which light). Each label has one or two
-mean expressions after the Facial Action Coding System (Ekman and Friesen, 1978; the action units are named beside
-them); a sample goes part of the way from rest to its mean, or beyond, and adds jitter. Pose, light and people vary so
-much that a linear model on the pixels names fewer than half, while a small convolutional network reads nine of ten. A
-score on these faces says that training works; it says nothing about photographs.
+A face combines an Expression (muscles) and a Scene (person, pose, light). Each label has one or two mean expressions
+according to the Facial Action Coding System (Ekman and Friesen, 1978); comments list their action units. A sample
+interpolates between rest and a mean expression, or extrapolates, and adds jitter. Pose, light and person vary. A linear
+model on the pixels classifies fewer than half of the faces correctly, a small convolutional network nine of ten. Scores
+on these faces test the training code and do not apply to photographs.
 """
 
 from __future__ import annotations
@@ -69,16 +69,16 @@ MEANS: Final[dict[str, tuple[Expression, Expression]]] = {
     "surprise": (SURPRISE, replace(SURPRISE, mouth_open=0.26, mouth_width=0.65)),
     "neutral": (REST, REST),
 }
-# Standard deviations of a sample around its mean, and how much of the way from rest to the mean it goes.
+# Standard deviations of a sample around its mean, and the range of the interpolation factor from rest to the mean.
 JITTER: Final = Expression(
     brow_inner=0.025, brow_outer=0.025, brow_arch=0.02, brow_knit=0.018, lid_upper=0.1, lid_lower=0.12,
     lid_slant=0.012, nose_wrinkle=0.08, cheek=0.1, mouth_width=0.08, mouth_corner=0.025, mouth_open=0.035,
     mouth_square=0.15, upper_lip=0.016, lip=0.12, teeth=0.15,
 )  # fmt: skip
 INTENSITY: Final = (0.65, 1.15)
-# Few faces show one feeling alone: the largest share of a second expression, drawn at random.
+# Few faces show a single emotion: maximum fraction of a second, random expression.
 MIXED: Final = 0.45
-# Every sample draws each field evenly between these two.
+# Each field of a sample is uniform between these two.
 LOW: Final = Scene(
     yaw=-0.42, pitch=-0.22, roll=-0.26, zoom=0.86, shift_x=-2.6, shift_y=-2.6,
     skin=95.0, backdrop=10.0, cloth=10.0, hair=0.1, iris=0.2,
@@ -96,36 +96,37 @@ HIGH: Final = Scene(
 )  # fmt: skip
 GRID_Y, GRID_X = (np.mgrid[:SIZE, :SIZE] - (SIZE - 1) / 2).astype(np.float32)
 
-# Grey levels of the golden faces, and the drawn tone that becomes the brightest of them.
+# Gray levels of the golden faces, and the drawn tone that maps to the brightest level.
 PLAIN_LEVELS: Final = 5
 PLAIN_WHITE: Final = 225
-# The people of the golden faces: skins and backdrops far from where one level ends, so that few pixels flicker.
-SITTERS: Final = (
+# Persons of the golden faces. Skin and backdrop are far from the limits between levels, so that few pixels change
+# between versions of OpenCV.
+PERSONS: Final = (
     Scene(),
     Scene(skin=125.0, hair=0.15, hair_length=1.0, backdrop=235.0, lip_size=1.2, jaw=0.8),
     Scene(skin=215.0, hair=0.6, backdrop=55.0, head_width=0.9, eye_size=1.1, brow_weight=0.8),
     Scene(skin=110.0, hair=0.15, hair_length=-1.0, backdrop=235.0, jaw=0.2, nose_size=1.15),
 )
-# Darkest and brightest tone of the golden faces that stand here in each cycle; the others go from 0 to 255.
+# Darkest and brightest tone of golden faces, by position in the cycle; the others range from 0 to 255.
 EXPOSURE_CYCLE: Final = 9
 EXPOSURES: Final = {7: (0, 64), 8: (191, 255)}
 PROGRESS_EVERY: Final = 100
 
 
 def draw(count: int, *, seed: int, progress: Progress = silent) -> tuple[Image, npt.NDArray[np.int64]]:
-    """Draw ``count`` faces of all seven classes, shuffled; each class comes up equally often, give or take one.
+    """Draw ``count`` faces of all seven classes in random order; class counts differ by at most one.
 
-    The same count, seed and versions of numpy and OpenCV give the same bytes.
+    Equal count, seed and versions of numpy and OpenCV give equal bytes.
 
     Returns:
         faces: uint8 (count, 48, 48).
-        labels: int64 (count,), positions in LABELS.
+        labels: int64 (count,), indices into LABELS.
 
     Raises:
-        UsageError: a negative count or seed.
+        UsageError: count or seed is negative.
     """
     if count < 0 or seed < 0:
-        raise UsageError(f"count {count} and seed {seed}", why="neither may be negative")
+        raise UsageError(f"count {count} and seed {seed}", why="expected non-negative integers")
     rng = np.random.default_rng(seed)
     labels = rng.permutation(np.arange(count) % len(LABELS)).astype(np.int64)
     expressions = _expressions(labels, rng)
@@ -141,34 +142,33 @@ def draw(count: int, *, seed: int, progress: Progress = silent) -> tuple[Image, 
 
 
 def golden_faces(count: int) -> Image:
-    """``count`` plain frontal faces in few grey levels, cycling over the classes of LABELS.
+    """Draw simple frontal faces in few gray levels, cycling through LABELS.
 
-    They are made to be shipped: without noise they pack to about 200 bytes each. The first seven are the mean
-    expressions; the people change after that, and of each nine faces one is very dark and one very bright, so that a
-    model meets its whole input range.
+    They ship with every model, and without noise they compress to about 200 bytes each. The first seven show the mean
+    expressions of one person; later ones show other persons. Of nine faces, one is very dark and one is very bright, so
+    that the inputs cover the whole range.
 
     Returns:
-        uint8 (count, 48, 48); all but the very dark and the very bright faces reach from 0 to 255.
+        uint8 (count, 48, 48); all but the very dark and the very bright faces range from 0 to 255.
 
     Raises:
-        UsageError: a negative count.
+        UsageError: the count is negative.
     """
     if count < 0:
-        raise UsageError(f"count {count}", why="it must not be negative")
+        raise UsageError(f"count {count}", why="expected a non-negative integer")
     cycle = len(LABELS)
     faces = []
     for index in range(count):
         mean = MEANS[LABELS[index % cycle]][index // cycle % 2]
         low, high = EXPOSURES.get(index % EXPOSURE_CYCLE, (0, 255))
-        faces.append(_posterize(draw_face(mean, SITTERS[index // cycle % len(SITTERS)]), low, high))
+        faces.append(_posterize(draw_face(mean, PERSONS[index // cycle % len(PERSONS)]), low, high))
     return np.array(faces, np.uint8).reshape(count, SIZE, SIZE)
 
 
 def _posterize(painted: npt.NDArray[np.float32], low: int, high: int) -> Image:
-    """PLAIN_LEVELS evenly spaced tones from ``low`` to ``high``.
+    """Quantize tones to PLAIN_LEVELS evenly spaced levels from ``low`` to ``high``.
 
-    All faces share one scale instead of stretching each to its own range: rows that a sitter's faces have in common
-    stay equal, and pack to nothing.
+    All faces share one scale. Image rows that the faces of a person have in common stay equal and compress well.
     """
     steps = PLAIN_LEVELS - 1
     level = np.clip(np.rint(painted * (steps / PLAIN_WHITE)), 0, steps)
@@ -176,20 +176,20 @@ def _posterize(painted: npt.NDArray[np.float32], low: int, high: int) -> Image:
 
 
 def _expressions(labels: npt.NDArray[np.int64], rng: np.random.Generator) -> Floats:
-    """Jittered expressions, (len(labels), fields of Expression)."""
+    """Return expressions with jitter, (len(labels), fields of Expression)."""
     means = np.array([[astuple(mean) for mean in MEANS[name]] for name in LABELS])
     rest, count, variants = np.array(astuple(REST)), len(labels), means.shape[1]
     first = means[labels, rng.integers(variants, size=count)]
     second = means[rng.integers(len(LABELS), size=count), rng.integers(variants, size=count)]
-    # Squared, so that most faces are nearly pure and a few stand on the border between two classes.
+    # The square makes most faces nearly pure and leaves a few between two classes.
     share = MIXED * rng.uniform(size=(count, 1)) ** 2
     intensity = rng.uniform(*INTENSITY, size=(count, 1))
-    shown = rest + (first - rest + (second - first) * share) * intensity
-    return np.asarray(shown + rng.normal(size=shown.shape) * astuple(JITTER))
+    expressions = rest + (first - rest + (second - first) * share) * intensity
+    return np.asarray(expressions + rng.normal(size=expressions.shape) * astuple(JITTER))
 
 
 def _expose(painted: npt.NDArray[np.float32], scene: Scene, noise: npt.NDArray[np.float32]) -> Image:
-    """Light, lens and sensor: float (48, 48) to uint8, with ``noise`` of unit variance."""
+    """Apply light, lens and sensor to tones (48, 48), and convert them to uint8; ``noise`` has unit variance."""
     half = SIZE / 2
     slope_x = np.float32(math.cos(scene.light_angle) * scene.light / half)
     slope_y = np.float32(math.sin(scene.light_angle) * scene.light / half)

@@ -1,10 +1,10 @@
-"""One drawn face: an Expression (what the muscles do) on a Scene (who, from where, in which light).
+"""Draw one face from an Expression (muscles) and a Scene (person, pose, light).
 
     happy = Expression(mouth_width=1.35, mouth_corner=0.15, cheek=1.0)
     tones = draw_face(happy, Scene(yaw=0.3, glasses=1.0))   # float32 (48, 48), in even light
 
-Every part of the face is a few polygons and lines in head units, computed from the expression and the person. They are
-turned with the head as points of one solid, and drawn back to front.
+Each part of the face consists of a few polygons and lines in head units. All points rotate with the head as one solid,
+and the parts are drawn from back to front.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ __all__ = ["SIZE", "Expression", "Scene", "draw_face"]
 
 Floats = npt.NDArray[np.float64]
 
-# Side of the picture, pixels.
+# Side of the image in pixels.
 SIZE: Final = 48
 SUPERSAMPLING: Final = 4
-# Fixed-point bits of the coordinates that go to OpenCV, at SIZE * SUPERSAMPLING pixels.
+# Fractional bits of the fixed-point coordinates for OpenCV, at SIZE * SUPERSAMPLING pixels.
 FRACTION_BITS: Final = 4
 PIXELS_PER_UNIT: Final = 18.5
-# Glasses, beard, moustache and cover are there above this value, as few people have them.
+# Glasses, beard, moustache and cover are drawn above this value, because few people have them.
 RARE: Final = 0.88
-# Denser towards the ends, where round curves bend most.
+# Denser towards the ends, where the curvature of round curves is largest.
 SPAN: Final = np.sin(np.linspace(-math.pi / 2, math.pi / 2, 13))
 TURN: Final = np.linspace(0.0, 2 * math.pi, 24, endpoint=False)
 CIRCLE: Final = np.stack([np.sin(TURN), -np.cos(TURN)], axis=1)
@@ -39,21 +39,25 @@ SHOULDERS: Final = np.array([[-0.5, 1.38], [0, 1.6], [0.5, 1.38], [2, 1.6], [2, 
 
 @dataclass(frozen=True)
 class Expression:
-    """What the muscles of a face do; the defaults are a face at rest.
+    """Muscle actions of a face; the defaults are a face at rest.
 
     Lengths are in head units: 1 is half the width of the head, so 0.05 is about one pixel of the result.
 
     Attributes:
-        brow_inner, brow_outer: rise of the ends of the brows, -0.2 to 0.3.
-        brow_arch: rise of their middle above the ends, 0 to 0.2.
-        brow_knit: how far they are pulled together, 0 to 0.15.
-        lid_upper: opening of the upper lid; 0 shut, 1 at rest, 1.8 staring. lid_lower: raise of the lower, 0 to 1.
+        brow_inner, brow_outer: elevation of the ends of the brows, -0.2 to 0.3.
+        brow_arch: elevation of the middle of the brows above their ends, 0 to 0.2.
+        brow_knit: displacement of the brows towards each other, 0 to 0.15.
+        lid_upper: opening of the upper lid; 0 closed, 1 at rest, 1.8 wide open.
+        lid_lower: elevation of the lower lid, 0 to 1.
         lid_slant: drop of the outer corner of the eye, -0.05 to 0.08.
-        nose_wrinkle, cheek: 0 to 1; a raised cheek comes with the fold beside the mouth.
-        mouth_width: 1 at rest, 0.6 to 1.5; mouth_corner: rise of the corners, -0.2 to 0.25.
-        mouth_open: gap between the lips, 0 to 0.6; mouth_square: its form; 0 round, 1 rectangular.
-        upper_lip: rise of the upper lip, 0 to 0.2; lip: fullness of both; 1 at rest, 0.3 pressed.
-        teeth: share of the gap that the teeth fill, 0 to 1.
+        nose_wrinkle, cheek: 0 to 1; a raised cheek includes the fold beside the mouth.
+        mouth_width: 1 at rest, 0.6 to 1.5.
+        mouth_corner: elevation of the corners, -0.2 to 0.25.
+        mouth_open: gap between the lips, 0 to 0.6.
+        mouth_square: shape of the gap; 0 round, 1 rectangular.
+        upper_lip: elevation of the upper lip, 0 to 0.2.
+        lip: thickness of both lips; 1 at rest, 0.3 pressed.
+        teeth: fraction of the gap that the teeth fill, 0 to 1.
     """
 
     brow_inner: float = 0.0
@@ -76,27 +80,32 @@ class Expression:
 
 @dataclass(frozen=True)
 class Scene:
-    """Who is seen, from where and in which light; the defaults are a plain frontal portrait.
+    """Person, pose and light; the defaults are a simple frontal portrait.
 
-    draw_face() knows no light and no lens: what stands from light to noise is for who exposes its tones.
+    draw_face() ignores the fields from light to noise, which belong to the exposure of its tones.
 
     Attributes:
-        yaw, pitch, roll: turns of the head in radians; right, down and clockwise in the picture are positive.
-        zoom: size; 1 fills the picture as a face detector's crop does.
-        shift_x, shift_y: of the head's centre, in pixels of the result.
+        yaw, pitch, roll: rotations of the head in radians; right, down and clockwise in the image are positive.
+        zoom: size; 1 fills the image like the crop of a face detector.
+        shift_x, shift_y: displacement of the head in pixels of the result.
         skin, backdrop, cloth: tones, 0 to 255.
-        hair, iris: tones as shares of the skin's.
-        head_width: half the width, head units; jaw: 0 leaves the chin square, 1 narrows it.
+        hair, iris: tones as fractions of the tone of the skin.
+        head_width: half the width, head units.
+        jaw: 0 is a square chin, 1 a narrow chin.
         eye_gap, eye_size, nose_size, lip_size, brow_weight: factors around 1.
-        brow_drop, mouth_drop: displacements down the face, head units.
-        hairline: height of the forehead's end above the centre, head units; parting: its slope, -1 to 1.
-        hair_length: below 0 bald, 0 short, 1 to the shoulders; hair_volume: 0 flat, 1 high and wavy.
-        gaze: sidewards, -1 to 1.
-        light: strength of a light from one side, 0 to 1; light_angle: its direction in radians.
-        gain, gamma: exposure and tone curve; 1 leaves the tones alone.
-        blur: standard deviation in pixels of the result; noise: the same in grey levels.
-        glasses, beard, moustache, cover: the thing is there above RARE; cover is an object before the face.
-        cover_at: where around the picture that object comes in, radians.
+        brow_drop, mouth_drop: downward displacements, head units.
+        hairline: height of the hairline above the center, head units.
+        parting: slope of the hairline, -1 to 1.
+        hair_length: below 0 bald, 0 short, 1 shoulder-length.
+        hair_volume: 0 flat, 1 high and wavy.
+        gaze: horizontal direction of the eyes, -1 to 1.
+        light: strength of a light from one side, 0 to 1.
+        light_angle: direction of the light in radians.
+        gain, gamma: exposure and tone curve; 1 keeps the tones.
+        blur: standard deviation of the blur in pixels of the result.
+        noise: standard deviation of the noise in gray levels.
+        glasses, beard, moustache, cover: drawn above RARE; cover is an object in front of the face.
+        cover_at: direction from which the object enters the image, radians.
     """
 
     yaw: float = 0.0
@@ -138,7 +147,7 @@ class Scene:
 
 
 def draw_face(face: Expression, scene: Scene) -> npt.NDArray[np.float32]:
-    """The face in its tones before light, lens and sensor: float32 (48, 48), grey levels that may leave 0 to 255."""
+    """Draw a face without light, lens and sensor: float32 (48, 48), gray levels that may exceed 0..255."""
     sketch = _Sketch()
     _head(sketch, face, scene)
     _lines(sketch, face, scene)
@@ -151,25 +160,25 @@ def draw_face(face: Expression, scene: Scene) -> npt.NDArray[np.float32]:
 
 
 class _Sketch:
-    """Shapes in head units, collected so that the pose is applied to all points at once."""
+    """Shapes in head units; render() applies the pose to all points at once."""
 
     def __init__(self) -> None:
         self.strokes: list[tuple[Floats, float, float, bool]] = []
 
     def fill(self, points: Floats, tone: float) -> None:
-        """A filled polygon (n, 2)."""
+        """Add a filled polygon (n, 2)."""
         self.line(points, tone, 0.0)
 
     def line(self, points: Floats, tone: float, width: float) -> None:
-        """An open line (n, 2), ``width`` in head units."""
+        """Add an open line (n, 2); ``width`` is in head units."""
         self.strokes.append((points, min(max(tone, 0.0), 255.0), width, False))
 
     def shade(self, points: Floats, change: float, width: float = 0.0) -> None:
-        """A soft polygon, or line, that adds ``change`` grey levels to what lies under it."""
+        """Add a blurred polygon, or line, that adds ``change`` gray levels to the shapes below it."""
         self.strokes.append((points, min(max(128 + change, 0.0), 255.0), width, True))
 
     def render(self, scene: Scene) -> npt.NDArray[np.float32]:
-        """Float grey levels (48, 48)."""
+        """Return float32 gray levels (48, 48)."""
         points = np.concatenate([stroke[0] for stroke in self.strokes])
         fixed = np.rint(_project(points, scene) * (SUPERSAMPLING << FRACTION_BITS)).astype(np.int32)
         hard = np.full((SIZE * SUPERSAMPLING, SIZE * SUPERSAMPLING), scene.backdrop, np.uint8)
@@ -177,7 +186,7 @@ class _Sketch:
         end = 0
         for shape, tone, width, is_soft in self.strokes:
             start, end = end, end + len(shape)
-            # The same fixed-point numbers with two bits more of fraction are coordinates on the small canvas.
+            # With two more fractional bits, the same numbers are coordinates on the small canvas.
             canvas, zoom, bits = (soft, 1, FRACTION_BITS + 2) if is_soft else (hard, SUPERSAMPLING, FRACTION_BITS)
             if width:
                 thickness = max(1, round(width * PIXELS_PER_UNIT * scene.zoom * zoom))
@@ -189,7 +198,7 @@ class _Sketch:
 
 
 def _project(points: Floats, scene: Scene) -> Floats:
-    """Head units (n, 2) -> pixels of the result (n, 2): a half ellipsoid with a nose, turned and seen from far away."""
+    """Project head units (n, 2) to pixels of the result (n, 2): a rotated half ellipsoid with a nose, orthographic."""
     x, y = points[:, 0], points[:, 1]
     depth = 0.6 * np.sqrt(np.maximum(0.0, 1.0 - x * x - (y / 1.3) ** 2))
     depth += 0.22 * np.exp(-(x * x) / 0.03 - (y - 0.2) ** 2 / 0.06)
@@ -226,7 +235,7 @@ def _head(sketch: _Sketch, face: Expression, scene: Scene) -> None:
 
 
 def _hair(sketch: _Sketch, scene: Scene) -> None:
-    """Hair on the head: from the temples over the top, down to a hairline that falls to the side of the parting."""
+    """Draw the hair between the top of the head and a hairline that slopes towards the parting."""
     tone, width = scene.skin * scene.hair, scene.head_width + 0.07
     angle = np.arcsin(SPAN) * 1.18
     volume = 1.34 + 0.14 * scene.hair_volume
@@ -241,18 +250,18 @@ def _hair(sketch: _Sketch, scene: Scene) -> None:
 
 
 def _outline(width: float, top: float, bottom: float, jaw: float) -> Floats:
-    """A head's outline: half an ellipse above, a jaw that narrows by ``jaw`` below."""
+    """Return the outline of a head: half an ellipse above, and below a jaw that narrows by ``jaw``."""
     x, y = CIRCLE[:, 0] * width, CIRCLE[:, 1]
     below = np.maximum(y, 0.0)
-    # A square jaw is a superellipse; the narrowing turns it back towards an oval.
+    # A square jaw is a superellipse; ``jaw`` narrows it towards an oval.
     x = np.where(y > 0, np.sign(x) * np.abs(CIRCLE[:, 0]) ** 0.75 * width * (1 - 0.3 * jaw * below**2), x)
     return np.stack([x, np.where(y > 0, y * bottom, -y * top)], axis=1)
 
 
 def _bow(half_width: float, left: float, middle: float, right: float, power: float = 2.0, root: float = 1.0) -> Floats:
-    """A curve (13, 2) from (-half_width, left) over (0, middle) to (half_width, right).
+    """Return a curve (13, 2) from (-half_width, left) through (0, middle) to (half_width, right).
 
-    A power of 2 is a parabola, a higher one a box; a root of 0.5 turns the parabola into an ellipse.
+    A power of 2 is a parabola, a higher power approaches a box; a root of 0.5 makes the parabola an ellipse.
     """
     ends = (left + right) / 2 + SPAN * (right - left) / 2
     rise = (1 - np.abs(SPAN) ** power) ** root
@@ -262,16 +271,16 @@ def _bow(half_width: float, left: float, middle: float, right: float, power: flo
 def _eye(sketch: _Sketch, face: Expression, scene: Scene, side: int) -> None:
     mirror = np.array([side, 1.0])
     skin, size = scene.skin, scene.eye_size
-    centre = np.array([0.4 * scene.eye_gap, -0.2])
+    center = np.array([0.4 * scene.eye_gap, -0.2])
     opening = 0.125 * size * max(face.lid_upper, 0.08)
     lower = 0.085 * size * max(1 - 0.75 * face.lid_lower, 0.15)
     outer = face.lid_slant - 0.02
-    top = _bow(0.2 * size, 0.02, -opening, outer, 2.4) + centre
-    bottom = _bow(0.2 * size, 0.02, lower, outer, 2.2) + centre
-    sketch.shade((CIRCLE * (0.25, 0.17) + centre - (0, 0.04)) * mirror, -0.1 * skin)
+    top = _bow(0.2 * size, 0.02, -opening, outer, 2.4) + center
+    bottom = _bow(0.2 * size, 0.02, lower, outer, 2.2) + center
+    sketch.shade((CIRCLE * (0.25, 0.17) + center - (0, 0.04)) * mirror, -0.1 * skin)
     sketch.fill(np.concatenate([top, bottom[::-1]]) * mirror, min(255.0, 120 + 0.62 * skin))
     for radius, tone in ((0.12, skin * scene.iris), (0.06, 8.0)):
-        disc = CIRCLE * radius * size + centre + (side * 0.06 * scene.gaze, -0.02)
+        disc = CIRCLE * radius * size + center + (side * 0.06 * scene.gaze, -0.02)
         lids = [np.interp(disc[:, 0], lid[:, 0], lid[:, 1]) for lid in (top, bottom)]
         disc[:, 1] = np.clip(disc[:, 1], *lids)
         sketch.fill(disc * mirror, tone)
@@ -338,7 +347,7 @@ def _mouth(sketch: _Sketch, face: Expression, scene: Scene) -> None:
 
 
 def _lines(sketch: _Sketch, face: Expression, scene: Scene) -> None:
-    """What else the muscles leave on the skin: folds beside the mouth, furrows between the brows and above them."""
+    """Draw folds beside the mouth, and furrows between and above the brows."""
     skin = scene.skin
     fold = min(max(face.cheek, 0.8 * face.nose_wrinkle, 0.0), 1.2)
     for side in (-1, 1):
@@ -358,7 +367,7 @@ def _lines(sketch: _Sketch, face: Expression, scene: Scene) -> None:
 
 
 def _extras(sketch: _Sketch, scene: Scene) -> None:
-    """Glasses, hair on the face, and things held before it."""
+    """Draw glasses, a moustache, and an object in front of the face."""
     hair = scene.skin * scene.hair
     if scene.moustache > RARE:
         sketch.fill(np.concatenate([_bow(0.3, 0.53, 0.42, 0.53), _bow(0.3, 0.53, 0.5, 0.53)[::-1]]), hair)

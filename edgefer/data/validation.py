@@ -1,16 +1,17 @@
-"""What is in a data set: counts, constant images, exact twins within and across splits, agreement with FER+.
+"""Check a data set: class counts, constant images, exact duplicates within and across splits, agreement with FER+.
 
     report = check(load(Path("fer2013.csv")))
-    report.also_in_training["PublicTest"]           # 280: test images that a model has seen with every pixel
+    report.also_in_training["PublicTest"]           # 280: test images with an exact duplicate in Training
 
-Twins are images with equal bytes. A score over test images that also stand in Training is partly one of memory.
+Duplicates are images with equal pixels. Test images that also occur in Training measure memorization.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import textwrap
 from collections import defaultdict
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -29,19 +30,19 @@ Faces = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class DataCheck:
-    """What check() found.
+    """Counts of a data set.
 
     Attributes:
-        source, layout, sha256, notes: as in Dataset.
+        source, layout, sha256, notes: see Dataset.
         classes: images per class, by split and label.
-        constant_images: images with a single grey value, by split.
-        twin_images: how many images have at least one exact twin somewhere in the data set.
-        twin_groups: how many groups of identical images those stand in.
-        groups_across_splits: groups that stand in more than one split.
-        groups_with_conflicting_labels: groups that carry more than one label.
-        also_in_training: how many images of a test split also stand in Training, by split; empty without Training.
-        ferplus_agreement: share of images, by split, whose label is the expression (or one of the expressions) with the
-            most FER+ votes, among those with a vote for any of the seven; empty where there are no votes.
+        constant_images: images with a single gray value, by split.
+        duplicate_images: images with at least one exact duplicate in the data set.
+        duplicate_groups: groups of identical images.
+        groups_across_splits: groups with images in more than one split.
+        groups_with_conflicting_labels: groups with more than one label.
+        also_in_training: images of a test split that also occur in Training, by split; empty without Training.
+        ferplus_agreement: fraction of images, by split, whose label has the most FER+ votes (or as many as another),
+            among those with a vote for any of LABELS; empty without votes.
     """
 
     source: str
@@ -50,21 +51,23 @@ class DataCheck:
     notes: tuple[str, ...]
     classes: dict[str, dict[str, int]]
     constant_images: dict[str, int]
-    twin_images: int
-    twin_groups: int
+    duplicate_images: int
+    duplicate_groups: int
     groups_across_splits: int
     groups_with_conflicting_labels: int
     also_in_training: dict[str, int]
     ferplus_agreement: dict[str, float]
 
     def to_json(self) -> dict[str, Any]:
-        """A dict of plain values."""
-        return {**asdict(self), "notes": list(self.notes)}
+        """Return JSON-compatible values; the keys of duplicates are twin_images and twin_groups."""
+        keys = {"duplicate_images": "twin_images", "duplicate_groups": "twin_groups"}
+        values = dataclasses.asdict(self)
+        return {keys.get(name, name): list(value) if name == "notes" else value for name, value in values.items()}
 
 
 def check(dataset: Dataset) -> DataCheck:
-    """Count what a user should know before training on ``dataset``; about a second for all of FER2013."""
-    groups = _twin_groups(dataset)
+    """Count classes, constant images and duplicates of a data set; all of FER2013 takes about a second."""
+    groups = _duplicate_groups(dataset)
     training = dataset.splits.get("Training")
     return DataCheck(
         source=dataset.source,
@@ -73,8 +76,8 @@ def check(dataset: Dataset) -> DataCheck:
         notes=dataset.notes,
         classes={name: _class_counts(split) for name, split in dataset.splits.items()},
         constant_images={name: _constant_count(split.pixels) for name, split in dataset.splits.items()},
-        twin_images=sum(map(len, groups)),
-        twin_groups=len(groups),
+        duplicate_images=sum(map(len, groups)),
+        duplicate_groups=len(groups),
         groups_across_splits=sum(len({name for name, _ in group}) > 1 for group in groups),
         groups_with_conflicting_labels=sum(len({label for _, label in group}) > 1 for group in groups),
         also_in_training={
@@ -90,34 +93,35 @@ def check(dataset: Dataset) -> DataCheck:
     )
 
 
-def summary(found: DataCheck) -> Result:
-    """What check() found, for the command line."""
-    splits = list(found.classes)
-    totals = {name: sum(counts.values()) for name, counts in found.classes.items()}
-    rows = [[label, *(f"{found.classes[name][label]:,}" for name in splits)] for label in LABELS]
+def summary(report: DataCheck) -> Result:
+    """Return the counts as a record and a text for the command line."""
+    splits = list(report.classes)
+    totals = {name: sum(counts.values()) for name, counts in report.classes.items()}
+    rows = [[label, *(f"{report.classes[name][label]:,}" for name in splits)] for label in LABELS]
     rows.append(["all", *(f"{totals[name]:,}" for name in splits)])
-    rows.append(["with a single grey value", *(f"{found.constant_images[name]:,}" for name in splits)])
-    if found.also_in_training:
-        also = ["" if name == "Training" else f"{found.also_in_training[name]:,}" for name in splits]
+    rows.append(["with a single gray value", *(f"{report.constant_images[name]:,}" for name in splits)])
+    if report.also_in_training:
+        also = ["" if name == "Training" else f"{report.also_in_training[name]:,}" for name in splits]
         rows.append(["also in Training", *also])
-    if found.ferplus_agreement:
-        agree = [percent(found.ferplus_agreement.get(name)) for name in splits]
+    if report.ferplus_agreement:
+        agree = [percent(report.ferplus_agreement.get(name)) for name in splits]
         rows.append(["label has most FER+ votes", *(share or "" for share in agree)])
-    twins = (
-        f"Exact twins: {found.twin_images:,} images stand in {found.twin_groups:,} groups of identical ones; of those "
-        f"{found.groups_across_splits:,} cross splits and {found.groups_with_conflicting_labels:,} carry more labels."
+    duplicates = (
+        f"Exact duplicates: {report.duplicate_images:,} images in {report.duplicate_groups:,} groups, of which "
+        f"{report.groups_across_splits:,} span several splits and {report.groups_with_conflicting_labels:,} have "
+        "conflicting labels."
     )
     lines = [
-        f"{found.source}: {found.layout}, {sum(totals.values()):,} images",
-        f"sha256 {found.sha256}",
+        f"{report.source}: {report.layout}, {sum(totals.values()):,} images",
+        f"sha256 {report.sha256}",
         table(["", *splits], rows),
-        *(textwrap.fill(sentence, WIDTH, subsequent_indent="  ") for sentence in (twins, *found.notes)),
+        *(textwrap.fill(sentence, WIDTH, subsequent_indent="  ") for sentence in (duplicates, *report.notes)),
     ]
-    return Result({**schema.header("data_check", 1), **found.to_json()}, "\n".join(lines))
+    return Result({**schema.header("data_check", 1), **report.to_json()}, "\n".join(lines))
 
 
-def _twin_groups(dataset: Dataset) -> list[list[tuple[str, int]]]:
-    """Split and label of each image, in one list per group of two or more identical images."""
+def _duplicate_groups(dataset: Dataset) -> list[list[tuple[str, int]]]:
+    """Return the split and label of each image, one list per group of two or more identical images."""
     groups: dict[bytes, list[tuple[str, int]]] = defaultdict(list)
     for name, split in dataset.splits.items():
         for digest, label in zip(split.digests, split.labels.tolist(), strict=True):
@@ -137,5 +141,5 @@ def _constant_count(pixels: Faces) -> int:
 def _agreement(labels: npt.NDArray[np.int64], all_votes: npt.NDArray[np.float32]) -> float:
     votes = in_label_order(all_votes)
     voted = votes.sum(axis=1) > 0
-    own = votes[np.arange(len(votes)), labels]
-    return float((own == votes.max(axis=1))[voted].mean())
+    label_votes = votes[np.arange(len(votes)), labels]
+    return float((label_votes == votes.max(axis=1))[voted].mean())

@@ -32,8 +32,8 @@ def test_twins_are_counted_as_images_as_groups_and_across_splits():
             PrivateTest=split([4, 4, 5], [2, 2, 2]),
         )
     )
-    assert report.twin_images == 3 + 4 + 2 + 2
-    assert report.twin_groups == 4
+    assert report.duplicate_images == 3 + 4 + 2 + 2
+    assert report.duplicate_groups == 4
     assert report.groups_across_splits == 2
     assert report.groups_with_conflicting_labels == 2
     assert report.also_in_training == {"PublicTest": 3, "PrivateTest": 0}

@@ -136,8 +136,8 @@ def test_the_whole_file(folder):
     report = check(dataset)
     assert report.classes == {name: dict(zip(LABELS, counts, strict=True)) for name, counts in CLASSES.items()}
     assert report.also_in_training == {"PublicTest": 280}
-    assert report.twin_images == 2801
-    assert report.twin_groups == 1271
+    assert report.duplicate_images == 2801
+    assert report.duplicate_groups == 1271
     assert report.groups_across_splits == 270
     assert report.groups_with_conflicting_labels == 47
     assert report.constant_images == {"Training": 11, "PublicTest": 1}

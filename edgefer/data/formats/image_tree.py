@@ -121,7 +121,7 @@ def read(path: Path, *, bad: BadRows, progress: Progress) -> SampleTable:
         votes=None,
         layout="images/train+validation" if folders & set(VALIDATION) and TEST not in folders else "image tree",
         row_count=None,
-        numbered=numbers is not None,
+        has_row_numbers=numbers is not None,
         notes=notes,
     )
 

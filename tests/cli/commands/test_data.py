@@ -17,7 +17,7 @@ def test_the_text_shows_every_class_and_the_duplicates(edgefer, data):
     out = edgefer("data", "check", data.name, cwd=data.parent).out
     assert all(label in out for label in LABELS)
     assert "also in Training" in out
-    assert "Exact twins: 10 images stand in 5 groups of identical ones" in out
+    assert "Exact duplicates: 10 images in 5 groups" in out
     assert max(map(len, out.splitlines())) <= 80
 
 
