@@ -1,11 +1,11 @@
 """Write files atomically, and list the files of a folder without the leftovers of file systems.
 
-    with atomic_write(path) as temporary:           # a temporary name in the same folder, renamed on success
-        np.savez(temporary, pixels=pixels)
-    write_text(path, "...")
+with atomic_write(path) as temporary:           # a temporary name in the same folder, renamed on success
+    np.savez(temporary, pixels=pixels)
+write_text(path, "...")
 
-    walk = walk_files(folder)                       # without hidden files, trash folders and thumbnails
-    walk.files, walk.unreadable
+walk = walk_files(folder)                       # without hidden files, trash folders and thumbnails
+walk.files, walk.unreadable
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import tempfile
+import secrets
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -53,18 +53,11 @@ def atomic_write(path: Path, *, mode: int = 0o666) -> Iterator[Path]:
     """
     path = Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Savers such as np.savez and Keras choose the format by how a name ends, so the temporary name keeps its end.
-    handle, name = tempfile.mkstemp(prefix=f".{os.getpid()}_", suffix=_temporary_suffix(path), dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    temporary = _create_temporary(path, mode)
     try:
         yield temporary
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
-        # mkstemp() creates files that only their owner can read; restore the usual permissions.
-        mask = os.umask(0)
-        os.umask(mask)
-        temporary.chmod(mode & ~mask)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -96,6 +89,21 @@ def _is_running(process: int) -> bool:
     except (OSError, OverflowError):  # a process of another user
         pass
     return True
+
+
+def _create_temporary(path: Path, mode: int) -> Path:
+    """Create an empty file beside ``path``; the system applies the umask, which a process cannot read safely.
+
+    os.umask() returns the mask only while it replaces it, and every file of other threads is affected in between.
+    """
+    while True:
+        # Savers such as np.savez and Keras choose the format by how a name ends, so the temporary name keeps its end.
+        temporary = path.with_name(f".{os.getpid()}_{secrets.token_hex(4)}{_temporary_suffix(path)}")
+        try:
+            os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode))
+        except FileExistsError:
+            continue
+        return temporary
 
 
 def _temporary_suffix(path: Path) -> str:

@@ -45,11 +45,7 @@ def test_the_longest_name_can_be_written(tmp_path, name):
 
 
 def test_temporary_files_of_killed_processes_are_removed(tmp_path):
-    program = (
-        "import os, pathlib, edgefer.files\n"
-        "with edgefer.files.atomic_write(pathlib.Path('x')):\n"
-        "    os._exit(9)"
-    )
+    program = "import os, pathlib, edgefer.files\nwith edgefer.files.atomic_write(pathlib.Path('x')):\n    os._exit(9)"
     environment = {**os.environ, "PYTHONPATH": str(Path(files.__file__).parents[1])}
     subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=environment, check=False)
     leftover = next(tmp_path.glob(".*-x"))
@@ -165,3 +161,11 @@ def test_a_folder_that_cannot_be_listed_is_reported(tmp_path, monkeypatch):
     ((folder, error),) = walk.unreadable
     assert folder == tmp_path / "locked"
     assert error.strerror == "Permission denied"
+
+
+def test_the_umask_of_the_process_is_never_changed(tmp_path, monkeypatch):
+    changes = []
+    # Another thread that creates a file meanwhile would get other permissions, so even a brief change counts.
+    monkeypatch.setattr(os, "umask", changes.append)
+    files.write_bytes(tmp_path / "file", b"")
+    assert changes == []
