@@ -132,11 +132,11 @@ def _scores(data: ModelCardData) -> Iterator[str]:
         if scored.split == data.validation_split:
             text += f" The best epoch was selected on {scored.split}, so these numbers are slightly optimistic."
         yield _filled(text)
-        yield _classes(scored, data.verdict if index == 0 else None)
+        yield _classes(scored, data.comparison if index == 0 else None)
 
 
-def _classes(scored: Evaluation, verdict: PairedComparison | None) -> str:
-    changes = {delta.label: delta.delta_points for delta in verdict.per_class} if verdict else {}
+def _classes(scored: Evaluation, comparison: PairedComparison | None) -> str:
+    changes = {delta.label: delta.delta_points for delta in comparison.per_class} if comparison else {}
     rows: list[list[str | None]] = []
     for score in scored.per_class:
         change = changes.get(score.label)
@@ -147,29 +147,29 @@ def _classes(scored: Evaluation, verdict: PairedComparison | None) -> str:
 
 
 def _cost(data: ModelCardData) -> str:
-    verdict = data.verdict
-    if verdict is None:
+    comparison = data.comparison
+    if comparison is None:
         return f"Unknown: no record of `edgefer quantize --out` compares {data.scheme} with its float parent."
-    low, high = verdict.interval_points
+    low, high = comparison.interval_points
     least = data.least_agreement
     kernels = "" if least is None else f" The kernels of all runtimes agree on at least {100 * least:.2f} % of labels."
     return (
-        f"Accuracy change from the float parent: {verdict.difference_points:+.2f} points (95 %: {low:+.2f} to "
-        f"{high:+.2f}), McNemar p = {verdict.p_value:.2g}. Both models give the same label to "
-        f"{100 * verdict.agreement:.2f} % of {verdict.n:,} images; only the parent is right on "
-        f"{verdict.only_parent:,}, only {data.scheme} on {verdict.only_own:,}. Expected calibration error, both "
+        f"Accuracy change from the float parent: {comparison.difference_points:+.2f} points (95 %: {low:+.2f} to "
+        f"{high:+.2f}), McNemar p = {comparison.p_value:.2g}. Both models give the same label to "
+        f"{100 * comparison.agreement:.2f} % of {comparison.n:,} images; only the parent is right on "
+        f"{comparison.only_float:,}, only {data.scheme} on {comparison.only_quantized:,}. Expected calibration error, both "
         "without a temperature: "
-        f"{100 * verdict.parent_ece:.1f} % before quantization, {100 * verdict.own_ece:.1f} % after.{kernels}"
+        f"{100 * comparison.float_ece:.1f} % before quantization, {100 * comparison.quantized_ece:.1f} % after.{kernels}"
     )
 
 
 def _confidence(data: ModelCardData) -> Iterator[str]:
-    if data.verdict is None or data.temperature is None or data.calibrated_ece is None:
+    if data.comparison is None or data.temperature is None or data.calibrated_ece is None:
         return
     yield _filled(
         f"Confidence: probabilities are the softmax of logits / {data.temperature:g}. This temperature was fitted on "
         f"the same images. With it, the expected calibration error is {100 * data.calibrated_ece:.1f} % instead of "
-        f"{100 * data.verdict.own_ece:.1f} %, cross-validated: each half of the images uses the temperature fitted on "
+        f"{100 * data.comparison.quantized_ece:.1f} %, cross-validated: each half of the images uses the temperature fitted on "
         "the other half. Confidence is less reliable on other kinds of images."
     )
 
@@ -183,8 +183,8 @@ def _limits(data: ModelCardData) -> Iterator[str]:
         wrong = 1 - (scored.accuracy.share or 0.0)
         yield _filled(f"The model is wrong on {100 * wrong:.0f} % of {scored.split}. Recall is lowest for {weak}.")
     yield _filled("It needs one upright face that fills the crop. For any other picture it still returns a label.")
-    if data.gates_broken:
-        yield _filled(f"It misses the accuracy thresholds that were set: {'; '.join(data.gates_broken)}.")
+    if data.missed_thresholds:
+        yield _filled(f"It misses the accuracy thresholds that were set: {'; '.join(data.missed_thresholds)}.")
 
 
 def _boards(data: ModelCardData) -> Iterator[str]:

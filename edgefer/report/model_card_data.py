@@ -33,8 +33,8 @@ class ModelCardData:
         file_bytes: File size, including the contract.
         provenance: Origin of the model, from its contract.
         weight_bytes: Size of the weights.
-        verdict: Comparison with the float parent, image by image, on the images of ``evaluations[0]``.
-        gates_broken: Accuracy thresholds that the model misses.
+        comparison: Comparison with the float parent, image by image, on the images of ``evaluations[0]``.
+        missed_thresholds: Accuracy thresholds that the model misses.
         temperature: Divisor of the logits.
         calibrated_ece: Expected calibration error with the temperature, in 0..1.
         evaluations: One per split; the validation split comes first.
@@ -50,8 +50,8 @@ class ModelCardData:
     file_bytes: int
     provenance: Mapping[str, Any]
     weight_bytes: int | None = None
-    verdict: PairedComparison | None = None
-    gates_broken: tuple[str, ...] = ()
+    comparison: PairedComparison | None = None
+    missed_thresholds: tuple[str, ...] = ()
     temperature: float | None = None
     calibrated_ece: float | None = None
     evaluations: tuple[Evaluation, ...] = ()
@@ -74,7 +74,7 @@ class ModelCardData:
     def of(cls, quantization: Quantization) -> ModelCardData:
         """Take the facts from a quantization."""
         names = (
-            "system", "scheme", "sha256", "file_bytes", "provenance", "weight_bytes", "verdict", "gates_broken",
+            "system", "scheme", "sha256", "file_bytes", "provenance", "weight_bytes", "comparison", "missed_thresholds",
             "temperature", "calibrated_ece",
         )  # fmt: skip
         return cls(

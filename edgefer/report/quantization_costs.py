@@ -33,7 +33,7 @@ def costs_table(quantizations: Sequence[Quantization], least_agreements: Mapping
     """
     rows = [_row(quantization, least_agreements.get(quantization.sha256)) for quantization in quantizations]
     splits = " or ".join(dict.fromkeys(quantization.evaluation.split for quantization in quantizations))
-    counts = " or ".join(dict.fromkeys(f"{quantization.verdict.n:,}" for quantization in quantizations))
+    counts = " or ".join(dict.fromkeys(f"{quantization.comparison.n:,}" for quantization in quantizations))
     legend = LEGEND.format(split=splits, n=counts)
     headers = tuple(header.replace("\n", " ") for header in HEADERS)
     return Table(headers, rows, legend, narrow=Table(HEADERS, rows, legend))
@@ -49,13 +49,13 @@ def costs_to_json(quantizations: Sequence[Quantization]) -> list[dict[str, Any]]
             "file_bytes": quantization.file_bytes,
             "weight_bytes": quantization.weight_bytes,
             "split": quantization.evaluation.split,
-            "n": quantization.verdict.n,
-            "difference_points": quantization.verdict.difference_points,
-            "interval_points": list(quantization.verdict.interval_points),
-            "p_value": quantization.verdict.p_value,
-            "agreement": quantization.verdict.agreement,
-            "parent_ece": quantization.verdict.parent_ece,
-            "own_ece": quantization.verdict.own_ece,
+            "n": quantization.comparison.n,
+            "difference_points": quantization.comparison.difference_points,
+            "interval_points": list(quantization.comparison.interval_points),
+            "p_value": quantization.comparison.p_value,
+            "agreement": quantization.comparison.agreement,
+            "parent_ece": quantization.comparison.float_ece,
+            "own_ece": quantization.comparison.quantized_ece,
             "p50_us": quantization.measurement.p50_us,
         }
         for quantization in quantizations
@@ -63,14 +63,14 @@ def costs_to_json(quantizations: Sequence[Quantization]) -> list[dict[str, Any]]
 
 
 def _row(quantization: Quantization, least_agreement: float | None) -> list[str | None]:
-    verdict = quantization.verdict
-    low, high = verdict.interval_points
+    comparison = quantization.comparison
+    low, high = comparison.interval_points
     return [
         quantization.system,
         quantization.scheme,
         f"{quantization.file_bytes / 1024:,.0f}",
-        f"{verdict.difference_points:+.2f} ({low:+.1f} to {high:+.1f})",
-        f"{100 * verdict.agreement:.2f}",
+        f"{comparison.difference_points:+.2f} ({low:+.1f} to {high:+.1f})",
+        f"{100 * comparison.agreement:.2f}",
         None if least_agreement is None else f"{100 * least_agreement:.2f}",
         f"{quantization.measurement.p50_us:,.0f}",
     ]

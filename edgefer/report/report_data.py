@@ -87,7 +87,7 @@ class ReportData:
     @cached_property
     def evaluations(self) -> tuple[Evaluation, ...]:
         """All evaluations that identify their model, including those of the float parents."""
-        parents = [quantization.parent for quantization in self.quantizations]
+        parents = [quantization.float_evaluation for quantization in self.quantizations]
         trained = [training.evaluation for training in self.trainings if training.evaluation]
         evaluations = [*self.results.evaluations, *trained, *parents]
         return tuple(each for each in evaluations if isinstance(each.subject.get("sha256"), str))
@@ -113,7 +113,7 @@ class ReportData:
     @property
     def highlighted(self) -> Quantization | None:
         """The first quantization that changed a label, or else the first one; a page shows it unfolded."""
-        changed = (each for each in self.quantizations if each.verdict.agreement < 1)
+        changed = (each for each in self.quantizations if each.comparison.agreement < 1)
         return next(changed, next(iter(self.quantizations), None))
 
     @cached_property
@@ -164,7 +164,7 @@ def _unique(quantizations: Sequence[Quantization]) -> tuple[Quantization, ...]:
     """Keep one record per model and split, preferring a record with per-layer results."""
     unique: dict[tuple[str, str, int], Quantization] = {}
     for quantization in quantizations:
-        key = (quantization.sha256, quantization.evaluation.split, quantization.verdict.n)
+        key = (quantization.sha256, quantization.evaluation.split, quantization.comparison.n)
         if key not in unique or (quantization.layers and not unique[key].layers):
             unique[key] = quantization
     return tuple(unique.values())

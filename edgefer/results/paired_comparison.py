@@ -11,7 +11,6 @@ labels changed, even if gains and losses cancel.
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -29,245 +28,323 @@ from edgefer.statistics import calibration_error, softmax, wilson_interval
 __all__ = ["ClassDelta", "LabelChange", "PairedComparison", "compare", "label_changes"]
 
 RESAMPLES = 10_000
+# Above this number of changed images the binomial test is computed by its normal approximation.
+MAX_EXACT_TRIALS = 100_000
+# Attributes whose JSON key differs from their name.
+JSON_KEYS = {
+    "float_correct": "parent_correct",
+    "quantized_correct": "own_correct",
+    "only_float": "only_parent_correct",
+    "only_quantized": "only_own_correct",
+    "float_ece": "parent_ece",
+    "quantized_ece": "own_ece",
+}
+CLASS_JSON_KEYS = {
+    "float_correct": "parent_correct",
+    "quantized_correct": "own_correct",
+    "only_float": "only_parent",
+    "only_quantized": "only_own",
+}
 
 Logits = npt.NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)
 class ClassDelta:
-    """How many images of one class are right before and after.
+    """Numbers of correctly labeled images of one class, by the float and by the quantized model.
 
     Attributes:
-        label: the name of the class.
-        n: how many images have it.
-        parent_correct, own_correct: how many of them each got right.
-        only_parent, only_own: how many exactly that one got right; None in old records.
+        label: name of the class.
+        n: images of the class.
+        float_correct, quantized_correct: images that each model labels correctly.
+        only_float, only_quantized: images that exactly this model labels correctly; None in records that predate them.
     """
 
     label: str
     n: int
-    parent_correct: int
-    own_correct: int
-    only_parent: int | None = None
-    only_own: int | None = None
+    float_correct: int
+    quantized_correct: int
+    only_float: int | None = None
+    only_quantized: int | None = None
 
     @property
     def delta_points(self) -> float | None:
-        """Recall gained, in percentage points; negative where it was lost, None where the class has no image."""
-        return 100 * (self.own_correct - self.parent_correct) / self.n if self.n else None
+        """Change of the recall in percentage points; negative for a loss, None without images."""
+        return 100 * (self.quantized_correct - self.float_correct) / self.n if self.n else None
 
     @property
     def interval_points(self) -> tuple[float, float] | None:
-        """Where delta_points lies with 95 % confidence; None where the class has no image.
+        """95 % confidence interval of delta_points; None without images.
 
-        Of the images that changed: the adjusted Wald interval for matched pairs (Agresti and Min, "Simple improved
-        confidence intervals for comparing matched proportions", Statistics in Medicine 2005). Old records do not say
-        which changed, and get the interval for two separate sets of images, which is wider (Newcombe, "Interval
-        estimation for the difference between independent proportions", Statistics in Medicine 1998, method 10).
+        The adjusted Wald interval for matched pairs (Agresti and Min, "Simple improved confidence intervals for
+        comparing matched proportions", Statistics in Medicine 2005). Without ``only_float`` and ``only_quantized``, the
+        wider interval for independent samples (Newcombe, "Interval estimation for the difference between independent
+        proportions", Statistics in Medicine 1998, method 10).
         """
         if not self.n:
             return None
-        if self.only_parent is None or self.only_own is None:
-            return _unpaired_interval(self.parent_correct, self.own_correct, self.n)
-        gained, count = self.only_own - self.only_parent, self.n + 2
-        variance = self.only_own + self.only_parent + 1 - gained**2 / count
+        if self.only_float is None or self.only_quantized is None:
+            return _unpaired_interval(self.float_correct, self.quantized_correct, self.n)
+        gained, count = self.only_quantized - self.only_float, self.n + 2
+        variance = self.only_quantized + self.only_float + 1 - gained**2 / count
         half = NormalDist().inv_cdf(0.975) * math.sqrt(variance)
         return max(-100.0, 100 * (gained - half) / count), min(100.0, 100 * (gained + half) / count)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the counts and the change as JSON-compatible values; from_json() is the inverse."""
+        counts = {CLASS_JSON_KEYS.get(name, name): value for name, value in vars(self).items()}
+        return {**counts, "delta_points": self.delta_points}
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> ClassDelta:
+        """Read what to_json() returned.
+
+        Raises:
+            DataError: a count is missing, invalid, or above the number of images.
+        """
+        record = schema.Fields(fields)
+        n = record.count("n")
+
+        def count(key: str) -> int:
+            return record.integer(key, low=0, high=n)
+
+        keys = CLASS_JSON_KEYS
+        return cls(
+            label=record.text("label"),
+            n=n,
+            float_correct=count(keys["float_correct"]),
+            quantized_correct=count(keys["quantized_correct"]),
+            only_float=record.optional(count, keys["only_float"]),
+            only_quantized=record.optional(count, keys["only_quantized"]),
+        )
 
 
 @dataclass(frozen=True)
 class PairedComparison:
-    """A model against its parent on the same images.
+    """Comparison of a quantized model with its float network on the same images.
 
     Attributes:
-        n: how many images.
-        parent_correct, own_correct: how many each got right.
-        only_parent, only_own: how many exactly that one got right.
-        agreement: share of the images that get the same label from both, right or wrong.
-        interval_points: where the difference lies with 95 % confidence, by bootstrap over the images.
-        parent_ece, own_ece: expected calibration error, in 0..1, of both without a temperature: so they say what the
-            change did to the confidence, and not what a temperature mended.
-        per_class: one entry a class.
+        n: number of images.
+        float_correct, quantized_correct: images that each model labels correctly.
+        only_float, only_quantized: images that exactly this model labels correctly.
+        agreement: share of images with the same label from both models, correct or not, in 0..1.
+        interval_points: 95 % confidence interval of the difference, by bootstrap over the images.
+        float_ece, quantized_ece: expected calibration errors, in 0..1, both without a temperature, so that they show
+            the effect of quantization alone.
+        per_class: one entry per class.
     """
 
     n: int
-    parent_correct: int
-    own_correct: int
-    only_parent: int
-    only_own: int
+    float_correct: int
+    quantized_correct: int
+    only_float: int
+    only_quantized: int
     agreement: float
     interval_points: tuple[float, float]
-    parent_ece: float
-    own_ece: float
+    float_ece: float
+    quantized_ece: float
     per_class: tuple[ClassDelta, ...]
 
     @property
     def difference_points(self) -> float:
-        """Accuracy gained, in percentage points; negative where it was lost."""
-        return 100 * (self.own_correct - self.parent_correct) / self.n
+        """Change of the accuracy in percentage points; negative for a loss."""
+        return 100 * (self.quantized_correct - self.float_correct) / self.n
 
     @property
     def p_value(self) -> float:
-        """McNemar's exact two-sided p: how often chance alone gives a difference like this one.
+        """McNemar's two-sided p: the probability of a difference at least this large by chance.
 
-        McNemar, "Note on the sampling error of the difference between correlated proportions", Psychometrika 1947; the
-        exact form is the binomial test on the images that only one of the two got right.
+        McNemar, "Note on the sampling error of the difference between correlated proportions", Psychometrika 1947. The
+        exact form is the binomial test on the images that exactly one model labels correctly. Above MAX_EXACT_TRIALS
+        such images it is the normal approximation with continuity correction.
         """
-        trials, fewer = self.only_parent + self.only_own, min(self.only_parent, self.only_own)
-        if not trials:
+        trials, fewer = self.only_float + self.only_quantized, min(self.only_float, self.only_quantized)
+        if trials <= 2 * fewer:
             return 1.0
-        # Whole numbers throughout: 2 ** trials leaves the range of floats at 1,024 changed images.
-        tail = sum(math.comb(trials, count) for count in range(fewer + 1))
+        if trials > MAX_EXACT_TRIALS:
+            return math.erfc((trials - 2 * fewer - 1) / math.sqrt(2 * trials))
+        # Integers throughout: 2 ** trials exceeds the range of floats at 1,024 changed images.
+        term = tail = 1
+        for count in range(fewer):
+            term = term * (trials - count) // (count + 1)
+            tail += term
         return float(min(Fraction(1), Fraction(2 * tail, 2**trials)))
 
     def to_json(self) -> dict[str, Any]:
-        """A dict of plain values."""
+        """Return counts and scores as JSON-compatible values; from_json() is the inverse."""
+        keys = JSON_KEYS
         return {
             "n": self.n,
-            "parent_correct": self.parent_correct,
-            "own_correct": self.own_correct,
-            "only_parent_correct": self.only_parent,
-            "only_own_correct": self.only_own,
+            keys["float_correct"]: self.float_correct,
+            keys["quantized_correct"]: self.quantized_correct,
+            keys["only_float"]: self.only_float,
+            keys["only_quantized"]: self.only_quantized,
             "difference_points": self.difference_points,
             "difference_interval_95_points": list(self.interval_points),
             "mcnemar_p": self.p_value,
             "agreement": self.agreement,
-            "parent_ece": self.parent_ece,
-            "own_ece": self.own_ece,
-            "per_class": [{**vars(delta), "delta_points": delta.delta_points} for delta in self.per_class],
+            keys["float_ece"]: self.float_ece,
+            keys["quantized_ece"]: self.quantized_ece,
+            "per_class": [delta.to_json() for delta in self.per_class],
         }
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> PairedComparison:
-        """The inverse of to_json(); difference and p are derived again.
+        """Read what to_json() returned; difference and p are derived from the counts.
 
         Raises:
-            DataError: a field is missing, or counts that cannot be.
+            DataError: a field is missing or invalid, or a count is above the number of images.
         """
-        counts = ("n", "parent_correct", "own_correct", "only_parent_correct", "only_own_correct")
-        number = (int, float)
-        schema.require(
-            fields, **dict.fromkeys(counts, int), difference_interval_95_points=list, agreement=number,
-            parent_ece=number, own_ece=number, per_class=list,
-        )  # fmt: skip
-        low, high = map(float, fields["difference_interval_95_points"])
-        for each in fields["per_class"]:
-            schema.require(each, label=str, n=int, parent_correct=int, own_correct=int)
-            changed = {name: each[name] for name in ("only_parent", "only_own") if each.get(name) is not None}
-            schema.require(changed, **dict.fromkeys(changed, int))
-            if not all(0 <= count <= each["n"] for count in changed.values()):
-                raise DataError(f"a class of {each['n']} images of which {changed} changed", why="that cannot be")
-        names = [each.name for each in dataclasses.fields(ClassDelta)]
-        classes = [ClassDelta(**{name: each[name] for name in names if name in each}) for each in fields["per_class"]]
-        n, parent, own, only_parent, only_own = (fields[name] for name in counts)
-        if n < 1 or not all(0 <= each <= n for each in (parent, own, only_parent, only_own)):
-            raise DataError(f"a verdict of {parent} and {own} right in {n}", why="that cannot be")
-        scores = (fields["agreement"], (low, high), fields["parent_ece"], fields["own_ece"])
-        return cls(n, parent, own, only_parent, only_own, *scores, tuple(classes))
+        record, keys = schema.Fields(fields), JSON_KEYS
+        n = record.integer("n", low=1)
+
+        def count(name: str) -> int:
+            return record.integer(keys[name], low=0, high=n)
+
+        comparison = cls(
+            n=n,
+            float_correct=count("float_correct"),
+            quantized_correct=count("quantized_correct"),
+            only_float=count("only_float"),
+            only_quantized=count("only_quantized"),
+            agreement=record.share("agreement"),
+            interval_points=record.interval("difference_interval_95_points"),
+            float_ece=record.share(keys["float_ece"]),
+            quantized_ece=record.share(keys["quantized_ece"]),
+            per_class=tuple(map(ClassDelta.from_json, record.objects("per_class"))),
+        )
+        if comparison.only_float + comparison.only_quantized > n:
+            raise record.invalid(keys["only_quantized"], f"at most {n} images with {keys['only_float']}")
+        return comparison
 
 
 @dataclass(frozen=True)
 class LabelChange:
-    """One image that gets another label than before.
+    """One image to which the two models give different labels.
 
     Attributes:
-        index: its position among the images.
-        label: what it is. parent, own: what each says. All three are class positions.
-        parent_probability, own_probability: what each gives its own answer, in 0..1, at one temperature for both.
+        index: position among the images.
+        label: position of the true class.
+        float_label, quantized_label: positions of the classes that the models predict.
+        float_probability, quantized_probability: probability of each model's own prediction, in 0..1, both with the
+            same temperature.
     """
 
     index: int
     label: int
-    parent: int
-    own: int
-    parent_probability: float
-    own_probability: float
+    float_label: int
+    quantized_label: int
+    float_probability: float
+    quantized_probability: float
 
 
 def compare(
-    parent: Logits, own: Logits, labels: npt.NDArray[np.integer[Any]], *, label_names: Sequence[str]
+    float_logits: Logits, quantized_logits: Logits, labels: npt.NDArray[np.integer[Any]], *, label_names: Sequence[str]
 ) -> PairedComparison:
-    """Compare the float (n, classes) logits of two models on the images with ``labels``, integers (n,).
+    """Compare the logits of two models on the same images.
+
+    Args:
+        float_logits: float (n, classes), n >= 1.
+        quantized_logits: float (n, classes).
+        labels: integers (n,) in 0..classes-1.
+        label_names: names of the classes.
 
     Raises:
-        DataError: shapes that do not fit each other, or no image.
+        DataError: shapes that do not match, or no image.
     """
-    _check(parent, own, labels)
-    parent_right, own_right = parent.argmax(axis=1) == labels, own.argmax(axis=1) == labels
-    only_parent, only_own = int((parent_right & ~own_right).sum()), int((own_right & ~parent_right).sum())
+    _check(float_logits, quantized_logits, labels)
+    float_labels, quantized_labels = float_logits.argmax(axis=1), quantized_logits.argmax(axis=1)
+    float_hits, quantized_hits = float_labels == labels, quantized_labels == labels
+    only_float, only_quantized = _count_exclusive(float_hits, quantized_hits)
     return PairedComparison(
         n=len(labels),
-        parent_correct=int(parent_right.sum()),
-        own_correct=int(own_right.sum()),
-        only_parent=only_parent,
-        only_own=only_own,
-        agreement=float((parent.argmax(axis=1) == own.argmax(axis=1)).mean()),
-        interval_points=_difference_interval(only_parent, only_own, len(labels)),
-        parent_ece=calibration_error(softmax(parent.astype(np.float64)), labels),
-        own_ece=calibration_error(softmax(own.astype(np.float64)), labels),
+        float_correct=int(float_hits.sum()),
+        quantized_correct=int(quantized_hits.sum()),
+        only_float=only_float,
+        only_quantized=only_quantized,
+        agreement=float((float_labels == quantized_labels).mean()),
+        interval_points=_difference_interval(only_float, only_quantized, len(labels)),
+        float_ece=calibration_error(softmax(float_logits.astype(np.float64)), labels),
+        quantized_ece=calibration_error(softmax(quantized_logits.astype(np.float64)), labels),
         per_class=tuple(
-            _class_delta(name, parent_right[labels == index], own_right[labels == index])
+            _class_delta(name, float_hits[labels == index], quantized_hits[labels == index])
             for index, name in enumerate(label_names)
         ),
     )
 
 
 def label_changes(
-    parent: Logits, own: Logits, labels: npt.NDArray[np.integer[Any]], *, temperature: float = 1.0
+    float_logits: Logits,
+    quantized_logits: Logits,
+    labels: npt.NDArray[np.integer[Any]],
+    *,
+    temperature: float = 1.0,
 ) -> list[LabelChange]:
-    """The images whose label changes, those that both models were surest of first.
+    """Return the images whose label changes, in descending order of the lower of the two probabilities.
 
-    Both get the ``temperature`` of the model that changed: it mends what is wrong with the confidence of both, and at
-    different ones their probabilities could not be compared.
+    Args:
+        float_logits, quantized_logits: float (n, classes), n >= 1.
+        labels: integers (n,) in 0..classes-1.
+        temperature: divisor of the logits of both models. Probabilities at two temperatures would not be comparable.
+
+    Raises:
+        DataError: shapes that do not match, or no image.
     """
-    _check(parent, own, labels)
-    before, after = (softmax(each.astype(np.float64), temperature=temperature) for each in (parent, own))
-    was, now = parent.argmax(axis=1), own.argmax(axis=1)
-    changed = np.flatnonzero(was != now)
-    found = [
+    _check(float_logits, quantized_logits, labels)
+    before = softmax(float_logits.astype(np.float64), temperature=temperature)
+    after = softmax(quantized_logits.astype(np.float64), temperature=temperature)
+    float_labels, quantized_labels = float_logits.argmax(axis=1), quantized_logits.argmax(axis=1)
+    changes = [
         LabelChange(
             index=int(index),
             label=int(labels[index]),
-            parent=int(was[index]),
-            own=int(now[index]),
-            parent_probability=float(before[index].max()),
-            own_probability=float(after[index].max()),
+            float_label=int(float_labels[index]),
+            quantized_label=int(quantized_labels[index]),
+            float_probability=float(before[index].max()),
+            quantized_probability=float(after[index].max()),
         )
-        for index in changed
+        for index in np.flatnonzero(float_labels != quantized_labels)
     ]
-    return sorted(found, key=lambda flip: -min(flip.parent_probability, flip.own_probability))
+    return sorted(changes, key=lambda change: -min(change.float_probability, change.quantized_probability))
 
 
-def _class_delta(name: str, parent_right: npt.NDArray[np.bool_], own_right: npt.NDArray[np.bool_]) -> ClassDelta:
-    only_parent, only_own = int((parent_right & ~own_right).sum()), int((own_right & ~parent_right).sum())
+def _class_delta(name: str, float_hits: npt.NDArray[np.bool_], quantized_hits: npt.NDArray[np.bool_]) -> ClassDelta:
+    only_float, only_quantized = _count_exclusive(float_hits, quantized_hits)
     return ClassDelta(
-        name, len(parent_right), int(parent_right.sum()), int(own_right.sum()), only_parent, only_own
+        name, len(float_hits), int(float_hits.sum()), int(quantized_hits.sum()), only_float, only_quantized
     )
 
 
-def _unpaired_interval(parent_correct: int, own_correct: int, n: int) -> tuple[float, float]:
-    before, now = parent_correct / n, own_correct / n
-    (parent_low, parent_high), (own_low, own_high) = wilson_interval(parent_correct, n), wilson_interval(own_correct, n)
-    low = now - before - math.hypot(now - own_low, parent_high - before)
-    high = now - before + math.hypot(own_high - now, before - parent_low)
+def _count_exclusive(float_hits: npt.NDArray[np.bool_], quantized_hits: npt.NDArray[np.bool_]) -> tuple[int, int]:
+    """Count the images that only the float model and only the quantized model labels correctly."""
+    return int((float_hits & ~quantized_hits).sum()), int((quantized_hits & ~float_hits).sum())
+
+
+def _unpaired_interval(float_correct: int, quantized_correct: int, n: int) -> tuple[float, float]:
+    before, after = float_correct / n, quantized_correct / n
+    before_low, before_high = wilson_interval(float_correct, n)
+    after_low, after_high = wilson_interval(quantized_correct, n)
+    low = after - before - math.hypot(after - after_low, before_high - before)
+    high = after - before + math.hypot(after_high - after, before - before_low)
     return 100 * low, 100 * high
 
 
-def _difference_interval(only_parent: int, only_own: int, n: int) -> tuple[float, float]:
-    """Percentile bootstrap of the difference in points.
+def _difference_interval(only_float: int, only_quantized: int, n: int) -> tuple[float, float]:
+    """Return the percentile bootstrap interval of the difference in points.
 
-    Resampling n images with replacement and counting the two kinds that differ is a draw from a multinomial, so the
-    images themselves are not needed.
+    Resampling n images with replacement and counting the two kinds that differ is a draw from a multinomial
+    distribution, so the counts suffice.
     """
-    shares = [only_parent / n, only_own / n, (n - only_parent - only_own) / n]
+    shares = [only_float / n, only_quantized / n, (n - only_float - only_quantized) / n]
     draws = np.random.default_rng(0).multinomial(n, shares, size=RESAMPLES)
     low, high = np.percentile(100 * (draws[:, 1] - draws[:, 0]) / n, [2.5, 97.5])
     return float(low), float(high)
 
 
-def _check(parent: Logits, own: Logits, labels: npt.NDArray[Any]) -> None:
-    if parent.shape != own.shape or parent.ndim != 2 or len(parent) != len(labels) or len(labels) == 0:
+def _check(float_logits: Logits, quantized_logits: Logits, labels: npt.NDArray[Any]) -> None:
+    shape = float_logits.shape
+    if shape != quantized_logits.shape or len(shape) != 2 or shape[0] != len(labels) or len(labels) == 0:
         raise DataError(
-            f"logits of shapes {parent.shape} and {own.shape} for {len(labels)} labels",
-            why="(n, classes) twice, n >= 1",
+            f"logits of shapes {shape} and {quantized_logits.shape} for {len(labels)} labels",
+            why="expected (n, classes) twice, n >= 1",
         )

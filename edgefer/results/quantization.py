@@ -1,8 +1,9 @@
-"""The result of ``edgefer quantize``: a quantized model compared with its float parent.
+"""Record of ``edgefer quantize``: a quantized model and its comparison with the float network.
 
-    quantization.to_json()                          # a record of kind "quantization"
-    Quantization.from_json(record)
-    quantization.verdict.difference_points, quantization.temperature
+    quantization = Quantization.from_json(record)   # to_json() is the inverse
+    quantization.comparison.difference_points, quantization.temperature
+
+Records that an earlier edgefer wrote lack some entries; the attributes of those are None or empty.
 """
 
 from __future__ import annotations
@@ -13,15 +14,24 @@ from pathlib import PurePath
 from typing import Any
 
 from edgefer.results import schema
+from edgefer.results.accuracy_search import AccuracySearch
+from edgefer.results.calibration_stability import CalibrationStability
 from edgefer.results.evaluation import Evaluation
 from edgefer.results.measurement import Measurement
 from edgefer.results.paired_comparison import PairedComparison
+from edgefer.results.temperature import TemperatureFit
 
 __all__ = ["Quantization"]
 
 KIND = "quantization"
 SCHEMA_VERSION = 1
-PLAIN = ("path", "sha256", "scheme", "model_bytes", "weight_bytes", "file_bytes", "provenance")
+# Attributes whose JSON key differs from their name.
+JSON_KEYS = {
+    "comparison": "verdict",
+    "float_evaluation": "parent",
+    "missed_thresholds": "gates_broken",
+    "sensitive_layers": "culprits",
+}
 LAYER_NUMBERS = (
     "activation_snr_db", "activation_cosine", "activation_saturation", "weight_snr_db", "float_gain_db",
 )  # fmt: skip
@@ -29,7 +39,7 @@ LAYER_NUMBERS = (
 
 @dataclass(frozen=True, eq=False)
 class Quantization:
-    """A quantized model compared with its float parent.
+    """A quantized model, its scores and its comparison with the float network.
 
     Attributes:
         path: Path of the .tflite.
@@ -39,15 +49,16 @@ class Quantization:
         weight_bytes: Size of its weights.
         file_bytes: Size of the file, including the contract.
         provenance: Origin of the model, from its contract.
-        verdict: Comparison with the float parent, image by image.
-        parent, evaluation: Evaluations of the float parent and of the quantized model on the same images.
+        comparison: Comparison with the float network, image by image.
+        float_evaluation, evaluation: Evaluations of the float network and of the quantized model on the same images.
         measurement: A one-second benchmark on the machine that quantized the model.
         golden_tolerance: Tolerance of the golden vectors; None in records without it.
-        confidence: Fields of the temperature fit: temperature, ece, calibrated_ece and others; None in records that
-            predate temperature scaling.
-        gates_broken: Thresholds that the model misses, one clause each.
+        confidence: Temperature of the logits and its effect; None in records that predate temperature scaling.
+        missed_thresholds: Thresholds that the model misses, one clause each.
         layers: Results of --debug-layers, one mapping per operator.
         sensitive_layers: Names of the sensitive layers.
+        stability: Result of --calibration-trials, or None.
+        search: Result of --auto, or None.
     """
 
     path: str
@@ -57,15 +68,17 @@ class Quantization:
     weight_bytes: int
     file_bytes: int
     provenance: Mapping[str, Any]
-    verdict: PairedComparison
-    parent: Evaluation
+    comparison: PairedComparison
+    float_evaluation: Evaluation
     evaluation: Evaluation
     measurement: Measurement
     golden_tolerance: float | None = None
-    confidence: Mapping[str, Any] | None = None
-    gates_broken: tuple[str, ...] = ()
+    confidence: TemperatureFit | None = None
+    missed_thresholds: tuple[str, ...] = ()
     layers: tuple[Mapping[str, Any], ...] = ()
     sensitive_layers: tuple[str, ...] = ()
+    stability: CalibrationStability | None = None
+    search: AccuracySearch | None = None
 
     @property
     def file(self) -> str:
@@ -80,15 +93,16 @@ class Quantization:
     @property
     def temperature(self) -> float | None:
         """Divisor of the logits; None in records that predate temperature scaling."""
-        return self.confidence["temperature"] if self.confidence else None
+        return self.confidence.temperature if self.confidence else None
 
     @property
     def calibrated_ece(self) -> float | None:
         """Expected calibration error with the temperature, in 0..1; None in records that predate it."""
-        return self.confidence["calibrated_ece"] if self.confidence else None
+        return self.confidence.calibrated_ece if self.confidence else None
 
     def to_json(self) -> dict[str, Any]:
         """Return the record; from_json() is the inverse."""
+        keys = JSON_KEYS
         return {
             **schema.header(KIND, SCHEMA_VERSION),
             "path": self.path,
@@ -98,19 +112,21 @@ class Quantization:
             "weight_bytes": self.weight_bytes,
             "file_bytes": self.file_bytes,
             **({} if self.golden_tolerance is None else {"golden_tolerance": self.golden_tolerance}),
-            **({} if self.confidence is None else {"confidence": dict(self.confidence)}),
+            **({} if self.confidence is None else {"confidence": self.confidence.to_json()}),
             "provenance": dict(self.provenance),
-            "verdict": self.verdict.to_json(),
-            "parent": self.parent.to_json(),
+            keys["comparison"]: self.comparison.to_json(),
+            keys["float_evaluation"]: self.float_evaluation.to_json(),
             "evaluation": self.evaluation.to_json(),
             "measurement": self.measurement.to_json(),
-            "gates_broken": list(self.gates_broken),
+            keys["missed_thresholds"]: list(self.missed_thresholds),
+            **({} if self.stability is None else {"stability": self.stability.to_json()}),
             **self._layers_to_json(),
+            **({} if self.search is None else {"search": self.search.to_json()}),
         }
 
     def _layers_to_json(self) -> dict[str, Any]:
         layers = [dict(layer) for layer in self.layers]
-        return {"layers": layers, "culprits": list(self.sensitive_layers)} if layers else {}
+        return {"layers": layers, JSON_KEYS["sensitive_layers"]: list(self.sensitive_layers)} if layers else {}
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Quantization:
@@ -120,25 +136,34 @@ class Quantization:
             DataError: The record has another kind, lacks a field, or holds an invalid value.
             IncompatibleError: The schema version is newer than this edgefer supports.
         """
-        schema.validate(fields, KIND, SCHEMA_VERSION)
-        schema.require(
-            fields, path=str, scheme=str, sha256=str, model_bytes=int, weight_bytes=int, file_bytes=int,
-            provenance=dict, verdict=dict, parent=dict, evaluation=dict, measurement=dict, gates_broken=list,
-        )  # fmt: skip
-        for layer in fields.get("layers", ()):
-            schema.require(layer, layer=str, kind=str, **dict.fromkeys(LAYER_NUMBERS, (int, float, type(None))))
-        confidence = fields.get("confidence")
-        if confidence is not None:
-            schema.require(confidence, temperature=(int, float), calibrated_ece=(int, float))
+        record, keys = schema.read(fields, KIND, SCHEMA_VERSION), JSON_KEYS
         return cls(
-            **{name: fields[name] for name in PLAIN},
-            verdict=PairedComparison.from_json(fields["verdict"]),
-            parent=Evaluation.from_json(fields["parent"]),
-            evaluation=Evaluation.from_json(fields["evaluation"]),
-            measurement=Measurement.from_json(fields["measurement"]),
-            golden_tolerance=fields.get("golden_tolerance"),
-            confidence=confidence,
-            gates_broken=tuple(map(str, fields["gates_broken"])),
-            layers=tuple(fields.get("layers", ())),
-            sensitive_layers=tuple(map(str, fields.get("culprits", ()))),
+            path=record.text("path"),
+            sha256=record.text("sha256"),
+            scheme=record.text("scheme"),
+            model_bytes=record.count("model_bytes"),
+            weight_bytes=record.count("weight_bytes"),
+            file_bytes=record.count("file_bytes"),
+            provenance=record.plain("provenance"),
+            comparison=PairedComparison.from_json(record.object(keys["comparison"])),
+            float_evaluation=Evaluation.from_json(record.object(keys["float_evaluation"])),
+            evaluation=Evaluation.from_json(record.object("evaluation")),
+            measurement=Measurement.from_json(record.object("measurement")),
+            golden_tolerance=record.optional(record.amount, "golden_tolerance"),
+            confidence=record.optional(lambda key: TemperatureFit.from_json(record.object(key)), "confidence"),
+            stability=record.optional(lambda key: CalibrationStability.from_json(record.object(key)), "stability"),
+            search=record.optional(lambda key: AccuracySearch.from_json(record.object(key)), "search"),
+            missed_thresholds=record.texts(keys["missed_thresholds"]),
+            layers=tuple(map(_read_layer, record.optional(record.objects, "layers") or ())),
+            sensitive_layers=record.optional(record.texts, keys["sensitive_layers"]) or (),
         )
+
+
+def _read_layer(layer: schema.Fields) -> dict[str, Any]:
+    """Check the entries of one operator; None marks a value that is undefined for its kind."""
+    for key in ("layer", "kind"):
+        layer.text(key)
+    for key in LAYER_NUMBERS:
+        if key not in layer or layer[key] is not None:
+            layer.number(key)
+    return layer.to_plain()

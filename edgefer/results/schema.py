@@ -121,8 +121,12 @@ class Fields(Mapping[str, Any]):
 
     def plain(self, key: str) -> dict[str, Any]:
         """Return a nested object whose keys are not part of the schema, such as the provenance of a model."""
-        values = dict(self.object(key))
-        _check_plain(values, self._path(key))
+        return self.object(key).to_plain()
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return this object as a dict of JSON values."""
+        values = dict(self)
+        _check_plain(values, self.place)
         return values
 
     def items_of(self, key: str, *, length: int | None = None) -> list[Any]:

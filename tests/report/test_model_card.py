@@ -40,16 +40,16 @@ def test_each_class_has_its_numbers(made):
     quantization = made()
     line = r"^\| (\w+) \| (\d+) \| ([\d.-]+) \| ([\d.-]+) \| ([\d.-]+) \| (\S+) \|$"
     rows = re.findall(line, card(quantization), re.MULTILINE)
-    for row, score, delta in zip(rows, quantization.evaluation.per_class, quantization.verdict.per_class, strict=True):
+    for row, score, delta in zip(rows, quantization.evaluation.per_class, quantization.comparison.per_class, strict=True):
         shares = [f"{100 * each:.1f}" for each in (score.precision, score.recall, score.f1)]
         assert row == (score.label, str(score.n), *shares, f"{delta.delta_points:+.1f}")
 
 
 def test_the_cost_is_the_paired_comparison(made):
-    verdict = made().verdict
+    comparison = made().comparison
     text = " ".join(card(made()).split())
-    assert f"{verdict.difference_points:+.2f} points" in text
-    assert f"McNemar p = {verdict.p_value:.2g}" in text
+    assert f"{comparison.difference_points:+.2f} points" in text
+    assert f"McNemar p = {comparison.p_value:.2g}" in text
     assert "Both models give the same label to 90.00 % of 20 images" in text
 
 

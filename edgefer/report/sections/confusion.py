@@ -31,7 +31,7 @@ def confusion_section(data: ReportData) -> Section | None:
 
 def _quantizations(data: ReportData) -> Iterator[Details]:
     for quantization in data.quantizations:
-        before, now = quantization.parent, quantization.evaluation
+        before, now = quantization.float_evaluation, quantization.evaluation
         name = f"{quantization.system}, {quantization.scheme}"
         matrices = [
             _matrix(f"{quantization.system}, float", before),
@@ -43,7 +43,7 @@ def _quantizations(data: ReportData) -> Iterator[Details]:
 
 def _others(data: ReportData) -> Iterator[Details]:
     """Yield the evaluations that are not part of a quantization."""
-    shown = [each for quantization in data.quantizations for each in (quantization.parent, quantization.evaluation)]
+    shown = [each for quantization in data.quantizations for each in (quantization.float_evaluation, quantization.evaluation)]
     for evaluation in data.evaluations:
         if not any(_same(evaluation, other) for other in shown):
             shown.append(evaluation)

@@ -109,35 +109,35 @@ def layers_section(data: ReportData) -> Section | None:
 
 
 def _accuracy_row(quantization: Quantization, data: ReportData) -> list[CellContent]:
-    verdict = quantization.verdict
-    low, high = verdict.interval_points
+    comparison = quantization.comparison
+    low, high = comparison.interval_points
     least = data.results.least_agreements.get(quantization.sha256)
     style = None if low <= 0 <= high else "better" if low > 0 else "worse"
-    missed = "; ".join(quantization.gates_broken)
+    missed = "; ".join(quantization.missed_thresholds)
     calibrated = quantization.calibrated_ece
     return [
         quantization.system,
         quantization.scheme,
         number(quantization.file_bytes / 1024, 1),
-        number(100 * verdict.parent_correct / verdict.n),
-        number(100 * verdict.own_correct / verdict.n),
-        Cell(f"{signed(verdict.difference_points)} ({signed(low)} to {signed(high)})", style),
-        f"{verdict.p_value:.2g}",
-        number(100 * verdict.agreement),
+        number(100 * comparison.float_correct / comparison.n),
+        number(100 * comparison.quantized_correct / comparison.n),
+        Cell(f"{signed(comparison.difference_points)} ({signed(low)} to {signed(high)})", style),
+        f"{comparison.p_value:.2g}",
+        number(100 * comparison.agreement),
         None if least is None else number(100 * least),
-        f"{100 * verdict.parent_ece:.1f} → {100 * verdict.own_ece:.1f}",
+        f"{100 * comparison.float_ece:.1f} → {100 * comparison.quantized_ece:.1f}",
         None if calibrated is None else number(100 * calibrated, 1),
         Cell(f"missed: {missed}", "worse") if missed else "none missed",
     ]
 
 
 def _changes_row(quantization: Quantization) -> list[CellContent]:
-    verdict = quantization.verdict
-    changed = round(verdict.n * (1 - verdict.agreement))
-    counts = {"corrected": verdict.only_own, "newly-wrong": verdict.only_parent}
+    comparison = quantization.comparison
+    changed = round(comparison.n * (1 - comparison.agreement))
+    counts = {"corrected": comparison.only_quantized, "newly-wrong": comparison.only_float}
     bars = [Cell(f"{count:,}", bar=Bar(count / max(1, changed), series)) for series, count in counts.items()]
     both_wrong = changed - sum(counts.values())
-    return [quantization.system, quantization.scheme, f"{verdict.n:,}", f"{changed:,}", *bars, f"{both_wrong:,}"]
+    return [quantization.system, quantization.scheme, f"{comparison.n:,}", f"{changed:,}", *bars, f"{both_wrong:,}"]
 
 
 def _images(file: str, changes: Sequence[ChangedImage]) -> DataTable:
@@ -159,12 +159,12 @@ def _label(predicted: str, label: str) -> Cell:
 
 def _classes(quantization: Quantization) -> DataTable:
     rows: list[list[CellContent]] = []
-    for delta in quantization.verdict.per_class:
+    for delta in quantization.comparison.per_class:
         interval = delta.interval_points
-        approximate = "~ " if delta.only_own is None else ""
+        approximate = "~ " if delta.only_quantized is None else ""
         bounds = f"{approximate}{signed(interval[0])} to {signed(interval[1])}" if interval else None
         points = signed(delta.delta_points)
-        rows.append([delta.label, f"{delta.n:,}", delta.parent_correct, delta.own_correct, points, bounds])
+        rows.append([delta.label, f"{delta.n:,}", delta.float_correct, delta.quantized_correct, points, bounds])
     return DataTable(f"Recall per class of {quantization.system}, {quantization.scheme}", CLASS_HEADERS, rows)
 
 

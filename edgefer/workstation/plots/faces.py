@@ -129,12 +129,12 @@ def draw_label_changes(faces: Faces, changes: Sequence[LabelChange], path: Path,
         axis.axis("off")
     for axis, change in zip(axes.flat, plotted):
         axis.imshow(faces[change.index], cmap="gray", vmin=0, vmax=255)
-        if change.own == change.label:
+        if change.quantized_label == change.label:
             color = figure.GREEN
         else:
-            color = figure.VERMILION if change.parent == change.label else "black"
-        before = f"{label_names[change.parent]} {change.parent_probability:.0%}"
-        after = f"{label_names[change.own]} {change.own_probability:.0%}"
+            color = figure.VERMILION if change.float_label == change.label else "black"
+        before = f"{label_names[change.float_label]} {change.float_probability:.0%}"
+        after = f"{label_names[change.quantized_label]} {change.quantized_probability:.0%}"
         axis.set_title(f"is {label_names[change.label]}\n{before}\nnow {after}", fontsize=7, color=color)
     legend = "green: corrected, orange: now wrong, black: wrong before and after"
     fig.suptitle(f"{len(plotted)} of {len(changes)} changed labels; {legend}")

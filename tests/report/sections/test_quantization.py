@@ -28,11 +28,11 @@ def recorded(quantized, tmp_path):
 
 def test_the_accuracy_change_matches_the_record(data, cells, quantized):
     (row,) = cells(data, "Accuracy change from the float parent")
-    verdict = quantized()["verdict"]
-    low, high = verdict["difference_interval_95_points"]
-    assert row["points (95 %)"] == f"{verdict['difference_points']:+.2f} ({low:+.2f} to {high:+.2f})"
+    comparison = quantized()["verdict"]
+    low, high = comparison["difference_interval_95_points"]
+    assert row["points (95 %)"] == f"{comparison['difference_points']:+.2f} ({low:+.2f} to {high:+.2f})"
     assert (row["float, %"], row["accuracy, %"]) == ("75.00", "75.00")
-    assert row["McNemar p"] == f"{verdict['mcnemar_p']:.2g}"
+    assert row["McNemar p"] == f"{comparison['mcnemar_p']:.2g}"
     assert (row["same label, %"], row["kernels agree, %"]) == ("90.00", "99.12")
     assert row["thresholds"] == "none missed"
 
