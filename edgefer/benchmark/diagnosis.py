@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from edgefer.device import sysfs
 from edgefer.errors import IncompatibleError
+from edgefer.inference.first_load import check_first_load
 from edgefer.inference.runtime import open_interpreter
 from edgefer.inspection.delegate import read_partition
 from edgefer.inspection.flatbuffer import read_model
@@ -75,6 +76,7 @@ def _operators(model: bytes, int8: Measurement) -> list[str]:
     causes = []
     if conversions:
         causes.append(f"operators: {len(conversions)} of {len(ops)} only convert types (QUANTIZE, DEQUANTIZE)")
+    check_first_load(model, module)
     interpreter = open_interpreter(module.load(), model, name="litert", version=module.available() or "")
     partition = read_partition(interpreter, graph)
     if partition.delegated is not None and len(partition.delegated) < len(ops):

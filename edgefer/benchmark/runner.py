@@ -35,6 +35,7 @@ from edgefer.device import sysfs
 from edgefer.device.description import CoreUsage, describe
 from edgefer.errors import DataError
 from edgefer.inference.classifier import Classifier
+from edgefer.inference.first_load import check_first_load
 from edgefer.inference.runtime import Runtime, select_runtime
 from edgefer.processes import serve_request
 from edgefer.progress import Progress, silent
@@ -83,6 +84,10 @@ def measure(
     faces = artifact.golden.inputs if faces is None else faces
     _check_faces(faces, artifact)
     module = select_runtime(runtime)
+    golden = artifact.golden.inputs
+    check_first_load(
+        artifact.model, module, kernels=kernels, inputs=golden, sha256=artifact.sha256, name=str(artifact_path)
+    )
     module.load()
     load_before = sysfs.load_average()
     started_at = datetime.now(timezone.utc).isoformat(timespec="seconds")

@@ -13,6 +13,7 @@ where logits become probabilities.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 import json
@@ -124,9 +125,9 @@ class Artifact:
     provenance: dict[str, Any]
     temperature: float = 1.0
 
-    @property
+    @functools.cached_property
     def sha256(self) -> str:
-        """Hash of the flatbuffer, in hex: the identity by which results are joined."""
+        """Hash of the flatbuffer, in hex, which identifies the model in result records."""
         return hashlib.sha256(self.model).hexdigest()
 
     def probabilities(self, logits: npt.NDArray[np.floating[Any]]) -> npt.NDArray[Any]:

@@ -23,6 +23,7 @@ from edgefer.contract.artifact import Artifact
 from edgefer.contract.preprocessing import encoder, prepare
 from edgefer.contract.quantization_params import dequantize
 from edgefer.errors import DataError, IncompatibleError
+from edgefer.inference.first_load import check_first_load
 from edgefer.inference.runtime import Runtime, select_runtime
 
 __all__ = ["Classifier", "Prediction"]
@@ -79,7 +80,7 @@ class Classifier:
         kernels: str = "default",
         check: bool = True,
     ) -> Classifier:
-        """Load a model file.
+        """Load a model file; an unknown model is first loaded and run in a subprocess.
 
         Args:
             path: a .tflite with a contract.
@@ -89,11 +90,13 @@ class Classifier:
             check: replay the golden vectors.
 
         Raises:
-            DataError: the file does not exist, has no contract, or is damaged.
+            DataError: the file does not exist, has no contract, is damaged, crashes the runtime, or exceeds the limits
+                of memory or CPU time.
             UsageError: the runtime or the kernels do not exist, or ``threads`` is out of range.
             IncompatibleError: the runtime is not installed, cannot load the model, or computes other outputs.
         """
         artifact = Artifact.load(Path(path))
+        _check(artifact, runtime, kernels, name=os.fspath(path))
         return cls.from_artifact(artifact, runtime=runtime, threads=threads, kernels=kernels, check=check)
 
     @classmethod
@@ -106,7 +109,7 @@ class Classifier:
         kernels: str = "default",
         check: bool = True,
     ) -> Classifier:
-        """Load a model from memory.
+        """Load a model from memory; an unknown model is first loaded and run in a subprocess.
 
         Args:
             artifact: model and contract.
@@ -116,9 +119,11 @@ class Classifier:
             check: replay the golden vectors.
 
         Raises:
+            DataError: the model crashes the runtime, or exceeds the limits of memory or CPU time.
             UsageError: the runtime or the kernels do not exist, or ``threads`` is out of range.
             IncompatibleError: the runtime is not installed, cannot load the model, or computes other outputs.
         """
+        _check(artifact, runtime, kernels)
         loaded = select_runtime(runtime).open_model(artifact.model, threads=threads, kernels=kernels)
         classifier = cls(artifact, loaded)
         if check:
@@ -199,6 +204,17 @@ class Classifier:
     def encode(self, face: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
         """Convert a prepared face, uint8 (height, width), to the input array of the model."""
         return self._table[face].reshape(self.runtime.input.shape)
+
+
+def _check(artifact: Artifact, runtime: str | None, kernels: str, *, name: str = "the model") -> None:
+    check_first_load(
+        artifact.model,
+        select_runtime(runtime),
+        kernels=kernels,
+        inputs=artifact.golden.inputs,
+        sha256=artifact.sha256,
+        name=name,
+    )
 
 
 def _check_shape(tensor: str, shape: tuple[int, ...], expected: tuple[int, ...]) -> None:

@@ -24,6 +24,7 @@ import numpy.typing as npt
 from edgefer import plugins
 from edgefer.contract.preprocessing import encoder
 from edgefer.errors import EdgeferError, IncompatibleError, UsageError
+from edgefer.inference.first_load import check_first_load
 from edgefer.inference.runtime import RUNTIMES, Runtime, select_runtime
 from edgefer.processes import ChildResult, call_module, serve_request
 from edgefer.results.parity import Configuration
@@ -77,6 +78,7 @@ def run_model(model: bytes, faces: npt.NDArray[np.uint8], configuration: Configu
     """
     if not configuration.python:
         module = select_runtime(configuration.runtime)
+        check_first_load(model, module, kernels=configuration.kernels, inputs=faces)
         return run_faces(module.open_model(model, threads=configuration.threads, kernels=configuration.kernels), faces)
     with tempfile.TemporaryDirectory(prefix="edgefer-run-") as folder:
         arrays, outputs = Path(folder, "arrays.npz"), Path(folder, "outputs.npy")

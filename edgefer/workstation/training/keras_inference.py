@@ -1,7 +1,7 @@
 """Run and evaluate Keras networks on the same images, and with the same record, as converted models.
 
-    evaluation = evaluate_run(run, make_evaluation_set(dataset, split, name="PublicTest", spec=InputSpec()))
-    outputs = score_run(run, images)                # also returns the logits
+evaluation = evaluate_run(run, make_evaluation_set(dataset, split, name="PublicTest", spec=InputSpec()))
+outputs = score_run(run, images)                # also returns the logits
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from edgefer.contract.labels import LABELS
 from edgefer.contract.preprocessing import InputSpec
 from edgefer.data.evaluation_set import EvaluationSet, ModelOutputs
 from edgefer.inference.classifier import Classifier
+from edgefer.inference.first_load import trust_model
 from edgefer.results.evaluation import Evaluation, evaluate
 from edgefer.workstation.networks.backend import load_keras
 from edgefer.workstation.training.model import build_network, load_weights
@@ -50,7 +51,8 @@ def keras_logits(network: Any, faces: npt.NDArray[np.uint8]) -> npt.NDArray[np.f
 
 
 def bare_artifact(model: bytes, spec: InputSpec, *, scheme: str = "") -> Artifact:
-    """Wrap a flatbuffer in an artifact without golden vectors or provenance, ready for inference."""
+    """Wrap a flatbuffer of the converter in an artifact without golden vectors or provenance, ready for inference."""
+    trust_model(model)
     no_logits = np.empty((0, len(LABELS)), np.float32)
     golden = Golden(np.empty((0, spec.height, spec.width), np.uint8), no_logits, no_logits, 0.0)
     return Artifact(model, LABELS, spec, scheme, golden, {})
