@@ -3,10 +3,14 @@
     ended = run_module("edgefer.benchmark.runner", request_path, reply_path, folder=private)
     ended.exit_code, ended.signal, ended.stderr
     run_module(..., python=Path("old/bin/python"))  # with the packages of another interpreter
+    run_code("import cv2", folder=private)          # a few lines of Python instead of a module
     raise error_from_json(error_to_json(error))     # an EdgeferError as plain values, and back
 
-    with suppress_native_output():
-        interpreter.allocate_tensors()              # "INFO: Created TensorFlow Lite XNNPACK delegate for CPU."
+    with allow_output_suppression():                # in the main thread of a command; never in a library
+        with suppress_native_output():
+            interpreter.allocate_tensors()          # "INFO: Created TensorFlow Lite XNNPACK delegate for CPU."
+
+A child starts isolated, see edgefer.child_start: a json.py in the working folder is never imported by accident.
 """
 
 from __future__ import annotations
@@ -20,19 +24,24 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from edgefer import errors, files
+from edgefer.child_start import START, child_environment, home
 from edgefer.errors import DataError, EdgeferError
 
 __all__ = [
     "ChildResult",
+    "allow_output_suppression",
     "call_module",
     "error_from_json",
     "error_to_json",
+    "run_code",
     "run_module",
     "serve_request",
     "suppress_native_output",
@@ -40,18 +49,23 @@ __all__ = [
 
 LONGEST_QUOTE = 300
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
-# The environment variable in which a child finds who started it.
+# Environment variable with the process ID of a child's parent.
 PARENT = "EDGEFER_PARENT"
+# TensorFlow reads the level when it is imported.
+QUIET_VARIABLES = {"TF_CPP_MIN_LOG_LEVEL": "3"}
+# Output belongs to the process, so only one thread of a command may suppress it.
+_thread = threading.local()
+_suppressing_thread = threading.Lock()
 
 
 @dataclass(frozen=True)
 class ChildResult:
-    """How a child ended.
+    """Result of a child process.
 
     Attributes:
-        exit_code: as the operating system gives it; below zero, a signal ended it.
-        stderr: what it wrote there.
-        timed_out: whether it was ended here, because its time was up.
+        exit_code: exit code; negative if a signal ended the process.
+        stderr: its standard error.
+        timed_out: True if the child was killed because its time was up.
     """
 
     exit_code: int
@@ -60,14 +74,14 @@ class ChildResult:
 
     @property
     def signal(self) -> str | None:
-        """The name of the signal that ended it, or None."""
+        """Name of the signal that ended the process, or None."""
         return signal.Signals(-self.exit_code).name if self.exit_code < 0 else None
 
     @property
     def last_line(self) -> str:
-        """The last line on stderr, where Python says what was raised; empty if there is none.
+        """Last line of its standard error, which names the exception; empty if there is none.
 
-        Cut off, because some errors quote all their arguments, and a model's bytes may be among them.
+        It is shortened, because some exceptions quote all their arguments, including the content of a model.
         """
         return (self.stderr.strip().splitlines() or [""])[-1][:LONGEST_QUOTE]
 
@@ -80,23 +94,43 @@ def run_module(
     variables: Mapping[str, str] | None = None,
     python: Path | None = None,
 ) -> ChildResult:
-    """Run ``python -m module arguments`` and wait for it; Ctrl-C, and the end of ``timeout_s``, end the child too.
+    """Run ``python -m module arguments`` isolated, and wait for it; Ctrl-C and a timeout also end the child.
 
     Args:
-        module: the same edgefer is found in the child, installed or not.
+        module: name of a module; the child uses this edgefer, even if it is not installed.
         arguments: its command line; paths in it are absolute.
-        folder: where it runs, a private one. Python puts the working folder before everything else: in the user's own a
-            json.py, or another edgefer, would be taken for the real one.
-        timeout_s: seconds of wall clock, or None.
-        variables: environment variables to set for it.
-        python: another interpreter, with packages of its own; this edgefer is lent to it.
+        folder: private working folder of the child.
+        timeout_s: maximum duration in seconds, or None.
+        variables: environment variables to set.
+        python: another interpreter with its own packages, which also uses this edgefer.
 
     Raises:
         OSError: ``python`` cannot be run.
     """
-    command = [str(python or sys.executable), "-m", module, *map(str, arguments)]
-    own = _environment() if python is None else _lent_to_another(folder)
-    environment = {**own, PARENT: str(os.getpid()), **(variables or {})}
+    return _run(["-m", module, *map(str, arguments)], folder, timeout_s, variables, python)
+
+
+def run_code(
+    code: str,
+    *arguments: str | Path,
+    folder: Path,
+    timeout_s: float | None = None,
+    variables: Mapping[str, str] | None = None,
+    python: Path | None = None,
+) -> ChildResult:
+    """Run ``python -c code arguments`` isolated, with the arguments and errors of run_module()."""
+    return _run(["-c", code, *map(str, arguments)], folder, timeout_s, variables, python)
+
+
+def _run(
+    arguments: list[str],
+    folder: Path,
+    timeout_s: float | None,
+    variables: Mapping[str, str] | None,
+    python: Path | None,
+) -> ChildResult:
+    command = [str(python or sys.executable), "-c", START, home(), *arguments]
+    environment = {**child_environment(same_interpreter=python is None), PARENT: str(os.getpid()), **(variables or {})}
     timed_out, stderr = False, ""
     with subprocess.Popen(
         command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
@@ -143,21 +177,25 @@ def call_module(
     )
     if not reply_path.exists():
         raise describe_crash(child)
-    reply: dict[str, Any] = json.loads(reply_path.read_text())
+    try:
+        reply: dict[str, Any] = json.loads(reply_path.read_text())
+    except ValueError as error:  # native code crashed while the reply was written
+        raise describe_crash(child) from error
     if "error" in reply:
         raise error_from_json(reply)
     return reply
 
 
 def serve_request(request_path: str, reply_path: str, reply: Callable[[dict[str, Any]], dict[str, Any]]) -> int:
-    """The child's side: read a request, write ``reply(request)`` or the failure() of what it raised; the exit code.
+    """Serve a request in a child: write ``reply(request)`` or the error that it raised, and return the exit code.
 
-    The child ends when the process that started it is gone, however that ended.
+    The child ends with its parent, even if the parent is killed.
     """
     _end_with_parent()
     exit_code = 0
     try:
-        fields = reply(json.loads(Path(request_path).read_text()))
+        with allow_output_suppression():
+            fields = reply(json.loads(Path(request_path).read_text()))
     except EdgeferError as error:
         fields, exit_code = error_to_json(error), error.exit_code
     files.write_text(Path(reply_path), json.dumps(fields) + "\n")
@@ -165,57 +203,81 @@ def serve_request(request_path: str, reply_path: str, reply: Callable[[dict[str,
 
 
 def _end_with_parent() -> None:
-    """Have the kernel end this process when its parent is gone; on Linux alone."""
+    """Let the kernel kill this process when its parent ends; only Linux supports this."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    # It may have gone before the kernel was asked.
+    # The parent may have ended before the call of prctl().
     if os.environ.get(PARENT, str(os.getppid())) != str(os.getppid()):
         os._exit(1)
 
 
 def error_to_json(error: EdgeferError) -> dict[str, Any]:
-    """The reply of a child that could not do it: an error in plain values."""
+    """Return an error as JSON-compatible values; error_from_json() is the inverse."""
     return {"error": {"kind": type(error).__name__, "what": error.what, "why": error.why, "fix": error.hint}}
 
 
 def error_from_json(fields: Mapping[str, Any]) -> EdgeferError:
-    """The inverse of failure(): an error of the same kind with the same text; an unknown kind becomes a DataError."""
-    error = fields["error"]
+    """Create an error from the output of error_to_json(); an unknown kind becomes a DataError.
+
+    Raises:
+        DataError: ``fields`` is not the output of error_to_json().
+    """
+    error = fields.get("error")
+    names = ("kind", "what", "why", "fix")
+    if not isinstance(error, Mapping) or not all(isinstance(error.get(name), str) for name in names):
+        raise DataError("invalid description of an error", why=f"expected the strings {', '.join(names)}")
     kind: type[EdgeferError] = getattr(errors, error["kind"]) if error["kind"] in errors.__all__ else DataError
     return kind(error["what"], why=error["why"], hint=error["fix"])
 
 
-def _environment() -> dict[str, str]:
-    """This process's environment, in which the child finds the same edgefer, installed or not."""
-    home = str(Path(errors.__file__).resolve().parent.parent)
-    others = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    path = [home, *(str(Path(other).absolute()) for other in others if other)]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
+@contextlib.contextmanager
+def allow_output_suppression() -> Iterator[None]:
+    """Let suppress_native_output() work in this thread until the block ends; commands call this, a library does not.
 
-
-def _lent_to_another(folder: Path) -> dict[str, str]:
-    """This process's environment, in which another interpreter finds the same edgefer and nothing else of this one's.
-
-    The folder in which an installed edgefer lies holds this interpreter's numpy too, so the other is shown a folder
-    with a link to edgefer alone.
+    Within the block, TensorFlow logs errors only, unless the environment sets TF_CPP_MIN_LOG_LEVEL.
     """
-    home = Path(errors.__file__).parent.parent
-    others = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
-    if home.is_file():  # a bundle, which holds nothing that is compiled
-        return {**others, "PYTHONPATH": str(home)}
-    shown = folder / "lent"
-    shown.mkdir(exist_ok=True)
-    link = shown / "edgefer"
-    if not link.is_symlink():
-        link.symlink_to(Path(errors.__file__).resolve().parent, target_is_directory=True)
-    return {**others, "PYTHONPATH": str(shown)}
+    if getattr(_thread, "may_suppress", False) or not _suppressing_thread.acquire(blocking=False):
+        yield
+        return
+    variables = {name: value for name, value in QUIET_VARIABLES.items() if name not in os.environ}
+    os.environ.update(variables)
+    _thread.may_suppress = True
+    try:
+        yield
+    finally:
+        _thread.may_suppress = False
+        for name in variables:
+            os.environ.pop(name, None)
+        _suppressing_thread.release()
 
 
 @contextlib.contextmanager
-def suppress_native_output() -> Iterator[None]:
-    """Keep what C++ code writes to stderr, and Python code to stdout; what stderr got is shown if the block raises."""
+def suppress_native_output(*, ignored_warning: str = "") -> Iterator[None]:
+    """Discard output of C++ code to stderr and of Python code to stdout; an exception shows the output to stderr.
+
+    File descriptors, sys.stdout and warning filters belong to the whole process. Without allow_output_suppression() in
+    this thread the block therefore runs unchanged: a program that uses edgefer as a library keeps its own output.
+
+    Args:
+        ignored_warning: regular expression for the start of a UserWarning to discard, or "".
+    """
+    if not getattr(_thread, "may_suppress", False):
+        yield
+        return
+    with contextlib.ExitStack() as stack:
+        if ignored_warning:
+            stack.enter_context(warnings.catch_warnings())
+            warnings.filterwarnings("ignore", ignored_warning, UserWarning)
+        stack.enter_context(_redirected_stderr())
+        stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
+        yield
+
+
+@contextlib.contextmanager
+def _redirected_stderr() -> Iterator[None]:
+    """Redirect descriptor 2 to a temporary file, whose content an exception writes to stderr."""
     try:
-        kept = os.dup(2)
+        stderr = os.dup(2)
     except OSError:  # a service without a stderr
         yield
         return
@@ -224,12 +286,11 @@ def suppress_native_output() -> Iterator[None]:
     with tempfile.TemporaryFile() as log:
         os.dup2(log.fileno(), 2)
         try:
-            with contextlib.redirect_stdout(io.StringIO()):
-                yield
+            yield
         except BaseException:
             log.seek(0)
-            os.write(kept, log.read())
+            os.write(stderr, log.read())
             raise
         finally:
-            os.dup2(kept, 2)
-            os.close(kept)
+            os.dup2(stderr, 2)
+            os.close(stderr)

@@ -7,11 +7,13 @@ A command is a module of edgefer/cli/commands. Its file begins with the line tha
 ``command``. No list names the commands, and ``edgefer --help`` imports none of them.
 
 Exit codes: 0 success, 1 failure, 2 usage error, 3 threshold not met, 4 device unreachable, 5 incompatible model or
-runtime, 6 invalid measurement, 7 result printed but not written, 130 interrupted.
+runtime, 6 invalid measurement, 7 result printed but not written, 129 SIGHUP,
+130 interrupted, 143 SIGTERM.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import pkgutil
@@ -26,6 +28,8 @@ import click
 from edgefer import __version__, plugins
 from edgefer.cli import deprecated_names, outputs
 from edgefer.errors import EdgeferError
+from edgefer.processes import allow_output_suppression
+from edgefer.signals import Terminated, signals_as_exceptions
 from edgefer.text_table import Result
 
 __all__ = ["COMMANDS", "app", "load_command", "main", "run", "summary"]
@@ -90,6 +94,7 @@ def _add_common_options(command: click.Command) -> None:
 
 def _with_checked_outputs(callback: Callable[..., Result]) -> Callable[..., Result]:
     """Return the callback of a command preceded by a check of the files and folders that the command writes."""
+
     @functools.wraps(callback)
     def checked(*args: Any, **values: Any) -> Result:
         context = click.get_current_context()
@@ -200,10 +205,16 @@ def run(arguments: list[str] | None = None) -> int:
     common = CommonOptions()
     try:
         # Without standalone mode click returns the exit code of --help and --version, and the callback's None.
-        return app.main(arguments, prog_name="edgefer", standalone_mode=False, obj=common) or 0
+        with signals_as_exceptions(), allow_output_suppression():
+            return app.main(arguments, prog_name="edgefer", standalone_mode=False, obj=common) or 0
     except click.ClickException as error:
         error.show()
         return error.exit_code
+    except Terminated as signal:
+        # The terminal may be gone.
+        with contextlib.suppress(OSError):
+            click.echo(f"edgefer: ended by {signal}", err=True)
+        return signal.exit_code
     except (KeyboardInterrupt, click.Abort):
         click.echo("edgefer: interrupted", err=True)
         return INTERRUPTED

@@ -10,12 +10,12 @@ Without a detector, the whole image is treated as one face. predict_batch() proc
 from __future__ import annotations
 
 import os
-import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
+from queue import SimpleQueue
 
 import numpy as np
 import numpy.typing as npt
@@ -123,7 +123,7 @@ def predict_batch(
 
     Args:
         pictures: sources; the workers decode them.
-        make_pipeline: called once per worker.
+        make_pipeline: called once per worker, in the thread that consumes the results.
         workers: number of threads.
         batch: pictures per task; larger batches reduce the overhead for small pictures.
         keep_images: keep the decoded images in the results.
@@ -131,17 +131,22 @@ def predict_batch(
     Raises:
         EdgeferError: an error of ``make_pipeline``.
     """
-    thread = threading.local()
+    pipelines = SimpleQueue[Pipeline]()
 
     def predict(sources: Sequence[ImageSource]) -> list[ImageResult]:
-        if not hasattr(thread, "pipeline"):
-            thread.pipeline = make_pipeline()
-        return _predict(sources, thread.pipeline, keep_images)
+        pipeline = pipelines.get()
+        try:
+            return _predict(sources, pipeline, keep_images)
+        finally:
+            pipelines.put(pipeline)
 
-    remaining, submitted = iter(pictures), deque[Future[list[ImageResult]]]()
+    remaining, submitted, opened = iter(pictures), deque[Future[list[ImageResult]]](), 0
     with ThreadPoolExecutor(workers) as pool:
         try:
             while sources := list(islice(remaining, batch)):
+                if opened < workers:
+                    pipelines.put(make_pipeline())
+                    opened += 1
                 submitted.append(pool.submit(predict, sources))
                 if len(submitted) >= BATCHES_PER_WORKER * workers:
                     yield from submitted.popleft().result()

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import threading
+import warnings
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -23,6 +27,27 @@ def test_open_reads_the_file_and_replays_the_golden_vectors(model_path: Path, in
     classifier = Classifier.open(str(model_path))
     assert classifier.artifact.sha256 == int8_artifact.sha256
     assert classifier.replay() <= int8_artifact.golden.tolerance
+
+
+def test_opening_a_model_in_a_thread_leaves_stdout_and_stderr_to_the_program(
+    int8_artifact: Artifact, litert: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    streams: list[object] = []
+
+    class RecordingInterpreter(litert.Interpreter):  # type: ignore[name-defined, misc]
+        def allocate_tensors(self) -> None:
+            streams.append((sys.stdout, os.fstat(2).st_ino, list(warnings.filters), dict(os.environ)))
+            super().allocate_tensors()
+
+    expected = (sys.stdout, os.fstat(2).st_ino, list(warnings.filters), dict(os.environ))
+    monkeypatch.setattr(litert, "Interpreter", RecordingInterpreter)
+    threads = [threading.Thread(target=Classifier.from_artifact, args=(int8_artifact,)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    Classifier.from_artifact(int8_artifact)
+    assert streams == [expected] * 3
 
 
 def test_a_deviating_output_raises_an_error_with_its_size_and_position(int8_artifact: Artifact) -> None:

@@ -54,6 +54,18 @@ def test_an_error_of_make_pipeline_is_raised() -> None:
         list(predict_batch([ImageSource("a", lambda: DecodedImage(np.zeros((4, 4), np.uint8)))], fail))
 
 
+def test_pipelines_are_opened_in_the_consuming_thread() -> None:
+    threads: list[int] = []
+
+    def open_pipeline() -> Pipeline:
+        threads.append(threading.get_ident())
+        return without_detector()
+
+    sources = [ImageSource(str(number), lambda: DecodedImage(np.zeros((48, 48), np.uint8))) for number in range(9)]
+    assert len([*predict_batch(sources, open_pipeline, workers=3)]) == 9
+    assert threads == [threading.get_ident()] * 3
+
+
 def test_few_pictures_are_decoded_ahead() -> None:
     read: list[int] = []
     lock = threading.Lock()

@@ -7,8 +7,6 @@ edgefer.workstation that may import TensorFlow, and only load() does.
 from __future__ import annotations
 
 import importlib.metadata
-import os
-import warnings
 from types import ModuleType
 
 from edgefer.errors import IncompatibleError
@@ -36,8 +34,6 @@ def load() -> ModuleType:
     Raises:
         IncompatibleError: TensorFlow cannot be imported.
     """
-    # Read once, when TensorFlow starts: no chatter about GPUs that are not there.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         with suppress_native_output():
             from tensorflow.lite.python import interpreter
@@ -49,9 +45,8 @@ def load() -> ModuleType:
 
 def open_model(model: bytes, *, threads: int = 1, kernels: str = "default") -> Runtime:
     """Load a flatbuffer and allocate its tensors; RuntimeModule.open_model() lists arguments and errors."""
-    with warnings.catch_warnings():
-        # That LiteRT is to be used instead, which is why this one comes last.
-        warnings.filterwarnings("ignore", r"\s*Warning: tf\.lite\.Interpreter is deprecated", UserWarning)
+    # The message recommends LiteRT, which "auto" prefers anyway.
+    with suppress_native_output(ignored_warning=r"\s*Warning: tf\.lite\.Interpreter is deprecated"):
         return InterpreterRuntime.open(
             load(), model, threads=threads, kernels=kernels, name="tensorflow", version=available() or ""
         )
