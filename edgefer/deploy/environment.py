@@ -17,10 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
 
-from edgefer import files
 from edgefer.device import platform, sysfs
 from edgefer.plugins import load, names
-from edgefer.processes import ChildResult, run_module
+from edgefer.processes import ChildResult, run_code
 from edgefer.requirements import NUMPY, NUMPY_1, OPENCV
 
 __all__ = ["Check", "check_environment", "check_import"]
@@ -83,9 +82,7 @@ def check_import(
     if version is None:
         return Check(name, "broken", "not installed", fix)
     with tempfile.TemporaryDirectory(prefix="edgefer-doctor-") as folder:
-        files.write_text(Path(folder, "import_check.py"), f"import {module}\n")
-        # The child finds the file because its working folder comes first on the path.
-        child = run_module("import_check", folder=Path(folder), timeout_s=IMPORT_TIMEOUT_S)
+        child = run_code(f"import {module}", folder=Path(folder), timeout_s=IMPORT_TIMEOUT_S)
     if child.exit_code == 0:
         return Check(name, "ok", version)
     return Check(name, "broken", f"{version} is installed, but {_problem(child)}", _remedy(child, fix, wrong_processor))

@@ -38,8 +38,8 @@ def request_for_tiny(tmp_path_factory: pytest.TempPathFactory) -> BenchRequest:
 
 
 def run_in_child(code: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make the child execute ``code`` first: Python runs a sitecustomize.py that is on its path."""
-    (folder / "sitecustomize.py").write_text(code)
+    """Make the child execute ``code`` when it imports OpenCV, which it finds in a folder of $PYTHONPATH first."""
+    (folder / "cv2.py").write_text(code)
     monkeypatch.setenv("PYTHONPATH", str(folder))
 
 

@@ -1,0 +1,48 @@
+"""Isolated children: user files must not be imported in place of the standard library or an installed package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edgefer.processes import run_code
+
+HOSTILE = "open({marker!r}, 'w').write('imported')"
+
+
+@pytest.mark.parametrize("name", ["json", "platform", "cv2", "numpy", "runpy", "importlib", "os", "random"])
+def test_modules_in_the_working_folder_are_not_imported(tmp_path: Path, monkeypatch, name: str) -> None:
+    marker = tmp_path / "marker"
+    (tmp_path / f"{name}.py").write_text(HOSTILE.format(marker=str(marker)))
+    monkeypatch.chdir(tmp_path)
+    code = "import json, platform, random, runpy, sys, edgefer.processes; assert '' not in sys.path"
+    ended = run_code(code, folder=tmp_path)
+    assert ended.exit_code == 0, ended.stderr
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize("path", ["", ".", ":", "relative"])
+def test_an_entry_of_pythonpath_that_depends_on_the_working_folder_is_dropped(tmp_path, monkeypatch, path) -> None:
+    (tmp_path / "relative").mkdir()
+    for folder in (tmp_path, tmp_path / "relative"):
+        (folder / "platform.py").write_text(HOSTILE.format(marker=str(tmp_path / "marker")))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", path)
+    assert run_code("import platform", folder=tmp_path).exit_code == 0
+    assert not (tmp_path / "marker").exists()
+
+
+def test_folders_of_pythonpath_come_after_the_standard_library(tmp_path: Path, monkeypatch) -> None:
+    folder = tmp_path / "packages"
+    folder.mkdir()
+    (folder / "platform.py").write_text("raise SystemExit('shadowed')")
+    (folder / "only_there.py").write_text("")
+    monkeypatch.setenv("PYTHONPATH", str(folder))
+    ended = run_code("import platform, only_there", folder=tmp_path)
+    assert ended.exit_code == 0, ended.stderr
+    nested = (
+        "import pathlib, sys; from edgefer.processes import run_code; "
+        "sys.exit(run_code('import only_there', folder=pathlib.Path(sys.argv[1])).exit_code)"
+    )
+    assert run_code(nested, tmp_path, folder=tmp_path).exit_code == 0
