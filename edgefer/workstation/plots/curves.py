@@ -23,6 +23,7 @@ __all__ = ["draw_confusion", "draw_curves", "draw_layers", "draw_reliability"]
 TRAINING, VALIDATION, BEST, RATE = figure.BLUE, figure.VERMILION, figure.GREEN, figure.GRAY
 
 
+@figure.default_style
 def draw_curves(history: Sequence[Epoch], path: Path, *, best: int | None) -> None:
     """Plot loss, accuracy and learning rate over the epochs, and mark the drops of the learning rate.
 
@@ -69,6 +70,7 @@ def draw_curves(history: Sequence[Epoch], path: Path, *, best: int | None) -> No
     figure.save(fig, path)
 
 
+@figure.default_style
 def draw_confusion(evaluation: Evaluation, path: Path, *, cells: str = "both") -> None:
     """Plot a confusion matrix with labels as rows and predictions as columns; cells without images are blank.
 
@@ -107,6 +109,7 @@ def draw_confusion(evaluation: Evaluation, path: Path, *, cells: str = "both") -
     figure.save(fig, path)
 
 
+@figure.default_style
 def draw_reliability(bins: Sequence[ConfidenceBin], path: Path, *, title: str) -> None:
     """Plot the accuracy of each confidence bin with its 95 % interval, and below it the number of predictions.
 
@@ -148,6 +151,7 @@ def draw_reliability(bins: Sequence[ConfidenceBin], path: Path, *, title: str) -
     figure.save(fig, path)
 
 
+@figure.default_style
 def draw_layers(
     names: Sequence[str], series: Mapping[str, Sequence[float | None]], path: Path, *, named: Collection[str]
 ) -> None:

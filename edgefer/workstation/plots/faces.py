@@ -31,6 +31,7 @@ SIDE, MARGIN, TITLE = 0.95, 0.25, 0.55
 RIGHT, WRONG = "\N{CHECK MARK}", "\N{BALLOT X}"
 
 
+@figure.default_style
 def draw_samples(
     images: EvaluationSet, samples: Sequence[Sequence[int]], path: Path, *, label_names: Sequence[str]
 ) -> None:
@@ -52,6 +53,7 @@ def draw_samples(
     figure.save(fig, path)
 
 
+@figure.default_style
 def draw_predictions(
     faces: Faces, predictions: Sequence[Prediction], path: Path, *, label_names: Sequence[str], title: str
 ) -> None:
@@ -84,6 +86,7 @@ def draw_predictions(
     figure.save(fig, path)
 
 
+@figure.default_style
 def draw_errors(
     faces: Faces, pairs: Sequence[ErrorPair], path: Path, *, label_names: Sequence[str], title: str, limit: int = 10
 ) -> None:
@@ -114,6 +117,7 @@ def draw_errors(
     figure.save(fig, path)
 
 
+@figure.default_style
 def draw_label_changes(faces: Faces, changes: Sequence[LabelChange], path: Path, *, label_names: Sequence[str]) -> None:
     """Plot the first 50 images whose predicted label changed, with both predictions; green if the new one is correct.
 

@@ -1,36 +1,81 @@
 """Create figures without a window, in colors that color-blind readers can distinguish, and save them atomically.
 
-    fig, (axis,) = figure.figure(1, size=(7, 5))
-    axis.plot(...)
-    figure.save(fig, path)
+    @figure.default_style
+    def draw_something(path: Path) -> None:
+        fig, (axis,) = figure.figure(1, size=(7, 5))
+        axis.plot(...)
+        figure.save(fig, path)
 
 The colors are those of Okabe and Ito (https://jfly.uni-koeln.de/color/).
 """
 
 from __future__ import annotations
 
+import functools
+import logging
+import os
+import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec
 
 from edgefer import files
 from edgefer.errors import EdgeferError
 
-__all__ = ["BLUE", "GRAY", "GREEN", "SKY", "VERMILION", "blank", "figure", "require_matplotlib", "save"]
+__all__ = [
+    "BLUE", "GRAY", "GREEN", "SKY", "VERMILION", "blank", "default_style", "figure", "require_matplotlib",
+    "save",
+]  # fmt: skip
 
+Arguments = ParamSpec("Arguments")
 BLUE, VERMILION, GREEN, SKY, GRAY = "#0072B2", "#D55E00", "#009E73", "#56B4E9", "#555555"
 
 
 def require_matplotlib() -> None:
-    """Check that matplotlib is installed, before a slow command starts.
+    """Import matplotlib, before a slow command starts; the user's display and configuration have no influence.
 
     Raises:
         EdgeferError: matplotlib cannot be imported.
     """
+    if sys.modules.get("matplotlib") and "matplotlib.backends.backend_agg" in sys.modules:
+        return
+    # A notebook sets MPLBACKEND for its kernel, and matplotlib rejects a backend of packages that are missing here.
+    backend = os.environ.pop("MPLBACKEND", None)
+    configuration = os.environ.get("MATPLOTLIBRC")
+    os.environ["MATPLOTLIBRC"] = os.devnull  # an empty file
+    logger = logging.getLogger("matplotlib")  # warns of folders for its cache that cannot be written
+    level = logger.level
+    logger.setLevel(logging.ERROR)
     try:
-        import matplotlib  # noqa: F401
+        import matplotlib.backends.backend_agg  # noqa: F401
     except ImportError as error:
         hint = "in a checkout of edgefer: pip install -e '.[workstation]'"
         raise EdgeferError("matplotlib cannot be imported", why=f"plots need it; {error}", hint=hint) from error
+    except (OSError, ValueError) as error:
+        # A matplotlibrc in the working folder is read whatever $MATPLOTLIBRC is.
+        hint = f"move {Path('matplotlibrc').absolute()}" if Path("matplotlibrc").exists() else "check MPLCONFIGDIR"
+        raise EdgeferError("matplotlib cannot be imported", why=str(error), hint=hint) from error
+    finally:
+        logger.setLevel(level)
+        for name, value in (("MPLBACKEND", backend), ("MATPLOTLIBRC", configuration)):
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+
+
+def default_style(draw: Callable[Arguments, None]) -> Callable[Arguments, None]:
+    """Decorate a function that draws, so that it uses matplotlib's own defaults instead of the user's style."""
+
+    @functools.wraps(draw)
+    def drawn(*args: Arguments.args, **options: Arguments.kwargs) -> None:
+        require_matplotlib()
+        import matplotlib
+
+        with matplotlib.rc_context():
+            matplotlib.rcdefaults()
+            draw(*args, **options)
+
+    return drawn
 
 
 def figure(rows: int, *, size: tuple[float, float], columns: int = 1, **options: Any) -> tuple[Any, Any]:
