@@ -29,7 +29,7 @@ class Terminated(KeyboardInterrupt):
     """
 
     def __init__(self, number: int) -> None:
-        super().__init__(signal.Signals(number).name)
+        super().__init__(f"ended by {signal.Signals(number).name}")
         self.number, self.exit_code = number, 128 + number
 
 

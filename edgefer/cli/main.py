@@ -210,14 +210,13 @@ def run(arguments: list[str] | None = None) -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except Terminated as signal:
+    except (KeyboardInterrupt, click.Abort) as error:
+        # click replaces a KeyboardInterrupt by an Abort.
+        reason = error.__cause__ if isinstance(error, click.Abort) else error
         # The terminal may be gone.
         with contextlib.suppress(OSError):
-            click.echo(f"edgefer: ended by {signal}", err=True)
-        return signal.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("edgefer: interrupted", err=True)
-        return INTERRUPTED
+            click.echo(f"edgefer: {reason if isinstance(reason, Terminated) else 'interrupted'}", err=True)
+        return reason.exit_code if isinstance(reason, Terminated) else INTERRUPTED
     except BrokenPipeError:
         # The reader of the pipe has exited. Redirect stdout, or Python's flush at exit would fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -195,7 +195,12 @@ def test_an_interrupted_training_prints_how_to_resume(workplace, tmp_path):
 def test_no_color_is_honored_on_a_terminal(workplace, changes, is_colored):
     terminal, program_end = pty.openpty()
     process = start(
-        "evaluate", workplace.int8, "--data", workplace.data, changes=changes, stdout=subprocess.DEVNULL,
+        "evaluate",
+        workplace.int8,
+        "--data",
+        workplace.data,
+        changes=changes,
+        stdout=subprocess.DEVNULL,
         stderr=program_end,
     )
     os.close(program_end)
@@ -208,3 +213,19 @@ def test_no_color_is_honored_on_a_terminal(workplace, changes, is_colored):
     assert process.wait() == 0
     assert b"evaluating" in written
     assert (b"\x1b[38;5;" in written or b"\x1b[3" in written) == is_colored
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGHUP", 129), ("SIGINT", 130)])
+def test_a_signal_ends_a_command_without_leftovers(tmp_path, name, code):
+    environment = {**os.environ, "TMPDIR": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    command = [sys.executable, "-m", "edgefer", "bench", "nano", "--seconds", "300"]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
+        end = time.monotonic() + 60
+        while not list(tmp_path.glob("edgefer-bench-*/request.json")):
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        process.send_signal(getattr(signal, name))
+        errors = process.communicate(timeout=60)[1].decode()
+    assert process.returncode == code
+    assert "interrupted" in errors if name == "SIGINT" else f"ended by {name}" in errors
+    assert [path.name for path in tmp_path.iterdir()] == ["cache"]
