@@ -51,6 +51,7 @@ from edgefer.results.benchmark import BenchmarkResult
 from edgefer.results.benchmark_plan import BenchmarkCase, BenchmarkPlan
 from edgefer.workstation.networks.backend import load_keras
 from edgefer.workstation.quantization.calibration_set import CalibrationSet, find_set
+from edgefer.workstation.quantization.float_network import FloatNetwork
 from edgefer.workstation.quantization.options import DEFAULTS
 from edgefer.workstation.training.model import build_network
 from edgefer.workstation.workflows.train import load_system
@@ -241,7 +242,7 @@ def _three_block(dataset: Dataset, folder: Path) -> Path:
     keras.utils.set_random_seed(0)
     faces = prepare_all(_calibration(dataset).faces[:100], settings.input)
     scheme = plugins.load("edgefer.workstation.quantization.schemes", "int8")
-    model = scheme.convert(build_network(keras, settings), calibration=faces, recipe=DEFAULTS)
+    model = scheme.convert(FloatNetwork(build_network(keras, settings), faces), DEFAULTS)
     with_contract(model).save(folder / THREE_BLOCK)
     return folder / THREE_BLOCK
 

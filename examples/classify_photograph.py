@@ -1,6 +1,6 @@
 """Find the faces in a photograph and print the most probable expressions of each.
 
-    python examples/classify_photograph.py photo.jpg
+python examples/classify_photograph.py photo.jpg
 """
 
 from __future__ import annotations

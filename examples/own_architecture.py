@@ -15,6 +15,7 @@ from pathlib import Path
 
 from edgefer.data.dataset import synthetic_dataset
 from edgefer.workstation.networks import architectures
+from edgefer.workstation.workflows.quantization_context import QuantizationContext
 from edgefer.workstation.workflows.quantize import quantize
 from edgefer.workstation.workflows.train import complete, load_system, start
 
@@ -30,7 +31,7 @@ def main(epochs: int) -> None:
     )
     run = start(settings, dataset, opened_with={"data": "synthetic"}, root=Path("runs"))
     complete(run, dataset)
-    quantized = quantize(run, "int8", dataset)
+    quantized = quantize(QuantizationContext(run, dataset), "int8")
     record = {
         "architecture": settings.architecture,
         "accuracy": quantized.evaluation.accuracy.share,

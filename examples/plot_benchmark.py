@@ -1,7 +1,7 @@
 """Plot the latency distribution in a result file of ``edgefer bench --samples``.
 
-    edgefer bench nano --samples --out bench.json
-    python examples/plot_benchmark.py bench.json latency.png
+edgefer bench nano --samples --out bench.json
+python examples/plot_benchmark.py bench.json latency.png
 """
 
 from __future__ import annotations

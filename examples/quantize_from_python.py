@@ -12,6 +12,7 @@ import dataclasses
 from pathlib import Path
 
 from edgefer.data.dataset import synthetic_dataset
+from edgefer.workstation.workflows.quantization_context import QuantizationContext
 from edgefer.workstation.workflows.quantize import quantize
 from edgefer.workstation.workflows.train import complete, load_system, start
 
@@ -23,13 +24,13 @@ def main(epochs: int) -> None:
     run = start(settings, dataset, opened_with={"data": "synthetic"}, root=Path("runs"))
     complete(run, dataset)
 
-    quantized = quantize(run, "int8", dataset)
+    quantized = quantize(QuantizationContext(run, dataset), "int8")
     path = run.folder / "demo-int8.tflite"
     quantized.artifact.save(path)
 
-    comparison = quantized.verdict
+    comparison = quantized.comparison
     low, high = comparison.interval_points
-    print(f"float {quantized.parent.accuracy.share:.2%}, int8 {quantized.evaluation.accuracy.share:.2%}")
+    print(f"float {quantized.float_evaluation.accuracy.share:.2%}, int8 {quantized.evaluation.accuracy.share:.2%}")
     print(f"difference {comparison.difference_points:+.2f} points (95 %: {low:+.2f} to {high:+.2f})")
     print(f"same label on {comparison.agreement:.2%} of {comparison.n} images")
     print(f"{path}: {path.stat().st_size:,} bytes")

@@ -1,8 +1,8 @@
 """``wide_stem``: a 5x5 stem with stride 2, two convolutions with stride 2, and a linear head.
 
-    stem     Conv 5x5, stride 2 - BN - ReLU        48 -> 24
-    body     Conv 3x3, stride 2 - BN - ReLU, x 2   24 -> 12 -> 6
-    head     global average, Dense -> logits
+stem     Conv 5x5, stride 2 - BN - ReLU        48 -> 24
+body     Conv 3x3, stride 2 - BN - ReLU, x 2   24 -> 12 -> 6
+head     global average, Dense -> logits
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from edgefer.data.dataset import load
 from edgefer.data.evaluation_set import make_evaluation_set
 from edgefer.inference.classifier import Classifier
 from edgefer.workstation.networks.backend import load_keras
-from edgefer.workstation.quantization.calibration_data import calibration_faces
+from edgefer.workstation.quantization.calibration_data import draw_faces
 from edgefer.workstation.training.augmentation import augmentation_layer
 from edgefer.workstation.training.settings import Augment
 
@@ -49,7 +49,7 @@ def test_training_evaluation_calibration_and_prediction_get_the_same_bytes(pictu
     assert sorted_bytes(training.pixels) == sorted_bytes(predicted)
     scored = make_evaluation_set(dataset, training, name="Training", spec=InputSpec())
     assert sorted_bytes(scored.faces) == sorted_bytes(predicted)
-    assert sorted_bytes(calibration_faces(training, size=5)) == sorted_bytes(predicted)
+    assert sorted_bytes(draw_faces(training, size=5).faces) == sorted_bytes(predicted)
 
 
 def test_the_network_and_the_float_model_get_the_same_input(predicted):

@@ -17,7 +17,8 @@ from edgefer.fleet.registry import Device
 from edgefer.inference.runtime import RuntimeModule, select_runtime
 from edgefer.results.device_state import DeviceState
 from edgefer.workstation.networks.backend import load_keras
-from edgefer.workstation.quantization.options import QuantizationOptions
+from edgefer.workstation.quantization.float_network import FloatNetwork
+from edgefer.workstation.quantization.options import DEFAULTS
 from edgefer.workstation.quantization.qat.fake_quantization import fake_quantize
 from edgefer.workstation.quantization.qat.model import folded
 from edgefer.workstation.training.model import build_network
@@ -219,10 +220,10 @@ def converted_by(scheme, faces, name, **options):
     calibration = faces if scheme.NEEDS_CALIBRATION else None
     if not scheme.NEEDS_TRAINING:
         network = built(load_keras(), name, **options)
-        return scheme.convert(network, calibration=calibration, recipe=QuantizationOptions())
+        return scheme.convert(FloatNetwork(network, calibration), DEFAULTS)
     keras = load_keras() and pytest.importorskip("tf_keras")
     base = folded(built(keras, name, **options))
-    return scheme.convert(fake_quantize(base, faces), calibration=calibration, recipe=QuantizationOptions())
+    return scheme.convert(FloatNetwork(fake_quantize(base, faces)), DEFAULTS)
 
 
 def operators_of(model):

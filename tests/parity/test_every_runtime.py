@@ -16,8 +16,10 @@ from edgefer.contract.preprocessing import prepare_all
 from edgefer.data.dataset import synthetic_dataset
 from edgefer.inspection.parity import verify
 from edgefer.report.terminal.parity import parity_text
+from edgefer.workstation.quantization.calibration_data import draw_faces
 from edgefer.workstation.training.loop import train
 from edgefer.workstation.training.validation import validation_split
+from edgefer.workstation.workflows.quantization_context import QuantizationContext
 from edgefer.workstation.workflows.quantize import quantize
 from edgefer.workstation.workflows.train import load_system, start
 
@@ -65,7 +67,8 @@ def test_an_architecture_answers_alike_everywhere(name, faces, tmp_path):
     settings = dataclasses.replace(load_system("demo"), **changes)
     run = start(settings, faces, opened_with={"data": "synthetic"}, root=tmp_path)
     train(validation_split(faces, settings), settings, run=run)
-    artifact = quantize(run, "int8", faces, calibration_size=140).artifact
+    calibration = draw_faces(faces.split("Training"), size=140)
+    artifact = quantize(QuantizationContext(run, faces, calibration), "int8").artifact
     public = prepare_all(faces.split("PublicTest").pixels, artifact.input_spec)
     parity = verified(artifact, public)
     assert parity.least_agreement >= LEAST_AGREEMENT

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from edgefer.data.dataset import Dataset, load
-from edgefer.workstation.quantization.calibration_data import candidates
+from edgefer.workstation.quantization.calibration_data import calibration_pool
 from edgefer.workstation.quantization.calibration_set import find_set, load_set, to_csv
 
 REAL = Path(__file__).parents[3] / "shared" / "fer2013"
@@ -40,7 +40,7 @@ def test_every_row_fits(size, fer2013):
 
 @pytest.mark.parametrize("size", [210, 500])
 def test_the_command_gives_them_byte_for_byte(size, fer2013):
-    chosen = candidates(fer2013).choose(size=size, seed=SEED)
+    chosen = calibration_pool(fer2013).select(size=size, seed=SEED)
     assert to_csv(chosen).encode() == (CALIBRATION / f"fer2013-{size}.csv").read_bytes()
     for tenths in (chosen.brightness, chosen.contrast):
         assert np.bincount(tenths).tolist() == [size // 10] * 10

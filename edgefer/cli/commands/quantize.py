@@ -12,11 +12,13 @@ import click
 
 from edgefer import plugins
 from edgefer.cli.options import PATH, DataOptions, data_options, log, open_run_data, option_group
-from edgefer.errors import UsageError
+from edgefer.errors import ThresholdNotMet, UsageError
 from edgefer.text_table import Result
 
 if TYPE_CHECKING:
     from edgefer.results.measurement import Measurement
+    from edgefer.results.quantization import Quantization
+    from edgefer.workstation.training.run import Run
     from edgefer.workstation.workflows.quantize_plan import Console, QuantizationPlan
 
 NEEDS_WORKSTATION = True
@@ -216,7 +218,6 @@ def command(
     """
     from edgefer.workstation.training.run import find_run
     from edgefer.workstation.workflows.quantize_plan import run_quantization
-    from edgefer.workstation.workflows.summary import combine_results
 
     schemes = _select_schemes(flagged, selection)
     shared = _make_plan(schemes[0], calibration, target, arithmetic, qat, thresholds)
@@ -231,8 +232,34 @@ def command(
     for plan in plans:
         plan.check_run(run)
     dataset = open_run_data(run, data)
-    results = [run_quantization(run, dataset, plan, _console()) for plan in plans]
-    return results[0] if len(results) == 1 else combine_results(results)
+    return _result(run, [run_quantization(run, dataset, plan, _console()) for plan in plans])
+
+
+def _result(run: Run, quantizations: list[Quantization]) -> Result:
+    """Write the model cards; return one record and text for all quantizations, and the first missed threshold."""
+    from edgefer import files
+    from edgefer.report.model_card import card
+    from edgefer.report.model_card_data import ModelCardData
+    from edgefer.report.terminal.quantization import quantization_text, quantizations_text
+    from edgefer.results import schema
+
+    for quantization in quantizations:
+        text = card(ModelCardData.of(quantization), run=f"runs/{run.folder.resolve().name}")
+        files.write_text(Path(quantization.path).with_suffix(".card.md"), text)
+    failure = next((_threshold_error(each) for each in quantizations if each.missed_thresholds), None)
+    if len(quantizations) == 1:
+        (quantization,) = quantizations
+        return Result(quantization.to_json(), quantization_text(quantization), failure)
+    record = {**schema.header("quantizations", 1), "quantizations": [each.to_json() for each in quantizations]}
+    return Result(record, quantizations_text(quantizations), failure)
+
+
+def _threshold_error(quantization: Quantization) -> ThresholdNotMet:
+    return ThresholdNotMet(
+        "; ".join(quantization.missed_thresholds),
+        why=f"{quantization.path} was written",
+        hint="loosen the threshold, or: edgefer quantize --auto",
+    )
 
 
 def _select_schemes(flagged: tuple[str, ...], selection: SchemeOptions) -> list[str]:
@@ -252,12 +279,11 @@ def _make_plan(
 ) -> QuantizationPlan:  # fmt: skip
     from edgefer.workstation.quantization.options import QuantizationOptions
     from edgefer.workstation.quantization.qat.finetune import QatSettings
+    from edgefer.workstation.workflows.quantization_record import Thresholds
     from edgefer.workstation.workflows.quantize_plan import QuantizationPlan
-    from edgefer.workstation.workflows.summary import Gates
 
-    rounding = {"gptq": "second-order"}.get(arithmetic.rounding or "", arithmetic.rounding)
-    numeric = _given(io=arithmetic.io, ranges=arithmetic.calibration_method, rounding=rounding)
-    recipe = QuantizationOptions(
+    numeric = _given(io=arithmetic.io, calibration_method=arithmetic.calibration_method, rounding=arithmetic.rounding)
+    options = QuantizationOptions(
         **numeric,
         per_channel=not arithmetic.per_tensor,
         bias_correction=not arithmetic.no_bias_correction,
@@ -266,14 +292,14 @@ def _make_plan(
     training = _given(epochs=qat.qat_epochs, learning_rate=qat.qat_learning_rate, distill=qat.distill_weight)
     return QuantizationPlan(
         scheme,
-        recipe=recipe,
+        options=options,
         target=target,
         set_name=calibration.set_name,
         size=calibration.size,
         seed=calibration.seed,
-        stability=calibration.trials,
+        trials=calibration.trials,
         qat=QatSettings(**training) if training else None,
-        gates=Gates(thresholds.max_drop, thresholds.min_accuracy, thresholds.max_bytes),
+        thresholds=Thresholds(thresholds.max_drop, thresholds.min_accuracy, thresholds.max_bytes),
     )
 
 
@@ -296,10 +322,10 @@ def _check_qat(schemes: list[str], qat: QatOptions) -> None:
 
 
 def _console() -> Console:
-    from edgefer.progress import shown
+    from edgefer.progress import progress_bar
     from edgefer.workstation.workflows.quantize_plan import Console
 
-    return Console(say=log, shown=shown, bench=_benchmark)
+    return Console(log=log, show_progress=progress_bar, benchmark=_benchmark)
 
 
 def _benchmark(path: Path) -> Measurement:

@@ -63,8 +63,8 @@ def quantizations_text(quantizations: Sequence[Quantization]) -> str:
     return "\n".join(
         [
             table(headers, rows),
-            "\npoints, McNemar's p and agreement: each model against the float network, image by",
-            "image",
+            "",
+            _fill("points, McNemar's p and agreement: each model against the float network, image by image"),
             *(each.path for each in quantizations),
         ]
     )
@@ -86,7 +86,7 @@ def calibration_set_text(record: Mapping[str, Any]) -> str:
 
 def _excluded(record: Mapping[str, Any]) -> str:
     return (
-        f"Excluded from Training: {record['constant_images']:,} images with a single gray value, "
+        f"Excluded from Training: {record['constant_images']:,} with a single gray value, "
         f"{record['images_with_a_twin']:,} exact duplicates.\n"
         f"next: edgefer quantize --int8 --calibration {record['path']}"
     )
@@ -118,11 +118,12 @@ def _changes(quantization: Quantization) -> str:
     comparison, scheme = quantization.comparison, quantization.scheme
     changes = round((1 - comparison.agreement) * comparison.n)
     low, high = comparison.interval_points
+    file = PurePath(quantization.path).with_suffix(".flips.csv").name
     return (
-        f"{comparison.difference_points:+.2f} points (95 %: {low:+.2f} to {high:+.2f}), McNemar p = "
-        f"{comparison.p_value:.2g}: {comparison.only_float} images are correct only with the float network, "
-        f"{comparison.only_quantized} only with {scheme}. Both give {comparison.agreement:.2%} of {comparison.n:,} images the same "
-        f"label; {PurePath(quantization.path).with_suffix('.flips.csv').name} lists the {changes} changes."
+        f"{comparison.difference_points:+.2f} points (95 %: {low:+.2f} to {high:+.2f}), "
+        f"McNemar p = {comparison.p_value:.2g}: {comparison.only_float} images are correct only with the float "
+        f"network, {comparison.only_quantized} only with {scheme}. Both give {comparison.agreement:.2%} of "
+        f"{comparison.n:,} images the same label; {file} lists the {changes} changes."
     )
 
 

@@ -1,11 +1,11 @@
 """Select the Training faces that calibrate an int8 model.
 
-    faces = calibration_faces(training, size=500, seed=0)       # uint8 (500, 48, 48), a random draw
+    draw_faces(training, size=500, seed=0).faces                # uint8 (500, 48, 48), a random draw
 
-    pool = candidates(dataset)                                  # stratified: classes, brightness, contrast
-    chosen = pool.choose(size=500, seed=0)
-    chosen.rows, chosen.labels, chosen.faces
-    pool.choose_disjoint(sets=5, size=500, seed=0)
+    pool = calibration_pool(dataset)                            # stratified: classes, brightness, contrast
+    selection = pool.select(size=500, seed=0)
+    selection.rows, selection.labels, selection.faces
+    pool.select_disjoint(sets=5, size=500, seed=0)
 
 Only Training faces are used: calibration with test images leaks them into the model, and calibration with noise costs
 about two points. Stratified selection excludes images that have an exact duplicate anywhere in the data set, and images
@@ -19,6 +19,7 @@ import hashlib
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,48 +29,71 @@ from edgefer.data.dataset import Dataset, Split
 from edgefer.data.records import file_sha256
 from edgefer.errors import DataError, UsageError
 from edgefer.results import schema
-from edgefer.text_table import Result, table
 
-__all__ = ["Candidates", "Chosen", "calibration_faces", "candidates", "summary"]
+__all__ = [
+    "CalibrationPool", "DrawnFaces", "SelectedFaces", "calibration_pool", "draw_faces", "selection_record",
+]  # fmt: skip
 
-def calibration_faces(training: Split, *, size: int = 500, seed: int = 0) -> npt.NDArray[np.uint8]:
-    """Draw ``size`` faces of ``training``, as balanced over the classes as the data allow; uint8 (size, h, w).
-
-    Raises:
-        UsageError: ``size`` is less than 1.
-        DataError: Training holds fewer than ``size`` images.
-    """
-    if size < 1:
-        what = f"{size} calibration faces were asked for"
-        raise UsageError(what, why="one is the least", hint="--calibration-size 500")
-    if len(training) < size:
-        raise DataError(
-            f"{size} calibration faces were asked for",
-            why=f"Training holds {len(training)}",
-            hint=f"--calibration-size {len(training)}",
-        )
-    generator = np.random.default_rng(seed)
-    queues = [generator.permutation(np.flatnonzero(training.labels == label)) for label in range(len(LABELS))]
-    # Round by round one face of each class that still has some; rare classes run out first.
-    rounds = [queue[turn] for turn in range(size) for queue in queues if turn < len(queue)]
-    faces: npt.NDArray[np.uint8] = training.pixels[np.array(rounds[:size])]
-    return faces
-
-
+DEFAULT_SIZE = 500
 DECILES = 10
 Integers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
-class Chosen:
-    """Images of Training, by row.
+class DrawnFaces:
+    """Calibration faces drawn at random from Training.
+
+    Attributes:
+        faces: uint8 (n, h, w).
+        seed: random seed of the draw.
+    """
+
+    faces: npt.NDArray[np.uint8]
+    seed: int
+
+    def provenance(self) -> dict[str, Any]:
+        """Return the calibration entry of a model's contract."""
+        return {"faces": len(self.faces), "seed": self.seed}
+
+
+def draw_faces(training: Split, *, size: int | None = None, seed: int = 0) -> DrawnFaces:
+    """Draw faces, balanced over the classes as far as the data allow.
+
+    Args:
+        training: training images.
+        size: number of faces; None draws 500, or all if there are fewer.
+        seed: random seed of the draw.
+
+    Raises:
+        UsageError: ``size`` is less than 1.
+        DataError: ``training`` has fewer than ``size`` images, or none.
+    """
+    size = min(DEFAULT_SIZE, max(1, len(training))) if size is None else size
+    if size < 1:
+        raise UsageError(f"{size} calibration faces", why="expected at least 1", hint="--calibration-size 500")
+    if len(training) < size:
+        raise DataError(
+            f"cannot draw {size} calibration faces",
+            why=f"Training has {len(training)} images",
+            hint=f"--calibration-size {max(1, len(training))}",
+        )
+    generator = np.random.default_rng(seed)
+    queues = [generator.permutation(np.flatnonzero(training.labels == label)) for label in range(len(LABELS))]
+    # Each turn takes one face of every class that has faces left, so rare classes run out first.
+    order = [queue[turn] for turn in range(size) for queue in queues if turn < len(queue)]
+    return DrawnFaces(training.pixels[np.array(order[:size])], seed)
+
+
+@dataclass(frozen=True, eq=False)
+class SelectedFaces:
+    """Training images selected for calibration, in the order of their rows.
 
     Attributes:
         rows, labels: int64 (n,), as in Split.
-        faces: uint8 (n, 48, 48).
+        faces: uint8 (n, h, w).
         digests: as in Split, one per face.
-        brightness, contrast: int64 (n,), in which tenth of the candidates each stands, 0 to 9, by the mean and by the
-            standard deviation of its pixels.
+        brightness, contrast: int64 (n,), decile of each face among the pool, 0 to 9, by the mean and by the standard
+            deviation of its pixels.
     """
 
     rows: Integers
@@ -84,14 +108,15 @@ class Chosen:
 
 
 @dataclass(frozen=True, eq=False)
-class Candidates:
-    """The images of Training that may be chosen, and how many may not.
+class CalibrationPool:
+    """Training images that may calibrate a model.
 
     Attributes:
-        split: those images.
-        digests: as in Split, one per image, copied from the Training split.
-        brightness, contrast: int64 (n,), as in Chosen.
-        constant, twins: how many images of Training have a single grey value, or else an exact twin anywhere.
+        split: the images.
+        digests: as in Split, one per image.
+        brightness, contrast: int64 (n,), as in SelectedFaces.
+        constant: excluded images with a single gray value.
+        duplicates: other excluded images, which have an exact duplicate in the data set.
     """
 
     split: Split
@@ -99,142 +124,134 @@ class Candidates:
     brightness: Integers
     contrast: Integers
     constant: int
-    twins: int
+    duplicates: int
 
-    def choose(self, *, size: int, seed: int = 0) -> Chosen:
-        """``size`` faces, in the order of their rows.
+    def select(self, *, size: int, seed: int = 0) -> SelectedFaces:
+        """Select ``size`` faces.
 
         Raises:
-            DataError: there are not as many candidates.
+            DataError: the pool has fewer images.
         """
-        return self.choose_disjoint(sets=1, size=size, seed=seed)[0]
+        return self.select_disjoint(sets=1, size=size, seed=seed)[0]
 
-    def choose_disjoint(self, *, sets: int, size: int, seed: int = 0) -> list[Chosen]:
-        """So many times ``size`` faces, no face twice, every set composed like the others.
+    def select_disjoint(self, *, sets: int, size: int, seed: int = 0) -> list[SelectedFaces]:
+        """Select several disjoint sets of ``size`` faces with the same composition.
 
-        The classes take turns, and with each class the sets: one face of each class that still has some, so that rare
-        classes run out first and frequent ones fill up. A turn takes the face whose tenths of brightness and contrast
-        the set's faces of that class have used least, then those of the whole set; among equals a hash of seed and
-        pixels decides.
+        The classes take turns, and within each class the sets: each turn adds one face of a class that has faces left,
+        so rare classes run out first. It is the face whose brightness and contrast deciles occur least among the set's
+        faces of that class, then among the whole set. A hash of seed and pixels breaks ties.
 
         Raises:
-            DataError: there are not as many candidates.
+            DataError: the pool has fewer than ``sets * size`` images.
         """
         if len(self.split) < sets * size:
             raise DataError(
-                f"{sets * size:,} different faces were asked for",
-                why=f"Training has {len(self.split):,}, besides {self.constant:,} with a single grey value and "
-                f"{self.twins:,} with an exact twin",
+                f"cannot select {sets * size:,} different calibration faces",
+                why=f"Training has {len(self.split):,}, without {self.constant:,} images with a single gray value and "
+                f"{self.duplicates:,} exact duplicates",
                 hint=f"--{'size' if sets == 1 else 'calibration-size'} {len(self.split) // sets}",
             )
-        return [_chosen(self, sorted(members)) for members in _take_turns(self, sets, size, seed)]
+        return [_selected(self, sorted(members)) for members in _take_turns(self, sets, size, seed)]
 
 
-def candidates(dataset: Dataset) -> Candidates:
-    """The images of Training that calibration may use.
+def calibration_pool(dataset: Dataset) -> CalibrationPool:
+    """Return the Training images that may calibrate a model.
 
     Raises:
-        DataError: there is no Training.
+        DataError: the data set has no Training split.
     """
     training = dataset.split("Training")
     counts = Counter(digest for split in dataset.splits.values() for digest in split.digests)
-    twin = np.array([counts[digest] > 1 for digest in training.digests], bool)
+    is_duplicate = np.array([counts[digest] > 1 for digest in training.digests], bool)
     brightness, contrast = _brightness_and_contrast(training.pixels)
-    constant = contrast == 0
-    kept = np.flatnonzero(~twin & ~constant)
-    return Candidates(
+    is_constant = contrast == 0
+    kept = np.flatnonzero(~is_duplicate & ~is_constant)
+    return CalibrationPool(
         split=Split(training.pixels[kept], training.labels[kept], training.rows[kept]),
         digests=tuple(training.digests[index] for index in kept.tolist()),
-        brightness=_tenths(brightness[kept]),
-        contrast=_tenths(contrast[kept]),
-        constant=int(constant.sum()),
-        twins=int((twin & ~constant).sum()),
+        brightness=_deciles(brightness[kept]),
+        contrast=_deciles(contrast[kept]),
+        constant=int(is_constant.sum()),
+        duplicates=int((is_duplicate & ~is_constant).sum()),
     )
 
 
-def summary(chosen: Chosen, found: Candidates, path: Path) -> Result:
-    """What was chosen, and from how many; ``path`` is the set that was written."""
-    classes = np.bincount(chosen.labels, minlength=len(LABELS)).tolist()
-    available = np.bincount(found.split.labels, minlength=len(LABELS)).tolist()
-    tenths = {
-        name: np.bincount(values, minlength=DECILES).tolist()
-        for name, values in (("brightness", chosen.brightness), ("contrast", chosen.contrast))
-    }
-    record = {
+def selection_record(selection: SelectedFaces, pool: CalibrationPool, path: Path) -> dict[str, Any]:
+    """Return a record of kind "calibration_set" for the set written to ``path``."""
+    selected, available = (
+        dict(zip(LABELS, np.bincount(labels, minlength=len(LABELS)).tolist(), strict=True))
+        for labels in (selection.labels, pool.split.labels)
+    )
+    return {
         **schema.header("calibration_set", 1),
         "path": str(path),
         "sha256": file_sha256(path),
-        "faces": len(chosen),
-        "classes": dict(zip(LABELS, classes)),
-        "brightness_tenths": tenths["brightness"],
-        "contrast_tenths": tenths["contrast"],
-        "candidates": len(found.split),
-        "constant_images": found.constant,
-        "images_with_a_twin": found.twins,
+        "faces": len(selection),
+        "classes": selected,
+        "available": available,
+        "brightness_tenths": np.bincount(selection.brightness, minlength=DECILES).tolist(),
+        "contrast_tenths": np.bincount(selection.contrast, minlength=DECILES).tolist(),
+        "candidates": len(pool.split),
+        "constant_images": pool.constant,
+        "images_with_a_twin": pool.duplicates,
     }
-    spread = [[name, *counts] for name, counts in tenths.items()]
-    text = (
-        f"{path}: {len(chosen):,} faces, sha256 {record['sha256']}\n\n"
-        f"{table(['class', 'chosen', 'of'], list(zip(LABELS, classes, available)))}\n\n"
-        f"{table(['tenth', *map(str, range(1, DECILES + 1))], spread)}\n\n"
-        f"Left out of Training: {found.constant:,} with a single grey value, {found.twins:,} with an exact twin.\n"
-        f"next: edgefer quantize --int8 --calibration {path}"
-    )
-    return Result(record, text)
 
 
-def _take_turns(found: Candidates, sets: int, size: int, seed: int) -> list[list[int]]:
-    count = len(found.split)
-    ranks = _ranks(found.digests, seed)
-    left = [np.flatnonzero(found.split.labels == label) for label in range(len(LABELS))]
-    # How often each set has used each tenth, by class; the last entry is all classes together.
-    used = np.zeros((sets, len(LABELS) + 1, 2, DECILES), np.int64)
-    taken: list[list[int]] = [[] for _ in range(sets)]
-    while min(map(len, taken)) < size:
+def _take_turns(pool: CalibrationPool, sets: int, size: int, seed: int) -> list[list[int]]:
+    count = len(pool.split)
+    ranks = _ranks(pool.digests, seed)
+    remaining = [np.flatnonzero(pool.split.labels == label) for label in range(len(LABELS))]
+    # Uses of each decile per set and class; the last class entry counts all classes.
+    uses = np.zeros((sets, len(LABELS) + 1, 2, DECILES), np.int64)
+    selected: list[list[int]] = [[] for _ in range(sets)]
+    while min(map(len, selected)) < size:
         for label in range(len(LABELS)):
-            for members, use in zip(taken, used):
-                if len(members) == size or not len(left[label]):
+            for members, use in zip(selected, uses, strict=True):
+                if len(members) == size or not len(remaining[label]):
                     continue
-                tenths = found.brightness[left[label]], found.contrast[left[label]]
-                own, whole = (use[index, 0, tenths[0]] + use[index, 1, tenths[1]] for index in (label, -1))
-                # One number that sorts by the first, then the second, then the third.
-                place = int(np.argmin((own * (2 * size + 1) + whole) * count + ranks[left[label]]))
-                members.append(int(left[label][place]))
-                left[label] = np.delete(left[label], place)
+                deciles = pool.brightness[remaining[label]], pool.contrast[remaining[label]]
+                in_class, in_set = (use[index, 0, deciles[0]] + use[index, 1, deciles[1]] for index in (label, -1))
+                # One integer that sorts by uses in the class, then uses in the set, then rank.
+                place = int(np.argmin((in_class * (2 * size + 1) + in_set) * count + ranks[remaining[label]]))
+                members.append(int(remaining[label][place]))
+                remaining[label] = np.delete(remaining[label], place)
                 for kind in (0, 1):
-                    use[[label, -1], kind, tenths[kind][place]] += 1
-    return taken
+                    use[[label, -1], kind, deciles[kind][place]] += 1
+    return selected
 
 
-def _chosen(found: Candidates, members: list[int]) -> Chosen:
-    split = found.split
-    return Chosen(
+def _selected(pool: CalibrationPool, members: list[int]) -> SelectedFaces:
+    split = pool.split
+    return SelectedFaces(
         split.rows[members],
         split.labels[members],
         split.pixels[members],
-        tuple(found.digests[member] for member in members),
-        found.brightness[members],
-        found.contrast[members],
+        tuple(pool.digests[member] for member in members),
+        pool.brightness[members],
+        pool.contrast[members],
     )
 
 
 def _ranks(digests: tuple[bytes, ...], seed: int) -> Integers:
-    """int64 (n,): the place of each image in the order that ``seed`` shuffles them into."""
-    keys = [hashlib.sha256(b"%d " % seed + each).digest() for each in digests]
+    """Return the rank of each image, int64 (n,), in the order of a hash of ``seed`` and its digest."""
+    keys = [hashlib.sha256(b"%d " % seed + digest).digest() for digest in digests]
     ranks = np.empty(len(keys), np.int64)
     ranks[sorted(range(len(keys)), key=keys.__getitem__)] = np.arange(len(keys))
     return ranks
 
 
 def _brightness_and_contrast(pixels: npt.NDArray[np.uint8]) -> tuple[Integers, Integers]:
-    """The sum of each image's pixels, and their variance times their number squared: exact, as rounding differs."""
+    """Return integers, int64 (n,), that order images by mean and by variance without rounding.
+
+    They are the sum of the pixels, and the variance times the squared number of pixels.
+    """
     count = pixels[0].size if len(pixels) else 0
     sums = pixels.sum(axis=(1, 2), dtype=np.int64)
     squares = np.array([np.square(image, dtype=np.int64).sum() for image in pixels], np.int64)
     return sums, count * squares - sums**2
 
 
-def _tenths(values: Integers) -> Integers:
-    tenths = np.empty(len(values), np.int64)
-    tenths[np.argsort(values, kind="stable")] = np.arange(len(values)) * DECILES // max(1, len(values))
-    return tenths
+def _deciles(values: Integers) -> Integers:
+    deciles = np.empty(len(values), np.int64)
+    deciles[np.argsort(values, kind="stable")] = np.arange(len(values)) * DECILES // max(1, len(values))
+    return deciles

@@ -3,7 +3,7 @@
     row,pixels_sha256,class                         # the first 16 of the 64 hex digits
     17,0f343b0931126a20,happy
 
-    files.write_text(path, to_csv(candidates(dataset).choose(size=500, seed=0)))
+    files.write_text(path, to_csv(calibration_pool(dataset).select(size=500, seed=0)))
     load_set(path, dataset).faces                   # uint8 (500, 48, 48); a row that does not match is an error
     find_set("fer2013-500", dataset)                # a set that ships, or a path
     find_set(None, dataset)                         # fer2013-500 if the data are FER2013, else None
@@ -28,7 +28,7 @@ from edgefer.contract.labels import LABELS
 from edgefer.data.dataset import Dataset, Split
 from edgefer.data.records import BadRows
 from edgefer.errors import DataError
-from edgefer.workstation.quantization.calibration_data import Chosen
+from edgefer.workstation.quantization.calibration_data import SelectedFaces
 
 __all__ = ["CalibrationSet", "check_target", "find_set", "load_set", "to_csv"]
 
@@ -65,7 +65,7 @@ class CalibrationSet:
         return {"set": self.name, "faces": len(self.faces), "sha256": self.sha256}
 
 
-def to_csv(chosen: Chosen) -> str:
+def to_csv(chosen: SelectedFaces) -> str:
     """The file of a set."""
     rows = zip(chosen.rows.tolist(), chosen.digests, chosen.labels.tolist())
     lines = [f"{row},{_digits(digest)},{LABELS[label]}" for row, digest, label in rows]
@@ -121,7 +121,7 @@ def load_set(path: Path, dataset: Dataset, *, without_twins: bool = False) -> Ca
     if bad.count or not members:
         raise DataError(
             f"{bad.count or left_out} of the {len(entries)} rows of {path} cannot calibrate with {dataset.source}",
-            why=bad.named() or "all of them have an exact twin in a test split",
+            why=bad.first_reasons() or "all of them have an exact twin in a test split",
             hint="edgefer calibrate NEW.csv --run RUN",
         )
     sha256 = hashlib.sha256(content).hexdigest()
@@ -169,7 +169,7 @@ def _parse(path: Path, content: bytes) -> dict[int, str]:
         else:
             entries[int(cells[0])] = cells[1]
     if bad.count or not entries:
-        raise _no_set(path, bad.named() or "it names no rows")
+        raise _no_set(path, bad.first_reasons() or "it names no rows")
     return entries
 
 

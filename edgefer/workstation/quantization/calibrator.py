@@ -2,7 +2,7 @@
 
     calibrator = Calibrator(float_model, faces)
     int8 = calibrator.quantize(QuantizationOptions())
-    other = calibrator.quantize(QuantizationOptions(ranges="percentile"))
+    other = calibrator.quantize(QuantizationOptions(calibration_method="percentile"))
 
 The float model processes the calibration faces once. Their activations set the ranges, round the weights and correct
 the biases. TensorFlow Lite defines the arithmetic and which operators can be quantized
@@ -156,9 +156,9 @@ class Calibrator:
             EdgeferError: TensorFlow Lite's quantizer fails.
         """
         kept = _kept_float(self.graph, recipe.float_layers)
-        self._ranges.apply(recipe.ranges)
+        self._ranges.apply(recipe.calibration_method)
         model = _quantize(self.graph.to_bytes(), recipe, kept)
-        second_order = recipe.rounding == "second-order"
+        second_order = recipe.rounding == "gptq"
         if second_order or recipe.bias_correction:
             model = apply_gptq(model, self._moments, second_order=second_order, bias_correction=recipe.bias_correction)
         return model

@@ -1,12 +1,12 @@
 """Options of a quantization besides its scheme, and the limits of deployment targets.
 
-    options = QuantizationOptions(io="uint8", ranges="percentile")
+    options = QuantizationOptions(io="uint8", calibration_method="percentile")
     dataclasses.replace(options, float_layers=("stem_conv",))
 
     options = for_target(options, "litert")
     require_fit(model, "tflm")                      # raises; the message names each unsupported operator
 
-A scheme lists the fields that it supports in ``TAKES``; check_options() rejects other fields before any slow step.
+A scheme lists the fields that it supports in SUPPORTED_OPTIONS; check_options() rejects others before any slow step.
 Without a target, a model fits all targets that its scheme allows: operator versions of TensorFlow Lite 2.14, batch 1.
 """
 
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,71 +23,104 @@ from edgefer.inference.runtime import select_runtime
 from edgefer.inspection.compatibility import check_targets
 from edgefer.inspection.flatbuffer import read_model
 
-__all__ = ["DEFAULTS", "RANGE_METHODS", "TARGETS", "QuantizationOptions", "check_options", "for_target", "require_fit"]
+__all__ = [
+    "CALIBRATION_METHODS", "DEFAULTS", "TARGETS", "QuantizationOptions", "check_options", "for_target", "require_fit",
+]  # fmt: skip
 
 IO_TYPES = ("int8", "uint8", "float32")
-RANGE_METHODS = ("percentile", "min-max", "moving-average")
-ROUNDINGS = ("second-order", "nearest")
+CALIBRATION_METHODS = ("percentile", "min-max", "moving-average")
+ROUNDINGS = ("gptq", "nearest")
+# JSON names that differ from today's names; contracts and records keep them.
+JSON_KEYS = {"calibration_method": "ranges"}
+JSON_VALUES = {"gptq": "second-order"}
+# The command-line flag that overrides each field.
+FLAGS = {
+    "io": "--io", "per_channel": "--per-tensor", "dense_per_channel": "--target litert",
+    "calibration_method": "--calibration-method", "rounding": "--rounding", "bias_correction": "--no-bias-correction",
+    "float_layers": "--keep-float",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class QuantizationOptions:
-    """How to quantize; each default is what is best without a reason to do otherwise.
+    """Numeric options of a quantization; the defaults preserve the most labels.
 
     Attributes:
-        io: dtype of input and output; None is what the scheme has by itself.
-        per_channel: whether each output channel of a weight has its own scale, or each tensor one.
-        dense_per_channel: the same for fully connected layers, whose per-channel form TensorFlow Lite Micro of before
-            mid-2024 computes wrongly, without an error.
-        ranges: how the range of an activation follows from what the calibration faces produce; see ranges.py.
-        rounding: "second-order" (each weight makes up for the rounding of those before it) or "nearest".
-        bias_correction: whether biases take back the mean error that rounded weights cause.
-        float_layers: regular expressions; layers whose name one of them finds keep their float weights and arithmetic.
+        io: dtype of input and output; None uses the scheme's default.
+        per_channel: give each output channel of a weight its own scale instead of one per tensor.
+        dense_per_channel: the same for fully connected layers. TensorFlow Lite Micro before mid-2024 computes their
+            per-channel form incorrectly, without an error.
+        calibration_method: how the range of an activation follows from the calibration faces; calibrator.py describes
+            the methods.
+        rounding: "gptq" (each weight compensates for the rounding of the previous ones) or "nearest".
+        bias_correction: subtract the mean error of rounded weights from the biases.
+        float_layers: regular expressions; layers with a matching name keep float weights and arithmetic.
     """
 
     io: str | None = None
     per_channel: bool = True
     dense_per_channel: bool = False
-    ranges: str = "percentile"
-    rounding: str = "second-order"
+    calibration_method: str = "percentile"
+    rounding: str = "gptq"
     bias_correction: bool = True
     float_layers: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for what, value, known in (
+        for what, value, allowed in (
             ("input and output type", self.io, (None, *IO_TYPES)),
-            ("range method", self.ranges, RANGE_METHODS),
+            ("calibration method", self.calibration_method, CALIBRATION_METHODS),
             ("rounding", self.rounding, ROUNDINGS),
         ):
-            if value not in known:
-                choices = ", ".join(each for each in known if each)
-                raise UsageError(f"no {what} {value!r}", why=f"there are {choices}", hint="one of these")
+            if value not in allowed:
+                choices = [name for name in allowed if name]
+                raise UsageError(f"no {what} {value!r}", why=f"expected {', '.join(choices)}", hint=f"use {choices[0]}")
         for pattern in self.float_layers:
             try:
                 re.compile(pattern)
             except re.error as error:
-                what = f"{pattern!r} is no regular expression"
+                what = f"{pattern!r} is not a regular expression"
                 raise UsageError(what, why=str(error), hint="--keep-float 'stem.*'") from error
 
-    def told(self) -> dict[str, Any]:
-        """What differs from the defaults, in plain values."""
-        changed = {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
-        return {name: value for name, value in changed.items() if value != getattr(DEFAULTS, name)}
+    def overrides(self) -> dict[str, Any]:
+        """Return the fields that differ from the defaults."""
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {name: value for name, value in values.items() if value != getattr(DEFAULTS, name)}
+
+    def to_json(self, names: Collection[str] | None = None) -> dict[str, Any]:
+        """Return the fields, or those in ``names``, as a contract stores them; from_json() is the inverse."""
+        kept = [field.name for field in dataclasses.fields(self)] if names is None else names
+        values = {name: getattr(self, name) for name in kept}
+        return {
+            JSON_KEYS.get(name, name): JSON_VALUES.get(value, value) if isinstance(value, str) else value
+            for name, value in values.items()
+        }
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> QuantizationOptions:
+        """Read what to_json() returned; missing fields get their defaults.
+
+        Raises:
+            UsageError: an unknown value.
+        """
+        names, values = ({new: old for old, new in table.items()} for table in (JSON_KEYS, JSON_VALUES))
+        options: dict[str, Any] = {
+            names.get(key, key): values.get(value, value) if isinstance(value, str) else value
+            for key, value in fields.items()
+        }
+        return cls(**{**options, "float_layers": tuple(options.get("float_layers", ()))})
 
 
-# What is best without a reason to do otherwise.
 DEFAULTS = QuantizationOptions()
 
 
-def check_options(recipe: QuantizationOptions, *, scheme: str, takes: Collection[str]) -> None:
-    """Raise UsageError where ``recipe`` asks ``scheme`` for something else than the fields in ``takes``."""
-    for name, value in recipe.told().items():
-        if name not in takes:
-            shown = ", ".join(value) if isinstance(value, tuple) else value
-            asked = f"{'with' if value else 'without'} {name.replace('_', ' ')}"
+def check_options(options: QuantizationOptions, *, scheme: str, supported: Collection[str]) -> None:
+    """Raise UsageError if ``options`` overrides a field that is not in ``supported``, the fields of ``scheme``."""
+    for name, value in options.overrides().items():
+        if name not in supported:
+            given = "" if isinstance(value, bool) else f" {' '.join(value) if isinstance(value, tuple) else value}"
             raise UsageError(
-                f"{scheme} {asked}" + ("" if isinstance(value, bool) else f" {shown}"),
-                why=f"{scheme} leaves the choice of {', '.join(takes).replace('_', ' ') or 'nothing'}",
+                f"{scheme} does not support {FLAGS[name]}{given}",
+                why=f"it supports {', '.join(FLAGS[name] for name in supported) or 'no numeric options'}",
                 hint="edgefer quantize --int8",
             )
 
@@ -95,31 +128,30 @@ def check_options(recipe: QuantizationOptions, *, scheme: str, takes: Collection
 TARGETS = ("litert", "tflite-runtime", "edgetpu", "tflm")
 
 
-def for_target(recipe: QuantizationOptions, target: str | None) -> QuantizationOptions:
-    """``recipe`` with what ``target`` allows beyond the others: LiteRT gets per-channel dense layers right.
+def for_target(options: QuantizationOptions, target: str | None) -> QuantizationOptions:
+    """Return ``options`` with what only ``target`` allows: LiteRT computes per-channel dense layers correctly.
 
     Raises:
         UsageError: no such target.
     """
     if target is not None and target not in TARGETS:
-        raise UsageError(f"no target {target!r}", why=f"there are {', '.join(TARGETS)}", hint="--target tflite-runtime")
-    return dataclasses.replace(recipe, dense_per_channel=True) if target == "litert" else recipe
+        raise UsageError(f"no target {target!r}", why=f"expected {', '.join(TARGETS)}", hint="--target litert")
+    return dataclasses.replace(options, dense_per_channel=True) if target == "litert" else options
 
 
 def require_fit(model: bytes, target: str) -> None:
-    """Raise IncompatibleError unless the flatbuffer runs on ``target``, in part at least."""
-    module = select_runtime("litert")
+    """Raise IncompatibleError if the flatbuffer ``model`` does not run on ``target`` at all."""
+    runtime = select_runtime("litert")
     failure = ""
     try:
-        module.open_model(model).invoke()
+        runtime.open_model(model).invoke()
     except IncompatibleError as error:
         failure = str(error)
-    targets = check_targets(read_model(model), runtime="litert", failure=failure)
-    judged = {each.name.replace("_", "-"): each for each in targets}
-    found = judged[target]
-    if found.fits == "no":
+    checks = check_targets(read_model(model), runtime="litert", failure=failure)
+    (check,) = [check for check in checks if check.name.replace("_", "-") == target]
+    if check.fits == "no":
         raise IncompatibleError(
             f"the model does not run on {target}",
-            why=f"{'; '.join(found.obstacles)} (judged {found.how})",
+            why=f"{'; '.join(check.obstacles)} (determined by: {check.how})",
             hint=f"another scheme: edgefer quantize --int8 --target {target}",
         )

@@ -12,15 +12,15 @@ label, only how sure the model says that it is.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from edgefer.results.temperature import HIGHEST_TEMPERATURE, LOWEST_TEMPERATURE, TemperatureFit
 from edgefer.statistics import calibration_error, cross_entropy, softmax
 
-__all__ = ["TemperatureFit", "fit_temperature", "measure_confidence"]
+__all__ = ["fit_temperature", "measure_confidence"]
 
 # Where it is looked for. Answers that are all right want 0, and answers that are no better than chance want infinity.
 COLDEST, HOTTEST = 1 / 8, 8.0
@@ -30,29 +30,6 @@ GOLDEN = (math.sqrt(5) - 1) / 2
 
 Logits = npt.NDArray[np.floating[Any]]
 Labels = npt.NDArray[np.integer[Any]]
-
-
-@dataclass(frozen=True)
-class TemperatureFit:
-    """A temperature, and what it is worth.
-
-    Attributes:
-        n: how many images it was fitted on.
-        temperature: the fitted one, four digits behind the point.
-        ece: expected calibration error without it, in 0..1.
-        calibrated_ece: the same with one, told on images that had no say in it: each half of them gets the temperature
-            that the other half wants, and the error is over both together, as many images as for ``ece``.
-    """
-
-    n: int
-    temperature: float
-    ece: float
-    calibrated_ece: float
-
-    @property
-    def at_bound(self) -> bool:
-        """Whether the best temperature may lie outside of where it was looked for."""
-        return not COLDEST * 1.001 < self.temperature < HOTTEST / 1.001
 
 
 def measure_confidence(logits: Logits, labels: Labels) -> TemperatureFit:
@@ -86,7 +63,7 @@ def fit_temperature(logits: Logits, labels: Labels) -> float:
     def loss(log_temperature: float) -> float:
         return cross_entropy(logits / math.exp(log_temperature), labels)
 
-    low, high = math.log(COLDEST), math.log(HOTTEST)
+    low, high = math.log(LOWEST_TEMPERATURE), math.log(HIGHEST_TEMPERATURE)
     left, right = high - GOLDEN * (high - low), low + GOLDEN * (high - low)
     left_loss, right_loss = loss(left), loss(right)
     while high - low > TOLERANCE:

@@ -65,9 +65,8 @@ def validation_split(dataset: Dataset, settings: TrainSettings) -> ValidationSpl
     return ValidationSplit(_subset(training, ~held_out), _subset(training, held_out), name)
 
 
-def drop_validation(dataset: Dataset, settings: TrainSettings) -> Dataset:
+def drop_validation(dataset: Dataset, split: ValidationSplit) -> Dataset:
     """Return the data set with the validation images moved out of Training into a split of their own."""
-    split = validation_split(dataset, settings)
     return dataclasses.replace(
         dataset, splits={**dataset.splits, "Training": split.training, split.name: split.validation}
     )

@@ -1,8 +1,8 @@
-"""One quantization from the choice of its faces to its verdict: what ``edgefer quantize`` does.
+"""Run one quantization, from the selection of its calibration faces to its record: ``edgefer quantize``.
 
-    plan = Plan(scheme="int8", recipe=Recipe(io="uint8"), gates=Gates(max_drop_points=0.5))
-    plan.check()                                    # what contradicts itself, before anything is read
-    result = carry_out(run, dataset, plan, console)
+plan = QuantizationPlan("int8", options=QuantizationOptions(io="uint8"), thresholds=Thresholds(max_drop_points=0.5))
+plan.check()                                    # rejects contradictory options before anything is read
+quantization = run_quantization(run, dataset, plan, console)
 """
 
 from __future__ import annotations
@@ -14,255 +14,215 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from edgefer import files, plugins
-from edgefer.contract.preprocessing import prepare_all
+from edgefer import plugins
 from edgefer.data.dataset import Dataset
-from edgefer.data.evaluation_set import make_evaluation_set
 from edgefer.errors import UsageError
 from edgefer.progress import Progress
-from edgefer.report.model_card import card
-from edgefer.report.model_card_data import ModelCardData
+from edgefer.results.accuracy_search import AccuracySearch
 from edgefer.results.measurement import Measurement
 from edgefer.results.quantization import Quantization
-from edgefer.text_table import Result
-from edgefer.workstation.networks.backend import load_keras
-from edgefer.workstation.quantization.calibration_data import Chosen, candidates
+from edgefer.workstation.quantization.calibration_data import DrawnFaces, draw_faces
 from edgefer.workstation.quantization.calibration_set import CalibrationSet, find_set
-from edgefer.workstation.quantization.calibrator import Calibrator
-from edgefer.workstation.quantization.converter import convert
 from edgefer.workstation.quantization.options import DEFAULTS, QuantizationOptions, check_options, for_target
 from edgefer.workstation.quantization.qat.finetune import QatSettings, require_supported
-from edgefer.workstation.quantization.sensitivity import layer_errors, sensitivity
-from edgefer.workstation.training.keras_inference import keras_logits, load_network
+from edgefer.workstation.quantization.sensitivity import layer_errors, sensitive_layers
 from edgefer.workstation.training.run import Run
-from edgefer.workstation.training.validation import drop_validation, validation_split
-from edgefer.workstation.workflows.accuracy_search import SearchResult, search, with_search
-from edgefer.workstation.workflows.calibration_stability import stability, with_stability
-from edgefer.workstation.workflows.quantize import SCHEMES, Quantized, calibration_for, quantize
-from edgefer.workstation.workflows.summary import Gates, summary, with_layers, write_flips
+from edgefer.workstation.training.validation import drop_validation
+from edgefer.workstation.workflows.accuracy_search import METHOD_SETS, SearchResult, make_candidate, search
+from edgefer.workstation.workflows.calibration_stability import CalibrationTrials, measure_stability
+from edgefer.workstation.workflows.quantization_context import SCHEMES, SENSITIVITY_FACES, QuantizationContext
+from edgefer.workstation.workflows.quantization_files import layer_record, write_label_changes, write_layers
+from edgefer.workstation.workflows.quantization_record import NO_THRESHOLDS, Thresholds, make_record
+from edgefer.workstation.workflows.quantize import Quantized, quantize
 
 __all__ = ["Console", "QuantizationPlan", "run_quantization"]
 
-SIZE = 500
-AUTO_SETS = 3
 AUTO_MAX_DROP_POINTS = 0.3
-LAYER_FACES = 100
-NO_GATES = Gates()
 
 
 @dataclass(frozen=True)
 class Console:
-    """How a long piece of work talks to who started it.
+    """Messages, progress and benchmarks of a long workflow.
 
     Attributes:
-        say: takes a sentence.
-        shown: opens a progress display of that title.
-        bench: times a model file here, for a second or so.
+        log: print one line.
+        show_progress: open a progress display with a title.
+        benchmark: measure the latency of a model file, for about one second.
     """
 
-    say: Callable[[str], None]
-    shown: Callable[[str], contextlib.AbstractContextManager[Progress]]
-    bench: Callable[[Path], Measurement]
+    log: Callable[[str], None]
+    show_progress: Callable[[str], contextlib.AbstractContextManager[Progress]]
+    benchmark: Callable[[Path], Measurement]
 
 
 @dataclass(frozen=True)
 class QuantizationPlan:
-    """What is to be made.
+    """Everything that a quantization does.
 
     Attributes:
-        scheme: an entry of the catalogue of schemes.
-        recipe: how.
-        target: where it has to run, or None.
-        auto: whether to search for the recipe, and to train where none holds.
-        set_name: a calibration set by name or path, or None.
-        size, seed: draw so many faces, and these, in place of a set.
-        stability: over how many disjoint sets of faces to tell the spread, or None.
-        debug_layers: whether to compare each layer with its float parent.
-        qat: how a scheme that needs training trains; its defaults where None.
-        gates: what the model has to keep to.
+        scheme: name of a scheme plugin.
+        options: numeric options.
+        target: require a model that runs there, or None.
+        auto: search for options within ``thresholds``, and train with fake quantization if none are.
+        set_name: calibration set by name or path, or None.
+        size, seed: draw this many faces with this seed instead of a calibration set; None uses the default.
+        trials: number of disjoint calibration sets to compare, or None.
+        debug_layers: report the error of each layer.
+        qat: settings of a scheme that trains; None uses the defaults.
+        thresholds: conditions that the model must meet.
     """
 
     scheme: str
-    recipe: QuantizationOptions = DEFAULTS
+    options: QuantizationOptions = DEFAULTS
     target: str | None = None
     auto: bool = False
     set_name: str | None = None
     size: int | None = None
     seed: int | None = None
-    stability: int | None = None
+    trials: int | None = None
     debug_layers: bool = False
     qat: QatSettings | None = None
-    gates: Gates = NO_GATES
+    thresholds: Thresholds = NO_THRESHOLDS
 
     def check(self) -> None:
-        """Refuse what contradicts itself.
-
-        Raises:
-            UsageError: it does.
-        """
-        module = plugins.load(SCHEMES, self.scheme)
-        check_options(self.recipe, scheme=self.scheme, takes=module.TAKES)
-        for_target(self.recipe, self.target)
+        """Raise UsageError if options contradict each other."""
+        scheme = plugins.load(SCHEMES, self.scheme)
+        check_options(self.options, scheme=self.scheme, supported=scheme.SUPPORTED_OPTIONS)
+        for_target(self.options, self.target)
         if self.set_name and (self.size is not None or self.seed is not None):
             flag = "--calibration-size" if self.size is not None else "--seed"
-            why = "a calibration set names its faces"
+            why = "a calibration set defines its faces"
             raise UsageError(f"--calibration with {flag}", why=why, hint=f"leave out {flag}")
-        for flag, given in (("--calibration", self.set_name), ("--calibration-trials", self.stability)):
-            if given and not module.NEEDS_CALIBRATION:
-                why, hint = "it is not calibrated", "edgefer quantize --int8"
-                raise UsageError(f"{flag} with {self.scheme}", why=why, hint=hint)
-        if self.stability and module.NEEDS_TRAINING:
-            why = "the network would be trained anew with each set of faces"
+        for flag, value in (("--calibration", self.set_name), ("--calibration-trials", self.trials)):
+            if value and not scheme.NEEDS_CALIBRATION:
+                why = f"{self.scheme} does not use calibration"
+                raise UsageError(f"{flag} with {self.scheme}", why=why, hint="edgefer quantize --int8")
+        if self.trials and scheme.NEEDS_TRAINING:
+            why = "each calibration set would need a training of its own"
             hint = "edgefer quantize --int8 --calibration-trials 5"
             raise UsageError(f"--calibration-trials with {self.scheme}", why=why, hint=hint)
-        if self.auto and "ranges" in self.recipe.told():
-            why, hint = "it chooses them by how steady they are", "leave out --calibration-method"
-            raise UsageError("--calibration-method with --auto", why=why, hint=hint)
-        if self.debug_layers and not module.NEEDS_CALIBRATION:
-            why, hint = "its activations are float", "edgefer quantize --int8 --debug-layers"
+        if self.auto and "calibration_method" in self.options.overrides():
+            why = "the search compares the calibration methods"
+            raise UsageError("--calibration-method with --auto", why=why, hint="leave out --calibration-method")
+        if self.debug_layers and not scheme.NEEDS_CALIBRATION:
+            why, hint = f"{self.scheme} has float activations", "edgefer quantize --int8 --debug-layers"
             raise UsageError(f"--debug-layers with {self.scheme}", why=why, hint=hint)
 
     def check_run(self, run: Run) -> None:
-        """Refuse, before its data are read, a run that the scheme cannot take."""
+        """Raise UsageError, before the data are read, if the scheme cannot quantize ``run``."""
         if plugins.load(SCHEMES, self.scheme).NEEDS_TRAINING:
             require_supported(run)
 
+    @property
+    def max_drop_points(self) -> float:
+        """Bound of the search."""
+        bound = self.thresholds.max_drop_points
+        return AUTO_MAX_DROP_POINTS if bound is None else bound
 
-def run_quantization(run: Run, dataset: Dataset, plan: QuantizationPlan, console: Console) -> Result:
-    """Make, write and judge the artifact, with its model card beside it.
 
-    What a gate refuses is kept, and is the result's failure.
+def run_quantization(run: Run, dataset: Dataset, plan: QuantizationPlan, console: Console) -> Quantization:
+    """Quantize a run, write the artifact and its files to the run folder, and return the record.
+
+    A model that misses a threshold is written too; ``missed_thresholds`` of the record names the threshold.
     """
-    module = plugins.load(SCHEMES, plan.scheme)
-    if module.NEEDS_TRAINING:
+    scheme = plugins.load(SCHEMES, plan.scheme)
+    if scheme.NEEDS_TRAINING:
         epochs = (plan.qat or QatSettings()).epochs
-        spelled = f"{epochs} epoch{'s' * (epochs != 1)}"
-        console.say(f"{plan.scheme} trains for {spelled}, which takes minutes on FER2013")
-    calibration = _choose_calibration(run, dataset, plan, console) if module.NEEDS_CALIBRATION else {}
-    # Before anything is made: there may be too few faces for so many sets.
-    sets = _disjoint(run, dataset, sets=plan.stability, **calibration) if plan.stability is not None else []
-    found = None
-    if plan.auto:
-        found = _search(run, dataset, plan, console, calibration)
-        plan = _settled(run, plan, found, console)
-    console.say(f"scheme: {plan.scheme}, {plugins.load(SCHEMES, plan.scheme).DESCRIPTION}")
-    with console.shown("quantizing") as progress:
+        console.log(f"{plan.scheme} trains for {epochs} epoch{'s' * (epochs != 1)}, which takes minutes on FER2013")
+    context = QuantizationContext(run, dataset)
+    if scheme.NEEDS_CALIBRATION:
+        context.calibration = _select_calibration(context, plan, console)
+    # Before anything slow: Training may be too small for the sets.
+    trials = _select_trials(context, plan)
+    result = None
+    if plan.auto and trials:
+        with console.show_progress("searching") as progress:
+            result = search(
+                context, trials, base=for_target(plan.options, plan.target), max_drop_points=plan.max_drop_points,
+                progress=progress,
+            )  # fmt: skip
+        plan = _apply_search(run, plan, result, console)
+    console.log(f"scheme: {plan.scheme}, {plugins.load(SCHEMES, plan.scheme).DESCRIPTION}")
+    with console.show_progress("quantizing") as progress:
         quantized = quantize(
-            run, plan.scheme, dataset, **calibration, recipe=plan.recipe, target=plan.target, qat=plan.qat,
-            progress=progress,
-        )  # fmt: skip
+            context, plan.scheme, options=plan.options, target=plan.target, qat=plan.qat, progress=progress
+        )
     path = run.artifact(plan.scheme)
     quantized.artifact.save(path)
-    write_flips(quantized, path)
-    console.say("timing it here for a second")
-    result = summary(quantized, path, console.bench(path), gates=plan.gates)
-    if plan.stability is not None:
-        result = _with_stability(result, run, dataset, plan, console, sets)
-    if plan.debug_layers:
-        result = _with_layers(result, run, dataset, plan, console, calibration, quantized, path)
-    told = card(ModelCardData.of(Quantization.from_json(result.record)), run=f"runs/{run.folder.resolve().name}")
-    files.write_text(path.with_suffix(".card.md"), told)
-    return result if found is None else with_search(result, found, quantized, max_drop_points=_bound(plan))
+    write_label_changes(quantized, path)
+    console.log("measuring latency for one second")
+    measurement = console.benchmark(path)
+    stability = None
+    if trials and plan.trials:
+        with console.show_progress("comparing calibration sets") as progress:
+            options = for_target(plan.options, plan.target)
+            stability = measure_stability(trials, plan.scheme, options, sets=plan.trials, progress=progress)
+    layers, sensitive = _debug_layers(context, quantized, plan, console) if plan.debug_layers else ([], [])
+    if layers:
+        write_layers(layers, sensitive, path)
+    return make_record(
+        quantized, path, measurement, thresholds=plan.thresholds, layers=layers, sensitive=sensitive,
+        stability=stability, search=_complete_search(result, quantized, plan),
+    )  # fmt: skip
 
 
-def _choose_calibration(run: Run, dataset: Dataset, plan: QuantizationPlan, console: Console) -> dict[str, Any]:
-    """What quantize() is told about calibration; the user is told too."""
-    run.require_data(dataset)
-    is_drawn = plan.size is not None or plan.seed is not None
-    found = None if is_drawn else find_set(plan.set_name, drop_validation(dataset, run.settings()))
-    if found is not None:
-        console.say(f"calibration: {found}")
-        return {"calibration": found}
-    size, seed = plan.size or SIZE, plan.seed or 0
-    why = "as asked for" if is_drawn else "no set that ships is of these data"
-    console.say(f"calibration: {size:,} faces drawn from Training, seed {seed} ({why})")
-    return {"calibration_size": size, "seed": seed}
+def _select_calibration(
+    context: QuantizationContext, plan: QuantizationPlan, console: Console
+) -> CalibrationSet | DrawnFaces:
+    if plan.size is None and plan.seed is None:
+        calibration_set = find_set(plan.set_name, drop_validation(context.dataset, context.split))
+        if calibration_set is not None:
+            console.log(f"calibration: {calibration_set}")
+            return calibration_set
+    drawn = draw_faces(context.split.training, size=plan.size, seed=plan.seed or 0)
+    console.log(f"calibration: {len(drawn.faces):,} faces drawn from Training, seed {drawn.seed}")
+    return drawn
 
 
-def _disjoint(
-    run: Run, dataset: Dataset, *, sets: int, calibration: CalibrationSet | None = None,
-    calibration_size: int = SIZE, seed: int = 0,
-) -> list[Chosen]:  # fmt: skip
-    size = len(calibration.faces) if calibration else calibration_size
-    usable = candidates(drop_validation(dataset, run.settings()))
-    return usable.choose_disjoint(sets=sets, size=size, seed=seed)
+def _select_trials(context: QuantizationContext, plan: QuantizationPlan) -> CalibrationTrials | None:
+    sets = max(plan.trials or 0, METHOD_SETS if plan.auto else 0)
+    return CalibrationTrials(context, context.select_disjoint(sets)) if sets else None
 
 
-def _with_stability(
-    result: Result, run: Run, dataset: Dataset, plan: QuantizationPlan, console: Console, sets: list[Chosen]
-) -> Result:
-    recipe = for_target(plan.recipe, plan.target)
-    with console.shown("checking stability") as progress:
-        found = stability(run, plan.scheme, dataset, sets, recipe=recipe, progress=progress)
-    return with_stability(result, found)
-
-
-def _with_layers(
-    result: Result, run: Run, dataset: Dataset, plan: QuantizationPlan, console: Console, calibration: dict[str, Any],
-    quantized: Quantized, path: Path,
-) -> Result:  # fmt: skip
-    faces = _faces(run, dataset, calibration)
-    network = load_network(load_keras(backend="tensorflow"), run)
-    with console.shown("looking at each layer") as progress:
-        progress(0, 1, "calibrating")
-        calibrated = Calibrator(convert(network), faces)
-        errors = layer_errors(calibrated.model, quantized.artifact.model, faces[:LAYER_FACES])
-        # Where a layer cannot stay float by itself, as in what training has made of it, there is nothing to gain.
-        gains = (
-            sensitivity(calibrated, for_target(plan.recipe, plan.target), faces[:LAYER_FACES], progress=progress)
-            if "float_layers" in plugins.load(SCHEMES, plan.scheme).TAKES
-            else {}
-        )
-    told = [dataclasses.replace(error, gain_db=gains.get(error.layer)) for error in errors]
-    return with_layers(result, told, path)
-
-
-def _faces(run: Run, dataset: Dataset, calibration: dict[str, Any]) -> npt.NDArray[np.uint8]:
-    settings = run.settings()
-    faces, _ = calibration_for(validation_split(dataset, settings)[0], **calibration)
-    return prepare_all(faces, settings.input)
-
-
-def _search(
-    run: Run, dataset: Dataset, plan: QuantizationPlan, console: Console, calibration: dict[str, Any]
-) -> SearchResult:
-    settings = run.settings()
-    network = load_network(load_keras(backend="tensorflow"), run)
-    _, select, name = validation_split(dataset, settings)
-    images = make_evaluation_set(dataset, select, name=name, spec=settings.input)
-    with console.shown("searching") as progress:
-        sets = _disjoint(run, dataset, sets=AUTO_SETS, **calibration)
-        return search(
-            network,
-            keras_logits(network, images.faces),
-            images,
-            spec=settings.input,
-            faces=_faces(run, dataset, calibration),
-            sets=[prepare_all(each.faces, settings.input) for each in sets],
-            base=for_target(plan.recipe, plan.target),
-            max_drop_points=_bound(plan),
-            progress=progress,
-        )
-
-
-def _bound(plan: QuantizationPlan) -> float:
-    bound = plan.gates.max_drop_points
-    return AUTO_MAX_DROP_POINTS if bound is None else bound
-
-
-def _settled(run: Run, plan: QuantizationPlan, found: SearchResult, console: Console) -> QuantizationPlan:
-    """The plan with what the search has found: a recipe, or training."""
-    gates = dataclasses.replace(plan.gates, max_drop_points=_bound(plan))
-    if found.recipe is not None:
-        return dataclasses.replace(plan, recipe=found.recipe, gates=gates)
+def _apply_search(run: Run, plan: QuantizationPlan, result: SearchResult, console: Console) -> QuantizationPlan:
+    """Return the plan with the options that the search selected, or with quantization-aware training."""
+    thresholds = dataclasses.replace(plan.thresholds, max_drop_points=plan.max_drop_points)
+    if result.options is not None:
+        return dataclasses.replace(plan, options=result.options, thresholds=thresholds)
     require_supported(run)
-    console.say("nothing held without training; int8_qat trains on, which takes minutes on FER2013")
-    dropped = [name.replace("_", " ") for name in plan.recipe.told() if name != "io"]
-    dropped += ["stability"] if plan.stability else []
+    console.log("no candidate is within the bound; int8_qat trains, which takes minutes on FER2013")
+    dropped = [name.replace("_", " ") for name in plan.options.overrides() if name != "io"]
+    dropped += ["calibration trials"] if plan.trials else []
     if dropped:
-        console.say(f"it takes nothing of what was asked about {', '.join(dropped)}")
-    recipe = QuantizationOptions(io=plan.recipe.io)
-    return dataclasses.replace(plan, scheme="int8_qat", recipe=recipe, stability=None, gates=gates)
+        console.log(f"int8_qat ignores: {', '.join(dropped)}")
+    options = QuantizationOptions(io=plan.options.io)
+    return dataclasses.replace(plan, scheme="int8_qat", options=options, trials=None, thresholds=thresholds)
+
+
+def _debug_layers(
+    context: QuantizationContext, quantized: Quantized, plan: QuantizationPlan, console: Console
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Return the record of each layer and the names of the sensitive layers."""
+    with console.show_progress("measuring layers") as progress:
+        progress(0, 1, "calibrating")
+        calibrator = context.calibrated.calibrator
+        errors = layer_errors(calibrator.model, quantized.artifact.model, context.faces[:SENSITIVITY_FACES])
+        # A trained layer cannot go back to float by itself, so its gain is unknown.
+        gains: dict[str, float] = {}
+        if "float_layers" in plugins.load(SCHEMES, plan.scheme).SUPPORTED_OPTIONS:
+            gains = context.sensitivity(for_target(plan.options, plan.target), progress)
+    layers = [layer_record(dataclasses.replace(error, gain_db=gains.get(error.layer))) for error in errors]
+    return layers, list(sensitive_layers(gains))
+
+
+def _complete_search(
+    result: SearchResult | None, quantized: Quantized, plan: QuantizationPlan
+) -> AccuracySearch | None:
+    """Return the record of the search, with the trained model if no candidate was within the bound."""
+    if result is None or result.options is not None:
+        return result.record if result else None
+    trained = make_candidate(
+        f"{quantized.artifact.scheme}, trained", quantized.comparison, quantized.artifact.model,
+        scheme=quantized.artifact.scheme, max_drop_points=plan.max_drop_points,
+    )  # fmt: skip
+    return dataclasses.replace(result.record, candidates=(*result.record.candidates, trained))

@@ -8,7 +8,7 @@ import pytest
 from edgefer.contract.labels import LABELS
 from edgefer.data.dataset import Split
 from edgefer.errors import DataError
-from edgefer.workstation.quantization.calibration_data import candidates
+from edgefer.workstation.quantization.calibration_data import calibration_pool
 from edgefer.workstation.quantization.calibration_set import PINNED, check_target, find_set, load_set, to_csv
 
 CALIBRATION = Path(__file__).parents[3] / "calibration"
@@ -16,7 +16,7 @@ CALIBRATION = Path(__file__).parents[3] / "calibration"
 
 @pytest.fixture(scope="module")
 def chosen(faces):
-    return candidates(faces).choose(size=35)
+    return calibration_pool(faces).select(size=35)
 
 
 @pytest.fixture

@@ -45,7 +45,8 @@ def test_the_default_recipe_gets_nearer_to_the_float_logits_than_the_converter_a
 
 def test_quantizing_twice_gives_equal_bytes_and_in_any_order(calibrated, small_network, drawn):
     first = calibrated.quantize(QuantizationOptions())
-    calibrated.quantize(QuantizationOptions(ranges="moving-average", float_layers=("conv_b",), per_channel=False))
+    other = {"calibration_method": "moving-average", "float_layers": ("conv_b",), "per_channel": False}
+    calibrated.quantize(QuantizationOptions(**other))
     assert calibrated.quantize(QuantizationOptions()) == first
     assert Calibrator(convert(small_network), drawn).quantize(QuantizationOptions()) == first
 
@@ -130,7 +131,7 @@ def test_dense_per_channel_is_named_where_early_kernels_compute_it_wrongly(calib
     ids=["equal", "grey", "black", "one"],
 )
 def test_faces_that_hardly_differ_make_a_model_that_runs(small_network, drawn, faces, method):
-    model = Calibrator(convert(small_network), faces).quantize(QuantizationOptions(ranges=method))
+    model = Calibrator(convert(small_network), faces).quantize(QuantizationOptions(calibration_method=method))
     assert np.isfinite(flatbuffer_logits(require_identity_input(model), drawn[:3], SPEC)).all()
 
 

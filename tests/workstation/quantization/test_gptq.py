@@ -148,7 +148,7 @@ def test_too_few_samples_leave_the_nearest_steps(depthwise_network, drawn):
     calibrated = Calibrator(convert(depthwise_network), drawn[:1])
     nearest, second = (
         Flatbuffer(calibrated.quantize(QuantizationOptions(rounding=rounding, bias_correction=False)))
-        for rounding in ("nearest", "second-order")
+        for rounding in ("nearest", "gptq")
     )
     changed = {
         op.layer for op in nearest.ops

@@ -8,6 +8,7 @@ from edgefer.errors import DataError
 from edgefer.workstation.quantization.calibrator import Calibrator
 from edgefer.workstation.quantization.converter import convert
 from edgefer.workstation.quantization.flatbuffer_editor import Flatbuffer
+from edgefer.workstation.quantization.float_network import FloatNetwork
 from edgefer.workstation.quantization.options import QuantizationOptions
 from edgefer.workstation.quantization.schemes import int16x8
 from edgefer.workstation.quantization.sensitivity import layer_errors, sensitive_layers, sensitivity
@@ -101,7 +102,7 @@ def test_layers_that_stay_float_and_input_of_other_types_are_compared_too(calibr
 
 
 def test_int16_activations_are_compared_too(small_network, calibrated, drawn):
-    model = int16x8.convert(small_network, calibration=drawn, recipe=QuantizationOptions())
+    model = int16x8.convert(FloatNetwork(small_network, drawn), QuantizationOptions())
     errors = layer_errors(calibrated.model, model, drawn[:5])
     default_errors = layer_errors(calibrated.model, calibrated.quantize(QuantizationOptions()), drawn[:5])
     assert errors[0].activation.snr_db > default_errors[0].activation.snr_db

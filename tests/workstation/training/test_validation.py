@@ -71,7 +71,7 @@ def test_prepare_preprocesses_both_parts(faces):
 
 def test_drop_validation_moves_the_images_into_a_split_of_their_own():
     dataset = dataset_of(Training=[0] * 100)
-    dropped = drop_validation(dataset, TrainSettings(selection_share=0.2))
+    dropped = drop_validation(dataset, validation_split(dataset, TrainSettings(selection_share=0.2)))
     assert [len(dropped.split(name)) for name in ("Training", "20% of Training")] == [80, 20]
     assert not set(dropped.split("Training").rows) & set(dropped.split("20% of Training").rows)
 

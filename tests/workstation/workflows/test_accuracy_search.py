@@ -4,125 +4,113 @@ import json
 import numpy as np
 import pytest
 
-from edgefer.contract.preprocessing import InputSpec
-from edgefer.data.evaluation_set import make_evaluation_set
-from edgefer.text_table import Result
-from edgefer.workstation.quantization.options import RANGE_METHODS, QuantizationOptions
-from edgefer.workstation.training.keras_inference import keras_logits, load_network
-from edgefer.workstation.workflows.accuracy_search import Candidate, SearchResult, search, with_search
-from edgefer.workstation.workflows.quantize import quantize
+from edgefer.workstation.quantization.calibration_data import DrawnFaces
+from edgefer.workstation.quantization.float_network import FloatNetwork
+from edgefer.workstation.quantization.options import CALIBRATION_METHODS, DEFAULTS, QuantizationOptions
+from edgefer.workstation.workflows.accuracy_search import search
+from edgefer.workstation.workflows.calibration_stability import CalibrationTrials
+from edgefer.workstation.workflows.quantization_context import QuantizationContext
 
 
 @pytest.fixture(scope="module")
-def asked(small_network, faces):
-    split = faces.split("PublicTest")
-    images = make_evaluation_set(faces, split, name="PublicTest", spec=InputSpec())
-    pixels = faces.split("Training").pixels
-    logits = keras_logits(small_network, images.faces)
-    # Labels that the parent has right, so that what is lost is what changes.
-    images = dataclasses.replace(images, labels=logits.argmax(axis=1))
-    arguments = {"spec": InputSpec(), "faces": pixels[:60], "sets": [pixels[60:100], pixels[100:140], pixels[140:180]]}
-    return (small_network, logits, images), arguments
+def make_trials(finished_run, faces):
+    """Make calibration trials of a context whose network is given, and whose labels are those of that network."""
+
+    def make(network):
+        context = QuantizationContext(finished_run, faces, DrawnFaces(faces.split("Training").pixels[:40], seed=0))
+        context.network = FloatNetwork(network)
+        # The float network is correct on all images, so every lost point is a changed label.
+        context.images = dataclasses.replace(context.images, labels=context.float_logits.argmax(axis=1))
+        return CalibrationTrials(context, context.select_disjoint(3))
+
+    return make
 
 
 @pytest.fixture(scope="module")
-def nothing_held(asked):
-    positional, named = asked
-    return search(*positional, **named, max_drop_points=-100)
+def trials(make_trials, small_network):
+    return make_trials(small_network)
 
 
-def test_it_stops_at_the_first_that_holds_which_is_never_the_converter_alone(asked):
-    positional, named = asked
+@pytest.fixture(scope="module")
+def none_within_bound(trials):
+    return search(trials.context, trials, max_drop_points=-100)
+
+
+def test_the_search_stops_at_the_first_candidate_within_the_bound_but_never_at_the_plain_converter(trials):
     steps = []
-    found = search(*positional, **named, max_drop_points=100, progress=lambda *step: steps.append(step))
-    assert [each.name for each in found.tries] == ["converter alone", found.methods[0].name]
-    assert all(each.holds for each in found.tries)
-    assert found.recipe == QuantizationOptions(ranges=found.methods[0].name)
+    result = search(trials.context, trials, max_drop_points=100, progress=lambda *step: steps.append(step))
+    record = result.record
+    assert [each.name for each in record.candidates] == ["plain converter", record.methods[0].name]
+    assert all(each.within_bound for each in record.candidates)
+    assert result.options == QuantizationOptions(calibration_method=record.methods[0].name)
     assert steps[-1][0] == steps[-1][1]
     assert [done for done, _, _ in steps] == sorted(done for done, _, _ in steps)
 
 
-def test_the_steadiest_way_to_find_ranges_comes_first(nothing_held):
-    assert {method.name for method in nothing_held.methods} == set(RANGE_METHODS)
-    kept = [method.parent_agreement for method in nothing_held.methods]
-    assert kept == sorted(kept, reverse=True)
-    assert all(0 < method.parent_agreement <= 1 and 0 < method.agreement <= 1 for method in nothing_held.methods)
-    assert {len(method.accuracies) for method in nothing_held.methods} == {3}
-    assert [each.name for each in nothing_held.tries[1:4]] == [method.name for method in nothing_held.methods]
+def test_methods_are_sorted_by_agreement_with_the_float_network(none_within_bound):
+    methods = none_within_bound.record.methods
+    assert {method.name for method in methods} == set(CALIBRATION_METHODS)
+    agreements = [method.float_agreement for method in methods]
+    assert agreements == sorted(agreements, reverse=True)
+    assert all(0 < method.float_agreement <= 1 and 0 < method.agreement <= 1 for method in methods)
+    assert {len(method.accuracies) for method in methods} == {3}
+    assert [each.name for each in none_within_bound.record.candidates[1:4]] == [method.name for method in methods]
 
 
-def test_where_nothing_holds_there_is_no_recipe_and_all_that_was_tried(nothing_held):
-    assert nothing_held.recipe is None
-    assert not any(each.holds for each in nothing_held.tries)
-    plain = nothing_held.tries[0].recipe
+def test_without_a_candidate_within_the_bound_there_are_no_options_but_a_full_record(none_within_bound):
+    assert none_within_bound.options is None
+    assert not any(each.within_bound for each in none_within_bound.record.candidates)
+    plain = none_within_bound.record.candidates[0].options
     assert (plain["ranges"], plain["rounding"], plain["bias_correction"]) == ("min-max", "nearest", False)
-    assert json.dumps([dataclasses.asdict(each) for each in nothing_held.tries], allow_nan=False)
+    assert json.dumps(none_within_bound.record.to_json(), allow_nan=False)
+
+
+def test_the_models_of_the_search_are_kept_for_the_quantization(trials, none_within_bound, monkeypatch):
+    def fail(*_):
+        raise AssertionError("converted twice")
+
+    monkeypatch.setattr("edgefer.workstation.quantization.schemes.int8.convert", fail)
+    for method in CALIBRATION_METHODS:
+        options = dataclasses.replace(DEFAULTS, calibration_method=method)
+        assert len(trials.context.flatbuffer("int8", options)) > 1000
+        assert len(trials.labels(2, "int8", options)) == len(trials.context.images.labels)
+    with pytest.raises(AssertionError, match="converted twice"):
+        trials.context.flatbuffer("int8", QuantizationOptions(io="uint8"))
 
 
 @pytest.fixture(scope="module")
-def ruined(asked, small_network):
-    """The search in a network of which one layer does not survive one scale a tensor."""
-    (_, logits, images), named = asked
+def damaged_layer(make_trials, small_network):
+    """A search on a network with a layer that loses most of its accuracy with one weight scale per tensor."""
     layer = small_network.get_layer("conv_b")
     before = layer.get_weights()
     weights, bias = (each.copy() for each in before)
     weights[..., 0], bias[0] = 1e3 * weights[..., 0], -1e6
     layer.set_weights([weights, bias])
     try:
+        trials = make_trials(small_network)
         base = QuantizationOptions(per_channel=False, io="uint8", float_layers=("^conv$",))
-        return search(small_network, logits, images, **named, base=base, max_drop_points=-100)
+        return search(trials.context, trials, base=base, max_drop_points=-100).record
     finally:
         layer.set_weights(before)
 
 
-def test_the_layer_that_costs_most_is_left_in_float(ruined):
-    assert ruined.tries[4].name.startswith("conv_b")
-    assert "^conv_b$" in ruined.tries[4].recipe["float_layers"]
-    assert ruined.tries[4].agreement >= max(each.agreement for each in ruined.tries[:4])
-    assert ruined.tries[4].model_bytes > ruined.tries[1].model_bytes
+def test_the_most_sensitive_layer_is_kept_in_float(damaged_layer):
+    candidates = damaged_layer.candidates
+    assert candidates[4].name.startswith("conv_b")
+    assert "^conv_b$" in candidates[4].options["float_layers"]
+    assert candidates[4].agreement >= max(each.agreement for each in candidates[:4])
+    assert candidates[4].model_bytes > candidates[1].model_bytes
 
 
-def test_what_the_user_has_chosen_stays_chosen(ruined):
-    for each in ruined.tries:
-        assert (each.recipe["io"], each.recipe["per_channel"]) == ("uint8", False)
-        assert each.recipe["float_layers"][0] == "^conv$"
+def test_the_search_keeps_options_set_by_the_user(damaged_layer):
+    for each in damaged_layer.candidates:
+        assert (each.options["io"], each.options["per_channel"]) == ("uint8", False)
+        assert each.options["float_layers"][0] == "^conv$"
 
 
-@pytest.fixture(scope="module")
-def quantized(finished_run, faces):
-    return quantize(finished_run, "int8", faces, calibration_size=60)
-
-
-def test_the_search_is_told_in_80_columns_and_in_json(nothing_held, quantized):
-    result = with_search(Result({"kind": "quantization"}, "the rest"), nothing_held, quantized, max_drop_points=-100)
-    assert max(len(line) for line in result.text.splitlines()) <= 80
-    assert result.text.endswith("\n\nthe rest")
-    record = json.loads(json.dumps(result.record, allow_nan=False))["search"]
-    assert record["max_drop_points"] == -100
-    assert [each["name"] for each in record["tries"]][-1] == "int8, trained on"
-    assert len(record["tries"]) == len(nothing_held.tries) + 1
-    assert record["tries"][-1]["duration_s"] is None
-
-
-def test_long_names_and_large_losses_fit_too(nothing_held, quantized):
-    names = ", ".join(f"stage{index}_block1_shortcut_conv" for index in range(3))
-    worst = Candidate(f"{names} in float", "int8", {}, -54.32, (-61.23, -47.31), 0.1234, 4_000_000, 12.3, False)
-    found = SearchResult(QuantizationOptions(), nothing_held.methods, (nothing_held.tries[0], worst))
-    result = with_search(Result({}, "the rest"), found, quantized, max_drop_points=0.3)
-    assert max(len(line) for line in result.text.splitlines()) <= 80
-    assert "-54.32 (-61.23 to -47.31)" in result.text
-    assert "trained on" not in result.text
-
-
-def test_labels_of_a_trained_net_are_searched_as_well(finished_run, faces):
-    from edgefer.workstation.networks.backend import load_keras
-
-    network = load_network(load_keras(backend="tensorflow"), finished_run)
-    images = make_evaluation_set(faces, faces.split("PublicTest"), name="PublicTest", spec=InputSpec())
-    pixels = faces.split("Training").pixels
-    found = search(
-        network, keras_logits(network, images.faces), images, spec=InputSpec(), faces=pixels[:40],
-        sets=[pixels[40:60], pixels[60:80]], max_drop_points=50,
-    )  # fmt: skip
-    assert found.recipe is not None
-    assert np.isfinite([each.agreement for each in found.methods]).all()
+def test_a_trained_network_with_two_calibration_sets(finished_run, faces):
+    context = QuantizationContext(finished_run, faces, DrawnFaces(faces.split("Training").pixels[:40], seed=0))
+    trials = CalibrationTrials(context, context.select_disjoint(2))
+    result = search(context, trials, max_drop_points=50)
+    assert result.options is not None
+    assert np.isfinite([each.agreement for each in result.record.methods]).all()

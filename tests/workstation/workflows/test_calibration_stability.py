@@ -1,47 +1,39 @@
-import numpy as np
+import dataclasses
+
 import pytest
 
-from edgefer.text_table import Result
-from edgefer.workstation.quantization.calibration_data import candidates
+from edgefer.workstation.quantization.calibration_data import calibration_pool
 from edgefer.workstation.quantization.calibration_set import load_set, to_csv
-from edgefer.workstation.workflows.calibration_stability import Stability, stability, with_stability
+from edgefer.workstation.quantization.options import DEFAULTS
+from edgefer.workstation.workflows.calibration_stability import CalibrationTrials, measure_stability
+from edgefer.workstation.workflows.quantization_context import QuantizationContext
 from edgefer.workstation.workflows.quantize import quantize
-
-FOUND = Stability(size=50, split="PublicTest", n=200, correct=(120, 124, 122), agreement=0.975)
 
 
 @pytest.fixture(scope="module")
 def sets(faces):
-    return candidates(faces).choose_disjoint(sets=2, size=35)
+    return calibration_pool(faces).select_disjoint(sets=2, size=35)
 
 
-def test_each_model_is_the_one_that_its_set_gives(finished_run, faces, sets, tmp_path):
-    found = stability(finished_run, "int8", faces, sets)
+def test_each_model_is_the_one_that_its_calibration_set_gives(finished_run, faces, sets, tmp_path):
+    trials = CalibrationTrials(QuantizationContext(finished_run, faces), sets)
+    stability = measure_stability(trials, "int8", DEFAULTS, sets=2)
     path = tmp_path / "first.csv"
     path.write_text(to_csv(sets[0]))
-    own = quantize(finished_run, "int8", faces, calibration=load_set(path, faces))
-    assert found.correct[0] == own.evaluation.accuracy.correct
-    assert (found.size, found.split, found.n) == (35, "PublicTest", 140)
-    assert 0.5 < found.agreement <= 1
+    quantized = quantize(QuantizationContext(finished_run, faces, load_set(path, faces)), "int8")
+    assert stability.correct[0] == quantized.evaluation.accuracy.correct
+    assert (stability.size, stability.split, stability.n) == (35, "PublicTest", 140)
+    assert 0.5 < stability.agreement <= 1
 
 
-def test_the_same_faces_agree_with_themselves(finished_run, faces, sets):
-    found = stability(finished_run, "int8", faces, [sets[0], sets[0]])
-    assert found.agreement == 1
-    assert found.std_points == 0
+def test_equal_calibration_sets_give_equal_models(finished_run, faces, sets):
+    trials = CalibrationTrials(QuantizationContext(finished_run, faces), [sets[0], sets[0]])
+    stability = measure_stability(trials, "int8", DEFAULTS, sets=2)
+    assert stability.agreement == 1
+    assert stability.std_points == 0
 
 
-def test_the_record_has_the_spread():
-    record = FOUND.to_json()
-    assert (record["min"], record["max"]) == (0.6, 0.62)
-    assert record["std_points"] == pytest.approx(np.std([60, 62, 61], ddof=1))
-    assert record["sets"] == 3
-
-
-def test_the_text_has_it_above_the_next_step():
-    result = with_stability(Result({"kind": "quantization"}, "a table\nnext: edgefer bench"), FOUND)
-    assert result.record == {"kind": "quantization", "stability": FOUND.to_json()}
-    first, *middle, last = result.text.splitlines()
-    assert (first, last) == ("a table", "next: edgefer bench")
-    assert "60.00 to 62.00 %, std 1.00 points" in middle[0]
-    assert max(map(len, middle)) <= 80
+def test_only_the_first_sets_are_used_if_fewer_are_requested(finished_run, faces, sets):
+    empty = dataclasses.replace(sets[1], faces=sets[1].faces[:0])
+    trials = CalibrationTrials(QuantizationContext(finished_run, faces), [sets[0], sets[1], empty])
+    assert len(measure_stability(trials, "int8", DEFAULTS, sets=2).correct) == 2

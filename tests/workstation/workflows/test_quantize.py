@@ -9,38 +9,42 @@ from edgefer.benchmark.isolation import measure_in_subprocess
 from edgefer.contract.artifact import Artifact
 from edgefer.contract.labels import LABELS
 from edgefer.data.dataset import synthetic_dataset
-from edgefer.errors import DataError, EdgeferError, ThresholdNotMet, UsageError
+from edgefer.errors import DataError, EdgeferError, UsageError
 from edgefer.inference.classifier import Classifier
 from edgefer.inference.runtime import select_runtime
 from edgefer.results.measurement import BenchRequest
 from edgefer.statistics import softmax
-from edgefer.workstation.quantization.calibration_data import calibration_faces
+from edgefer.workstation.quantization.calibration_data import draw_faces
 from edgefer.workstation.quantization.converter import convert
-from edgefer.workstation.quantization.options import QuantizationOptions
+from edgefer.workstation.quantization.float_network import FloatNetwork
+from edgefer.workstation.quantization.options import DEFAULTS
 from edgefer.workstation.quantization.schemes import int8
 from edgefer.workstation.quantization.temperature_scaling import fit_temperature, measure_confidence
 from edgefer.workstation.training.run import find_run, new_run
+from edgefer.workstation.workflows.quantization_context import QuantizationContext
+from edgefer.workstation.workflows.quantization_files import write_label_changes
+from edgefer.workstation.workflows.quantization_record import Thresholds, make_record
 from edgefer.workstation.workflows.quantize import quantize
-from edgefer.workstation.workflows.summary import Gates, summary, write_flips
 
 
 @pytest.fixture(scope="module")
 def by_scheme(finished_run, faces):
-    return {scheme: quantize(finished_run, scheme, faces, calibration_size=140) for scheme in ("float32", "int8")}
+    context = QuantizationContext(finished_run, faces, draw_faces(faces.split("Training"), size=140))
+    return {scheme: quantize(context, scheme) for scheme in ("float32", "int8")}
 
 
 def test_float32_is_its_parent(by_scheme):
     quantized = by_scheme["float32"]
-    assert quantized.verdict.agreement == 1.0
-    assert quantized.verdict.difference_points == 0.0
-    assert quantized.flips == ()
-    assert quantized.evaluation.cross_entropy == pytest.approx(quantized.parent.cross_entropy, rel=1e-5)
+    assert quantized.comparison.agreement == 1.0
+    assert quantized.comparison.difference_points == 0.0
+    assert quantized.label_changes == ()
+    assert quantized.evaluation.cross_entropy == pytest.approx(quantized.float_evaluation.cross_entropy, rel=1e-5)
 
 
 def test_int8_is_smaller_and_close(by_scheme):
     quantized = by_scheme["int8"]
     assert len(quantized.artifact.model) < 0.4 * len(by_scheme["float32"].artifact.model)
-    assert quantized.verdict.agreement > 0.8
+    assert quantized.comparison.agreement > 0.8
 
 
 def test_the_int8_model_is_int8_from_input_to_logits(by_scheme):
@@ -65,16 +69,17 @@ def test_the_contract_has_the_temperature_that_its_own_logits_want(by_scheme, fa
         classifier = Classifier.from_artifact(quantized.artifact)
         logits = classifier.logits(images.pixels)
         assert quantized.artifact.temperature == fit_temperature(logits, images.labels) != 1
-        assert quantized.confidence == measure_confidence(logits, images.labels)
+        assert quantized.temperature_fit == measure_confidence(logits, images.labels)
         scores = quantized.artifact.provenance["scores"]
-        assert scores["ece"] == quantized.confidence.ece == quantized.verdict.own_ece
+        assert scores["ece"] == quantized.temperature_fit.ece == quantized.comparison.quantized_ece
         expected = softmax(logits.astype(np.float64) / quantized.artifact.temperature)
-        for flip in quantized.flips:
-            assert flip.own_probability == pytest.approx(expected[flip.index].max())
+        for flip in quantized.label_changes:
+            assert flip.quantized_probability == pytest.approx(expected[flip.index].max())
 
 
 def test_quantizing_twice_gives_the_same_bytes(by_scheme, finished_run, faces):
-    again = quantize(finished_run, "int8", faces, calibration_size=140)
+    drawn = draw_faces(faces.split("Training"), size=140)
+    again = quantize(QuantizationContext(finished_run, faces, drawn), "int8")
     assert again.artifact.to_bytes() == by_scheme["int8"].artifact.to_bytes()
 
 
@@ -88,10 +93,10 @@ def test_golden_vectors_hold_on_the_reference_kernels(by_scheme, tmp_path):
 
 def test_the_verdict_fits_the_two_evaluations(by_scheme):
     quantized = by_scheme["int8"]
-    verdict = quantized.verdict
-    assert verdict.parent_correct == quantized.parent.accuracy.correct
-    assert verdict.own_correct == quantized.evaluation.accuracy.correct
-    assert len(quantized.flips) == round((1 - verdict.agreement) * verdict.n)
+    verdict = quantized.comparison
+    assert verdict.float_correct == quantized.float_evaluation.accuracy.correct
+    assert verdict.quantized_correct == quantized.evaluation.accuracy.correct
+    assert len(quantized.label_changes) == round((1 - verdict.agreement) * verdict.n)
 
 
 @pytest.fixture
@@ -103,72 +108,66 @@ def written(by_scheme, tmp_path):
     return path, measure_in_subprocess(request)
 
 
-def test_the_summary_has_both_scores_in_80_columns(by_scheme, written):
+def test_the_record_has_both_scores_and_is_json(by_scheme, written):
     path, measurement = written
-    result = summary(by_scheme["int8"], path, measurement, gates=Gates())
-    assert result.failure is None
-    assert result.record["file_bytes"] == path.stat().st_size
-    assert result.record["evaluation"]["accuracy"]["n"] == 140
-    assert json.loads(json.dumps(result.record, allow_nan=False))["verdict"]["n"] == 140
-    assert "float parent" in result.text
-    confidence = by_scheme["int8"].confidence
-    assert result.record["confidence"]["temperature"] == by_scheme["int8"].artifact.temperature
-    said = " ".join(result.text.split())
-    # Two epochs have taught it so little that no doubt is enough.
-    assert confidence.at_bound
-    assert f"int8 gets {confidence.temperature:g}, where the search ends, fitted on these images" in said
-    assert f"{100 * confidence.calibrated_ece:.1f} % with it" in said
-    assert max(len(line) for line in result.text.splitlines() if str(path) not in line) <= 80
+    record = make_record(by_scheme["int8"], path, measurement)
+    assert record.missed_thresholds == ()
+    assert record.file_bytes == path.stat().st_size
+    assert record.evaluation.accuracy.n == 140
+    assert json.loads(json.dumps(record.to_json(), allow_nan=False))["verdict"]["n"] == 140
+    assert record.temperature == by_scheme["int8"].artifact.temperature
 
 
-def test_a_gate_that_is_not_met_is_named_and_the_result_kept(by_scheme, written):
+def test_each_missed_threshold_is_named(by_scheme, written):
     path, measurement = written
-    gates = Gates(max_drop_points=-100.0, min_accuracy_percent=100.0, max_bytes=1)
-    result = summary(by_scheme["int8"], path, measurement, gates=gates)
-    assert isinstance(result.failure, ThresholdNotMet)
-    assert len(result.record["gates_broken"]) == 3
-    assert path.exists()
+    thresholds = Thresholds(max_drop_points=-100.0, min_accuracy_percent=100.0, max_bytes=1)
+    missed = make_record(by_scheme["int8"], path, measurement, thresholds=thresholds).missed_thresholds
+    assert [clause.rpartition(" (")[2] for clause in missed] == [
+        "at most -100 allowed)", "at least 100 % required)", "at most 1 allowed)",
+    ]  # fmt: skip
 
 
-def test_a_gate_holds_at_its_very_bound(by_scheme, written):
+def test_a_threshold_is_met_at_its_exact_value(by_scheme, written):
     path, measurement = written
     quantized = by_scheme["int8"]
-    gates = Gates(
-        max_drop_points=-quantized.verdict.difference_points,
+    thresholds = Thresholds(
+        max_drop_points=-quantized.comparison.difference_points,
         min_accuracy_percent=100 * quantized.evaluation.accuracy.share,
         max_bytes=path.stat().st_size,
     )
-    assert summary(quantized, path, measurement, gates=gates).failure is None
+    assert make_record(quantized, path, measurement, thresholds=thresholds).missed_thresholds == ()
 
 
-def test_flips_are_listed_by_row_with_both_answers(by_scheme, written, faces):
+def test_changed_labels_are_listed_by_row_with_both_labels(by_scheme, written, faces):
     quantized = by_scheme["int8"]
-    table, picture = write_flips(quantized, written[0])
+    path, _ = written
+    write_label_changes(quantized, path)
+    table, picture = (path.with_suffix(f".flips.{kind}") for kind in ("csv", "png"))
     rows = list(csv.DictReader(table.read_text().splitlines()))
-    assert len(rows) == len(quantized.flips)
-    for row, flip in zip(rows, quantized.flips):
+    assert len(rows) == len(quantized.label_changes)
+    for row, flip in zip(rows, quantized.label_changes):
         assert faces.split("PublicTest").labels[int(row["row"])] == LABELS.index(row["label"])
         assert row["float_label"] != row["label_now"]
-        assert float(row["probability_now"]) == pytest.approx(flip.own_probability, abs=1e-4)
+        assert float(row["probability_now"]) == pytest.approx(flip.quantized_probability, abs=1e-4)
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
 def test_other_data_than_the_run_was_trained_on_is_refused(finished_run):
     with pytest.raises(DataError, match="trained on other data"):
-        quantize(finished_run, "int8", synthetic_dataset(training=210, held_out=70, seed=9))
+        QuantizationContext(finished_run, synthetic_dataset(training=210, held_out=70, seed=9))
 
 
 def test_a_run_without_weights_is_refused(finished_run, faces, tmp_path):
     run = new_run(tmp_path, finished_run.settings())
     run.save_json("environment.json", finished_run.environment())
     with pytest.raises(DataError, match="no checkpoint in") as caught:
-        quantize(run, "int8", faces)
+        quantize(QuantizationContext(run, faces), "int8")
     assert "--resume" in caught.value.hint
 
 
 def test_a_misspelt_scheme_quantizes_nothing(finished_run, faces):
     with pytest.raises(UsageError, match="itn8"):
-        quantize(finished_run, "itn8", faces)
+        quantize(QuantizationContext(finished_run, faces), "itn8")
 
 
 def test_no_run_says_how_to_make_one(tmp_path):
@@ -179,11 +178,11 @@ def test_no_run_says_how_to_make_one(tmp_path):
 
 def test_calibration_is_balanced_and_repeatable(faces):
     training = faces.split("Training")
-    drawn = calibration_faces(training, size=70, seed=1)
+    drawn = draw_faces(training, size=70, seed=1).faces
     index = {face.tobytes(): label for face, label in zip(training.pixels, training.labels)}
     assert np.bincount([index[face.tobytes()] for face in drawn]).tolist() == [10] * 7
-    assert np.array_equal(drawn, calibration_faces(training, size=70, seed=1))
-    assert not np.array_equal(drawn, calibration_faces(training, size=70, seed=2))
+    assert np.array_equal(drawn, draw_faces(training, size=70, seed=1).faces)
+    assert not np.array_equal(drawn, draw_faces(training, size=70, seed=2).faces)
 
 
 def test_calibration_uses_all_of_a_rare_class_and_fills_up_with_others(faces):
@@ -193,20 +192,20 @@ def test_calibration_uses_all_of_a_rare_class_and_fills_up_with_others(faces):
     few = dataclasses.replace(
         training, pixels=training.pixels[kept], labels=training.labels[kept], rows=training.rows[kept]
     )
-    drawn = {face.tobytes() for face in calibration_faces(few, size=100)}
+    drawn = {face.tobytes() for face in draw_faces(few, size=100).faces}
     assert len(drawn) == 100
     assert all(training.pixels[row].tobytes() in drawn for row in rare)
 
 
 def test_more_calibration_faces_than_there_are_is_refused(faces):
-    with pytest.raises(DataError, match="Training holds 420"):
-        calibration_faces(faces.split("Training"), size=421)
+    with pytest.raises(DataError, match="Training has 420 images"):
+        draw_faces(faces.split("Training"), size=421)
 
 
 @pytest.mark.parametrize("size", [0, -1])
 def test_no_calibration_face_at_all_is_refused(faces, size):
-    with pytest.raises(UsageError, match="one is the least"):
-        calibration_faces(faces.split("Training"), size=size)
+    with pytest.raises(UsageError, match="at least 1"):
+        draw_faces(faces.split("Training"), size=size)
 
 
 def test_damaged_weights_are_named(finished_run, faces, tmp_path):
@@ -215,7 +214,7 @@ def test_damaged_weights_are_named(finished_run, faces, tmp_path):
     for content in (b"junk", finished_run.best_weights.read_bytes()[:5000]):
         run.best_weights.write_bytes(content)
         with pytest.raises(DataError, match=r"cannot load .*best\.weights\.h5"):
-            quantize(run, "float32", faces)
+            quantize(QuantizationContext(run, faces), "float32")
 
 
 def test_weights_of_another_network_are_named(finished_run, faces, tmp_path):
@@ -223,7 +222,7 @@ def test_weights_of_another_network_are_named(finished_run, faces, tmp_path):
     run.save_json("environment.json", finished_run.environment())
     run.best_weights.write_bytes(finished_run.best_weights.read_bytes())
     with pytest.raises(DataError, match=r"cannot load .*best\.weights\.h5"):
-        quantize(run, "float32", faces)
+        quantize(QuantizationContext(run, faces), "float32")
 
 
 def test_what_the_converter_does_not_know_is_an_error_of_ours():
@@ -241,6 +240,10 @@ def test_the_input_range_is_pinned_even_when_calibration_is_dim(finished_run):
     from edgefer.workstation.training.keras_inference import load_network
 
     dim = np.full((8, 48, 48), 90, np.uint8)
-    flatbuffer = int8.convert(load_network(load_keras(), finished_run), calibration=dim, recipe=QuantizationOptions())
+    flatbuffer = int8.convert(FloatNetwork(load_network(load_keras(), finished_run), dim), DEFAULTS)
     params = select_runtime().open_model(flatbuffer).input.params
     assert (params.scale, params.zero_point) == (pytest.approx(1 / 255, rel=1e-6), -128)
+
+
+def test_a_small_training_split_calibrates_with_all_its_images(faces):
+    assert len(draw_faces(faces.split("Training")).faces) == 420

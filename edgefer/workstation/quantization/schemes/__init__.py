@@ -1,1 +1,1 @@
-"""Quantization schemes, one file each: NEEDS_CALIBRATION, NEEDS_TRAINING and convert()."""
+"""Quantization schemes, one file each: NEEDS_CALIBRATION, NEEDS_TRAINING, SUPPORTED_OPTIONS and convert()."""

@@ -1,31 +1,29 @@
-"""dynamic: int8 weights, activations quantized anew for each face; needs no calibration.
+"""dynamic: int8 weights and activations quantized for each face at run time; needs no calibration.
 
-Each layer finds the range of its input while it runs, so input and output stay float32
-(https://ai.google.dev/edge/litert/models/post_training_quant). Kernels without an int8 form compute in float.
+Each layer computes the range of its input at run time, so input and output stay float32
+(https://ai.google.dev/edge/litert/models/post_training_quant). Kernels without an int8 implementation compute in float.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from edgefer.workstation.quantization.converter import convert as to_flatbuffer
+from edgefer.workstation.quantization.float_network import FloatNetwork
 from edgefer.workstation.quantization.options import QuantizationOptions
 
-__all__ = ["DESCRIPTION", "NEEDS_CALIBRATION", "NEEDS_TRAINING", "TAKES", "convert"]
+__all__ = ["DESCRIPTION", "NEEDS_CALIBRATION", "NEEDS_TRAINING", "SUPPORTED_OPTIONS", "convert"]
 
-DESCRIPTION = "int8 weights, ranges of activations found while it runs"
+DESCRIPTION = "int8 weights, ranges of activations computed at run time"
 NEEDS_CALIBRATION = False
 NEEDS_TRAINING = False
-TAKES = ()
+SUPPORTED_OPTIONS = ()
 
 
-def convert(model: Any, *, calibration: npt.NDArray[np.uint8] | None, recipe: QuantizationOptions) -> bytes:
-    """The flatbuffer of a float Keras model; ``calibration`` and ``recipe`` are not looked at."""
+def convert(network: FloatNetwork, options: QuantizationOptions) -> bytes:
+    """Return the flatbuffer of ``network``; the scheme has no options."""
 
     def configure(tf: Any, converter: Any) -> None:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
 
-    return to_flatbuffer(model, configure)
+    return to_flatbuffer(network.model, configure)

@@ -1,6 +1,6 @@
-"""float16: half the bytes of float32; the arithmetic stays float32 wherever there are no half-precision units.
+"""float16: half the bytes of float32; arithmetic stays float32 on processors without half-precision units.
 
-The weights are stored as float16 and widened when the model is loaded
+The weights are stored as float16 and converted to float32 when the model is loaded
 (https://ai.google.dev/edge/litert/models/post_training_float16_quant).
 """
 
@@ -8,25 +8,23 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from edgefer.workstation.quantization.converter import convert as to_flatbuffer
+from edgefer.workstation.quantization.float_network import FloatNetwork
 from edgefer.workstation.quantization.options import QuantizationOptions
 
-__all__ = ["DESCRIPTION", "NEEDS_CALIBRATION", "NEEDS_TRAINING", "TAKES", "convert"]
+__all__ = ["DESCRIPTION", "NEEDS_CALIBRATION", "NEEDS_TRAINING", "SUPPORTED_OPTIONS", "convert"]
 
 DESCRIPTION = "float16 weights, float arithmetic"
 NEEDS_CALIBRATION = False
 NEEDS_TRAINING = False
-TAKES = ()
+SUPPORTED_OPTIONS = ()
 
 
-def convert(model: Any, *, calibration: npt.NDArray[np.uint8] | None, recipe: QuantizationOptions) -> bytes:
-    """The flatbuffer of a float Keras model; ``calibration`` and ``recipe`` are not looked at."""
+def convert(network: FloatNetwork, options: QuantizationOptions) -> bytes:
+    """Return the flatbuffer of ``network``; the scheme has no options."""
 
     def configure(tf: Any, converter: Any) -> None:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.target_spec.supported_types = [tf.float16]
 
-    return to_flatbuffer(model, configure)
+    return to_flatbuffer(network.model, configure)

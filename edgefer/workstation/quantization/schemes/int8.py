@@ -5,25 +5,26 @@ calibrator.py describes how the calibration faces set ranges, weights and biases
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
-
-from edgefer.workstation.quantization.calibrator import Calibrator
-from edgefer.workstation.quantization.converter import convert as to_flatbuffer, require_identity_input
+from edgefer.workstation.quantization.converter import require_identity_input
+from edgefer.workstation.quantization.float_network import FloatNetwork
 from edgefer.workstation.quantization.options import QuantizationOptions
 
-__all__ = ["DESCRIPTION", "NEEDS_CALIBRATION", "NEEDS_TRAINING", "TAKES", "convert"]
+__all__ = ["DESCRIPTION", "NEEDS_CALIBRATION", "NEEDS_TRAINING", "SUPPORTED_OPTIONS", "convert"]
 
 DESCRIPTION = "int8 weights, activations, input and output, calibrated after training"
 NEEDS_CALIBRATION = True
 NEEDS_TRAINING = False
-TAKES = ("io", "per_channel", "dense_per_channel", "ranges", "rounding", "bias_correction", "float_layers")
+SUPPORTED_OPTIONS = (
+    "io",
+    "per_channel",
+    "dense_per_channel",
+    "calibration_method",
+    "rounding",
+    "bias_correction",
+    "float_layers",
+)
 
 
-def convert(model: Any, *, calibration: npt.NDArray[np.uint8] | None, recipe: QuantizationOptions) -> bytes:
-    """The flatbuffer of a float Keras model, calibrated with uint8 (n, h, w) faces."""
-    if calibration is None:
-        raise TypeError("int8 needs calibration faces")
-    return require_identity_input(Calibrator(to_flatbuffer(model), calibration).quantize(recipe))
+def convert(network: FloatNetwork, options: QuantizationOptions) -> bytes:
+    """Return the flatbuffer of ``network``, calibrated with its faces."""
+    return require_identity_input(network.calibrator.quantize(options))

@@ -5,6 +5,7 @@ import pytest
 
 from edgefer.inference.runtime import select_runtime
 from edgefer.workstation.networks.backend import load_keras
+from edgefer.workstation.quantization.float_network import FloatNetwork
 from edgefer.workstation.quantization.options import DEFAULTS
 from edgefer.workstation.quantization.qat.fake_quantization import fake_quantize, sync_ranges
 from edgefer.workstation.quantization.qat.model import qat_base
@@ -49,14 +50,14 @@ def test_the_input_stays_pinned_whatever_training_shows_it(model):
     assert float(ends[1]) == 1.5
     sync_ranges(model)
     assert [float(end) for end in ends] == [0.0, 1.0]
-    params = select_runtime().open_model(int8_qat.convert(model, calibration=None, recipe=DEFAULTS)).input.params
+    params = select_runtime().open_model(int8_qat.convert(FloatNetwork(model), DEFAULTS)).input.params
     assert (params.zero_point, params.scale) == (-128, pytest.approx(1 / 255, rel=1e-6))
 
 
 @pytest.mark.parametrize(("io", "zero_point"), [("int8", -128), ("uint8", 0)])
 def test_an_input_of_either_type_is_the_pixel(model, io, zero_point):
     recipe = dataclasses.replace(DEFAULTS, io=io)
-    runtime = select_runtime().open_model(int8_qat.convert(model, calibration=None, recipe=recipe))
+    runtime = select_runtime().open_model(int8_qat.convert(FloatNetwork(model), recipe))
     assert runtime.input.params.dtype == runtime.output.params.dtype == io
     assert runtime.input.params.zero_point == zero_point
     assert runtime.input.params.scale == pytest.approx(1 / 255, rel=1e-6)
@@ -80,7 +81,7 @@ def test_a_channel_that_has_died_still_gives_its_bias(model, faces):
     found["stem_conv/bias"].assign(bias)
     sync_ranges(model)
     shown = faces.split("PublicTest").pixels[:40]
-    runtime = select_runtime().open_model(int8_qat.convert(model, calibration=None, recipe=DEFAULTS))
+    runtime = select_runtime().open_model(int8_qat.convert(FloatNetwork(model), DEFAULTS))
     answers = []
     for face in shown:
         runtime.set_input((face.astype(np.int16) - 128).astype(np.int8).reshape(runtime.input.shape))

@@ -19,6 +19,7 @@ from edgefer.inference.runtime import select_runtime
 from edgefer.inspection.flatbuffer import read_model
 from edgefer.inspection.op_versions import is_newer, minimum_runtime
 from edgefer.workstation.networks.backend import load_keras
+from edgefer.workstation.quantization.calibration_data import draw_faces
 from edgefer.workstation.quantization.qat import finetune as finetune_module
 from edgefer.workstation.quantization.qat.fake_quantization import fake_quantize
 from edgefer.workstation.quantization.qat.finetune import QatSettings, finetune, require_supported
@@ -29,6 +30,7 @@ from edgefer.workstation.training.keras_inference import keras_logits, load_netw
 from edgefer.workstation.training.run import Run
 from edgefer.workstation.training.settings import TrainSettings
 from edgefer.workstation.training.validation import validation_split
+from edgefer.workstation.workflows.quantization_context import QuantizationContext
 from edgefer.workstation.workflows.quantize import quantize
 
 SETTINGS = QatSettings(epochs=2, batch_size=32)
@@ -249,13 +251,14 @@ def test_lessons_repeat_and_differ_from_epoch_to_epoch(faces, settings):
 @pytest.fixture(scope="module")
 def artifacts(finished_run, faces, tmp_path_factory):
     run = Run(Path(shutil.copytree(finished_run.folder, tmp_path_factory.mktemp("artifacts") / "run")))
-    options = {"calibration_size": 140, "qat": SETTINGS}
-    return {scheme: quantize(run, scheme, faces, **options) for scheme in ("int8", "int8_qat")}
+    context = QuantizationContext(run, faces, draw_faces(faces.split("Training"), size=140))
+    return {scheme: quantize(context, scheme, qat=SETTINGS) for scheme in ("int8", "int8_qat")}
 
 
 def test_quantizing_again_gives_the_same_bytes(artifacts, finished_run, faces, tmp_path):
     run = Run(Path(shutil.copytree(finished_run.folder, tmp_path / "run")))
-    again = quantize(run, "int8_qat", faces, calibration_size=140, qat=SETTINGS)
+    context = QuantizationContext(run, faces, draw_faces(faces.split("Training"), size=140))
+    again = quantize(context, "int8_qat", qat=SETTINGS)
     assert again.artifact.to_bytes() == artifacts["int8_qat"].artifact.to_bytes()
 
 
@@ -275,9 +278,9 @@ def test_a_runtime_of_version_2_14_has_its_operators(artifacts):
 
 def test_it_is_no_worse_than_without_training(artifacts):
     trained, calibrated = (artifacts[scheme].verdict for scheme in ("int8_qat", "int8"))
-    assert trained.own_correct >= calibrated.own_correct - 0.05 * trained.n
+    assert trained.quantized_correct >= calibrated.quantized_correct - 0.05 * trained.n
     assert trained.agreement > 0.9
-    assert trained.parent_correct == calibrated.parent_correct
+    assert trained.float_correct == calibrated.float_correct
 
 
 def test_its_contract_tells_how_it_was_trained(artifacts):

@@ -8,6 +8,7 @@ from edgefer.errors import EdgeferError, UsageError
 from edgefer.inference.runtime import select_runtime
 from edgefer.inspection.flatbuffer import read_model
 from edgefer.workstation.networks.backend import load_keras
+from edgefer.workstation.quantization.float_network import FloatNetwork
 from edgefer.workstation.quantization.options import DEFAULTS
 from edgefer.workstation.quantization.qat.fake_quantization import fake_quantize
 from edgefer.workstation.quantization.qat.model import check_supported, folded, qat_base
@@ -141,7 +142,7 @@ def test_the_int8_model_computes_what_its_simulation_does(tf_keras, case):
     assert not {"BatchNormalization", "Dropout", "SpatialDropout2D"} & {type(layer).__name__ for layer in twin.layers}
 
     model = fake_quantize(twin, FACES)
-    flatbuffer = int8_qat.convert(model, calibration=None, recipe=DEFAULTS)
+    flatbuffer = int8_qat.convert(FloatNetwork(model), DEFAULTS)
     assert {tensor.dtype for tensor in read_model(flatbuffer).main.tensors} <= {"int8", "int32"}
     expected = keras_logits(model, FACES)
     runtime = select_runtime().open_model(flatbuffer)
@@ -177,7 +178,7 @@ def test_every_kernel_is_quantized_in_training(tf_keras):
 @pytest.mark.parametrize("case", ["depthwise", "depthwise, two outputs a channel"])
 def test_a_depthwise_kernel_has_a_scale_for_each_output(tf_keras, case):
     model = fake_quantize(folded(network(tf_keras, TAKEN[case])), FACES)
-    graph = read_model(int8_qat.convert(model, calibration=None, recipe=DEFAULTS)).main
+    graph = read_model(int8_qat.convert(FloatNetwork(model), DEFAULTS)).main
     (op,) = [op for op in graph.ops if op.name == "DEPTHWISE_CONV_2D"]
     kernel = graph.tensors[op.inputs[1]]
     assert kernel.scales == kernel.shape[-1] > 1
