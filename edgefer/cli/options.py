@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MODEL_HELP", "PATH", "RUNTIMES", "SECONDS", "SPLITS", "SYNTHETIC", "DataOptions", "data_options",
-    "detector_options", "log", "open_data", "open_run_data", "option_group", "parse_face_count", "parse_threads",
+    "detector_options", "log", "log_ignored_settings", "open_data", "open_run_data", "option_group",
+    "parse_face_count", "parse_threads",
 ]  # fmt: skip
 
 PATH = click.Path(path_type=Path)
@@ -160,6 +161,18 @@ def detector_options(callback: Callback) -> Callback:
     return click.option(
         "--detector", default="haar", show_default=True, metavar="NAME", help=f"Face detector: {DETECTORS}."
     )(callback)
+
+
+def log_ignored_settings() -> None:
+    """Fix the environment of Keras, TensorFlow and JAX, and print which of the user's settings do not apply."""
+    from edgefer.workstation.networks.backend import numeric_choices, pin_environment
+
+    ignored = pin_environment()
+    if ignored:
+        log(f"ignored: {', '.join(ignored)}")
+    choices = ", ".join(f"{name}={value}" for name, value in numeric_choices().items())
+    if choices:
+        log(f"weights may differ in their last bits from those of other runs: {choices}")
 
 
 def open_data(options: DataOptions) -> Dataset:

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgefer.cli.options import PATH, RUNTIMES, SPLITS, DataOptions, data_options, log, open_data, open_run_data
+from edgefer.cli.options import (
+    PATH,
+    RUNTIMES,
+    SPLITS,
+    DataOptions,
+    data_options,
+    log,
+    log_ignored_settings,
+    open_data,
+    open_run_data,
+)
 from edgefer.cli.outputs import OUTPUT_FOLDER
 from edgefer.errors import UsageError
 from edgefer.text_table import Result
@@ -85,6 +95,7 @@ def _score_run(folder: Path, data: DataOptions, split: str) -> tuple[ModelOutput
     from edgefer.workstation.training.run import find_run
 
     run = find_run(folder)
+    log_ignored_settings()
     log(f"run: {run.folder}")
     dataset, name = open_run_data(run, data), SPLITS[split]
     return score_run(run, make_evaluation_set(dataset, dataset.split(name), name=name, spec=run.settings().input)), run

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgefer import plugins
-from edgefer.cli.options import PATH, DataOptions, data_options, log, open_run_data, option_group
+from edgefer.cli.options import PATH, DataOptions, data_options, log, log_ignored_settings, open_run_data, option_group
 from edgefer.errors import ThresholdNotMet, UsageError
 from edgefer.text_table import Result
 
@@ -228,6 +228,7 @@ def command(
         plan.check()
     run = find_run(run_folder)
     run.require_weights()
+    log_ignored_settings()
     log(f"run: {run.folder} ({'as named' if run_folder else 'the newest'}); {run.progress_note()}")
     for plan in plans:
         plan.check_run(run)

@@ -15,6 +15,7 @@ from edgefer.cli.options import (
     DataOptions,
     data_options,
     log,
+    log_ignored_settings,
     open_data,
     open_run_data,
     option_group,
@@ -108,6 +109,7 @@ def command(data: DataOptions, options: TrainOptions, tensorboard: bool, resume:
     from edgefer.report.terminal.training import training_text
     from edgefer.workstation.workflows.train import complete, training_record
 
+    log_ignored_settings()
     run, dataset, split = _start(data, options) if resume is None else _resume(resume, data, options)
     log(f"run: {run.folder}, {run.settings().system} on {run.environment()['backend']}")
     try:
