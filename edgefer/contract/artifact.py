@@ -1,28 +1,22 @@
-"""A model file that carries its contract: a .tflite with a ZIP behind it, so that ``unzip -l model.tflite`` works.
+"""Define the artifact: a .tflite that carries its contract in a ZIP archive, so that ``unzip -l model.tflite`` works.
 
     artifact = Artifact.load(Path("small-int8.tflite"))
     artifact.labels, artifact.input_spec, artifact.scheme
-    artifact.golden.check(outputs)                  # raises when this machine computes something else
+    artifact.golden.check(outputs)                  # raises an error if this machine computes other outputs
 
-TensorFlow Lite reads a flatbuffer from its beginning and ignores what follows; a ZIP is read from its end. So one file
-is both, and every runtime that takes the plain model takes this one. The ZIP holds ``labels.txt``, ``edgefer.json`` and
-``golden.npz``: a few drawn inputs with the outputs that the workstation got for them, by its default and by the
-reference kernels. How sure the model is of an answer is part of the contract too: probabilities() is the only place
-where logits become probabilities.
+TensorFlow Lite reads a flatbuffer from its start and ignores the bytes after it; a ZIP is read from its end. One file
+is therefore both, and every runtime that loads the plain model loads this one. The ZIP contains ``labels.txt``,
+``edgefer.json`` and ``golden.npz``: synthetic inputs with the outputs of the default and of the reference kernels on
+the workstation. The contract includes the temperature. probabilities() is the only function that converts logits to
+probabilities.
 """
 
 from __future__ import annotations
 
 import functools
 import hashlib
-import io
 import json
-import lzma
-import math
-import struct
-import tokenize
-import zipfile
-import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +25,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edgefer import files
+from edgefer.contract.archive import pack_arrays, read_arrays, read_entries, write_entries
+from edgefer.contract.fields import Fields
 from edgefer.contract.preprocessing import InputSpec
 from edgefer.errors import DataError, EdgeferError, IncompatibleError
 from edgefer.statistics import softmax
@@ -38,30 +34,39 @@ from edgefer.statistics import softmax
 __all__ = ["Artifact", "Golden"]
 
 CONTRACT_VERSION = 1
-# ZIP entries carry a date; a fixed one keeps the same model the same bytes.
-ZIP_DATE = (1980, 1, 1, 0, 0, 0)
-# Fitted ones are near 1. What is as far off as this is damage, and float32 can still divide by it.
-EXTREME_TEMPERATURE = 1000.0
-# What zipfile, json and numpy raise where a contract holds something else than it should; found by damaging models.
-UNREADABLE = (
-    zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, tokenize.TokenError, LookupError, ValueError,
-    TypeError, AttributeError, EOFError, OSError, ArithmeticError, RuntimeError,
-)  # fmt: skip
+# Files without a contract do not contain this name.
+FACTS = "edgefer.json"
+HINT = "copy the file again, or quantize the run again"
+
+# Limits of a contract; docs/file-formats.md lists them.
+MAX_FILE_BYTES = 2**28
+ENTRY_LIMITS = {"labels.txt": 2**16, FACTS: 2**20, "golden.npz": 2**22}
+MAX_ARRAY_BYTES = 2**24
+MAX_LABELS, MAX_LABEL_LENGTH, MAX_SCHEME_LENGTH = 1000, 100, 100
+# Fitted temperatures are near 1. More extreme values are damage, though float32 could still divide by them.
+MAX_TEMPERATURE = 1000.0
+# Fields of the provenance that other modules read, with their types.
+PROVENANCE_TYPES: Mapping[str, tuple[type, ...]] = {
+    "system": (str,), "edgefer": (str,), "converter": (str,), "epochs": (int,), "scores": (dict,), "settings": (dict,),
+    "recipe": (dict,), "qat": (dict,), "parent": (dict,), "teachers": (list,), "data": (dict, str),
+    "calibration": (dict, str),
+}  # fmt: skip
+TYPE_NAMES: Mapping[type, str] = {str: "text", int: "an integer", dict: "an object", list: "a list"}
 
 
 @dataclass(frozen=True)
 class Golden:
-    """Inputs whose outputs are known.
+    """Inputs with known outputs.
 
-    There are two records, because integer kernels are not equal to the last step everywhere: the reference kernels
-    round a product twice, XNNPACK's once. A runtime may follow either, so it is measured against the nearer.
+    Integer kernels differ in the last step: the reference kernels round a product twice, XNNPACK once. A runtime may
+    follow either, so there are two records, and a difference is to the nearer one.
 
     Attributes:
-        inputs: uint8 (n, height, width), prepared faces.
-        outputs: (n, classes), the raw output tensor on the workstation: integer steps, or float logits.
-        reference: the same from the reference kernels; shape and dtype of ``outputs``.
-        tolerance: how far another runtime may be off, in the unit of ``outputs``. It follows from the spread between
-            the two kinds of kernels that was measured when the model was made.
+        inputs: uint8 (n, height, width), preprocessed faces.
+        outputs: (n, classes), raw outputs of the default kernels on the workstation: quantization steps or logits.
+        reference: raw outputs of the reference kernels, with the shape and dtype of ``outputs``.
+        tolerance: largest difference of another runtime, in the unit of ``outputs``. It follows from the difference
+            between the two kinds of kernels, measured when the model was made.
     """
 
     inputs: npt.NDArray[np.uint8]
@@ -71,50 +76,47 @@ class Golden:
 
     @property
     def unit(self) -> str:
-        """What a difference of one is: "steps" of an integer output, or "logits"."""
+        """Unit of a difference: "steps" for integer outputs, "logits" for floats."""
         return "steps" if np.issubdtype(self.outputs.dtype, np.integer) else "logits"
 
     def difference(self, outputs: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-        """How far each of the ``outputs`` (n, classes) of this machine is from the nearer record, without sign."""
-        own = outputs.astype(np.float64)
-        return np.minimum(*(np.abs(own - record.astype(np.float64)) for record in (self.outputs, self.reference)))
+        """Return the absolute difference (n, classes) between ``outputs`` (n, classes) and the nearer record."""
+        here = outputs.astype(np.float64)
+        return np.minimum(*(np.abs(here - record.astype(np.float64)) for record in (self.outputs, self.reference)))
 
     def check(self, outputs: npt.NDArray[Any]) -> float:
-        """Compare ``outputs`` (n, classes) of this machine with the records; return the largest difference.
+        """Compare ``outputs`` (n, classes) of this machine with the records and return the largest difference.
 
         Raises:
-            IncompatibleError: some output is further off than the tolerance; the message says how far and where.
+            IncompatibleError: a difference exceeds the tolerance; the message has its size and place.
         """
         difference = self.difference(outputs)
-        worst = float(difference.max())
-        # A NaN is never within a tolerance, so ask for "within" and not for "beyond".
-        if not worst <= self.tolerance:
+        largest = float(difference.max())
+        # The negated comparison also fails for NaN.
+        if not largest <= self.tolerance:
             row, column = np.unravel_index(int(np.argmax(np.nan_to_num(difference, nan=np.inf))), difference.shape)
             beyond = int((~(difference <= self.tolerance)).any(axis=1).sum())
             raise IncompatibleError(
-                f"the model computes something else here: {worst:g} {self.unit} off "
-                f"in golden vector {row}, class {column}",
-                why=f"{self.tolerance:g} are within what its kernels differ by; "
-                f"{beyond} of {len(difference)} vectors are beyond it",
-                hint="another runtime (--runtime), or quantize the run again with the runtime of this device",
+                f"golden vector {row} differs by {largest:g} {self.unit} in class {column}",
+                why=f"the tolerance is {self.tolerance:g}, and {beyond} of {len(difference)} vectors exceed it",
+                hint="another --runtime, or quantize the run again with the runtime of this device",
             )
-        return worst
+        return largest
 
 
 @dataclass(frozen=True)
 class Artifact:
-    """A model with all that a board must know to run it.
+    """A model with everything that a board needs to run it.
 
     Attributes:
         model: the flatbuffer, without the contract.
         labels: class names in the order of the outputs.
-        input_spec: how a picture becomes an input.
-        scheme: how it was quantized, a name from the catalogue of schemes.
+        input_spec: input of the model and its preprocessing.
+        scheme: name of the quantization scheme.
         golden: inputs with known outputs.
-        provenance: plain values on where it came from: system, epochs, data, calibration, scores, versions.
-        temperature: what logits are divided by before they become probabilities, so that the model is about as often
-            right as it is sure (Guo et al., "On calibration of modern neural networks", ICML 2017). Files that were
-            written before there was one have 1, which changes nothing.
+        provenance: JSON-compatible values on the origin: system, epochs, data, calibration, scores, versions.
+        temperature: divisor of the logits before the softmax, fitted so that confidence equals accuracy on average (Guo
+            et al., "On calibration of modern neural networks", ICML 2017). It is 1 for files of older versions.
     """
 
     model: bytes
@@ -131,11 +133,11 @@ class Artifact:
         return hashlib.sha256(self.model).hexdigest()
 
     def probabilities(self, logits: npt.NDArray[np.floating[Any]]) -> npt.NDArray[Any]:
-        """Logits (..., classes) -> calibrated probabilities, in the dtype of ``logits``; the best label stays."""
+        """Convert logits (..., classes) to calibrated probabilities of the same shape and dtype."""
         return softmax(logits, temperature=self.temperature)
 
     def to_bytes(self) -> bytes:
-        """Flatbuffer and ZIP in one; equal artifacts give equal bytes."""
+        """Return the flatbuffer and the ZIP in one file; equal artifacts give equal bytes."""
         golden = self.golden
         facts = {
             "contract_version": CONTRACT_VERSION,
@@ -147,58 +149,45 @@ class Artifact:
             "temperature": self.temperature,
             "provenance": self.provenance,
         }
-        buffer = io.BytesIO(self.model)
-        # Appending keeps the offsets right for readers that count from the start of the file, as unzip does.
-        with zipfile.ZipFile(buffer, "a") as archive:
-            for name, content in (
-                ("labels.txt", "\n".join(self.labels) + "\n"),
-                ("edgefer.json", json.dumps(facts, indent=1, sort_keys=True) + "\n"),
-                ("golden.npz", _pack(inputs=golden.inputs, outputs=golden.outputs, reference=golden.reference)),
-            ):
-                # np.savez has packed its content already, and a second deflate would only cost time.
-                method = zipfile.ZIP_STORED if name.endswith(".npz") else zipfile.ZIP_DEFLATED
-                archive.writestr(zipfile.ZipInfo(name, ZIP_DATE), content, compress_type=method)
-        return buffer.getvalue()
+        entries = {
+            "labels.txt": ("\n".join(self.labels) + "\n").encode(),
+            FACTS: (json.dumps(facts, indent=1, sort_keys=True) + "\n").encode(),
+            "golden.npz": pack_arrays(inputs=golden.inputs, outputs=golden.outputs, reference=golden.reference),
+        }
+        return write_entries(self.model, entries)
 
     @classmethod
     def from_bytes(cls, content: bytes) -> Artifact:
-        """The inverse of to_bytes().
+        """Read a file that to_bytes() has written.
 
         Raises:
-            DataError: there is no contract, it is damaged, or it does not belong to the model in front of it.
-            IncompatibleError: the contract is of a later version than this edgefer reads.
+            DataError: there is no contract, it is damaged or exceeds a limit, or it belongs to another model.
+            IncompatibleError: the contract has a newer version than this edgefer supports.
         """
-        try:
-            with zipfile.ZipFile(io.BytesIO(content)) as archive:
-                # Python's json reads and writes NaN, which is not JSON; a score that was none stays none.
-                facts = json.loads(archive.read("edgefer.json"), parse_constant=lambda name: None)
-                _refuse_later(facts)
-                labels = tuple(archive.read("labels.txt").decode().splitlines())
-                with np.load(io.BytesIO(archive.read("golden.npz")), allow_pickle=False) as golden:
-                    vectors = {name: golden[name] for name in ("inputs", "outputs", "reference")}
-            artifact = cls(
-                model=content[: facts["model_bytes"]],
-                labels=labels,
-                input_spec=InputSpec.from_json(facts["input"]),
-                scheme=facts["scheme"],
-                golden=Golden(**vectors, tolerance=float(facts["golden_tolerance"])),
-                provenance=facts["provenance"],
-                temperature=float(facts.get("temperature", 1.0)),
-            )
-            artifact._check()
-        except UNREADABLE as error:
-            raise DataError(
-                "the model carries no contract that can be read",
-                why="labels, input and golden vectors are appended to the file by edgefer; "
-                f"this one was made by something else, or is damaged ({type(error).__name__}: {error})",
-                hint="edgefer quantize --int8 RUN",
-            ) from error
-        if artifact.sha256 != facts["model_sha256"]:
+        if FACTS.encode() not in content:
+            why = "edgefer appends labels, input and golden vectors to its models; another program wrote this file"
+            raise DataError("the model has no contract", why=why, hint="edgefer quantize --int8 RUN")
+        entries = read_entries(content, ENTRY_LIMITS)
+        facts = Fields.parse(entries[FACTS], entry=FACTS)
+        _check_version(facts)
+        model = content[: facts.integer("model_bytes", 1, len(content))]
+        labels = _read_labels(entries["labels.txt"])
+        input_spec = InputSpec.from_fields(facts.object("input"))
+        artifact = cls(
+            model=model,
+            labels=labels,
+            input_spec=input_spec,
+            scheme=facts.text("scheme", MAX_SCHEME_LENGTH),
+            golden=_read_golden(entries["golden.npz"], facts, len(labels), input_spec),
+            provenance=_read_provenance(facts),
+            temperature=facts.number("temperature", 1 / MAX_TEMPERATURE, MAX_TEMPERATURE, default=1.0),
+        )
+        expected = facts.text("model_sha256", 64)
+        if artifact.sha256 != expected:
             raise DataError(
                 "the model is damaged",
-                why=f"its contract belongs to sha256 {str(facts['model_sha256'])[:12]}, "
-                f"the flatbuffer has {artifact.sha256[:12]}",
-                hint="copy the file again, or quantize the run again",
+                why=f"its contract belongs to sha256 {expected[:12]}, the flatbuffer has {artifact.sha256[:12]}",
+                hint=HINT,
             )
         return artifact
 
@@ -208,54 +197,75 @@ class Artifact:
 
     @classmethod
     def load(cls, path: Path) -> Artifact:
-        """Read what save() wrote.
+        """Read a file that save() has written; messages of errors name the file.
 
         Raises:
-            DataError: no such file, or as from_bytes(); each message names the file.
-            IncompatibleError: as from_bytes().
+            DataError: the file cannot be read or is too large, there is no contract, it is damaged or exceeds a limit,
+                or it belongs to another model.
+            IncompatibleError: the contract has a newer version than this edgefer supports.
         """
         try:
-            return cls.from_bytes(path.read_bytes())
+            with path.open("rb") as file:
+                content = file.read(MAX_FILE_BYTES + 1)
         except OSError as error:
-            raise DataError(
-                f"cannot read {path}", why=error.strerror or str(error), hint="edgefer quantize --int8"
-            ) from error
+            why = error.strerror or str(error)
+            raise DataError(f"cannot read {path}", why=why, hint="edgefer quantize --int8 RUN") from error
+        try:
+            if len(content) > MAX_FILE_BYTES:
+                why = f"it has more than {MAX_FILE_BYTES // 2**20} MiB"
+                raise DataError("the file is too large for a model", why=why, hint="edgefer quantize --int8 RUN")
+            return cls.from_bytes(content)
         except EdgeferError as error:
             raise type(error)(f"{path}: {error.what}", why=error.why, hint=error.hint) from error
 
-    def _check(self) -> None:
-        """Refuse fields of the wrong type, and golden vectors that cannot be replayed, before a runtime gets them."""
-        if not isinstance(self.scheme, str) or not isinstance(self.provenance, dict):
-            raise TypeError("scheme and provenance are not text and a dict")
-        inputs, outputs, reference = self.golden.inputs, self.golden.outputs, self.golden.reference
-        count, size = len(inputs), (self.input_spec.height, self.input_spec.width)
-        if inputs.dtype != np.uint8 or inputs.shape != (count, *size) or count == 0:
-            raise ValueError(f"golden inputs are {inputs.dtype} {inputs.shape}")
-        if outputs.shape != (count, len(self.labels)) or outputs.dtype.kind not in "iuf":
-            raise ValueError(f"golden outputs are {outputs.dtype} {outputs.shape} for {len(self.labels)} labels")
-        if (reference.shape, reference.dtype) != (outputs.shape, outputs.dtype):
-            raise ValueError(f"a golden reference of {reference.dtype} {reference.shape}")
-        if not 0 <= self.golden.tolerance < math.inf:
-            raise ValueError(f"a golden tolerance of {self.golden.tolerance}")
-        if not 1 / EXTREME_TEMPERATURE <= self.temperature <= EXTREME_TEMPERATURE:
-            raise ValueError(f"a temperature of {self.temperature}")
 
-
-def _refuse_later(facts: dict[str, Any]) -> None:
-    if facts["contract_version"] > CONTRACT_VERSION:
+def _check_version(facts: Fields) -> None:
+    version = facts.integer("contract_version", 1, 2**31)
+    if version > CONTRACT_VERSION:
         raise IncompatibleError(
-            f"the model's contract has version {facts['contract_version']}",
-            why=f"this edgefer reads versions up to {CONTRACT_VERSION}",
+            f"the model's contract has version {version}",
+            why=f"this edgefer supports versions up to {CONTRACT_VERSION}",
             hint="pip install --upgrade edgefer",
         )
 
 
-def _pack(**arrays: npt.NDArray[Any]) -> bytes:
-    """np.savez_compressed with fixed dates."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for name, array in arrays.items():
-            content = io.BytesIO()
-            np.lib.format.write_array(content, array, allow_pickle=False)
-            archive.writestr(zipfile.ZipInfo(f"{name}.npy", ZIP_DATE), content.getvalue(), zipfile.ZIP_DEFLATED, 9)
-    return buffer.getvalue()
+def _read_labels(content: bytes) -> tuple[str, ...]:
+    try:
+        labels = tuple(content.decode().splitlines())
+    except UnicodeDecodeError as error:
+        raise DataError("labels.txt is damaged", why=f"not UTF-8: {error}", hint=HINT) from error
+    if not 1 <= len(labels) <= MAX_LABELS or len(set(labels)) < len(labels):
+        why = f"it has {len(labels):,} lines, expected 1 to {MAX_LABELS:,} different labels"
+        raise DataError("labels.txt is invalid", why=why, hint=HINT)
+    for number, label in enumerate(labels, 1):
+        if not label.strip() or len(label) > MAX_LABEL_LENGTH or not label.isprintable():
+            why = f"line {number} is not printable text of 1 to {MAX_LABEL_LENGTH} characters"
+            raise DataError("labels.txt is invalid", why=why, hint=HINT)
+    return labels
+
+
+def _read_golden(content: bytes, facts: Fields, classes: int, spec: InputSpec) -> Golden:
+    names = ("inputs", "outputs", "reference")
+    vectors = read_arrays(content, names, entry="golden.npz", max_bytes=MAX_ARRAY_BYTES)
+    inputs, outputs, reference = (vectors[name] for name in names)
+    expected = {
+        "inputs": (inputs, (max(1, len(outputs) if outputs.ndim else 1), spec.height, spec.width), np.dtype(np.uint8)),
+        "outputs": (outputs, (max(1, len(inputs) if inputs.ndim else 1), classes), outputs.dtype),
+        "reference": (reference, outputs.shape, outputs.dtype),
+    }
+    for name, (array, shape, dtype) in expected.items():
+        if (array.shape, array.dtype) != (shape, dtype):
+            why = f"{name} is {array.dtype} {array.shape}, expected {dtype} {shape}"
+            raise DataError("golden.npz is invalid", why=why, hint=HINT)
+    if not (np.isfinite(outputs).all() and np.isfinite(reference).all()):
+        raise DataError("golden.npz is invalid", why="an output is infinite or not a number", hint=HINT)
+    return Golden(inputs, outputs, reference, facts.number("golden_tolerance", 0, np.finfo(np.float64).max))
+
+
+def _read_provenance(facts: Fields) -> dict[str, Any]:
+    provenance = facts.object("provenance")
+    for name, types in PROVENANCE_TYPES.items():
+        value = provenance.values.get(name)
+        if value is not None and not isinstance(value, types):
+            raise provenance.error(name, " or ".join(TYPE_NAMES[type_] for type_ in types))
+    return dict(provenance.values)

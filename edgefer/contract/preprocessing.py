@@ -17,12 +17,17 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from edgefer.contract.fields import Fields
 from edgefer.contract.quantization_params import QuantParams, quantize
 from edgefer.errors import DataError
 
 __all__ = ["Clahe", "InputSpec", "encoder", "prepare", "prepare_all", "read_image", "to_gray"]
 
 Image = npt.NDArray[np.uint8]
+# Pixels per side of a model's input.
+MAX_SIDE = 512
+# OpenCV converts the clip limit to an integer number of pixels per histogram bin.
+MAX_CLIP_LIMIT = 1000.0
 DECODING = {
     1: cv2.IMREAD_COLOR, 2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4, 8: cv2.IMREAD_REDUCED_COLOR_8,
 }  # fmt: skip
@@ -60,9 +65,26 @@ class InputSpec:
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> InputSpec:
-        """Create an InputSpec from the result of to_json()."""
-        clahe = fields["clahe"]
-        return cls(fields["height"], fields["width"], Clahe(**clahe) if clahe else None)
+        """Create an InputSpec from the result of to_json().
+
+        Raises:
+            DataError: a field is missing, or its value is out of range.
+        """
+        return cls.from_fields(Fields(fields, "the input of a model"))
+
+    @classmethod
+    def from_fields(cls, fields: Fields) -> InputSpec:
+        """Create an InputSpec from the result of to_json() in a file.
+
+        Raises:
+            DataError: a field is missing, or its value is out of range.
+        """
+        height, width = fields.integer("height", 1, MAX_SIDE), fields.integer("width", 1, MAX_SIDE)
+        if not fields.values.get("clahe"):
+            return cls(height, width)
+        clahe = fields.object("clahe")
+        tiles = clahe.integer("tiles", 1, min(height, width))
+        return cls(height, width, Clahe(clahe.number("clip_limit", 0, MAX_CLIP_LIMIT), tiles))
 
 
 def read_image(content: bytes, *, reduction: int = 1) -> Image:

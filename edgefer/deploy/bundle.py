@@ -22,7 +22,8 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from edgefer import plugins
-from edgefer.contract.artifact import ZIP_DATE, Artifact
+from edgefer.contract.archive import ZIP_DATE
+from edgefer.contract.artifact import Artifact
 
 if TYPE_CHECKING:
     from importlib.abc import Traversable

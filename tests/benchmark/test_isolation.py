@@ -91,7 +91,7 @@ def test_exit_code_of_the_error_is_kept(tmp_path: Path, request_for_tiny: BenchR
     outputs = 127 - artifact.golden.outputs.astype(np.int16)
     far_off = Golden(artifact.golden.inputs, outputs, outputs, 2.0)
     replace(artifact, golden=far_off).save(tmp_path / "wrong.tflite")
-    with pytest.raises(IncompatibleError, match="steps off") as caught:
+    with pytest.raises(IncompatibleError, match="differs by") as caught:
         measure_in_subprocess(replace(request_for_tiny, model=str(tmp_path / "wrong.tflite")))
     assert caught.value.exit_code == 5
 
