@@ -2,7 +2,9 @@
 
     result.measurements[0].p50_us
     result.comparisons[0].ratio
-    result.to_json()                                # the record that edgefer bench --output-dir writes
+    result.to_json()
+
+``edgefer bench --output-dir`` writes the output of to_json() to a file.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from edgefer.errors import DataError, MeasurementInvalid
+from edgefer.errors import MeasurementInvalid
 from edgefer.results import schema
 from edgefer.results.device_state import DeviceState
 from edgefer.results.evaluation import Evaluation
@@ -113,21 +115,30 @@ class BenchmarkResult:
             DataError: not a benchmark record, or a field has the wrong type.
             IncompatibleError: a later schema version.
         """
-        schema.validate(fields, KIND, SCHEMA_VERSION)
-        measurements = tuple(Measurement.from_json(record) for record in fields["measurements"])
+        record = schema.read(fields, KIND, SCHEMA_VERSION)
+        measurements = tuple(map(Measurement.from_json, record.objects("measurements")))
         if not measurements:
-            raise DataError("a benchmark record has no measurements", why="expected at least one")
+            raise record.invalid("measurements", "at least one measurement")
+        comparisons = record.optional(record.objects, "comparisons") or []
         return cls(
-            str(fields.get("device", "local")),
-            measurements,
-            tuple(
-                Comparison(**{**record, "interval": tuple(record["interval"])})
-                for record in fields.get("comparisons", ())
-            ),
-            tuple(Evaluation.from_json(record) for record in fields.get("evaluations", ())),
-            tuple(
-                SoakInterval(**{**record, "conditions": DeviceState.from_json(record["conditions"])})
-                for record in fields.get("soak", ())
-            ),
-            tuple(fields.get("causes", ())),
+            device=record.optional(record.text, "device") or "local",
+            measurements=measurements,
+            comparisons=tuple(_read_comparison(entry, last=len(measurements) - 1) for entry in comparisons),
+            evaluations=tuple(map(Evaluation.from_json, record.optional(record.objects, "evaluations") or ())),
+            soak=tuple(map(_read_soak_interval, record.optional(record.objects, "soak") or ())),
+            causes=record.optional(record.texts, "causes") or (),
         )
+
+
+def _read_comparison(record: schema.Fields, *, last: int) -> Comparison:
+    return Comparison(
+        first=record.integer("first", low=0, high=last),
+        second=record.integer("second", low=0, high=last),
+        ratio=record.amount("ratio"),
+        interval=record.interval("interval"),
+    )
+
+
+def _read_soak_interval(record: schema.Fields) -> SoakInterval:
+    conditions = DeviceState.from_json(record.object("conditions"))
+    return SoakInterval(p50_us=record.amount("p50_us"), p90_us=record.amount("p90_us"), conditions=conditions)

@@ -16,7 +16,7 @@ from edgefer.results import schema
 
 __all__ = ["PRESETS", "BenchmarkCase", "BenchmarkPlan", "MeasurementPreset"]
 
-# Cases are compared round by round, and an interval over fewer rounds than this says little.
+# A confidence interval over fewer rounds would be too wide to compare cases.
 MIN_COMPARISON_ROUNDS = 5
 # Fields whose JSON key differs from their name; boards with an older edgefer read these keys.
 JSON_KEYS = {"cases": "entries", "preset": "rigour"}
@@ -110,9 +110,40 @@ class BenchmarkPlan:
         """Create a plan from the output of to_json().
 
         Raises:
+            DataError: there is no case, or a setting has the wrong type.
             IncompatibleError: an unknown setting, written by a later edgefer.
         """
         names = {JSON_KEYS.get(name, name): name for name in cls.__dataclass_fields__}
         schema.refuse_unknown(fields, names, "the benchmark plan")
-        values = {names[key]: value for key, value in fields.items()}
-        return cls(**{**values, "cases": tuple(BenchmarkCase(**case) for case in values["cases"])})
+        given = schema.Fields(fields)
+        record = schema.Fields({**cls(()).to_json(), **fields})
+        cases = given.objects(JSON_KEYS["cases"])
+        preset = record.text(JSON_KEYS["preset"])
+        if preset not in PRESETS:
+            raise record.invalid(JSON_KEYS["preset"], f"one of {', '.join(PRESETS)}")
+        if not cases:
+            raise given.invalid(JSON_KEYS["cases"], "at least one case")
+        return cls(
+            cases=tuple(map(_read_case, cases)),
+            faces=record.optional(record.text, "faces"),
+            preset=preset,
+            runs=record.optional(record.count, "runs"),
+            seconds=record.optional(record.amount, "seconds"),
+            rounds=record.optional(record.count, "rounds"),
+            accuracy=record.optional(record.count, "accuracy"),
+            cooldown_c=record.optional(record.number, "cooldown_c"),
+            soak_s=record.amount("soak_s"),
+            samples=record.flag("samples"),
+        )
+
+
+def _read_case(fields: schema.Fields) -> BenchmarkCase:
+    schema.refuse_unknown(fields, BenchmarkCase.__dataclass_fields__, "a case of the benchmark plan")
+    record = schema.Fields({**asdict(BenchmarkCase("")), **fields})
+    return BenchmarkCase(
+        model=fields.text("model"),
+        runtime=record.optional(record.text, "runtime"),
+        threads=record.integer("threads", low=1),
+        kernels=record.text("kernels"),
+        python=record.text("python"),
+    )

@@ -1,14 +1,16 @@
 """Device state during a benchmark: temperature, clock, throttling, load and power.
 
-    state = DeviceState(elapsed_s=0.0, temperature_c=48.0, clock_mhz=1800.0, governor="ondemand")
-    warnings_for([before, during, after], capacity=4)   # reasons against quoting what was measured meanwhile
+state = DeviceState(elapsed_s=0.0, temperature_c=48.0, clock_mhz=1800.0, governor="ondemand")
+warnings_for([before, during, after], capacity=4)   # reasons against quoting what was measured meanwhile
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any
+
+from edgefer.results import schema
 
 __all__ = ["DeviceState", "exceeds_capacity", "warnings_for"]
 
@@ -50,14 +52,27 @@ class DeviceState:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> DeviceState:
-        """Create a state from the output of to_json(); unknown keys are ignored."""
-        known: dict[str, Any] = {field.name: values[field.name] for field in fields(cls) if field.name in values}
-        lists: dict[str, Any] = {name: tuple(value) for name, value in known.items() if isinstance(value, list)}
-        return cls(**(known | lists))
+        """Create a state from the output of to_json(); unknown keys are ignored.
+
+        Raises:
+            DataError: a value has the wrong type, or ``elapsed_s`` is missing.
+        """
+        record = schema.Fields(values)
+        return cls(
+            elapsed_s=record.amount("elapsed_s"),
+            temperature_c=record.optional(record.number, "temperature_c"),
+            clock_mhz=record.optional(record.amount, "clock_mhz"),
+            governor=record.optional(record.text, "governor"),
+            throttled=record.optional(record.texts, "throttled") or (),
+            throttled_since_boot=record.optional(record.texts, "throttled_since_boot") or (),
+            load_average=record.optional(record.amount, "load_average"),
+            power_w=record.optional(record.number, "power_w"),
+            running=record.optional(record.flag, "running") or False,
+        )
 
 
 def exceeds_capacity(load_average: float | None, capacity: int) -> bool:
-    """Return True if more processes wanted to run than ``capacity``, the services of an idle device not counted."""
+    """Return True if more processes were runnable than ``capacity`` plus the services of an idle device."""
     return load_average is not None and load_average > capacity + IDLE_LOAD
 
 

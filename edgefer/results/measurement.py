@@ -2,7 +2,7 @@
 
     measurement = measure_in_subprocess(BenchRequest(model="small-int8.tflite", threads=1))
     measurement.invoke.p50_ns, measurement.invoke.p50_interval_ns
-    measurement.warnings()                          # reasons to doubt the numbers
+    measurement.warnings()                          # reasons against relying on the numbers
     measurement.to_json(samples=True)               # with raw samples; summaries only by default
 
 A Measurement always has summaries (Latency). The raw samples (Samples) are None if it was read from a record without
@@ -34,6 +34,12 @@ MIN_RUNS_FOR_P90 = 1024
 MAX_SPREAD = 1.3
 MAX_WAIT_RATIO = 1.15
 STAGES = ("set", "get", "preprocess")
+# The entry of a record whose key differs from the name of the method that computes it.
+JSON_KEYS = {"warnings": "doubts"}
+# Fields of Samples that records of version 1 lack.
+STAGE_SAMPLES = ("set_ns", "get_ns", "preprocess_ns")
+# About 30 years, so that conversions to nanoseconds cannot overflow.
+MAX_DURATION_US = 1e15
 # Side of the color crop that the "preprocess" stage starts from, pixels.
 PREPROCESSED_SIDE = 128
 
@@ -73,10 +79,24 @@ class BenchRequest:
         """Create a request from the output of to_json().
 
         Raises:
+            DataError: a setting has the wrong type.
             IncompatibleError: an unknown setting, written by a later edgefer.
         """
         schema.refuse_unknown(fields, cls.__dataclass_fields__, "the benchmark request")
-        return cls(**fields)
+        request = {**cls(model="").to_json(), **fields}
+        record = schema.Fields({**request, "model": fields.get("model")})
+        return cls(
+            model=record.text("model"),
+            faces=record.optional(record.text, "faces"),
+            runtime=record.optional(record.text, "runtime"),
+            threads=record.integer("threads", low=1),
+            kernels=record.text("kernels"),
+            minimum_runs=record.count("minimum_runs"),
+            minimum_seconds=record.amount("minimum_seconds"),
+            warmup_runs=record.count("warmup_runs"),
+            warmup_seconds=record.amount("warmup_seconds"),
+            samples=record.flag("samples"),
+        )
 
 
 @dataclass(frozen=True)
@@ -125,17 +145,24 @@ class Latency:
         """Create a summary from the output of to_json().
 
         Raises:
-            DataError: a field is missing or not a number.
+            DataError: a field is missing or not a duration.
         """
-        names = ("min", "p50", "p90", "p99", "max")
-        schema.require(fields, runs=int, p50_interval_95_us=list, **{f"{name}_us": (int, float) for name in names})
-        low, high = fields["p50_interval_95_us"]
+        record = schema.Fields(fields)
+        low, high = record.interval("p50_interval_95_us")
+        if low < 0 or high > MAX_DURATION_US:
+            raise record.invalid("p50_interval_95_us", "microseconds")
+        times = {f"{name}_ns": _nanoseconds(record, f"{name}_us") for name in ("min", "p50", "p90", "p99", "max")}
         return cls(
-            runs=fields["runs"],
+            runs=record.integer("runs", low=1),
             p50_interval_ns=(round(low * 1000), round(high * 1000)),
-            p95_ns=round(fields["p95_us"] * 1000) if "p95_us" in fields else None,
-            **{f"{name}_ns": round(fields[f"{name}_us"] * 1000) for name in names},
+            p95_ns=record.optional(lambda key: _nanoseconds(record, key), "p95_us"),
+            **times,
         )
+
+
+def _nanoseconds(record: schema.Fields, key: str) -> int:
+    """Return a duration of a record, which is in microseconds, in nanoseconds."""
+    return round(record.number(key, low=0.0, high=MAX_DURATION_US) * 1000)
 
 
 NO_TIMES = np.array([], np.int64)
@@ -173,9 +200,22 @@ class Samples:
         return {name: samples.tolist() for name, samples in vars(self).items()}
 
     @classmethod
-    def from_json(cls, fields: Mapping[str, list[int]]) -> Samples:
-        """Create samples from the output of to_json()."""
-        return cls(**{name: np.array(samples, np.int64) for name, samples in fields.items()})
+    def from_json(cls, fields: Mapping[str, Any]) -> Samples:
+        """Create samples from the output of to_json().
+
+        Raises:
+            DataError: a list is missing or holds anything but integers.
+        """
+        record = schema.Fields(fields)
+        samples = {name: np.array(record.integers(name), np.int64) for name in cls._required()}
+        later = {name: np.array(record.integers(name), np.int64) for name in STAGE_SAMPLES if name in record}
+        if not len(samples["invoke_ns"]):
+            raise record.invalid("invoke_ns", "at least one integer")
+        return cls(**samples, **later)
+
+    @classmethod
+    def _required(cls) -> list[str]:
+        return [name for name in cls.__dataclass_fields__ if name not in STAGE_SAMPLES]
 
 
 @dataclass(frozen=True, eq=False)
@@ -252,9 +292,9 @@ class Measurement:
             invoke=replace(Latency.from_samples(samples.invoke_ns), p50_ns=int(median(medians))),
             set_to_get=Latency.from_samples(samples.set_to_get_ns),
             cpu=Latency.from_samples(samples.cpu_ns),
-            set=Latency.from_samples(samples.set_ns),
-            get=Latency.from_samples(samples.get_ns),
-            preprocess=Latency.from_samples(samples.preprocess_ns),
+            set=Latency.from_samples(samples.set_ns) if len(samples.set_ns) else None,
+            get=Latency.from_samples(samples.get_ns) if len(samples.get_ns) else None,
+            preprocess=Latency.from_samples(samples.preprocess_ns) if len(samples.preprocess_ns) else None,
             peak_rss_bytes=max((part.peak_rss_bytes or 0 for part in rounds), default=0) or None,
             load_after=rounds[-1].load_after,
             samples=samples,
@@ -294,7 +334,7 @@ class Measurement:
         return median(watts) * self.invoke.p50_ns / 1e6 if watts else None
 
     def warnings(self) -> tuple[str, ...]:
-        """Return the reasons to doubt these numbers, as sentences; empty if there are none."""
+        """Return the reasons against relying on these numbers, as sentences; empty if there are none."""
         warnings = []
         if self.invoke.runs < MIN_RUNS_FOR_P90:
             runs = f"{self.invoke.runs:,} run{'s' * (self.invoke.runs != 1)}"
@@ -360,7 +400,7 @@ class Measurement:
             "peak_rss_bytes": self.peak_rss_bytes,
             "load_before": self.load_before,
             "load_after": self.load_after,
-            "doubts": list(self.warnings()),
+            JSON_KEYS["warnings"]: list(self.warnings()),
         }
         return fields | {"samples": self.samples.to_json()} if samples and self.samples else fields
 
@@ -372,37 +412,46 @@ class Measurement:
             DataError: not a measurement record, or a field is missing or has the wrong type.
             IncompatibleError: a later schema version.
         """
-        schema.validate(fields, KIND, SCHEMA_VERSION)
-        number, optional_number = (int, float), (int, float, type(None))
-        schema.require(
-            fields, subject=dict, device=dict, runtime=str, runtime_version=str, threads=int, kernels=str,
-            started_at=str, harness_version=str, peak_rss_bytes=(int, type(None)), load_before=optional_number,
-            load_after=optional_number, init_us=number, first_us=number, warmup=dict, invoke=dict, set_to_get=dict,
-            cpu=dict,
-        )  # fmt: skip
-        schema.require(fields["device"], cores=int)
-        unchanged = (
-            "subject", "device", "runtime", "runtime_version", "threads", "kernels", "started_at", "harness_version",
-            "peak_rss_bytes", "load_before", "load_after",
-        )  # fmt: skip
-        stages: dict[str, Any] = {name: Latency.from_json(fields[name]) for name in STAGES if name in fields}
-        plain: dict[str, Any] = {name: fields[name] for name in unchanged}
+        record = schema.read(fields, KIND, SCHEMA_VERSION)
+
+        def latency(key: str) -> Latency:
+            return Latency.from_json(record.object(key))
+
         return cls(
-            **plain,
-            init_ns=round(fields["init_us"] * 1000),
-            first_ns=round(fields["first_us"] * 1000),
-            warmup=Latency.from_json(fields["warmup"]),
-            invoke=Latency.from_json(fields["invoke"]),
-            set_to_get=Latency.from_json(fields["set_to_get"]),
-            cpu=Latency.from_json(fields["cpu"]),
-            samples=Samples.from_json(fields["samples"]) if "samples" in fields else None,
-            rounds_p50_ns=tuple(round(p50_us * 1000) for p50_us in fields.get("rounds_p50_us", ())),
-            conditions=tuple(DeviceState.from_json(state) for state in fields.get("conditions", ())),
-            **stages,
+            subject=schema.read_subject(record),
+            device=schema.read_device(record),
+            runtime=record.text("runtime"),
+            runtime_version=record.text("runtime_version"),
+            threads=record.integer("threads", low=1),
+            kernels=record.text("kernels"),
+            started_at=record.text("started_at"),
+            harness_version=record.text("harness_version"),
+            init_ns=_nanoseconds(record, "init_us"),
+            first_ns=_nanoseconds(record, "first_us"),
+            warmup=latency("warmup"),
+            invoke=latency("invoke"),
+            set_to_get=latency("set_to_get"),
+            cpu=latency("cpu"),
+            peak_rss_bytes=record.optional(record.count, "peak_rss_bytes"),
+            load_before=record.optional(record.amount, "load_before"),
+            load_after=record.optional(record.amount, "load_after"),
+            samples=record.optional(lambda key: Samples.from_json(record.object(key)), "samples"),
+            set=record.optional(latency, "set"),
+            get=record.optional(latency, "get"),
+            preprocess=record.optional(latency, "preprocess"),
+            rounds_p50_ns=_round_medians(record),
+            conditions=tuple(map(DeviceState.from_json, record.optional(record.objects, "conditions") or ())),
         )
 
     def _stages(self) -> dict[str, Latency | None]:
         return {name: getattr(self, name) for name in STAGES}
+
+
+def _round_medians(record: schema.Fields) -> tuple[int, ...]:
+    medians = record.optional(record.numbers, "rounds_p50_us") or ()
+    if not all(0 <= p50_us <= MAX_DURATION_US for p50_us in medians):
+        raise record.invalid("rounds_p50_us", "microseconds")
+    return tuple(round(p50_us * 1000) for p50_us in medians)
 
 
 def _pool_devices(devices: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -423,7 +472,6 @@ def _cores_by_kind(device: Mapping[str, Any]) -> dict[str, list[int]]:
         return {}
     kinds: dict[str, list[int]] = {}
     for cluster in clusters:
-        fields = schema.Fields(cluster, "clusters")
-        if set(fields.integers("cores")) & set(ran_on.get("cores", ())):
-            kinds.setdefault(fields.text("cpu"), []).extend(fields.integers("cores"))
+        if set(cluster["cores"]) & set(ran_on["cores"]):
+            kinds.setdefault(cluster["cpu"], []).extend(cluster["cores"])
     return kinds

@@ -91,7 +91,7 @@ class Fields(Mapping[str, Any]):
         """Return an integer in ``low``..``high``."""
         expected = "an integer" if low == -MAX_INTEGER else f"an integer in {low}..{high}"
         value: int = self._require(key, expected)
-        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+        if not _is_integer(value) or not low <= value <= high:
             raise self.invalid(key, expected)
         return value
 
@@ -143,15 +143,15 @@ class Fields(Mapping[str, Any]):
 
     def texts(self, key: str) -> tuple[str, ...]:
         """Return a list of strings as a tuple."""
-        return tuple(entries.text(name) for entries, name in self._entries(key))
+        return self._items(key, None, lambda value: isinstance(value, str), "a string")
 
-    def integers(self, key: str, *, length: int | None = None) -> tuple[int, ...]:
+    def integers(self, key: str) -> tuple[int, ...]:
         """Return a list of integers as a tuple."""
-        return tuple(entries.integer(name) for entries, name in self._entries(key, length=length))
+        return self._items(key, None, _is_integer, "an integer")
 
     def numbers(self, key: str, *, length: int | None = None) -> tuple[float, ...]:
-        """Return a list of finite numbers as a tuple."""
-        return tuple(entries.number(name) for entries, name in self._entries(key, length=length))
+        """Return a list of finite numbers, ``length`` of them if given, as a tuple."""
+        return self._items(key, length, lambda value: _is_number(value) and abs(value) <= MAX_NUMBER, "a finite number")
 
     def interval(self, key: str) -> tuple[float, float]:
         """Return a list of two numbers, the lower bound first."""
@@ -172,11 +172,12 @@ class Fields(Mapping[str, Any]):
     def _path(self, key: str) -> str:
         return f"{self.place}.{key}" if self.place else key
 
-    def _entries(self, key: str, *, length: int | None = None) -> Iterator[tuple[Fields, str]]:
-        """Yield each item of a list as an object with one key, which is the item's place."""
-        for index, value in enumerate(self.items_of(key, length=length)):
-            name = f"{self._path(key)}[{index}]"
-            yield Fields({name: value}), name
+    def _items(self, key: str, length: int | None, is_valid: Callable[[Any], bool], expected: str) -> tuple[Any, ...]:
+        items = self.items_of(key, length=length)
+        for index, item in enumerate(items):
+            if not is_valid(item):
+                raise _invalid(f"{self._path(key)}[{index}]", item, expected)
+        return tuple(items)
 
 
 def header(kind: str, version: int) -> dict[str, Any]:
@@ -241,7 +242,16 @@ def read_device(record: Fields) -> dict[str, Any]:
     Raises:
         DataError: the device is missing, or a value has the wrong type.
     """
-    record.object("device").integer("cores", low=1)
+    device = record.object("device")
+    device.integer("cores", low=1)
+    device.optional(device.amount, "cpu_quota")
+    for cluster in device.optional(device.objects, "clusters") or ():
+        cluster.text("cpu")
+        cluster.integers("cores")
+    ran_on = device.optional(device.object, "ran_on")
+    if ran_on is not None:
+        ran_on.integers("cores")
+        ran_on.optional(ran_on.text, "cpu")
     return _typed(record, "device", {"board": str, "cpu": str, "governor": str, "machine": str})
 
 
@@ -310,6 +320,10 @@ def _check_plain(value: object, place: str) -> None:
             items = value.items() if isinstance(value, dict) else ((f"[{i}]", each) for i, each in enumerate(value))
             separator = "." if place and isinstance(value, dict) else ""
             pending.extend((each, f"{place}{separator}{name}", depth + 1) for name, each in items)
+
+
+def _is_integer(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= MAX_INTEGER
 
 
 def _is_number(value: object) -> bool:

@@ -22,9 +22,9 @@ def test_no_point_beats_the_front(evaluated, measured, tmp_path):
     assert sorted(point.model for point in front(found, "p50_us")) == ["a", "b", "d"]
 
 
-def test_an_invalid_size_is_left_out(measured, evaluated, tmp_path):
+def test_a_size_of_zero_is_left_out(measured, evaluated, tmp_path):
     record = measured().to_json()
-    record["subject"]["file_bytes"] = -1
+    record["subject"]["file_bytes"] = 0
     (tmp_path / "a.json").write_text(json.dumps(record))
     (tmp_path / "b.json").write_text(json.dumps(evaluated().to_json()))
     assert [point.file_bytes for point in points(read_report_data([tmp_path]))] == [None]
