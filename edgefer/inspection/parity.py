@@ -1,7 +1,7 @@
 """Run a model with every installed runtime and kind of kernel, and report agreement and the first differing layer.
 
     parity = verify(artifact, faces, data="PublicTest of fer2013.csv", pythons=["old/bin/python"])
-    parity.least_agreement, parity.rows[2].parting
+    parity.least_agreement, parity.rows[2].divergence
 
 The outputs of an int8 model are not bit-identical everywhere. XNNPACK scales a sum of products with one float
 multiplication and rounds once; the built-in and reference kernels follow gemmlowp and round twice. About one value in a
@@ -193,10 +193,10 @@ def _find_divergence(
         for layer in list_layers(model):
             divergence = _divergence_at(layer, probe_tensors(model, layer.tensor), faces, first, other)
             if divergence is not None:
-                return {"parting": divergence}
+                return {"divergence": divergence}
     except EdgeferError as error:
-        return {"parting_problem": f"{error.what}: {error.why}" if error.why else error.what}
-    return {"parting_problem": "every layer agrees when it is the output of the model"}
+        return {"divergence_problem": f"{error.what}: {error.why}" if error.why else error.what}
+    return {"divergence_problem": "every layer agrees when it is the output of the model"}
 
 
 def _divergence_at(

@@ -12,11 +12,10 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from edgefer.results import schema
+from edgefer.results.provenance import check_origin
 
-__all__ = ["check_provenance", "leaves", "quantize_command", "settings_toml", "train_command"]
+__all__ = ["leaves", "quantize_command", "settings_toml", "train_command"]
 
-PARTS = ("calibration", "data", "qat", "recipe", "scores", "settings")
 # Values of --data that name a data set without a path.
 NAMED_DATA = ("fer2013.csv", "synthetic")
 # Recipe fields in a contract and the options that set them; other fields have no option.
@@ -25,21 +24,6 @@ VALUES = {"io": "--io", "ranges": "--calibration-method", "rounding": "--roundin
 RENAMED = {"second-order": "gptq"}
 REFUSALS = {"per_channel": "--per-tensor", "bias_correction": "--no-bias-correction"}
 TUNING = {"epochs": "--qat-epochs", "learning_rate": "--qat-learning-rate", "distill": "--distill-weight"}
-
-
-def check_provenance(provenance: Mapping[str, Any]) -> None:
-    """Check the parts of a provenance that the commands are built from.
-
-    Raises:
-        DataError: A part has the wrong type; the message names it.
-    """
-    parts = {name: provenance[name] for name in PARTS if provenance.get(name) is not None}
-    schema.require(parts, **dict.fromkeys(parts, dict))
-    layers = {"float_layers": (provenance.get("recipe") or {}).get("float_layers") or []}
-    schema.require(layers, float_layers=list)
-    _origin(provenance)
-    tuning = provenance.get("qat") or {}
-    schema.require(tuning, **{name: (int, float) for name in TUNING if name in tuning})
 
 
 def train_command(run: str, *, settings: str, data: object, origin: Mapping[str, Any]) -> str:
@@ -63,12 +47,9 @@ def train_command(run: str, *, settings: str, data: object, origin: Mapping[str,
 
 def _origin(origin: Mapping[str, Any]) -> tuple[list[str], list[str]]:
     """Return the names of the initial run, in a list of one or none, and of the teachers."""
-    groups = [origin["parent"]] if origin.get("parent") else [], origin.get("teachers") or []
-    schema.require({"teachers": groups[1]}, teachers=list)
-    for source in [*groups[0], *groups[1]]:
-        schema.require({"teacher": source}, teacher=dict)
-        schema.require(source, run=str)
-    return [source["run"] for source in groups[0]], [source["run"] for source in groups[1]]
+    check_origin(origin)
+    parents = [origin["parent"]] if origin.get("parent") else []
+    return [source["run"] for source in parents], [source["run"] for source in origin.get("teachers") or []]
 
 
 def quantize_command(scheme: str, provenance: Mapping[str, Any], run: str) -> str:

@@ -13,34 +13,28 @@ records in ``extra``:
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any
 
 from edgefer.errors import DataError, EdgeferError
-from edgefer.report.commands import check_provenance
 from edgefer.report.quantization_costs import costs_table
 from edgefer.report.tables import Table
-from edgefer.report.training_record import UNREADABLE, Training
+from edgefer.report.training_record import Training
 from edgefer.results import schema
 from edgefer.results.benchmark import BenchmarkResult
 from edgefer.results.evaluation import Evaluation
 from edgefer.results.inspection import Inspection
 from edgefer.results.measurement import Measurement
+from edgefer.results.parity import read_least_agreement
 from edgefer.results.quantization import Quantization
 
 __all__ = ["Reader", "Results", "is_result", "read_results"]
 
 Reader = Callable[[Mapping[str, Any]], Any]
 NO_READERS: Mapping[str, Reader] = MappingProxyType({})
-NUMBER = (int, float)
-SUBJECT = {"sha256": str, "file": str, "scheme": str, "system": str, "file_bytes": int}
-DEVICE = {"board": str, "machine": str, "cpu": str, "governor": str}
-DEVICE_STATE = ("elapsed_s", "temperature_c", "clock_mhz", "power_w")
-Record = TypeVar("Record")
 
 
 @dataclass(frozen=True)
@@ -81,8 +75,8 @@ def read_results(paths: Sequence[Path], *, readers: Mapping[str, Reader] = NO_RE
             raises DataError where a field is missing or invalid.
 
     Raises:
-        DataError: A file cannot be read, holds no result or a result of an unknown kind, or a folder holds no results.
-            The message names the file.
+        DataError: A file cannot be read, holds no result or a result of an unknown kind, a field is missing or invalid,
+            or a folder holds no results. The message names the file and the field.
         IncompatibleError: A newer edgefer wrote the result.
     """
     return _combine([_read(file, readers) for path in paths for file in _files(path)])
@@ -91,8 +85,8 @@ def read_results(paths: Sequence[Path], *, readers: Mapping[str, Reader] = NO_RE
 def is_result(path: Path, *, readers: Mapping[str, Reader] = NO_READERS) -> bool:
     """Return True if ``path`` is a JSON file of a kind that read_results() reads; its fields are not checked."""
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        fields = schema.parse_json(path.read_bytes())
+    except (OSError, DataError):
         return False
     return isinstance(fields, dict) and str(fields.get("kind")) in {*READERS, *readers}
 
@@ -125,126 +119,68 @@ def _files(path: Path) -> list[Path]:
 
 def _read(path: Path, readers: Mapping[str, Reader]) -> Results:
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
+        return _parse(path.read_bytes(), readers)
     except OSError as error:
         why = error.strerror or str(error)
         raise DataError(f"cannot read {path}", why=why, hint=f"edgefer bench MODEL.tflite --out {path}") from error
-    except (ValueError, RecursionError) as error:
-        raise DataError(
-            f"{path} is not JSON", why=str(error), hint="name a file that a command wrote with --out"
-        ) from error
+    except EdgeferError as error:
+        hint = error.hint or f"run the command that wrote it again, or remove {path} from the arguments"
+        raise type(error)(f"{path}: {error.what}", why=error.why, hint=hint) from error
+
+
+def _parse(text: bytes, readers: Mapping[str, Reader]) -> Results:
+    fields = schema.parse_json(text)
     kind = fields.get("kind") if isinstance(fields, dict) else None
     if not isinstance(kind, str) or kind not in {*READERS, *readers}:
         raise DataError(
-            f"{path} contains {f'a result of unknown kind {kind!r}' if kind else 'no result'}",
+            f"contains {f'a result of unknown kind {kind!r}' if kind else 'no result'}",
             why=f"known kinds: {', '.join([*READERS, *readers])}",
-            hint=f"remove {path} from the arguments",
         )
-    try:
-        return Results(extra={kind: (readers[kind](fields),)}) if kind in readers else READERS[kind](fields)
-    except EdgeferError as error:
-        hint = error.hint or "run the command that wrote it again"
-        raise type(error)(f"{path}: {error.what}", why=error.why, hint=hint) from error
-    except UNREADABLE as error:
-        why = f"{type(error).__name__}: {error}"
-        raise DataError(f"{path} is damaged", why=why, hint="run the command that wrote it again") from error
-
-
-def _parse(read: Callable[[Mapping[str, Any]], Record], record: Mapping[str, Any], kind: str) -> Record:
-    """Call ``read(record)``; errors name the model or run, because one file can hold several records."""
-    name = record.get("path") or record.get("run")
-    try:
-        return read(record)
-    except EdgeferError as error:
-        raise type(error)(f"{kind} of {name}: {error.what}", why=error.why, hint=error.hint) from error
-    except UNREADABLE as error:
-        raise DataError(f"{kind} of {name} is damaged", why=f"{type(error).__name__}: {error}") from error
+    return Results(extra={kind: (readers[kind](fields),)}) if kind in readers else READERS[kind](fields)
 
 
 def _evaluation(fields: Mapping[str, Any]) -> Results:
-    evaluation = Evaluation.from_json(fields)
-    _check_names({"device": {}, **fields})
-    return Results(evaluations=(evaluation,))
+    return Results(evaluations=(Evaluation.from_json(fields),))
 
 
 def _training(fields: Mapping[str, Any]) -> Results:
-    training = _parse(Training.from_json, fields, "training")
-    return dataclasses.replace(_evaluation(fields["evaluation"]), trainings=(training,))
+    training = Training.from_json(fields)
+    evaluations = () if training.evaluation is None else (training.evaluation,)
+    return Results(evaluations=evaluations, trainings=(training,))
 
 
 def _quantization(fields: Mapping[str, Any]) -> Results:
-    quantization = _parse(_checked_quantization, fields, "quantization")
-    _check_names({"device": {}, "subject": {}, **fields["measurement"]})
+    quantization = Quantization.from_json(fields)
     file = {"file": quantization.file, "file_bytes": quantization.file_bytes}
     evaluation = quantization.evaluation
     evaluation = dataclasses.replace(evaluation, subject={**evaluation.subject, **file})
     return Results(evaluations=(evaluation,), quantizations=(quantization,))
 
 
-def _checked_quantization(fields: Mapping[str, Any]) -> Quantization:
-    quantization = Quantization.from_json(fields)
-    check_provenance(quantization.provenance)
-    return quantization
-
-
 def _quantizations(fields: Mapping[str, Any]) -> Results:
-    schema.validate(fields, "quantizations", 1)
-    return _combine(_quantization(record) for record in fields["quantizations"])
+    return _combine(map(_quantization, schema.read(fields, "quantizations", 1).objects("quantizations")))
 
 
 def _parity(fields: Mapping[str, Any]) -> Results:
-    schema.validate(fields, "parity", 1)
-    least = fields["least_agreement"]
-    return Results(least_agreements={} if least is None else {str(fields["subject"]["sha256"]): float(least)})
+    sha256, least = read_least_agreement(fields)
+    return Results(least_agreements={} if least is None else {sha256: least})
 
 
 def _measurement(fields: Mapping[str, Any]) -> Results:
-    measurement = Measurement.from_json(fields)
-    _check_names(fields)
-    return Results(measurements=(measurement,))
-
-
-def _check_names(measurement: Mapping[str, Any]) -> None:
-    """Check the types of the fields that name the model and the device."""
-    schema.require(measurement, subject=dict, device=dict)
-    for part, types in (("subject", SUBJECT), ("device", DEVICE)):
-        known = {name: measurement[part][name] for name in types if name in measurement[part]}
-        schema.require(known, **{name: (types[name], type(None)) for name in known})
+    return Results(measurements=(Measurement.from_json(fields),))
 
 
 def _bench(fields: Mapping[str, Any]) -> Results:
     bench = BenchmarkResult.from_json(fields)
-    for measurement in fields["measurements"]:
-        _check_names(measurement)
-    positions = range(len(fields["measurements"]))
-    for comparison in fields.get("comparisons", ()):
-        schema.require(comparison, first=int, second=int, ratio=NUMBER, interval=list)
-        low, high = map(float, comparison["interval"])
-        first, second = comparison["first"], comparison["second"]
-        if first not in positions or second not in positions or low > high:
-            raise DataError(
-                f"invalid comparison of measurements {first} and {second}, interval {low} to {high}",
-                why=f"expected positions in 0..{len(positions) - 1} and a lower bound below the upper",
-            )
-    for interval in fields.get("soak", ()):
-        schema.require(interval, p50_us=NUMBER, p90_us=NUMBER, conditions=dict)
-        state = interval["conditions"]
-        known = {name: state[name] for name in DEVICE_STATE if state.get(name) is not None}
-        schema.require({"elapsed_s": None, **known}, **{"elapsed_s": NUMBER, **dict.fromkeys(known, NUMBER)})
-        if not all(isinstance(reason, str) for reason in state.get("throttled", ())):
-            raise DataError("invalid throttling reason in the soak test", why="expected text")
     return Results(bench.evaluations, bench.measurements, benches=(bench,))
 
 
 def _benches(fields: Mapping[str, Any]) -> Results:
-    schema.validate(fields, "benches", 1)
-    return _combine(_bench(record) for record in fields["benches"])
+    return _combine(map(_bench, schema.read(fields, "benches", 1).objects("benches")))
 
 
 def _inspection(fields: Mapping[str, Any]) -> Results:
-    inspection = Inspection.from_json(fields)
-    schema.require(fields, file=str, sha256=str, file_bytes=int, parameters=int, macs=int, arena_peak_bytes=int)
-    return Results(inspections=(inspection,))
+    return Results(inspections=(Inspection.from_json(fields),))
 
 
 READERS: Mapping[str, Callable[[Mapping[str, Any]], Results]] = {

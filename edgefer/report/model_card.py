@@ -128,7 +128,8 @@ def _scores(data: ModelCardData) -> Iterator[str]:
         text = f"{scored.split} of {scored.data}: {accuracy_text(scored.accuracy)} of {scored.n:,} images"
         text += ", with 95 % interval."
         if scored.deduplicated is not None:
-            text += f" Excluding duplicates of Training images: {accuracy_text(scored.deduplicated)} of {scored.deduplicated.n:,}."
+            deduplicated = f"{accuracy_text(scored.deduplicated)} of {scored.deduplicated.n:,}"
+            text += f" Excluding duplicates of Training images: {deduplicated}."
         if scored.split == data.validation_split:
             text += f" The best epoch was selected on {scored.split}, so these numbers are slightly optimistic."
         yield _filled(text)
@@ -157,9 +158,9 @@ def _cost(data: ModelCardData) -> str:
         f"Accuracy change from the float parent: {comparison.difference_points:+.2f} points (95 %: {low:+.2f} to "
         f"{high:+.2f}), McNemar p = {comparison.p_value:.2g}. Both models give the same label to "
         f"{100 * comparison.agreement:.2f} % of {comparison.n:,} images; only the parent is right on "
-        f"{comparison.only_float:,}, only {data.scheme} on {comparison.only_quantized:,}. Expected calibration error, both "
-        "without a temperature: "
-        f"{100 * comparison.float_ece:.1f} % before quantization, {100 * comparison.quantized_ece:.1f} % after.{kernels}"
+        f"{comparison.only_float:,}, only {data.scheme} on {comparison.only_quantized:,}. Expected calibration error, "
+        f"both without a temperature: {100 * comparison.float_ece:.1f} % before quantization, "
+        f"{100 * comparison.quantized_ece:.1f} % after.{kernels}"
     )
 
 
@@ -169,8 +170,8 @@ def _confidence(data: ModelCardData) -> Iterator[str]:
     yield _filled(
         f"Confidence: probabilities are the softmax of logits / {data.temperature:g}. This temperature was fitted on "
         f"the same images. With it, the expected calibration error is {100 * data.calibrated_ece:.1f} % instead of "
-        f"{100 * data.comparison.quantized_ece:.1f} %, cross-validated: each half of the images uses the temperature fitted on "
-        "the other half. Confidence is less reliable on other kinds of images."
+        f"{100 * data.comparison.quantized_ece:.1f} %, cross-validated: each half of the images uses the temperature "
+        "fitted on the other half. Confidence is less reliable on other kinds of images."
     )
 
 

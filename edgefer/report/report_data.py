@@ -8,7 +8,6 @@ Reading needs no TensorFlow, so a board can render a report too.
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,12 +17,12 @@ from typing import Any
 
 from edgefer.contract.artifact import Artifact
 from edgefer.errors import DataError
-from edgefer.report.commands import check_provenance
 from edgefer.report.comparison import Group, compare
 from edgefer.report.loading import NO_READERS, Reader, Results, is_result, read_results
-from edgefer.report.training_record import SETTINGS_FILE, Training, read_optional
+from edgefer.report.training_record import SETTINGS_FILE, Training, read_optional, read_table
 from edgefer.results.evaluation import Evaluation
 from edgefer.results.measurement import Measurement
+from edgefer.results.provenance import check_provenance
 from edgefer.results.quantization import Quantization
 
 __all__ = ["ChangedImage", "ModelFile", "ReportData", "device_name", "distinct", "read_report_data", "short_device"]
@@ -176,19 +175,24 @@ def _model(path: Path) -> ModelFile:
         check_provenance(artifact.provenance)
     except DataError as error:
         hint = "quantize the model again: edgefer quantize RUN"
-        raise DataError(f"the provenance of {path}: {error.what}", why=error.why, hint=hint) from error
+        raise DataError(f"{path}: {error.what}", why=error.why, hint=hint) from error
     hint = "quantize the model again to rewrite the file: edgefer quantize RUN"
     changes = read_optional(path.with_suffix(".flips.csv"), _changes, hint=hint)
     return ModelFile(path.name, path.stat().st_size, artifact, changes)
 
 
 def _changes(text: str) -> tuple[ChangedImage, ...]:
+    probabilities = ("float_probability", "probability_now")
+    rows = read_table(text, numbers=probabilities)
+    missing = [name for name in ("row", "label", "float_label", "label_now") if rows and name not in rows[0]]
+    if missing:
+        raise DataError(f"column {missing[0]} is missing", why=f"the columns are {', '.join(rows[0])}")
     return tuple(
         ChangedImage(
             row=row["row"], label=row["label"], before=row["float_label"], now=row["label_now"],
-            before_probability=float(row["float_probability"]), now_probability=float(row["probability_now"]),
+            before_probability=row["float_probability"], now_probability=row["probability_now"],
         )
-        for row in csv.DictReader(text.splitlines())
+        for row in rows
     )  # fmt: skip
 
 

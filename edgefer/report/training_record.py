@@ -1,16 +1,16 @@
 """A training, read from its run folder or from a record of ``edgefer train``.
 
-    training = Training.from_run(Path("runs/latest"))
-    training = Training.from_json(record)
-    training.evaluation, training.best_epoch, training.history
+training = Training.from_run(Path("runs/latest"))
+training = Training.from_json(record)
+training.evaluation, training.best_epoch, training.history
 """
 
 from __future__ import annotations
 
 import csv
-import json
+import math
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,12 +18,11 @@ from typing import Any, TypeVar
 from edgefer.errors import DataError, EdgeferError
 from edgefer.results import schema
 from edgefer.results.evaluation import Evaluation
+from edgefer.results.provenance import check_origin
 
-__all__ = ["SETTINGS_FILE", "UNREADABLE", "Training", "read_optional"]
+__all__ = ["SETTINGS_FILE", "Training", "read_optional", "read_table"]
 
 SETTINGS_FILE = "settings.toml"
-# Parsing a damaged file or record can raise any of these.
-UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 Content = TypeVar("Content")
 
 
@@ -64,13 +63,13 @@ class Training:
             DataError: The record has another kind, lacks a field, or holds an invalid value.
             IncompatibleError: The schema version is newer than this edgefer supports.
         """
-        schema.validate(fields, "training", 1)
+        record = schema.read(fields, "training", 1)
         return cls(
-            name=Path(str(fields["run"])).name,
-            settings=dict(fields["settings"]),
-            environment=_environment(fields["environment"]),
-            duration_s=float(fields["duration_s"]),
-            **_scores(fields),
+            name=Path(record.text("run")).name,
+            settings=_settings(record.plain("settings")),
+            environment=_environment(record.object("environment")),
+            duration_s=record.amount("duration_s"),
+            **_scores(record),
         )
 
     @classmethod
@@ -82,9 +81,9 @@ class Training:
             IncompatibleError: A newer edgefer wrote a file.
         """
         settings = read_optional(folder / SETTINGS_FILE, _toml) or {}
-        environment = read_optional(folder / "environment.json", lambda text: _environment(json.loads(text))) or {}
+        environment = read_optional(folder / "environment.json", lambda text: _environment(_object(text))) or {}
         history = read_optional(folder / "history.csv", _history) or ()
-        metrics = read_optional(folder / "metrics.json", lambda text: _scores(json.loads(text))) or {}
+        metrics = read_optional(folder / "metrics.json", lambda text: _scores(_object(text))) or {}
         return cls(
             name=folder.resolve().name, settings=settings, environment=environment, history=history,
             duration_s=sum(epoch.get("duration_s", 0.0) for epoch in history) if history else None,
@@ -97,37 +96,113 @@ def read_optional(
 ) -> Content | None:
     """Parse the text of a file; return None where the file does not exist.
 
+    Args:
+        path: The file.
+        parse: Function that parses its text, and raises DataError where the text is invalid.
+        hint: How to fix a file that cannot be read.
+
     Raises:
         DataError: The file cannot be read or parsed; the message names it.
     """
     if not path.exists():
         return None
     try:
-        return parse(path.read_text(encoding="utf-8"))
+        return parse(path.read_bytes().decode("utf-8-sig"))
     except EdgeferError as error:
         raise type(error)(f"{path}: {error.what}", why=error.why, hint=error.hint or hint) from error
-    except UNREADABLE as error:
-        raise DataError(f"cannot read {path}", why=f"{type(error).__name__}: {error}", hint=hint) from error
+    except OSError as error:
+        raise DataError(f"cannot read {path}", why=error.strerror or str(error), hint=hint) from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not UTF-8 text", why=f"byte {error.start} is invalid", hint=hint) from error
 
 
-def _environment(fields: Mapping[str, Any]) -> dict[str, Any]:
-    schema.require(fields, data=dict)
-    schema.require({"images": {}, "packages": {}, **fields["data"], **fields}, images=dict, packages=dict)
-    images = fields["data"].get("images") or {}
-    schema.require(images, **dict.fromkeys(images, int))
-    return dict(fields)
+def read_table(text: str, *, numbers: Collection[str] | None = None) -> list[dict[str, Any]]:
+    """Parse CSV text with a header line.
+
+    Args:
+        text: The text.
+        numbers: Columns that hold numbers, all of which must exist; None for all columns.
+
+    Raises:
+        DataError: The text is not CSV, a column is missing, or a cell is empty or not a number.
+    """
+    try:
+        reader = csv.DictReader(text.splitlines())
+        rows: list[dict[str, Any]] = list(reader)
+        columns = reader.fieldnames or []
+    except csv.Error as error:
+        raise DataError("not CSV", why=str(error)) from error
+    for name in numbers or ():
+        if name not in columns:
+            raise DataError(f"column {name} is missing", why=f"the columns are {', '.join(columns)}")
+    for line, row in enumerate(rows, 2):
+        if None in row or None in row.values():
+            raise DataError(f"line {line} does not match the header", why=f"expected {len(columns)} cells")
+        for name in columns if numbers is None else numbers:
+            row[name] = _number(row[name], f"line {line}, {name}")
+    return rows
 
 
-def _scores(fields: Mapping[str, Any]) -> dict[str, Any]:
-    evaluation = Evaluation.from_json(fields["evaluation"])
-    return {"evaluation": evaluation, "best_epoch": int(fields["best_epoch"]), "epochs": int(fields["epochs"])}
+def _number(cell: str, place: str) -> float:
+    try:
+        value = float(cell)
+    except ValueError as error:
+        raise DataError(f"{place} is {cell[:60]!r}", why="expected a number") from error
+    # A diverged training records "nan" or "inf".
+    return value if math.isfinite(value) else math.nan
+
+
+def _object(text: str) -> schema.Fields:
+    return schema.Fields(schema.parse_json(text))
+
+
+def _settings(settings: dict[str, Any]) -> dict[str, Any]:
+    fields = schema.Fields(settings, "settings")
+    for key in ("system", "backend"):
+        fields.optional(fields.text, key)
+    fields.optional(fields.object, "input")
+    return settings
+
+
+def _environment(record: schema.Fields) -> dict[str, Any]:
+    """Check the entries that a report shows, and return all of them."""
+    data = record.object("data")
+    for key in ("layout", "sha256", "votes_sha256"):
+        data.optional(data.text, key)
+    images = data.optional(data.object, "images") or schema.Fields({})
+    for split in images:
+        images.count(split)
+    packages = record.optional(record.object, "packages") or schema.Fields({})
+    for name in packages:
+        packages.optional(packages.text, name)
+    environment = record.to_plain()
+    check_origin(environment)
+    return environment
+
+
+def _scores(record: schema.Fields) -> dict[str, Any]:
+    return {
+        "evaluation": Evaluation.from_json(record.object("evaluation")),
+        "best_epoch": record.count("best_epoch"),
+        "epochs": record.count("epochs"),
+    }
 
 
 def _history(text: str) -> tuple[Mapping[str, float], ...]:
-    return tuple({name: float(value) for name, value in row.items()} for row in csv.DictReader(text.splitlines()))
+    return tuple(read_table(text))
 
 
 def _toml(text: str) -> dict[str, Any]:
+    try:
+        settings = _parse_toml(text)
+    except ValueError as error:
+        raise DataError("not TOML", why=str(error)) from error
+    except RecursionError as error:
+        raise DataError("the TOML is too deep", why="expected at most 100 levels") from error
+    return _settings(schema.Fields(settings).to_plain())
+
+
+def _parse_toml(text: str) -> dict[str, Any]:
     if sys.version_info >= (3, 11):
         import tomllib
 

@@ -1,8 +1,8 @@
-"""Record of the facts that ``edgefer inspect`` finds about a model file.
+"""Record of the facts that ``edgefer inspect`` reports about a model file.
 
     inspection = inspect_in_subprocess(Path("model.tflite"))     # edgefer.inspection.sandbox
     inspection.macs, inspection.arena_peak_bytes, inspection.target("tflm").obstacles
-    inspection.to_json()                            # from_json() is its inverse
+    inspection.to_json()                            # from_json() is the inverse
 
 A number that the file does not determine is None, never zero.
 """
@@ -23,12 +23,12 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True)
 class TensorFacts:
-    """An input or an output.
+    """An input or an output of the model.
 
     Attributes:
         name, dtype, shape: as in the file.
-        dynamic: whether some dimension is decided at run time; it stands as 1 (or -1) in ``shape``.
-        scale, zero_point: of its quantization, or None.
+        dynamic: True if a dimension is determined at run time; ``shape`` has 1 or -1 in its place.
+        scale, zero_point: quantization parameters; None if the tensor is not quantized.
     """
 
     name: str
@@ -44,13 +44,15 @@ class OpFacts:
     """One operator.
 
     Attributes:
-        subgraph: 0 is the main graph, which a run begins with.
-        name, version, custom: which operator.
-        minimum_runtime: the first TensorFlow Lite that has this version, or None where TensorFlow's table does not say.
-        output_dtype, output_shape: of its first output, or None.
+        subgraph: index of its subgraph; 0 is the main graph.
+        name: builtin operator, or the name of a custom one.
+        version: version of the operator.
+        custom: True for a custom operator.
+        minimum_runtime: first TensorFlow Lite with this version; None if it is missing in TensorFlow's table.
+        output_dtype, output_shape: dtype and shape of its first output, or None.
         macs: multiply-accumulates of one run, or None.
-        parameters: learned values, those that it shares with an earlier operator included.
-        in_delegate: whether XNNPACK took it here, or None where that cannot be told.
+        parameters: learned values, including those that it shares with an earlier operator.
+        in_delegate: True if XNNPACK runs it on this machine; None if this is unknown.
     """
 
     subgraph: int
@@ -67,14 +69,14 @@ class OpFacts:
 
 @dataclass(frozen=True)
 class Target:
-    """Whether the model fits a target.
+    """Compatibility of the model with a target.
 
     Attributes:
         name: "litert", "tflite_runtime", "edgetpu" or "tflm".
-        fits: "yes", "partly" (a part of it runs elsewhere) or "no".
-        how: how that was found out.
-        obstacles: what stands in the way, one clause each.
-        notes: what one should know all the same.
+        fits: "yes", "partly" (some operators run elsewhere) or "no".
+        how: method of the check.
+        obstacles: reasons against "yes", one clause each.
+        notes: further limits, one clause each.
     """
 
     name: str
@@ -86,17 +88,17 @@ class Target:
 
 @dataclass(frozen=True)
 class Contract:
-    """The contract of edgefer that the file carries, and whether the model keeps it here.
+    """The contract in the file, and the result of replaying its golden vectors on this machine.
 
     Attributes:
-        status: "none", "damaged", "ok" (the golden vectors were replayed), "mismatch" or "not replayed".
-        detail: why, where the status is none of "none" and "ok".
-        labels, scheme, input, provenance: as in the contract, or None.
-        golden_vectors: how many.
-        golden_worst: the largest difference of an output here, in ``golden_unit``, or None where nothing was replayed.
-        golden_tolerance: what the contract allows, in the same unit.
+        status: "none", "damaged", "ok" (the golden vectors match), "mismatch" or "not replayed".
+        detail: reason for a status other than "none" and "ok".
+        labels, scheme, input, provenance: entries of the contract, or None.
+        golden_vectors: number of golden vectors.
+        golden_worst: largest difference of an output, in ``golden_unit``; None if nothing was replayed.
+        golden_tolerance: largest difference that the contract allows, in ``golden_unit``.
         golden_unit: "steps" or "logits".
-        temperature: as in the contract.
+        temperature: divisor of the logits.
     """
 
     status: str
@@ -114,27 +116,28 @@ class Contract:
 
 @dataclass(frozen=True)
 class Inspection:
-    """A model file, taken apart and run once.
+    """The facts about a model file.
 
     Attributes:
-        file, file_bytes: the file's name and size.
-        sha256: of the flatbuffer; of the whole file where it has no contract.
-        description, declared_runtime: what the converter wrote into the file.
-        minimum_runtime: the first TensorFlow Lite that has all its operator versions, as far as they are known.
-        runtime, runtime_version: what it was run with here.
-        first_run: "ok", or what went wrong.
-        subgraphs: how many.
-        inputs, outputs: of the main graph.
-        ops: operators of all subgraphs, in the order in which they run.
-        parameters, parameter_bytes: learned values, each counted once, and their size in the file.
-        macs: of the main graph, the sum of those that are known.
-        macs_unknown_ops: how many operators of the main graph are missing in ``macs``.
-        arena_peak_bytes, variable_bytes: planned memory of the main graph's activations, and of what is kept between
-            runs.
-        unsized_tensors: how many tensors are not in the plan, because the file does not say how large they are.
-        delegate_groups: into how many groups XNNPACK took the operators, or None where that cannot be told.
-        delegate_detail: why it cannot be told, or empty.
-        targets: what it fits.
+        file, file_bytes: name and size of the file.
+        sha256: SHA-256 of the flatbuffer, or of the whole file if it has no contract.
+        description, declared_runtime: entries that the converter wrote into the file.
+        minimum_runtime: first TensorFlow Lite with all its operator versions, as far as they are known.
+        runtime, runtime_version: runtime of the first run on this machine.
+        first_run: "ok", or the error of the first run.
+        subgraphs: number of subgraphs.
+        inputs, outputs: tensors of the main graph.
+        ops: operators of all subgraphs, in execution order.
+        parameters: learned values, each counted once.
+        parameter_bytes: size of the learned values in the file.
+        macs: sum of the known multiply-accumulates of the main graph.
+        macs_unknown_ops: operators of the main graph that ``macs`` leaves out.
+        arena_peak_bytes: planned memory of the activations of the main graph.
+        variable_bytes: memory of the values that persist between runs.
+        unsized_tensors: tensors of unknown size, which the plan leaves out.
+        delegate_groups: groups of operators that XNNPACK runs; None if this is unknown.
+        delegate_detail: reason why it is unknown, or empty.
+        targets: compatibility with each target.
         contract: labels, provenance and golden vectors.
     """
 
@@ -165,41 +168,105 @@ class Inspection:
 
     @property
     def main_ops(self) -> tuple[OpFacts, ...]:
-        """The operators of the main graph."""
+        """Operators of the main graph."""
         return tuple(op for op in self.ops if op.subgraph == 0)
 
     def target(self, name: str) -> Target:
-        """The target ``name``.
+        """Return the compatibility with one target.
 
         Raises:
-            KeyError: there is none of that name.
+            KeyError: there is no target of this name.
         """
         return {target.name: target for target in self.targets}[name]
 
     def to_json(self) -> dict[str, Any]:
-        """A dict of plain values; from_json() is its inverse."""
+        """Return the facts as JSON-compatible values; from_json() is the inverse."""
         return {**schema.header(KIND, SCHEMA_VERSION), **asdict(self)}
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Inspection:
-        """The inverse of to_json(), also of what json made of it.
+        """Read what to_json() returned.
 
         Raises:
-            DataError: not an inspection.
+            DataError: not an inspection, or a field is missing or invalid.
             IncompatibleError: a later schema version.
         """
-        schema.validate(fields, KIND, SCHEMA_VERSION)
-        nested: dict[str, Any] = {
-            "inputs": tuple(TensorFacts(**_tuples(each)) for each in fields["inputs"]),
-            "outputs": tuple(TensorFacts(**_tuples(each)) for each in fields["outputs"]),
-            "ops": tuple(OpFacts(**_tuples(each)) for each in fields["ops"]),
-            "targets": tuple(Target(**_tuples(each)) for each in fields["targets"]),
-            "contract": Contract(**_tuples(fields["contract"])),
-        }
-        plain = {name: fields[name] for name in cls.__dataclass_fields__ if name not in nested}
-        return cls(**plain, **nested)
+        record = schema.read(fields, KIND, SCHEMA_VERSION)
+        return cls(
+            file=record.text("file"),
+            file_bytes=record.count("file_bytes"),
+            sha256=record.text("sha256"),
+            description=record.text("description"),
+            declared_runtime=record.optional(record.text, "declared_runtime"),
+            minimum_runtime=record.optional(record.text, "minimum_runtime"),
+            runtime=record.text("runtime"),
+            runtime_version=record.text("runtime_version"),
+            first_run=record.text("first_run"),
+            subgraphs=record.count("subgraphs"),
+            inputs=tuple(map(_read_tensor, record.objects("inputs"))),
+            outputs=tuple(map(_read_tensor, record.objects("outputs"))),
+            ops=tuple(map(_read_op, record.objects("ops"))),
+            parameters=record.count("parameters"),
+            parameter_bytes=record.count("parameter_bytes"),
+            macs=record.count("macs"),
+            macs_unknown_ops=record.count("macs_unknown_ops"),
+            arena_peak_bytes=record.count("arena_peak_bytes"),
+            variable_bytes=record.count("variable_bytes"),
+            unsized_tensors=record.count("unsized_tensors"),
+            delegate_groups=record.optional(record.count, "delegate_groups"),
+            delegate_detail=record.text("delegate_detail"),
+            targets=tuple(map(_read_target, record.objects("targets"))),
+            contract=_read_contract(record.object("contract")),
+        )
 
 
-def _tuples(fields: Mapping[str, Any]) -> dict[str, Any]:
-    # JSON has lists only; of these records no field is a list.
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
+def _read_tensor(record: schema.Fields) -> TensorFacts:
+    return TensorFacts(
+        name=record.text("name"),
+        dtype=record.text("dtype"),
+        shape=record.integers("shape"),
+        dynamic=record.flag("dynamic"),
+        scale=record.optional(record.number, "scale"),
+        zero_point=record.optional(record.integer, "zero_point"),
+    )
+
+
+def _read_op(record: schema.Fields) -> OpFacts:
+    return OpFacts(
+        subgraph=record.count("subgraph"),
+        name=record.text("name"),
+        version=record.count("version"),
+        custom=record.flag("custom"),
+        minimum_runtime=record.optional(record.text, "minimum_runtime"),
+        output_dtype=record.optional(record.text, "output_dtype"),
+        output_shape=record.optional(record.integers, "output_shape"),
+        macs=record.optional(record.count, "macs"),
+        parameters=record.count("parameters"),
+        in_delegate=record.optional(record.flag, "in_delegate"),
+    )
+
+
+def _read_target(record: schema.Fields) -> Target:
+    return Target(
+        name=record.text("name"),
+        fits=record.text("fits"),
+        how=record.text("how"),
+        obstacles=record.texts("obstacles"),
+        notes=record.texts("notes"),
+    )
+
+
+def _read_contract(record: schema.Fields) -> Contract:
+    return Contract(
+        status=record.text("status"),
+        detail=record.optional(record.text, "detail") or "",
+        labels=record.optional(record.texts, "labels"),
+        scheme=record.optional(record.text, "scheme"),
+        input=record.optional(record.plain, "input"),
+        provenance=record.optional(record.plain, "provenance"),
+        golden_vectors=record.optional(record.count, "golden_vectors"),
+        golden_worst=record.optional(record.amount, "golden_worst"),
+        golden_tolerance=record.optional(record.amount, "golden_tolerance"),
+        golden_unit=record.optional(record.text, "golden_unit"),
+        temperature=record.optional(record.number, "temperature"),
+    )

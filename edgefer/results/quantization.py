@@ -19,6 +19,7 @@ from edgefer.results.calibration_stability import CalibrationStability
 from edgefer.results.evaluation import Evaluation
 from edgefer.results.measurement import Measurement
 from edgefer.results.paired_comparison import PairedComparison
+from edgefer.results.provenance import check_provenance
 from edgefer.results.temperature import TemperatureFit
 
 __all__ = ["Quantization"]
@@ -137,6 +138,7 @@ class Quantization:
             IncompatibleError: The schema version is newer than this edgefer supports.
         """
         record, keys = schema.read(fields, KIND, SCHEMA_VERSION), JSON_KEYS
+        check_provenance(record.object("provenance"))
         return cls(
             path=record.text("path"),
             sha256=record.text("sha256"),

@@ -314,6 +314,8 @@ def _check_plain(value: object, place: str) -> None:
         value, place, depth = pending.pop()
         if isinstance(value, (int, float)) and not isinstance(value, bool) and not _is_number(value):
             raise _invalid(place or "the record", value, "a finite number of at most 64 bits")
+        if not isinstance(value, (str, int, float, dict, list, tuple, type(None))):
+            raise _invalid(place, value, "text, a number, true, false, a list or an object")
         if isinstance(value, (dict, list, tuple)):
             if depth == MAX_DEPTH:
                 raise DataError("the record is too deep", why=f"expected at most {MAX_DEPTH} levels")

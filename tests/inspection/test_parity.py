@@ -41,13 +41,13 @@ def test_every_configuration_is_a_row_that_is_compared_with_the_first(
     parity = verify(artifact, faces, data="synthetic blocks", runtimes=[best])
     assert [(row.configuration.kernels, row.configuration.threads) for row in parity.rows] == CONFIGURATIONS
     first, *others = parity.rows
-    assert (first.identical, first.top1_agreement, first.parting) == (None, None, None)
+    assert (first.identical, first.top1_agreement, first.divergence) == (None, None, None)
     assert not parity.failed
-    assert not parity.beyond
+    assert not parity.outside_tolerance
     for row in others:
         assert 0 <= row.identical <= 1
         assert row.top1_agreement >= 0.9
-        assert (row.parting is None) == (row.identical == 1) or row.parting_problem
+        assert (row.divergence is None) == (row.identical == 1) or row.divergence_problem
     assert others[0].identical == 1, "thread counts give identical outputs"
     assert parity.least_agreement <= min(row.top1_agreement for row in others)
     assert (parity.faces, parity.unit) == (40, parity.unit)
@@ -57,9 +57,9 @@ def test_every_configuration_is_a_row_that_is_compared_with_the_first(
 def test_int8_kernels_differ_by_a_step_at_a_convolution(litert, int8_artifact: Artifact, faces: np.ndarray) -> None:
     reference = verify(int8_artifact, faces, runtimes=["litert"]).rows[-1]
     assert reference.configuration.kernels == "reference"
-    assert reference.parting.name == "CONV_2D"
-    assert (reference.parting.largest_difference, reference.parting.unit) == (1, "steps")
-    assert 0 < reference.parting.differing < 0.05
+    assert reference.divergence.name == "CONV_2D"
+    assert (reference.divergence.largest_difference, reference.divergence.unit) == (1, "steps")
+    assert 0 < reference.divergence.differing < 0.05
 
 
 def with_other_bias(model: bytes, op: int) -> bytes:
@@ -87,12 +87,12 @@ def test_first_differing_layer_is_the_one_that_was_changed(
     rows = verify(artifact, runtimes=["litert"]).rows
     for row in rows[1:]:
         if row.configuration.kernels == "builtin":
-            assert (row.parting.op, row.parting.name, row.parting.tensor) == (
+            assert (row.divergence.op, row.divergence.name, row.divergence.tensor) == (
                 planted.op, planted.name, planted.tensor_name,
             )  # fmt: skip
-            assert row.parting.differing > 0.01
+            assert row.divergence.differing > 0.01
         else:
-            assert (row.identical, row.parting) == (1, None)
+            assert (row.identical, row.divergence) == (1, None)
 
 
 def test_difference_that_no_single_layer_shows_has_no_layer(
@@ -105,8 +105,8 @@ def test_difference_that_no_single_layer_shows_has_no_layer(
 
     monkeypatch.setattr(parity_module, "run_model", run)
     row = verify(int8_artifact, int8_artifact.golden.inputs[:8], runtimes=["litert"]).rows[-1]
-    assert row.parting is None
-    assert "every layer agrees" in row.parting_problem
+    assert row.divergence is None
+    assert "every layer agrees" in row.divergence_problem
 
 
 def test_missing_schema_leaves_the_layer_unknown(
@@ -114,8 +114,8 @@ def test_missing_schema_leaves_the_layer_unknown(
 ) -> None:
     monkeypatch.setitem(sys.modules, SCHEMA, None)
     row = next(row for row in verify(int8_artifact, faces, runtimes=[best]).rows if row.identical not in (None, 1))
-    assert row.parting is None
-    assert "schema is not installed" in row.parting_problem
+    assert row.divergence is None
+    assert "schema is not installed" in row.divergence_problem
 
 
 def test_missing_runtime_is_a_row_with_the_problem(
@@ -154,7 +154,7 @@ def test_nan_outputs_exceed_the_tolerance(best: str, artifact: Artifact, monkeyp
 
     monkeypatch.setattr(parity_module, "run_model", run)
     parity = verify(artifact, runtimes=[best])
-    assert [row.configuration.kernels for row in parity.beyond] == ["reference"]
+    assert [row.configuration.kernels for row in parity.outside_tolerance] == ["reference"]
     assert json.loads(json.dumps(parity.to_json(), allow_nan=False))["rows"][-1]["golden_worst"] is None
 
 
@@ -164,7 +164,7 @@ def test_other_python_has_its_own_rows(best: str, int8_artifact: Artifact) -> No
     assert set(parity.pythons) == {"", sys.executable}
     _, _, here, first_there, _, there = parity.rows
     assert first_there.identical == 1
-    assert there.parting == here.parting
+    assert there.divergence == here.divergence
 
 
 def test_least_agreement_is_over_all_pairs(best: str, int8_artifact: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:

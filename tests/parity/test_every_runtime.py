@@ -56,7 +56,7 @@ def verified(artifact, faces=None):
     parity = verify(artifact, faces, data=data, pythons=[OLD_PYTHON], threads=[1])
     print(parity_text(parity))
     assert not parity.failed
-    assert not parity.beyond
+    assert not parity.outside_tolerance
     assert {row.configuration.runtime for row in parity.rows} >= set(RUNTIMES)
     return parity
 
@@ -74,7 +74,7 @@ def test_an_architecture_answers_alike_everywhere(name, faces, tmp_path):
     assert parity.least_agreement >= LEAST_AGREEMENT
     for row in parity.rows[1:]:
         assert row.largest_difference <= MOST_STEPS
-        assert row.parting is not None or row.identical == 1
+        assert row.divergence is not None or row.identical == 1
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)

@@ -40,7 +40,8 @@ def test_each_class_has_its_numbers(made):
     quantization = made()
     line = r"^\| (\w+) \| (\d+) \| ([\d.-]+) \| ([\d.-]+) \| ([\d.-]+) \| (\S+) \|$"
     rows = re.findall(line, card(quantization), re.MULTILINE)
-    for row, score, delta in zip(rows, quantization.evaluation.per_class, quantization.comparison.per_class, strict=True):
+    deltas = quantization.comparison.per_class
+    for row, score, delta in zip(rows, quantization.evaluation.per_class, deltas, strict=True):
         shares = [f"{100 * each:.1f}" for each in (score.precision, score.recall, score.f1)]
         assert row == (score.label, str(score.n), *shares, f"{delta.delta_points:+.1f}")
 

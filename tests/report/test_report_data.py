@@ -39,17 +39,17 @@ def test_a_damaged_file_of_a_run_is_named(run_folder, file, content):
         read_report_data([run_folder])
 
 
-def test_a_quantization_without_its_counts_names_its_model(quantized, tmp_path):
+def test_a_quantization_without_its_counts_names_the_field(quantized, tmp_path):
     record = quantized()
     del record["verdict"]["only_own_correct"]
     (tmp_path / "a.json").write_text(json.dumps(record))
-    with pytest.raises(DataError, match=r"small-int8\.tflite"):
+    with pytest.raises(DataError, match=r"a\.json: verdict\.only_own_correct is missing"):
         read_report_data([tmp_path])
 
 
 @pytest.mark.parametrize("changes", [None, {"activation_snr_db": "loud"}, {"layer": None}])
-def test_a_damaged_layer_names_its_model(quantized, layer, tmp_path, changes):
+def test_a_damaged_layer_names_the_field(quantized, layer, tmp_path, changes):
     damaged = {} if changes is None else {**layer, **changes}
     (tmp_path / "a.json").write_text(json.dumps(quantized(layers=[damaged])))
-    with pytest.raises(DataError, match=r"small-int8\.tflite"):
+    with pytest.raises(DataError, match=r"a\.json: layers\[0\]\.(layer|activation_snr_db)"):
         read_report_data([tmp_path])

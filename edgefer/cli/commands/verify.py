@@ -117,8 +117,8 @@ def _read_faces(
 
 def _failure(parity: Parity, min_agreement: float | None) -> EdgeferError | None:
     """Return the error to exit with: a wrong output, no working runtime, or too little agreement."""
-    if parity.beyond:
-        worst = max(parity.beyond, key=lambda row: row.golden_worst or 0.0)
+    if parity.outside_tolerance:
+        worst = max(parity.outside_tolerance, key=lambda row: row.golden_worst or 0.0)
         return IncompatibleError(
             f"the model gives wrong outputs with {worst.configuration.runtime} {worst.version}",
             why=f"golden vectors differ by {worst.golden_worst:g} {parity.unit}, tolerance {parity.golden_tolerance:g}",

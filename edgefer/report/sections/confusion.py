@@ -43,7 +43,8 @@ def _quantizations(data: ReportData) -> Iterator[Details]:
 
 def _others(data: ReportData) -> Iterator[Details]:
     """Yield the evaluations that are not part of a quantization."""
-    shown = [each for quantization in data.quantizations for each in (quantization.float_evaluation, quantization.evaluation)]
+    shown = [quantization.float_evaluation for quantization in data.quantizations]
+    shown += [quantization.evaluation for quantization in data.quantizations]
     for evaluation in data.evaluations:
         if not any(_same(evaluation, other) for other in shown):
             shown.append(evaluation)

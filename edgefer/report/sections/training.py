@@ -63,7 +63,8 @@ def _facts(training: Training) -> Iterator[tuple[str, CellContent]]:
     scored = training.evaluation
     yield f"accuracy on {scored.split}", f"{accuracy_text(scored.accuracy)} of {scored.n:,}"
     if scored.deduplicated is not None:
-        yield "excluding duplicates of Training images", f"{accuracy_text(scored.deduplicated)} of {scored.deduplicated.n:,}"
+        deduplicated = f"{accuracy_text(scored.deduplicated)} of {scored.deduplicated.n:,}"
+        yield "excluding duplicates of Training images", deduplicated
     yield "macro-F1", percent(scored.macro_f1)
 
 

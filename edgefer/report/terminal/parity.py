@@ -51,7 +51,7 @@ def _rows(parity: Parity) -> Iterator[list[object]]:
             _hundredths(row.top1_agreement),
             _number(row.largest_difference),
             _number(row.golden_worst),
-            f"op {row.parting.op}" if row.parting else None,
+            f"op {row.divergence.op}" if row.divergence else None,
         ]
 
 
@@ -72,11 +72,11 @@ def _legend(parity: Parity) -> Iterator[str]:
 
 
 def _findings(parity: Parity) -> Iterator[str]:
-    for divergence, rows in _group_rows(parity, lambda row: row.parting):
+    for divergence, rows in _group_rows(parity, lambda row: row.divergence):
         yield from _wrapped(_divergence(rows, divergence))
     for problem, rows in _group_rows(parity, lambda row: row.problem):
         yield from _wrapped(f"{_row_names(rows)} did not run: {problem}.")
-    for problem, rows in _group_rows(parity, lambda row: row.parting_problem):
+    for problem, rows in _group_rows(parity, lambda row: row.divergence_problem):
         yield from _wrapped(f"{_row_names(rows)}: the first different operator is unknown: {problem}.")
     for _, rows in _group_rows(parity, lambda row: row.golden_ok is False):
         yield from _wrapped(f"{_row_names(rows)}: the golden vectors exceed the contract's tolerance.")

@@ -13,13 +13,13 @@ DIVERGENCE = Divergence(3, "CONV_2D", "stage1/relu", 32, 0.000824, 1.0, "steps")
 def parity():
     """Fifteen rows of three runtimes, one in another Python; the reference kernels diverge at op 3."""
     rows = [
-        Row(Configuration(name, kernels, threads, python), version, "", 1.0, True, 0.0547, 3.0, 0.9844, parting)
+        Row(Configuration(name, kernels, threads, python), version, "", 1.0, True, 0.0547, 3.0, 0.9844, divergence)
         for name, version, python in (
             ("litert", "2.3.0", ""),
             ("tensorflow", "2.21.0", ""),
             ("tflite_runtime", "2.14.0", PYTHON),
         )
-        for kernels, threads, parting in (
+        for kernels, threads, divergence in (
             ("default", 1, None), ("default", 4, None), ("builtin", 1, None), ("builtin", 4, None),
             ("reference", 1, DIVERGENCE),
         )
@@ -67,7 +67,7 @@ def test_rows_with_the_same_divergence_share_a_sentence(parity):
 def test_problems_are_reported(parity):
     odd = with_row(parity, 0, problem="the runtime litert is not installed here", golden_ok=None)
     odd = with_row(odd, 6, golden_ok=False, golden_worst=9.0)
-    odd = with_row(odd, 9, parting=None, parting_problem="the flatbuffer schema is not installed here")
+    odd = with_row(odd, 9, divergence=None, divergence_problem="the flatbuffer schema is not installed here")
     text = " ".join(parity_text(odd).split())
     assert "Row 1 did not run: the runtime litert is not installed here." in text
     assert "Each row is compared with row 2." in text
