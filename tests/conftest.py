@@ -112,7 +112,7 @@ def make_tensor(dtype: str = "int8", shape: tuple[int, ...] = (1, 8), **changes:
     """A tensor of the main graph; per-tensor quantized where it is an integer."""
     scaled = dtype in ("int8", "uint8")
     plain: dict[str, object] = {
-        "name": "t", "dtype": dtype, "shape": shape, "dynamic": False, "buffer": 0, "constant": False,
+        "name": "t", "dtype": dtype, "shape": shape, "dynamic_dimensions": (), "buffer": 0, "constant": False,
         "variable": False, "scales": int(scaled), "scale": 0.5 if scaled else None, "zero_point": 0 if scaled else None,
     }  # fmt: skip
     return Tensor(**(plain | changes))

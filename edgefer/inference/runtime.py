@@ -29,6 +29,9 @@ RUNTIMES = "edgefer.inference.runtimes"
 # No board has more cores. LiteRT starts any number of threads: a hundred thousand crash the process.
 MAX_THREADS = 1024
 
+RUNTIME_HINT = "select another runtime with --runtime, or pip install --upgrade ai-edge-litert"
+# The reference kernels of LiteRT lack operators that its other kernels have, such as ELU.
+KERNELS_HINT = 'kernels="builtin"'
 RESOLVERS = {
     # Default of the wheel: XNNPACK runs the operators that it supports, optimized built-in kernels the others.
     "default": "BUILTIN",
@@ -207,7 +210,7 @@ def open_interpreter(
         raise IncompatibleError(
             f"{name} {version} cannot load the model",
             why=" ".join(str(error).split()),
-            hint="select another runtime with --runtime, or pip install --upgrade ai-edge-litert",
+            hint=KERNELS_HINT if kernels == "reference" else RUNTIME_HINT,
         ) from error
     return interpreter
 

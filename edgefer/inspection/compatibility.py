@@ -118,7 +118,16 @@ def _tflm(model: Model) -> Target:
     if any(op.name == "FULLY_CONNECTED" and _per_channel(graph.input(op, 1)) for graph, op in pairs):
         # tflite-micro pull request 2602
         notes.append("releases before mid-2024 give wrong results for per-channel FULLY_CONNECTED, without an error")
+    batches = {tensor.shape[0] for tensor in _inputs(model.main) if tensor.dynamic}
+    if batches and not obstacles:
+        # TensorFlow Lite Micro reads the shape of a tensor and ignores its signature.
+        batch = ", ".join(map(str, sorted(batches)))
+        notes.insert(0, f"with batch {batch}: the batch size is dynamic in the signature only")
     return Target("tflm", "no" if obstacles else "yes", "operators that it registers", tuple(obstacles), tuple(notes))
+
+
+def _inputs(graph: Subgraph) -> list[Tensor]:
+    return [graph.tensors[index] for index in graph.inputs if index >= 0]
 
 
 def _tflm_obstacle(graph: Subgraph, op: Op) -> str:
@@ -128,7 +137,7 @@ def _tflm_obstacle(graph: Subgraph, op: Op) -> str:
     dtypes = sorted({tensor.dtype for tensor in tensors} - TFLM_DTYPES)
     if dtypes:
         return f"{op.name} on {', '.join(dtypes)}, which it does not support"
-    if any(tensor.dynamic for tensor in tensors):
+    if any(_is_dynamic_beyond_batch(tensor) for tensor in tensors) or _changes_size(graph, op):
         return "shapes are decided at run time"
     source, weights = graph.input(op, 0), graph.input(op, 1)
     if op.name in WEIGHTED and source and weights and source.dtype == "float32" and weights.dtype != "float32":
@@ -136,6 +145,18 @@ def _tflm_obstacle(graph: Subgraph, op: Op) -> str:
     if op.name in WEIGHTED and source and source.dtype == "uint8":
         return f"{op.name} on uint8; expected int8"
     return ""
+
+
+def _is_dynamic_beyond_batch(tensor: Tensor) -> bool:
+    return any(dimension > 0 for dimension in tensor.dynamic_dimensions) or any(size < 0 for size in tensor.shape)
+
+
+def _changes_size(graph: Subgraph, op: Op) -> bool:
+    """Return True for a RESHAPE whose shapes in the file contradict each other, because they follow from the data."""
+    if op.name != "RESHAPE" or not op.outputs or op.outputs[0] < 0:
+        return False
+    source, output = graph.input(op, 0), graph.tensors[op.outputs[0]]
+    return source is not None and output.dynamic and source.elements != output.elements
 
 
 def _per_channel(weights: Tensor | None) -> bool:

@@ -52,7 +52,7 @@ class Tensor:
         name: name in the file.
         dtype: for example "int8", "string", "resource" or "variant".
         shape: shape in the file; a dimension that is decided at run time is 1, or -1 in old files.
-        dynamic: True if a dimension is decided at run time.
+        dynamic_dimensions: the dimensions that are decided at run time.
         buffer: index of the buffer with the values.
         constant: True if the file contains the values.
         variable: True if the tensor keeps its values between runs.
@@ -63,13 +63,18 @@ class Tensor:
     name: str
     dtype: str
     shape: tuple[int, ...]
-    dynamic: bool
+    dynamic_dimensions: tuple[int, ...]
     buffer: int
     constant: bool
     variable: bool
     scales: int
     scale: float | None
     zero_point: int | None
+
+    @property
+    def dynamic(self) -> bool:
+        """True if a dimension is decided at run time."""
+        return bool(self.dynamic_dimensions)
 
     @property
     def elements(self) -> int | None:
@@ -220,7 +225,7 @@ def _tensor(tensor: Any, dtypes: Mapping[int, str], filled: list[bool]) -> Tenso
         name=_text(tensor.Name()),
         dtype=dtypes.get(tensor.Type(), f"type_{tensor.Type()}").lower(),
         shape=shape,
-        dynamic=any(size < 0 for size in (*shape, *signature)),
+        dynamic_dimensions=tuple(sorted({*_negative(shape), *_negative(signature)})),
         buffer=tensor.Buffer(),
         constant=filled[tensor.Buffer()],
         variable=bool(tensor.IsVariable()),
@@ -228,6 +233,10 @@ def _tensor(tensor: Any, dtypes: Mapping[int, str], filled: list[bool]) -> Tenso
         scale=scale if scale is None or math.isfinite(scale) else None,
         zero_point=int(quantization.ZeroPoint(0)) if points else None,
     )
+
+
+def _negative(shape: tuple[int, ...]) -> list[int]:
+    return [dimension for dimension, size in enumerate(shape) if size < 0]
 
 
 def _op(schema: ModuleType, operator: Any, codes: list[tuple[str, int, bool]]) -> Op:

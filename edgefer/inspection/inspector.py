@@ -18,6 +18,7 @@ import numpy as np
 from edgefer.contract.artifact import Artifact
 from edgefer.errors import DataError, EdgeferError, IncompatibleError
 from edgefer.inference.classifier import Classifier
+from edgefer.inference.first_load import trust_model
 from edgefer.inference.runtime import RuntimeModule, open_interpreter, select_runtime
 from edgefer.inspection.compatibility import check_targets
 from edgefer.inspection.delegate import Partition, read_partition
@@ -176,6 +177,8 @@ def _contract(content: bytes, *, runnable: bool) -> tuple[Artifact | None, Contr
 def _replay(artifact: Artifact) -> tuple[str, str, float | None]:
     """Return status, detail and the largest difference."""
     golden = artifact.golden
+    # inspect_in_process() may crash this process, so no other process needs to load the model first.
+    trust_model(artifact.model)
     try:
         with suppress_native_output():
             outputs = Classifier.from_artifact(artifact, runtime=RUNTIME, check=False).raw(golden.inputs)

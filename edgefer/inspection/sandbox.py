@@ -1,10 +1,10 @@
-"""Everything that a model file tells, taken from it in a process of its own.
+"""Inspect a model file in a subprocess with limits for time and memory.
 
-    inspection = inspect_apart(Path("model.tflite"))
-    python -m edgefer.inspection.sandbox REQUEST.json REPLY.json     # the child process
+    inspection = inspect_in_subprocess(Path("model.tflite"))
+    python -m edgefer.inspection.sandbox REQUEST.json REPLY.json     # runs in the subprocess
 
-The interpreter is native code, and a file may be truncated, damaged or made to harm. So the child that parses and runs
-it has a limit of memory and of time, and whatever becomes of the child is a message here.
+A runtime is native code, and a file can be truncated, damaged or malicious. Whatever happens to the subprocess becomes
+an error here.
 """
 
 from __future__ import annotations
@@ -16,34 +16,32 @@ from typing import Any
 
 from edgefer import files
 from edgefer.errors import DataError, EdgeferError
+from edgefer.inference.first_load import CHILD_VARIABLES, limit_process
 from edgefer.inspection.inspector import inspect_in_process, require_litert
 from edgefer.processes import ChildResult, call_module, serve_request
 from edgefer.results.inspection import Inspection
 
 __all__ = ["inspect_in_subprocess"]
 
+HINT = "a file from a source that you trust, or copy it again"
 USAGE = "edgefer inspect FILE.tflite"
 TIMEOUT_S = 60.0
 MEMORY_BYTES = 2**30
-# Offsets within a flatbuffer are 32 bits wide, and signed.
-LARGEST_BYTES = 2**31
-# What the parent reads without a limit of its own; a thousand operators make 0.3 MiB.
-LARGEST_REPLY_BYTES = 2**26
-# OpenBLAS would reserve memory for each core, and none of it is used here.
-CHILD_VARIABLES = {"OPENBLAS_NUM_THREADS": "1"}
+# Offsets in a flatbuffer are signed 32-bit integers.
+MAX_FILE_BYTES = 2**31
 
 
 def inspect_in_subprocess(path: Path, *, timeout_s: float = TIMEOUT_S, memory_bytes: int = MEMORY_BYTES) -> Inspection:
-    """dissect() in a child with a limit of time and memory; Ctrl-C ends the child too.
+    """Inspect a model file in a subprocess; Ctrl-C also ends the subprocess.
 
     Args:
         path: the file.
-        timeout_s: seconds of wall clock after which the child is ended.
-        memory_bytes: how much address space the child gets; about 200 MiB of it are Python and the runtime.
+        timeout_s: time limit in seconds.
+        memory_bytes: limit of the address space, of which Python and the runtime take about 200 MiB.
 
     Raises:
-        DataError: no such file, not a model, or a file that crashed the runtime, hung it or wanted too much memory; the
-            message says which, and in which step.
+        DataError: the file does not exist or is not a model, or it crashed the runtime or exceeded a limit; the message
+            names the step.
         IncompatibleError: LiteRT is not installed.
     """
     _check_file(path)
@@ -54,7 +52,7 @@ def inspect_in_subprocess(path: Path, *, timeout_s: float = TIMEOUT_S, memory_by
 
         def describe_crash(child: ChildResult) -> EdgeferError:
             stage = stage_path.read_text() if stage_path.exists() else "starting"
-            return _crash(path, child, stage=stage, timeout_s=timeout_s, memory_bytes=memory_bytes)
+            return _describe(path, child, stage=stage, timeout_s=timeout_s, memory_bytes=memory_bytes)
 
         request = {"path": str(path.absolute()), "stage_path": str(stage_path), "memory_bytes": memory_bytes}
         reply = call_module(
@@ -66,39 +64,31 @@ def inspect_in_subprocess(path: Path, *, timeout_s: float = TIMEOUT_S, memory_by
 
 def _check_file(path: Path) -> None:
     if not path.is_file():
-        raise DataError(f"{path} is not a model file", why="a folder" if path.is_dir() else "no such file", hint=USAGE)
-    if path.stat().st_size >= LARGEST_BYTES:
-        raise DataError(f"{path} is not a model file", why="2 GiB are the most that a flatbuffer can have", hint=USAGE)
+        why = "it is a folder" if path.is_dir() else "no such file"
+        raise DataError(f"{path} is not a model file", why=why, hint=USAGE)
+    if path.stat().st_size >= MAX_FILE_BYTES:
+        raise DataError(f"{path} is not a model file", why="a flatbuffer has less than 2 GiB", hint=USAGE)
 
 
-def _crash(path: Path, ended: ChildResult, *, stage: str, timeout_s: float, memory_bytes: int) -> EdgeferError:
-    what, hint = f"{path} cannot be inspected", "a file from a source that you trust, or copy it again"
-    if ended.timed_out:
-        return DataError(what, why=f"{stage} took more than {timeout_s:g} s", hint="--timeout, if the model is large")
-    if ended.last_line.startswith("MemoryError"):
-        why = f"{stage} wanted more than {memory_bytes // 2**20:,} MiB"
-        return DataError(what, why=why, hint="--memory, if the model is large")
-    if ended.signal is not None:
-        return DataError(what, why=f"the runtime crashed with {ended.signal} while {stage}", hint=hint)
-    return DataError(what, why=f"{stage} ended with {ended.last_line or f'code {ended.exit_code}'}", hint=hint)
-
-
-def _limit(memory_bytes: int) -> None:
-    try:
-        import resource
-    except ImportError:  # not a Unix; the limit of time stays
-        return
-    limits = {resource.RLIMIT_AS: memory_bytes, resource.RLIMIT_CORE: 0, resource.RLIMIT_FSIZE: LARGEST_REPLY_BYTES}
-    for kind, limit in limits.items():
-        hard = resource.getrlimit(kind)[1]
-        resource.setrlimit(kind, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
+def _describe(path: Path, child: ChildResult, *, stage: str, timeout_s: float, memory_bytes: int) -> EdgeferError:
+    what = f"{path} cannot be inspected"
+    if child.timed_out:
+        why, hint = f"{stage} takes more than {timeout_s:g} s", "a larger --timeout if the model is large"
+    # C++ code reports a failed allocation as std::bad_alloc.
+    elif child.last_line.startswith("MemoryError") or "std::bad_alloc" in child.stderr:
+        why, hint = f"{stage} needs more than {memory_bytes // 2**20:,} MiB", "a larger --memory if the model is large"
+    elif child.signal is not None:
+        why, hint = f"the runtime crashed with {child.signal} while {stage}", HINT
+    else:
+        why, hint = f"{stage} ended with {child.last_line or f'exit code {child.exit_code}'}", HINT
+    return DataError(what, why=why, hint=hint)
 
 
 def _serve(request: dict[str, Any]) -> dict[str, Any]:
     path, stage_path = Path(request["path"]), Path(request["stage_path"])
-    # The limit guards against the file. Load first whatever does not depend on the file.
+    # Load everything that does not depend on the file before the limit applies.
     require_litert().load()
-    _limit(request["memory_bytes"])
+    limit_process(memory_bytes=request["memory_bytes"])
     try:
         return inspect_in_process(path, stage=lambda name: files.write_text(stage_path, name)).to_json()
     except OSError as error:

@@ -59,7 +59,7 @@ def test_custom_operator_is_an_obstacle_except_for_litert(judge) -> None:
     [
         ("CONV_2D", {"dtype": "float32"}, "float32"),
         ("CONV_2D", {"dtype": "int16"}, "int16"),
-        ("CONV_2D", {"dynamic": True}, "run time"),
+        ("CONV_2D", {"dynamic_dimensions": (1,)}, "run time"),
         ("LEAKY_RELU", {}, "LEAKY_RELU is not supported"),
         ("ADD", {"shape": (2, 3, 3, 8)}, "more than three dimensions"),
         (("MAX_POOL_2D", {"options": {"FusedActivationFunction": 1}}), {}, "fused"),
@@ -94,7 +94,7 @@ def test_edge_tpu_accepts_one_subgraph(judge) -> None:
         ("CONV_2D", {"dtype": "float32"}, "dynamic-range"),
         ("CONV_2D", {"dtype": "uint8"}, "uint8"),
         ("ADD", {"dtype": "float16"}, "float16"),
-        ("ADD", {"dynamic": True}, "run time"),
+        ("ADD", {"dynamic_dimensions": (1,)}, "run time"),
         ("POW", {}, "POW is not supported"),
     ],
 )
@@ -102,6 +102,24 @@ def test_obstacles_for_tensorflow_lite_micro(judge, op, tensor, obstacle) -> Non
     target = judge(op, **tensor)["tflm"]
     assert target.fits == "no"
     assert obstacle in target.obstacles[0]
+
+
+def test_tensorflow_lite_micro_runs_a_dynamic_batch_as_batch_1(judge) -> None:
+    target = judge("ADD", dynamic_dimensions=(0,))["tflm"]
+    assert (target.fits, target.obstacles) == ("yes", ())
+    assert target.notes[0].startswith("with batch 1:")
+    assert judge("ADD")["tflm"].notes == ()
+
+
+def test_negative_size_in_the_shape_is_an_obstacle_for_tensorflow_lite_micro(judge) -> None:
+    assert judge("ADD", shape=(-1, 8), dynamic_dimensions=(0,))["tflm"].fits == "no"
+
+
+def test_reshape_to_a_size_that_the_data_decide_is_an_obstacle_for_tensorflow_lite_micro(make) -> None:
+    tensors = [make.tensor(shape=(1, 4, 8), dynamic_dimensions=(0,)), make.tensor(shape=(1, 8), dynamic_dimensions=(0,))]
+    graph = make.graph(tensors, [make.op("RESHAPE", (0,), (1,))], (0,), (1,))
+    (target,) = [target for target in check_targets(Model("", None, (graph,)), runtime="") if target.name == "tflm"]
+    assert target.obstacles == ("shapes are decided at run time",)
 
 
 def test_per_channel_dense_layers_have_a_note(judge) -> None:

@@ -19,7 +19,7 @@ from edgefer.text_table import Result
     "--memory", type=click.IntRange(512), metavar="MIB", default=1024, show_default=True, help="Memory limit, MiB."
 )
 def command(model: Path | None, timeout: float, memory: int) -> Result:
-    """Show the operators, memory use, compatible runtimes and contract of any .tflite FILE.
+    """Show the operators, memory use, compatible runtimes and contract of any .tflite FILE or shipped model.
 
     The default is the newest artifact, else the model that ships. FILE is read and run once in a subprocess with a time
     and a memory limit, so that a file that crashes the runtime is reported as an error.
@@ -33,8 +33,8 @@ def command(model: Path | None, timeout: float, memory: int) -> Result:
     from edgefer.models import find_model
     from edgefer.report.terminal.inspection import inspection_text
 
-    if model is None:
-        model, reason = find_model(None)
-        log(f"model: {model} ({reason})")
-    inspection = inspect_in_subprocess(model, timeout_s=timeout, memory_bytes=memory * 2**20)
+    path, reason = find_model(model)
+    if path != model:
+        log(f"model: {path} ({reason})")
+    inspection = inspect_in_subprocess(path, timeout_s=timeout, memory_bytes=memory * 2**20)
     return Result(inspection.to_json(), inspection_text(inspection))

@@ -1,6 +1,7 @@
 import csv
 import dataclasses
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,8 +9,10 @@ import pytest
 from edgefer.benchmark.isolation import measure_in_subprocess
 from edgefer.contract.artifact import Artifact
 from edgefer.contract.labels import LABELS
+from edgefer.contract.preprocessing import InputSpec
 from edgefer.data.dataset import synthetic_dataset
-from edgefer.errors import DataError, EdgeferError, UsageError
+from edgefer.data.synthetic import golden_faces
+from edgefer.errors import DataError, EdgeferError, IncompatibleError, UsageError
 from edgefer.inference.classifier import Classifier
 from edgefer.inference.runtime import select_runtime
 from edgefer.results.measurement import BenchRequest
@@ -20,11 +23,14 @@ from edgefer.workstation.quantization.float_network import FloatNetwork
 from edgefer.workstation.quantization.options import DEFAULTS
 from edgefer.workstation.quantization.schemes import int8
 from edgefer.workstation.quantization.temperature_scaling import fit_temperature, measure_confidence
+from edgefer.workstation.training.keras_inference import bare_artifact
 from edgefer.workstation.training.run import find_run, new_run
 from edgefer.workstation.workflows.quantization_context import QuantizationContext
 from edgefer.workstation.workflows.quantization_files import write_label_changes
 from edgefer.workstation.workflows.quantization_record import Thresholds, make_record
-from edgefer.workstation.workflows.quantize import quantize
+from edgefer.workstation.workflows.quantize import quantize, record_golden_vectors
+
+FIXTURES = Path(__file__).parents[2] / "fixtures"
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +59,16 @@ def test_the_int8_model_is_int8_from_input_to_logits(by_scheme):
     assert runtime.input.params.zero_point == -128
     assert runtime.input.params.scale == pytest.approx(1 / 255, rel=1e-6)
     assert runtime.input.shape == (1, 48, 48, 1)
+
+
+def test_operator_that_the_reference_kernels_lack_is_recorded_with_builtin_kernels():
+    content = (FIXTURES / "elu-int8.tflite").read_bytes()
+    faces = golden_faces(8)
+    artifact = record_golden_vectors(bare_artifact(content, InputSpec(), scheme="int8"), faces)
+    with pytest.raises(IncompatibleError, match="ELU"):
+        Classifier.from_artifact(artifact, kernels="reference")
+    assert Artifact.from_bytes(artifact.to_bytes()).golden.tolerance >= 1
+    assert Classifier.from_artifact(artifact).replay() <= artifact.golden.tolerance
 
 
 def test_the_contract_tells_how_the_model_came_about(by_scheme, finished_run, faces):
