@@ -18,7 +18,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, BinaryIO, NoReturn
 
 from edgefer.benchmark.isolation import benchmark_lock
@@ -26,6 +26,7 @@ from edgefer.benchmark.session import run_benchmark
 from edgefer.errors import EdgeferError
 from edgefer.processes import error_to_json
 from edgefer.results.benchmark_plan import BenchmarkPlan
+from edgefer.results.schema import Fields, parse_json
 
 __all__ = ["SILENCE_S", "main", "read_event", "serve"]
 
@@ -33,6 +34,8 @@ SILENCE_S = 20.0
 # Time for an interrupted benchmark to end its workers before this process exits.
 GRACE_S = 5.0
 PROGRESS_INTERVAL_S = 0.5
+# Start of every event, as json.dumps() writes it.
+EVENT = b'{"event": '
 
 Send = Callable[..., None]
 
@@ -126,13 +129,16 @@ def main() -> NoReturn:
     os._exit(code)
 
 
-def read_event(line: bytes) -> Mapping[str, Any]:
-    """Parse one line from serve().
+def read_event(line: bytes) -> Fields:
+    """Parse one line from serve(); other output may precede the event on its line.
 
     Raises:
         ValueError: the line is incomplete, or other output of the device.
+        DataError: the event is damaged.
     """
-    event = json.loads(line)
-    if not isinstance(event, dict) or "event" not in event:
+    _, start, event = line.partition(EVENT)
+    if not start or not line.endswith(b"\n"):
         raise ValueError(f"not an event: {line[:80]!r}")
-    return event
+    fields = Fields(parse_json(start + event), "event")
+    fields.text("event")
+    return fields

@@ -20,7 +20,10 @@ if __name__ == "__main__":
     from pathlib import Path
 
     from edgefer import requirements
+    from edgefer.child_start import extend_path
 
+    # Over SSH, the folders of $PYTHONPATH come after the standard library.
+    extend_path()
     # Help needs only Python, and the doctor command reports missing packages itself.
     needs_packages = not {"--help", "-h", "--version"} & set(sys.argv[1:]) and sys.argv[1:2] != ["doctor"]
     if platform.machine() in requirements.LITERT_MACHINES:

@@ -4,126 +4,35 @@
     path = upload(connection, content, "model.tflite")      # skipped if the board already has this content
     clean(connection)
 
-The board needs only Python. Every command sends SCRIPT along, so nothing of edgefer is installed there.
+The board needs only Python. Replies are validated, because any program on the board may have written them.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from edgefer.errors import DataError, DeviceUnreachable, EdgeferError, IncompatibleError
+from edgefer.fleet.agent_script import DAMAGED, DISK_FULL, MARK, NO_PYTHON, NOT_THERE, SCRIPT, TOO_OLD
 from edgefer.fleet.connection import CommandOutput, Connection
+from edgefer.results.schema import Fields, parse_json
 
 __all__ = ["Facts", "Interpreter", "clean", "probe", "upload"]
 
-PROBE_S, CLEAN_S = 120.0, 60.0
+# A probe imports the packages of every interpreter, which takes seconds each on a slow board.
+PROBE_S, CLEAN_S = 600.0, 60.0
+PACKAGES = ("numpy", "opencv", "litert", "tflite_runtime")
+NATIVE_64_BIT = ("aarch64", "arm64", "x86_64", "AMD64", "riscv64")
+# Libraries whose absence is a common reason for a failed import, and the Debian package of each.
+LIBRARIES = {
+    "libGL.so": "libgl1", "libgthread": "libglib2.0-0", "libopenblas": "libopenblas0", "libatlas": "libatlas3-base",
+    "libcblas": "libatlas3-base", "libgfortran": "libgfortran5",
+}  # fmt: skip
 # Lower bound for the speed of a connection, which bounds the time of an upload.
 MIN_BYTES_PER_S = 20_000
-# Every Python can parse the script, so an old one reports its version. The exit codes are defined below it.
-SCRIPT = r'''
-import sys
-if sys.version_info < (3, 7):
-    sys.stderr.write("Python %d.%d.%d" % sys.version_info[:3])
-    sys.exit(70)
-import errno, glob, hashlib, json, os, platform, shutil, subprocess
-home = os.path.expanduser("~")
-cache = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.join(home, ".cache"), "edgefer", "pushed")
-data = os.path.join(os.environ.get("XDG_DATA_HOME") or os.path.join(home, ".local", "share"), "edgefer")
-PACKAGES = """
-import json, sys
-from importlib import metadata
-def version(name):
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
-cv = "opencv-python"
-names = {"litert": ["ai-edge-litert"], "tflite_runtime": ["tflite-runtime"], "numpy": ["numpy"],
-         "opencv": [cv + "-headless", cv, "opencv-contrib-python", "opencv-contrib-python-headless"]}
-versions = {key: next((v for v in map(version, packages) if v), None) for key, packages in names.items()}
-print(json.dumps(dict(versions, python=list(sys.version_info[:3]))))
-"""
-def lines(path):
-    try:
-        with open(path, errors="replace") as file:
-            return file.read().replace("\0", "").splitlines()
-    except OSError:
-        return []
-def fields(path):
-    values = {}
-    for line in lines(path):
-        key, _, value = line.partition(":")
-        values.setdefault(key.strip(), value.strip())
-    return values
-def read_packages(python):
-    try:
-        ended = subprocess.run([python, "-c", PACKAGES], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
-        return dict(json.loads(ended.stdout.decode()), path=python)
-    except (OSError, ValueError, subprocess.SubprocessError):
-        return None
-def probe(paths):
-    cpu, release = fields("/proc/cpuinfo"), {}
-    for line in lines("/etc/os-release"):
-        key, _, value = line.partition("=")
-        release[key] = value.strip('"')
-    flags = set((cpu.get("Features") or cpu.get("flags") or "").split())
-    memory = fields("/proc/meminfo").get("MemTotal", "0 kB").split()[0]
-    environments = sorted(glob.glob(os.path.join(data, "venv-*", "bin", "python")))
-    pythons = list(dict.fromkeys(paths + environments + [sys.executable]))
-    existing = cache
-    while not os.path.isdir(existing):
-        existing = os.path.dirname(existing)
-    tree = lines("/proc/device-tree/model") or lines("/sys/firmware/devicetree/base/model")
-    print(json.dumps({
-        "board": (tree or [cpu.get("Model")])[0],
-        "machine": platform.machine(), "cores": os.cpu_count() or 1, "ram_bytes": int(memory) * 1024,
-        "dot_product": bool(flags & {"asimddp", "avx512_vnni", "avx_vnni"}), "os": release.get("PRETTY_NAME"),
-        "libc": " ".join(platform.libc_ver()), "free_bytes": shutil.disk_usage(existing).free,
-        "cache": cache, "data": data,
-        "interpreters": [values for values in map(read_packages, pythons) if values],
-    }))
-def put(name, digest, size):
-    path = os.path.join(cache, name)
-    if os.path.exists(path):
-        print(path)
-        return 0
-    if size == "?":
-        return 73
-    part = "%s.%d.part" % (path, os.getpid())
-    try:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(part, "wb") as file:
-            shutil.copyfileobj(sys.stdin.buffer, file)
-        with open(part, "rb") as file:
-            content = file.read()
-        if len(content) != int(size) or hashlib.sha256(content).hexdigest() != digest:
-            sys.stderr.write("received %d of %s bytes" % (len(content), size))
-            return 72
-        os.replace(part, path)
-    except OSError as error:
-        sys.stderr.write("%s: %s" % (cache, os.strerror(error.errno)))
-        return 71 if error.errno in (errno.ENOSPC, errno.EDQUOT) else 74
-    finally:
-        if os.path.exists(part):
-            os.remove(part)
-    print(path)
-    return 0
-def clean(everything):
-    folders = [folder for folder in ([cache, data] if everything else [cache]) if os.path.isdir(folder)]
-    freed = sum(os.path.getsize(os.path.join(at, name)) for folder in folders for at, _, names in os.walk(folder)
-                for name in names if not os.path.islink(os.path.join(at, name)))
-    for folder in folders:
-        shutil.rmtree(folder)
-    print(json.dumps({"folders": folders, "freed_bytes": freed}))
-verb, arguments = sys.argv[1], sys.argv[2:]
-sys.exit({"probe": lambda: probe(arguments), "put": lambda: put(*arguments),
-          "clean": lambda: clean(arguments == ["all"])}[verb]())
-'''
-TOO_OLD, DISK_FULL, DAMAGED, NOT_THERE, NO_PYTHON = 70, 71, 72, 73, 127
 
 
 @dataclass(frozen=True)
@@ -134,6 +43,9 @@ class Interpreter:
         path: its path on the device.
         python: its version, such as (3, 11, 2).
         litert, tflite_runtime, numpy, opencv: installed versions, or None.
+        bits: width of a pointer: 64, or 32 also on a 64-bit kernel with a 32-bit system.
+        machine: processor that its packages are built for, such as "armv7l"; empty if unknown.
+        errors: message of each of these packages that cannot be imported, by name.
     """
 
     path: str
@@ -142,17 +54,44 @@ class Interpreter:
     tflite_runtime: str | None
     numpy: str | None
     opencv: str | None
+    bits: int = 64
+    machine: str = ""
+    errors: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, values: Fields) -> Interpreter:
+        """Create an interpreter from an entry of Facts.to_json().
+
+        Raises:
+            DataError: a field is missing or invalid.
+        """
+        errors = values.object("errors") if "errors" in values else Fields({})
+        return cls(
+            path=values.text("path"),
+            python=values.integers("python"),
+            **{name: values.optional(values.text, name) for name in PACKAGES},
+            bits=values.integer("bits") if "bits" in values else 64,
+            machine=values.text("machine") if "machine" in values else "",
+            errors={name: errors.text(name) for name in errors},
+        )
 
     def problem_with(self, runtime: str) -> str:
         """Return why edgefer cannot use ``runtime`` in this interpreter, or an empty string."""
         if not (3, 10) <= self.python[:2] <= (3, 13):
             return f"Python {'.'.join(map(str, self.python))} is not 3.10 to 3.13"
-        missing = [name for name in ("numpy", "opencv", runtime) if getattr(self, name) is None]
+        names = ("numpy", "opencv", runtime)
+        missing = [name for name in names if getattr(self, name) is None]
         if missing:
             return f"no {', '.join(missing)}"
         if runtime == "tflite_runtime" and not str(self.numpy).startswith("1."):
             return f"tflite-runtime does not work with numpy {self.numpy}"
-        return ""
+        failures = [f"{name} {getattr(self, name)}: {self.errors[name]}" for name in names if name in self.errors]
+        return "; ".join(failures)
+
+    def missing_library(self) -> str:
+        """Return the Debian package of a library without which a package cannot be imported, or an empty string."""
+        messages = " ".join(self.errors.values())
+        return next((package for library, package in LIBRARIES.items() if library in messages), "")
 
 
 @dataclass(frozen=True)
@@ -161,7 +100,7 @@ class Facts:
 
     Attributes:
         board: board model from the device tree, or None.
-        machine: "aarch64", "armv7l" or "x86_64".
+        machine: processor that the system's packages are built for: "aarch64", "armv7l", "x86_64" or another.
         cores: number of processor cores.
         ram_bytes: total memory.
         dot_product: True if the processor has int8 dot product instructions (asimddp, VNNI).
@@ -170,6 +109,10 @@ class Facts:
         free_bytes: free disk space at the cache folder.
         cache, data: folders that edgefer uses on the device.
         interpreters: Python interpreters on the device, the configured one first.
+        bits: width of a pointer in the interpreter that was probed.
+        kernel_machine: processor that the kernel reports; it differs from ``machine`` on a 64-bit kernel with a 32-bit
+            system. Empty if unknown.
+        python: version of the interpreter that was probed; empty if unknown.
     """
 
     board: str | None
@@ -183,18 +126,43 @@ class Facts:
     cache: str
     data: str
     interpreters: tuple[Interpreter, ...]
+    bits: int = 64
+    kernel_machine: str = ""
+    python: tuple[int, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the facts as JSON-compatible values; from_json() is the inverse."""
         return asdict(self)
 
     @classmethod
-    def from_json(cls, fields: Mapping[str, Any]) -> Facts:
-        """Create facts from the output of to_json()."""
-        interpreters = tuple(
-            Interpreter(**{**values, "python": tuple(values["python"])}) for values in fields["interpreters"]
+    def from_json(cls, fields: object) -> Facts:
+        """Create facts from the output of to_json().
+
+        Raises:
+            DataError: a field is missing or invalid.
+        """
+        values = Fields(fields)
+        return cls(
+            board=values.optional(values.text, "board"),
+            machine=values.text("machine"),
+            cores=values.integer("cores", low=1),
+            ram_bytes=values.count("ram_bytes"),
+            dot_product=values.flag("dot_product"),
+            os=values.optional(values.text, "os"),
+            libc=values.text("libc"),
+            free_bytes=values.count("free_bytes"),
+            cache=values.text("cache"),
+            data=values.text("data"),
+            interpreters=tuple(map(Interpreter.from_json, values.objects("interpreters"))),
+            bits=values.integer("bits") if "bits" in values else 64,
+            kernel_machine=values.text("kernel_machine") if "kernel_machine" in values else "",
+            python=values.integers("python") if "python" in values else (),
         )
-        return cls(**{**fields, "interpreters": interpreters})
+
+    @property
+    def is_32_bit_system(self) -> bool:
+        """True for a 32-bit system on a 64-bit kernel, such as 32-bit Raspberry Pi OS on a Pi 4."""
+        return self.bits == 32 and self.kernel_machine in NATIVE_64_BIT
 
     @property
     def runtimes(self) -> dict[str, str]:
@@ -225,11 +193,18 @@ class Facts:
                 if not interpreter.problem_with(name):
                     return name, interpreter.path, str(getattr(interpreter, name))
         problems = [f"{found.path}: {found.problem_with(candidates[0])}" for found in self.interpreters]
+        libraries = [found.missing_library() for found in self.interpreters if getattr(found, candidates[0], None)]
+        library = next(filter(None, libraries), "")
         raise IncompatibleError(
             f"{device} has no Python with a working {candidates[0]}",
             why="; ".join(problems) or "no Python was found",
-            hint=f"edgefer devices setup {device} --runtime {candidates[0]}",
+            hint=f"on the board: sudo apt install {library}" if library else self._setup_hint(device, candidates),
         )
+
+    def _setup_hint(self, device: str, candidates: Sequence[str]) -> str:
+        """Return the command that installs a runtime; on a 32-bit system, only tflite-runtime has packages."""
+        runtime = "tflite_runtime" if self.bits == 32 and "tflite_runtime" in candidates else candidates[0]
+        return f"edgefer devices setup {device} --runtime {runtime}"
 
 
 def probe(connection: Connection, pythons: Sequence[str] = ()) -> Facts:
@@ -242,13 +217,15 @@ def probe(connection: Connection, pythons: Sequence[str] = ()) -> Facts:
     Raises:
         DeviceUnreachable: the device does not answer.
         IncompatibleError: the device has no Python, or one older than 3.7.
+        DataError: the reply is invalid.
     """
     output = _run_agent(connection, "probe", *pythons, timeout_s=PROBE_S)
-    return Facts.from_json(json.loads(output.stdout))
+    with _invalid_reply_errors(connection.name):
+        return Facts.from_json(_read_reply(output))
 
 
 def upload(connection: Connection, content: bytes, name: str) -> str:
-    """Upload a file, unless the cache of the device already has it.
+    """Upload a file, unless the cache of the device already has it; a damaged file there is replaced.
 
     Args:
         connection: to the device.
@@ -260,7 +237,7 @@ def upload(connection: Connection, content: bytes, name: str) -> str:
 
     Raises:
         DeviceUnreachable: the connection broke; no incomplete file is left under the path.
-        DataError: the disk of the device is full.
+        DataError: the disk of the device is full, or the reply is invalid.
     """
     digest = hashlib.sha256(content).hexdigest()
     # A folder per content keeps the file name.
@@ -269,7 +246,8 @@ def upload(connection: Connection, content: bytes, name: str) -> str:
     if output.exit_code == NOT_THERE:
         timeout_s = PROBE_S + len(content) / MIN_BYTES_PER_S
         output = _run_agent(connection, "put", path, digest, str(len(content)), stdin=content, timeout_s=timeout_s)
-    return output.stdout.decode().strip()
+    with _invalid_reply_errors(connection.name):
+        return Fields({"path": _read_reply(output)}).text("path")
 
 
 def clean(connection: Connection, *, everything: bool = False) -> dict[str, Any]:
@@ -283,8 +261,33 @@ def clean(connection: Connection, *, everything: bool = False) -> dict[str, Any]
         ``folders``, the removed folders, and ``freed_bytes``.
     """
     arguments = ["all"] if everything else []
-    removed: dict[str, Any] = json.loads(_run_agent(connection, "clean", *arguments, timeout_s=CLEAN_S).stdout)
-    return removed
+    output = _run_agent(connection, "clean", *arguments, timeout_s=CLEAN_S)
+    with _invalid_reply_errors(connection.name):
+        removed = Fields(_read_reply(output))
+        return {"folders": list(removed.texts("folders")), "freed_bytes": removed.count("freed_bytes")}
+
+
+def _read_reply(output: CommandOutput) -> Any:
+    """Parse the line behind the mark of the agent script; other output is ignored.
+
+    Raises:
+        DataError: there is no such line, or it is not valid JSON.
+    """
+    mark = MARK.encode()
+    replies = [line.partition(mark)[2] for line in output.stdout.splitlines() if mark in line]
+    if not replies:
+        raise DataError("the reply is missing", why="the interpreter did not run the script of edgefer")
+    return parse_json(replies[-1])
+
+
+@contextlib.contextmanager
+def _invalid_reply_errors(name: str) -> Iterator[None]:
+    """Name the device in the error for an invalid reply."""
+    try:
+        yield
+    except DataError as error:
+        hint = "edgefer devices add NAME ADDRESS --python /path/to/another/python3"
+        raise DataError(f"{name} sent an invalid reply", why=f"{error.what}: {error.why}", hint=hint) from error
 
 
 def _run_agent(

@@ -32,6 +32,8 @@ REQUIREMENTS = {
 NEWEST_PYTHON = {"litert": (3, 13), "tflite_runtime": (3, 11)}
 MACHINES = {"litert": ("aarch64", "x86_64"), "tflite_runtime": ("aarch64", "armv7l", "x86_64")}
 MIN_GLIBC_MINOR = 17
+# PyPI has no wheels of numpy and OpenCV for 32-bit ARM. pip on Raspberry Pi OS uses this index by itself.
+PIWHEELS = "https://www.piwheels.org/simple"
 VENV_S, INSTALL_S = 300.0, 1800.0
 
 
@@ -70,9 +72,11 @@ def provision(
     folder = f"{facts.data}/venv-{runtime}"
     python = f"{folder}/bin/python"
     progress(0, 3, "creating the environment")
-    _run(connection, [connection.python, "-m", "venv", folder], VENV_S, what=f"{device} cannot create an environment",
+    # -I keeps a tarfile.py in the home folder from being imported.
+    _run(connection, [connection.python, "-I", "-m", "venv", folder], VENV_S,
+         what=f"{device} cannot create an environment",
          hint="on the board: sudo apt install python3-venv")  # fmt: skip
-    install = [python, "-m", "pip", "--disable-pip-version-check", "install", "-q", "--upgrade"]
+    install = [python, "-I", "-m", "pip", "--disable-pip-version-check", "install", "-q", "--upgrade"]
     if offline or wheels is not None:
         progress(1, 3, "downloading wheels")
         archive = _pack_wheels(wheels) if wheels else _download_wheels(facts, runtime, version)
@@ -80,11 +84,16 @@ def provision(
         packed = upload(connection, archive, "wheels.tar")
         unpacked = f"{folder}/wheels"
         unpack = "import sys, tarfile; tarfile.open(sys.argv[1]).extractall(sys.argv[2])"
-        _run(connection, [python, "-c", unpack, packed, unpacked], INSTALL_S, what=f"{device} cannot unpack the wheels",
-             hint=f"edgefer devices clean {device}")  # fmt: skip
+        _run(connection, [python, "-I", "-c", unpack, packed, unpacked], INSTALL_S,
+             what=f"{device} cannot unpack the wheels", hint=f"edgefer devices clean {device}")  # fmt: skip
         install += ["--no-index", "--find-links", unpacked]
     progress(2, 3, "installing")
-    hint = f"edgefer devices setup {device} --runtime {runtime} --offline"
+    is_offline = offline or wheels is not None
+    hint = (
+        f"edgefer doctor --device {device}"
+        if is_offline
+        else f"edgefer devices setup {device} --runtime {runtime} --offline"
+    )
     install += REQUIREMENTS[runtime]
     _run(connection, install, INSTALL_S, what=f"{device} cannot install {runtime}", hint=hint)
     progress(3, 3, "done")
@@ -96,7 +105,7 @@ def _check_board(facts: Facts, runtime: str, device: str) -> tuple[int, ...]:
     if runtime not in REQUIREMENTS:
         why = f"expected one of {', '.join(REQUIREMENTS)}"
         raise UsageError(f"unknown runtime {runtime!r}", why=why, hint="--runtime litert")
-    version = facts.interpreters[-1].python
+    version = facts.python or facts.interpreters[-1].python
     newest, machines = NEWEST_PYTHON[runtime], MACHINES[runtime]
     if not (3, 10) <= version[:2] <= newest:
         raise IncompatibleError(
@@ -106,10 +115,12 @@ def _check_board(facts: Facts, runtime: str, device: str) -> tuple[int, ...]:
         )
     if facts.machine not in machines:
         alternatives = [name for name, supported in MACHINES.items() if facts.machine in supported]
+        system = f", and {device} has a 32-bit system on a 64-bit kernel" if facts.is_32_bit_system else ""
+        setup = f"edgefer devices setup {device} --runtime"
         raise IncompatibleError(
             f"{runtime} has no wheels for {facts.machine}",
-            why=f"it has wheels for {', '.join(machines)}",
-            hint=f"--runtime {alternatives[0]}" if alternatives else "use a 64-bit system",
+            why=f"it has wheels for {', '.join(machines)}{system}",
+            hint=f"{setup} {alternatives[0]}" if alternatives else "use a 64-bit system",
         )
     return version
 
@@ -129,6 +140,7 @@ def _download_wheels(facts: Facts, runtime: str, version: Sequence[int]) -> byte
             "--implementation", "cp", "--python-version", f"{version[0]}.{version[1]}",
             *(part for abi in (f"cp{digits}", "abi3", "none") for part in ("--abi", abi)),
             *(part for platform in platforms for part in ("--platform", platform)),
+            *(["--extra-index-url", PIWHEELS] if facts.machine == "armv7l" else []),
             "--dest", folder, *REQUIREMENTS[runtime],
         ]  # fmt: skip
         ended = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)

@@ -65,7 +65,7 @@ class Device:
 
     Attributes:
         name: name in the registry.
-        address: user@host, user@host:port or a host of the SSH configuration; empty for this machine.
+        address: an address that parse_address() accepts, or a host of the SSH configuration; empty for this machine.
         kind: an entry of ``connections/``.
         python: path of its interpreter; empty for the first one with a runtime.
         runtime: an entry of ``inference/runtimes``; empty for the best installed.
@@ -164,7 +164,7 @@ class Registry:
         """Select devices by name or address, and all devices with a tag, without duplicates.
 
         Args:
-            names: names in the registry, addresses with an "@", or "local".
+            names: names in the registry, "local", or addresses with an "@", a scheme or brackets.
             tag: a tag, or None.
 
         Raises:
@@ -185,7 +185,7 @@ class Registry:
             return self.devices[name]
         if name == LOCAL:
             return Device(LOCAL, kind=LOCAL)
-        if "@" in name:
+        if "@" in name or name.startswith(("ssh://", "[")):
             return Device(name, name)
         known = ", ".join([LOCAL, *self.devices])
         why = f"expected one of {known}, or an address user@host"

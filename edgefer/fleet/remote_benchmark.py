@@ -12,20 +12,21 @@ probed first, so a model that its runtime cannot load is never uploaded.
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import json
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from edgefer.benchmark.remote_worker import read_event
 from edgefer.contract.artifact import Artifact
 from edgefer.deploy.bundle import SUFFIX, bundle
-from edgefer.errors import DeviceUnreachable, EdgeferError, IncompatibleError
+from edgefer.errors import DataError, DeviceUnreachable, EdgeferError, IncompatibleError
 from edgefer.fleet.agent import Facts, probe, upload
-from edgefer.fleet.connection import Connection, Stream, connect
+from edgefer.fleet.connection import Connection, connect
+from edgefer.fleet.local_process import Stream
 from edgefer.fleet.registry import Device
 from edgefer.inspection.compatibility import check_targets
 from edgefer.inspection.flatbuffer import Model, read_model
@@ -40,7 +41,9 @@ __all__ = ["Outcome", "RemoteBenchmark", "check_model", "run_remote_benchmark", 
 # The board gives up after edgefer.benchmark.remote_worker.SILENCE_S without a heartbeat.
 HEARTBEAT_S = 5.0
 EXIT_S = 10.0
-SSH_FAILURE = 255
+# Exit codes of ssh after a failure of the connection, of the worker after it, and of ssh after SIGTERM from here.
+DISCONNECTED = (255, 130, -15)
+MAX_NOTE = 80
 IO_DTYPES = ("int8", "uint8", "int16", "float32")
 
 
@@ -122,7 +125,7 @@ def run_remote_benchmark(
     """
     measurements: list[Measurement] = []
     try:
-        with closing(connect(device)) as connection:
+        with closing(connect(device, stop=stop)) as connection:
             progress(0, 1, "probing")
             facts = probe(connection, [device.python] if device.python else [])
             plan = _select_runtimes(_apply_device_threads(benchmark, device), device, facts)
@@ -132,6 +135,10 @@ def run_remote_benchmark(
             result = _run(connection, plan, program, progress=progress, measurements=measurements, stop=stop)
     except EdgeferError as error:
         return Outcome(device.name, measurements=tuple(measurements), error=error)
+    except Exception as error:  # noqa: BLE001 - the results of the other devices must not be lost
+        what = f"the benchmark on {device.name} failed with {type(error).__name__}"
+        unexpected = EdgeferError(what, why=str(error), hint="the same command with --debug")
+        return Outcome(device.name, measurements=tuple(measurements), error=unexpected)
     return Outcome(device.name, result=result)
 
 
@@ -228,12 +235,16 @@ def _run(
     request = {"job": replace(plan, cases=cases).to_json(), "device": connection.name}
     with connection.stream([python, program, "job"]) as stream:
         threading.Thread(target=_send_heartbeats, args=(stream, stop or threading.Event()), daemon=True).start()
-        try:
+        # A command that did not start is reported with its standard error below.
+        with contextlib.suppress(BrokenPipeError):
             stream.stdin.write(json.dumps(request).encode() + b"\n")
             stream.stdin.flush()
-            return _read_events(stream, connection.name, progress=progress, measurements=measurements)
-        except BrokenPipeError as error:
-            raise _connection_lost(stream, connection.name, measurements) from error
+        result = _read_events(stream, connection.name, progress=progress, measurements=measurements)
+    if len(result.measurements) != len(plan.cases):
+        count = len(result.measurements)
+        what = f"{connection.name} sent an invalid result"
+        raise DataError(what, why=f"{count} measurements, expected {len(plan.cases)}", hint="edgefer devices clean")
+    return replace(result, device=connection.name)
 
 
 def _send_heartbeats(stream: Stream, stop: threading.Event) -> None:
@@ -247,32 +258,33 @@ def _send_heartbeats(stream: Stream, stop: threading.Event) -> None:
     stream.kill()
 
 
-def _read_events(
-    stream: Stream, name: str, *, progress: Progress, measurements: list[Measurement]
-) -> BenchmarkResult:
-    for line in stream.stdout:
+def _read_events(stream: Stream, name: str, *, progress: Progress, measurements: list[Measurement]) -> BenchmarkResult:
+    for line in stream.lines():
         try:
             event = read_event(line)
+            kind = event.text("event")
+            if kind == "progress":
+                progress(event.count("done"), event.count("total"), _printable(event.text("note")))
+            elif kind == "measurement":
+                measurements.append(Measurement.from_json(event.object("measurement")))
+            elif kind == "result":
+                return BenchmarkResult.from_json(event.object("benched"))
+            elif kind == "error":
+                failure = error_from_json(event)
+                break
         except ValueError:
             continue  # output of the login shell, or an incomplete line before the connection broke
-        result = _handle(event, progress=progress, measurements=measurements)
-        if result is not None:
-            return result
-    raise _connection_lost(stream, name, measurements)
+        except (EdgeferError, ArithmeticError, LookupError, TypeError) as error:
+            raise DataError(
+                f"{name} sent an invalid event", why=str(error), hint=f"edgefer devices clean {name}"
+            ) from error
+    else:
+        failure = _connection_lost(stream, name, measurements)
+    raise failure
 
 
-def _handle(
-    event: Mapping[str, Any], *, progress: Progress, measurements: list[Measurement]
-) -> BenchmarkResult | None:
-    if event["event"] == "progress":
-        progress(event["done"], event["total"], event["note"])
-    elif event["event"] == "measurement":
-        measurements.append(Measurement.from_json(event["measurement"]))
-    elif event["event"] == "error":
-        raise error_from_json(event)
-    elif event["event"] == "result":
-        return BenchmarkResult.from_json(event["benched"])
-    return None
+def _printable(text: str) -> str:
+    return "".join(letter for letter in text if letter.isprintable())[:MAX_NOTE]
 
 
 def _connection_lost(stream: Stream, name: str, measurements: Sequence[Measurement]) -> EdgeferError:
@@ -280,10 +292,11 @@ def _connection_lost(stream: Stream, name: str, measurements: Sequence[Measureme
     exit_code = stream.wait(EXIT_S)
     stderr = stream.stderr_tail()
     received = f"{len(measurements)} measurement{'s' * (len(measurements) != 1)} received"
-    if exit_code == SSH_FAILURE or not stderr:
+    if exit_code is None or exit_code in DISCONNECTED or (exit_code == 0 and not stderr):
         return DeviceUnreachable(
             f"the connection to {name} was lost during the benchmark; {received}",
             why=stderr or "it closed without an error message; the device may have rebooted",
             hint="run the same command again; uploaded files are still on the device",
         )
-    return EdgeferError(f"the benchmark on {name} ended with exit code {exit_code}; {received}", why=stderr)
+    what = f"the benchmark on {name} ended with exit code {exit_code}; {received}"
+    return EdgeferError(what, why=stderr or "no error message", hint=f"edgefer doctor --device {name}")

@@ -55,7 +55,7 @@ def list_() -> Result:
 
 @command.command()
 @click.argument("name")
-@click.argument("address", metavar="USER@HOST[:PORT]")
+@click.argument("address", metavar="ADDRESS")
 @click.option("--python", default="", metavar="PATH", help="Python on the board, for environments and benchmarks.")
 @click.option("--runtime", default="", metavar="NAME", help="Runtime for its benchmarks.")
 @click.option("--threads", type=parse_threads, metavar="N[,N...]", help="Thread counts for its benchmarks.")
@@ -70,15 +70,18 @@ def add(
 ) -> Result:  # fmt: skip
     """Add a board to devices.toml.
 
-    The address is one that ssh accepts, or a host name from the SSH configuration.
+    ADDRESS is USER@HOST, USER@HOST:PORT, USER@[IPV6]:PORT, ssh://USER@HOST:PORT, or a host name from the SSH
+    configuration.
 
     \b
     Example:
         edgefer devices add pi4 pi@raspberrypi.local --threads 1,4
         edgefer devices add pi5 pi@192.168.0.20 --tag lab --limit p90_us=2000
     """
+    from edgefer.fleet.addresses import parse_address
     from edgefer.fleet.registry import Device, Limits, Registry
 
+    parse_address(address)
     device = Device(
         name, address, python=python, runtime=runtime, threads=threads or (), limits=Limits.parse(limits), tags=tags
     )
@@ -145,10 +148,10 @@ def setup(name: str, runtime: str, offline: bool, wheels: Path | None) -> Result
     from edgefer.fleet.connection import connect
     from edgefer.fleet.provisioning import provision
     from edgefer.fleet.registry import Registry
-    from edgefer.progress import shown
+    from edgefer.progress import progress_bar
 
     (device,) = Registry.read().select([name])
-    with closing(connect(device)) as connection, shown(name) as progress:
+    with closing(connect(device)) as connection, progress_bar(name) as progress:
         facts = probe_board(connection)
         python = provision(
             connection, facts, runtime=runtime, device=name, offline=offline, wheels=wheels, progress=progress
@@ -220,7 +223,11 @@ def _describe(name: str, facts: Facts) -> str:
         [each.path, ".".join(map(str, each.python)), each.numpy, each.opencv, each.litert, each.tflite_runtime]
         for each in facts.interpreters
     ]
+    if facts.is_32_bit_system:
+        lines.insert(2, f"a 32-bit system on a 64-bit kernel ({facts.kernel_machine})")
     lines.append(table(["Python", "version", "numpy", "OpenCV", "LiteRT", "tflite"], rows))
+    for interpreter in facts.interpreters:
+        lines += [f"{interpreter.path}: {name} fails: {message}" for name, message in interpreter.errors.items()]
     if not facts.runtimes:
         lines.append(f"no working runtime\nnext: edgefer devices setup {name}")
     return "\n".join(lines)

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from edgefer.errors import IncompatibleError
+from edgefer.errors import DataError, IncompatibleError
 from edgefer.text_table import WIDTH, Result
 
 INDENT = 20
@@ -46,13 +46,13 @@ def command(device: str | None) -> Result:
 
 def _examine_board(name: str) -> list[dict[str, Any]]:
     """Run the doctor command of a bundle on a board, and return its checks."""
-    import json
     from contextlib import closing
 
     from edgefer.deploy.bundle import bundle
     from edgefer.fleet.agent import probe, upload
     from edgefer.fleet.connection import connect
     from edgefer.fleet.registry import Registry
+    from edgefer.results.schema import Fields, parse_json
 
     (device,) = Registry.read().select([name])
     with closing(connect(device)) as connection:
@@ -62,18 +62,19 @@ def _examine_board(name: str) -> list[dict[str, Any]]:
         program = upload(connection, bundle(), "edgefer.pyz")
         output = connection.run([python, program, "doctor", "--json"], timeout_s=TIMEOUT_S)
     try:
-        checks: list[dict[str, Any]] = json.loads(output.stdout)["checks"]
-    except ValueError as error:
-        why = " ".join(output.stderr.split()).removeprefix("edgefer: ").partition(" try: ")[0]
+        checks = Fields(parse_json(output.stdout)).objects("checks")
+        return [{key: check.text(key) for key in ("name", "status", "text", "fix")} for check in checks]
+    except DataError as error:
+        message = " ".join(output.stderr.split()).removeprefix("edgefer: ").partition(" try: ")[0]
         what, hint = f"{python} on {name} cannot run edgefer", f"edgefer devices setup {name}"
-        raise IncompatibleError(what, why=why[:STDERR_CHARACTERS], hint=hint) from error
-    return checks
+        why = message[:STDERR_CHARACTERS] or f"{error.what}: {error.why}"
+        raise IncompatibleError(what, why=why, hint=hint) from error
 
 
 def _format(checks: Sequence[Mapping[str, Any]]) -> str:
     lines = []
     for check in checks:
-        head = f"{MARKS[check['status']]} {check['name']}".ljust(INDENT)
+        head = f"{MARKS.get(check['status'], MARKS['note'])} {check['name']}".ljust(INDENT)
         lines += textwrap.wrap(check["text"], WIDTH, initial_indent=head, subsequent_indent=" " * INDENT)
         if check["fix"]:
             lines.append(f"{'':{INDENT}}try: {check['fix']}")

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 
+from edgefer.child_start import child_environment
 from edgefer.errors import IncompatibleError
-from edgefer.fleet.connection import CommandOutput, Stream, run_process, start_process
+from edgefer.fleet.connection import CommandOutput
+from edgefer.fleet.local_process import Stream, run_process, start_process
 from edgefer.fleet.registry import Device
 
 __all__ = ["LocalConnection", "connect"]
@@ -19,21 +22,25 @@ __all__ = ["LocalConnection", "connect"]
 class LocalConnection:
     """A Connection to this machine."""
 
-    def __init__(self, device: Device) -> None:
+    def __init__(self, device: Device, *, stop: threading.Event | None = None) -> None:
         self.name, self.python = device.name, device.python or sys.executable
+        self._stop = stop or threading.Event()
 
     def run(self, arguments: Sequence[str], *, stdin: bytes = b"", timeout_s: float | None = None) -> CommandOutput:
         """Run a command and wait for it.
 
         Raises:
-            DeviceUnreachable: the command is still running after ``timeout_s`` seconds.
+            DeviceUnreachable: the command is still running after ``timeout_s`` seconds, or was interrupted.
             IncompatibleError: the program does not exist.
         """
         with self._missing_program_errors(arguments):
-            output = run_process(arguments, stdin=stdin, timeout_s=timeout_s, name=self.name)
+            ended = run_process(
+                arguments, name=self.name, stdin=stdin, timeout_s=timeout_s, stop=self._stop,
+                environment=child_environment(),
+            )  # fmt: skip
         # A shell reports a signal as 128 plus its number.
-        exit_code = output.exit_code if output.exit_code >= 0 else 128 - output.exit_code
-        return CommandOutput(exit_code, output.stdout, output.stderr)
+        exit_code = ended.exit_code if ended.exit_code >= 0 else 128 - ended.exit_code
+        return CommandOutput(exit_code, ended.stdout, ended.stderr.decode(errors="replace"))
 
     @contextlib.contextmanager
     def stream(self, arguments: Sequence[str]) -> Iterator[Stream]:
@@ -42,7 +49,10 @@ class LocalConnection:
         Raises:
             IncompatibleError: the program does not exist.
         """
-        with self._missing_program_errors(arguments), start_process(arguments) as stream:
+        with (
+            self._missing_program_errors(arguments),
+            start_process(arguments, stop=self._stop, environment=child_environment()) as stream,
+        ):
             yield stream
 
     def close(self) -> None:
@@ -52,12 +62,12 @@ class LocalConnection:
     def _missing_program_errors(self, arguments: Sequence[str]) -> Iterator[None]:
         try:
             yield
-        except FileNotFoundError as error:
-            what = f"{arguments[0]} does not exist on this machine"
+        except (FileNotFoundError, PermissionError) as error:
+            what = f"{arguments[0]} cannot be run on this machine"
             hint = "edgefer devices add NAME ADDRESS --python PATH"
-            raise IncompatibleError(what, hint=hint) from error
+            raise IncompatibleError(what, why=error.strerror or str(error), hint=hint) from error
 
 
-def connect(device: Device) -> LocalConnection:
+def connect(device: Device, *, stop: threading.Event | None = None) -> LocalConnection:
     """Create a connection to this machine."""
-    return LocalConnection(device)
+    return LocalConnection(device, stop=stop)

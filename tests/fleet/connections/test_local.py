@@ -22,7 +22,7 @@ def test_hanging_command_times_out() -> None:
 
 
 def test_missing_program_is_an_error() -> None:
-    with pytest.raises(IncompatibleError, match="such-program does not exist"):
+    with pytest.raises(IncompatibleError, match="such-program cannot be run"):
         connect(HERE).run(["such-program"])
 
 
