@@ -4,8 +4,8 @@
     dataset = load(path) if path else synthetic_dataset()
     training = dataset.split("Training")            # pixels uint8 (n, 48, 48), labels int64 (n,)
 
-The Usage column assigns rows to splits. Nothing is guessed: ``Dataset.notes`` lists what a format does not record.
-Faces are parsed once and cached under the hash of their source.
+The source assigns rows to splits; Dataset.notes reports what it does not record and what was left out. Faces are parsed
+once and cached under the hash of their source.
 """
 
 from __future__ import annotations
@@ -23,20 +23,19 @@ import numpy.typing as npt
 from edgefer import plugins
 from edgefer.contract.labels import LABELS
 from edgefer.data import ferplus as ferplus_file, records
+from edgefer.data.naming import printable
+from edgefer.data.recognition import FORMATS, Source, find_source
 from edgefer.data.records import SPLITS, BadRows, SampleTable
 from edgefer.errors import DataError
 from edgefer.progress import Progress, silent
 
 __all__ = ["Dataset", "Split", "ferplus_targets", "load", "resolve", "synthetic_dataset"]
 
-LAYOUTS = "edgefer.data.formats"
-WITHOUT = {
-    "Training": "nothing can be trained",
-    "PublicTest": "no model can be selected",
-    "PrivateTest": "the final score cannot be taken",
+CONSEQUENCES = {
+    "Training": "training is not possible",
+    "PublicTest": "models are selected on a part of Training",
+    "PrivateTest": "the final score is not possible",
 }
-# How a file is unpacked whose name ends so; the first that fits.
-UNPACK = {".tar.gz": "tar -xf", ".tgz": "tar -xf", ".tar": "tar -xf", ".gz": "gunzip", ".zip": "unzip"}
 
 
 @dataclass(frozen=True)
@@ -44,10 +43,10 @@ class Split:
     """The faces of one split.
 
     Attributes:
-        pixels: uint8 (n, 48, 48); not to be modified in place, because ``digests`` is cached.
+        pixels: uint8 (n, 48, 48); must not be modified in place, because ``digests`` is cached.
         labels: int64 (n,), indices into LABELS.
-        rows: int64 (n,), ascending, the identity of each face in its source: the 0-based data row of a csv file or an
-            array; for an image tree the row of fer2013.csv where its file names keep it, otherwise the position.
+        rows: int64 (n,), ascending, the identity of each face in its source: the 0-based data row of a table or an
+            array; for an image tree the row of fer2013.csv if the file names contain it, otherwise the position.
         votes: float32 (n, 10) FER+ votes, in the column order of fer2013new.csv, or None.
     """
 
@@ -66,21 +65,21 @@ class Split:
 
     def duplicates_of(self, other: Split) -> npt.NDArray[np.bool_]:
         """Mark the faces whose pixels also occur in ``other``: bool (n,)."""
-        known = set(other.digests)
-        return np.fromiter((digest in known for digest in self.digests), np.bool_, len(self))
+        digests = set(other.digests)
+        return np.fromiter((digest in digests for digest in self.digests), np.bool_, len(self))
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Splits with what is known about where they come from.
+    """Splits of a data set and their origin.
 
     Attributes:
-        source: the file or folder that was read.
+        source: file or folder that was read.
         layout: "fer2013.csv", "icml", "image tree", "images/train+validation", "npz" or "synthetic".
-        splits: by name, those of "Training", "PublicTest" and "PrivateTest" that the source has.
-        sha256: over name, number of faces, labels and pixels of each split in that order, its faces by row. The same
-            faces give the same hash from any lossless layout; row numbers and votes do not count.
-        notes: plain sentences for the user.
+        splits: splits by name: "Training", "PublicTest", "PrivateTest"; missing ones have no entry.
+        sha256: hash over name, number of faces, labels and pixels of each split. Equal faces have equal hashes in every
+            lossless format; row numbers and votes are excluded.
+        notes: sentences for the user.
     """
 
     source: str
@@ -90,39 +89,44 @@ class Dataset:
     notes: tuple[str, ...] = ()
 
     def split(self, name: str) -> Split:
-        """The split ``name``.
+        """Return a split.
 
         Raises:
-            DataError: the source has no such split.
+            DataError: the source has no split of this name.
         """
         if name not in self.splits:
             raise DataError(
                 f"{self.source} has no {name} images",
                 why=f"it has {_counted(self.splits)}",
-                hint="give a data set that has them with --data" if name in SPLITS else f"ask for {', '.join(SPLITS)}",
+                hint=f"use --data with a data set that has {name}" if name in SPLITS else f"use {', '.join(SPLITS)}",
             )
         return self.splits[name]
 
 
 def resolve(data: str | None, *, environ: Mapping[str, str] = os.environ, folder: Path | None = None) -> Path | None:
-    """Where the data set is: ``data``, else $EDGEFER_DATA, else fer2013.csv in ``folder``, else None.
+    """Return the path of the data set: ``data``, $EDGEFER_DATA, or fer2013.csv in ``folder``.
 
-    ``folder`` is the working folder where it is not given. None stands for synthetic_dataset(): there is no data set
-    here, and nobody asked for one.
+    Args:
+        data: value of --data, or None.
+        environ: environment variables.
+        folder: folder of the default data set; the working folder by default.
+
+    Returns:
+        The path, or None if there is no data set and none was named; synthetic_dataset() replaces it.
 
     Raises:
-        DataError: ``data`` or $EDGEFER_DATA names something that does not exist; this never falls back.
+        DataError: ``data`` or $EDGEFER_DATA does not exist. A named data set is never replaced by another one.
     """
-    # An empty variable is as good as none; an empty --data comes of a variable that should not have been.
+    # An empty variable means none. An empty --data is an error, because it comes from a variable that is not set.
     for origin, given in (("--data", data), ("EDGEFER_DATA", environ.get("EDGEFER_DATA") or None)):
         if given is not None:
-            # Path.expanduser() would raise where it knows no such user.
+            # Path.expanduser() raises for an unknown user, Path.exists() for a name that is too long.
             path = Path(os.path.expanduser(given))  # noqa: PTH111
-            if not given or not path.exists():
+            if not given or not os.path.exists(path):  # noqa: PTH110
                 raise DataError(
-                    f"{origin} names {given or 'nothing'}, which does not exist",
-                    why="a data set that was asked for is never replaced by another one",
-                    hint="edgefer data check path/to/fer2013.csv",
+                    f"{origin} names {printable(given) or 'nothing'}, which does not exist",
+                    why="a named data set is never replaced by another one",
+                    hint=f"{origin}{' ' if origin.startswith('-') else '='}path/to/data",
                 )
             return path
     local = (folder or Path.cwd()) / "fer2013.csv"
@@ -137,42 +141,44 @@ def load(
     cache: bool = True,
     progress: Progress = silent,
 ) -> Dataset:
-    """Read the data set at ``path``, a file or a folder in any of the layouts in ``layouts/``.
+    """Read a data set in any of the formats in ``formats/``.
 
     Args:
-        path: fer2013.csv, icml_face_data.csv, a .npz file, an image tree, or a folder that holds one of them.
+        path: fer2013.csv, icml_face_data.csv, a .npz file, an image tree, or a folder that contains one of them.
         ferplus: fer2013new.csv with the FER+ votes of the same faces.
-        skip_bad_rows: leave out what cannot be used, and say so in the notes, instead of refusing the data set.
-        cache: keep the faces under the user's cache folder; a damaged cache is read again from the source.
+        skip_bad_rows: leave out unusable rows, with a note; otherwise an unusable row is an error.
+        cache: store the parsed faces in the user's cache folder; a damaged cache entry is replaced.
+        progress: callback for the progress.
 
     Raises:
-        DataError: nothing at ``path`` is in a known layout, rows are bad, or the votes do not belong to the faces.
+        DataError: ``path`` contains no data set, rows are unusable, or the votes do not belong to the faces.
     """
     try:
-        layout, source = _recognise(path)
-        rows = _read(layout, source, skip_bad_rows=skip_bad_rows, cache=cache, progress=progress)
+        source = find_source(path)
+        table = _read(source, skip_bad_rows=skip_bad_rows, cache=cache, progress=progress)
     except OSError as error:
-        raise DataError(f"cannot read {path}", why=str(error)) from error
-    if not len(rows.labels):
-        raise DataError(f"{source} has no usable images", why="; ".join(rows.notes) or "it holds none at all")
+        raise DataError(f"cannot read {printable(str(path))}", why=printable(str(error))) from error
+    except MemoryError as error:
+        raise DataError(f"{printable(str(path))} is too large", why="its faces do not fit into memory") from error
+    if not len(table.labels):
+        why = "; ".join((*table.notes, *source.notes)) or "it has no rows"
+        raise DataError(f"{printable(str(source.path))} has no usable images", why=why)
     if ferplus is not None:
-        rows = ferplus_file.attach(ferplus, rows)
-    return _dataset(str(source), rows)
+        table = ferplus_file.attach(ferplus, table)
+    return _dataset(str(source.path), table.with_notes(source.notes))
 
 
 def ferplus_targets(split: Split) -> npt.NDArray[np.float32]:
-    """FER+ votes as float32 (n, 7) distributions over LABELS.
+    """Convert FER+ votes to distributions over LABELS, float32 (n, 7).
 
-    Votes for contempt, unknown and no-face are dropped and the rest sums to 1; a face without any of the seven gets its
-    one-hot label.
+    Votes for contempt, unknown and no-face are dropped, and the others are normalized to a sum of 1. A face without
+    other votes gets its one-hot label.
 
     Raises:
         DataError: the split has no votes.
     """
     if split.votes is None:
-        raise DataError(
-            "the data set has no FER+ votes", why="soft labels are made of them", hint="--ferplus fer2013new.csv"
-        )
+        raise DataError("the data set has no FER+ votes", why="soft labels need them", hint="--ferplus fer2013new.csv")
     votes = ferplus_file.in_label_order(split.votes)
     total = votes.sum(axis=1, keepdims=True)
     one_hot = np.eye(len(LABELS), dtype=np.float32)[split.labels]
@@ -182,80 +188,51 @@ def ferplus_targets(split: Split) -> npt.NDArray[np.float32]:
 def synthetic_dataset(
     *, training: int = 4900, held_out: int = 1400, seed: int = 0, progress: Progress = silent
 ) -> Dataset:
-    """Drawn faces in three splits of ``training``, ``held_out`` and ``held_out``, for machines without FER2013."""
+    """Draw faces for machines without FER2013.
+
+    Args:
+        training: size of Training.
+        held_out: size of PublicTest and of PrivateTest.
+        seed: seed of the faces.
+        progress: callback for the progress.
+    """
     from edgefer.data import synthetic
 
     splits = {}
     for index, (name, count) in enumerate(zip(SPLITS, (training, held_out, held_out), strict=True)):
-        # Three seeds for each seed, so that no two splits of any two data sets draw the same faces.
+        # Three seeds per data set, so that no two splits of any two data sets contain the same faces.
         pixels, labels = synthetic.draw(count, seed=seed * len(SPLITS) + index, progress=progress)
         splits[name] = Split(pixels, labels, np.arange(count, dtype=np.int64))
-    note = "The faces are drawn, not photographed: scores on them say that the tools work, and nothing about people."
+    note = "The faces are synthetic: scores on them test the tools and do not apply to photographs."
     return Dataset(f"synthetic faces, seed {seed}", "synthetic", splits, _sha256(splits), (note,))
 
 
-def _recognise(path: Path) -> tuple[str, Path]:
-    """The layout's name and the file or folder that holds it."""
-    if not path.exists():
-        raise DataError(f"{path} does not exist", hint="edgefer data check path/to/fer2013.csv")
-    # A folder may also hold the file, as the challenge's archive unpacks to fer2013/fer2013.csv.
-    inside = sorted((*path.glob("*.csv"), *path.glob("*.npz"), *path.glob("*/*.csv"))) if path.is_dir() else []
-    found = [
-        (layout, candidate)
-        for candidate in (path, *inside)
-        for layout in plugins.names(LAYOUTS)
-        if plugins.load(LAYOUTS, layout).matches(candidate)
-    ]
-    if not found:
-        raise _unknown(path)
-    named = [choice for choice in found if choice[1].name == "fer2013.csv"]
-    if len(found) > 1 and len(named) != 1:
-        raise DataError(
-            f"{path} holds {len(found)} data sets",
-            why=", ".join(str(candidate) for _, candidate in found),
-            hint=f"--data {found[0][1]}",
-        )
-    return (named or found)[0]
-
-
-def _unknown(path: Path) -> DataError:
-    why = "expected fer2013.csv, icml_face_data.csv, a .npz file with pixels, or a folder with train/ and test/"
-    hint = "download fer2013.csv and give it with --data fer2013.csv"
-    unpack = next((command for ending, command in UNPACK.items() if path.name.endswith(ending)), None)
-    if path.is_file() and not path.stat().st_size:
-        why = "the file is empty"
-    elif path.is_file() and unpack:
-        # As the challenge's own download is.
-        why, hint = "it is a packed archive", f"{unpack} {path}"
-    return DataError(f"{path} is no data set that edgefer knows", why=why, hint=hint)
-
-
-def _read(layout: str, source: Path, *, skip_bad_rows: bool, cache: bool, progress: Progress) -> SampleTable:
-    reader = plugins.load(LAYOUTS, layout)
-    key = reader.cache_key(source) if cache else ""
+def _read(source: Source, *, skip_bad_rows: bool, cache: bool, progress: Progress) -> SampleTable:
+    reader = plugins.load(FORMATS, source.format_name)
+    key = reader.cache_key(source.path) if cache else ""
     entry = records.cache_path(key, skip_bad_rows=skip_bad_rows) if key else None
-    kept = records.read_cache(entry) if entry else None
-    if kept is not None:
+    cached = records.read_cache(entry) if entry else None
+    if cached is not None:
         progress(1, 1, "from the cache")
-        return kept
+        return cached
     bad = BadRows()
-    read: SampleTable = reader.read(source, bad=bad, progress=progress)
-    rows = read.with_notes(bad.check(source, skip=skip_bad_rows, valid=len(read.labels)))
-    problem = records.write_cache(entry, rows) if key else ""
-    note = f"The faces could not be kept in the cache ({problem}): they will be read from their source again."
-    return rows.with_notes((note,)) if problem else rows
+    table: SampleTable = reader.read(source.path, bad=bad, progress=progress)
+    table = table.with_notes(bad.check(source.path, skip=skip_bad_rows, valid=len(table.labels)))
+    problem = records.write_cache(entry, table) if key else ""
+    note = f"The faces could not be cached ({problem}), so the next command parses them again."
+    return table.with_notes((note,)) if problem else table
 
 
-def _dataset(source: str, rows: SampleTable) -> Dataset:
+def _dataset(source: str, table: SampleTable) -> Dataset:
     splits = {}
-    order = np.argsort(rows.rows, kind="stable")
+    order = np.argsort(table.rows, kind="stable")
     for index, name in enumerate(SPLITS):
-        here = order[rows.usage[order] == index]
-        if len(here):
-            votes = None if rows.votes is None else rows.votes[here]
-            splits[name] = Split(rows.pixels[here], rows.labels[here], rows.rows[here], votes)
-    missing = tuple(f"There are no {name} images: {WITHOUT[name]}." for name in SPLITS if name not in splits)
-    return Dataset(source, rows.layout, splits, _sha256(splits), (*missing, *rows.notes))
+        members = order[table.usage[order] == index]
+        if len(members):
+            votes = None if table.votes is None else table.votes[members]
+            splits[name] = Split(table.pixels[members], table.labels[members], table.rows[members], votes)
+    missing = tuple(f"There are no {name} images: {CONSEQUENCES[name]}." for name in SPLITS if name not in splits)
+    return Dataset(source, table.layout, splits, _sha256(splits), (*missing, *table.notes))
 
 
 def _pixel_digest(face: npt.NDArray[np.uint8]) -> bytes:

@@ -1,148 +1,241 @@
-"""fer2013.csv and icml_face_data.csv: one face a line, with the columns emotion, pixels and Usage in any order.
+"""Tables with one face per line: fer2013.csv, icml_face_data.csv, and the same columns from other tools.
 
     read(Path("fer2013.csv"), bad=BadRows(), progress=silent)
 
-Columns are found by name, spaces around names and values are ignored (icml_face_data.csv has " Usage"), and quotes,
-a byte-order mark and either line end are taken. Places are line numbers as an editor shows them: the header is line 1.
+The columns emotion, pixels and Usage are found by name, in any order, with any of the delimiters comma, semicolon, tab
+and bar. Compressed tables, tables in an archive, UTF-16, quotes and all line ends are supported. Emotions are 0 to 6 or
+names. Bad rows are located by their line number in an editor: the first line is 1.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
 from edgefer.contract.labels import LABELS
+from edgefer.data.naming import TEST, assign_test, label_of, printable, quote, split_of
 from edgefer.data.records import SPLITS, BadRows, SampleTable, file_sha256
+from edgefer.data.table_columns import Columns, find_columns
+from edgefer.data.table_text import Table, open_table
 from edgefer.errors import DataError
 from edgefer.progress import Progress
 
 __all__ = ["cache_key", "matches", "read"]
 
 SIDE = 48
-COLUMNS = ("emotion", "pixels", "usage")
-# No header of a table is longer; a binary file must not be read to its end in search of a line end.
-HEADER_LIMIT_BYTES = 4096
 PROGRESS_EVERY_ROWS = 256
 MIB = 1 << 20
-
-# A look-up is both the parser and the check: what is not a whole number in 0..255 has no entry.
-PIXEL = {str(value).encode(): value for value in range(256)}
-EMOTION = {str(index).encode(): index for index in range(len(LABELS))}
-USAGE = {name.encode(): index for index, name in enumerate(SPLITS)}
+HINT = "a table with the columns emotion, pixels and Usage, as in fer2013.csv"
+# The lookup parses and validates in one step: a text that is no integer in 0..255 has no entry.
+PIXEL = {str(value): value for value in range(256)}
+UNASSIGNED = len(SPLITS)
 
 
 class _BadRow(ValueError):
-    """Why one line cannot be used."""
+    """The reason why a row is unusable."""
 
 
 def matches(path: Path) -> bool:
-    """Whether ``path`` is a file whose first line names a column of pixels."""
+    """Return True for a file whose beginning is a table with a column of pixels."""
     if not path.is_file():
         return False
-    with path.open("rb") as file:
-        return "pixels" in _header(file)
+    with open_table(path, accepts=_has_pixels) as table:
+        return table is not None
 
 
 def cache_key(path: Path) -> str:
-    """The hash of the file's content."""
+    """Return the hash of the file."""
     return file_sha256(path)
 
 
 def read(path: Path, *, bad: BadRows, progress: Progress) -> SampleTable:
-    """Read all lines, 48 x 48 pixels straight from the text.
+    """Read all rows of 48 x 48 pixels.
 
     Raises:
-        DataError: a column is missing, or no line is usable.
+        DataError: a column is missing, the content is damaged, or the emotions count from 1.
     """
-    pixels, labels, usage, rows = bytearray(), bytearray(), bytearray(), []
-    total_mib = max(1, path.stat().st_size // MIB)
-    row = -1
-    with path.open("rb") as file:
-        header = _header(file)
-        order = _columns(path, header)
-        for line_number, line in enumerate(file, start=2):
-            if not line.strip():
+    with open_table(path, accepts=_has_pixels) as table:
+        columns = find_columns(table.head) if table else None
+        if table is None or columns is None:
+            raise DataError(f"{path} has no column of pixels", why="its content changed during reading", hint=HINT)
+        _require_columns(path, columns, table.head)
+        try:
+            rows = _Rows(columns)
+            rows.read(table, path.stat().st_size, bad, progress)
+        except DataError as error:
+            raise DataError(f"{path}: {error.what}", why=error.why, hint="copy or download the file again") from error
+    _require_numbers_from_0(path, rows)
+    return rows.table(bad, _notes(table, columns))
+
+
+class _Rows:
+    """Parsed rows of a table."""
+
+    def __init__(self, columns: Columns) -> None:
+        self.columns = columns
+        self.pixels, self.labels, self.usage = bytearray(), bytearray(), bytearray()
+        self.rows: list[int] = []
+        self.lines: list[int] = []
+        self.count = 0
+        self.emotions: Counter[str] = Counter()
+        self.split_names: Counter[str] = Counter()
+
+    def read(self, table: Table, size_bytes: int, bad: BadRows, progress: Progress) -> None:
+        """Parse all lines of a table."""
+        total_mib = max(1, size_bytes // MIB)
+        read_bytes = 0
+        for number, line in table.lines():
+            read_bytes += len(line)
+            if number <= self.columns.skipped or not line.strip():
                 continue
-            row += 1
             try:
-                label, face, split = _parse(line, order, len(header))
+                self._add(line, number)
             except _BadRow as problem:
-                cut = "" if line.endswith(b"\n") else " (the file ends within this line, it may be cut off)"
-                bad.add(f"line {line_number}", f"{problem}{cut}")
-                continue
-            labels.append(label)
-            pixels += face
-            usage.append(split)
-            rows.append(row)
-            if row % PROGRESS_EVERY_ROWS == 0:
-                progress(min(file.tell() // MIB, total_mib - 1), total_mib, "MiB")
-    progress(total_mib, total_mib, "MiB")
-    return SampleTable(
-        pixels=np.frombuffer(pixels, np.uint8).reshape(-1, SIDE, SIDE),
-        labels=np.frombuffer(labels, np.uint8).astype(np.int64),
-        usage=np.frombuffer(usage, np.int8),
-        rows=np.array(rows, np.int64),
-        votes=None,
-        layout="icml" if header.index("usage") < header.index("pixels") else "fer2013.csv",
-        row_count=row + 1,
+                cut = "" if line.endswith("\n") else " (the file ends within this line and may be cut off)"
+                bad.add(f"line {number}", f"{problem}{cut}")
+            self.count += 1
+            if self.count % PROGRESS_EVERY_ROWS == 0:
+                progress(min(read_bytes // MIB, total_mib - 1), total_mib, "MiB")
+        progress(total_mib, total_mib, "MiB")
+
+    def table(self, bad: BadRows, notes: tuple[str, ...]) -> SampleTable:
+        """Return the rows, and move rows of an unknown test split to ``bad``."""
+        usage = np.frombuffer(self.usage, np.int8).copy()
+        kept = np.ones(len(usage), np.bool_)
+        tests = [name for name in self.split_names if split_of(name) == TEST]
+        if tests:
+            split = assign_test(frozenset(self.split_names))
+            if split:
+                usage[usage == UNASSIGNED] = SPLITS.index(split)
+            else:
+                kept = usage != UNASSIGNED
+                for index in np.flatnonzero(~kept):
+                    bad.add(f"line {self.lines[index]}", f"Usage {quote(tests[0])} is PublicTest or PrivateTest")
+        notes = (*notes, *self._split_notes())
+        names = self.columns.names
+        usage_first = self.columns.usage is not None and self.columns.usage < self.columns.pixels[0]
+        return SampleTable(
+            pixels=np.frombuffer(self.pixels, np.uint8).reshape(-1, SIDE, SIDE)[kept],
+            labels=np.frombuffer(self.labels, np.uint8).astype(np.int64)[kept],
+            usage=usage[kept],
+            rows=np.array(self.rows, np.int64)[kept],
+            votes=None,
+            layout="icml" if names and usage_first else "fer2013.csv",
+            row_count=self.count,
+            notes=notes,
+        )
+
+    def _add(self, line: str, number: int) -> None:
+        cells = self.columns.split(line)
+        if len(cells) != self.columns.width:
+            raise _BadRow(f"{len(cells)} columns, expected {self.columns.width}")
+        emotion, usage = cells[self.columns.emotion or 0], cells[self.columns.usage or 0]
+        self.emotions[emotion if len(emotion) < 8 else ""] += 1
+        label = label_of(emotion)
+        if label is None:
+            raise _BadRow(f"emotion is {quote(emotion)}, expected 0 to {len(LABELS) - 1} or a name such as 'happy'")
+        split = split_of(usage)
+        if split is None:
+            raise _BadRow(f"Usage is {quote(usage)}, expected {', '.join(SPLITS)}")
+        pixels = self.columns.pixels
+        self.pixels += _face(cells[pixels[0]].split() if len(pixels) == 1 else [cells[index] for index in pixels])
+        self.split_names[usage] += 1
+        self.labels.append(LABELS.index(label))
+        self.usage.append(UNASSIGNED if split == TEST else SPLITS.index(split))
+        self.rows.append(self.count)
+        self.lines.append(number)
+
+    def _split_notes(self) -> tuple[str, ...]:
+        """Report names of splits that FER2013 does not use."""
+        names = frozenset(self.split_names)
+        test = assign_test(names)
+        notes = []
+        for name in sorted(names):
+            split = test if split_of(name) == TEST else split_of(name)
+            if split and split.lower() != name.lower() and split != "Training":
+                notes.append(f"Usage {quote(name)} is scored as {split}.")
+        return tuple(notes)
+
+
+def _has_pixels(head: str) -> bool:
+    return find_columns(head) is not None
+
+
+def _require_columns(path: Path, columns: Columns, head: str) -> None:
+    missing = [name for name, at in (("emotion", columns.emotion), ("Usage", columns.usage)) if at is None]
+    if not missing:
+        return
+    names = ", ".join(quote(name, limit=20) for name in columns.names[:8]) + (", ..." if len(columns.names) > 8 else "")
+    first = columns.split(next((line for line in head.splitlines()[columns.skipped :] if line.strip()), ""))
+    row = ", ".join(quote(cell, limit=12) for cell in first[:6])
+    consequence = "; without Usage, test images cannot be separated from Training" if "Usage" in missing else ""
+    raise DataError(
+        f"{path} has no column {' and no column '.join(missing)}",
+        why=f"{f'its columns are {names}' if names else 'it has no header'}, its first row is {row}{consequence}",
+        hint=HINT,
     )
 
 
-def _header(file: BinaryIO) -> list[str]:
-    line = file.readline(HEADER_LIMIT_BYTES).decode("utf-8-sig", errors="replace")
-    return [name.strip(' \t\r\n"').lower() for name in line.split(",")]
-
-
-def _columns(path: Path, header: list[str]) -> tuple[int, int, int]:
-    missing = [name for name in COLUMNS if name not in header]
-    if missing:
+def _require_numbers_from_0(path: Path, rows: _Rows) -> None:
+    """Refuse emotions 1 to 7: a row of emotion 7 is unusable, and skipping such rows would shift all other labels."""
+    last = str(len(LABELS))
+    if rows.emotions[last] and not rows.emotions["0"] and not rows.emotions["0.0"]:
         raise DataError(
-            f"{path} has no column {' and no column '.join(missing)}",
-            why=f"its first line names {_shown_names(header)}; without Usage test images cannot be told from Training",
-            hint="use the fer2013.csv of the challenge, with the columns emotion, pixels and Usage",
+            f"{path}: emotion counts from 1 to {last}",
+            why=f"{rows.emotions[last]:,} rows have {last} and none has 0; expected 0 (angry) to 6 (neutral)",
+            hint=f"renumber the column in the order {', '.join(LABELS)}, or use these names",
         )
-    return header.index(COLUMNS[0]), header.index(COLUMNS[1]), header.index(COLUMNS[2])
 
 
-def _shown_names(header: list[str]) -> str:
-    # With line ends that are none to Python, the first line is the whole file.
-    return ", ".join(name[:20] for name in header[:8]) + (", ..." if len(header) > 8 else "")
+def _notes(table: Table, columns: Columns) -> tuple[str, ...]:
+    notes = []
+    if table.origin:
+        notes.append(f"The table is {table.origin}.")
+    if not columns.names:
+        cells = {columns.emotion: "emotion", columns.pixels[0]: "pixels", columns.usage: "Usage"}
+        order = ", ".join(cells.get(index, "(unused)") for index in range(columns.width))
+        notes.append(f"The table has no header; its columns were identified by their content: {printable(order)}.")
+    return tuple(notes)
 
 
-def _parse(line: bytes, order: tuple[int, int, int], width: int) -> tuple[int, bytes, int]:
-    # No value of these columns can hold a comma or a line end, so one stray quote costs one line and not the file.
-    cells = [cell.strip(b' \t\r\n"') for cell in line.split(b",")]
-    if len(cells) != width:
-        raise _BadRow(f"{len(cells)} columns, {width} expected")
-    emotion, text, split = (cells[index] for index in order)
-    if emotion not in EMOTION:
-        raise _BadRow(f"unknown emotion {_shown(emotion)}")
-    if split not in USAGE:
-        raise _BadRow(f"unknown Usage {_shown(split)}")
-    return EMOTION[emotion], _pixels(text), USAGE[split]
-
-
-def _pixels(text: bytes) -> bytes:
-    tokens = text.split()
+def _face(tokens: list[str]) -> bytes:
     try:
         face = bytes(map(PIXEL.__getitem__, tokens))
-    except KeyError as error:
-        raise _BadRow(_reason(error.args[0])) from error
+    except KeyError:
+        face = _parse_other_numbers(" ".join(tokens))
     if len(face) != SIDE * SIDE:
-        raise _BadRow(f"{len(face)} pixels, {SIDE * SIDE} expected")
+        side = round(len(face) ** 0.5)
+        size = f" ({side} x {side})" if side * side == len(face) and side else ""
+        raise _BadRow(f"pixels has {len(face):,} values{size}, expected {SIDE * SIDE:,} (48 x 48)")
     return face
 
 
-def _reason(token: bytes) -> str:
+def _parse_other_numbers(text: str) -> bytes:
+    """Parse pixels such as "[70, 80]" and "70.0 80.0"."""
+    tokens = text.strip("[]() ").replace(",", " ").replace(";", " ").split()
+    face = bytearray()
+    for position, token in enumerate(tokens, start=1):
+        try:
+            number = float(token)
+        except ValueError as error:
+            if "..." in token:
+                raise _BadRow(f"pixels is abbreviated: value {position} is '...'") from error
+            raise _BadRow(f"pixels: value {position} is {quote(token, limit=20)}, expected a number") from error
+        if not (0 <= number <= 255 and number.is_integer()):
+            reason = f"pixels: value {position} is {quote(token, limit=20)}, expected an integer in 0..255"
+            raise _BadRow(_fractions(tokens) or reason)
+        face.append(int(number))
+    return bytes(face)
+
+
+def _fractions(tokens: list[str]) -> str:
+    """Return the reason for pixels that are fractions in 0..1, or an empty string."""
     try:
-        float(token)
+        numbers = [float(token) for token in tokens]
     except ValueError:
-        return f"pixel {_shown(token)} is not a number"
-    return f"pixel {_shown(token)} is not a whole number in 0..255"
-
-
-def _shown(value: bytes) -> str:
-    text = value.decode("utf-8", errors="replace")
-    return repr(text if len(text) <= 20 else text[:20] + "...")
+        return ""
+    if numbers and min(numbers) >= 0 and max(numbers) <= 1:
+        return f"pixels has fractions from {min(numbers):g} to {max(numbers):g}, expected integers in 0..255"
+    return ""

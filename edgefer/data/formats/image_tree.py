@@ -1,17 +1,19 @@
-"""A folder of pictures: train/<class>/* with test/<class>/*, or images/train with images/validation.
+"""Image trees: train/<class>/* with test/<class>/*, or images/train with images/validation.
 
     read(Path("fer2013"), bad=BadRows(), progress=silent)
 
-Classes are matched by folder name, never by position. Pictures of any size and color go through
+Splits and classes are matched by folder name, never by position. Pictures of any size and color go through
 edgefer.contract.preprocessing. File names that start with a split ("PrivateTest_00032298.jpg") separate PublicTest
-from PrivateTest. Without such names, all of test/ becomes PublicTest, and a note reports it.
+from PrivateTest. Without such names, all of test/ becomes PublicTest, and a note reports it. A note names every folder
+and file that is left out, except hidden files, trash folders and thumbnails.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,91 +21,103 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from edgefer import files
 from edgefer.contract.labels import LABELS
 from edgefer.contract.preprocessing import InputSpec, prepare, read_image
+from edgefer.data.naming import LABEL_OF_NAME, TEST, assign_test, printable, split_of
 from edgefer.data.records import SPLITS, BadRows, SampleTable
 from edgefer.errors import DataError
 from edgefer.progress import Progress
 
 __all__ = ["cache_key", "matches", "read"]
 
-TEST = "test"
-VALIDATION = ("val", "valid", "validation")
-SPLIT_OF_FOLDER = {
-    "train": "Training",
-    "training": "Training",
-    TEST: "",
-    **dict.fromkeys(VALIDATION, "PublicTest"),
-    "publictest": "PublicTest",
-    "privatetest": "PrivateTest",
-}
-LABEL_OF_FOLDER = {
-    **{label: label for label in LABELS},
-    "anger": "angry",
-    "disgusted": "disgust",
-    "fearful": "fear",
-    "happiness": "happy",
-    "sadness": "sad",
-    "surprised": "surprise",
-}
-NO_PICTURES = ("thumbs.db", "desktop.ini")
 PREFIX = re.compile(rf"({'|'.join(SPLITS)})_(\d+)?")
 # The rows of fer2013.csv (https://www.kaggle.com/c/challenges-in-representation-learning-facial-expression-recognition).
 ROWS_OF_SPLIT = {"Training": range(28709), "PublicTest": range(28709, 32298), "PrivateTest": range(32298, 35887)}
 PROGRESS_EVERY_FILES = 256
-UNTOLD = (
-    "The file names in test/ do not tell PublicTest from PrivateTest: all of test/ is scored as PublicTest, "
-    "so the score compares with no published one, and PrivateTest is missing."
+PICTURE_LIMIT_BYTES = 64 << 20
+NAMED_LEFTOVERS = 5
+UNSPECIFIED_TEST = (
+    "The file names in {folder}/ do not tell PublicTest from PrivateTest: all of {folder}/ is scored as PublicTest. "
+    "The score is not comparable with published ones, and PrivateTest is missing."
 )
 
 
 @dataclass(frozen=True)
 class _Picture:
-    """A file in a class folder; ``named`` is the split in its name, or "" where the name says none."""
+    """A file in a class folder.
+
+    Attributes:
+        path: path of the file.
+        name: path relative to the tree.
+        folder: name of the split folder.
+        label: class.
+        prefix: split in the file name, or "".
+        number: row of fer2013.csv in the file name, or None.
+    """
 
     path: Path
     name: str
     folder: str
     label: str
-    named: str
+    prefix: str
     number: int | None
 
 
+@dataclass(frozen=True)
+class _Survey:
+    """Content of a tree.
+
+    Attributes:
+        pictures: files in class folders, by split folder, class folder and name.
+        unreadable: folders that cannot be listed, with the reason.
+        notes: folders and files that are left out, and classes that some splits lack.
+    """
+
+    pictures: tuple[_Picture, ...]
+    unreadable: tuple[tuple[str, str], ...]
+    notes: tuple[str, ...]
+
+
 def matches(path: Path) -> bool:
-    """Whether ``path`` (or ``path``/images) has a folder of a split with a folder of a class in it."""
-    return any(child.name.lower() in LABEL_OF_FOLDER for split in _split_folders(path) for child in _folders(split))
+    """Return True for a folder with the folder of a split that contains the folder of a class."""
+    return bool(_split_folders(path))
 
 
 def cache_key(path: Path) -> str:
-    """A hash over name, size and times of every picture, and OpenCV's version.
+    """Return a hash over name, size and times of every picture, the omitted files, and the version of OpenCV.
 
-    Not over the content: opening 35,887 small files is the very cost that a cache saves. A file that was replaced has
-    another time of change (ctime), which unlike mtime no unpacker sets; a copied tree is simply read once more.
+    The content is not hashed, because opening 35,887 small files takes as long as parsing them. A replaced file has
+    another change time (ctime), which unpacking tools cannot set, unlike mtime. A copied tree is read again.
     """
     digest = hashlib.sha256(cv2.__version__.encode())
-    for picture in _pictures(path):
+    survey = _survey(path)
+    for picture in survey.pictures:
         stat = picture.path.stat() if picture.path.exists() else picture.path.lstat()
-        digest.update(f"{picture.name}\0{stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns}\n".encode())
+        digest.update(os.fsencode(picture.name))
+        digest.update(f"\0{stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns}\n".encode())
+    digest.update(repr((survey.unreadable, survey.notes)).encode(errors="backslashreplace"))
     return digest.hexdigest()
 
 
 def read(path: Path, *, bad: BadRows, progress: Progress) -> SampleTable:
-    """Read all pictures; those that OpenCV cannot read, or whose name contradicts their folder, are bad.
+    """Read all pictures; unreadable pictures, and pictures whose name contradicts their folder, are bad.
 
     Raises:
         DataError: a folder beside the class folders has an unknown name.
     """
-    pictures = list(_pictures(path))
-    folders = {picture.folder.lower() for picture in pictures}
-    split_of_test, notes = _test_folder(pictures, folders)
+    survey = _survey(path)
+    for name, reason in survey.unreadable:
+        bad.add(printable(name), reason)
+    pictures = survey.pictures
+    split_of_test, notes = _test_split(pictures)
     good, pixels, usage = [], bytearray(), bytearray()
     for position, picture in enumerate(pictures):
-        split = SPLIT_OF_FOLDER[picture.folder.lower()] or split_of_test or picture.named
         try:
-            _refuse_contradiction(picture, split)
+            split = _split(picture, split_of_test)
             face = _face(picture.path)
         except DataError as error:
-            bad.add(picture.name, f"{error.what} ({error.why})")
+            bad.add(printable(picture.name), f"{error.what} ({error.why})")
         else:
             good.append(position)
             pixels += face.tobytes()
@@ -113,56 +127,78 @@ def read(path: Path, *, bad: BadRows, progress: Progress) -> SampleTable:
     progress(len(pictures), len(pictures), "images")
     kept = [pictures[position] for position in good]
     numbers = _numbers(kept, usage)
+    folders = {picture.folder for picture in pictures}
+    has_validation = any(map(_is_validation, folders)) and TEST not in set(map(split_of, folders))
     return SampleTable(
         pixels=np.frombuffer(pixels, np.uint8).reshape(-1, InputSpec().height, InputSpec().width),
         labels=np.array([LABELS.index(picture.label) for picture in kept], np.int64),
         usage=np.frombuffer(usage, np.int8),
         rows=np.array(good, np.int64) if numbers is None else numbers,
         votes=None,
-        layout="images/train+validation" if folders & set(VALIDATION) and TEST not in folders else "image tree",
+        layout="images/train+validation" if has_validation else "image tree",
         row_count=None,
         has_row_numbers=numbers is not None,
-        notes=notes,
+        notes=(*notes, *survey.notes),
     )
 
 
-def _test_folder(pictures: list[_Picture], folders: set[str]) -> tuple[str, tuple[str, ...]]:
-    """The split of all of test/, or "" where each file name says it; and the notes on that."""
-    validation = [name for name in VALIDATION if name in folders]
+def _test_split(pictures: Sequence[_Picture]) -> tuple[str, tuple[str, ...]]:
+    """Return the split of test folders, or "" if each file name contains it, and notes about it."""
+    folders = sorted({picture.folder for picture in pictures})
+    validation = [name for name in folders if _is_validation(name)]
     notes = tuple(
-        f"{name}/ is scored as PublicTest; whether these are the PublicTest images of FER2013, the tree does not say."
+        f"{name}/ is scored as PublicTest; the tree does not tell if these are the PublicTest images of FER2013."
         for name in validation
     )
-    in_test = [picture for picture in pictures if picture.folder.lower() == TEST]
-    # A few names that say it are enough: then those that do not are bad, for they might be PrivateTest's.
-    if not in_test or any(picture.named for picture in in_test):
+    tests = [name for name in folders if split_of(name) == TEST]
+    # If some names contain the split, a name without it is bad: it could belong to PrivateTest.
+    if not tests or any(picture.prefix for picture in pictures if picture.folder in tests):
         return "", notes
-    if validation:
-        return "PrivateTest", (*notes, f"test/ is scored as PrivateTest, because there is {validation[0]}/ beside it.")
-    return "PublicTest", (*notes, UNTOLD)
+    split = assign_test(frozenset(folders))
+    if split == "PrivateTest":
+        public = next(name for name in folders if split_of(name) == "PublicTest")
+        return split, (*notes, f"{tests[0]}/ is scored as PrivateTest, because there is {public}/ beside it.")
+    if split == "PublicTest":
+        return split, (*notes, UNSPECIFIED_TEST.format(folder=tests[0]))
+    return "", notes
 
 
-def _refuse_contradiction(picture: _Picture, split: str) -> None:
-    folder = picture.folder.lower()
+def _is_validation(folder: str) -> bool:
+    return split_of(folder) == "PublicTest" and "public" not in folder.lower()
+
+
+def _split(picture: _Picture, split_of_test: str) -> str:
+    """Return the split of a picture.
+
+    Raises:
+        DataError: its name contradicts its folder, or neither determines the split.
+    """
+    folder = split_of(picture.folder)
+    split = (split_of_test or picture.prefix) if folder == TEST else str(folder)
     if not split:
-        raise DataError("its name does not say which test split it is of", why="the names of others in test/ do")
-    # Validating on a part of Training is a user's right; a test image in train/, or the reverse, is a leak.
-    held_out_of_training = folder in VALIDATION and picture.named == "Training"
-    differs = picture.named not in ("", split) and not held_out_of_training
+        raise DataError("its name does not tell PublicTest from PrivateTest", why="other names in the folder do")
+    # Validation images may come from Training. Test images in train/, and the reverse, are a leak.
+    is_training_share = _is_validation(picture.folder) and picture.prefix == "Training"
+    differs = picture.prefix not in ("", split) and not is_training_share
     if differs or (folder == TEST and split == "Training"):
-        raise DataError(f"it lies in {picture.folder}/", why=f"its name says {picture.named}")
+        raise DataError(f"it is in {picture.folder}/", why=f"its name says {picture.prefix}")
+    return split
 
 
 def _face(path: Path) -> npt.NDArray[np.uint8]:
     try:
+        if path.exists() and not path.is_file():
+            raise DataError("cannot be read", why="it is no regular file")
+        if path.stat().st_size > PICTURE_LIMIT_BYTES:
+            raise DataError("too large", why=f"{path.stat().st_size:,} bytes, at most {PICTURE_LIMIT_BYTES:,}")
         content = path.read_bytes()
     except OSError as error:
         raise DataError("cannot be read", why=error.strerror or str(error)) from error
     return prepare(read_image(content), InputSpec())
 
 
-def _numbers(pictures: list[_Picture], usage: bytearray) -> npt.NDArray[np.int64] | None:
-    """The rows of fer2013.csv in the file names, or None: trees in the wild also number their files at random."""
+def _numbers(pictures: Sequence[_Picture], usage: bytearray) -> npt.NDArray[np.int64] | None:
+    """Return the rows of fer2013.csv in the file names, or None if the numbers are no such rows."""
     for picture, split in zip(pictures, usage, strict=True):
         if picture.number is None or picture.number not in ROWS_OF_SPLIT[SPLITS[split]]:
             return None
@@ -170,45 +206,94 @@ def _numbers(pictures: list[_Picture], usage: bytearray) -> npt.NDArray[np.int64
     return numbers if len(np.unique(numbers)) == len(numbers) else None
 
 
-def _pictures(path: Path) -> Iterator[_Picture]:
-    """Every picture below ``path``, by split folder, class folder and name."""
-    for split in _split_folders(path):
-        for folder in _folders(split):
-            label = _label(folder)
-            for file in sorted(folder.rglob("*")):
-                # A link that leads nowhere is a picture that is missing, so it is read, and found to be bad.
-                if file.name.startswith(".") or file.name.lower() in NO_PICTURES or file.is_dir():
-                    continue
-                found = PREFIX.match(file.stem)
-                yield _Picture(
-                    path=file,
-                    name=file.relative_to(path).as_posix(),
-                    folder=split.name,
-                    label=label,
-                    named=found[1] if found else "",
-                    number=int(found[2]) if found and found[2] and found.end() == len(file.stem) else None,
-                )
+def _survey(path: Path) -> _Survey:
+    splits = _split_folders(path)
+    pictures: list[_Picture] = []
+    unreadable: list[tuple[str, str]] = []
+    omitted = [_description(entry, path) for entry in _entries(path) if entry not in splits and _may_hold_images(entry)]
+    for split in splits:
+        for entry in _entries(split):
+            if not os.path.isdir(entry):  # noqa: PTH112 - Path.is_dir() may raise PermissionError
+                omitted.append(_description(entry, path))
+                continue
+            label = _label(entry)
+            walk = files.walk_files(entry)
+            unreadable += [
+                (folder.relative_to(path).as_posix(), f"the folder cannot be listed ({error.strerror or error})")
+                for folder, error in walk.unreadable
+            ]
+            pictures += [_picture(file, path, split.name, label) for file in walk.files]
+    notes = [f"Left out, because it is in no class folder of a split: {', '.join(_first(omitted))}."] if omitted else []
+    return _Survey(tuple(pictures), tuple(unreadable), (*notes, *_missing_classes(pictures)))
+
+
+def _picture(file: Path, root: Path, folder: str, label: str) -> _Picture:
+    match = PREFIX.match(file.stem)
+    return _Picture(
+        path=file,
+        name=file.relative_to(root).as_posix(),
+        folder=folder,
+        label=label,
+        prefix=match[1] if match else "",
+        number=int(match[2]) if match and match[2] and match.end() == len(file.stem) else None,
+    )
+
+
+def _missing_classes(pictures: Sequence[_Picture]) -> Iterator[str]:
+    """Report classes that some split folders lack."""
+    labels = {folder: {other.label for other in pictures if other.folder == folder} for folder in _folders(pictures)}
+    everywhere = set().union(*labels.values())
+    for folder, present in labels.items():
+        missing = [label for label in LABELS if label in everywhere - present]
+        if missing:
+            yield f"{printable(folder)}/ has no images of {', '.join(missing)}, other splits do."
+
+
+def _folders(pictures: Sequence[_Picture]) -> list[str]:
+    return list(dict.fromkeys(picture.folder for picture in pictures))
+
+
+def _description(entry: Path, root: Path) -> str:
+    """Return the name of a file, or of a folder with its number of files."""
+    name = printable(entry.relative_to(root).as_posix())
+    if not os.path.isdir(entry):  # noqa: PTH112
+        return name
+    count = len(files.walk_files(entry).files)
+    return f"{name}/ ({count:,} {'file' if count == 1 else 'files'})"
+
+
+def _may_hold_images(entry: Path) -> bool:
+    """Return True for a folder or a picture beside the split folders, False for a document."""
+    return os.path.isdir(entry) or (entry.is_file() and cv2.haveImageReader(os.fspath(entry)))  # noqa: PTH112
+
+
+def _first(names: Sequence[str]) -> list[str]:
+    others = len(names) - NAMED_LEFTOVERS
+    return [*names[:NAMED_LEFTOVERS], f"and {others:,} others"] if others > 0 else list(names)
 
 
 def _label(folder: Path) -> str:
-    if folder.name.lower() not in LABEL_OF_FOLDER:
+    label = LABEL_OF_NAME.get(folder.name.lower())
+    if label is None:
         raise DataError(
-            f"{folder} is no class that edgefer knows",
-            why=f"class folders are matched by name, and the names are {', '.join(LABELS)}",
+            f"{printable(str(folder))} is no class",
+            why=f"expected folders named {', '.join(LABELS)}",
             hint="rename the folder, or move it out of the tree",
         )
-    return LABEL_OF_FOLDER[folder.name.lower()]
+    return label
 
 
 def _split_folders(path: Path) -> list[Path]:
-    for root in (path, path / "images"):
-        found = [folder for folder in _folders(root) if folder.name.lower() in SPLIT_OF_FOLDER]
-        if found:
-            return found
-    return []
+    """Return the folders of splits that contain a folder of a class."""
+    return [
+        folder
+        for folder in _entries(path)
+        if split_of(folder.name) and any(child.name.lower() in LABEL_OF_NAME for child in _entries(folder))
+    ]
 
 
-def _folders(path: Path) -> list[Path]:
-    if not path.is_dir():
+def _entries(folder: Path) -> list[Path]:
+    """List a folder without filesystem leftovers; return nothing for a file."""
+    if not os.path.isdir(folder):  # noqa: PTH112
         return []
-    return sorted(child for child in path.iterdir() if child.is_dir() and not child.name.startswith("."))
+    return sorted(entry for entry in folder.iterdir() if not files.is_filesystem_leftover(entry.name))

@@ -1,0 +1,88 @@
+"""Map the names of classes and splits in data sets to labels and splits, and quote values in messages.
+
+    label_of("Happiness"), label_of("3")            # "happy", "happy"
+    split_of("FER2013Train"), split_of("val")       # "Training", "PublicTest"
+    split_of("test")                                # TEST: assign_test() decides which test split it is
+    assign_test({"train", "test"})                  # "PublicTest"
+    quote("a\\x1b[2J")                               # 'a\\x1b[2J': without control characters
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Set as AbstractSet
+
+from edgefer.contract.labels import LABELS
+
+__all__ = ["LABEL_OF_NAME", "TEST", "assign_test", "label_of", "printable", "quote", "split_of"]
+
+TEST = "test"
+LABEL_OF_NAME = {
+    **{label: label for label in LABELS},
+    "anger": "angry",
+    "disgusted": "disgust",
+    "fearful": "fear",
+    "happiness": "happy",
+    "sadness": "sad",
+    "surprised": "surprise",
+}
+LABEL_OF_NUMBER = {str(index): label for index, label in enumerate(LABELS)}
+SPLIT_OF_WORD = {
+    "train": "Training",
+    "training": "Training",
+    "val": "PublicTest",
+    "valid": "PublicTest",
+    "validation": "PublicTest",
+    "dev": "PublicTest",
+    "public": "PublicTest",
+    "publictest": "PublicTest",
+    "private": "PrivateTest",
+    "privatetest": "PrivateTest",
+    "test": TEST,
+    "testing": TEST,
+}
+# Words around the name of a split, as in FER2013Train, train_set and images-test.
+DECORATION = re.compile(r"^(?:fer2013|ferplus|fer|images?)|(?:set|split|data|images?|folder)$")
+QUOTED_CHARACTERS = 40
+
+
+def label_of(name: str) -> str | None:
+    """Return the label for a class name or a class index of fer2013.csv, or None for any other text."""
+    text = name.strip()
+    number = text[:-2] if text.endswith(".0") else text
+    return LABEL_OF_NUMBER.get(number) or LABEL_OF_NAME.get(text.lower())
+
+
+def split_of(name: str) -> str | None:
+    """Return the split for a name: a split of FER2013, TEST for either test split, or None for other text."""
+    word = re.sub(r"[\s_.\-]+", "", name.lower())
+    return SPLIT_OF_WORD.get(word) or SPLIT_OF_WORD.get(DECORATION.sub("", DECORATION.sub("", word)))
+
+
+def assign_test(names: AbstractSet[str]) -> str:
+    """Return the split of a test set whose name does not tell PublicTest from PrivateTest.
+
+    Args:
+        names: all names of splits in the data set.
+
+    Returns:
+        "PublicTest"; "PrivateTest" if a validation set takes the place of PublicTest; "" if both splits exist besides.
+    """
+    splits = {split_of(name) for name in names}
+    if "PrivateTest" in splits:
+        return "" if "PublicTest" in splits else "PublicTest"
+    return "PrivateTest" if "PublicTest" in splits else "PublicTest"
+
+
+def quote(value: object, *, limit: int = QUOTED_CHARACTERS) -> str:
+    """Quote a value of a file for a message: shortened, without control characters and undecodable bytes."""
+    text = str(value)
+    return repr(text if len(text) <= limit else text[:limit] + "...")
+
+
+def printable(text: str) -> str:
+    """Replace control characters and undecodable bytes by escapes such as \\x1b."""
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
+        for character in text
+    )

@@ -1,0 +1,227 @@
+"""Find the data set in a file or a folder, and describe files and folders that contain none.
+
+    source = find_source(Path("downloads"))
+    source.format_name, source.path, source.notes   # "csv_table", downloads/fer2013/fer2013.csv, ("Not read: ...",)
+
+The content of a file decides, not its name. In a folder, the search covers three levels of subfolders.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import zipfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+
+import cv2
+
+from edgefer import files, plugins
+from edgefer.contract.labels import LABELS
+from edgefer.data.naming import LABEL_OF_NAME, printable, quote, split_of
+from edgefer.data.table_columns import split_line
+from edgefer.data.table_text import DAMAGE, decode_head
+from edgefer.errors import DataError
+
+__all__ = ["FORMATS", "Source", "find_source"]
+
+FORMATS = "edgefer.data.formats"
+TABLE_SUFFIXES = (".csv", ".tsv", ".npz", ".csv.gz")
+DEPTH = 3
+ENTRY_LIMIT = 200_000
+HEAD_BYTES = 1 << 16
+EXPECTED = "a table with the columns emotion, pixels and Usage, or folders such as train/happy/ and test/happy/"
+# By the first bytes of a file: what it is, and how to get a data set from it.
+FILE_TYPES: tuple[tuple[bytes, str, str], ...] = (
+    (b"version https://git-lfs", "a Git LFS pointer instead of the file itself", "git lfs pull"),
+    (b"PAR1", "a Parquet file", "save it as CSV: pandas.read_parquet(path).to_csv('data.csv', index=False)"),
+    (b"ARROW1", "a Feather file", "save it as CSV: pandas.read_feather(path).to_csv('data.csv', index=False)"),
+    (b"\xd0\xcf\x11\xe0", "an Excel workbook", "save it as CSV"),
+    (b"\x89HDF", "an HDF5 file", "save its arrays with np.savez('data.npz', pixels=..., emotion=..., usage=...)"),
+    (b"\x93NUMPY", "a single NumPy array", "np.savez('data.npz', pixels=..., emotion=..., usage=...)"),
+    (b"\x80", "a Python pickle, which could run code when loaded", "save it as CSV or with np.savez()"),
+    (b"SQLite format 3", "an SQLite database", "export it as CSV"),
+    (b"7z\xbc\xaf", "a 7z archive", "unpack it: 7z x {path}"),
+    (b"Rar!", "a RAR archive", "unpack it: unrar x {path}"),
+    (b"\x28\xb5\x2f\xfd", "a Zstandard-compressed file", "unpack it: unzstd {path}"),
+    (b"\x1f\x8b", "gzip-compressed, without a table inside", "unpack it: tar -xf {path} or gunzip {path}"),
+    (b"BZh", "bzip2-compressed, without a table inside", "unpack it: tar -xf {path} or bunzip2 {path}"),
+    (b"\xfd7zXZ", "xz-compressed, without a table inside", "unpack it: tar -xf {path} or unxz {path}"),
+    (b"%PDF", "a PDF document", EXPECTED),
+)
+HTML = ("<!doctype", "<html", "<head", "<?xml")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file or folder with a data set.
+
+    Attributes:
+        format_name: module of edgefer.data.formats that reads it.
+        path: the file or folder.
+        notes: a sentence on the data sets beside it that are not read.
+    """
+
+    format_name: str
+    path: Path
+    notes: tuple[str, ...] = ()
+
+
+def find_source(path: Path) -> Source:
+    """Find the data set in a file or a folder.
+
+    A folder may contain several: a single fer2013.csv takes precedence, then the one in the highest folder.
+
+    Raises:
+        DataError: the path does not exist, or contains no data set or several.
+    """
+    if not os.path.exists(path):  # noqa: PTH110 - Path.exists() raises for a name that is too long
+        raise _missing(path)
+    candidates = list(_candidates(path))
+    if not candidates:
+        raise _unknown_folder(path) if path.is_dir() else _unknown_file(path)
+    depth = min(len(source.path.parts) for source in candidates)
+    named = [source for source in candidates if source.path.name == "fer2013.csv"]
+    chosen = named if len(named) == 1 else [source for source in candidates if len(source.path.parts) == depth]
+    if len(chosen) > 1:
+        raise DataError(
+            f"{printable(str(path))} contains {len(chosen)} data sets",
+            why=_listed([str(source.path) for source in chosen]),
+            hint=f"name one of them: {printable(str(chosen[0].path))}",
+        )
+    others = [str(source.path) for source in candidates if source is not chosen[0]]
+    return replace(chosen[0], notes=(f"Not read: {_listed(others)}.",) if others else ())
+
+
+def _candidates(path: Path) -> Iterator[Source]:
+    """Yield the path itself, and tables and trees up to three levels below, if they are in a known format."""
+    formats = {name: plugins.load(FORMATS, name) for name in plugins.names(FORMATS)}
+    level, left = [path], ENTRY_LIMIT
+    for depth in range(DEPTH + 1):
+        below: list[Path] = []
+        for entry in level:
+            name = next((name for name, module in formats.items() if module.matches(entry)), None)
+            if name is not None:
+                yield Source(name, entry)
+            elif depth < DEPTH and os.path.isdir(entry):  # noqa: PTH112
+                children = _children(entry, left)
+                left -= len(children)
+                below += [child for child in children if os.path.isdir(child) or _is_table_name(child)]  # noqa: PTH112
+        level = below
+
+
+def _children(folder: Path, limit: int) -> list[Path]:
+    try:
+        entries = sorted(islice(folder.iterdir(), limit))
+    except OSError:
+        return []
+    return [entry for entry in entries if not files.is_filesystem_leftover(entry.name)]
+
+
+def _is_table_name(path: Path) -> bool:
+    return path.name.lower().endswith(TABLE_SUFFIXES)
+
+
+def _missing(path: Path) -> DataError:
+    names = [entry.name for entry in _children(path.parent, ENTRY_LIMIT)]
+    close = difflib.get_close_matches(path.name, names, n=1)
+    hint = f"did you mean {printable(str(path.parent / close[0]))}?" if close else "check the path"
+    return DataError(f"{printable(str(path))} does not exist", hint=hint)
+
+
+def _unknown_folder(path: Path) -> DataError:
+    try:
+        entries = [entry for entry in path.iterdir() if not files.is_filesystem_leftover(entry.name)]
+    except OSError as error:
+        return DataError(f"cannot read {printable(str(path))}", why=error.strerror or str(error))
+    folders = sorted(entry.name for entry in entries if os.path.isdir(entry))  # noqa: PTH112
+    others = [entry for entry in entries if entry.name not in folders]
+    suffixes = Counter(entry.suffix.lower() or "no suffix" for entry in others)
+    content = []
+    if folders:
+        content.append(f"{len(folders):,} folders ({_listed([f'{name}/' for name in folders])})")
+    if others:
+        kinds = [f"{count:,} {suffix}" for suffix, count in suffixes.most_common(3)]
+        content.append(f"{len(others):,} files ({_listed(kinds)})")
+    why = f"it contains {' and '.join(content)}" if content else "the folder is empty"
+    hint = f"expected {EXPECTED}"
+    if any(name.lower() in LABEL_OF_NAME for name in folders):
+        why = f"the classes ({_listed(folders)}) are in no folder of a split"
+        hint = "move the classes into train/ and test/"
+    elif any(map(split_of, folders)):
+        why += f"; no folder of a split contains a folder of a class, such as {LABELS[3]}/"
+    elif archive := next((entry for entry in others if entry.suffix in (".zip", ".gz", ".tgz", ".tar")), None):
+        hint = f"name the archive: {printable(str(archive))}"
+    return DataError(f"{printable(str(path))} contains no data set", why=why, hint=hint)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(map(printable, names[:8])) + (", ..." if len(names) > 8 else "")
+
+
+def _unknown_file(path: Path) -> DataError:
+    what = f"{printable(str(path))} is no data set"
+    if not path.is_file():
+        return DataError(what, why="it is neither a file nor a folder", hint=f"expected {EXPECTED}")
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+    if not head:
+        return DataError(what, why="the file is empty", hint="copy or download it again")
+    why, hint = _file_type(path, head)
+    return DataError(what, why=why, hint=hint.format(path=printable(str(path)).replace("{", "{{").replace("}", "}}")))
+
+
+def _file_type(path: Path, head: bytes) -> tuple[str, str]:
+    """Describe the content of a file, and return how to get a data set from it."""
+    if head.startswith(b"PK"):
+        return _zip_type(path)
+    for magic, description, hint in FILE_TYPES:
+        if head.startswith(magic):
+            return f"it is {description}", hint
+    if head[257:262] == b"ustar":
+        return "it is a tar archive without a table", "unpack it: tar -xf {path}"
+    if head[4:8] == b"TFL3":
+        return "it is a model (.tflite)", f"expected {EXPECTED}"
+    if cv2.haveImageReader(os.fspath(path)):
+        return "it is a single picture", f"expected {EXPECTED}"
+    _, text = decode_head(head)
+    start = text.lstrip("\ufeff \r\n\t").lower()
+    if start.startswith(HTML):
+        return "it is a web page, such as a login page", "log in, and download the file again in the browser"
+    if start.startswith(("{", "[")):
+        return "it is JSON", f"expected {EXPECTED}"
+    if sum(not (character.isprintable() or character.isspace()) for character in text) > len(text) // 20:
+        return f"it is binary data that starts with {head[:8].hex(' ')}", f"expected {EXPECTED}"
+    return _text_type(text)
+
+
+def _text_type(text: str) -> tuple[str, str]:
+    lines = [line for line in text.splitlines() if line.strip()]
+    if not lines:
+        return "the file has only blank lines", "copy or download it again"
+    delimiter = max(",;\t|", key=lines[0].count)
+    cells = split_line(lines[0], delimiter)
+    shown = ", ".join(quote(cell, limit=20) for cell in cells[:8]) + (", ..." if len(cells) > 8 else "")
+    second = split_line(lines[1], delimiter)[:6] if len(lines) > 1 else []
+    row = ", ".join(quote(cell, limit=12) for cell in second) or "missing"
+    if {"usage", "neutral", "contempt"} <= {cell.lower() for cell in cells}:
+        return "it has FER+ votes and no pixels", "--data fer2013.csv --ferplus {path}"
+    why = f"it has no column of pixels; its first line is {shown}, its second {row}"
+    return why.replace("{", "(").replace("}", ")"), f"expected {EXPECTED}"
+
+
+def _zip_type(path: Path) -> tuple[str, str]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except DAMAGE as error:
+        return f"it is a damaged ZIP archive ({printable(str(error))})", "copy or download it again"
+    if "xl/workbook.xml" in names:
+        return "it is an Excel workbook", "save it as CSV"
+    if "content.xml" in names:
+        return "it is an OpenDocument spreadsheet", "save it as CSV"
+    shown = _listed([name for name in names if not name.endswith("/")])
+    return f"it is a ZIP archive without a table: {shown or 'empty'}", "unpack it, and name the folder: unzip {path}"

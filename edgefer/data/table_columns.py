@@ -1,0 +1,124 @@
+"""Find delimiter, header and columns of a table of faces in the beginning of its text.
+
+    columns = find_columns("emotion;pixels;Usage\\n0;70 80 82 ...;Training\\n")
+    columns.delimiter, columns.emotion, columns.pixels, columns.usage       # ";", 0, (1,), 2
+    columns.split("0;70 80 82 ...;Training\\n")                             # ["0", "70 80 82 ...", "Training"]
+
+Columns are found by name. A table without a header is accepted if its first line has one list of pixels, one emotion
+and one name of a split.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from dataclasses import dataclass
+
+from edgefer.data.naming import label_of, split_of
+
+__all__ = ["Columns", "find_columns", "split_line"]
+
+DELIMITERS = (",", ";", "\t", "|")
+EMOTION_NAMES = ("emotion", "label", "expression", "class")
+USAGE_NAMES = ("usage", "split", "subset", "set")
+# One column per pixel, such as pixel0 to pixel2303.
+PIXEL_COLUMN = re.compile(r"(?:pixels?|px|p)[\s_.\-]*\d+")
+LEAST_PIXEL_COLUMNS = 100
+LEAST_PIXELS = 256
+NUMBER = re.compile(r"[\d.]+")
+SEPARATOR_LINE = re.compile(r"sep=(.)\s*$", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Columns of a table of faces.
+
+    Attributes:
+        names: names in the header, in lower case; empty without a header.
+        width: number of columns.
+        delimiter: character between cells.
+        emotion, usage: positions of the columns, or None.
+        pixels: position of the column with all pixels, or positions of columns with one pixel each.
+        skipped: lines before the first data row: blank lines, Excel's "sep=;" and the header.
+    """
+
+    names: tuple[str, ...]
+    width: int
+    delimiter: str
+    emotion: int | None
+    usage: int | None
+    pixels: tuple[int, ...]
+    skipped: int
+
+    def split(self, line: str) -> list[str]:
+        """Split a line into cells without quotes and surrounding spaces."""
+        # A valid row contains no delimiter within its cells. Splitting without regard to quotes limits the damage of a
+        # stray quote to its line.
+        cells = _plain_cells(line, self.delimiter)
+        return cells if len(cells) == self.width or '"' not in line else split_line(line, self.delimiter)
+
+
+def find_columns(head: str) -> Columns | None:
+    """Return the columns of a table, or None for a text without pixels."""
+    lines = head.splitlines()
+    skipped = next((index for index, line in enumerate(lines) if line.strip()), len(lines))
+    separator = SEPARATOR_LINE.match(lines[skipped]) if skipped < len(lines) else None
+    if separator:
+        skipped += 1
+    if skipped >= len(lines):
+        return None
+    for delimiter in separator[1] if separator else DELIMITERS:
+        cells = split_line(lines[skipped], delimiter)
+        columns = _from_header(cells, delimiter, skipped) or _from_row(cells, delimiter, skipped)
+        if columns is not None:
+            return columns
+    return None
+
+
+def split_line(line: str, delimiter: str) -> list[str]:
+    """Split a line into cells; quotes protect delimiters."""
+    try:
+        (cells,) = csv.reader([line.strip("\r\n")], delimiter=delimiter, skipinitialspace=True)
+    except (csv.Error, ValueError):  # a cell beyond the limit of the csv module, or a line break within quotes
+        return _plain_cells(line, delimiter)
+    return [cell.strip(' \t\r\n"') for cell in cells]
+
+
+def _plain_cells(line: str, delimiter: str) -> list[str]:
+    return [cell.strip(' \t\r\n"') for cell in line.split(delimiter)]
+
+
+def _from_header(cells: list[str], delimiter: str, skipped: int) -> Columns | None:
+    names = tuple(cell.strip(" \t\r\n\"'\ufeff").lower() for cell in cells)
+    pixels = tuple(index for index, name in enumerate(names) if name == "pixels")[:1]
+    if not pixels:
+        pixels = tuple(index for index, name in enumerate(names) if PIXEL_COLUMN.fullmatch(name))
+        if len(pixels) < LEAST_PIXEL_COLUMNS:
+            return None
+    emotion, usage = (
+        next((names.index(name) for name in choices if name in names), None) for choices in (EMOTION_NAMES, USAGE_NAMES)
+    )
+    return Columns(names, len(cells), delimiter, emotion, usage, pixels, skipped + 1)
+
+
+def _from_row(cells: list[str], delimiter: str, skipped: int) -> Columns | None:
+    pixels = [index for index, cell in enumerate(cells) if _is_pixel_list(cell)]
+    others = [index for index in range(len(cells)) if index not in pixels]
+    emotions = [index for index in others if label_of(cells[index])]
+    usages = [index for index in others if split_of(cells[index])]
+    if len(pixels) != 1:
+        return None
+    return Columns(
+        names=(),
+        width=len(cells),
+        delimiter=delimiter,
+        emotion=emotions[0] if len(emotions) == 1 else None,
+        usage=usages[0] if len(usages) == 1 else None,
+        pixels=(pixels[0],),
+        skipped=skipped,
+    )
+
+
+def _is_pixel_list(cell: str) -> bool:
+    tokens = cell.strip("[]()").replace(",", " ").split()
+    return len(tokens) >= LEAST_PIXELS and all(NUMBER.fullmatch(token) for token in tokens[:LEAST_PIXELS])

@@ -1,0 +1,245 @@
+"""Open a table as text, whatever its compression, archive, encoding and line ends.
+
+    with open_table(Path("fer2013.tar.gz"), accepts=lambda text: "pixels" in text) as table:
+        table.origin                                # "fer2013/fer2013.csv in a gzip-compressed tar archive"
+        for number, line in table.lines(): ...      # 1, "emotion,pixels,Usage"
+
+Content decides, not the file name. Decompression stops at 200 times the size of the file, which text never reaches.
+"""
+
+from __future__ import annotations
+
+import bz2
+import contextlib
+import gzip
+import io
+import lzma
+import os
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from edgefer.data.naming import printable
+from edgefer.errors import DataError
+
+__all__ = ["DAMAGE", "HEAD_BYTES", "Table", "decode_head", "open_table", "size_limit"]
+
+HEAD_BYTES = 1 << 18
+PIECE_BYTES = 1 << 14
+# A line with 2,304 pixels has about 9,000 characters.
+LINE_LIMIT = 1 << 20
+MEMBER_LIMIT = 1000
+BLANK_LINE_LIMIT = 1_000_000
+TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".data")
+COMPRESSIONS: dict[bytes, tuple[str, Callable[..., Any]]] = {
+    b"\x1f\x8b": ("gzip", gzip.open),
+    b"BZh": ("bzip2", bz2.open),
+    b"\xfd7zXZ\x00": ("xz", lzma.open),
+}
+BYTE_ORDER_MARKS = {
+    b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe\0\0": "utf-32", b"\0\0\xfe\xff": "utf-32", b"\xff\xfe": "utf-16",
+    b"\xfe\xff": "utf-16",
+}  # fmt: skip
+# Exceptions of the decompressors for damaged content; a RuntimeError is an encrypted ZIP entry.
+DAMAGE = (
+    EOFError, OSError, zlib.error, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile, NotImplementedError,
+    RuntimeError, ValueError, UnicodeError, OverflowError,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Table:
+    """An open table.
+
+    Attributes:
+        head: decoded beginning of the text.
+        encoding: encoding of the text.
+        origin: compression and archive of the text, for messages; empty for a plain file.
+        stream: the text, from its beginning.
+    """
+
+    head: str
+    encoding: str
+    origin: str
+    stream: io.TextIOBase
+
+    def lines(self) -> Iterator[tuple[int, str]]:
+        """Yield line numbers, from 1, and lines with any line end.
+
+        Raises:
+            DataError: a line has more than a million characters, a million lines are blank, or the content is damaged.
+        """
+        number = blank = 0
+        while True:
+            try:
+                line = self.stream.readline(LINE_LIMIT)
+            except DAMAGE as error:
+                why = str(error) or type(error).__name__
+                raise DataError(f"the table is damaged after line {number}", why=why) from error
+            if not line:
+                return
+            number += 1
+            blank = 0 if line.strip() else blank + 1
+            if blank > BLANK_LINE_LIMIT:
+                raise DataError(f"more than {BLANK_LINE_LIMIT:,} blank lines after line {number - blank}")
+            if len(line) >= LINE_LIMIT:
+                what = f"line {number} has more than {LINE_LIMIT:,} characters"
+                raise DataError(what, why="expected one face per line")
+            yield number, line
+
+
+def size_limit(compressed: int) -> int:
+    """Return the largest plausible size of decompressed content, in bytes."""
+    return 200 * compressed + (16 << 20)
+
+
+def decode_head(head: bytes) -> tuple[str, str]:
+    """Return the encoding of a text and its decoded beginning."""
+    mark = next((mark for mark in BYTE_ORDER_MARKS if head.startswith(mark)), None)
+    encoding = BYTE_ORDER_MARKS[mark] if mark else "utf-8"
+    if not mark and b"\0" in head[:64]:
+        # In UTF-16 every second byte of ASCII text is zero.
+        little, big = head[1:64:2].count(0), head[0:64:2].count(0)
+        encoding = "utf-16-le" if little > big else "utf-16-be"
+    return encoding, head.decode(encoding, errors="replace")
+
+
+@contextlib.contextmanager
+def open_table(path: Path, *, accepts: Callable[[str], bool]) -> Iterator[Table | None]:
+    """Open the table in a file.
+
+    Args:
+        path: file: plain text, compressed text, or a ZIP or tar archive.
+        accepts: returns True for the decoded beginning of a table.
+
+    Yields:
+        The table, or None if the file contains no accepted table.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    with contextlib.ExitStack() as stack:
+        raw = stack.enter_context(path.open("rb"))
+        limit = size_limit(os.fstat(raw.fileno()).st_size)
+        head = raw.read(HEAD_BYTES)
+        raw.seek(0)
+        if head.startswith(b"PK\x03\x04"):
+            yield _zip_member(raw, limit, accepts, stack)
+            return
+        compression = next((entry for magic, entry in COMPRESSIONS.items() if head.startswith(magic)), None)
+        origin = ""
+        stream: IO[bytes] = raw
+        if compression:
+            origin = f"{compression[0]}-compressed"
+            head = _head(compression[1](raw))
+            raw.seek(0)
+            stream = _bounded(stack.enter_context(compression[1](raw)), limit)
+        if head[257:262] == b"ustar":
+            yield _tar_member(stream, origin, accepts, stack)
+            return
+        encoding, text = decode_head(head)
+        yield _table(stream, encoding, text, origin) if accepts(text) else None
+
+
+def _table(stream: IO[bytes], encoding: str, head: str, origin: str) -> Table:
+    return Table(head, encoding, origin, io.TextIOWrapper(stream, encoding=encoding, errors="replace"))
+
+
+def _zip_member(
+    raw: IO[bytes], limit: int, accepts: Callable[[str], bool], stack: contextlib.ExitStack
+) -> Table | None:
+    try:
+        archive = stack.enter_context(zipfile.ZipFile(raw))
+        for name in filter(_may_be_table, archive.namelist()[:MEMBER_LIMIT]):
+            with archive.open(name) as file:
+                encoding, text = decode_head(_head(file))
+            if accepts(text):
+                stream = _bounded(stack.enter_context(archive.open(name)), limit)
+                return _table(stream, encoding, text, f"{printable(name)} in a ZIP archive")
+    except DAMAGE:
+        return None
+    return None
+
+
+def _tar_member(
+    stream: IO[bytes], origin: str, accepts: Callable[[str], bool], stack: contextlib.ExitStack
+) -> Table | None:
+    try:
+        archive = stack.enter_context(tarfile.open(fileobj=stream, mode="r|"))  # noqa: SIM115
+        for number, member in enumerate(archive):
+            file = archive.extractfile(member) if member.isfile() and _may_be_table(member.name) else None
+            if file is not None:
+                # A streamed archive cannot be rewound, so the head is put in front of the remainder.
+                head = _head(file)
+                encoding, text = decode_head(head)
+                if accepts(text):
+                    whole = io.BufferedReader(_Joined(head, file))
+                    kind = " ".join(part for part in (origin, "tar archive") if part)
+                    return _table(whole, encoding, text, f"{printable(member.name)} in a {kind}")
+            if number >= MEMBER_LIMIT:
+                break
+    except DAMAGE:
+        return None
+    return None
+
+
+def _may_be_table(name: str) -> bool:
+    return name.lower().endswith(TABLE_SUFFIXES) and not os.path.basename(name).startswith(".")  # noqa: PTH119
+
+
+def _head(stream: IO[bytes]) -> bytes:
+    """Read up to HEAD_BYTES; damaged content ends early."""
+    head = b""
+    try:
+        # Small pieces, so that a truncated stream yields what comes before its end.
+        while len(head) < HEAD_BYTES and (piece := stream.read(PIECE_BYTES)):
+            head += piece
+    except DAMAGE:
+        pass
+    return head
+
+
+def _bounded(stream: IO[bytes], limit: int) -> IO[bytes]:
+    return io.BufferedReader(_Bounded(stream, limit), buffer_size=1 << 20)
+
+
+class _Bounded(io.RawIOBase):
+    """A stream that ends with a DataError beyond a number of bytes."""
+
+    def __init__(self, stream: IO[bytes], limit: int) -> None:
+        self.stream, self.left = stream, limit
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Read into ``buffer``."""
+        piece = self.stream.read(min(len(buffer), PIECE_BYTES))
+        self.left -= len(piece)
+        if self.left < 0:
+            raise DataError("the decompressed table is implausibly large", why="text never compresses 200 times")
+        buffer[: len(piece)] = piece
+        return len(piece)
+
+
+class _Joined(io.RawIOBase):
+    """Bytes followed by a stream."""
+
+    def __init__(self, head: bytes, stream: IO[bytes]) -> None:
+        self.head, self.stream = head, stream
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Read into ``buffer``."""
+        piece, self.head = self.head[: len(buffer)], self.head[len(buffer) :]
+        piece = piece or self.stream.read(len(buffer))
+        buffer[: len(piece)] = piece
+        return len(piece)

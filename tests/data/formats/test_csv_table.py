@@ -1,0 +1,210 @@
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import lzma
+import tarfile
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgefer.contract.labels import LABELS
+from edgefer.data.dataset import Dataset, load
+from edgefer.errors import DataError
+
+USAGE = ["Training"] * 7 + ["PublicTest"] * 7 + ["PrivateTest"] * 7
+FACES = np.random.default_rng(3).integers(0, 256, (21, 48, 48), np.uint8)
+
+
+def values(index: int) -> list[int]:
+    return FACES[index].ravel().tolist()
+
+
+def joined(index: int) -> str:
+    return " ".join(map(str, values(index)))
+
+
+def make_table(row, header="emotion,pixels,Usage") -> str:
+    lines = [row(index % 7, index, usage) for index, usage in enumerate(USAGE)]
+    return "\n".join([header, *lines] if header else lines) + "\n"
+
+
+PLAIN = make_table(lambda emotion, index, usage: f"{emotion},{joined(index)},{usage}")
+CODES = {"Training": "train", "PublicTest": "val", "PrivateTest": "test"}
+
+
+def load_bytes(folder: Path, content: bytes | str, name: str = "data.csv") -> Dataset:
+    path = folder / name
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return load(path, cache=False)
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory) -> Dataset:
+    return load_bytes(tmp_path_factory.mktemp("plain"), PLAIN)
+
+
+def tar(name: str, content: bytes, *, mode: str = "w") -> bytes:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode=mode) as archive:
+        for member, data in (("fer2013/README", b"read me"), (name, content)):
+            info = tarfile.TarInfo(member)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    return packed.getvalue()
+
+
+def zipped(**members: bytes) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name.replace("__", "/").replace("_", "."), content)
+    return packed.getvalue()
+
+
+VARIANTS = {
+    "semicolons": PLAIN.replace(",", ";"),
+    "tabs": PLAIN.replace(",", "\t"),
+    "bars": PLAIN.replace(",", "|"),
+    "sep line of Excel": "sep=;\r\n" + PLAIN.replace(",", ";").replace("\n", "\r\n"),
+    "UTF-8 with a byte-order mark": PLAIN.encode("utf-8-sig"),
+    "UTF-16": PLAIN.replace(",", "\t").encode("utf-16"),
+    "UTF-16 without a mark": PLAIN.encode("utf-16-le"),
+    "UTF-16 big-endian": PLAIN.encode("utf-16-be"),
+    "UTF-32": PLAIN.encode("utf-32"),
+    "carriage returns": PLAIN.replace("\n", "\r"),
+    "Windows line ends": PLAIN.replace("\n", "\r\n"),
+    "gzip": gzip.compress(PLAIN.encode()),
+    "bzip2": bz2.compress(PLAIN.encode()),
+    "xz": lzma.compress(PLAIN.encode()),
+    "tar": tar("fer2013/fer2013.csv", PLAIN.encode()),
+    "tar.gz": tar("fer2013/fer2013.csv", PLAIN.encode(), mode="w:gz"),
+    "zip": zipped(fer2013__fer2013_csv=PLAIN.encode(), notes_txt=b"notes"),
+    "no header": PLAIN.partition("\n")[2],
+    "no header, other order": make_table(lambda e, i, u: f"{u};{e};{joined(i)}", header=""),
+    "blank lines first": "\n \n" + PLAIN,
+    "quoted pixels": make_table(lambda e, i, u: f'{e},"{joined(i)}",{u}'),
+    "lists": make_table(lambda e, i, u: f'{e},"{values(i)}",{u}'),
+    "arrays": make_table(lambda e, i, u: f"{e},[{joined(i)}],{u}"),
+    "float pixels": make_table(lambda e, i, u: f"{e},{' '.join(f'{v:.1f}' for v in values(i))},{u}"),
+    "float emotions": make_table(lambda e, i, u: f"{e:.1f},{joined(i)},{u}"),
+    "class names": make_table(lambda e, i, u: f"{LABELS[e].title()},{joined(i)},{u}"),
+    "lower case": make_table(lambda e, i, u: f"{e},{joined(i)},{u.lower()}", header="EMOTION,PIXELS,USAGE"),
+    "other column names": make_table(lambda e, i, u: f"{e},{joined(i)},{u}", header="label,pixels,split"),
+    "train, val, test": make_table(lambda e, i, u: f"{e},{joined(i)},{CODES[u]}"),
+    "index column": make_table(lambda e, i, u: f"{i},{e},{joined(i)},{u}", header=",emotion,pixels,Usage"),
+    "a column per pixel": make_table(
+        lambda e, i, u: f"{e},{u},{','.join(map(str, values(i)))}",
+        header=",".join(["emotion", "Usage", *(f"pixel{number}" for number in range(2304))]),
+    ),
+}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("name", ["data.csv", "data"])
+def test_a_table_is_read_in_every_variant(variant, name, plain, tmp_path):
+    dataset = load_bytes(tmp_path, VARIANTS[variant], name)
+    assert dataset.sha256 == plain.sha256
+    assert [split.rows.tolist() for split in dataset.splits.values()] == [list(range(s, s + 7)) for s in (0, 7, 14)]
+
+
+@pytest.mark.parametrize(
+    ("variant", "note"),
+    [
+        ("gzip", "The table is gzip-compressed."),
+        ("tar.gz", "The table is fer2013/fer2013.csv in a gzip-compressed tar archive."),
+        ("zip", "The table is fer2013/fer2013.csv in a ZIP archive."),
+        ("no header, other order", "no header; its columns were identified by their content: Usage, emotion, pixels."),
+        ("train, val, test", "Usage 'test' is scored as PrivateTest."),
+        ("train, val, test", "Usage 'val' is scored as PublicTest."),
+    ],
+)
+def test_a_note_reports_each_interpretation(variant, note, tmp_path):
+    assert any(note in text for text in load_bytes(tmp_path, VARIANTS[variant]).notes)
+
+
+def test_test_rows_are_public_without_a_validation_split(tmp_path):
+    table = make_table(lambda e, i, u: f"{e},{joined(i)},{'train' if u == 'Training' else 'test'}")
+    dataset = load_bytes(tmp_path, table)
+    assert {name: len(split) for name, split in dataset.splits.items()} == {"Training": 7, "PublicTest": 14}
+    assert "Usage 'test' is scored as PublicTest." in dataset.notes
+
+
+ALL_BAD = {
+    "fractions": (lambda e, i, u: f"{e},{' '.join(f'{v / 255:.4f}' for v in values(i))},{u}", "fractions from 0 to 1"),
+    "64 x 64": (lambda e, i, u: f"{e},{' '.join(['7'] * 4096)},{u}", "4,096 values (64 x 64), expected 2,304"),
+    "abbreviated": (lambda e, i, u: f"{e},[{' '.join(['7'] * 300)} ... 4],{u}", "value 301 is '...'"),
+    "unknown emotions": (lambda e, i, u: f"smile,{joined(i)},{u}", "emotion is 'smile', expected 0 to 6"),
+    "unknown splits": (lambda e, i, u: f"{e},{joined(i)},fold1", "Usage is 'fold1', expected Training"),
+}
+
+
+@pytest.mark.parametrize("kind", ALL_BAD)
+def test_skipping_is_not_advised_if_no_row_is_usable(kind, tmp_path):
+    row, reason = ALL_BAD[kind]
+    with pytest.raises(DataError, match="no usable images: 21 rows are unusable: line 2: ") as caught:
+        load_bytes(tmp_path, make_table(row))
+    assert reason in caught.value.why
+    assert "--skip-bad-rows" not in str(caught.value)
+
+
+def test_the_advice_to_skip_names_the_remaining_rows(tmp_path):
+    with pytest.raises(DataError) as caught:
+        load_bytes(tmp_path, PLAIN + "9,1 2,Training\n")
+    assert caught.value.hint == "add --skip-bad-rows to use the other 21"
+
+
+@pytest.mark.parametrize("skip", [False, True])
+def test_emotions_from_1_are_refused_even_if_rows_may_be_skipped(skip, tmp_path):
+    path = tmp_path / "data.csv"
+    path.write_text(make_table(lambda e, i, u: f"{e + 1},{joined(i)},{u}"))
+    with pytest.raises(DataError, match=r"emotion counts from 1 to 7: 3 rows have 7 and none has 0"):
+        load(path, skip_bad_rows=skip, cache=False)
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "missing"),
+    [
+        ("emotion,pixels", lambda e, i, u: f"{e},{joined(i)}", "no column Usage"),
+        ("pixels,Usage", lambda e, i, u: f"{joined(i)},{u}", "no column emotion"),
+        ("id,pixels", lambda e, i, u: f"{i},{joined(i)}", "no column emotion and no column Usage"),
+    ],
+)
+def test_a_missing_column_is_named_beside_the_existing_ones(header, row, missing, tmp_path):
+    with pytest.raises(DataError, match=missing) as caught:
+        load_bytes(tmp_path, make_table(row, header=header))
+    assert f"its columns are {', '.join(map(repr, header.lower().split(',')))}, its first row is" in caught.value.why
+    assert len(str(caught.value)) < 600
+
+
+def test_a_truncated_gzip_file_is_damaged(tmp_path):
+    with pytest.raises(DataError, match=r"damaged after line \d+"):
+        load_bytes(tmp_path, gzip.compress(PLAIN.encode())[:-2000])
+
+
+def test_a_decompression_bomb_is_refused(tmp_path):
+    bomb = gzip.compress(("emotion,pixels,Usage\n" + ("0" * 1000 + "\n") * 40_000).encode())
+    with pytest.raises(DataError, match="implausibly large"):
+        load_bytes(tmp_path, bomb)
+
+
+def test_a_table_of_blank_lines_is_refused(tmp_path):
+    with pytest.raises(DataError, match="more than 1,000,000 blank lines after line 22"):
+        load_bytes(tmp_path, PLAIN + "\n" * 1_000_010)
+
+
+def test_an_endless_line_is_refused(tmp_path):
+    with pytest.raises(DataError, match="line 23 has more than 1,048,576 characters"):
+        load_bytes(tmp_path, PLAIN + "0," + "1 " * 600_000)
+
+
+def test_a_stray_quote_costs_one_line(tmp_path):
+    lines = PLAIN.splitlines()
+    lines[4] = lines[4].replace(",", ',"', 1) + ",x"
+    path = tmp_path / "data.csv"
+    path.write_text("\n".join(lines))
+    with pytest.raises(DataError, match=r"has 1 row that cannot be used: line 5: "):
+        load(path)

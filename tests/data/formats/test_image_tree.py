@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edgefer.contract.labels import LABELS
+from edgefer.data.dataset import load
+from edgefer.errors import DataError
+
+RNG = np.random.default_rng(4)
+
+
+@pytest.fixture(autouse=True)
+def _cache_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+def put(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = cv2.imencode(".png", RNG.integers(0, 256, (48, 48), np.uint8))[1]
+    path.write_bytes(content.tobytes())
+
+
+def make_tree(root: Path, *splits: str, labels: tuple[str, ...] = LABELS) -> Path:
+    for split in splits:
+        for label in labels:
+            put(root / split / label / "1.png")
+    return root
+
+
+def sizes(path: Path) -> dict[str, int]:
+    return {name: len(split) for name, split in load(path).splits.items()}
+
+
+@pytest.mark.parametrize(
+    ("splits", "expected"),
+    [
+        (("training", "testing"), {"Training": 7, "PublicTest": 7}),
+        (("FER2013Train", "FER2013Valid", "FER2013Test"), {"Training": 7, "PublicTest": 7, "PrivateTest": 7}),
+        (("Train_Set", "dev-set"), {"Training": 7, "PublicTest": 7}),
+        (("images/images/train", "images/images/validation"), {"Training": 7, "PublicTest": 7}),
+        (("FER2013/train", "FER2013/test"), {"Training": 7, "PublicTest": 7}),
+        (("train", "publictest", "private_test"), {"Training": 7, "PublicTest": 7, "PrivateTest": 7}),
+    ],
+)
+def test_folders_of_splits_are_found_under_their_usual_names(splits, expected, tmp_path):
+    assert sizes(make_tree(tmp_path / "tree", *splits)) == expected
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "train/happy/.ipynb_checkpoints/1-checkpoint.png", "train/sad/.Trash-1000/files/old.png",
+        "train/.x/happy/1.png",
+        "train/fear/@eaDir/1.png/SYNOFILE_THUMB_M.png", "__MACOSX/train/happy/1.png", "train/sad/.12_abcdefgh-1.png",
+        "train/happy/__MACOSX/1.png", "train/#recycle/1.png", ".Trash-1000/train/happy/1.png",
+    ],
+)  # fmt: skip
+def test_leftovers_of_systems_are_no_pictures(name, tmp_path):
+    root = make_tree(tmp_path / "tree", "train", "test")
+    expected = load(root).notes
+    put(root / name)
+    (root / "train" / "happy" / "._1.png").write_bytes(b"\0\5\x16\7")
+    assert sizes(root) == {"Training": 7, "PublicTest": 7}
+    assert load(root).notes == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "note"),
+    [
+        ("extra/happy/1.png", "extra/ (1 file)"),
+        ("extra/1.png", "extra/ (1 file)"),
+        ("train/1.png", "train/1.png"),
+        ("1.picture", "1.picture"),
+        ("test2/happy/deep/1.png", "test2/ (1 file)"),
+    ],
+)
+def test_everything_left_out_is_named(name, note, tmp_path):
+    root = make_tree(tmp_path / "tree", "train", "test")
+    put(root / name)
+    assert sizes(root) == {"Training": 7, "PublicTest": 7}
+    assert f"Left out, because it is in no class folder of a split: {note}." in load(root).notes
+
+
+def test_documents_beside_the_splits_need_no_note(tmp_path):
+    root = make_tree(tmp_path / "tree", "train", "test")
+    before = load(root).notes
+    (root / "README.md").write_text("FER2013")
+    assert load(root).notes == before
+
+
+def test_a_new_left_out_folder_is_noticed_despite_the_cache(tmp_path):
+    root = make_tree(tmp_path / "tree", "train", "test")
+    load(root)
+    put(root / "extra" / "1.png")
+    assert any("extra/ (1 file)" in note for note in load(root).notes)
+
+
+def test_a_class_without_images_in_one_split_is_named(tmp_path):
+    root = make_tree(tmp_path / "tree", "train")
+    make_tree(root, "test", labels=LABELS[2:])
+    assert "test/ has no images of angry, disgust, other splits do." in load(root).notes
+
+
+def test_content_decides_what_a_picture_is(tmp_path):
+    root = make_tree(tmp_path / "tree", "train", "test")
+    put(root / "train" / "happy" / "picture")
+    assert sizes(root)["Training"] == 8
+    (root / "train" / "happy" / "labels.png").write_text("no picture")
+    with pytest.raises(DataError, match=r"1 row that cannot be used: train/happy/labels\.png"):
+        load(root)
+
+
+def test_an_unreadable_folder_is_named(tmp_path, monkeypatch):
+    root = make_tree(tmp_path / "tree", "train", "test")
+    put(root / "train" / "happy" / "locked" / "2.png")
+    listed = Path.iterdir
+
+    def iterdir(path):
+        if path.name == "locked":
+            raise PermissionError(13, "Permission denied")
+        return listed(path)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    with pytest.raises(DataError, match=r"train/happy/locked: the folder cannot be listed \(Permission denied\)"):
+        load(root)
+
+
+def test_a_pipe_is_no_picture(tmp_path):
+    root = make_tree(tmp_path / "tree", "train", "test")
+    os.mkfifo(root / "train" / "happy" / "pipe.png")
+    with pytest.raises(DataError, match=r"train/happy/pipe\.png: cannot be read \(it is no regular file\)"):
+        load(root)
+
+
+def test_names_with_control_characters_and_undecodable_bytes_are_escaped(tmp_path):
+    root = make_tree(tmp_path / "tree", "train", "test")
+    (root / "train" / "happy" / "a\x1b[2J.png").write_bytes(b"x")
+    (root / "train" / "happy" / os.fsdecode(b"\xff.png")).write_bytes(b"x")
+    with pytest.raises(DataError) as caught:
+        load(root)
+    assert r"a\x1b[2J.png" in caught.value.why
+    assert r"\udcff.png" in caught.value.why
+    assert str(caught.value).replace("\n", "").isprintable()

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import io
+import struct
+import zipfile
+
+import numpy as np
+import pytest
+
+from edgefer.data.dataset import load
+from edgefer.errors import DataError
+
+PIXELS = np.random.default_rng(5).integers(0, 256, (14, 48, 48), np.uint8)
+ARRAYS = {"pixels": PIXELS, "emotion": np.arange(14) % 7, "usage": np.array(["Training"] * 7 + ["PublicTest"] * 7)}
+
+
+def packed(**changes: np.ndarray | bytes | None) -> bytes:
+    """Return an .npz file; bytes replace the file of an array, None omits it."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, value in {**ARRAYS, **changes}.items():
+            if isinstance(value, np.ndarray):
+                file = io.BytesIO()
+                np.lib.format.write_array(file, value)
+                value = file.getvalue()
+            if value is not None:
+                archive.writestr(f"{name}.npy", value)
+    return content.getvalue()
+
+
+def header(shape: tuple[int, ...], descr: str = "|u1") -> bytes:
+    text = f"{{'descr': {descr!r}, 'fortran_order': False, 'shape': {shape!r}, }}\n".encode()
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text
+
+
+def damaged_stream() -> bytes:
+    content = bytearray(packed())
+    start = content.find(b"pixels.npy") + 60
+    content[start : start + 40] = bytes(40)
+    return bytes(content)
+
+
+DAMAGED = {
+    "a header that promises too much": (packed(pixels=header((2**40, 48, 48))), "pixels is damaged: .*2,533,274,790"),
+    "a header without data": (packed(emotion=header((14,), "<i8")), "emotion is damaged: .*112 bytes; the file has 0"),
+    "a header that is no dict": (packed(pixels=b"\x93NUMPY\x01\x00\x04\x00foo\n"), "array pixels has a damaged header"),
+    "no array": (packed(pixels=b"x"), "is damaged"),
+    "Python objects": (packed(usage=np.array([{}] * 14)), "array usage has dtype object: .*could run code"),
+    "a damaged deflate stream": (damaged_stream(), "is damaged"),
+    "a damaged directory": (packed().replace(b"PK\1\2", b"PK\1\3", 1), "is damaged"),
+    "a cut file": (packed()[:-500], "is damaged"),
+    "a missing array": (packed(usage=None), "no array usage: its arrays are pixels, emotion"),
+    "other arrays": (packed(pixels=None, x_train=PIXELS), "no array pixels: its arrays are emotion, usage, x_train"),
+    "float pixels": (packed(pixels=PIXELS / 255), r"array pixels is float64 .*expected uint8 \(n, 48, 48\)"),
+    "a scalar": (packed(pixels=np.array(7, np.uint8)), r"array pixels is uint8 \(\)"),
+    "other sizes": (packed(pixels=np.zeros((14, 64, 64), np.uint8)), r"array pixels is uint8 \(14, 64, 64\)"),
+    "one-hot emotions": (packed(emotion=np.eye(7)[np.arange(14) % 7]), r"array emotion is float64 \(14, 7\)"),
+    "votes of another length": (packed(votes=np.ones((3, 10))), r"votes is float64 \(3, 10\): expected numbers \(14"),
+    "negative votes": (packed(votes=-np.ones((14, 10))), r"row 0 \(from 0\), column 0 is -1.0, expected 0 to"),
+    "infinite votes": (packed(votes=np.full((14, 10), np.inf)), "column 0 is inf"),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGED)
+def test_damaged_arrays_are_named_with_what_was_found(kind, tmp_path):
+    content, message = DAMAGED[kind]
+    path = tmp_path / "faces.npz"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=message) as caught:
+        load(path)
+    assert "--skip-bad-rows" not in str(caught.value)
+
+
+@pytest.mark.parametrize("emotion", [np.uint64, np.int8, ">i4"])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_integer_types_and_memory_orders_are_equal(emotion, order, tmp_path):
+    path = tmp_path / "faces.npz"
+    path.write_bytes(packed())
+    expected = load(path).sha256
+    path.write_bytes(packed(pixels=np.array(PIXELS, order=order), emotion=ARRAYS["emotion"].astype(emotion)))
+    assert load(path).sha256 == expected
+
+
+def test_a_huge_emotion_is_unknown(tmp_path):
+    path = tmp_path / "faces.npz"
+    emotion = ARRAYS["emotion"].astype(np.uint64)
+    emotion[3] = 2**64 - 1
+    path.write_bytes(packed(emotion=emotion))
+    with pytest.raises(DataError, match=r"row 3 \(from 0\): emotion is 18446744073709551615, expected 0 to 6"):
+        load(path)
