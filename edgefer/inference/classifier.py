@@ -24,7 +24,7 @@ from edgefer.contract.preprocessing import encoder, prepare
 from edgefer.contract.quantization_params import dequantize
 from edgefer.errors import DataError, IncompatibleError
 from edgefer.inference.first_load import check_first_load
-from edgefer.inference.runtime import Runtime, select_runtime
+from edgefer.inference.runtime import Runtime, cannot_run, select_runtime
 
 __all__ = ["Classifier", "Prediction"]
 
@@ -186,6 +186,7 @@ class Classifier:
 
         Raises:
             DataError: ``faces`` has another shape or dtype.
+            IncompatibleError: the runtime cannot run the model.
         """
         spec, runtime = self.artifact.input_spec, self.runtime
         if faces.dtype != np.uint8 or faces.ndim != 3 or faces.shape[1:] != (spec.height, spec.width):
@@ -195,10 +196,13 @@ class Classifier:
                 hint="edgefer.contract.preprocessing.prepare(image, artifact.input_spec)",
             )
         outputs = np.empty((len(faces), len(self.artifact.labels)), runtime.output.params.dtype)
-        for row, face in enumerate(faces):
-            runtime.set_input(self.encode(face))
-            runtime.invoke()
-            outputs[row] = runtime.get_output()[0]
+        try:
+            for row, face in enumerate(faces):
+                runtime.set_input(self.encode(face))
+                runtime.invoke()
+                outputs[row] = runtime.get_output()[0]
+        except (RuntimeError, ValueError) as error:
+            raise cannot_run(runtime, error) from error
         return outputs
 
     def encode(self, face: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:

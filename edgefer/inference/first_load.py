@@ -29,7 +29,7 @@ import numpy.typing as npt
 from edgefer import files, models
 from edgefer.contract.preprocessing import encoder
 from edgefer.errors import DataError, EdgeferError, IncompatibleError
-from edgefer.inference.runtime import RuntimeModule, select_runtime
+from edgefer.inference.runtime import RuntimeModule, cannot_run, select_runtime
 from edgefer.processes import ChildResult, call_module, serve_request
 
 __all__ = ["CHILD_VARIABLES", "check_first_load", "limit_process", "trust_model"]
@@ -158,7 +158,7 @@ def _check(
     with tempfile.TemporaryDirectory(prefix="edgefer-check-") as private:
         folder = Path(private)
         stage_path = folder / "stage"
-        (folder / "model.tflite").write_bytes(model)
+        files.write_bytes(folder / "model.tflite", model)
         np.save(folder / "inputs.npy", np.empty((0, 1, 1), np.uint8) if inputs is None else inputs[:MAX_INPUTS])
 
         def describe_crash(child: ChildResult) -> EdgeferError:
@@ -206,8 +206,7 @@ def _serve(request: dict[str, Any]) -> dict[str, Any]:
             runtime.invoke()
             runtime.get_output()
     except (RuntimeError, ValueError) as error:
-        why = " ".join(str(error).split())
-        raise IncompatibleError(f"{runtime.name} {runtime.version} cannot run the model", why=why, hint=HINT) from error
+        raise cannot_run(runtime, error) from error
     return {}
 
 

@@ -25,7 +25,7 @@ from edgefer import plugins
 from edgefer.contract.preprocessing import encoder
 from edgefer.errors import EdgeferError, IncompatibleError, UsageError
 from edgefer.inference.first_load import check_first_load
-from edgefer.inference.runtime import RUNTIMES, Runtime, select_runtime
+from edgefer.inference.runtime import RUNTIMES, Runtime, cannot_run, select_runtime
 from edgefer.processes import ChildResult, call_module, serve_request
 from edgefer.results.parity import Configuration
 
@@ -108,13 +108,12 @@ def run_faces(runtime: Runtime, faces: npt.NDArray[np.uint8]) -> npt.NDArray[Any
     table = encoder(runtime.input.params)
     outputs = np.empty((len(faces), int(np.prod(runtime.output.shape))), runtime.output.params.dtype)
     for row, face in enumerate(faces):
-        runtime.set_input(table[face].reshape(shape))
         try:
+            runtime.set_input(table[face].reshape(shape))
             runtime.invoke()
-        except RuntimeError as error:
-            why = " ".join(str(error).split())
-            raise IncompatibleError(f"{runtime.name} {runtime.version} cannot run the model", why=why) from error
-        outputs[row] = runtime.get_output().reshape(-1)
+            outputs[row] = runtime.get_output().reshape(-1)
+        except (RuntimeError, ValueError) as error:
+            raise cannot_run(runtime, error) from error
     return outputs
 
 

@@ -23,7 +23,9 @@ from edgefer.contract.quantization_params import QuantParams
 from edgefer.errors import IncompatibleError, UsageError
 from edgefer.processes import suppress_native_output
 
-__all__ = ["InterpreterRuntime", "Runtime", "RuntimeModule", "TensorSpec", "open_interpreter", "select_runtime"]
+__all__ = [
+    "InterpreterRuntime", "Runtime", "RuntimeModule", "TensorSpec", "cannot_run", "open_interpreter", "select_runtime",
+]  # fmt: skip
 
 RUNTIMES = "edgefer.inference.runtimes"
 # No board has more cores. LiteRT starts any number of threads: a hundred thousand crash the process.
@@ -215,6 +217,12 @@ def open_interpreter(
     return interpreter
 
 
+def cannot_run(runtime: Runtime, error: Exception) -> IncompatibleError:
+    """Return the error to raise for an exception of ``runtime`` during a run."""
+    why = " ".join(str(error).split())
+    return IncompatibleError(f"{runtime.name} {runtime.version} cannot run the model", why=why, hint=RUNTIME_HINT)
+
+
 def select_runtime(name: str | None = None) -> RuntimeModule:
     """Return the runtime ``name``; None or "auto" selects the best that is installed.
 
@@ -241,5 +249,11 @@ def select_runtime(name: str | None = None) -> RuntimeModule:
 
 def _tensor_spec(details: dict[str, Any]) -> TensorSpec:
     scale, zero_point = details["quantization"]
-    params = QuantParams(scale=float(scale), zero_point=int(zero_point), dtype=np.dtype(details["dtype"]).name)
+    dtype = np.dtype(details["dtype"])
+    if dtype.kind not in "iuf" or not 0 <= scale < np.inf or (scale > 0 and dtype.kind == "f"):
+        raise IncompatibleError(
+            f"an input or output of the model has dtype {dtype.name} and scale {scale:g}",
+            why="expected floats, or integers with a positive scale",
+        )
+    params = QuantParams(scale=float(scale), zero_point=int(zero_point), dtype=dtype.name)
     return TensorSpec(shape=tuple(int(size) for size in details["shape"]), params=params)
