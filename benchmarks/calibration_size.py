@@ -4,7 +4,7 @@
 
 RUN is a finished training. A copy of it is quantized with each number of faces, sampled from Training with seed 0. The
 record has kind "calibration-size". For each model it contains the number of correct PublicTest images, and the share of
-images that the model and its float parent label alike.
+images that the model and its float network label alike.
 """
 
 from __future__ import annotations

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from edgefer.report.tables import Table, escape_markdown
+from edgefer.escaping import escape_markdown
+from edgefer.report.tables import Table
 from edgefer.results import schema
 from edgefer.results.evaluation import Accuracy, Evaluation
 from edgefer.results.inspection import Inspection
@@ -144,7 +145,7 @@ def peers_table(
         cells = [[*line, _counts(row.counts)] for line, row in zip(cells, rows, strict=True)]
         headers = (*HEADERS, COUNTS_HEADER)
         legend += f" {COUNTS_LEGEND}"
-    return Table(headers, cells, legend, text_columns=1, narrow=narrow)
+    return Table(headers, cells, legend, text_columns=1, narrow=narrow, is_markdown=True)
 
 
 def _shipped_rows(

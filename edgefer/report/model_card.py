@@ -1,7 +1,7 @@
 """Render the model card of an artifact: intended use, training data, accuracy, limits and boards.
 
-    card(ModelCardData.of(quantization), run="runs/first")      # Markdown, for NAME.card.md beside NAME.tflite
-    card(ModelCardData.of_file(artifact, file_bytes, results, quantizations))
+card(ModelCardData.of(quantization), run="runs/first")      # Markdown, for NAME.card.md beside NAME.tflite
+card(ModelCardData.of_file(artifact, file_bytes, results, quantizations))
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ import re
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 
+from edgefer.escaping import escape_markdown, printable
 from edgefer.report.commands import quantize_command, settings_toml, train_command
 from edgefer.report.model_card_data import ModelCardData
-from edgefer.report.tables import DOCUMENT_WIDTH, markdown_lines
+from edgefer.report.tables import DOCUMENT_WIDTH, escape_cells, markdown_lines
 from edgefer.report.terminal.evaluation import accuracy_text
 from edgefer.results.evaluation import Evaluation
 from edgefer.results.measurement import Measurement
@@ -62,7 +63,7 @@ def card(data: ModelCardData, *, run: str | None = None, board_notes: Sequence[s
         board_notes: Further blocks of Markdown for the section on boards, such as tables that the caller rendered.
     """
     parts = [
-        f"# {data.system}, {data.scheme}",
+        f"# {escape_markdown(data.system)}, {escape_markdown(data.scheme)}",
         *_head(data),
         "## Intended use and limits of use",
         _filled(USE),
@@ -72,7 +73,7 @@ def card(data: ModelCardData, *, run: str | None = None, board_notes: Sequence[s
         "## Accuracy",
         *_scores(data),
         *_confidence(data),
-        f"## Cost of {data.scheme}",
+        f"## Cost of {escape_markdown(data.scheme)}",
         _filled(_cost(data)),
         "## Limitations",
         *_limits(data),
@@ -89,20 +90,21 @@ def _head(data: ModelCardData) -> Iterator[str]:
     weights = "" if data.weight_bytes is None else f", including {data.weight_bytes:,} bytes of weights"
     yield _filled(
         f"Classifies a picture, cropped to one face, as one of {len(data.labels)} expressions: "
-        f"{', '.join(data.labels)}. SHA-256 of the flatbuffer: `{data.sha256}`. The file has {data.file_bytes:,} bytes "
-        f"with its contract{weights}."
+        f"{escape_markdown(', '.join(data.labels))}. SHA-256 of the flatbuffer: {_code_span(data.sha256)}. "
+        f"The file has {data.file_bytes:,} bytes with its contract{weights}."
     )
     shape = (data.provenance.get("settings") or {}).get("input") or {}
     if shape.get("width") and shape.get("height"):
         clahe = " after CLAHE" if shape.get("clahe") else ""
         yield _filled(
-            f"Input: raw gray pixels, {shape['width']} x {shape['height']}{clahe}, without mean or scale. "
+            f"Input: raw gray pixels, {_plain(shape['width'])} x {_plain(shape['height'])}{clahe}, without mean or "
+            "scale. "
             f"Output: {len(data.labels)} logits; the host applies softmax."
         )
     inspection = data.inspection
     if inspection is not None:
         minimum = inspection.minimum_runtime
-        runtime = f" It runs on TensorFlow Lite {minimum} or later." if minimum else ""
+        runtime = f" It runs on TensorFlow Lite {escape_markdown(minimum)} or later." if minimum else ""
         yield _filled(
             f"The model has {inspection.parameters:,} parameters. An inference takes {inspection.macs / 1e6:,.1f} "
             f"million multiply-accumulates and {inspection.arena_peak_bytes / 1024:,.0f} KiB of activations.{runtime}"
@@ -112,12 +114,12 @@ def _head(data: ModelCardData) -> Iterator[str]:
 def _data(data: ModelCardData) -> Iterator[str]:
     origin = data.provenance.get("data") or {}
     name = str(origin.get("name", "unknown"))
-    yield _filled(f"Trained on {name}, sha256 `{origin.get('sha256', 'unknown')}`.")
+    yield _filled(f"Trained on {escape_markdown(name)}, sha256 {_code_span(origin.get('sha256', 'unknown'))}.")
     yield _filled(ABOUT_FER2013 if name in FER2013_NAMES else ABOUT_SYNTHETIC if name == SYNTHETIC else ABOUT_CUSTOM)
     calibration = data.provenance.get("calibration") or {}
     if calibration:
         source = f"set {calibration['set']}" if calibration.get("set") else f"seed {calibration.get('seed')}"
-        yield _filled(f"Calibrated on {calibration.get('faces')} faces from Training ({source}).")
+        yield _filled(f"Calibrated on {_plain(calibration.get('faces'))} faces from Training ({_plain(source)}).")
     yield _filled("The file contains no image of the data; the golden inputs in its contract are synthetic.")
 
 
@@ -125,13 +127,14 @@ def _scores(data: ModelCardData) -> Iterator[str]:
     if not data.evaluations:
         yield "Not measured: `edgefer evaluate MODEL.tflite --out evaluation.json`."
     for index, scored in enumerate(data.evaluations):
-        text = f"{scored.split} of {scored.data}: {accuracy_text(scored.accuracy)} of {scored.n:,} images"
+        split, data_name = escape_markdown(scored.split), escape_markdown(scored.data)
+        text = f"{split} of {data_name}: {accuracy_text(scored.accuracy)} of {scored.n:,} images"
         text += ", with 95 % interval."
         if scored.deduplicated is not None:
             deduplicated = f"{accuracy_text(scored.deduplicated)} of {scored.deduplicated.n:,}"
             text += f" Excluding duplicates of Training images: {deduplicated}."
         if scored.split == data.validation_split:
-            text += f" The best epoch was selected on {scored.split}, so these numbers are slightly optimistic."
+            text += f" The best epoch was selected on {split}, so these numbers are slightly optimistic."
         yield _filled(text)
         yield _classes(scored, data.comparison if index == 0 else None)
 
@@ -143,22 +146,22 @@ def _classes(scored: Evaluation, comparison: PairedComparison | None) -> str:
         change = changes.get(score.label)
         numbers = [_percent(score.precision), _percent(score.recall), _percent(score.f1)]
         change_cell = [None if change is None else f"{change:+.1f}"] if changes else []
-        rows.append([score.label, f"{score.n:,}", *numbers, *change_cell])
+        rows.append([escape_markdown(score.label), f"{score.n:,}", *numbers, *change_cell])
     return "\n".join(markdown_lines(CLASS_HEADERS if changes else CLASS_HEADERS[:-1], rows, text_columns=1))
 
 
 def _cost(data: ModelCardData) -> str:
-    comparison = data.comparison
+    comparison, scheme = data.comparison, escape_markdown(data.scheme)
     if comparison is None:
-        return f"Unknown: no record of `edgefer quantize --out` compares {data.scheme} with its float parent."
+        return f"Unknown: no record of `edgefer quantize --out` compares {scheme} with its float network."
     low, high = comparison.interval_points
     least = data.least_agreement
     kernels = "" if least is None else f" The kernels of all runtimes agree on at least {100 * least:.2f} % of labels."
     return (
-        f"Accuracy change from the float parent: {comparison.difference_points:+.2f} points (95 %: {low:+.2f} to "
+        f"Accuracy change from the float network: {comparison.difference_points:+.2f} points (95 %: {low:+.2f} to "
         f"{high:+.2f}), McNemar p = {comparison.p_value:.2g}. Both models give the same label to "
         f"{100 * comparison.agreement:.2f} % of {comparison.n:,} images; only the parent is right on "
-        f"{comparison.only_float:,}, only {data.scheme} on {comparison.only_quantized:,}. Expected calibration error, "
+        f"{comparison.only_float:,}, only {scheme} on {comparison.only_quantized:,}. Expected calibration error, "
         f"both without a temperature: {100 * comparison.float_ece:.1f} % before quantization, "
         f"{100 * comparison.quantized_ece:.1f} % after.{kernels}"
     )
@@ -180,12 +183,16 @@ def _limits(data: ModelCardData) -> Iterator[str]:
         scored = data.evaluations[0]
         classes = [score for score in scored.per_class if score.recall is not None]
         worst = sorted(classes, key=lambda score: score.recall or 0.0)[:2]
-        weak = " and ".join(f"{score.label} ({_percent(score.recall)} % of {score.n:,})" for score in worst)
+        weak = " and ".join(
+            f"{escape_markdown(score.label)} ({_percent(score.recall)} % of {score.n:,})" for score in worst
+        )
         wrong = 1 - (scored.accuracy.share or 0.0)
-        yield _filled(f"The model is wrong on {100 * wrong:.0f} % of {scored.split}. Recall is lowest for {weak}.")
+        split = escape_markdown(scored.split)
+        yield _filled(f"The model is wrong on {100 * wrong:.0f} % of {split}. Recall is lowest for {weak}.")
     yield _filled("It needs one upright face that fills the crop. For any other picture it still returns a label.")
     if data.missed_thresholds:
-        yield _filled(f"It misses the accuracy thresholds that were set: {'; '.join(data.missed_thresholds)}.")
+        missed = escape_markdown("; ".join(data.missed_thresholds))
+        yield _filled(f"It misses the accuracy thresholds that were set: {missed}.")
 
 
 def _boards(data: ModelCardData) -> Iterator[str]:
@@ -194,7 +201,7 @@ def _boards(data: ModelCardData) -> Iterator[str]:
         others = " Other machines:" if timings else ""
         yield f"None yet: `edgefer bench MODEL.tflite --device BOARD`.{others}"
     if timings:
-        yield "\n".join(markdown_lines(BENCHMARK_HEADERS, [_timing(timing) for timing in timings]))
+        yield "\n".join(markdown_lines(BENCHMARK_HEADERS, escape_cells([_timing(timing) for timing in timings])))
         yield _filled(
             "Times are of the model alone: percentiles of steady runs, excluding warm-up. Memory is that of the whole "
             "process."
@@ -233,11 +240,22 @@ def _reproduce(data: ModelCardData, run: str | None) -> Iterator[str]:
 def _command(line: str) -> str:
     """Format a command line as a code block, folded before options where it is long."""
     folded = "    "
-    for part in re.split(r" (?=--)", line):
+    for part in re.split(r" (?=--)", printable(line, kept="")):
         if len(folded.rpartition("\n")[2]) + len(part) > MAX_COMMAND:
             folded += "\\\n        "
         folded += f"{part} "
     return folded.rstrip()
+
+
+def _plain(value: object) -> str:
+    """Escape a value of the provenance, whose type is not checked."""
+    return escape_markdown(str(value))
+
+
+def _code_span(value: object) -> str:
+    """Format a value as inline code, which no character of it can end."""
+    text = printable(str(value), kept="").replace("`", "'")
+    return f"`{text}`"
 
 
 def _percent(share: float | None) -> str:

@@ -1,7 +1,7 @@
 """The facts in a model card, from a quantization or from a .tflite and its results.
 
-    ModelCardData.of(quantization)
-    ModelCardData.of_file(artifact, file_bytes, results, quantizations)
+ModelCardData.of(quantization)
+ModelCardData.of_file(artifact, file_bytes, results, quantizations)
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class ModelCardData:
         file_bytes: File size, including the contract.
         provenance: Origin of the model, from its contract.
         weight_bytes: Size of the weights.
-        comparison: Comparison with the float parent, image by image, on the images of ``evaluations[0]``.
+        comparison: Comparison with the float network, image by image, on the images of ``evaluations[0]``.
         missed_thresholds: Accuracy thresholds that the model misses.
         temperature: Divisor of the logits.
         calibrated_ece: Expected calibration error with the temperature, in 0..1.

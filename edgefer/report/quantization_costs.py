@@ -3,7 +3,7 @@
     costs_table(quantizations, least_agreements={})
     costs_to_json(quantizations)                    # for ``edgefer report --json``
 
-Each row compares a model with its own float parent, image by image, so one table can span several networks.
+Each row compares a model with its own float network, image by image, so one table can span several networks.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["costs_table", "costs_to_json"]
 
 HEADERS = ("model", "scheme", "KiB", "points (95 %)", "same\nlabel", "kernels\nagree", "p50 us")
 LEGEND = (
-    "points: accuracy on {split} minus that of the float parent; same label: share of the {n} images, in %, that both "
+    "points: accuracy on {split} minus that of the float network; same label: share of the {n} images, in %, that both "
     "models label alike; kernels agree: the lowest top-1 agreement, in %, between XNNPACK, built-in and reference "
     "kernels of all runtimes."
 )

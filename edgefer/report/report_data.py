@@ -30,12 +30,12 @@ __all__ = ["ChangedImage", "ModelFile", "ReportData", "device_name", "distinct",
 
 @dataclass(frozen=True)
 class ChangedImage:
-    """One image that the quantized model and its float parent label differently.
+    """One image that the quantized model and its float network label differently.
 
     Attributes:
         row: Row of the image in the data set.
         label: True label.
-        before: Label from the float parent.
+        before: Label from the float network.
         now: Label from the quantized model.
         before_probability, now_probability: Probability that each model gives its own label, in 0..1.
     """
@@ -85,7 +85,7 @@ class ReportData:
 
     @cached_property
     def evaluations(self) -> tuple[Evaluation, ...]:
-        """All evaluations that identify their model, including those of the float parents."""
+        """All evaluations that identify their model, including those of the float networks."""
         parents = [quantization.float_evaluation for quantization in self.quantizations]
         trained = [training.evaluation for training in self.trainings if training.evaluation]
         evaluations = [*self.results.evaluations, *trained, *parents]
@@ -101,7 +101,7 @@ class ReportData:
 
     @property
     def result_groups(self) -> tuple[Group, ...]:
-        """Evaluations and measurements of the inputs alone, without float parents and short measurements.
+        """Evaluations and measurements of the inputs alone, without float networks and short measurements.
 
         Raises:
             DataError: There are none.

@@ -168,7 +168,7 @@ qat_options = option_group(
     ),
     click.option(
         "--distill-weight", type=click.FloatRange(0, 1), metavar="SHARE",
-        help="Share of the int8_qat loss from the logits of the float parent; the labels give the rest.  [default: 1]",
+        help="Share of the int8_qat loss from the logits of the float network; the labels give the rest.  [default: 1]",
     ),
 )  # fmt: skip
 threshold_options = option_group(
@@ -202,7 +202,7 @@ def command(
     """Convert a trained RUN (default: the newest) to a .tflite that carries its contract.
 
     Select one scheme; --int8 is a good start. All other options have defaults. The .tflite is written to the run folder
-    and compared with its float parent, image by image. Beside it, .flips.csv lists each image whose label changed, and
+    and compared with its float network, image by image. Beside it, .flips.csv lists each image whose label changed, and
     .flips.png shows the first 50.
 
     \b

@@ -2,7 +2,7 @@
 
     accuracy_section(data), changes_section(data), classes_section(data), layers_section(data)
 
-Each quantized model is compared with its own float parent.
+Each quantized model is compared with its own float network.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ MAX_IMAGES = 1000
 # An error this far below the signal does not affect labels.
 FULL_BAR_DB = 60.0
 CHANGES_NOTE = (
-    "Corrected: only the quantized model is right. Newly wrong: only the float parent is right. For the other changed "
+    "Corrected: only the quantized model is right. Newly wrong: only the float network is right. For the other changed "
     "images, both are wrong."
 )
 CLASSES_NOTE = (
@@ -60,14 +60,14 @@ def accuracy_section(data: ReportData) -> Section | None:
     evaluations = [quantization.evaluation for quantization in data.quantizations]
     images = ", ".join(dict.fromkeys(f"{each.split} of {each.data}" for each in evaluations))
     note = (
-        f"Each model and its float parent labeled the same images ({images}), so the difference is more precise than "
+        f"Each model and its float network labeled the same images ({images}), so the difference is more precise than "
         "either accuracy. A difference whose interval contains zero is within chance. McNemar's p is the probability "
         "of a difference at least this large by chance. Same label: both models agree, right or wrong. ECE: expected "
         "calibration error of both models without a temperature. ECE calibrated: the quantized model with its "
         "temperature, cross-validated on two halves of the images."
     )
     rows = [_accuracy_row(quantization, data) for quantization in data.quantizations]
-    table = DataTable("Accuracy change from the float parent", ACCURACY_HEADERS, rows, text_columns=2)
+    table = DataTable("Accuracy change from the float network", ACCURACY_HEADERS, rows, text_columns=2)
     return Section("verdicts", "Quantized against float", [table, Paragraph(note)])
 
 

@@ -27,7 +27,7 @@ def recorded(quantized, tmp_path):
 
 
 def test_the_accuracy_change_matches_the_record(data, cells, quantized):
-    (row,) = cells(data, "Accuracy change from the float parent")
+    (row,) = cells(data, "Accuracy change from the float network")
     comparison = quantized()["verdict"]
     low, high = comparison["difference_interval_95_points"]
     assert row["points (95 %)"] == f"{comparison['difference_points']:+.2f} ({low:+.2f} to {high:+.2f})"
