@@ -19,7 +19,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from edgefer.errors import DeviceUnreachable, EdgeferError
+from edgefer.errors import DeviceUnreachable, EdgeferError, MeasurementInvalid
 from edgefer.inference.evaluation import EvaluationRequest
 from edgefer.processes import ChildResult, call_module
 from edgefer.results.evaluation import Evaluation
@@ -27,21 +27,35 @@ from edgefer.results.measurement import BenchRequest, Measurement
 
 __all__ = ["benchmark_lock", "cache_folder", "evaluate_in_subprocess", "measure_in_subprocess"]
 
+# Parts of the time limit of a measurement. Reference kernels take about one second per run on the slowest board.
+START_S, SECONDS_PER_RUN, SECONDS_FACTOR = 60.0, 2.0, 10.0
+WARMUP_RUNS = 50
 
-def measure_in_subprocess(request: BenchRequest, *, python: str = "") -> Measurement:
+
+def measure_in_subprocess(request: BenchRequest, *, python: str = "", timeout_s: float | None = None) -> Measurement:
     """Measure a model in a fresh process; Ctrl-C also ends the child.
 
     Args:
         request: the model and the settings of the measurement.
         python: path of another interpreter that has the runtime; empty for this one.
+        timeout_s: time limit in seconds; None for a limit that follows from the number and duration of the runs.
 
     Raises:
+        MeasurementInvalid: the measurement exceeds its time limit.
         EdgeferError: the error that the child raised, of the same kind, or a description of its crash.
     """
     # The child runs in another working folder.
     faces = str(Path(request.faces).absolute()) if request.faces else None
     absolute = replace(request, model=str(Path(request.model).absolute()), faces=faces)
-    return Measurement.from_json(_call("edgefer.benchmark.runner", absolute.to_json(), request.model, python))
+    limit_s = _time_limit_s(request) if timeout_s is None else timeout_s
+    reply = _call("edgefer.benchmark.runner", absolute.to_json(), request.model, python, timeout_s=limit_s)
+    return Measurement.from_json(reply)
+
+
+def _time_limit_s(request: BenchRequest) -> float:
+    """Return the time limit of a measurement: seconds per run far above those of the slowest supported board."""
+    runs = request.minimum_runs + WARMUP_RUNS
+    return START_S + SECONDS_PER_RUN * runs + SECONDS_FACTOR * request.minimum_seconds
 
 
 def evaluate_in_subprocess(request: EvaluationRequest, *, python: str = "") -> Evaluation:
@@ -59,16 +73,20 @@ def evaluate_in_subprocess(request: EvaluationRequest, *, python: str = "") -> E
     return Evaluation.from_json(_call("edgefer.inference.evaluation", absolute, request.model, python))
 
 
-def _call(module: str, request: dict[str, Any], model: str, python: str) -> dict[str, Any]:
+def _call(
+    module: str, request: dict[str, Any], model: str, python: str, *, timeout_s: float | None = None
+) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="edgefer-bench-") as folder:
         return call_module(
             module, request, folder=Path(folder), describe_crash=lambda child: _describe_crash(child, model),
-            python=Path(python) if python else None,
+            timeout_s=timeout_s, python=Path(python) if python else None,
         )  # fmt: skip
 
 
 def _describe_crash(child: ChildResult, model: str) -> EdgeferError:
     what = f"the benchmark process of {model} ended"
+    if child.timed_out:
+        return MeasurementInvalid(f"{what} at its time limit", why="the runs take too long", hint="a smaller --runs")
     if child.signal is None:
         return EdgeferError(f"{what} with exit code {child.exit_code}", why=child.last_line)
     # The kernel sends SIGKILL when memory runs out. Any other signal is a crash in native code.

@@ -195,7 +195,13 @@ def _serve(request: dict[str, Any]) -> dict[str, Any]:
     stage_path = folder / "stage"
     limit_process(more_bytes=MEMORY_BYTES, cpu_s=CPU_S)
     files.write_text(stage_path, "loading it")
-    runtime = module.open_model(model, kernels=request["kernels"])
+    try:
+        runtime = module.open_model(model, kernels=request["kernels"])
+    except IncompatibleError as error:
+        if error.why:
+            raise
+        # A failed allocation has an empty error message.
+        raise MemoryError from error
     files.write_text(stage_path, "running it")
     shape, params = runtime.input.shape, runtime.input.params
     size = int(np.prod(shape, dtype=np.int64))

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from edgefer.benchmark.isolation import benchmark_lock, cache_folder, measure_in_subprocess
-from edgefer.errors import DataError, DeviceUnreachable, EdgeferError, IncompatibleError
+from edgefer.errors import DataError, DeviceUnreachable, EdgeferError, IncompatibleError, MeasurementInvalid
 from edgefer.results.measurement import BenchRequest
 
 BOARD_DATA = Path(__file__).parents[1] / "fixtures"
@@ -94,6 +94,11 @@ def test_exit_code_of_the_error_is_kept(tmp_path: Path, request_for_tiny: BenchR
     with pytest.raises(IncompatibleError, match="differs by") as caught:
         measure_in_subprocess(replace(request_for_tiny, model=str(tmp_path / "wrong.tflite")))
     assert caught.value.exit_code == 5
+
+
+def test_a_measurement_that_exceeds_its_time_limit_is_ended(request_for_tiny: BenchRequest) -> None:
+    with pytest.raises(MeasurementInvalid, match="ended at its time limit"):
+        measure_in_subprocess(replace(request_for_tiny, minimum_seconds=60.0), timeout_s=0.5)
 
 
 @pytest.mark.parametrize("name", ["SIGSEGV", "SIGKILL"])
