@@ -1,15 +1,16 @@
 """Commands and settings that reproduce a model, from its provenance.
 
-    quantize_command("int8", provenance, "runs/first")
-    train_command("runs/first", settings="settings.toml", data="fer2013.csv", origin=provenance)
-    settings_toml(provenance["settings"])           # input of edgefer train --settings
+quantize_command("int8", provenance, "runs/first")
+train_command("runs/first", settings="settings.toml", data="fer2013.csv", origin=provenance)
+settings_toml(provenance["settings"])           # input of edgefer train --settings
 """
 
 from __future__ import annotations
 
 import json
+import re
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from edgefer.results.provenance import check_origin
@@ -78,14 +79,31 @@ def _joined(words: Sequence[str]) -> str:
 
 def settings_toml(settings: Mapping[str, Any]) -> str:
     """Return nested settings as TOML for ``edgefer train --settings``, with dotted keys instead of tables."""
+    return "\n".join(f"{name} = {_toml_value(value)}" for name, value in leaves(settings, quote=_toml_key))
+
+
+def _toml_key(key: str) -> str:
+    return key if re.fullmatch(r"[\w-]+", key, re.ASCII) else _toml_value(key)
+
+
+def _toml_value(value: Any) -> str:
     # Strings, numbers, booleans and lists look the same in TOML and JSON, except for JSON's surrogate pairs.
-    return "\n".join(f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in leaves(settings))
+    text = json.dumps(value, ensure_ascii=False)
+    return "".join(c if c == " " or c.isprintable() else f"\\U{ord(c):08X}" for c in text)
 
 
-def leaves(fields: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield (dotted name, value) of nested plain values, without those that are None."""
+def leaves(
+    fields: Mapping[str, Any], prefix: str = "", *, quote: Callable[[str], str] = str
+) -> Iterator[tuple[str, Any]]:
+    """Yield (dotted name, value) of nested plain values, without those that are None.
+
+    Args:
+        fields: nested mappings.
+        prefix: start of each name.
+        quote: function that formats each part of a name.
+    """
     for name, value in fields.items():
         if isinstance(value, Mapping):
-            yield from leaves(value, f"{prefix}{name}.")
+            yield from leaves(value, f"{prefix}{quote(name)}.", quote=quote)
         elif value is not None:
-            yield f"{prefix}{name}", value
+            yield f"{prefix}{quote(name)}", value

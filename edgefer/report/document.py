@@ -15,8 +15,9 @@ from pathlib import Path
 
 from edgefer import files
 from edgefer.errors import DataError, UsageError
+from edgefer.escaping import escape_markdown
 from edgefer.report.comparison import Group, Row
-from edgefer.report.tables import Table
+from edgefer.report.tables import escape_cells, markdown_lines
 from edgefer.text_table import WIDTH, table
 
 __all__ = ["markdown", "replace_section", "text", "update_document"]
@@ -89,11 +90,12 @@ def _group_text(group: Group) -> str:
 
 
 def _group_markdown(group: Group) -> str:
-    split = f"{group.evaluation.split}, % (95 % interval)" if group.evaluation else "accuracy, %"
+    split = f"{escape_markdown(group.evaluation.split)}, % (95 % interval)" if group.evaluation else "accuracy, %"
     headers = ("model", "scheme", "KiB", split, "without duplicates, %", "macro-F1, %", "p50, us", "p90, us")
+    rows = escape_cells([_cells(row) for row in group.rows])
     conditions = ". ".join(part for part in (group.images, group.circumstances) if part)
-    warnings = [f"- warning: {warning}" for warning in group.warnings()]
-    lines = [Table(headers, [_cells(row) for row in group.rows]).markdown(), "", f"{conditions}."]
+    warnings = [f"- warning: {escape_markdown(warning)}" for warning in group.warnings()]
+    lines = [*markdown_lines(headers, rows), "", f"{escape_markdown(conditions)}."]
     return "\n".join([*lines, *(["", *warnings] if warnings else [])])
 
 

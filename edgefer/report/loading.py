@@ -167,11 +167,15 @@ def _parity(fields: Mapping[str, Any]) -> Results:
 
 
 def _measurement(fields: Mapping[str, Any]) -> Results:
-    return Results(measurements=(Measurement.from_json(fields),))
+    measurement = Measurement.from_json(fields)
+    schema.Fields(fields).object("subject").text("sha256")
+    return Results(measurements=(measurement,))
 
 
 def _bench(fields: Mapping[str, Any]) -> Results:
     bench = BenchmarkResult.from_json(fields)
+    for measurement in schema.Fields(fields).objects("measurements"):
+        measurement.object("subject").text("sha256")
     return Results(bench.evaluations, bench.measurements, benches=(bench,))
 
 

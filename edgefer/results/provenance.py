@@ -51,6 +51,6 @@ def check_origin(origin: Mapping[str, Any]) -> None:
         DataError: an entry has the wrong type; the message names it.
     """
     record = schema.Fields(origin)
-    for source in [record.optional(record.object, "parent"), *(record.optional(record.objects, "teachers") or ())]:
-        if source:
-            source.text("run")
+    parent = record.optional(record.object, "parent")
+    for source in [*([parent] if parent else []), *(record.optional(record.objects, "teachers") or ())]:
+        source.text("run")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Sequence
 
+from edgefer.escaping import printable
 from edgefer.report.sections.blocks import Cell, CellContent, DataTable
 
 __all__ = ["Html", "element", "figure", "joined", "legend_mark", "table"]
@@ -32,7 +33,7 @@ def element(name: str, /, *children: object, **attributes: object) -> Html:
             keyword: ``class_``, ``stroke_width``. None is skipped.
     """
     text = "".join(
-        f' {key.rstrip("_").replace("_", "-")}="{html.escape(str(value))}"'
+        f' {key.rstrip("_").replace("_", "-")}="{_escaped(value)}"'
         for key, value in attributes.items()
         if value is not None
     )
@@ -44,7 +45,7 @@ def element(name: str, /, *children: object, **attributes: object) -> Html:
 def joined(children: Iterable[object]) -> Html:
     """Concatenate children, escaping plain text and skipping None."""
     present = [child for child in children if child is not None]
-    return Html("".join(child if isinstance(child, Html) else html.escape(str(child)) for child in present))
+    return Html("".join(child if isinstance(child, Html) else _escaped(child) for child in present))
 
 
 def table(data: DataTable) -> Html:
@@ -75,6 +76,10 @@ def legend_mark(class_: str, text: str) -> Html:
     """Build an entry of a legend: a line of that class and its meaning."""
     line = element("line", x1="0", y1="5", x2="26", y2="5", class_=class_)
     return element("span", element("svg", line, width="26", height="10", aria_hidden="true"), " ", text, class_="key")
+
+
+def _escaped(value: object) -> str:
+    return html.escape(printable(str(value)))
 
 
 def _row(row: Sequence[CellContent], text_columns: int) -> Html:
