@@ -17,7 +17,7 @@ from edgefer.data.dataset import Dataset, ferplus_targets, load
 from edgefer.data.validation import check
 
 MATERIALIZE = Path(__file__).parents[3] / "shared" / "fer2013" / "materialize.py"
-PRIVATE_IS_MISSING = ("There are no PrivateTest images: the final score cannot be taken.",)
+PRIVATE_IS_MISSING = ("There are no PrivateTest images: the final score is not possible.",)
 # Counted with awk, in the order of LABELS.
 CLASSES = {
     "Training": (3995, 436, 4097, 7215, 4830, 3171, 4965),

@@ -11,6 +11,7 @@ and file that is left out, except hidden files, trash folders and thumbnails.
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -22,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgefer import files
+from edgefer.contract.image_header import read_header
 from edgefer.contract.labels import LABELS
 from edgefer.contract.preprocessing import InputSpec, prepare, read_image
 from edgefer.data.naming import LABEL_OF_NAME, TEST, assign_test, printable, split_of
@@ -36,6 +38,7 @@ PREFIX = re.compile(rf"({'|'.join(SPLITS)})_(\d+)?")
 ROWS_OF_SPLIT = {"Training": range(28709), "PublicTest": range(28709, 32298), "PrivateTest": range(32298, 35887)}
 PROGRESS_EVERY_FILES = 256
 PICTURE_LIMIT_BYTES = 64 << 20
+DECODING_LIMIT_BYTES = 400 << 20
 NAMED_LEFTOVERS = 5
 UNSPECIFIED_TEST = (
     "The file names in {folder}/ do not tell PublicTest from PrivateTest: all of {folder}/ is scored as PublicTest. "
@@ -194,6 +197,10 @@ def _face(path: Path) -> npt.NDArray[np.uint8]:
         content = path.read_bytes()
     except OSError as error:
         raise DataError("cannot be read", why=error.strerror or str(error)) from error
+    header = read_header(io.BytesIO(content))
+    if header is not None and header.memory_bytes() > DECODING_LIMIT_BYTES:
+        why = f"{header.width:,} x {header.height:,} pixels, {header.memory_bytes() >> 20:,} MiB in memory"
+        raise DataError("too large for a picture of a face", why=why)
     return prepare(read_image(content), InputSpec())
 
 

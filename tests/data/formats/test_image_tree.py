@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import struct
 from pathlib import Path
 
 import cv2
@@ -146,3 +147,13 @@ def test_names_with_control_characters_and_undecodable_bytes_are_escaped(tmp_pat
     assert r"a\x1b[2J.png" in caught.value.why
     assert r"\udcff.png" in caught.value.why
     assert str(caught.value).replace("\n", "").isprintable()
+
+
+def test_a_picture_that_declares_too_many_pixels_is_not_decoded(tmp_path):
+    root = make_tree(tmp_path / "tree", "train", "test")
+    content = bytearray(cv2.imencode(".jpg", RNG.integers(0, 256, (48, 48), np.uint8))[1].tobytes())
+    frame = content.find(b"\xff\xc0")
+    content[frame + 5 : frame + 9] = struct.pack(">HH", 30000, 30000)
+    (root / "train" / "happy" / "bomb.jpg").write_bytes(content)
+    with pytest.raises(DataError, match=r"train/happy/bomb\.jpg: too large .*30,000 x 30,000 pixels"):
+        load(root)
