@@ -215,12 +215,12 @@ def run_process(
                 seconds = time.monotonic() - begin
                 if stop.is_set():
                     raise DeviceUnreachable(f"the command on {name} was interrupted", why="the benchmark was stopped")
-                if exchange.received > MAX_OUTPUT_BYTES:
-                    why = f"expected at most {MAX_OUTPUT_BYTES:,} bytes"
-                    raise DataError(f"the output of {name} is too long", why=why)
                 if timeout_s is not None and seconds > timeout_s:
                     why, hint = "the device or the connection is not responding", "run the same command again"
                     raise DeviceUnreachable(f"{name} did not answer within {seconds:.0f} s", why=why, hint=hint)
+            if exchange.received > MAX_OUTPUT_BYTES:
+                why = f"expected at most {MAX_OUTPUT_BYTES:,} bytes"
+                raise DataError(f"the output of {name} is too long", why=why)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(CLOSE_S)
         finally:

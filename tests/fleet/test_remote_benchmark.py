@@ -204,9 +204,7 @@ def test_model_with_operators_newer_than_the_runtime_is_refused(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(("part", "message"), [("inputs", "unsupported input"), ("outputs", "unsupported output")])
-def test_model_with_unsupported_inputs_or_outputs_is_refused(
-    tmp_path: Path, part: str, message: str
-) -> None:
+def test_model_with_unsupported_inputs_or_outputs_is_refused(tmp_path: Path, part: str, message: str) -> None:
     artifact = Artifact.load(NANO)
     model = flatbuffer_utils.read_model_from_bytearray(bytearray(artifact.model))
     graph = model.subgraphs[0]

@@ -32,8 +32,8 @@ __all__ = ["SshConnection", "connect"]
 # A connection without a reply is closed after ALIVE_S x ALIVE_TIMES seconds.
 CONNECT_S, ALIVE_S, ALIVE_TIMES = 10, 5, 3
 SSH_FAILURE = 255
-# The path of a Unix socket has at most 107 bytes, of which ssh adds 17.
-MAX_FOLDER_LENGTH = 80
+# The path of a Unix socket has at most 107 bytes; the private folder and ssh itself add 40 to the temporary folder.
+MAX_FOLDER_LENGTH = 64
 MESSAGE_CHARACTERS = 300
 # Options that would change what ssh runs, and the version of OpenSSH that introduced them.
 COMMAND_OPTIONS = {
