@@ -14,14 +14,15 @@ import contextlib
 import os
 import re
 import secrets
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 __all__ = [
-    "FolderWalk", "atomic_write", "is_filesystem_leftover", "link_to", "remove_leftovers", "walk_files", "write_bytes",
-    "write_text",
+    "FolderWalk", "atomic_write", "is_filesystem_leftover", "is_utf8", "link_to", "remove_leftovers", "utf8_path",
+    "walk_files", "write_bytes", "write_text",
 ]  # fmt: skip
 
 # Bytes. A name has at most 255, of which a dot, the process, eight random characters and separators take up to 30.
@@ -126,7 +127,29 @@ def write_bytes(path: Path, content: bytes, *, mode: int = 0o666) -> None:
 
 def write_text(path: Path, content: str, *, mode: int = 0o666) -> None:
     """Write ``content`` to ``path`` atomically, in UTF-8."""
-    write_bytes(path, content.encode(), mode=mode)
+    # A lone surrogate stands for a byte of a file name that is not UTF-8.
+    write_bytes(path, content.encode(errors="backslashreplace"), mode=mode)
+
+
+@contextlib.contextmanager
+def utf8_path(path: Path) -> Iterator[str]:
+    """Yield a path of the same file that is valid UTF-8; OpenCV ends the process on any other."""
+    if is_utf8(str(path)):
+        yield str(path)
+        return
+    with tempfile.TemporaryDirectory(prefix="edgefer-") as folder:
+        link = Path(folder, f"file{path.suffix if is_utf8(path.suffix) else ''}")
+        link.symlink_to(path.absolute())
+        yield str(link)
+
+
+def is_utf8(name: str) -> bool:
+    """Return False for a file name that has bytes outside UTF-8, which Python represents by surrogates."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def link_to(link: Path, target: str) -> None:

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgefer.errors import EdgeferError
+from edgefer.escaping import printable
 
-__all__ = ["Result", "percent", "table"]
+__all__ = ["Result", "percent", "printable", "table"]
 
 WIDTH = 80
 
@@ -42,7 +43,7 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     from rich.console import Console
     from rich.table import Table
 
-    cells = [["-" if cell is None else str(cell) for cell in row] for row in rows]
+    cells = [["-" if cell is None else printable(str(cell), kept="") for cell in row] for row in rows]
     grid = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for index, header in enumerate(headers):
         # A long name may fold. A number must not: folded or cropped, it reads as another number.
@@ -50,7 +51,7 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
         grid.add_column(header, justify="right" if index else "left", overflow="fold", min_width=min_width)
     for row in cells:
         grid.add_row(*row)
-    console = Console(file=io.StringIO(), width=WIDTH, color_system=None, markup=False)
+    console = Console(file=io.StringIO(), width=WIDTH, color_system=None, markup=False, emoji=False, highlight=False)
     console.print(grid, crop=False)
     written = console.file.getvalue()  # type: ignore[attr-defined]
     return "\n".join(line.rstrip() for line in written.splitlines()).strip("\n")

@@ -61,6 +61,23 @@ def test_temporary_files_of_killed_processes_are_removed(tmp_path):
     files.remove_leftovers(tmp_path / "nowhere" / "x")
 
 
+def test_opencv_gets_a_path_that_is_utf8(tmp_path):
+    path = tmp_path / "caf\udce9.onnx"
+    path.write_bytes(b"content")
+    with files.utf8_path(path) as name:
+        assert files.is_utf8(name)
+        assert Path(name).suffix == ".onnx"
+        assert Path(name).read_bytes() == b"content"
+    assert not Path(name).exists()
+    with files.utf8_path(tmp_path / "caf\u00e9.onnx") as name:
+        assert name == str(tmp_path / "caf\u00e9.onnx")
+
+
+def test_text_with_a_name_that_is_not_utf8_can_be_written(tmp_path):
+    files.write_text(tmp_path / "report.html", "caf\udce9")
+    assert (tmp_path / "report.html").read_text() == "caf\\udce9"
+
+
 def test_others_may_read_it_as_the_umask_says(tmp_path):
     previous = os.umask(0o022)
     try:

@@ -1,4 +1,4 @@
-from edgefer.text_table import WIDTH, percent, table
+from edgefer.text_table import WIDTH, percent, printable, table
 
 
 def test_text_to_the_left_numbers_to_the_right_and_none_is_a_dash():
@@ -32,3 +32,23 @@ def test_brackets_are_no_markup():
 def test_percent():
     assert percent(0.65432) == "65.43 %"
     assert percent(None) is None
+
+
+def test_emoji_codes_are_no_markup():
+    assert ":heart:.png" in table(["name"], [[":heart:.png"]])
+
+
+def test_control_characters_of_a_cell_keep_its_row_in_one_line():
+    lines = table(["name", "n"], [["a\nb\x1b[31m", 1], ["c", 2]]).splitlines()
+    assert len(lines) == 4
+    assert "a\\nb\\x1b[31m" in lines[2]
+
+
+def test_what_a_terminal_acts_on_is_escaped():
+    assert printable("\x1b]52;c;\x07 \x9b31m\r") == "\\x1b]52;c;\\x07 \\x9b31m\\r"
+    assert printable("caf\udce9 \u202egnp.exe \u2028") == "caf\\xe9 \\u202egnp.exe \\u2028"
+
+
+def test_other_text_stays():
+    text = "caf\u00e9 \u2500\u2014 \u4f60\u597d\n\ttab \U0001f468\u200d\U0001f469 \u00a0 %s {x} [bold]"
+    assert printable(text) == text

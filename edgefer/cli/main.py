@@ -13,8 +13,10 @@ runtime, 6 invalid measurement, 7 result printed but not written, 129 SIGHUP,
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import functools
+import io
 import os
 import pkgutil
 import sys
@@ -30,12 +32,14 @@ from edgefer.cli import deprecated_names, outputs
 from edgefer.errors import EdgeferError
 from edgefer.processes import allow_output_suppression
 from edgefer.signals import Terminated, signals_as_exceptions
-from edgefer.text_table import Result
+from edgefer.text_table import Result, printable
 
 __all__ = ["COMMANDS", "app", "load_command", "main", "run", "summary"]
 
 COMMANDS = "edgefer.cli.commands"
 INTERRUPTED = 130
+# Of tables, in an encoding such as ASCII or Latin-1.
+REPLACEMENTS = {"\u2500": b"-", "\u2026": b"..."}
 
 
 @dataclass
@@ -161,17 +165,17 @@ def _print_result(context: click.Context, result: Result) -> None:
     common = context.ensure_object(CommonOptions)
     try:
         if common.as_json or result.text:
-            click.echo(_to_json(result) if common.as_json else result.text)
+            click.echo(_to_json(result) if common.as_json else printable(result.text))
     finally:
         # A reader of stdout that has exited, such as head, costs no file; and a full disk costs no output.
         try:
             texts = outputs.write_outputs(_writers(result, common.out))
         except EdgeferError:
             if result.failure is not None:
-                click.echo(f"edgefer: {result.failure}", err=True)
+                click.echo(f"edgefer: {_describe(result.failure)}", err=True)
             raise
         for text in filter(None, () if common.as_json else texts):
-            click.echo(f"\n{text}")
+            click.echo(f"\n{printable(text)}")
     if result.failure is not None:
         raise result.failure
 
@@ -203,11 +207,13 @@ def run(arguments: list[str] | None = None) -> int:
         arguments: words after the program name; None takes those of this process.
     """
     common = CommonOptions()
+    _accept_every_character()
     try:
         # Without standalone mode click returns the exit code of --help and --version, and the callback's None.
         with signals_as_exceptions(), allow_output_suppression():
             return app.main(arguments, prog_name="edgefer", standalone_mode=False, obj=common) or 0
     except click.ClickException as error:
+        error.message = printable(error.message, kept="\n")
         error.show()
         return error.exit_code
     except (KeyboardInterrupt, click.Abort) as error:
@@ -231,17 +237,41 @@ def run(arguments: list[str] | None = None) -> int:
         return error.exit_code if isinstance(error, EdgeferError) else 1
 
 
+def _accept_every_character() -> None:
+    """Let stdout and stderr replace the characters that their encoding lacks, instead of failing in the middle."""
+    codecs.register_error("edgefer", _replace_characters)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="edgefer")
+
+
+def _replace_characters(error: UnicodeError) -> tuple[str | bytes, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    replaced = b""
+    for character in error.object[error.start : error.end]:
+        if "\udc80" <= character <= "\udcff":  # a byte of a file name, as it is
+            replaced += bytes([ord(character) - 0xDC00])
+        else:
+            replaced += REPLACEMENTS.get(character, character.encode("ascii", "backslashreplace"))
+    return replaced, error.end
+
+
 def _describe(error: Exception) -> str:
-    """Word an error and its hint for the user."""
+    """Word an error in one line, and its hint in another."""
     if isinstance(error, EdgeferError):
-        return str(error)
+        text, hint = printable(error.what, kept=""), printable(error.hint, kept="\n")
+        # The reason may be a message of several lines from a library.
+        text += f": {printable(' '.join(error.why.split()), kept='')}" if error.why else ""
+        return f"{text}\n  try: {hint}" if hint else text
     if isinstance(error, OSError) and error.strerror:
         # Such as a full disk or a folder without write permission, anywhere in a command.
-        return f"{outputs.describe_os_error(error)}\n  try: another path, or free space and check the permissions"
+        text = printable(outputs.describe_os_error(error), kept="")
+        return f"{text}\n  try: another path, or free space and check the permissions"
     if isinstance(error, ModuleNotFoundError) and str(error.name).startswith("edgefer."):
         # A bundle leaves out the packages that only a workstation uses.
         return f"a bundle does not contain {error.name}\n  try: the same command where edgefer is installed"
-    return f"{type(error).__name__}: {error}\n  try: the same command with --debug"
+    return f"{type(error).__name__}: {printable(str(error))}\n  try: the same command with --debug"
 
 
 def main() -> NoReturn:

@@ -27,6 +27,7 @@ import click
 from edgefer import plugins
 from edgefer.cli.outputs import INPUT
 from edgefer.errors import UsageError
+from edgefer.text_table import printable
 
 if TYPE_CHECKING:
     from edgefer.data.dataset import Dataset
@@ -50,7 +51,7 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 def log(message: str) -> None:
     """Print a status message on stderr."""
-    click.echo(message, err=True)
+    click.echo(printable(message), err=True)
 
 
 def parse_threads(text: str) -> tuple[int, ...]:

@@ -20,6 +20,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from edgefer import files
 from edgefer.contract.preprocessing import read_image
 from edgefer.errors import DataError
 
@@ -158,7 +159,8 @@ def _size(content: bytes) -> tuple[int, int, bool]:
 
 
 def _frames(file: str, every: int) -> Iterator[ImageSource]:
-    video = cv2.VideoCapture(file)
+    with files.utf8_path(Path(file)) as path:
+        video = cv2.VideoCapture(path)
     number = 0
     try:
         while video.grab():

@@ -115,3 +115,15 @@ def test_a_detector_gets_a_shrunken_image_with_the_channels_that_it_uses(
     (box,) = detector.detect(np.zeros(shape, np.uint8))
     assert shapes == [(50, 80, *channels)]
     assert box.x == 10 * shape[0] // 50
+
+
+@pytest.mark.parametrize("detector", ["haar", "yunet"])
+@pytest.mark.parametrize("content", [b"", b"\x89PNG\r\n", b"<xml/>", b"<opencv_storage>", b"{}", None])
+def test_a_model_file_of_another_kind_is_an_error(tmp_path, detector, content):
+    path = tmp_path / "model\udce9.xml"
+    if content is None:
+        path.mkdir()
+    else:
+        path.write_bytes(content)
+    with pytest.raises(DataError, match=r"model.*\.xml"):
+        FaceDetector.open(detector, model=path)

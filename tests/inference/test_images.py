@@ -168,3 +168,13 @@ def test_a_video_that_is_none_is_one_error(tmp_path: Path) -> None:
     (picture,) = iter_sources([str(tmp_path / "clip.mp4")])
     with pytest.raises(DataError, match="not a video"):
         picture.read()
+
+
+def test_a_video_may_have_a_name_that_is_not_utf8(tmp_path):
+    video = tmp_path / "clip.avi"
+    writer = cv2.VideoWriter(str(video), cv2.VideoWriter_fourcc(*"MJPG"), 10, (64, 48))
+    writer.write(np.full((48, 64, 3), 128, np.uint8))
+    writer.release()
+    renamed = video.rename(tmp_path / "caf\udce9.avi")
+    (frame,) = iter_sources([str(renamed)], every=1)
+    assert frame.name == f"{renamed}#0"

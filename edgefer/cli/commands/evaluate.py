@@ -108,10 +108,10 @@ def _score_model(model: Path | None, data: DataOptions, split: str, runtime: str
     from edgefer.models import find_model
     from edgefer.progress import progress_bar
 
-    dataset = open_data(data)
     path, reason = find_model(model)
     log(f"model: {path} ({reason})")
-    classifier = Classifier.open(path, runtime=runtime)
+    classifier = Classifier.open(path, runtime=runtime)  # a wrong file is reported before the data set is read
+    dataset = open_data(data)
     name = SPLITS[split]
     images = make_evaluation_set(dataset, dataset.split(name), name=name, spec=classifier.artifact.input_spec)
     with progress_bar("evaluating") as progress:

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from edgefer import files
 from edgefer.errors import DataError, IncompatibleError
 from edgefer.inference.face_detection import FaceBox
 
@@ -21,6 +22,7 @@ NEEDS_MODEL, USES_COLOR = False, False
 # Its boxes match the framing of FER2013: see benchmarks/results/framing.json.
 CROP_SCALE, CROP_SHIFT = 1.0, 0.0
 CASCADE = "haarcascade_frontalface_default.xml"
+MARK, HEADER_BYTES = b"<opencv_storage", 65536
 STEP, NEIGHBORS, SMALLEST = 1.1, 5, 24
 
 
@@ -38,12 +40,23 @@ def open_detector(model: Path | None) -> Haar:
             hint="pip install 'opencv-python<5', or --detector yunet --detector-model face_detection_yunet.onnx",
         )
     path = model or Path(cv2.__file__).parent / "data" / CASCADE
+    hint = f"--detector-model with an XML file such as {CASCADE}"
     try:
-        cascade = cv2.CascadeClassifier(str(path))
-    except cv2.error as error:
-        raise DataError(f"{path} is not a cascade", why=str(error.err or error), hint=CASCADE) from error
+        with path.open("rb") as file:
+            start = file.read(HEADER_BYTES)
+    except OSError as error:
+        raise DataError(f"cannot read the cascade {path}", why=error.strerror or str(error), hint=hint) from error
+    # OpenCV's parser leaves the interpreter in an invalid state for a file that is no XML.
+    if MARK not in start:
+        raise DataError(f"{path} is not a cascade", why=f"it has no {MARK.decode()}> at its beginning", hint=hint)
+    try:
+        with files.utf8_path(path) as name:
+            cascade = cv2.CascadeClassifier(name)
+    except (cv2.error, SystemError) as error:
+        why = str(getattr(error, "err", None) or error)
+        raise DataError(f"{path} is not a cascade", why=why, hint=hint) from error
     if cascade.empty():
-        raise DataError(f"{path} is not a cascade", why="OpenCV cannot load it", hint=f"an XML file such as {CASCADE}")
+        raise DataError(f"{path} is not a cascade", why="OpenCV cannot load it", hint=hint)
     return Haar(cascade)
 
 

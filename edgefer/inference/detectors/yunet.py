@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from edgefer import files
 from edgefer.errors import DataError, IncompatibleError, UsageError
 from edgefer.inference.face_detection import FaceBox
 
@@ -40,9 +41,11 @@ def open_detector(model: Path | None) -> YuNet:
     if not model.is_file():
         raise DataError(f"{model} does not exist", hint=hint)
     try:
-        return YuNet(cv2.FaceDetectorYN.create(str(model), "", (320, 320), MIN_SCORE))
-    except cv2.error as error:
-        raise DataError(f"{model} is not a YuNet model", why=str(error.err or error), hint=hint) from error
+        with files.utf8_path(model) as path:
+            return YuNet(cv2.FaceDetectorYN.create(path, "", (320, 320), MIN_SCORE))
+    except (cv2.error, SystemError) as error:
+        why = str(getattr(error, "err", None) or error)
+        raise DataError(f"{model} is not a YuNet model", why=why, hint=hint) from error
 
 
 class YuNet:
