@@ -57,11 +57,11 @@ class CalibrationSet:
     left_out: int = 0
 
     def __str__(self) -> str:
-        without = f", without {self.left_out} that have an exact twin in a test split" if self.left_out else ""
+        without = f", without {self.left_out} that have an exact duplicate in a test split" if self.left_out else ""
         return f"{self.name}, {len(self.faces):,} faces of Training{without}"
 
     def provenance(self) -> dict[str, Any]:
-        """What a model's contract says of its calibration."""
+        """Return the calibration entry of a model's contract."""
         return {"set": self.name, "faces": len(self.faces), "sha256": self.sha256}
 
 
@@ -88,15 +88,15 @@ def check_target(path: Path) -> None:
             raise DataError(f"{path} exists and is no calibration set", why=why, hint="edgefer calibrate NEW.csv")
 
 
-def load_set(path: Path, dataset: Dataset, *, without_twins: bool = False) -> CalibrationSet:
+def load_set(path: Path, dataset: Dataset, *, drop_duplicates: bool = False) -> CalibrationSet:
     """The faces of the set at ``path``, which must all stand in Training of ``dataset``, and in no other split.
 
     Args:
-        without_twins: leave out, instead of refusing, faces that have an exact twin in a test split.
+        drop_duplicates: leave out, instead of refusing, faces that have an exact duplicate in a test split.
 
     Raises:
         DataError: the file is no set, or it names rows that are not in Training, that have other pixels there, or that
-            have a twin in a test split; the first ten are named.
+            have a duplicate in a test split; the first ten are named.
     """
     try:
         content = path.read_bytes()
@@ -112,8 +112,8 @@ def load_set(path: Path, dataset: Dataset, *, without_twins: bool = False) -> Ca
         own = training.digests[place[row]] if row in place else b""
         reason = _reason(row, digits, own, tests)
         if not reason and own in home:
-            left_out += without_twins
-            reason = "" if without_twins else f"it has an exact twin in {home[own]}"
+            left_out += drop_duplicates
+            reason = "" if drop_duplicates else f"it has an exact duplicate in {home[own]}"
         elif not reason:
             members.append(place[row])
         if reason:
@@ -121,7 +121,7 @@ def load_set(path: Path, dataset: Dataset, *, without_twins: bool = False) -> Ca
     if bad.count or not members:
         raise DataError(
             f"{bad.count or left_out} of the {len(entries)} rows of {path} cannot calibrate with {dataset.source}",
-            why=bad.first_reasons() or "all of them have an exact twin in a test split",
+            why=bad.first_reasons() or "all of them have an exact duplicate in a test split",
             hint="edgefer calibrate NEW.csv --run RUN",
         )
     sha256 = hashlib.sha256(content).hexdigest()
@@ -132,7 +132,7 @@ def find_set(named: str | None, dataset: Dataset, *, pinned: Path = PINNED) -> C
     """The set that ships under the name ``named``, or else the one at that path.
 
     Where nothing was named, it is fer2013-500 if ``dataset`` is FER2013, and None if it is something else. The sets
-    that ship were chosen without a look at PrivateTest; where it is at hand, they go without its twins.
+    that ship were selected without PrivateTest; rows with a duplicate in it are left out if the data include it.
 
     Raises:
         DataError: there is neither, or load_set() refuses it.
@@ -140,10 +140,10 @@ def find_set(named: str | None, dataset: Dataset, *, pinned: Path = PINNED) -> C
     known = {path.stem: path for path in sorted(pinned.glob("*.csv"))}
     if named is None:
         with contextlib.suppress(DataError):
-            return load_set(pinned / f"{DEFAULT}.csv", dataset, without_twins=True)
+            return load_set(pinned / f"{DEFAULT}.csv", dataset, drop_duplicates=True)
         return None
     if named in known:
-        return load_set(known[named], dataset, without_twins=True)
+        return load_set(known[named], dataset, drop_duplicates=True)
     if not Path(named).is_file():
         raise DataError(
             f"there is no calibration set {named}",

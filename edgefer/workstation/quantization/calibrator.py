@@ -50,10 +50,16 @@ from edgefer.workstation.quantization.options import QuantizationOptions
 
 __all__ = ["Calibrator", "Ranges", "activations"]
 
-def activations(model: bytes, faces: npt.NDArray[np.uint8]) -> Iterator[Callable[[int], npt.NDArray[Any]]]:
-    """For each of uint8 (n, h, w): a function from a tensor's number to its values, valid until the next face.
 
-    Of a quantized model the values are integer steps.
+def activations(model: bytes, faces: npt.NDArray[np.uint8]) -> Iterator[Callable[[int], npt.NDArray[Any]]]:
+    """Run faces through a model; yield for each face a function from tensor index to values.
+
+    Args:
+        model: .tflite with one input.
+        faces: uint8 (n, h, w).
+
+    Yields:
+        A function, valid until the next face. Tensors of a quantized model have integer values.
     """
     module = select_runtime("litert")
     name, version = "litert", module.available() or ""
@@ -69,12 +75,12 @@ def activations(model: bytes, faces: npt.NDArray[np.uint8]) -> Iterator[Callable
 
 
 PERCENT_CLIPPED = 0.01
-# Values kept of each face and tensor: a million for 500 faces, of which a hundred are beyond the percentile.
+# Values sampled per face and tensor. 500 faces give a million values, of which a hundred exceed the percentile.
 SAMPLE = 2048
 
 
 class Ranges:
-    """What has been seen of each activation of ``graph``, which is a float model."""
+    """Observed ranges of the activations of the float model ``graph``."""
 
     def __init__(self, graph: Flatbuffer) -> None:
         self._graph = graph
@@ -84,18 +90,26 @@ class Ranges:
         self._samples: dict[int, list[npt.NDArray[np.float32]]] = {index: [] for index in self._tensors}
 
     def observe(self, values: Callable[[int], npt.NDArray[Any]]) -> None:
-        """Take in what one face produces."""
+        """Add the activations of one face."""
         for index in self._tensors:
-            found = values(index)
-            self._lows[index].append(float(found.min()))
-            self._highs[index].append(float(found.max()))
-            self._samples[index].append(found.ravel()[:: _stride(found.size, found.shape[-1])].copy())
+            output = values(index)
+            self._lows[index].append(float(output.min()))
+            self._highs[index].append(float(output.max()))
+            self._samples[index].append(output.ravel()[:: _stride(output.size, output.shape[-1])].copy())
 
     def range_of(self, tensor: int, method: str) -> tuple[float, float]:
-        """(low, high) of an activation; ``method`` is one of the three above."""
+        """Return (low, high) of an activation.
+
+        Args:
+            tensor: tensor index.
+            method: "min-max", "percentile" or "moving-average".
+
+        Raises:
+            DataError: the activation has values that are not finite.
+        """
         lows, highs = self._lows[tensor], self._highs[tensor]
         if not np.isfinite([*lows, *highs]).all():
-            why = f"{self._graph.name(tensor)} puts out values that are not finite"
+            why = f"{self._graph.name(tensor)} has values that are not finite"
             raise DataError("the model cannot be quantized", why=why, hint="edgefer train   (a new run)")
         if method == "min-max":
             return min(lows), max(highs)
@@ -105,19 +119,19 @@ class Ranges:
         return float(low), float(high)
 
     def apply(self, method: str) -> None:
-        """Write all ranges into the graph; the input's is [0, 1], which makes a pixel its own step."""
+        """Write all ranges into the graph; set the input range to [0, 1], so that one step is one pixel value."""
         for index in self._tensors:
             low, high = self.range_of(index, method)
             if low == high == 0:
                 low, high = self.range_of(index, "min-max")
-            # No runtime takes a scale of zero; what is always zero can have any other.
+            # Runtimes reject a scale of zero; a tensor that is always zero can have any positive scale.
             self._graph.set_range(index, low, high if low or high else 1.0)
         for index in self._graph.inputs:
             self._graph.set_range(index, 0.0, 1.0)
 
 
 def _stride(size: int, channels: int) -> int:
-    """The step through ``size`` values that leaves SAMPLE of them and does not fall into step with the channels."""
+    """Return a stride that samples about SAMPLE of ``size`` values and is coprime to the number of channels."""
     stride = max(1, size // SAMPLE) | 1
     while math.gcd(stride, channels) > 1:
         stride += 2
@@ -125,21 +139,25 @@ def _stride(size: int, channels: int) -> int:
 
 
 class Calibrator:
-    """A float32 model and what it does with the calibration faces.
+    """A float32 model with the activation statistics of its calibration faces.
 
     Attributes:
-        model: the flatbuffer.
-        graph: the same, taken apart.
+        model: .tflite of the float network.
+        graph: parsed ``model``.
     """
 
     def __init__(self, model: bytes, faces: npt.NDArray[np.uint8]) -> None:
-        """``faces`` are prepared, uint8 (n, h, w), n >= 1.
+        """Run the calibration faces through the model.
+
+        Args:
+            model: float32 .tflite.
+            faces: preprocessed faces, uint8 (n, h, w), n >= 1.
 
         Raises:
-            DataError: no face, or weights that are not finite.
+            DataError: there are no faces, or weights or activations are not finite.
         """
         if not len(faces):
-            raise DataError("no calibration face", why="one is the least", hint="--calibration-size 500")
+            raise DataError("no calibration faces", why="0 given; expected at least 1", hint="--calibration-size 500")
         self.model, self.graph = model, Flatbuffer(model)
         _require_finite(self.graph)
         self._ranges, self._moments = Ranges(self.graph), InputStatistics(self.graph, faces=len(faces))
@@ -147,39 +165,42 @@ class Calibrator:
             self._ranges.observe(values)
             self._moments.observe(values)
 
-    def quantize(self, recipe: QuantizationOptions) -> bytes:
-        """The int8 model by ``recipe``.
+    def quantize(self, options: QuantizationOptions) -> bytes:
+        """Return the int8 .tflite.
+
+        Args:
+            options: options of the quantization.
 
         Raises:
-            UsageError: no layer has a name that ``recipe.float_layers`` asks for.
-            DataError: the network puts out values that are not finite.
+            UsageError: a pattern of ``options.float_layers`` matches no layer.
+            DataError: an activation has values that are not finite.
             EdgeferError: TensorFlow Lite's quantizer fails.
         """
-        kept = _kept_float(self.graph, recipe.float_layers)
-        self._ranges.apply(recipe.calibration_method)
-        model = _quantize(self.graph.to_bytes(), recipe, kept)
-        second_order = recipe.rounding == "gptq"
-        if second_order or recipe.bias_correction:
-            model = apply_gptq(model, self._moments, second_order=second_order, bias_correction=recipe.bias_correction)
+        kept = _kept_float(self.graph, options.float_layers)
+        self._ranges.apply(options.calibration_method)
+        model = _quantize(self.graph.to_bytes(), options, kept)
+        second_order = options.rounding == "gptq"
+        if second_order or options.bias_correction:
+            model = apply_gptq(model, self._moments, second_order=second_order, bias_correction=options.bias_correction)
         return model
 
 
 def _require_finite(graph: Flatbuffer) -> None:
     constants = ((op, index) for op in graph.ops if op.weighted for index in op.inputs[1:] if index >= 0)
     for op, index in constants:
-        # The converter makes the largest number there is of an infinite one.
+        # The converter replaces an infinite value with the largest finite one.
         if not (np.abs(graph.values(index)) < np.finfo(np.float32).max).all():
             why = f"{op.layer} has weights that are not finite"
             raise DataError("the model cannot be quantized", why=why, hint="edgefer train   (a new run)")
 
 
 def _kept_float(graph: Flatbuffer, patterns: tuple[str, ...]) -> list[str]:
-    """Names of the outputs of the operators that stay float."""
+    """Return the output names of the operators that stay in float."""
     layers = list(dict.fromkeys(op.layer for op in graph.ops))
     for pattern in patterns:
         if not any(re.search(pattern, layer) for layer in layers):
-            what = f"no layer has a name that {pattern!r} finds"
-            raise UsageError(what, why=f"there are {', '.join(layers)}", hint=f"--keep-float {layers[0]}")
+            what = f"no layer matches {pattern!r}"
+            raise UsageError(what, why=f"expected one of {', '.join(layers)}", hint=f"--keep-float {layers[0]}")
     return [
         graph.name(op.outputs[0])
         for op in graph.ops
@@ -187,18 +208,18 @@ def _kept_float(graph: Flatbuffer, patterns: tuple[str, ...]) -> list[str]:
     ]  # fmt: skip
 
 
-def _quantize(calibrated: bytes, recipe: QuantizationOptions, kept: list[str]) -> bytes:
+def _quantize(calibrated: bytes, options: QuantizationOptions, kept: list[str]) -> bytes:
     import tensorflow as tf
     from tensorflow.lite.python.convert import mlir_quantize  # as tf.lite.experimental.QuantizationDebugger uses it
 
-    dtype: Any = getattr(tf, recipe.io or "int8")
+    dtype: Any = getattr(tf, options.io or "int8")
     with converting("the model cannot be quantized"):
         return bytes(
             mlir_quantize(
                 calibrated,
-                disable_per_channel=not recipe.per_channel,
-                disable_per_channel_for_dense_layers=not recipe.dense_per_channel,
-                # With fully_quantize=True, input and output would be int8 whatever is said here.
+                disable_per_channel=not options.per_channel,
+                disable_per_channel_for_dense_layers=not options.dense_per_channel,
+                # With fully_quantize=True, input and output would always be int8.
                 input_data_type=dtype,
                 output_data_type=dtype,
                 denylisted_nodes=kept,

@@ -24,11 +24,10 @@ __all__ = ["convert", "converting", "representative", "require_identity_input"]
 
 
 def convert(model: Any, configure: Callable[[Any, Any], None] | None = None) -> bytes:
-    """The TensorFlow Lite flatbuffer of a Keras model from float32 (n, h, w, 1) in [0, 1] to logits.
+    """Convert a Keras model, float32 (n, h, w, 1) in [0, 1] to logits, to .tflite bytes with batch 1.
 
     Args:
-        configure: is handed TensorFlow and the TFLiteConverter, and asks of the latter what its scheme wants; without
-            it the model stays float32.
+        configure: function of TensorFlow and the TFLiteConverter that sets the scheme; None for float32.
 
     Raises:
         EdgeferError: the converter fails.
@@ -50,7 +49,7 @@ def convert(model: Any, configure: Callable[[Any, Any], None] | None = None) -> 
 
 @contextlib.contextmanager
 def converting(failure: str) -> Iterator[None]:
-    """Keep TensorFlow Lite's tools quiet; what they raise becomes an EdgeferError that begins with ``failure``."""
+    """Suppress output of the converter; re-raise its exceptions as EdgeferError with the message ``failure``."""
     import tensorflow as tf
     from tensorflow.lite.python.convert_phase import ConverterError  # what tf.lite raises and does not export
 
@@ -63,14 +62,14 @@ def converting(failure: str) -> Iterator[None]:
 
 
 def _with_short_names(model: bytes) -> bytes:
-    """Tensors named after their layers: the converter's names are a tenth of a small int8 model."""
+    """Name tensors after their layers; the converter's names take a tenth of a small int8 model."""
     graph = Flatbuffer(model)
     graph.name_after_layers()
     return graph.to_bytes()
 
 
 def _keras_of(model: Any) -> Any:
-    """The framework that a model was built in: keras or tf_keras."""
+    """Return the framework of a model: keras or tf_keras."""
     return importlib.import_module(type(model).__module__.partition(".")[0])
 
 

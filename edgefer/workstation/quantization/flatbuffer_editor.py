@@ -33,7 +33,7 @@ class Op:
 
     Attributes:
         kind: such as "CONV_2D".
-        layer: the name of the Keras layer that it came of, as near as the converter's names tell.
+        layer: name of its Keras layer, derived from the tensor names of the converter.
         inputs, outputs: numbers of tensors; -1 is an input that was left out.
         options: the schema's object with the operator's options, or None.
     """
@@ -46,7 +46,7 @@ class Op:
 
     @property
     def weighted(self) -> bool:
-        """Whether input 1 is a matrix or a filter bank that was learned."""
+        """True if input 1 is a trained kernel."""
         return self.kind in WEIGHTED
 
 
@@ -76,11 +76,11 @@ class Flatbuffer:
 
     @property
     def computing(self) -> list[Op]:
-        """The operators without those between float and integer: what two schemes of one network have in common."""
+        """The operators other than QUANTIZE and DEQUANTIZE, which all schemes of one network share."""
         return [op for op in self.ops if op.kind not in BORDERS]
 
     def uses(self, tensor: int) -> int:
-        """How many operators read a tensor."""
+        """Return the number of operators that read a tensor."""
         return sum(tensor in op.inputs for op in self.ops)
 
     def name(self, tensor: int) -> str:
@@ -88,7 +88,7 @@ class Flatbuffer:
         return str(self._graph.tensors[tensor].name.decode())
 
     def name_after_layers(self) -> None:
-        """Give each tensor a short name, of which the layer of its operator is the first part."""
+        """Give each tensor a short name that starts with the layer of its operator."""
         names: dict[int, str] = {}
         for op in self.ops:
             names[op.outputs[0]] = op.layer
@@ -110,7 +110,7 @@ class Flatbuffer:
         return _dtypes()[self._graph.tensors[tensor].type]
 
     def constant(self, tensor: int) -> bool:
-        """Whether the file has the tensor's values."""
+        """Return True if the file contains the tensor's values."""
         content = self._model.buffers[self._graph.tensors[tensor].buffer].data
         return content is not None and len(content) > 0
 
@@ -131,16 +131,16 @@ class Flatbuffer:
         self._model.buffers[target.buffer].data = np.frombuffer(content.tobytes(), np.uint8)
 
     def scales(self, tensor: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
-        """Scales and zero points of a tensor: one, one a channel, or none."""
-        found = self._graph.tensors[tensor].quantization
-        scales, zero_points = (None, None) if found is None else (found.scale, found.zeroPoint)
+        """Return scales (float64) and zero points (int64) of a tensor: none, one, or one per channel."""
+        params = self._graph.tensors[tensor].quantization
+        scales, zero_points = (None, None) if params is None else (params.scale, params.zeroPoint)
         return (
             np.array([] if scales is None else scales, np.float64),
             np.array([] if zero_points is None else zero_points, np.int64),
         )
 
     def set_range(self, tensor: int, low: float, high: float) -> None:
-        """Note the range of an activation where the quantizer looks for what calibration has found."""
+        """Store the calibrated range of an activation for the quantizer."""
         from tensorflow.lite.python.schema_py_generated import QuantizationParametersT
 
         target = self._graph.tensors[tensor]
@@ -162,7 +162,7 @@ def _dtypes() -> dict[int, str]:
 
 
 def weight_bytes(model: bytes) -> int:
-    """How many bytes of a flatbuffer are weights: no biases, scales or names."""
+    """Count the bytes of all weights in a .tflite, without biases, scales and names."""
     graph = Flatbuffer(model)
     read = {index for op in graph.ops for index in op.inputs if index >= 0}
     # A bias, or the shape for a RESHAPE, has one dimension.

@@ -31,13 +31,13 @@ from edgefer.workstation.quantization.flatbuffer_editor import Flatbuffer, Op
 __all__ = ["InputStatistics", "apply_gptq"]
 
 Array = npt.NDArray[Any]
-# Patches looked at of each face: neighbours tell nearly the same.
+# Sampled patches per face; neighboring patches are nearly identical.
 PATCHES = 50
-# Faces whose patches are multiplied at once: the product is as large for one as for many, and has to be written out.
-TOGETHER = 25
-# Added to the diagonal of the covariance, as a share of its mean: inputs that hardly vary must not get free weights.
+# Faces per matrix product, whose size does not depend on the number of faces.
+BATCH_FACES = 25
+# Damping of the covariance diagonal, relative to its mean (Frantar et al. 2022): bounds weights of constant inputs.
 DAMPING = 1e-3
-# The least of that, as a share of the inputs' mean square: float32 sums leave so much of a covariance that is zero.
+# Minimum damping, relative to the mean square of the inputs: the rounding error of float32 sums.
 NOISE = 1e-5
 ATTEMPTS = 6
 LARGEST = 127
@@ -46,9 +46,9 @@ SAME = 0  # Padding in the schema
 
 
 class InputStatistics:
-    """Mean and covariance of what goes into each operator with weights, in the float model ``graph``.
+    """Mean and covariance of the inputs of each weighted operator in the float model ``graph``.
 
-    Where fewer patches than weights of an output will be seen, the covariance would be made of chance; it is left out.
+    The covariance is omitted if the faces provide fewer patches than an output has weights.
     """
 
     def __init__(self, graph: Flatbuffer, *, faces: int) -> None:
@@ -66,14 +66,14 @@ class InputStatistics:
         self._waiting: dict[int, list[Array]] = {index: [] for index in self._enough}
 
     def observe(self, values: Callable[[int], Array]) -> None:
-        """Take in what one face produces."""
+        """Add the activations of one face."""
         for index, op in self._ops:
             patches = _patches(self.graph, op, values(op.inputs[0]), self._generator)
             self._counts[index] += len(patches)
             self._sums[index] = self._sums.get(index, 0.0) + patches.sum(axis=0, dtype=np.float64)
             if index in self._enough:
                 self._waiting[index].append(patches)
-                if len(self._waiting[index]) == TOGETHER:
+                if len(self._waiting[index]) == BATCH_FACES:
                     self._multiply(index)
 
     def _multiply(self, index: int) -> None:
@@ -83,11 +83,14 @@ class InputStatistics:
         self._waiting[index].clear()
 
     def mean(self, index: int) -> Array | None:
-        """float64 (groups, inputs): the mean input of the operator at ``index`` of ``graph.computing``, or None."""
+        """Return the mean input of an operator of ``graph.computing``, float64 (groups, inputs), or None."""
         return self._sums[index] / self._counts[index] if index in self._sums else None
 
     def covariance(self, index: int, *, centred: bool) -> Array | None:
-        """float64 (groups, inputs, inputs), around the mean or around zero; None where too little was seen."""
+        """Return the covariance, float64 (groups, inputs, inputs), or the second moment if not ``centred``.
+
+        None if the faces provide too few patches.
+        """
         if self._waiting.get(index):
             self._multiply(index)
         if index not in self._products:
@@ -97,9 +100,9 @@ class InputStatistics:
         return second - mean[:, :, None] * mean[:, None, :] if centred else second
 
     def round(self, index: int, wanted: Array, scales: Array, *, centred: bool) -> Array | None:
-        """Steps for the weights (groups, outputs, inputs) of an operator; None where its covariance is not known."""
+        """Return integer weights (groups, outputs, inputs) of an operator, or None without a covariance."""
         key = (index, centred, scales.tobytes())
-        # Models of one network differ in their ranges or in what stays float, and their weights have the same scales.
+        # Variants of one network differ in ranges and float layers, but share the scales of their weights.
         if key not in self._rounded:
             covariance, second = (self.covariance(index, centred=each) for each in (centred, False))
             if covariance is None or second is None:
@@ -111,11 +114,18 @@ class InputStatistics:
 
 
 def apply_gptq(model: bytes, observed: InputStatistics, *, second_order: bool, bias_correction: bool) -> bytes:
-    """The int8 ``model`` of the float graph in ``observed``, with better weights and biases; layers in float stay."""
+    """Return the int8 model with GPTQ-rounded weights and corrected biases; float layers stay unchanged.
+
+    Args:
+        model: int8 .tflite of the float graph in ``observed``.
+        observed: input statistics of the float graph.
+        second_order: round weights with GPTQ.
+        bias_correction: correct biases.
+    """
     origin, graph = observed.graph, Flatbuffer(model)
     for index, (theirs, op) in enumerate(zip(origin.computing, graph.computing, strict=True)):
         mean = observed.mean(index)
-        # What two operators share cannot be made to fit the inputs of both.
+        # Weights shared by two operators cannot fit the inputs of both.
         if mean is None or graph.dtype(op.inputs[1]) != "int8" or graph.uses(op.inputs[1]) > 1:
             continue
         wanted, steps = _rows(origin, theirs).astype(np.float64), _rows(graph, op)
@@ -134,11 +144,11 @@ def apply_gptq(model: bytes, observed: InputStatistics, *, second_order: bool, b
 
 
 def _round(wanted: Array, scales: Array, covariance: Array, *, floor: float = 0.0) -> Array:
-    """float64 (outputs, inputs) with a scale an output -> steps in -127..127, rounded input by input.
+    """Round weights, float64 (outputs, inputs) with one scale per output, to steps in -127..127, input by input.
 
-    ``floor`` is the least that is added to the diagonal of the covariance.
+    ``floor`` is the minimum damping of the diagonal of the covariance.
     """
-    # The inputs that weigh most come first, while there are still many others to make up for them.
+    # Round inputs of high variance first, while many others can compensate for the error.
     order = np.argsort(-np.diag(covariance), kind="stable")
     factor = _factor(covariance[np.ix_(order, order)], floor)
     rest, steps = wanted[:, order].copy(), np.empty_like(wanted)
@@ -151,20 +161,20 @@ def _round(wanted: Array, scales: Array, covariance: Array, *, floor: float = 0.
 
 
 def _factor(covariance: Array, floor: float) -> Array:
-    """Upper triangular; row j tells how the error of input j is best spread over the inputs behind it."""
+    """Return the upper Cholesky factor of the inverse; row j distributes the error of input j over later inputs."""
     size = len(covariance)
     damping = max(DAMPING * np.trace(covariance) / size, floor) + 1e-12
     for _ in range(ATTEMPTS):
         try:
             return np.linalg.cholesky(np.linalg.inv(covariance + np.eye(size) * damping)).T
         except np.linalg.LinAlgError:
-            # Of many inputs that hardly vary, what the sums leave may be more.
+            # The rounding error of the sums can exceed the damping if many inputs are nearly constant.
             damping *= 10
     return np.eye(size)
 
 
 def _is_plain(graph: Flatbuffer, op: Op) -> bool:
-    """Whether _patches() knows how its weights meet its inputs, and there is a bias to correct."""
+    """Return True if _patches() supports the operator and it has a bias."""
     if len(op.inputs) < 3 or op.inputs[2] < 0:
         return False
     if op.kind == "FULLY_CONNECTED":
@@ -176,7 +186,7 @@ def _is_plain(graph: Flatbuffer, op: Op) -> bool:
 
 
 def _rows(graph: Flatbuffer, op: Op) -> Array:
-    """The weights as (groups, outputs, inputs); a depthwise convolution is a group a channel, all else is one group."""
+    """Return the weights as (groups, outputs, inputs): one group per channel of a depthwise convolution, else one."""
     weights = graph.values(op.inputs[1])
     if op.kind == "DEPTHWISE_CONV_2D":
         return weights.reshape(-1, weights.shape[-1]).T[:, None, :]
@@ -184,18 +194,18 @@ def _rows(graph: Flatbuffer, op: Op) -> Array:
 
 
 def _from_rows(rows: Array, op: Op, shape: tuple[int, ...]) -> Array:
-    """The inverse of _rows()."""
+    """Invert _rows()."""
     return (rows[:, 0].T if op.kind == "DEPTHWISE_CONV_2D" else rows[0]).reshape(shape)
 
 
 def _positions(graph: Flatbuffer, op: Op) -> int:
-    """How often an operator applies its weights to one face."""
+    """Return the number of positions per face to which an operator applies its weights."""
     shape = graph.shape(op.outputs[0])
     return math.prod(shape[:-1]) if op.kind == "FULLY_CONNECTED" else shape[1] * shape[2]
 
 
 def _patches(graph: Flatbuffer, op: Op, source: Array, generator: np.random.Generator) -> Array:
-    """float32 (positions, groups, inputs): what the weights are multiplied with, at PATCHES positions at most."""
+    """Return the inputs of the weights at up to PATCHES positions, float32 (positions, groups, inputs)."""
     if op.kind == "FULLY_CONNECTED":
         rows = source.reshape(-1, 1, graph.shape(op.inputs[1])[1])
         return rows if len(rows) == 1 else generator.choice(rows, min(PATCHES, len(rows)), replace=False)

@@ -30,18 +30,18 @@ from edgefer.workstation.quantization.options import QuantizationOptions
 
 __all__ = ["Distance", "LayerError", "layer_errors", "sensitive_layers", "sensitivity"]
 
-# A layer is named a culprit when leaving it float brings the logits this much nearer: 1 dB is a fifth of their error.
-WORTH_NAMING_DB = 1.0
+# Minimum gain of a sensitive layer when it stays in float; 1 dB is a fifth of the error power of the logits.
+SENSITIVE_DB = 1.0
 
 
 @dataclass(frozen=True)
 class Distance:
-    """How far quantized values are from float ones.
+    """The error of quantized values against float values.
 
     Attributes:
-        snr_db: power of the float values over power of the error, in decibels; infinite where they are equal.
-        cosine: of the angle between the two.
-        saturation: share of the float values that lie outside what the integers can express.
+        snr_db: signal-to-noise ratio in decibels; infinite if the values are equal.
+        cosine: cosine similarity.
+        saturation: share of the float values, 0 to 1, outside the range of the integers.
     """
 
     snr_db: float
@@ -51,15 +51,14 @@ class Distance:
 
 @dataclass(frozen=True)
 class LayerError:
-    """One operator of the model.
+    """The quantization error of one operator.
 
     Attributes:
-        index: its place among the operators.
-        kind, layer: such as "CONV_2D" and "stem_conv".
-        activation: of what it puts out.
-        weights: of its weights, or None where it has none, or they are float.
-        gain_db: by how much the signal-to-noise ratio of the logits grows when its layer stays float; None where that
-            was not asked.
+        index: index among the operators.
+        kind, layer: operator type and layer name, such as "CONV_2D" and "stem_conv".
+        activation: error of its output.
+        weights: error of its weights; None without weights or with float weights.
+        gain_db: gain of the logits' signal-to-noise ratio when the layer stays in float; None if not measured.
     """
 
     index: int
@@ -71,7 +70,7 @@ class LayerError:
 
 
 class _Sums:
-    """Distance, summed up over faces."""
+    """Accumulated sums of a Distance."""
 
     def __init__(self) -> None:
         self.signal = self.noise = self.other = self.product = 0.0
@@ -90,7 +89,7 @@ class _Sums:
     @property
     def distance(self) -> Distance:
         norms = math.sqrt(self.signal * self.other)
-        # Nothing but zeros on both sides is no error.
+        # All zeros on both sides is no error.
         cosine = self.product / norms if norms else float(self.signal == self.other)
         return Distance(self.snr_db, min(1.0, cosine), self.outside / max(1, self.count))
 
@@ -129,17 +128,21 @@ def layer_errors(float_model: bytes, quantized: bytes, faces: npt.NDArray[np.uin
 
 
 def sensitivity(
-    calibrated: Calibrator, recipe: QuantizationOptions, faces: npt.NDArray[np.uint8], *, progress: Progress = silent
+    calibrated: Calibrator, options: QuantizationOptions, faces: npt.NDArray[np.uint8], *, progress: Progress = silent
 ) -> dict[str, float]:
-    """For each layer with weights: the decibels that the logits' signal-to-noise ratio gains when it stays float."""
+    """Measure the gain of the logits' signal-to-noise ratio, in dB, when one layer stays in float.
+
+    Returns:
+        The gain of each weighted layer by name.
+    """
     layers = list(dict.fromkeys(op.layer for op in calibrated.graph.computing if op.weighted))
     wanted = _logits(calibrated.model, faces)
-    basis = _snr_db(wanted, _logits(calibrated.quantize(recipe), faces))
+    basis = _snr_db(wanted, _logits(calibrated.quantize(options), faces))
     gains = {}
     for index, layer in enumerate(layers):
         progress(index, len(layers), f"{layer} in float")
-        patterns = (*recipe.float_layers, f"^{re.escape(layer)}$")
-        model = calibrated.quantize(dataclasses.replace(recipe, float_layers=patterns))
+        patterns = (*options.float_layers, f"^{re.escape(layer)}$")
+        model = calibrated.quantize(dataclasses.replace(options, float_layers=patterns))
         found = _snr_db(wanted, _logits(model, faces))
         # Of two infinite ones there is no difference.
         gains[layer] = 0.0 if found == basis else found - basis
@@ -148,8 +151,8 @@ def sensitivity(
 
 
 def sensitive_layers(gains: dict[str, float]) -> Sequence[str]:
-    """The layers that are worth leaving in float, the worst first."""
-    named = [layer for layer, gain in gains.items() if gain >= WORTH_NAMING_DB]
+    """Return the layers whose gain in float is at least 1 dB, in descending order."""
+    named = [layer for layer, gain in gains.items() if gain >= SENSITIVE_DB]
     return sorted(named, key=lambda layer: -gains[layer])
 
 
@@ -179,7 +182,7 @@ def _as_float(values: npt.NDArray[Any], params: QuantParams | None) -> npt.NDArr
 
 
 def _limits(graph: Flatbuffer, tensor: int) -> tuple[float, float]:
-    """What the integers of a tensor can express, and half a step more."""
+    """Return the range of float values that round to an integer of the tensor's dtype."""
     params = _params(graph, tensor)
     if params is None:
         return -math.inf, math.inf

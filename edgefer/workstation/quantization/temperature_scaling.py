@@ -1,12 +1,12 @@
-"""How sure a model may be: the temperature that its logits are divided by before they become probabilities.
+"""Fit the softmax temperature that calibrates a model's probabilities.
 
     confidence = measure_confidence(logits, labels)
     confidence.temperature                          # for the contract
     confidence.ece, confidence.calibrated_ece       # expected calibration error without it and with it
 
-A network that was trained with smoothed labels is too modest, and one that was trained for long too sure. One number
-mends most of either (Guo et al., "On calibration of modern neural networks", ICML 2017, section 4.2): it changes no
-label, only how sure the model says that it is.
+Label smoothing makes a network underconfident, long training makes it overconfident. Dividing the logits by one
+temperature corrects most of either and changes no predicted label (Guo et al., "On calibration of modern neural
+networks", ICML 2017, section 4.2).
 """
 
 from __future__ import annotations
@@ -22,9 +22,7 @@ from edgefer.statistics import calibration_error, cross_entropy, softmax
 
 __all__ = ["fit_temperature", "measure_confidence"]
 
-# Where it is looked for. Answers that are all right want 0, and answers that are no better than chance want infinity.
-COLDEST, HOTTEST = 1 / 8, 8.0
-# Of the temperature itself, relative; what is written into a contract has as many digits.
+# Relative tolerance of the search, and decimal places of the result.
 TOLERANCE, DIGITS = 1e-5, 4
 GOLDEN = (math.sqrt(5) - 1) / 2
 
@@ -33,9 +31,13 @@ Labels = npt.NDArray[np.integer[Any]]
 
 
 def measure_confidence(logits: Logits, labels: Labels) -> TemperatureFit:
-    """Fit a temperature to ``logits`` (n, classes) that were given for images with ``labels`` (n,), and judge it.
+    """Fit a temperature and measure the expected calibration error with two-fold cross-fitting.
 
-    The halves are every other image, in the order that the data have them: the same ones each time.
+    Even and odd images form the two halves; each is scored with the temperature of the other.
+
+    Args:
+        logits: floating-point (n, classes).
+        labels: integer (n,).
     """
     logits = logits.astype(np.float64)
     probabilities, half = np.empty_like(logits), np.arange(len(labels)) % 2
@@ -51,10 +53,14 @@ def measure_confidence(logits: Logits, labels: Labels) -> TemperatureFit:
 
 
 def fit_temperature(logits: Logits, labels: Labels) -> float:
-    """The temperature with the least cross-entropy; 1 for no image at all.
+    """Return the temperature of minimum cross-entropy, or 1 without images.
 
-    Cross-entropy is convex in 1 / temperature, so it has one valley, also over the logarithm of the temperature, and a
-    golden-section search walks into it.
+    Cross-entropy is convex in 1 / temperature, so it has one minimum over the logarithm of the temperature, which a
+    golden-section search finds.
+
+    Args:
+        logits: floating-point (n, classes).
+        labels: integer (n,).
     """
     if not len(labels):
         return 1.0

@@ -90,11 +90,11 @@ def test_rows_with_other_pixels_are_refused_and_ten_are_named(faces, chosen, pat
 
 
 def test_a_twin_in_a_test_split_is_refused(faces, chosen, path):
-    with pytest.raises(DataError, match=f"row {chosen.rows[4]}: it has an exact twin in PrivateTest"):
+    with pytest.raises(DataError, match=f"row {chosen.rows[4]}: it has an exact duplicate in PrivateTest"):
         load_set(path, with_test_split(faces, chosen.faces[4:5]))
 
 
-def test_the_sets_that_ship_go_without_twins(faces, chosen, path):
+def test_the_sets_that_ship_leave_out_duplicates(faces, chosen, path):
     found = find_set("mine", with_test_split(faces, chosen.faces[4:6]), pinned=path.parent)
     assert np.array_equal(found.faces, np.delete(chosen.faces, [4, 5], axis=0))
     assert found.left_out == 2

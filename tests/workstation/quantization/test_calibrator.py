@@ -39,7 +39,7 @@ def snr_db(model, wanted, faces, spec=SPEC):
 def test_the_default_recipe_gets_nearer_to_the_float_logits_than_the_converter_alone(network, request, drawn):
     network = request.getfixturevalue(network)
     wanted, calibrated = keras_logits(network, drawn), Calibrator(convert(network), drawn)
-    plain, best = (snr_db(calibrated.quantize(recipe), wanted, drawn) for recipe in (PLAIN, QuantizationOptions()))
+    plain, best = (snr_db(calibrated.quantize(options), wanted, drawn) for options in (PLAIN, QuantizationOptions()))
     assert best > plain > 30
 
 
@@ -97,7 +97,7 @@ def test_a_name_that_begins_like_another_is_not_the_other(calibrated):
 
 
 def test_a_name_that_no_layer_has_is_told_those_there_are(calibrated):
-    with pytest.raises(UsageError, match=r"'stem' finds: there are conv, conv_b, average, logits"):
+    with pytest.raises(UsageError, match=r"'stem': expected one of conv, conv_b, average, logits"):
         calibrated.quantize(QuantizationOptions(float_layers=("conv", "stem")))
 
 
@@ -305,5 +305,5 @@ def test_what_is_hardly_ever_above_zero_keeps_the_range_of_what_was_seen(graph):
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_what_is_not_finite_is_refused_by_name(graph, value):
-    with pytest.raises(DataError, match="conv puts out values that are not finite"):
+    with pytest.raises(DataError, match="conv has values that are not finite"):
         seen(graph, [[0.0, value]]).apply("min-max")

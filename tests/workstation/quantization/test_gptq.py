@@ -193,7 +193,7 @@ def test_weights_that_two_operators_share_are_left_at_the_nearest_step(build, dr
 
     calibrated = Calibrator(convert(build(body)), drawn)
     plain = QuantizationOptions(rounding="nearest", bias_correction=False)
-    nearest, second = (Flatbuffer(calibrated.quantize(recipe)) for recipe in (plain, QuantizationOptions()))
+    nearest, second = (Flatbuffer(calibrated.quantize(options)) for options in (plain, QuantizationOptions()))
     for one, other in zip(nearest.ops, second.ops):
         if one.weighted:
             same = np.array_equal(nearest.values(one.inputs[1]), second.values(other.inputs[1]))

@@ -90,14 +90,14 @@ def test_saturation_is_the_share_beyond_what_the_integers_express(calibrated, in
 
 
 def test_layers_that_stay_float_and_input_of_other_types_are_compared_too(calibrated, drawn):
-    for recipe in (
+    for options in (
         QuantizationOptions(float_layers=("conv_b",), io="uint8"),
         QuantizationOptions(io="float32"),
         QuantizationOptions(per_channel=False),
     ):
-        errors = layer_errors(calibrated.model, calibrated.quantize(recipe), drawn[:5])
+        errors = layer_errors(calibrated.model, calibrated.quantize(options), drawn[:5])
         assert [error.layer for error in errors] == ["conv", "conv_b", "average", "logits"]
-        assert (errors[1].weights is None) == bool(recipe.float_layers)
+        assert (errors[1].weights is None) == bool(options.float_layers)
         assert errors[-1].activation.snr_db > 30
 
 

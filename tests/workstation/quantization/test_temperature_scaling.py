@@ -3,8 +3,9 @@ import math
 import numpy as np
 import pytest
 
+from edgefer.results.temperature import HIGHEST_TEMPERATURE, LOWEST_TEMPERATURE
 from edgefer.statistics import calibration_error, cross_entropy, softmax
-from edgefer.workstation.quantization.temperature_scaling import COLDEST, HOTTEST, fit_temperature, measure_confidence
+from edgefer.workstation.quantization.temperature_scaling import fit_temperature, measure_confidence
 
 
 def honest(count, *, seed=0):
@@ -46,8 +47,8 @@ def test_error_is_told_on_images_that_had_no_say_in_the_temperature():
 def test_answers_that_are_all_right_or_all_wrong_end_at_a_bound():
     labels = np.arange(70) % 7
     logits = 3.0 * np.eye(7)[labels]
-    assert fit_temperature(logits, labels) == pytest.approx(COLDEST, rel=1e-3)
-    assert fit_temperature(logits, (labels + 1) % 7) == pytest.approx(HOTTEST, rel=1e-3)
+    assert fit_temperature(logits, labels) == pytest.approx(LOWEST_TEMPERATURE, rel=1e-3)
+    assert fit_temperature(logits, (labels + 1) % 7) == pytest.approx(HIGHEST_TEMPERATURE, rel=1e-3)
     assert measure_confidence(logits, labels).at_bound
     assert not measure_confidence(*honest(300)).at_bound
 

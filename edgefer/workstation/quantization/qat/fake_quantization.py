@@ -23,23 +23,23 @@ __all__ = ["fake_quantize", "sync_ranges"]
 BATCH = 64
 KERNELS = ("kernel", "depthwise_kernel")
 OUTPUTS = ("post_activation", "output")
-# A range of nothing has no scale. A channel that has died also gets no scale so small that its bias overflows.
+# An empty range has no scale. A kernel channel of zeros needs a scale large enough that its bias does not overflow.
 LEAST_RANGE = 1e-6
 LEAST_SHARE = 1e-3
 
 
-def fake_quantize(twin: Any, faces: npt.NDArray[np.uint8]) -> Any:
-    """The tf_keras model that simulates the int8 form of ``twin``; its own weights are copies.
+def fake_quantize(base: Any, faces: npt.NDArray[np.uint8]) -> Any:
+    """Return a tf_keras model with fake quantization and a copy of the weights of ``base``.
 
     Args:
-        faces: uint8 (n, h, w); what they produce in ``twin`` are the ranges of the activations, as in int8 after
-            training.
+        base: tf_keras model from qat_base().
+        faces: uint8 (n, h, w) faces; the activations of ``base`` on them initialize the ranges.
     """
     with suppress_native_output():
         import tensorflow_model_optimization as tfmot
         import tf_keras
 
-        # Layers that tfmot adds are numbered through the process; the flatbuffer has their names.
+        # tfmot numbers its layers per process; their names become part of the flatbuffer.
         tf_keras.backend.reset_uids()
         per_channel = _per_channel_config(tfmot)
         library = tfmot.quantization.keras
@@ -49,10 +49,10 @@ def fake_quantize(twin: Any, faces: npt.NDArray[np.uint8]) -> Any:
             return library.quantize_annotate_layer(layer, per_channel() if is_depthwise else None)
 
         with library.quantize_scope({"PerChannelConfig": per_channel}):
-            annotated = tf_keras.models.clone_model(twin, clone_function=annotate)
-            annotated.set_weights(twin.get_weights())
+            annotated = tf_keras.models.clone_model(base, clone_function=annotate)
+            annotated.set_weights(base.get_weights())
             model = library.quantize_apply(annotated)
-    ranges = _ranges(tf_keras, twin, faces)
+    ranges = _ranges(tf_keras, base, faces)
     for layer in _wrappers(model):
         variables = _variables(layer)
         for prefix in OUTPUTS:
@@ -65,9 +65,9 @@ def fake_quantize(twin: Any, faces: npt.NDArray[np.uint8]) -> Any:
 
 
 def sync_ranges(model: Any) -> None:
-    """Make what is stored beside the weights fit them, and pin the input to [0, 1], so that it is pixel - 128.
+    """Update the kernel ranges to the current weights, and set the input range to [0, 1], so that it is pixel - 128.
 
-    tfmot notes the range of a kernel when it is used in training, which is before the step that changes it.
+    tfmot stores the range of a kernel in the forward pass, before the optimizer changes the kernel.
     """
     for layer in model.layers:
         variables = _variables(layer)
@@ -78,20 +78,20 @@ def sync_ranges(model: Any) -> None:
         variables = _variables(layer)
         for name in KERNELS:
             if f"{name}_max" in variables:
-                _settle_kernel(variables[name], variables[f"{name}_min"], variables[f"{name}_max"])
+                _sync_kernel(variables[name], variables[f"{name}_min"], variables[f"{name}_max"])
 
 
-def _settle_kernel(kernel: Any, low: Any, high: Any) -> None:
-    # Output channels come last; a range for all of them is a scalar.
+def _sync_kernel(kernel: Any, low: Any, high: Any) -> None:
+    # Output channels are the last axis; a per-tensor range is a scalar.
     channels = np.abs(kernel.numpy()).reshape(-1, max(1, high.shape.num_elements())).max(axis=0)
     limit = np.maximum(channels, max(LEAST_SHARE * float(channels.max()), LEAST_RANGE)).reshape(high.shape)
     low.assign(-limit)
     high.assign(limit)
 
 
-def _ranges(tf_keras: Any, twin: Any, faces: npt.NDArray[np.uint8]) -> dict[str, tuple[float, float]]:
-    """(min, max) of each layer's output over all faces; zero is always within."""
-    outputs = tf_keras.Model(twin.input, [layer.output for layer in twin.layers])
+def _ranges(tf_keras: Any, base: Any, faces: npt.NDArray[np.uint8]) -> dict[str, tuple[float, float]]:
+    """Return (min, max) of each layer's output over all faces; the range includes zero."""
+    outputs = tf_keras.Model(base.input, [layer.output for layer in base.layers])
     lows, highs = [], []
     for start in range(0, len(faces), BATCH):
         batch = faces[start : start + BATCH, ..., None].astype(np.float32) / np.float32(255)
@@ -100,24 +100,24 @@ def _ranges(tf_keras: Any, twin: Any, faces: npt.NDArray[np.uint8]) -> dict[str,
         highs.append([value.max() for value in values])
     low = np.minimum(np.min(lows, axis=0), 0.0)
     high = np.maximum(np.max(highs, axis=0), LEAST_RANGE)
-    return {layer.name: (float(low[index]), float(high[index])) for index, layer in enumerate(twin.layers)}
+    return {layer.name: (float(low[index]), float(high[index])) for index, layer in enumerate(base.layers)}
 
 
 def _wrappers(model: Any) -> list[Any]:
-    """The layers that tfmot has wrapped."""
+    """Return the layers that tfmot has wrapped."""
     return [layer for layer in model.layers if type(layer).__name__ == "QuantizeWrapperV2"]
 
 
 def _variables(layer: Any) -> dict[str, Any]:
-    """The variables of a layer by the last part of their name: "kernel", "kernel_min", "output_max" and so on."""
+    """Return the variables of a layer by the last part of their name, such as "kernel_min" or "output_max"."""
     return {variable.name.rpartition("/")[2].partition(":")[0]: variable for variable in layer.weights}
 
 
 def _per_channel_config(tfmot: Any) -> Any:
-    """How a depthwise kernel is quantized: with a scale for each output.
+    """Return the tfmot configuration that quantizes a depthwise kernel with one scale per output channel.
 
-    tfmot's own takes the last axis of (h, w, in, multiplier), which for most nets is one scale for all channels; with
-    the normalization folded in, these differ by orders of magnitude.
+    tfmot's default uses the last axis of (h, w, in, multiplier), usually one scale for all channels, whose ranges
+    differ by orders of magnitude after normalization is folded in.
     """
     import tensorflow as tf
 

@@ -28,16 +28,16 @@ __all__ = ["check_supported", "folded", "qat_base"]
 TOLERANCE = 1e-4
 WEIGHTED = ("Conv2D", "DepthwiseConv2D", "Dense")
 DROPOUTS = ("Dropout", "SpatialDropout2D")
-# Each of these was converted in a small net: all of it is int8, and it computes what its simulation does.
-SIMULATED = (
+# Converted in a small network, each of these runs in int8 and matches its fake-quantized form.
+SUPPORTED = (
     *WEIGHTED, "ReLU", "LeakyReLU", "Add", "Concatenate", "MaxPooling2D", "AveragePooling2D", "GlobalAveragePooling2D",
     "GlobalMaxPooling2D", "Flatten", "Reshape", "ZeroPadding2D",
 )  # fmt: skip
-KNOWN = (*SIMULATED, *DROPOUTS, "Activation", "BatchNormalization", "InputLayer")
+KNOWN = (*SUPPORTED, *DROPOUTS, "Activation", "BatchNormalization", "InputLayer")
 
 
 class _Graph:
-    """The layers of a functional model by name, as its config has them; changes are made in that config."""
+    """An editable configuration of a functional model, with layers by name."""
 
     def __init__(self, model: Any) -> None:
         self.config: dict[str, Any] = model.get_config()
@@ -63,7 +63,7 @@ class _Graph:
         return len(self.layers[name]["inbound_nodes"])
 
     def bypass(self, name: str) -> None:
-        """Take a layer with one input out; what it fed is fed by its source."""
+        """Remove a layer with one input and connect its consumers to its source."""
         (source,) = self.sources(name)
         del self.layers[name]
         feeds = [connection for other in self.layers for connection in self._connections(other)]
@@ -76,7 +76,7 @@ class _Graph:
 
 
 def check_supported(network: Any) -> None:
-    """Raise UsageError with the layer of a tf_keras network that cannot be trained quantization-aware, and why."""
+    """Raise UsageError with the layer and the reason if quantization-aware training does not support the network."""
     if type(network).__name__ != "Functional":
         raise _refusal(network.name, type(network).__name__, "a functional model of plain layers was expected")
     graph = _Graph(network)
@@ -88,16 +88,14 @@ def check_supported(network: Any) -> None:
 
 
 def _refusal(name: str, kind: str, why: str) -> UsageError:
-    return UsageError(
-        f"{name} ({kind}) cannot be trained quantization-aware", why=why, hint="edgefer quantize --int8"
-    )
+    return UsageError(f"{name} ({kind}) cannot be trained quantization-aware", why=why, hint="edgefer quantize --int8")
 
 
 def _objection_to_kind(graph: _Graph, name: str) -> str | None:
     kind, options = graph.kind(name), graph.options(name)
     activation = options.get("activation", "linear")
     if kind not in KNOWN:
-        return f"its int8 form is not simulated in training; that of {', '.join(SIMULATED)} is"
+        return f"its int8 form is not simulated in training; that of {', '.join(SUPPORTED)} is"
     if activation not in ("linear", "relu"):
         named = activation if isinstance(activation, str) else "one of its own"
         return f"its activation is {named}; linear and relu are simulated as they run in int8"
@@ -118,7 +116,7 @@ def _objection_to_place(graph: _Graph, name: str) -> str | None:
     if graph.options(source)["activation"] != "linear":
         return f"it follows the {graph.options(source)['activation']} of {before}; it can be folded only before it"
     if graph.consumers(source) != [name]:
-        return f"{before} feeds other layers too, which would see it folded"
+        return f"{before} also feeds other layers, which need its output before the normalization"
     return None
 
 
@@ -138,37 +136,39 @@ def _bounds(options: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def qat_base(network: Any, settings: TrainSettings, faces: npt.NDArray[np.uint8]) -> Any:
-    """The tf_keras model that computes what the Keras network of ``settings`` does: float32 (n, h, w, 1) -> (n, 7).
+    """Rebuild a Keras network in tf_keras with folded normalization: float32 (n, h, w, 1) -> logits (n, 7).
 
     Args:
-        faces: uint8 (n, h, w), on which both have to give the same logits to 1e-4.
+        network: trained Keras network of ``settings``.
+        settings: training settings of the network.
+        faces: uint8 (n, h, w) faces, on which the logits of both networks must agree within 1e-4.
 
     Raises:
-        UsageError: see check_supported().
-        EdgeferError: the outputs differ.
+        UsageError: quantization-aware training does not support a layer.
+        EdgeferError: the logits differ.
     """
     import tf_keras
 
     plain = build_network(tf_keras, settings)
     check_supported(plain)
     plain.set_weights(network.get_weights())
-    twin = folded(plain)
-    difference = float(np.abs(keras_logits(network, faces) - keras_logits(twin, faces)).max())
-    # Asked this way round, a NaN is a difference too.
+    base = folded(plain)
+    difference = float(np.abs(keras_logits(network, faces) - keras_logits(base, faces)).max())
+    # Written so that NaN counts as a difference.
     if not difference <= TOLERANCE:
         raise EdgeferError(
             f"{settings.architecture} in tf_keras is not the network that was trained",
             why=f"the logits of {len(faces)} faces differ by up to {difference:.2g}, {TOLERANCE:g} are rounding",
             hint="edgefer quantize --int8",
         )
-    return twin
+    return base
 
 
 def folded(model: Any) -> Any:
-    """A copy of a tf_keras network: normalization folded, ReLU fused, no dropout; check_supported() comes first."""
+    """Copy a supported tf_keras network with normalization folded, ReLU fused and dropout removed."""
     graph = _Graph(model)
     weights = {layer.name: layer.get_weights() for layer in model.layers}
-    # Layers stand in the order in which they compute, so that of Conv2D, BatchNormalization, ReLU all end in the first.
+    # Layers are in order of execution, so BatchNormalization and then ReLU merge into the Conv2D before them.
     for name in list(graph.layers):
         if graph.kind(name) == "BatchNormalization":
             (source,) = graph.sources(name)
@@ -180,7 +180,7 @@ def folded(model: Any) -> Any:
         elif _is_plain_relu(graph, name):
             _fuse(graph, name)
         elif graph.kind(name) == "ReLU":
-            # In front of this one tfmot does not leave weights unquantized, and the converter fuses it all the same.
+            # tfmot quantizes the weights before this activation, and the converter fuses it.
             options = {"name": name, "activation": "relu6"}
             graph.layers[name].update(class_name="Activation", config=options)
             graph.layers[name].pop("build_config", None)
@@ -199,13 +199,13 @@ def _fuse(graph: _Graph, name: str) -> None:
 
 
 def _with_normalization(weights: list[npt.NDArray[Any]], normalization: Any, *, kind: str) -> list[npt.NDArray[Any]]:
-    """[kernel, bias?] of a layer -> [kernel, bias] of the layer with the normalization behind it."""
+    """Fold a normalization into [kernel] or [kernel, bias] of the layer before it; return [kernel, bias]."""
     kernel, bias = weights[0].astype(np.float64), weights[1] if len(weights) > 1 else 0.0
     factor = 1 / np.sqrt(np.asarray(normalization.moving_variance, np.float64) + normalization.epsilon)
     if normalization.scale:
         factor *= np.asarray(normalization.gamma)
     beta = np.asarray(normalization.beta) if normalization.center else 0.0
     bias = (bias - np.asarray(normalization.moving_mean, np.float64)) * factor + beta
-    # The outputs of a depthwise convolution are its last two axes, those of the others the last one.
+    # Output channels are the last two axes of a depthwise kernel, and the last axis of any other.
     per_output = factor.reshape(kernel.shape[2:]) if kind == "DepthwiseConv2D" else factor
     return [(kernel * per_output).astype(np.float32), np.asarray(bias, np.float32)]

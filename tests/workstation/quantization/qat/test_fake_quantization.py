@@ -14,29 +14,29 @@ from edgefer.workstation.training.keras_inference import keras_logits, load_netw
 
 
 @pytest.fixture(scope="module")
-def twin(finished_run, faces):
+def base(finished_run, faces):
     shown = faces.split("Training").pixels[:100]
     return qat_base(load_network(load_keras(), finished_run), finished_run.settings(), shown)
 
 
 @pytest.fixture
-def model(twin, faces):
-    return fake_quantize(twin, faces.split("Training").pixels[:100])
+def model(base, faces):
+    return fake_quantize(base, faces.split("Training").pixels[:100])
 
 
 def variables_of(model):
     return {variable.name.partition(":")[0]: variable for layer in model.layers for variable in layer.weights}
 
 
-def test_it_starts_close_to_its_float_parent(twin, model, faces):
+def test_it_starts_close_to_its_float_parent(base, model, faces):
     shown = faces.split("PublicTest").pixels
-    answers, expected = keras_logits(model, shown), keras_logits(twin, shown)
+    answers, expected = keras_logits(model, shown), keras_logits(base, shown)
     assert np.abs(answers - expected).max() > 0
     assert (answers.argmax(axis=1) == expected.argmax(axis=1)).mean() > 0.9
 
 
-def test_ranges_are_what_the_faces_produce(twin, model, faces):
-    logits = keras_logits(twin, faces.split("Training").pixels[:100])
+def test_ranges_are_what_the_faces_produce(base, model, faces):
+    logits = keras_logits(base, faces.split("Training").pixels[:100])
     found = variables_of(model)
     low, high = (float(found[f"quant_logits/post_activation_{end}"]) for end in ("min", "max"))
     assert (low, high) == pytest.approx((logits.min(), logits.max()), rel=1e-4)
@@ -56,8 +56,8 @@ def test_the_input_stays_pinned_whatever_training_shows_it(model):
 
 @pytest.mark.parametrize(("io", "zero_point"), [("int8", -128), ("uint8", 0)])
 def test_an_input_of_either_type_is_the_pixel(model, io, zero_point):
-    recipe = dataclasses.replace(DEFAULTS, io=io)
-    runtime = select_runtime().open_model(int8_qat.convert(FloatNetwork(model), recipe))
+    options = dataclasses.replace(DEFAULTS, io=io)
+    runtime = select_runtime().open_model(int8_qat.convert(FloatNetwork(model), options))
     assert runtime.input.params.dtype == runtime.output.params.dtype == io
     assert runtime.input.params.zero_point == zero_point
     assert runtime.input.params.scale == pytest.approx(1 / 255, rel=1e-6)

@@ -70,7 +70,7 @@ REFUSED = {
     ),
     "normalization of an input that others see": (
         fed_elsewhere,
-        r"bn \(BatchNormalization\) cannot .* second \(Conv2D\) feeds other layers too",
+        r"bn \(BatchNormalization\) cannot .* second \(Conv2D\) also feeds other layers",
     ),
     "ELU": (lambda la, x: la.ELU(name="elu")(conv(la, x)), r"elu \(ELU\) cannot .*int8 form is not simulated"),
     "ELU within a layer": (lambda la, x: conv(la, x, activation="elu"), r"second \(Conv2D\) cannot .*is elu"),
@@ -137,11 +137,11 @@ TAKEN = {
 def test_the_int8_model_computes_what_its_simulation_does(tf_keras, case):
     net = network(tf_keras, TAKEN[case])
     check_supported(net)
-    twin = folded(net)
-    np.testing.assert_allclose(keras_logits(twin, FACES), keras_logits(net, FACES), rtol=1e-4, atol=1e-5)
-    assert not {"BatchNormalization", "Dropout", "SpatialDropout2D"} & {type(layer).__name__ for layer in twin.layers}
+    base = folded(net)
+    np.testing.assert_allclose(keras_logits(base, FACES), keras_logits(net, FACES), rtol=1e-4, atol=1e-5)
+    assert not {"BatchNormalization", "Dropout", "SpatialDropout2D"} & {type(layer).__name__ for layer in base.layers}
 
-    model = fake_quantize(twin, FACES)
+    model = fake_quantize(base, FACES)
     flatbuffer = int8_qat.convert(FloatNetwork(model), DEFAULTS)
     assert {tensor.dtype for tensor in read_model(flatbuffer).main.tensors} <= {"int8", "int32"}
     expected = keras_logits(model, FACES)
@@ -151,7 +151,7 @@ def test_the_int8_model_computes_what_its_simulation_does(tf_keras, case):
     steps = np.abs(answers(runtime, FACES) - expected) / runtime.output.params.scale
     assert steps.mean() < within
     # The rounding is there at all, in the weights and in the activations.
-    assert np.abs(expected - keras_logits(twin, FACES)).max() > 0
+    assert np.abs(expected - keras_logits(base, FACES)).max() > 0
 
 
 def answers(runtime, faces):
@@ -194,9 +194,9 @@ def test_a_network_is_not_changed_by_folding(tf_keras):
 def test_the_twin_of_a_trained_run_gives_its_logits(finished_run, faces):
     trained = load_network(load_keras(), finished_run)
     shown = faces.split("PublicTest").pixels
-    twin = qat_base(trained, finished_run.settings(), shown)
-    assert type(twin).__module__.startswith("tf_keras")
-    np.testing.assert_allclose(keras_logits(twin, shown), keras_logits(trained, shown), atol=1e-4)
+    base = qat_base(trained, finished_run.settings(), shown)
+    assert type(base).__module__.startswith("tf_keras")
+    np.testing.assert_allclose(keras_logits(base, shown), keras_logits(trained, shown), atol=1e-4)
 
 
 @pytest.mark.parametrize("damage", ["another activation", "no numbers"])
