@@ -99,13 +99,20 @@ def has_stalled(history: Sequence[Epoch], settings: TrainSettings) -> bool:
     return 0 < settings.early_stopping <= len(history) - 1 - best_epoch(history, settings)
 
 
-def learning_rate(history: Sequence[Epoch], settings: TrainSettings) -> float:
-    """Compute the learning rate of the epoch that follows ``history``."""
-    epoch, warmup = len(history), settings.warmup_epochs
+def learning_rate(history: Sequence[Epoch], settings: TrainSettings, *, ahead: int = 0) -> float:
+    """Compute the learning rate of the epoch that follows ``history``.
+
+    Args:
+        history: completed epochs.
+        settings: training settings.
+        ahead: number of further epochs to skip, which are assumed not to improve the monitored metric.
+    """
+    epoch, warmup = len(history) + ahead, settings.warmup_epochs
     if epoch < warmup:
         return settings.learning_rate * (epoch + 1) / (warmup + 1)
     factors = {"cosine": _cosine, "plateau": _plateau, "step": _step, "constant": lambda *_: 1.0}
-    factor = factors[settings.schedule](history, settings)
+    scores = [*(_monitored(result, settings) for result in history), *[-math.inf] * ahead]
+    factor = factors[settings.schedule](scores, settings)
     return settings.learning_rate * max(factor, settings.floor)
 
 
@@ -114,20 +121,19 @@ def _monitored(result: Epoch | ValidationScore, settings: TrainSettings) -> floa
     return result.selection_accuracy if settings.monitor == "accuracy" else -result.selection_loss
 
 
-def _cosine(history: Sequence[Epoch], settings: TrainSettings) -> float:
+def _cosine(scores: Sequence[float], settings: TrainSettings) -> float:
     # Loshchilov and Hutter, "SGDR", ICLR 2017, without restarts; the last epoch ends near zero.
-    share = (len(history) - settings.warmup_epochs) / max(1, settings.epochs - settings.warmup_epochs)
+    share = (len(scores) - settings.warmup_epochs) / max(1, settings.epochs - settings.warmup_epochs)
     return 0.5 * (1 + math.cos(math.pi * min(share, 1.0)))
 
 
-def _step(history: Sequence[Epoch], settings: TrainSettings) -> float:
-    return settings.factor ** ((len(history) - settings.warmup_epochs) // settings.step_epochs)
+def _step(scores: Sequence[float], settings: TrainSettings) -> float:
+    return settings.factor ** ((len(scores) - settings.warmup_epochs) // settings.step_epochs)
 
 
-def _plateau(history: Sequence[Epoch], settings: TrainSettings) -> float:
+def _plateau(scores: Sequence[float], settings: TrainSettings) -> float:
     factor, best, waited = 1.0, -math.inf, 0
-    for epoch in history:
-        score = _monitored(epoch, settings)
+    for score in scores:
         if score > best:
             best, waited = score, 0
         else:

@@ -135,6 +135,14 @@ def test_plateau_drops_each_time_the_patience_runs_out():
     assert scheduled_rates(settings, [0.3, 0.3, 0.2, 0.2, 0.2]) == [1.0, 1.0, 1.0, 0.5, 0.5, 0.25]
 
 
+@pytest.mark.parametrize("schedule", ["constant", "cosine", "step", "plateau"])
+@pytest.mark.parametrize("completed", [1, 3])
+def test_the_rate_after_an_epoch_without_improvement_is_known_in_advance(schedule, completed):
+    settings = replace(SETTINGS, schedule=schedule, epochs=6, step_epochs=2, plateau_patience=1)
+    history = make_history([0.3] * (completed + 1))
+    assert learning_rate(history[:-1], settings, ahead=1) == learning_rate(history, settings)
+
+
 def test_a_new_best_resets_the_patience():
     settings = replace(SETTINGS, schedule="plateau", plateau_patience=2)
     assert scheduled_rates(settings, [0.3, 0.2, 0.4, 0.3, 0.4]) == [1.0, 1.0, 1.0, 1.0, 1.0, 0.5]

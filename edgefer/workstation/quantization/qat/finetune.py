@@ -1,13 +1,12 @@
-"""Quantization-aware training: a trained network learns on for some epochs with int8's rounding simulated.
+"""Fine-tune a trained network with fake quantization (quantization-aware training).
 
     settings = QatSettings(epochs=3, distill=1.0)
     tuned = finetune(run, dataset, settings, calibration=faces)
-    tuned.model                                     # what the scheme int8_qat converts
+    tuned.model                                     # the input of the scheme int8_qat
 
-It learns from the run's own images, with its augmentation and the shape of its schedule, and with ``distill`` from its
-float parent. All of it is in RUN/qat/KEY/, where KEY is a hash of whatever decides the outcome: a fine-tuning that was
-killed goes on from its last epoch and ends with the same weights, a finished one is only loaded, and another one gets a
-folder of its own.
+The images, the augmentation and the shape of the schedule are those of the run; ``distill`` adds a loss on the float
+network's logits. All files are in RUN/qat/KEY/, where KEY is a hash of everything that determines the result. An
+interrupted fine-tuning resumes after its last epoch and ends with the same weights. A completed one is loaded.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ from edgefer.workstation.training.epoch_data import make_epoch
 from edgefer.workstation.training.keras_inference import keras_logits, load_network
 from edgefer.workstation.training.model import build_network
 from edgefer.workstation.training.run import Run
-from edgefer.workstation.training.schedule import best_epoch
+from edgefer.workstation.training.schedule import best_epoch, learning_rate
 from edgefer.workstation.training.settings import TrainSettings
 from edgefer.workstation.training.settings_toml import to_toml
 from edgefer.workstation.training.validation import validation_loss, validation_split
@@ -48,14 +47,14 @@ __all__ = ["FineTuned", "QatSettings", "finetune", "require_supported"]
 
 @dataclass(frozen=True, eq=False)
 class FineTuned:
-    """A network that was trained quantization-aware.
+    """The result of quantization-aware training.
 
     Attributes:
-        model: the tf_keras model that simulates int8, with the weights of the best epoch.
-        settings: how it was made.
-        history: one entry an epoch.
-        best: the epoch that ``model`` is of.
-        folder: where all of it is kept.
+        model: tf_keras model with fake quantization and the weights of the best epoch.
+        settings: settings of the fine-tuning.
+        history: completed epochs.
+        best: epoch whose weights ``model`` has.
+        folder: folder of all files.
     """
 
     model: Any
@@ -65,12 +64,12 @@ class FineTuned:
     folder: Path
 
     def provenance(self) -> dict[str, Any]:
-        """What a contract says about it, in plain values."""
+        """Return the settings and the best epoch as JSON values for the contract."""
         return {**dataclasses.asdict(self.settings), "best_epoch": self.best.epoch}
 
 
 def require_supported(run: Run) -> None:
-    """Raise UsageError, before anything slow, if the network of ``run`` cannot be trained quantization-aware."""
+    """Raise UsageError if quantization-aware training does not support the network of ``run``."""
     load_keras(backend="tensorflow")
     import tf_keras
 
@@ -85,18 +84,20 @@ def finetune(
     calibration: npt.NDArray[np.uint8],
     progress: Progress = silent,
 ) -> FineTuned:
-    """Fine-tune the best weights of ``run``, going on from what its folder holds already.
+    """Fine-tune the best weights of ``run``, or resume an interrupted fine-tuning.
 
     Args:
-        dataset: the data that the run was trained on.
-        calibration: uint8 (n, h, w), the faces whose ranges it starts from.
-        progress: is told (epochs done, epochs in all, the last result).
+        run: completed training.
+        dataset: data set that the run was trained on.
+        settings: settings of the fine-tuning.
+        calibration: uint8 (n, h, w) faces that initialize the ranges of the activations.
+        progress: progress callback, called with completed epochs, total epochs and the latest result.
 
     Raises:
-        UsageError: a layer of the network cannot be trained quantization-aware; see check_supported().
-        DataError: the run has no weights or other data, the state of an earlier fine-tuning is damaged, the loss is no
-            number any more, or another process trains in the folder.
-        EdgeferError: the twin in tf_keras computes something else.
+        UsageError: quantization-aware training does not support a layer of the network.
+        DataError: the run has no weights or was trained on other data, the state of an earlier fine-tuning is damaged,
+            the loss is not finite, or another process trains in the folder.
+        EdgeferError: the logits of the tf_keras model differ from those of the network.
     """
     run.require_data(dataset)
     keras = load_keras(backend="tensorflow")
@@ -111,11 +112,11 @@ def finetune(
     )
     learn, select = (
         dataclasses.replace(split, pixels=prepare_all(split.pixels, plan.input))
-        # With the run's own seed: a share of Training that chose its best epoch must not be learned from now.
+        # Use the run's seed: images that selected its best epoch must not become training images.
         for split in validation_split(dataset, run.settings())[:2]
     )
-    twin = qat_base(parent, run.settings(), calibration)
-    tuner = QatTrainer(keras, twin, fake_quantize(twin, calibration), settings, plan)
+    base = qat_base(parent, run.settings(), calibration)
+    tuner = QatTrainer(keras, base, fake_quantize(base, calibration), settings, plan)
     folder = run.folder / "qat" / _key(run, settings, plan, learn, calibration)
     with run.only_trainer():
         folder.mkdir(parents=True, exist_ok=True)
@@ -125,13 +126,11 @@ def finetune(
     return FineTuned(tuner.model, settings, tuple(history), _best(history, tuner), folder)
 
 
-def _key(
-    run: Run, settings: QatSettings, plan: TrainSettings, learn: Split, calibration: npt.NDArray[np.uint8]
-) -> str:
-    """A name for what is to be made: the same of the same parent, settings, images, targets and calibration faces."""
+def _key(run: Run, settings: QatSettings, plan: TrainSettings, learn: Split, calibration: npt.NDArray[np.uint8]) -> str:
+    """Return a hash of the float network, the settings, the images, the targets and the calibration faces."""
     digest = hashlib.sha256()
-    recipe = (to_toml(run.settings()), to_toml(plan), json.dumps(dataclasses.asdict(settings)), run.subject["sha256"])
-    for text in recipe:
+    texts = (to_toml(run.settings()), to_toml(plan), json.dumps(dataclasses.asdict(settings)), run.subject["sha256"])
+    for text in texts:
         digest.update(text.encode())
     for array in (*make_epoch(learn, plan, epoch=0), calibration):
         digest.update(np.ascontiguousarray(array).tobytes())
@@ -142,12 +141,15 @@ def _train(tuner: QatTrainer, folder: Path, learn: Split, select: Split, progres
     epochs, plan = tuner.settings.epochs, tuner.plan
     state, best_weights = folder / "state.npz", folder / "best.npz"
     history = _load(state, tuner.variables()) if state.exists() else []
-    expected = keras_logits(tuner.twin, select.pixels).argmax(axis=1)
+    expected = keras_logits(tuner.base, select.pixels).argmax(axis=1)
     _write_json(folder / "settings.json", dataclasses.asdict(tuner.settings))
     while len(history) < epochs:
-        epoch = tuner.run_epoch(make_epoch(learn, plan, epoch=len(history)), history, progress)
-        history.append(_scored(tuner, epoch, select, expected))
-        # Best weights first: if the process dies in between, the epoch is repeated and writes the same again.
+        number = len(history)
+        rates = learning_rate(history, plan), learning_rate(history, plan, ahead=1)
+        metrics = tuner.run_epoch(make_epoch(learn, plan, epoch=number), epoch=number, rates=rates, progress=progress)
+        scores = _evaluate(tuner, number + 1, select, expected)
+        history.append(QatEpoch(epoch=number + 1, learning_rate=rates[0], **dataclasses.asdict(metrics), **scores))
+        # Save the best weights first: if the process ends here, the epoch is repeated and saves the same weights.
         if _best(history, tuner) is history[-1]:
             _save(best_weights, tuner.model.variables, [history[-1]])
         _save(state, tuner.variables(), history)
@@ -157,19 +159,20 @@ def _train(tuner: QatTrainer, folder: Path, learn: Split, select: Split, progres
     return history
 
 
-def _scored(tuner: QatTrainer, epoch: QatEpoch, select: Split, expected: npt.NDArray[np.intp]) -> QatEpoch:
+def _evaluate(tuner: QatTrainer, epoch: int, select: Split, expected: npt.NDArray[np.intp]) -> dict[str, float]:
+    """Compute the scores of the fake-quantized network on the validation split; ``expected`` are float predictions."""
     logits = keras_logits(tuner.model, select.pixels)
     hint = f"--qat-learning-rate {tuner.settings.learning_rate / 10:g}"
-    loss = validation_loss(logits, select, what=f"the fine-tuning has diverged in epoch {epoch.epoch}", hint=hint)
-    answers = logits.argmax(axis=1)
-    accuracy, agreement = (float((answers == right).mean()) for right in (select.labels, expected))
-    return dataclasses.replace(epoch, selection_loss=loss, selection_accuracy=accuracy, agreement=agreement)
+    loss = validation_loss(logits, select, what=f"the fine-tuning has diverged in epoch {epoch}", hint=hint)
+    predictions = logits.argmax(axis=1)
+    accuracy, agreement = (float((predictions == labels).mean()) for labels in (select.labels, expected))
+    return {"selection_loss": loss, "selection_accuracy": accuracy, "agreement": agreement}
 
 
 def _best(history: Sequence[QatEpoch], tuner: QatTrainer) -> QatEpoch:
-    """What the run's settings call the best epoch; where the labels play no part, the one closest to the float parent.
+    """Return the best epoch by the run's monitored metric, or by agreement if the loss has no labels.
 
-    Between such epochs the accuracy differs by chance alone, and choosing by it would flatter the result.
+    Without labels in the loss, accuracies differ by chance alone, and selection by accuracy would bias the result.
     """
     if tuner.settings.distill == 1:
         return max(history, key=lambda epoch: epoch.agreement)
@@ -190,7 +193,7 @@ def _save(path: Path, variables: Sequence[Any], history: Sequence[QatEpoch]) -> 
 
 
 def _load(path: Path, variables: Sequence[Any]) -> list[QatEpoch]:
-    """Give the variables the values that _save() wrote; the epochs that came with them."""
+    """Assign the values that _save() wrote to the variables; return their epochs."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as state:
             arrays = [state[f"v{index}"] for index in range(len(state.files) - 1)]
@@ -199,9 +202,9 @@ def _load(path: Path, variables: Sequence[Any]) -> list[QatEpoch]:
             variable.assign(value)
     except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(
-            f"{path} is damaged, so the fine-tuning cannot go on",
+            f"{path} is damaged, so the fine-tuning cannot resume",
             why=str(error),
-            hint=f"rm -r {path.parent}   (it begins anew)",
+            hint=f"rm -r {path.parent}   (starts the fine-tuning again)",
         ) from error
     return history
 

@@ -1,16 +1,15 @@
-"""Train a network with simulated int8 arithmetic, one epoch at a time, with its float network as teacher.
+"""Train a network with fake quantization, one epoch at a time, with its float network as teacher.
 
     trainer = QatTrainer(keras, base, fake_quantize(base, faces), QatSettings(), plan)
-    epoch = trainer.run_epoch(make_epoch(split, plan, epoch=0), [], progress)
+    metrics = trainer.run_epoch(make_epoch(split, plan, epoch=0), epoch=0, rates=(1e-4, 5e-5), progress=progress)
 
-All random draws of an epoch follow from (seed, epoch), and variables() holds everything that the next epoch needs.
+The randomness of an epoch derives from (seed, epoch) alone. variables() returns all state that the next epoch needs.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,26 +19,27 @@ from edgefer.errors import UsageError
 from edgefer.progress import Progress
 from edgefer.workstation.quantization.qat.fake_quantization import sync_ranges
 from edgefer.workstation.training.augmentation import augmentation_layer
-from edgefer.workstation.training.schedule import Epoch, learning_rate
+from edgefer.workstation.training.schedule import Epoch
 from edgefer.workstation.training.settings import TrainSettings
+from edgefer.workstation.training.trainer import EpochMetrics
 
 __all__ = ["QatEpoch", "QatSettings", "QatTrainer"]
 
 
 @dataclass(frozen=True)
 class QatSettings:
-    """How a network is fine-tuned; the run's own settings say the rest.
+    """Settings of quantization-aware training; all other settings are those of the run.
 
     Attributes:
-        epochs: passes over the training images; the run's schedule is laid out over them, without warm-up. Within an
-            epoch the rate goes straight to that of the next: there are few, and rounded weights settle in small steps.
-        learning_rate: of Adam, at its peak.
-        batch_size: images of one step.
-        distill: share of the loss that is the distance from the float parent's answers to the same augmented images
-            (the Kullback-Leibler divergence of their softmax); the rest is cross-entropy with the labels. 1 learns from
-            the parent alone. Hinton et al., "Distilling the Knowledge in a Neural Network", arXiv:1503.02531.
-        temperature: what the logits of both are divided by before that; the divergence is multiplied by its square.
-        seed: everything random follows from it.
+        epochs: passes over the training images. The run's schedule spans them, without warm-up. Within an epoch the
+            learning rate changes linearly to that of the next epoch.
+        learning_rate: peak learning rate of Adam.
+        batch_size: images per step.
+        distill: weight of the distillation loss, 0 to 1: the Kullback-Leibler divergence from the float network's
+            softmax on the same augmented images. The remaining weight is cross-entropy with the labels. Hinton et al.,
+            "Distilling the Knowledge in a Neural Network", arXiv:1503.02531.
+        temperature: divisor of both networks' logits in the distillation loss, which is multiplied by its square.
+        seed: seed of all random draws.
     """
 
     epochs: int = 3
@@ -68,63 +68,68 @@ RANGES: dict[str, tuple[float, float, str]] = {
 
 @dataclass(frozen=True)
 class QatEpoch(Epoch):
-    """One row of history.csv; the scores are those of the simulation of int8, on the selection split.
+    """One row of history.csv; the fake-quantized network is scored on the validation split.
 
     Attributes:
-        learning_rate: at the beginning of the epoch.
-        agreement: share of the selection split's images that get the same label from the float parent.
+        learning_rate: learning rate at the start of the epoch.
+        agreement: share of the validation images, 0 to 1, for which the float network predicts the same label.
     """
 
     agreement: float
 
 
 class QatTrainer:
-    """The simulation of int8 in training, with its optimizer and its float parent."""
+    """A fake-quantized network with its optimizer and its float network."""
 
-    def __init__(self, keras: Any, twin: Any, model: Any, settings: QatSettings, plan: TrainSettings) -> None:
+    def __init__(self, keras: Any, base: Any, model: Any, settings: QatSettings, plan: TrainSettings) -> None:
         import tensorflow as tf
         import tf_keras
 
-        self.twin, self.model, self.settings, self.plan = twin, model, settings, plan
+        self.base, self.model, self.settings, self.plan = base, model, settings, plan
         self.augment = augmentation_layer(keras, plan.augment, height=plan.input.height, width=plan.input.width)
-        # No decay: the network has been trained, and pulling its weights to zero would take it away from its parent.
+        # No weight decay: it would move the trained weights away from those of the float network.
         self.optimizer = tf_keras.optimizers.Adam(settings.learning_rate)
         self.optimizer.build(model.trainable_variables)
         self.step = tf.function(self._step)
 
     def variables(self) -> list[Any]:
-        """All that the next epoch starts from."""
+        """Return the variables of the network and of the optimizer."""
         return [*self.model.variables, *self.optimizer.variables]
 
     def run_epoch(
-        self, data: tuple[npt.NDArray[Any], ...], history: Sequence[QatEpoch], progress: Progress
-    ) -> QatEpoch:
-        """One pass over ``data``; the scores on the selection split are not known yet."""
-        size, number = self.settings.batch_size, len(history)
-        unknown = QatEpoch(number + 1, learning_rate(history, self.plan), *[float("nan")] * 6)
-        following = learning_rate([*history, unknown], self.plan)
-        self._reseed(number)
+        self, data: tuple[npt.NDArray[Any], ...], *, epoch: int, rates: tuple[float, float], progress: Progress
+    ) -> EpochMetrics:
+        """Train for one epoch and synchronize the ranges of the kernels.
+
+        Args:
+            data: pixels uint8 (n, h, w, 1), targets float32 (n, classes) and sample weights float32 (n,).
+            epoch: epoch number, counted from 0.
+            rates: learning rates at the start and at the end of the epoch; linear in between.
+            progress: progress callback.
+        """
+        size, (first_rate, last_rate) = self.settings.batch_size, rates
+        self._reseed(epoch)
         started_ns = time.monotonic_ns()
         results = []
         steps = range(0, len(data[0]), size)
         for index, start in enumerate(steps):
             passed = index / len(steps)
-            self.optimizer.learning_rate.assign((1 - passed) * unknown.learning_rate + passed * following)
-            results.append([float(value) for value in self.step(*(each[start : start + size] for each in data))])
+            self.optimizer.learning_rate.assign((1 - passed) * first_rate + passed * last_rate)
+            results.append([float(value) for value in self.step(*(array[start : start + size] for array in data))])
             if index % 8 == 0:
-                note = f"fine-tuning, epoch {number + 1}, batch {index + 1}/{len(steps)}"
-                progress(number, self.settings.epochs, note)
+                note = f"fine-tuning, epoch {epoch + 1}, batch {index + 1}/{len(steps)}"
+                progress(epoch, self.settings.epochs, note)
         sync_ranges(self.model)
         loss, accuracy = np.mean(results, axis=0)
         duration_s = round((time.monotonic_ns() - started_ns) / 1e9, 1)
-        return replace(unknown, loss=float(loss), accuracy=float(accuracy), duration_s=duration_s)
+        return EpochMetrics(float(loss), float(accuracy), duration_s)
 
     def _reseed(self, epoch: int) -> None:
         words = np.random.SeedSequence([self.settings.seed, 4, epoch]).generate_state(2)
         self.augment.seeds.state.assign(words.astype(np.int64) % 2**31)
 
     def _step(self, pixels: Any, targets: Any, weights: Any) -> tuple[Any, Any]:
-        """Learn one batch; its mean loss, and the share of its images that get their most likely label."""
+        """Train on one batch; return its mean loss and its accuracy as a fraction."""
         import tensorflow as tf
 
         images = self.augment(pixels, training=True)
@@ -142,7 +147,7 @@ class QatTrainer:
         if share < 1:
             loss += (1 - share) * tf.nn.softmax_cross_entropy_with_logits(targets, logits)
         if share > 0:
-            teacher = self.twin(images, training=False) / temperature
-            surprise = tf.nn.log_softmax(teacher) - tf.nn.log_softmax(logits / temperature)
-            loss += share * temperature**2 * tf.reduce_sum(tf.nn.softmax(teacher) * surprise, axis=1)
+            teacher = self.base(images, training=False) / temperature
+            divergence = tf.nn.log_softmax(teacher) - tf.nn.log_softmax(logits / temperature)
+            loss += share * temperature**2 * tf.reduce_sum(tf.nn.softmax(teacher) * divergence, axis=1)
         return loss

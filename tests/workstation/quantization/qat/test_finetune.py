@@ -49,13 +49,13 @@ def calibration(faces):
 
 @pytest.fixture(scope="module")
 def tuned(finished_run, faces, calibration, tmp_path_factory):
-    """A fine-tuning that nobody interrupted."""
+    """A fine-tuning without interruption."""
     folder = tmp_path_factory.mktemp("tuned") / "run"
     return finetune(Run(Path(shutil.copytree(finished_run.folder, folder))), faces, SETTINGS, calibration=calibration)
 
 
 def files_of(folder):
-    """What must be equal to the bit; the history also holds how long an epoch took."""
+    """Return all results that must be equal to the bit: everything but the durations of the history."""
     with np.load(folder / "state.npz") as state, np.load(folder / "best.npz") as best:
         return [file[name].tobytes() for file in (state, best) for name in file.files if name != "history"]
 
@@ -96,7 +96,7 @@ def test_its_folder_tells_how_it_went(tuned):
 
 
 class Stop(Exception):
-    """What interrupts a fine-tuning in a test."""
+    """Interrupt a fine-tuning."""
 
 
 def stop_in(epoch):
@@ -204,13 +204,13 @@ def test_other_data_than_the_run_was_trained_on_are_refused(run, faces, calibrat
 
 
 def test_a_loss_that_is_no_number_is_an_error(finished_run, faces, calibration, tuned):
-    twin = qat_base(load_network(load_keras(), finished_run), finished_run.settings(), calibration)
-    model = fake_quantize(twin, calibration)
+    base = qat_base(load_network(load_keras(), finished_run), finished_run.settings(), calibration)
+    model = fake_quantize(base, calibration)
     for variable in model.trainable_variables:
         variable.assign(np.full(variable.shape, np.nan))
-    tuner = QatTrainer(load_keras(), twin, model, SETTINGS, finished_run.settings())
+    tuner = QatTrainer(load_keras(), base, model, SETTINGS, finished_run.settings())
     with pytest.raises(DataError, match="diverged in epoch 1") as caught:
-        finetune_module._scored(tuner, tuned.history[0], faces.split("PublicTest"), np.zeros(140, np.intp))
+        finetune_module._evaluate(tuner, 1, faces.split("PublicTest"), np.zeros(140, np.intp))
     assert caught.value.hint == "--qat-learning-rate 1e-05"
 
 
