@@ -26,7 +26,8 @@ if __name__ == "__main__":
     extend_path()
     # Help needs only Python, and the doctor command reports missing packages itself.
     needs_packages = not {"--help", "-h", "--version"} & set(sys.argv[1:]) and sys.argv[1:2] != ["doctor"]
-    if platform.machine() in requirements.LITERT_MACHINES:
+    # A 32-bit Python on a 64-bit kernel has the kernel's machine, but needs 32-bit packages.
+    if platform.machine() in requirements.LITERT_MACHINES and sys.maxsize > 2**32:
         packages = {"numpy": requirements.NUMPY, "cv2": requirements.OPENCV}
         runtime = [requirements.LITERT]
     else:

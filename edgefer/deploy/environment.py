@@ -1,7 +1,7 @@
 """Check the environment of this machine: Python, packages, runtimes, camera, GPU and throttling.
 
-    for check in check_environment():
-        check.name, check.status, check.text, check.fix
+for check in check_environment():
+    check.name, check.status, check.text, check.fix
 """
 
 from __future__ import annotations
@@ -26,6 +26,14 @@ __all__ = ["Check", "check_environment", "check_import"]
 
 Status = Literal["ok", "note", "broken"]
 IMPORT_TIMEOUT_S = 120.0
+IS_32_BIT = sys.maxsize <= 2**32
+# Metadata names the package as it was installed; only an import shows that it works here.
+IMPORT = """
+import importlib, pathlib, sys
+importlib.import_module(sys.argv[1])
+version = getattr(sys.modules[sys.argv[1].partition(".")[0]], "__version__", "")
+pathlib.Path(sys.argv[2]).write_text(str(version))
+"""
 MIN_FREE_BYTES = 200 * 2**20
 HOT_C = 80.0
 # Remedies for a package that was built for another processor.
@@ -55,7 +63,7 @@ def check_environment() -> Iterator[Check]:
     """Yield the results of all checks; packages are imported in subprocesses."""
     version = sys.version_info[:3]
     supported = (3, 10) <= version[:2] <= (3, 13)
-    text = ".".join(map(str, version))
+    text = ".".join(map(str, version)) + (", 32-bit" if IS_32_BIT else "")
     yield Check("Python", "ok" if supported else "broken", text, "" if supported else "install Python 3.10 to 3.13")
     numpy = check_import("numpy", "numpy", _version("numpy"), f'pip install "{NUMPY}"', wrong_processor=SYSTEM_PACKAGES)
     yield numpy
@@ -75,17 +83,20 @@ def check_import(
     Args:
         name: name of the check.
         module: name of the module.
-        version: version of its package; None if it is not installed.
+        version: version of its package; None if unknown, as for the OpenCV of Debian and of NVIDIA.
         fix: command that installs the package.
         wrong_processor: remedy if the package was built for another processor.
     """
-    if version is None:
-        return Check(name, "broken", "not installed", fix)
     with tempfile.TemporaryDirectory(prefix="edgefer-doctor-") as folder:
-        child = run_code(f"import {module}", folder=Path(folder), timeout_s=IMPORT_TIMEOUT_S)
+        report = Path(folder, "version")
+        child = run_code(IMPORT, module, report, folder=Path(folder), timeout_s=IMPORT_TIMEOUT_S)
+        version = version or (report.read_text() if report.exists() else None)
     if child.exit_code == 0:
-        return Check(name, "ok", version)
-    return Check(name, "broken", f"{version} is installed, but {_problem(child)}", _remedy(child, fix, wrong_processor))
+        return Check(name, "ok", version or "unknown version")
+    if version is None and child.last_line.startswith("ModuleNotFoundError"):
+        return Check(name, "broken", "not installed", fix)
+    text = f"{version or 'a package'} is installed, but {_problem(child)}"
+    return Check(name, "broken", text, _remedy(child, fix, wrong_processor))
 
 
 def _problem(child: ChildResult) -> str:
@@ -113,7 +124,9 @@ def _runtimes() -> Iterator[Check]:
     for name, package in packages.items():
         module = cast("RuntimeModule", load(RUNTIMES, name))
         version = module.available()
-        if version is None:
+        if version is None and name == "litert" and IS_32_BIT:
+            checks.append(Check(name, "note", "not available for 32-bit systems"))
+        elif version is None:
             checks.append(Check(name, "note", "not installed", module.INSTALL))
         elif name == "tflite_runtime" and not str(_version("numpy")).startswith("1."):
             text = f"{version} is installed, but does not work with numpy {_version('numpy')}"

@@ -12,6 +12,7 @@ that ran the model.
 from __future__ import annotations
 
 import platform
+import sys
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -37,15 +38,17 @@ def describe(
         ran_on: cores that ran the model; empty if unknown.
 
     Returns:
-        ``cores`` is the number of usable cores and ``affinity`` lists them; ``cpu_quota`` is the number of cores that
-        the control group allows on average; ``clusters`` is the output of clusters(); ``ran_on`` has the cores that
-        ran the model and their name. ``governor`` is that of these cores, or of all usable cores.
+        ``machine`` is that of the kernel and ``bits`` that of Python, which may be 32 on a 64-bit kernel. ``cores`` is
+        the number of usable cores and ``affinity`` lists them. ``cpu_quota`` is the number of cores that the control
+        group allows on average. ``clusters`` is the output of clusters(). ``ran_on`` has the cores that ran the model
+        and their name. ``governor`` is that of these cores, or of all usable cores.
     """
     usable = tuple(sysfs.affinity() if affinity is None else affinity)
     names = sysfs.core_names(root=root)
     return {
         "board": sysfs.board_model(root=root),
         "machine": platform.machine(),
+        "bits": 64 if sys.maxsize > 2**32 else 32,
         "cpu": summarize(names),
         "cores": len(usable),
         "dot_product": sysfs.has_dot_product(root=root),

@@ -45,9 +45,14 @@ def test_opencv_with_missing_gui_libraries_has_a_fix(tmp_path: Path, monkeypatch
 
 
 def test_missing_package_has_the_command_that_installs_it() -> None:
-    assert check_import("numpy", "numpy", None, "pip install numpy") == Check(
-        "numpy", "broken", "not installed", "pip install numpy"
+    assert check_import("OpenCV", "edgefer_no_such_module", None, "pip install it") == Check(
+        "OpenCV", "broken", "not installed", "pip install it"
     )
+
+
+def test_a_package_without_metadata_is_found_by_its_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(tmp_path, monkeypatch, "__version__ = '4.6.0'\n")
+    assert check_import("OpenCV", "odd_wheel", None, "pip install it") == Check("OpenCV", "ok", "4.6.0")
 
 
 @pytest.mark.parametrize(
