@@ -30,6 +30,7 @@ from edgefer.errors import UsageError
 from edgefer.text_table import printable
 
 if TYPE_CHECKING:
+    from edgefer.contract.preprocessing import InputSpec
     from edgefer.data.dataset import Dataset
     from edgefer.workstation.training.run import Run
 
@@ -176,11 +177,15 @@ def log_ignored_settings() -> None:
         log(f"weights may differ in their last bits from those of other runs: {choices}")
 
 
-def open_data(options: DataOptions) -> Dataset:
+def open_data(options: DataOptions, *, spec: InputSpec | None = None) -> Dataset:
     """Load the data set, and print which one.
 
     Without --data, FER2013 is taken from $EDGEFER_DATA or ./fer2013.csv; synthetic faces are generated if neither
     exists.
+
+    Args:
+        options: the data set.
+        spec: input of the model; pictures of an image tree are read at its size, by default at 48 x 48.
 
     Raises:
         UsageError: --ferplus with synthetic faces.
@@ -199,14 +204,25 @@ def open_data(options: DataOptions) -> Dataset:
             return synthetic_dataset(progress=progress)
     log(f"data: {path}")
     with progress_bar(f"reading {path.name}") as progress:
-        dataset = load(path, ferplus=options.ferplus, skip_bad_rows=options.skip_bad_rows, progress=progress)
+        dataset = load(
+            path,
+            size=(spec.height, spec.width) if spec else (48, 48),
+            ferplus=options.ferplus,
+            skip_bad_rows=options.skip_bad_rows,
+            progress=progress,
+        )
     for note in dataset.notes:
         log(f"  {note}")
     return dataset
 
 
-def open_run_data(run: Run, options: DataOptions) -> Dataset:
+def open_run_data(run: Run, options: DataOptions, *, spec: InputSpec | None = None) -> Dataset:
     """Load the data set that ``run`` was trained on; each option that is set overrides the run's own.
+
+    Args:
+        run: the run.
+        options: options of the command line.
+        spec: input of the model; the one of the run by default.
 
     Raises:
         UsageError: --ferplus with synthetic faces.
@@ -219,5 +235,6 @@ def open_run_data(run: Run, options: DataOptions) -> Dataset:
             data=options.data or saved["data"],
             ferplus=Path(ferplus) if ferplus else None,
             skip_bad_rows=options.skip_bad_rows or saved["skip_bad_rows"],
-        )
+        ),
+        spec=spec or run.settings().input,
     )

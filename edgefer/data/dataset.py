@@ -1,8 +1,8 @@
 """Load FER2013 from any supported format as uint8 faces and labels in three splits.
 
     path = resolve(None)                            # --data, $EDGEFER_DATA, ./fer2013.csv, or None
-    dataset = load(path) if path else synthetic_dataset()
-    training = dataset.split("Training")            # pixels uint8 (n, 48, 48), labels int64 (n,)
+    dataset = load(path, size=(64, 64)) if path else synthetic_dataset()
+    training = dataset.split("Training")            # pixels uint8 (n, h, w), labels int64 (n,)
 
 The source assigns rows to splits; Dataset.notes reports what it does not record and what was left out. Faces are parsed
 once and cached under the hash of their source.
@@ -43,7 +43,7 @@ class Split:
     """The faces of one split.
 
     Attributes:
-        pixels: uint8 (n, 48, 48); must not be modified in place, because ``digests`` is cached.
+        pixels: uint8 (n, h, w); must not be modified in place, because ``digests`` is cached.
         labels: int64 (n,), indices into LABELS.
         rows: int64 (n,), ascending, the identity of each face in its source: the 0-based data row of a table or an
             array; for an image tree the row of fer2013.csv if the file names contain it, otherwise the position.
@@ -136,6 +136,7 @@ def resolve(data: str | None, *, environ: Mapping[str, str] = os.environ, folder
 def load(
     path: Path,
     *,
+    size: tuple[int, int] = (48, 48),
     ferplus: Path | None = None,
     skip_bad_rows: bool = False,
     cache: bool = True,
@@ -145,6 +146,8 @@ def load(
 
     Args:
         path: fer2013.csv, icml_face_data.csv, a .npz file, an image tree, or a folder that contains one of them.
+        size: height and width of the model's input, at which pictures of an image tree are read. Shrinking them to 48 x
+            48 first would train on other pixels than a board computes. Tables and arrays always have 48 x 48 pixels.
         ferplus: fer2013new.csv with the FER+ votes of the same faces.
         skip_bad_rows: leave out unusable rows, with a note; otherwise an unusable row is an error.
         cache: store the parsed faces in the user's cache folder; a damaged cache entry is replaced.
@@ -155,7 +158,7 @@ def load(
     """
     try:
         source = find_source(path)
-        table = _read(source, skip_bad_rows=skip_bad_rows, cache=cache, progress=progress)
+        table = _read(source, size, skip_bad_rows=skip_bad_rows, cache=cache, progress=progress)
     except OSError as error:
         raise DataError(f"cannot read {printable(str(path))}", why=printable(str(error))) from error
     except MemoryError as error:
@@ -207,16 +210,18 @@ def synthetic_dataset(
     return Dataset(f"synthetic faces, seed {seed}", "synthetic", splits, _sha256(splits), (note,))
 
 
-def _read(source: Source, *, skip_bad_rows: bool, cache: bool, progress: Progress) -> SampleTable:
+def _read(
+    source: Source, size: tuple[int, int], *, skip_bad_rows: bool, cache: bool, progress: Progress
+) -> SampleTable:
     reader = plugins.load(FORMATS, source.format_name)
-    key = reader.cache_key(source.path) if cache else ""
+    key = reader.cache_key(source.path, size=size) if cache else ""
     entry = records.cache_path(key, skip_bad_rows=skip_bad_rows) if key else None
     cached = records.read_cache(entry) if entry else None
     if cached is not None:
         progress(1, 1, "from the cache")
         return cached
     bad = BadRows()
-    table: SampleTable = reader.read(source.path, bad=bad, progress=progress)
+    table: SampleTable = reader.read(source.path, size=size, bad=bad, progress=progress)
     table = table.with_notes(bad.check(source.path, skip=skip_bad_rows, valid=len(table.labels)))
     problem = records.write_cache(entry, table) if key else ""
     note = f"The faces could not be cached ({problem}), so the next command parses them again."

@@ -39,7 +39,7 @@ class SampleTable:
     """Faces in the order of their source.
 
     Attributes:
-        pixels: uint8 (n, 48, 48).
+        pixels: uint8 (n, h, w); 48 x 48 for tables.
         labels: int64 (n,), indices into LABELS.
         usage: int8 (n,), indices into SPLITS.
         rows: int64 (n,), the identity of each face in its source: the 0-based data row of a table; for an image tree

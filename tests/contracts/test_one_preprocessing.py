@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from edgefer.contract.artifact import Artifact
-from edgefer.contract.preprocessing import InputSpec, encoder, prepare, read_image
+from edgefer.contract.preprocessing import Clahe, InputSpec, encoder, prepare, prepare_all, read_image
 from edgefer.contract.quantization_params import QuantParams
 from edgefer.data.dataset import load
 from edgefer.data.evaluation_set import make_evaluation_set
@@ -14,6 +14,7 @@ from edgefer.workstation.networks.backend import load_keras
 from edgefer.workstation.quantization.calibration_data import draw_faces
 from edgefer.workstation.training.augmentation import augmentation_layer
 from edgefer.workstation.training.settings import Augment
+from edgefer.workstation.training.validation import ValidationSplit
 
 SHAPES = {"gray": (48, 48), "color": (61, 97, 3), "odd": (131, 7), "pixel": (1, 1, 3), "alpha": (80, 33, 4)}
 
@@ -32,24 +33,48 @@ def pictures(tmp_path):
     return tmp_path
 
 
-@pytest.fixture
-def predicted(pictures):
+def predicted_inputs(pictures, spec):
     """Return prepare() of each file, as ``edgefer predict`` calls it."""
     files = sorted((pictures / "train").glob("*/*.png"))
-    return np.stack([prepare(read_image(path.read_bytes()), InputSpec()) for path in files])
+    return np.stack([prepare(read_image(path.read_bytes()), spec) for path in files])
+
+
+@pytest.fixture
+def predicted(pictures):
+    return predicted_inputs(pictures, InputSpec())
 
 
 def sorted_bytes(faces):
     return sorted(face.tobytes() for face in faces)
 
 
-def test_training_evaluation_calibration_and_prediction_get_the_same_bytes(pictures, predicted):
-    dataset = load(pictures, cache=False)
+@pytest.mark.parametrize(
+    "spec",
+    [
+        InputSpec(),
+        InputSpec(64, 64),
+        InputSpec(40, 72),
+        InputSpec(128, 128, Clahe()),
+        InputSpec(48, 48, Clahe(clip_limit=3.0, tiles=4)),
+    ],
+)
+def test_training_evaluation_calibration_and_prediction_get_the_same_bytes(spec, pictures):
+    predicted = predicted_inputs(pictures, spec)
+    dataset = load(pictures, size=(spec.height, spec.width), cache=False)
     training = dataset.split("Training")
-    assert sorted_bytes(training.pixels) == sorted_bytes(predicted)
-    scored = make_evaluation_set(dataset, training, name="Training", spec=InputSpec())
+    splits = ValidationSplit(training, training, "PublicTest").prepare(spec)
+    assert sorted_bytes(splits.training.pixels) == sorted_bytes(predicted)
+    assert sorted_bytes(splits.validation.pixels) == sorted_bytes(predicted)
+    scored = make_evaluation_set(dataset, training, name="Training", spec=spec)
     assert sorted_bytes(scored.faces) == sorted_bytes(predicted)
-    assert sorted_bytes(draw_faces(training, size=5).faces) == sorted_bytes(predicted)
+    assert sorted_bytes(prepare_all(draw_faces(training, size=5).faces, spec)) == sorted_bytes(predicted)
+
+
+def test_the_cache_of_a_tree_belongs_to_one_size(pictures, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for size in ((48, 48), (64, 64), (48, 48)):
+        expected = predicted_inputs(pictures, InputSpec(*size))
+        assert sorted_bytes(load(pictures, size=size).split("Training").pixels) == sorted_bytes(expected)
 
 
 def test_the_network_and_the_float_model_get_the_same_input(predicted):

@@ -111,7 +111,7 @@ def _score_model(model: Path | None, data: DataOptions, split: str, runtime: str
     path, reason = find_model(model)
     log(f"model: {path} ({reason})")
     classifier = Classifier.open(path, runtime=runtime)  # a wrong file is reported before the data set is read
-    dataset = open_data(data)
+    dataset = open_data(data, spec=classifier.artifact.input_spec)
     name = SPLITS[split]
     images = make_evaluation_set(dataset, dataset.split(name), name=name, spec=classifier.artifact.input_spec)
     with progress_bar("evaluating") as progress:

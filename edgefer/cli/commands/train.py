@@ -126,17 +126,18 @@ def _start(data: DataOptions, options: TrainOptions) -> tuple[Run, Dataset, Vali
     from edgefer.progress import progress_bar
     from edgefer.workstation.networks.backend import load_keras
     from edgefer.workstation.training.run import find_run
+    from edgefer.workstation.training.teachers import open_teacher
     from edgefer.workstation.training.validation import validation_split
     from edgefer.workstation.workflows.train import start
 
     load_keras()  # a missing Keras is reported before the data set is read
     parent = find_run(options.init_from) if options.init_from else None
-    teachers = [find_run(Path(name)) for name in (options.teacher or "").split(",") if name]
+    teachers = [open_teacher(name) for name in (options.teacher or "").split(",") if name]
     settings = _settings(parent, options)
     if parent is not None and data.data is None:
-        dataset, opened_with = open_run_data(parent, data), parent.opened_with()
+        dataset, opened_with = open_run_data(parent, data, spec=settings.input), parent.opened_with()
     else:
-        dataset = open_data(data)
+        dataset = open_data(data, spec=settings.input)
         opened_with = {
             "data": SYNTHETIC if dataset.layout == SYNTHETIC else str(Path(dataset.source).resolve()),
             "ferplus": str(data.ferplus.resolve()) if data.ferplus else None,

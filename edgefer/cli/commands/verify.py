@@ -109,7 +109,7 @@ def _read_faces(
     if data != SYNTHETIC and resolve(data) is None:
         log("data: only the golden vectors (no --data, no $EDGEFER_DATA and no ./fer2013.csv)")
         return None, ""
-    dataset = open_data(DataOptions(data))
+    dataset = open_data(DataOptions(data), spec=spec)
     pixels = dataset.split("PublicTest").pixels
     chosen = np.linspace(0, len(pixels) - 1, min(count or len(pixels), len(pixels))).round().astype(int)
     return prepare_all(pixels[chosen], spec), f"PublicTest of {dataset.layout}"

@@ -1,6 +1,6 @@
 """Tables with one face per line: fer2013.csv, icml_face_data.csv, and the same columns from other tools.
 
-    read(Path("fer2013.csv"), bad=BadRows(), progress=silent)
+    read(Path("fer2013.csv"), size=(48, 48), bad=BadRows(), progress=silent)
 
 The columns emotion, pixels and Usage are found by name, in any order, with any of the delimiters comma, semicolon, tab
 and bar. Compressed tables, tables in an archive, UTF-16, quotes and all line ends are supported. Emotions are 0 to 6 or
@@ -45,12 +45,12 @@ def matches(path: Path) -> bool:
         return table is not None
 
 
-def cache_key(path: Path) -> str:
+def cache_key(path: Path, *, size: tuple[int, int]) -> str:
     """Return the hash of the file."""
     return file_sha256(path)
 
 
-def read(path: Path, *, bad: BadRows, progress: Progress) -> SampleTable:
+def read(path: Path, *, size: tuple[int, int], bad: BadRows, progress: Progress) -> SampleTable:
     """Read all rows of 48 x 48 pixels.
 
     Raises:

@@ -1,11 +1,12 @@
 """Image trees: train/<class>/* with test/<class>/*, or images/train with images/validation.
 
-    read(Path("fer2013"), bad=BadRows(), progress=silent)
+    read(Path("fer2013"), size=(48, 48), bad=BadRows(), progress=silent)
 
 Splits and classes are matched by folder name, never by position. Pictures of any size and color go through
-edgefer.contract.preprocessing. File names that start with a split ("PrivateTest_00032298.jpg") separate PublicTest
-from PrivateTest. Without such names, all of test/ becomes PublicTest, and a note reports it. A note names every folder
-and file that is left out, except hidden files, trash folders and thumbnails.
+edgefer.contract.preprocessing at the input size of the model, as on a board. File names that start with a split
+("PrivateTest_00032298.jpg") separate PublicTest from PrivateTest. Without such names, all of test/ becomes PublicTest,
+and a note reports it. A note names every folder and file that is left out, except hidden files, trash folders and
+thumbnails.
 """
 
 from __future__ import annotations
@@ -87,13 +88,13 @@ def matches(path: Path) -> bool:
     return bool(_split_folders(path))
 
 
-def cache_key(path: Path) -> str:
-    """Return a hash over name, size and times of every picture, the omitted files, and the version of OpenCV.
+def cache_key(path: Path, *, size: tuple[int, int]) -> str:
+    """Return a hash over name, bytes and times of every picture, the omitted files, the size and OpenCV's version.
 
     The content is not hashed, because opening 35,887 small files takes as long as parsing them. A replaced file has
     another change time (ctime), which unpacking tools cannot set, unlike mtime. A copied tree is read again.
     """
-    digest = hashlib.sha256(cv2.__version__.encode())
+    digest = hashlib.sha256(f"{cv2.__version__} {size[0]} x {size[1]}\n".encode())
     survey = _survey(path)
     for picture in survey.pictures:
         stat = picture.path.stat() if picture.path.exists() else picture.path.lstat()
@@ -103,8 +104,8 @@ def cache_key(path: Path) -> str:
     return digest.hexdigest()
 
 
-def read(path: Path, *, bad: BadRows, progress: Progress) -> SampleTable:
-    """Read all pictures; unreadable pictures, and pictures whose name contradicts their folder, are bad.
+def read(path: Path, *, size: tuple[int, int], bad: BadRows, progress: Progress) -> SampleTable:
+    """Read all pictures at a height and width; unreadable ones, and those in the folder of another split, are bad.
 
     Raises:
         DataError: a folder beside the class folders has an unknown name.
@@ -118,7 +119,7 @@ def read(path: Path, *, bad: BadRows, progress: Progress) -> SampleTable:
     for position, picture in enumerate(pictures):
         try:
             split = _split(picture, split_of_test)
-            face = _face(picture.path)
+            face = _face(picture.path, size)
         except DataError as error:
             bad.add(printable(picture.name), f"{error.what} ({error.why})")
         else:
@@ -133,7 +134,7 @@ def read(path: Path, *, bad: BadRows, progress: Progress) -> SampleTable:
     folders = {picture.folder for picture in pictures}
     has_validation = any(map(_is_validation, folders)) and TEST not in set(map(split_of, folders))
     return SampleTable(
-        pixels=np.frombuffer(pixels, np.uint8).reshape(-1, InputSpec().height, InputSpec().width),
+        pixels=np.frombuffer(pixels, np.uint8).reshape(-1, *size),
         labels=np.array([LABELS.index(picture.label) for picture in kept], np.int64),
         usage=np.frombuffer(usage, np.int8),
         rows=np.array(good, np.int64) if numbers is None else numbers,
@@ -188,7 +189,7 @@ def _split(picture: _Picture, split_of_test: str) -> str:
     return split
 
 
-def _face(path: Path) -> npt.NDArray[np.uint8]:
+def _face(path: Path, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
     try:
         if path.exists() and not path.is_file():
             raise DataError("cannot be read", why="it is no regular file")
@@ -201,7 +202,7 @@ def _face(path: Path) -> npt.NDArray[np.uint8]:
     if header is not None and header.memory_bytes() > DECODING_LIMIT_BYTES:
         why = f"{header.width:,} x {header.height:,} pixels, {header.memory_bytes() >> 20:,} MiB in memory"
         raise DataError("too large for a picture of a face", why=why)
-    return prepare(read_image(content), InputSpec())
+    return prepare(read_image(content), InputSpec(*size))
 
 
 def _numbers(pictures: Sequence[_Picture], usage: bytearray) -> npt.NDArray[np.int64] | None:

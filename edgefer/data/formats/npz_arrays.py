@@ -50,12 +50,12 @@ def matches(path: Path) -> bool:
         return path.suffix.lower() == ".npz"
 
 
-def cache_key(path: Path) -> str:
+def cache_key(path: Path, *, size: tuple[int, int]) -> str:
     """Return an empty key: a cache would not be faster than the file."""
     return ""
 
 
-def read(path: Path, *, bad: BadRows, progress: Progress) -> SampleTable:
+def read(path: Path, *, size: tuple[int, int], bad: BadRows, progress: Progress) -> SampleTable:
     """Read the arrays; rows with an unknown emotion or usage are bad.
 
     Raises:
