@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import itertools
 import json
 import os
@@ -24,7 +25,7 @@ from edgefer.contract.artifact import Artifact, Golden
 from edgefer.contract.labels import LABELS
 from edgefer.contract.preprocessing import InputSpec
 from edgefer.inference.classifier import Classifier
-from edgefer.inspection.flatbuffer import Model, Op, Subgraph, Tensor, read_model
+from edgefer.inspection.flatbuffer import Model, Op, Subgraph, Tensor, load_schema, read_model
 from edgefer.models import SHIPPED
 
 DATA = Path(__file__).parent / "fixtures"
@@ -154,6 +155,18 @@ def tiny_content() -> dict[str, bytes]:
 @pytest.fixture(scope="session")
 def shipped(litert: ModuleType) -> Model:
     return read_model(SHIPPED.read_bytes())
+
+
+@pytest.fixture(scope="session")
+def crashing_artifact(shipped: Model) -> Artifact:
+    """The shipped model, whose first ADD overwrites the constant axes of its MEAN; LiteRT 2.3 ends by SIGABRT."""
+    artifact, graph = Artifact.load(SHIPPED), shipped.main
+    add = next(position for position, op in enumerate(graph.ops) if op.name == "ADD")
+    axes = next(op.inputs[1] for op in graph.ops if op.name == "MEAN")
+    content = bytearray(artifact.model)
+    # The array is a view of the bytes.
+    load_schema().Model.GetRootAs(content, 0).Subgraphs(0).Operators(add).OutputsAsNumpy()[0] = axes
+    return dataclasses.replace(artifact, model=bytes(content))
 
 
 def write_film(path: Path, frames: Iterable[np.ndarray], *, fps: float = 30) -> Path:

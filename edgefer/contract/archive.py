@@ -12,6 +12,7 @@ from __future__ import annotations
 import io
 import math
 import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
@@ -63,6 +64,9 @@ def read_entries(content: bytes, limits: Mapping[str, int], *, archive: str = "c
         with zipfile.ZipFile(io.BytesIO(content[-MAX_ARCHIVE_BYTES:])) as opened:
             if len(opened.filelist) > MAX_ENTRIES:
                 why = f"the archive has {len(opened.filelist):,} entries, expected at most {MAX_ENTRIES}"
+                raise DataError(f"the {archive} is invalid", why=why, hint=HINT)
+            if any(info.header_offset < 0 for info in opened.filelist):
+                why = f"the archive has more than {MAX_ARCHIVE_BYTES // 2**20} MiB"
                 raise DataError(f"the {archive} is invalid", why=why, hint=HINT)
             return {name: _read_entry(opened, name, limit, archive=archive) for name, limit in limits.items()}
     except (*DAMAGED, NotImplementedError) as error:
@@ -129,7 +133,7 @@ def _read_array(content: bytes, name: str) -> npt.NDArray[Any]:
         }[version]
         shape, fortran_order, dtype = read_header(stream, max_header_size=MAX_HEADER_CHARACTERS)
     # Parsing the text of a header can exhaust the parser, too.
-    except (*DAMAGED, TypeError, SyntaxError, AttributeError, MemoryError, ArithmeticError) as error:
+    except (*DAMAGED, TypeError, SyntaxError, AttributeError, MemoryError, tokenize.TokenError) as error:
         raise DataError(f"{name} is damaged", why=f"its header is invalid: {error}", hint=HINT) from error
     size_bytes = len(content) - stream.tell()
     # A negative size would make reshape() compute one.

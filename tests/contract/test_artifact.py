@@ -260,3 +260,71 @@ def test_newer_contract_error_names_the_file(artifact, tmp_path):
     (tmp_path / "later.tflite").write_bytes(with_entries(artifact, edgefer='{"contract_version": 99}'))
     with pytest.raises(IncompatibleError, match=r"later\.tflite: .*version 99"):
         Artifact.load(tmp_path / "later.tflite")
+
+
+def with_clahe(**changes):
+    return {"input": {"height": 48, "width": 48, "clahe": {"clip_limit": 2.0, "tiles": 8, **changes}}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        (with_clahe(tiles=40_000), "input.clahe.tiles is 40000"),
+        (with_clahe(tiles=0), "input.clahe.tiles is 0"),
+        (with_clahe(clip_limit="x"), 'input.clahe.clip_limit is "x"'),
+        ({"input": {"height": 10**6, "width": 48, "clahe": None}}, "input.height is 1000000"),
+        ({"model_bytes": -1}, "model_bytes is -1"),
+        ({"scheme": "\x1b[2J"}, 'scheme is "\\u001b[2J"'),
+        ({"provenance": {"system": ["x"]}}, r'provenance.system is ["x"], expected text'),
+        ({"provenance": {"scores": 3}}, "provenance.scores is 3, expected an object"),
+    ],
+)  # fmt: skip
+def test_invalid_field_is_named_with_its_value(artifact, changes, reason):
+    with zipfile.ZipFile(io.BytesIO(artifact.to_bytes())) as archive:
+        facts = json.loads(archive.read("edgefer.json"))
+    with pytest.raises(DataError) as caught:
+        Artifact.from_bytes(with_entries(artifact, edgefer=json.dumps({**facts, **changes})))
+    assert caught.value.what == "edgefer.json is invalid"
+    assert reason in caught.value.why
+
+
+@pytest.mark.parametrize(
+    "missing", ["model_sha256", "model_bytes", "input", "scheme", "provenance", "golden_tolerance"]
+)
+def test_missing_field_is_named(artifact, missing):
+    with zipfile.ZipFile(io.BytesIO(artifact.to_bytes())) as archive:
+        facts = json.loads(archive.read("edgefer.json"))
+    del facts[missing]
+    with pytest.raises(DataError, match=rf"edgefer\.json is incomplete: it has no {missing}"):
+        Artifact.from_bytes(with_entries(artifact, edgefer=json.dumps(facts)))
+
+
+@pytest.mark.parametrize(
+    "labels",
+    ["", "one\n" * 7, "\x1b]0;x\x07\nb\nc\nd\ne\nf\ng\n", "a\na\n", "\n".join(map(str, range(2000))), b"\xff\n" * 7],
+    ids=range(6),
+)
+def test_invalid_labels_are_rejected(artifact, labels):
+    with pytest.raises(DataError, match=r"labels\.txt is (invalid|damaged)"):
+        Artifact.from_bytes(with_entries(artifact, labels=labels))
+
+
+@pytest.mark.parametrize(
+    ("entry", "name"), [("labels", "labels.txt"), ("edgefer", "edgefer.json"), ("golden", "golden.npz")]
+)
+def test_entry_above_its_limit_is_named(artifact, entry, name):
+    with pytest.raises(DataError, match=f"{name} has more than"):
+        Artifact.from_bytes(with_entries(artifact, **{entry: bytes(2**22 + 1)}))
+
+
+def test_infinite_golden_outputs_are_rejected(artifact):
+    outputs = np.full((3, 7), np.inf, np.float32)
+    with pytest.raises(DataError, match="infinite or not a number"):
+        Artifact.from_bytes(with_entries(artifact, golden=vectors(outputs=outputs)))
+
+
+def test_file_that_is_too_large_for_a_model_is_not_read(tmp_path):
+    with (tmp_path / "huge.tflite").open("wb") as file:
+        file.truncate(2**33)
+    with pytest.raises(DataError, match=r"huge\.tflite: the file is too large for a model: it has more than 256 MiB"):
+        Artifact.load(tmp_path / "huge.tflite")
