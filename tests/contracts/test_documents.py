@@ -20,7 +20,7 @@ DOCUMENTS = sorted(
 )
 LONGEST_LINE = 120
 # Options of other programs in the documents.
-OTHER_PROGRAMS = {"--count", "--system-site-packages"}  # tests/tools/mutate_models.py, python3 -m venv
+OTHER_PROGRAMS = {"--commands", "--count", "--system-site-packages"}  # tests.tools.fuzz_models, python3 -m venv
 
 each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
 

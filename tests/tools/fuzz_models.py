@@ -137,7 +137,7 @@ def _run_in_child(arguments: Sequence[str], folder: Path, output_path: Path) -> 
 def _check(exit_code: int, peak_bytes: int, output: str) -> str:
     if exit_code < 0:
         return f"ended by {signal.Signals(-exit_code).name}"
-    if "Traceback (most recent call last)" in output or "--debug" in output or exit_code == 99:
+    if "Traceback (most recent call last)" in output or "the same command with --debug" in output or exit_code == 99:
         return "internal error"
     if peak_bytes > GIB:
         return f"{peak_bytes / 2**20:.0f} MiB of memory"
