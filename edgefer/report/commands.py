@@ -40,7 +40,10 @@ def train_command(run: str, *, settings: str, data: object, origin: Mapping[str,
         DataError: ``origin`` describes them in a form that edgefer does not write.
     """
     data_argument = str(data) if data in NAMED_DATA else "DATA"
-    parents, teachers = (",".join(f"runs/{name}" for name in names) for names in _origin(origin))
+    # A teacher is a run, or a .tflite file.
+    parents, teachers = (
+        ",".join(name if name.endswith(".tflite") else f"runs/{name}" for name in names) for names in _origin(origin)
+    )
     words = ["edgefer", "train", "--settings", settings, "--data", data_argument, "--run", run]
     words += ["--init-from", parents] if parents else []
     return _joined([*words, *(["--teacher", teachers] if teachers else [])])

@@ -44,9 +44,9 @@ class TrainOptions:
         system: system to start from, or None for the default.
         settings: TOML file with changes to the system, or None.
         assignments: single settings, KEY=VALUE.
-        epochs, seed: values of these two settings, as text, or None.
+        epochs, seed, views: values of these settings, as text, or None.
         augments: augmentation presets or KEY=VALUE.
-        teacher: run folders separated by commas, or None.
+        teacher: run folders and models separated by commas, or None.
         init_from: run that gives the initial weights, or None.
         run_folder: folder of the new run, or None for a default name.
     """
@@ -56,6 +56,7 @@ class TrainOptions:
     assignments: tuple[str, ...]
     epochs: str | None
     seed: str | None
+    views: str | None
     augments: tuple[str, ...]
     teacher: str | None
     init_from: Path | None
@@ -76,7 +77,13 @@ train_options = option_group(
         "--augment", "augments", multiple=True, metavar="NAME|KEY=VALUE",
         help="none, flip, light, standard, strong, mixed, or one setting such as zoom=0.2; may be repeated.",
     ),
-    click.option("--teacher", type=INPUT, metavar="RUN[,RUN...]", help="Distill from the logits of these runs."),
+    click.option(
+        "--teacher", type=INPUT, metavar="RUN[,RUN...]", help="Distill from the logits of these runs or .tflite models."
+    ),
+    click.option(
+        "--views", metavar="N",
+        help="Short for --set views=N: teachers and student see the same N augmented views of the images.",
+    ),
     click.option("--init-from", type=PATH, metavar="RUN", help="Start from the settings and best weights of a run."),
     click.option(
         "--run", "run_folder", type=OUTPUT_FOLDER, metavar="FOLDER", help="Run folder.  [default: runs/TIME-SYSTEM]"
@@ -102,7 +109,7 @@ def command(data: DataOptions, options: TrainOptions, tensorboard: bool, resume:
     \b
     Example:
         edgefer train --data fer2013.csv --epochs 60 --augment strong
-        edgefer train --system compact_nano --teacher runs/wide-1,runs/wide-2
+        edgefer train --system compact_nano --teacher runs/wide-1,runs/wide-2 --views 48
         edgefer train --init-from runs/latest --set learning_rate=0.01
     """
     from edgefer.progress import progress_bar
@@ -161,7 +168,7 @@ def _settings(parent: Run | None, options: TrainOptions) -> TrainSettings:
         why = "the weights fit only the network of their own run"
         raise UsageError("--init-from with --system", why=why, hint="leave out --system")
     base = load_system(options.system or "compact_small") if parent is None else parent.settings()
-    shorthands = {"epochs": options.epochs, "seed": options.seed}
+    shorthands = {"epochs": options.epochs, "seed": options.seed, "views": options.views}
     assignments = [f"augment.{value}" if "=" in value else f"augment={value}" for value in options.augments]
     assignments += options.assignments
     assignments += [f"{key}={value}" for key, value in shorthands.items() if value is not None]
@@ -181,6 +188,7 @@ def _resume(resume: str, data: DataOptions, options: TrainOptions) -> tuple[Run,
         "--seed": options.seed,
         "--augment": options.augments,
         "--teacher": options.teacher,
+        "--views": options.views,
         "--init-from": options.init_from,
         "--run": options.run_folder,
         # The data set may have moved, but votes that the run started without would change its targets.

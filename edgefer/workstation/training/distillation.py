@@ -1,17 +1,22 @@
 """Compute and store teacher logits on the training images for knowledge distillation.
 
-    logits = compute_teacher_logits([Run(Path("runs/wide-1")), Run(Path("runs/wide-2"))], training, settings)
-    save_teacher_logits(run, logits, training.rows)
-    soft = soft_targets(run, training, settings)
+    teachers = [open_teacher("runs/wide-1"), open_teacher("small")]
+    computed = compute_teacher_logits(teachers, training, settings)
+    save_teacher_logits(run, computed, training.rows)
+    soft_targets(run, training, settings).at(epoch)                 # float32 (n, 7)
 
-Teachers run once, before training, on a few fixed views of each image instead of on every augmentation.
-On a CPU, running large teachers in every step of a small student would dominate the training time.
+Teachers run before training, never during it: on a CPU, running large teachers in every step of a small student would
+dominate the training time. With ``settings.views``, each epoch uses one of that many augmented views of all images, and
+the teachers see the pixels that the student sees. Otherwise the teachers see a few fixed views of each image, and the
+student sees random augmentations.
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
+import json
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -20,66 +25,81 @@ import numpy as np
 import numpy.typing as npt
 
 from edgefer import files
-from edgefer.contract.preprocessing import prepare_all
 from edgefer.data.dataset import Split
 from edgefer.errors import DataError, UsageError
 from edgefer.progress import Progress, silent
 from edgefer.statistics import softmax
-from edgefer.workstation.networks.backend import load_keras
-from edgefer.workstation.training.keras_inference import keras_logits, load_network
 from edgefer.workstation.training.run import Run
 from edgefer.workstation.training.settings import TrainSettings
+from edgefer.workstation.training.soft_targets import SoftTargets, encode
+from edgefer.workstation.training.teachers import Teacher
+from edgefer.workstation.training.views import check_view_augmentation, make_view
 
 __all__ = ["check_teachers", "compute_teacher_logits", "save_teacher_logits", "soft_targets"]
 
 FILE = "teachers.npz"
 SHIFT = 2
 
+Logits = npt.NDArray[np.float32]
+
 
 def compute_teacher_logits(
-    teachers: Sequence[Run], training: Split, settings: TrainSettings, *, progress: Progress = silent
-) -> npt.NDArray[np.float32]:
-    """Average the logits of all teachers over the views that ``settings.distill_views`` selects.
+    teachers: Sequence[Teacher], training: Split, settings: TrainSettings, *, progress: Progress = silent
+) -> Logits:
+    """Average the logits of all teachers, over fixed views or for each augmented view.
+
+    Each teacher's logits are cached, so an interrupted computation continues and further students reuse them.
 
     Args:
-        teachers: completed runs.
+        teachers: trained classifiers.
         training: raw, unprepared images; each teacher applies its own preprocessing.
         settings: settings of the student.
         progress: progress callback.
 
     Returns:
-        float32 (len(training), 7).
+        float32 (1, n, 7), averaged over the views that ``settings.distill_views`` selects; with ``settings.views``,
+        float32 (views, n, 7).
 
     Raises:
-        DataError: a run has no weights, or its weights cannot be loaded.
+        DataError: the weights of a run cannot be loaded.
     """
+    views = settings.views or 1
     logits = []
-    for number, teacher in enumerate(teachers):
-        progress(number, len(teachers), f"computing teacher logits: {teacher.settings().system}")
-        logits.append(_cached_logits(teacher, training, settings.distill_views))
-    mean: npt.NDArray[np.float32] = np.stack(logits).mean(axis=0, dtype=np.float32)
-    return mean
+    for number in range(views):
+        if settings.views:
+            selection = json.dumps([number, settings.seed, dataclasses.asdict(settings.augment)])
+            pixels = [make_view(training.pixels, settings.augment, seed=settings.seed, view=number)]
+        else:
+            selection = settings.distill_views
+            pixels = list(fixed_views(training.pixels, selection))
+        per_teacher = []
+        for index, teacher in enumerate(teachers):
+            note = f"computing teacher logits: {teacher.name}"
+            progress(number * len(teachers) + index, views * len(teachers), note)
+            per_teacher.append(_cached_logits(teacher, training, selection, pixels))
+        logits.append(np.stack(per_teacher).mean(axis=0, dtype=np.float32))
+    averaged: Logits = np.stack(logits)
+    return averaged
 
 
-def _cached_logits(teacher: Run, training: Split, selection: str) -> npt.NDArray[np.float32]:
-    """Compute the mean logits of one teacher, cached in its run folder for further students."""
-    teacher.require_weights()
-    digest = hashlib.sha256(f"{teacher.subject['sha256']} {selection}".encode())
+def _cached_logits(teacher: Teacher, training: Split, selection: str, views: Sequence[npt.NDArray[np.uint8]]) -> Logits:
+    """Return the logits of one teacher, averaged over ``views``, from its cache or computed and cached."""
+    digest = hashlib.sha256(f"{teacher.reference['sha256']} {selection}".encode())
     digest.update(training.pixels.tobytes())
-    path = teacher.folder / f"answers-{digest.hexdigest()[:16]}.npy"
-    with contextlib.suppress(OSError, ValueError):  # treat a damaged cache as a miss
-        cached: npt.NDArray[np.float32] = np.load(path, allow_pickle=False)
-        return cached
-    network = load_network(load_keras(), teacher)
-    faces = prepare_all(training.pixels, teacher.settings().input)
-    logits = [keras_logits(network, view) for view in views(faces, selection)]
-    mean: npt.NDArray[np.float32] = np.stack(logits).mean(axis=0, dtype=np.float32)
-    with files.atomic_write(path) as temporary:
-        np.save(temporary, mean)
+    path = teacher.cache / f"answers-{digest.hexdigest()[:16]}.npy" if teacher.cache else None
+    if path is not None:
+        with contextlib.suppress(OSError, ValueError):  # treat a damaged cache as a miss
+            cached: Logits = np.load(path, allow_pickle=False)
+            return cached
+    mean: Logits = np.stack([teacher.logits(view) for view in views]).mean(axis=0, dtype=np.float32)
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with files.atomic_write(path) as temporary:
+            np.save(temporary, mean)
     return mean
 
 
-def views(faces: npt.NDArray[np.uint8], selection: str) -> Iterator[npt.NDArray[np.uint8]]:
+def fixed_views(faces: npt.NDArray[np.uint8], selection: str) -> Iterator[npt.NDArray[np.uint8]]:
     """Yield the views of ``faces`` for one value of ``distill_views``, padded by edge replication.
 
     Args:
@@ -99,17 +119,21 @@ def views(faces: npt.NDArray[np.uint8], selection: str) -> Iterator[npt.NDArray[
             yield view[:, :, ::-1]
 
 
-def save_teacher_logits(run: Run, logits: npt.NDArray[np.float32], rows: npt.NDArray[np.int64]) -> None:
-    """Save the teacher logits of the images ``rows`` in the run folder."""
+def save_teacher_logits(run: Run, logits: Logits, rows: npt.NDArray[np.int64]) -> None:
+    """Save the result of compute_teacher_logits() for the images ``rows`` in the run folder."""
+    settings = run.settings()
     with files.atomic_write(run.folder / FILE) as temporary:
-        np.savez(temporary, logits=logits, rows=rows)
+        if settings.views:
+            np.savez(temporary, views=encode(softmax(logits / settings.distill_temperature)), rows=rows)
+        else:
+            np.savez(temporary, logits=logits[0], rows=rows)
 
 
-def soft_targets(run: Run, training: Split, settings: TrainSettings) -> npt.NDArray[np.float32] | None:
-    """Compute the teachers' softmax at ``settings.distill_temperature`` from the saved logits.
+def soft_targets(run: Run, training: Split, settings: TrainSettings) -> SoftTargets | None:
+    """Load the teacher probabilities at ``settings.distill_temperature``.
 
     Returns:
-        float32 (len(training), 7), or None for a run without teachers.
+        The probabilities of all training images, or None for a run without teachers.
 
     Raises:
         DataError: the saved logits are missing, damaged or belong to other images.
@@ -119,21 +143,29 @@ def soft_targets(run: Run, training: Split, settings: TrainSettings) -> npt.NDAr
     path = run.folder / FILE
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as saved:
-            logits, rows = saved["logits"], saved["rows"]
+            stored, rows = saved["views" if settings.views else "logits"], saved["rows"]
         if not np.array_equal(rows, training.rows):
             raise ValueError("it contains the logits of other images")
     except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         hint = "edgefer train --teacher RUN   (a new run)"
         raise DataError(f"cannot read the teacher logits in {path}", why=str(error), hint=hint) from error
-    return softmax(logits / settings.distill_temperature).astype(np.float32)
+    if settings.views:
+        return SoftTargets(stored)
+    return SoftTargets(softmax(stored / settings.distill_temperature).astype(np.float32)[None])
 
 
-def check_teachers(teachers: Sequence[Run], settings: TrainSettings) -> None:
+def check_teachers(teachers: Sequence[Teacher], settings: TrainSettings) -> None:
     """Check that the settings use the teachers.
 
     Raises:
-        UsageError: there are teachers, but ``distill_alpha`` is 0.
+        UsageError: there are teachers, but ``distill_alpha`` is 0; or there are views, but no teachers or an
+            augmentation that mixes images.
     """
     if teachers and not settings.distill_alpha:
         why = "distill_alpha weights the distillation loss, so the teachers would have no effect"
         raise UsageError("--teacher with distill_alpha = 0", why=why, hint="--set distill_alpha=0.9")
+    if settings.views:
+        if not teachers:
+            why = "views exist for their teacher logits"
+            raise UsageError(f"views = {settings.views} without a teacher", why=why, hint="--teacher RUN, or --views 0")
+        check_view_augmentation(settings.augment)

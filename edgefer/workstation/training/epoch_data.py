@@ -5,24 +5,27 @@
     with epoch_loader(training, settings) as loader:   # builds the next epoch in a background thread
         loader.load(0)
 
-The settings, the seed and the epoch number determine the result. augmentation.py transforms single images; mixup and
-CutMix are here, because they also mix targets.
+The settings, the seed and the epoch number determine the result. augmentation.py transforms single images, or views.py
+if teachers and student share views; mixup and CutMix are here, because they also mix targets.
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from edgefer.contract.labels import LABELS
+from edgefer.contract.preprocessing import prepare_all
 from edgefer.data.dataset import Split, ferplus_targets
 from edgefer.workstation.training.settings import Augment, TrainSettings
+from edgefer.workstation.training.soft_targets import SoftTargets
+from edgefer.workstation.training.views import make_view
 
 __all__ = ["EpochLoader", "class_weights", "epoch_loader", "make_epoch", "steps_per_epoch"]
 
@@ -75,10 +78,9 @@ class EpochLoader:
     """A loader of consecutive epochs that builds the next epoch in a background thread."""
 
     def __init__(
-        self, training: Split, settings: TrainSettings, soft_targets: npt.NDArray[np.float32] | None, executor: Executor
+        self, training: Split, settings: TrainSettings, soft_targets: SoftTargets | None, executor: Executor
     ) -> None:
-        self.settings, self.executor = settings, executor
-        self.make = partial(make_epoch, training, settings, soft_targets=soft_targets)
+        self.training, self.settings, self.soft_targets, self.executor = training, settings, soft_targets, executor
         self.ahead: dict[int, Future[tuple[npt.NDArray[Any], ...]]] = {}
 
     def load(
@@ -87,15 +89,31 @@ class EpochLoader:
         """Return the data of an epoch and start to build the next one, unless that depends on the recall."""
         ready = self.ahead.pop(epoch, None)
         if self.settings.class_weights != "dynamic" and epoch + 1 < self.settings.epochs:
-            self.ahead[epoch + 1] = self.executor.submit(self.make, epoch=epoch + 1)
-        return self.make(epoch=epoch, per_class_recall=per_class_recall) if ready is None else ready.result()
+            self.ahead[epoch + 1] = self.executor.submit(self._make, epoch + 1)
+        return self._make(epoch, per_class_recall) if ready is None else ready.result()
+
+    def _make(
+        self, epoch: int, per_class_recall: npt.NDArray[np.float64] | None = None
+    ) -> tuple[npt.NDArray[Any], ...]:
+        training, settings = self.training, self.settings
+        if settings.views:
+            view = make_view(training.pixels, settings.augment, seed=settings.seed, view=epoch % settings.views)
+            training = dataclasses.replace(training, pixels=prepare_all(view, settings.input))
+        soft = self.soft_targets.at(epoch) if self.soft_targets else None
+        return make_epoch(training, settings, epoch=epoch, soft_targets=soft, per_class_recall=per_class_recall)
 
 
 @contextlib.contextmanager
 def epoch_loader(
-    training: Split, settings: TrainSettings, *, soft_targets: npt.NDArray[np.float32] | None = None
+    training: Split, settings: TrainSettings, *, soft_targets: SoftTargets | None = None
 ) -> Iterator[EpochLoader]:
-    """Create an EpochLoader for prepared images and optional teacher probabilities."""
+    """Create an EpochLoader.
+
+    Args:
+        training: training images, prepared for the network; with ``settings.views``, unprepared.
+        settings: training settings.
+        soft_targets: teacher probabilities, or None without teachers.
+    """
     with ThreadPoolExecutor(1) as executor:
         yield EpochLoader(training, settings, soft_targets, executor)
 

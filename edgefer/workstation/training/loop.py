@@ -64,25 +64,26 @@ def train(
     """
     check_trainable(split, settings)
     with run.only_trainer():
-        _train(split.prepare(settings.input), settings, run, progress, tensorboard=tensorboard)
+        _train(split, settings, run, progress, tensorboard=tensorboard)
     return run
 
 
-def _train(
-    split: ValidationSplit, settings: TrainSettings, run: Run, progress: Progress, *, tensorboard: bool
-) -> None:
+def _train(split: ValidationSplit, settings: TrainSettings, run: Run, progress: Progress, *, tensorboard: bool) -> None:
     soft = soft_targets(run, split.training, settings)
+    # Views are augmented before the preprocessing.
+    unprepared, split = split.training, split.prepare(settings.input)
     steps = steps_per_epoch(split.training.labels, settings)
     trainer = Trainer(load_keras(), settings, steps_per_epoch=steps, distill=soft is not None)
     history = trainer.restore(run)
     if run.parent is not None and not history:
         _load_parent(trainer, run, split)
     baseline = run.baseline()
-    with epoch_loader(split.training, settings, soft_targets=soft) as loader:
+    with epoch_loader(unprepared if settings.views else split.training, settings, soft_targets=soft) as loader:
         while len(history) < settings.epochs and not has_stalled(history, settings):
             epoch, rate = len(history), learning_rate(history, settings)
             data = loader.load(epoch, per_class_recall=trainer.per_class_recall)
-            metrics = trainer.run_epoch(data, epoch=epoch, learning_rate=rate, progress=progress)
+            plain = split.training.pixels if settings.views else None
+            metrics = trainer.run_epoch(data, epoch=epoch, learning_rate=rate, progress=progress, plain=plain)
             score = _validate(trainer, split, epoch=epoch + 1)
             trainer.update_per_class_recall(split.training)
             history.append(

@@ -51,9 +51,7 @@ class Augment:
     cutmix: float = 0.0
 
 
-NO_AUGMENT = Augment(
-    flip=False, rotation_degrees=0.0, shift=0.0, zoom=0.0, brightness=0.0, contrast=0.0, erasing=0.0
-)
+NO_AUGMENT = Augment(flip=False, rotation_degrees=0.0, shift=0.0, zoom=0.0, brightness=0.0, contrast=0.0, erasing=0.0)
 AUGMENT_PRESETS = {
     "none": NO_AUGMENT,
     "flip": dataclasses.replace(NO_AUGMENT, flip=True),
@@ -97,8 +95,10 @@ class TrainSettings:
         ferplus_weight: fraction of the FER+ vote distribution in the targets, where votes exist.
         distill_alpha: weight of the distillation loss in the total loss, if there are teachers.
         distill_temperature: temperature of the softmax in the distillation loss.
-        distill_views: views of a training image over which teacher logits are averaged: "plain"; "mirror", also the
-            mirror image; "crops", both also shifted by two pixels toward each corner.
+        distill_views: fixed views of an image over which teacher logits are averaged: "plain"; "mirror", also mirrored;
+            "crops", both also shifted by two pixels toward each corner.
+        views: number of stored augmented views of all training images. Teachers and student see the same view; epoch e
+            uses view e modulo ``views``. 0 augments at random in each epoch, independently of the teachers.
         ema_epochs: time constant, in epochs, of the weight average that is evaluated and saved; 0 uses the raw weights.
         precision: "float32", or "bfloat16" for activations during training and for the scores in history.csv. Reports,
             conversion and evaluation use float32, so those scores may differ by a few images.
@@ -139,6 +139,7 @@ class TrainSettings:
     distill_alpha: float = 0.9
     distill_temperature: float = 2.0
     distill_views: str = "mirror"
+    views: int = 0
     ema_epochs: float = 2.0
     precision: str = "float32"
     selection: str = "public"
@@ -198,6 +199,7 @@ RANGES = {
     "ferplus_weight": (0, 1),
     "distill_alpha": (0, 1),
     "distill_temperature": (0.01, 1000),
+    "views": (0, 1000),
     "ema_epochs": (0, MANY),
     "selection_share": (0.01, 0.5),
     "seed": (0, 2**31 - 1),

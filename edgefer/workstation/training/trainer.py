@@ -37,7 +37,7 @@ from edgefer.workstation.training.losses import label_accuracy, training_loss
 from edgefer.workstation.training.model import build_network, load_weights
 from edgefer.workstation.training.run import Run
 from edgefer.workstation.training.schedule import Epoch
-from edgefer.workstation.training.settings import TrainSettings
+from edgefer.workstation.training.settings import NO_AUGMENT, TrainSettings
 from edgefer.workstation.training.settings_toml import from_toml, to_toml
 
 __all__ = ["EpochMetrics", "Trainer"]
@@ -91,7 +91,9 @@ class Trainer:
             keras.config.set_dtype_policy(policy)
         height, width = settings.input.height, settings.input.width
         pixels = keras.Input((height, width, 1), dtype="uint8", name="pixels")
-        faces = augmentation_layer(keras, settings.augment, height=height, width=width)(pixels)
+        # Views are augmented before the training.
+        augment = NO_AUGMENT if settings.views else settings.augment
+        faces = augmentation_layer(keras, augment, height=height, width=width)(pixels)
         self.model = keras.Model(pixels, self.net(faces))
         self.model.compile(
             optimizer=_optimizer(keras, settings, steps_per_epoch),
@@ -106,7 +108,13 @@ class Trainer:
         self.compiles_epochs = compiles_epochs(keras)
 
     def run_epoch(
-        self, data: tuple[npt.NDArray[Any], ...], *, epoch: int, learning_rate: float, progress: Progress
+        self,
+        data: tuple[npt.NDArray[Any], ...],
+        *,
+        epoch: int,
+        learning_rate: float,
+        progress: Progress,
+        plain: npt.NDArray[np.uint8] | None = None,
     ) -> EpochMetrics:
         """Train for one epoch; leave averaged weights in the network and raw weights in ``raw``.
 
@@ -115,6 +123,7 @@ class Trainer:
             epoch: epoch number, counted from 0.
             learning_rate: learning rate of the epoch.
             progress: progress callback.
+            plain: training images without augmentation, uint8 (n, h, w), if those in ``data`` are augmented.
         """
         self.model.optimizer.learning_rate = learning_rate
         started_ns = time.monotonic_ns()
@@ -123,7 +132,7 @@ class Trainer:
         if self.settings.ema_epochs:
             # On JAX the weights and their average now share buffers, which predict() would donate.
             self._assign(self.values_of(self.model.trainable_variables))
-            self._refresh_statistics(data[0])
+            self._refresh_statistics(data[0] if plain is None else _sample(plain)[..., None])
         duration_s = round((time.monotonic_ns() - started_ns) / 1e9, 1)
         return EpochMetrics(logs["loss"], logs["accuracy"], duration_s)
 
@@ -306,6 +315,11 @@ class Trainer:
 
     def _variables(self) -> list[Any]:
         return [*self.model.weights, *self.model.optimizer.variables]
+
+
+def _sample(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Select the same random images every time; a data set may be sorted by class."""
+    return pixels[np.random.default_rng(0).permutation(len(pixels))[: STATISTICS_BATCHES * EVALUATION_BATCH]]
 
 
 def _differences(saved: Mapping[str, Any], current: Mapping[str, Any], *, prefix: str = "") -> list[str]:

@@ -36,6 +36,7 @@ from edgefer.workstation.training.model import build_network, load_weights
 from edgefer.workstation.training.run import RUNS, Run, new_run
 from edgefer.workstation.training.schedule import best_epoch
 from edgefer.workstation.training.settings import TrainSettings
+from edgefer.workstation.training.teachers import Teacher
 from edgefer.workstation.training.validation import ValidationSplit, validation_split
 
 __all__ = ["complete", "load_system", "start", "training_record"]
@@ -65,7 +66,7 @@ def start(
     folder: Path | None = None,
     root: Path = RUNS,
     parent: Run | None = None,
-    teachers: Sequence[Run] = (),
+    teachers: Sequence[Teacher] = (),
     progress: Progress = silent,
 ) -> Run:
     """Create the folder of a new run, without training it.
@@ -78,7 +79,7 @@ def start(
         folder: run folder, or None for a new folder in ``root``.
         root: folder of all runs.
         parent: run whose best weights are the initial weights; optimizer and schedule start anew.
-        teachers: runs to distill. Their logits on the training images are computed here, which takes a while.
+        teachers: classifiers to distill. Their logits on the training images are computed here, which takes a while.
         progress: progress callback of the teachers.
 
     Raises:

@@ -8,12 +8,10 @@ import numpy as np
 import pytest
 
 from edgefer.data.evaluation_set import make_evaluation_set
-from edgefer.errors import DataError, UsageError
+from edgefer.errors import DataError
 from edgefer.report.terminal.training import training_text
-from edgefer.statistics import softmax
 from edgefer.workstation.plots.gallery import write_gallery
-from edgefer.workstation.training.distillation import compute_teacher_logits, soft_targets, views
-from edgefer.workstation.training.keras_inference import keras_logits, load_network, score_run
+from edgefer.workstation.training.keras_inference import load_network, score_run
 from edgefer.workstation.training.loop import train
 from edgefer.workstation.training.validation import validation_split
 from edgefer.workstation.workflows.train import complete, start, training_record
@@ -75,46 +73,6 @@ def test_the_weights_of_another_network_are_rejected(finished_run, faces, tmp_pa
     with pytest.raises(DataError, match="cannot load"):
         start(other, faces, opened_with=OPENED, root=tmp_path, parent=finished_run)
     assert not list(tmp_path.iterdir())
-
-
-def test_teacher_logits_are_computed_once_on_the_training_images(finished_run, faces, tmp_path):
-    import keras
-
-    settings = dataclasses.replace(finished_run.settings(), epochs=1, distill_alpha=1.0, distill_temperature=2.0)
-    run = start(settings, faces, opened_with=OPENED, root=tmp_path, teachers=[finished_run])
-    training = validation_split(faces, settings).training
-    network = load_network(keras, finished_run)
-    both = [keras_logits(network, training.pixels), keras_logits(network, training.pixels[:, :, ::-1])]
-    np.testing.assert_allclose(soft_targets(run, training, settings), softmax(np.mean(both, axis=0) / 2), atol=1e-5)
-    assert run.environment()["teachers"][0]["sha256"] == finished_run.subject["sha256"]
-    logits = compute_teacher_logits([finished_run, finished_run], training, finished_run.settings())
-    assert logits == pytest.approx(np.mean(both, axis=0), abs=1e-4)
-    (cache,) = finished_run.folder.glob("answers-*.npy")
-    changed = np.load(cache) + 1
-    np.save(cache, changed)
-    np.testing.assert_array_equal(compute_teacher_logits([finished_run], training, finished_run.settings()), changed)
-    cache.unlink()
-    complete(run, faces)
-    assert run.metrics() is not None
-    (run.folder / "teachers.npz").unlink()
-    with pytest.raises(DataError, match="teachers"):
-        soft_targets(run, training, settings)
-
-
-def test_the_views_of_an_image():
-    faces = np.random.default_rng(0).integers(0, 256, (2, 6, 8)).astype(np.uint8)
-    assert [len([*views(faces, selection)]) for selection in ("plain", "mirror", "crops")] == [1, 2, 10]
-    plain, mirror, up_left, *_ = views(faces, "crops")
-    np.testing.assert_array_equal(plain, faces)
-    np.testing.assert_array_equal(mirror, faces[:, :, ::-1])
-    np.testing.assert_array_equal(up_left[:, 2:, 2:], faces[:, :-2, :-2])
-    np.testing.assert_array_equal(up_left[:, 0, 2:], faces[:, 0, :-2])
-
-
-def test_teachers_without_a_distillation_weight_are_rejected(finished_run, faces, tmp_path):
-    ignored = dataclasses.replace(finished_run.settings(), distill_alpha=0.0)
-    with pytest.raises(UsageError, match="distill_alpha"):
-        start(ignored, faces, opened_with=OPENED, root=tmp_path, teachers=[finished_run])
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,95 @@
+"""Open teachers: training runs, and .tflite models with a contract.
+
+teachers = [open_teacher("runs/wide-1"), open_teacher("small")]
+teacher.logits(pixels)                          # float32 (n, 7), for raw uint8 (n, h, w) images
+teacher.reference                               # name and identity, for the record of the student
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from edgefer.contract.preprocessing import prepare_all
+from edgefer.inference.classifier import Classifier
+from edgefer.models import find_model, shipped
+from edgefer.workstation.networks.backend import load_keras
+from edgefer.workstation.training.keras_inference import keras_logits, load_network
+from edgefer.workstation.training.run import Run, find_run
+
+__all__ = ["ModelTeacher", "RunTeacher", "Teacher", "open_teacher"]
+
+
+class Teacher(Protocol):
+    """A trained classifier whose logits a student learns."""
+
+    @property
+    def name(self) -> str:
+        """System or file name."""
+
+    @property
+    def reference(self) -> dict[str, Any]:
+        """Name, system, scheme and SHA-256 digest."""
+
+    @property
+    def cache(self) -> Path | None:
+        """Folder of stored logits, or None if there is none."""
+
+    def logits(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Compute the logits, float32 (n, 7), of unprepared images, uint8 (n, h, w)."""
+
+
+class RunTeacher:
+    """The float network of a training run, with its best weights."""
+
+    def __init__(self, run: Run) -> None:
+        """Create a teacher; raise DataError if ``run`` has no weights."""
+        run.require_weights()
+        self.run = run
+        self.name = run.settings().system
+        self.reference = run.reference
+        self.cache: Path | None = run.folder
+        self._network: Any = None
+
+    def logits(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Compute the logits, float32 (n, 7), of unprepared images, uint8 (n, h, w)."""
+        self._network = self._network or load_network(load_keras(), self.run)
+        return keras_logits(self._network, prepare_all(pixels, self.run.settings().input))
+
+
+class ModelTeacher:
+    """A .tflite model with a contract, float or quantized."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the model."""
+        self._classifier = Classifier.open(path)
+        self.name = path.name
+        self.reference = {"run": path.name, **self._classifier.subject}
+        self.cache = _user_cache()
+
+    def logits(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Compute the logits, float32 (n, 7), of unprepared images, uint8 (n, h, w)."""
+        return self._classifier.logits(prepare_all(pixels, self._classifier.artifact.input_spec))
+
+
+def open_teacher(name: str) -> Teacher:
+    """Open a run folder, a .tflite file, or a shipped model by its name.
+
+    Raises:
+        DataError: there is no such run or model, or it has no weights.
+    """
+    path = Path(name)
+    if not path.is_dir() and (name in shipped() or path.suffix == ".tflite"):
+        return ModelTeacher(find_model(path)[0])
+    return RunTeacher(find_run(path))
+
+
+def _user_cache() -> Path | None:
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "edgefer", "teachers")
+    except RuntimeError:  # a user without a home folder
+        return None
