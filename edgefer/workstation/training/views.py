@@ -50,8 +50,8 @@ def make_view(pixels: npt.NDArray[np.uint8], augment: Augment, *, seed: int, vie
     count, height, width = pixels.shape
     generator = np.random.default_rng([seed, 4, view])
     matrices = _affine_matrices(augment, generator, count, height, width)
-    gain: Floats = generator.uniform(1 - augment.contrast, 1 + augment.contrast, count)
-    offset: Floats = generator.uniform(-255 * augment.brightness, 255 * augment.brightness, count)
+    gain = np.asarray(generator.uniform(1 - augment.contrast, 1 + augment.contrast, count))
+    offset = np.asarray(generator.uniform(-255 * augment.brightness, 255 * augment.brightness, count))
     boxes = _boxes(augment, generator, count, height, width)
     grays = generator.integers(0, 256, count, np.uint8)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
