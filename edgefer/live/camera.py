@@ -11,10 +11,9 @@ Each kind of camera is one module in ``edgefer/live/cameras`` that implements Ca
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, cast
 
 import cv2
@@ -23,22 +22,24 @@ import numpy.typing as npt
 
 from edgefer import plugins
 from edgefer.errors import DataError, DeviceUnreachable, UsageError
+from edgefer.live.playback import plausible_fps
+from edgefer.live.redaction import redact_address, redact_text
 
 __all__ = [
     "CAMERAS",
+    "STREAM_VARIABLE",
     "Camera",
     "CameraModule",
     "CapturedFrame",
     "OpenCvCamera",
     "Source",
+    "default_stream",
     "find_source",
-    "hide_credentials",
 ]
 
 CAMERAS = "edgefer.live.cameras"
+STREAM_VARIABLE = "EDGEFER_STREAM"
 DEFAULT_SIZE = (640, 480)
-# Some drivers report rates such as 90000, which is the time base of the container.
-MAX_FPS = 1000
 FFMPEG_QUIET, LOG_SILENT = "-8", 0
 
 
@@ -50,11 +51,13 @@ class CapturedFrame:
         image: uint8 BGR (h, w, 3), owned by the caller.
         captured_ns: time.monotonic_ns() at arrival on the host; sensor exposure and transfer come before it.
         grab_ns: time spent decoding, without the wait for the frame.
+        position_s: timestamp in a video file, seconds; None if there is none.
     """
 
     image: npt.NDArray[np.uint8]
     captured_ns: int
     grab_ns: int
+    position_s: float | None = None
 
 
 class Camera(Protocol):
@@ -104,12 +107,12 @@ class Source:
 
     Attributes:
         kind: name of a module in ``edgefer/live/cameras``.
-        location: device number, device path, file or URL.
+        location: device number, device path, file or URL; it may contain a password, which str() and repr() omit.
         size: requested (width, height), pixels.
     """
 
     kind: str
-    location: str
+    location: str = field(repr=False)
     size: tuple[int, int] = DEFAULT_SIZE
 
     @property
@@ -128,7 +131,8 @@ class Source:
         return self._module.open_camera(self.location, size=self.size)
 
     def __str__(self) -> str:
-        return hide_credentials(f"{self.kind} {self.location}".strip())
+        is_address = self.kind == "stream" or "://" in self.location
+        return f"{self.kind} {redact_address(self.location) if is_address else self.location}".strip()
 
     @property
     def _module(self) -> CameraModule:
@@ -162,6 +166,9 @@ def find_source(
         return Source("video", video, size)
     if stream is not None:
         return Source("stream", stream, size)
+    if camera is not None and "://" in camera:
+        what = f"--camera {redact_address(camera)}"
+        raise UsageError(what, why="expected a camera of this machine", hint="--stream URL for a network camera")
     kind, _, location = (camera or "0").partition(":")
     if kind.isdecimal() or kind.startswith("/dev/"):
         return Source("v4l2", kind, size)
@@ -169,9 +176,9 @@ def find_source(
     return Source(kind, location, size)
 
 
-def hide_credentials(url: str) -> str:
-    """Remove user name and password from a URL, so that it can be logged and recorded."""
-    return re.sub(r"//[^/@]*@", "//", url)
+def default_stream() -> str | None:
+    """Return the URL in EDGEFER_STREAM: other users cannot list it, unlike a command line."""
+    return os.environ.get(STREAM_VARIABLE) or None
 
 
 class OpenCvCamera:
@@ -191,8 +198,7 @@ class OpenCvCamera:
         """
         self._capture, self._name, self._is_file = capture, name, is_file
         self._has_frames = False
-        fps = capture.get(cv2.CAP_PROP_FPS)
-        self.fps = fps if 0 < fps <= MAX_FPS else None
+        self.fps = plausible_fps(capture.get(cv2.CAP_PROP_FPS))
 
     @classmethod
     def open(
@@ -232,12 +238,15 @@ class OpenCvCamera:
             captured_ns = time.monotonic_ns()
             is_decoded, image = self._capture.retrieve() if is_grabbed else (False, None)
         except cv2.error as error:
-            raise DeviceUnreachable(f"no frame from {self._name}", why=str(error.err or error)) from error
+            why = redact_text(str(error.err or error))
+            raise DeviceUnreachable(f"no frame from {self._name}", why=why) from error
         if is_decoded and image is not None:
             self._has_frames = True
             # grab() decodes a file, but only waits for a camera.
             work_begin_ns = begin if self._is_file else captured_ns
-            return CapturedFrame(np.asarray(image, np.uint8), captured_ns, time.monotonic_ns() - work_begin_ns)
+            position_s = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000 if self._is_file else None
+            grab_ns = time.monotonic_ns() - work_begin_ns
+            return CapturedFrame(np.asarray(image, np.uint8), captured_ns, grab_ns, position_s)
         if not self._is_file:
             raise DeviceUnreachable(f"no frame from {self._name}", why="it was unplugged or does not respond")
         if not self._has_frames:

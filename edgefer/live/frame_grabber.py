@@ -16,12 +16,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
 
 from edgefer.errors import DeviceUnreachable, EdgeferError
 from edgefer.live.camera import Camera, CapturedFrame, Source
+from edgefer.live.playback import PlaybackSchedule
 
 __all__ = ["Frame", "FrameGrabber"]
 
@@ -163,14 +164,17 @@ class FrameGrabber:
 
     def _read(self, camera: Camera) -> None:
         """Read until the source ends or the grabber stops."""
-        interval_s = 1 / camera.fps if camera.fps and not (self.every_frame or self._source.live) else 0.0
-        due_s, previous_ns = time.monotonic(), None
-        while self._sleep(due_s - time.monotonic() if interval_s else 0):
-            captured = camera.read()
-            if captured is None:
-                return
+        is_paced = not (self.every_frame or self._source.live)
+        schedule = PlaybackSchedule(fps=camera.fps) if is_paced else None
+        previous_ns = None
+        while self._sleep(0) and (captured := camera.read()) is not None:
+            if schedule is not None:
+                now_s = time.monotonic()
+                if not self._sleep(schedule.next_due_s(captured.position_s, now_s=now_s) - now_s):
+                    return
+                captured = replace(captured, captured_ns=time.monotonic_ns())
             self._put(captured, previous_ns)
-            due_s, previous_ns = due_s + interval_s, captured.captured_ns
+            previous_ns = captured.captured_ns
 
     def _put(self, captured: CapturedFrame, previous_ns: int | None) -> None:
         with self._condition:

@@ -1,14 +1,17 @@
 """Run a live session and publish each frame to its sinks.
 
-    with Live(pipeline, source) as live, stop_on_signals(live.stop):
+    with Live(pipeline, source) as live, stop_on_signals(live.stop) as received:
         summary = run_live(live, [JsonLinesSink(sys.stdout)], frames=1000)
     summary.to_json()
+    received.error                                  # None, or an error with exit code 143 after SIGTERM
 """
 
 from __future__ import annotations
 
 import contextlib
 import math
+import os
+import select
 import signal
 import threading
 import time
@@ -20,12 +23,13 @@ from typing import Any
 
 import numpy as np
 
+from edgefer.errors import EdgeferError
 from edgefer.live.frame_result import FrameTiming, Health
 from edgefer.live.session import Live
 from edgefer.live.sinks import Sink
 from edgefer.statistics import percentile
 
-__all__ = ["LiveSummary", "run_live", "stop_on_signals"]
+__all__ = ["LiveSummary", "ReceivedSignal", "run_live", "stop_on_signals"]
 
 # A bounded history: a session may run for months.
 AGE_HISTORY_FRAMES = 10_000
@@ -129,25 +133,62 @@ def run_live(
     )
 
 
-@contextlib.contextmanager
-def stop_on_signals(stop: Callable[[], None]) -> Iterator[None]:
-    """Call ``stop`` on the first SIGINT or SIGTERM within the block; a second signal has its default effect.
+@dataclass
+class ReceivedSignal:
+    """The signal that stopped a session.
 
-    Outside the main thread, which alone may install signal handlers, this does nothing.
+    Attributes:
+        number: number of the signal; None if no signal was received.
     """
+
+    number: int | None = None
+
+    @property
+    def error(self) -> EdgeferError | None:
+        """The error to raise after the cleanup, with exit code 128 + number; None after SIGINT or without a signal."""
+        if self.number is None or self.number == signal.SIGINT:
+            return None
+        error = EdgeferError(f"stopped by {signal.Signals(self.number).name}")
+        error.exit_code = 128 + self.number
+        return error
+
+
+@contextlib.contextmanager
+def stop_on_signals(stop: Callable[[], None]) -> Iterator[ReceivedSignal]:
+    """Call ``stop`` on the first SIGINT, SIGTERM or SIGHUP within the block; a second one has its former effect.
+
+    A signal that is ignored, as under nohup, stays ignored. After SIGHUP, output to the terminal that was closed is
+    discarded. Outside the main thread, which alone may install signal handlers, this does nothing.
+    """
+    received = ReceivedSignal()
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield received
         return
-    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    handlers = {number: handler for number, handler in handlers.items() if handler is not signal.SIG_IGN}
 
     def handle(number: int, frame: FrameType | None) -> None:
-        signal.signal(number, previous[signal.Signals(number)])
+        for other, handler in handlers.items():
+            signal.signal(other, handler)
+        received.number = number
         stop()
 
-    for number in previous:
+    for number in handlers:
         signal.signal(number, handle)
     try:
-        yield
+        yield received
     finally:
-        for number, handler in previous.items():
+        for number, handler in handlers.items():
             signal.signal(number, handler)
+        if received.number == signal.SIGHUP:
+            _discard_output_to_closed_terminal()
+
+
+def _discard_output_to_closed_terminal() -> None:
+    """Redirect stdout and stderr to /dev/null if they are a closed terminal, which every write would fail on."""
+    with open(os.devnull, "wb") as null:  # noqa: PTH123 - os.devnull is a device
+        for descriptor in (1, 2):
+            poll = select.poll()
+            poll.register(descriptor, 0)
+            if any(events & (select.POLLHUP | select.POLLERR) for _, events in poll.poll(0)):
+                os.dup2(null.fileno(), descriptor)

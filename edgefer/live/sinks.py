@@ -9,9 +9,9 @@ The web page (edgefer.live.web) is another sink.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -19,19 +19,17 @@ from typing import IO, TYPE_CHECKING, Protocol
 
 import cv2
 
-from edgefer.errors import IncompatibleError
 from edgefer.live.frame_result import STAGES, FrameResult, FrameTiming
+from edgefer.live.opencv import require_window
 from edgefer.text_table import percent, table
 
 if TYPE_CHECKING:
     from rich.live import Live as RichLive
 
-__all__ = ["DashboardSink", "JsonLinesSink", "Sink", "WindowSink", "require_window", "timing_table"]
+__all__ = ["DashboardSink", "JsonLinesSink", "Sink", "WindowSink", "timing_table"]
 
 TITLE = "edgefer live"
 QUIT_KEYS = {ord("q"), 27}
-OPEN_WINDOW = "import cv2; cv2.namedWindow('edgefer'); cv2.waitKey(1)"
-DISPLAY_TIMEOUT_S = 20
 REFRESH_S = 0.25
 MAX_FACES = 3
 
@@ -95,32 +93,6 @@ class WindowSink:
             cv2.destroyAllWindows()
 
 
-def require_window() -> None:
-    """Check that OpenCV can open a window on this display.
-
-    Raises:
-        IncompatibleError: it cannot; the hint names the alternatives.
-    """
-    alternatives = "--serve :4912 and a browser, or --jsonl"
-    if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-        why = "neither DISPLAY nor WAYLAND_DISPLAY is set"
-        raise IncompatibleError("there is no display for a window", why=why, hint=alternatives)
-    # In a subprocess, because Qt aborts a process whose display it cannot open.
-    command = [sys.executable, "-c", OPEN_WINDOW]
-    try:
-        probe = subprocess.run(command, capture_output=True, timeout=DISPLAY_TIMEOUT_S, check=False, text=True)
-    except subprocess.TimeoutExpired as error:
-        why = f"the display did not respond within {DISPLAY_TIMEOUT_S} s"
-        raise IncompatibleError("cannot open a window", why=why, hint=alternatives) from error
-    if "not implemented" in probe.stderr:
-        install = "pip uninstall opencv-python-headless && pip install 'opencv-python>=4.11,<5'"
-        why = "opencv-python-headless is installed"
-        raise IncompatibleError("this OpenCV has no window support", why=why, hint=f"{install}; or {alternatives}")
-    if probe.returncode:
-        why = (probe.stderr.strip().splitlines() or [f"exit code {probe.returncode}"])[-1]
-        raise IncompatibleError("cannot open a window", why=why, hint=alternatives)
-
-
 class DashboardSink:
     """Sink that shows stage times, faces and device health on stderr, if it is a terminal."""
 
@@ -140,12 +112,17 @@ class DashboardSink:
             from rich.text import Text
 
             self._refreshed_s = time.monotonic()
-            self._live.update(Text(f"{_status(result)}\n\n{timing_table(result.timing)}", no_wrap=True), refresh=True)
+            text = Text(f"{_status(result)}\n\n{timing_table(result.timing)}", no_wrap=True)
+            try:
+                self._live.update(text, refresh=True)
+            except OSError:  # the terminal was closed
+                self._live = None
 
     def close(self) -> None:
         """Erase the dashboard."""
         if self._live is not None:
-            self._live.stop()
+            with contextlib.suppress(OSError):
+                self._live.stop()
 
 
 def timing_table(timing: FrameTiming) -> str:

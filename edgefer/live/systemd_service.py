@@ -5,8 +5,8 @@
     install(plan)                                   # write, enable and start it
     read_status(), uninstall()
 
-The token is stored in a file that only its owner can read. In the unit it would be part of the command line, which
-every user of the machine can list.
+The token, and the address of a stream that contains a password, are stored in a file that only its owner can read. In
+the unit they would be part of the command line, which every user of the machine can list.
 """
 
 from __future__ import annotations
@@ -18,13 +18,15 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
 import edgefer
 from edgefer import files
 from edgefer.errors import EdgeferError, IncompatibleError, UsageError
+from edgefer.live.camera import STREAM_VARIABLE
+from edgefer.live.redaction import redact_address
 from edgefer.live.web import Address, require_server
 
 __all__ = [
@@ -60,9 +62,12 @@ Type=notify
 ExecStart={command}
 WorkingDirectory={folder}
 Environment=PYTHONSAFEPATH=1 PYTHONUNBUFFERED=1
-{token_file}Restart=on-failure
+EnvironmentFile={secrets}
+Restart=on-failure
 RestartSec=10
 RestartPreventExitStatus=2 5
+# 128 + SIGTERM: systemd stopped it.
+SuccessExitStatus=143
 WatchdogSec=30
 TimeoutStopSec=10
 UMask=0077
@@ -87,48 +92,63 @@ class ServicePlan:
     Attributes:
         unit: text of the unit file.
         unit_path: path of the unit file.
-        token: access token of the page; None if the page needs none.
-        token_path: path of the file that stores the token.
+        token: access token of the page.
+        stream: URL of a stream that may contain a password; None if there is none, or if it is in the unit.
+        secrets_path: path of the file that stores the token and the stream.
         url: URL of the page, with the token.
     """
 
     unit: str
     unit_path: Path
-    token: str | None
-    token_path: Path
-    url: str
+    token: str = field(repr=False)
+    stream: str | None = field(repr=False)
+    secrets_path: Path
+    url: str = field(repr=False)
 
 
-def make_plan(arguments: Sequence[str], *, serve: str | None, token: str | None) -> ServicePlan:
+def make_plan(
+    arguments: Sequence[str], *, serve: str | None, token: str | None, stream: str | None = None
+) -> ServicePlan:
     """Plan a service that runs ``edgefer live ARGUMENTS`` in the current working directory.
 
     Args:
         arguments: command line of edgefer live, unparsed.
         serve: value of --serve among the arguments; None serves the page to this machine only.
-        token: value of --token among the arguments; None reads EDGEFER_TOKEN. If both are missing and the page is
-            reachable from the network, the token of an earlier installation is kept, or a new one is generated.
+        token: value of --token among the arguments; None reads EDGEFER_TOKEN. If both are missing, the token of an
+            earlier installation is kept, or a new one is generated.
+        stream: value of --stream among the arguments, else of EDGEFER_STREAM; None if the source is a camera or file.
 
     Raises:
-        UsageError: the address is invalid, or a path contains characters that a unit file cannot.
+        UsageError: the address is invalid, or a path, the token or the stream contains characters that a unit file or
+            an environment file cannot.
     """
     address = Address.parse(serve or DEFAULT_ADDRESS)
     if address.port == 0:
         why = "a service needs a fixed port, so that its URL is known"
         raise UsageError("--serve with port 0", why=why, hint=f"--serve {DEFAULT_ADDRESS}")
-    unit_path, token_path = _unit_path(), _config_folder() / "edgefer" / "live.env"
-    token = token or os.environ.get(TOKEN_VARIABLE) or None
-    if token is None and not address.is_private:
-        token = _read_token(token_path) or secrets.token_urlsafe()
+    unit_path, secrets_path = _unit_path(), _secrets_path()
+    token = token or os.environ.get(TOKEN_VARIABLE) or _read_token(secrets_path) or secrets.token_urlsafe()
+    remaining = _remove_option(arguments, "--token")
+    secret_stream = None
+    if stream is not None:
+        without_stream = _remove_option(remaining, "--stream")
+        if redact_address(stream) != stream or without_stream == remaining:
+            remaining, secret_stream = without_stream, stream
     default_serve = [] if serve else ["--serve", DEFAULT_ADDRESS]
-    command = [*_program(), "live", *default_serve, *_remove_token(arguments)]
-    token_file = "" if token is None else f"EnvironmentFile={_escape_path(token_path)}\n"
-    unit = UNIT.format(command=_escape_command(command), folder=_escape_path(Path.cwd()), token_file=token_file)
-    url = address.url(address.port) + ("" if token is None else f"?token={quote(token, safe='')}")
-    return ServicePlan(unit, unit_path, token, token_path, url)
+    command = [*_program(), "live", *default_serve, *remaining]
+    for option, value in (("--token", token), ("--stream", secret_stream or "")):
+        if not value.isprintable():
+            why = "an environment file cannot contain line breaks and control characters"
+            raise UsageError(f"the value of {option}", why=why, hint=f"choose another {option}")
+    unit = UNIT.format(
+        command=_escape_command(command), folder=_escape_path(Path.cwd()), secrets=_escape_path(secrets_path)
+    )
+    url = f"{address.url(address.port)}?token={quote(token, safe='')}"
+    return ServicePlan(unit, unit_path, token, secret_stream, secrets_path, url)
 
 
 def install(plan: ServicePlan) -> None:
-    """Write the unit and the token, enable the service, and start or restart it.
+    """Write the unit and the secrets, enable the service, and start or restart it.
 
     Raises:
         IncompatibleError: systemctl or the web server packages are missing; nothing is written.
@@ -136,10 +156,9 @@ def install(plan: ServicePlan) -> None:
     """
     _require_systemctl()
     require_server()
-    if plan.token is None:
-        plan.token_path.unlink(missing_ok=True)
-    else:
-        files.write_text(plan.token_path, f"{TOKEN_VARIABLE}={_escape_value(plan.token)}\n", mode=OWNER_ONLY)
+    variables = {TOKEN_VARIABLE: plan.token, STREAM_VARIABLE: plan.stream}
+    lines = [f"{name}={_escape_value(value)}\n" for name, value in variables.items() if value is not None]
+    files.write_text(plan.secrets_path, "".join(lines), mode=OWNER_ONLY)
     files.write_text(plan.unit_path, plan.unit)
     _systemctl("daemon-reload")
     _systemctl("enable", UNIT_NAME)
@@ -153,7 +172,7 @@ def uninstall() -> list[Path]:
         UsageError: the service is not installed.
         EdgeferError: systemd could not stop the service; no file is removed.
     """
-    installed = [path for path in (_unit_path(), _config_folder() / "edgefer" / "live.env") if path.exists()]
+    installed = [path for path in (_unit_path(), _secrets_path()) if path.exists()]
     if not installed:
         why = f"{_unit_path()} does not exist"
         raise UsageError("no service to uninstall", why=why, hint="edgefer service install")
@@ -188,13 +207,13 @@ def _program() -> list[str]:
     return [sys.executable, str(location)] if location.is_file() else [sys.executable, "-m", "edgefer"]
 
 
-def _remove_token(arguments: Sequence[str]) -> list[str]:
-    """Remove --token and its value."""
+def _remove_option(arguments: Sequence[str], option: str) -> list[str]:
+    """Remove an option and its values."""
     remaining, iterator = [], iter(arguments)
     for argument in iterator:
-        if argument == "--token":
+        if argument == option:
             next(iterator, None)
-        elif not argument.startswith("--token="):
+        elif not argument.startswith(f"{option}="):
             remaining.append(argument)
     return remaining
 
@@ -227,22 +246,23 @@ def _escape_percent(text: str) -> str:
 
 
 def _escape_value(text: str) -> str:
-    """Escape a value for a systemd EnvironmentFile."""
-    if not text.isprintable():
-        why = "an environment file cannot contain it"
-        raise UsageError("a token with line breaks or control characters", why=why, hint="choose another --token")
+    """Escape a printable value for a systemd EnvironmentFile."""
     return '"' + re.sub(r'([\\"$`])', r"\\\1", text) + '"'
 
 
 def _read_token(path: Path) -> str | None:
     if not path.exists():
         return None
-    match = re.match(rf'{TOKEN_VARIABLE}="((?:[^"\\]|\\.)*)"', path.read_text(encoding="utf-8"))
+    match = re.search(rf'^{TOKEN_VARIABLE}="((?:[^"\\]|\\.)*)"', path.read_text(encoding="utf-8"), re.MULTILINE)
     return re.sub(r"\\(.)", r"\1", match[1]) if match else None
 
 
 def _config_folder() -> Path:
     return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+
+
+def _secrets_path() -> Path:
+    return _config_folder() / "edgefer" / "live.env"
 
 
 def _unit_path() -> Path:

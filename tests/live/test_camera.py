@@ -52,13 +52,26 @@ def test_invalid_arguments_raise_usage_errors() -> None:
         find_source(stream="clip.mp4").open()
 
 
-def test_credentials_of_a_stream_are_hidden() -> None:
-    source = find_source(stream="rtsp://me:secret@127.0.0.1:1/path")
-    assert str(source) == "stream rtsp://127.0.0.1:1/path"
+@pytest.mark.parametrize(
+    "address", ["rtsp://me:secret@127.0.0.1:1/path", "rtsp://127.0.0.1:1/path?user=me&password=secret"]
+)
+def test_credentials_of_a_stream_are_hidden(address: str) -> None:
+    source = find_source(stream=address)
+    assert str(source).startswith("stream rtsp://127.0.0.1:1/path")
     with pytest.raises(DeviceUnreachable) as caught:
         source.open()
-    assert "secret" not in str(caught.value)
+    for text in (str(source), repr(source), str(caught.value)):
+        assert "secret" not in text
     assert "127.0.0.1" in str(caught.value)
+
+
+@pytest.mark.parametrize("option", ["stream", "video", "camera"])
+def test_an_address_in_the_wrong_place_is_reported_without_its_password(option: str) -> None:
+    address = "me:secret@cam/x" if option == "stream" else "rtsp://me:secret@cam/x"
+    with pytest.raises(UsageError) as caught:
+        find_source(**{option: address}).open()
+    assert "secret" not in str(caught.value)
+    assert "--stream" in caught.value.hint
 
 
 def test_a_video_returns_its_frames_then_none(tmp_path: Path, film: Callable[..., Path]) -> None:

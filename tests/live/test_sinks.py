@@ -13,7 +13,8 @@ from edgefer.contract.labels import LABELS
 from edgefer.errors import IncompatibleError
 from edgefer.inference.face_detection import FaceBox
 from edgefer.live.frame_result import FrameResult, FrameTiming, Health, LiveFace, StageTiming
-from edgefer.live.sinks import DashboardSink, JsonLinesSink, WindowSink, require_window, timing_table
+from edgefer.live.opencv import require_window
+from edgefer.live.sinks import DashboardSink, JsonLinesSink, WindowSink, timing_table
 
 HAS_WINDOWS = "GUI:                           NONE" not in cv2.getBuildInformation()
 STAGE = StageTiming(12.345, 123.456, 0.25)

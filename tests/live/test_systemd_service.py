@@ -26,7 +26,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     monkeypatch.setenv("HOME", str(folder))
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
-    for name in ("XDG_CONFIG_HOME", "EDGEFER_TOKEN", "DBUS_SESSION_BUS_ADDRESS"):
+    for name in ("XDG_CONFIG_HOME", "EDGEFER_TOKEN", "EDGEFER_STREAM", "DBUS_SESSION_BUS_ADDRESS"):
         monkeypatch.delenv(name, raising=False)
     return folder
 
@@ -45,8 +45,8 @@ def test_the_unit_runs_edgefer_live_in_the_current_folder_with_a_private_page(
     assert setting(plan.unit, "WorkingDirectory") == str(tmp_path)
     assert setting(plan.unit, "Type") == "notify"
     assert setting(plan.unit, "Restart") == "on-failure"
-    assert "EnvironmentFile" not in plan.unit
-    assert (plan.token, plan.url) == (None, "http://127.0.0.1:4912/")
+    assert setting(plan.unit, "EnvironmentFile") == str(home / ".config" / "edgefer" / "live.env")
+    assert plan.url == f"http://127.0.0.1:4912/?token={plan.token}"
     assert plan.unit_path == home / ".config" / "systemd" / "user" / "edgefer-live.service"
 
 
@@ -56,11 +56,36 @@ def test_the_command_line_does_not_contain_the_token(token_arguments: list[str])
     plan = make_plan(arguments, serve="0.0.0.0:4912", token=TOKEN)
     assert setting(plan.unit, "ExecStart").endswith(" -m edgefer live --serve 0.0.0.0:4912 --camera 0")
     assert not [word for word in ("--token", "quite", "long", "100 %") if word in plan.unit]
-    assert setting(plan.unit, "EnvironmentFile") == str(plan.token_path)
+    assert setting(plan.unit, "EnvironmentFile") == str(plan.secrets_path)
 
 
-def test_a_page_on_the_network_gets_a_token_that_later_plans_reuse(monkeypatch: pytest.MonkeyPatch) -> None:
-    serve = "0.0.0.0:4912"
+@pytest.mark.parametrize(
+    "url", ["rtsp://me:s3cret@cam/x", "http://cam/v?channel=1&password=s3cret", "rtsp://cam/user=me&password=s3cret"]
+)
+@pytest.mark.parametrize("joined", [False, True])
+def test_the_unit_does_not_contain_the_password_of_a_stream(url: str, joined: bool) -> None:
+    arguments = [f"--stream={url}"] if joined else ["--stream", url]
+    plan = make_plan([*arguments, "--detect-every", "3"], serve=None, token=TOKEN, stream=url)
+    assert "s3cret" not in plan.unit
+    assert "s3cret" not in repr(plan)
+    assert setting(plan.unit, "ExecStart").endswith(" live --serve :4912 --detect-every 3")
+    assert plan.stream == url
+
+
+def test_a_stream_without_a_password_stays_in_the_unit() -> None:
+    plan = make_plan(["--stream", "rtsp://cam/x"], serve=None, token=TOKEN, stream="rtsp://cam/x")
+    assert setting(plan.unit, "ExecStart").endswith(" --stream rtsp://cam/x")
+    assert plan.stream is None
+
+
+def test_a_stream_from_the_environment_is_stored() -> None:
+    plan = make_plan([], serve=None, token=TOKEN, stream="rtsp://cam/x")
+    assert "rtsp" not in plan.unit
+    assert plan.stream == "rtsp://cam/x"
+
+
+@pytest.mark.parametrize("serve", [":4912", "0.0.0.0:4912"])
+def test_a_page_gets_a_token_that_later_plans_reuse(serve: str, monkeypatch: pytest.MonkeyPatch) -> None:
     first = make_plan(["--serve", serve], serve=serve, token=None)
     assert first.token
     assert len(first.token) >= 32
@@ -79,13 +104,25 @@ def test_only_the_owner_can_read_the_token_and_it_survives_the_round_trip() -> N
     plan = make_plan([], serve="0.0.0.0:4912", token=TOKEN)
     with pytest.raises(EdgeferError):
         systemd_service.install(plan)
-    assert stat.S_IMODE(plan.token_path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(plan.secrets_path.stat().st_mode) == 0o600
     assert stat.S_IMODE(plan.unit_path.stat().st_mode) & 0o044
     assert make_plan([], serve="0.0.0.0:4912", token=None).token == TOKEN
-    # A private page has no token, so the old one is removed.
+    stream = 'rtsp://me:"$x`\\ é@cam/x'
+    with pytest.raises(EdgeferError):
+        systemd_service.install(make_plan(["--stream", stream], serve=None, token=None, stream=stream))
+    assert len(plan.secrets_path.read_text().splitlines()) == 2
+    assert make_plan([], serve=None, token=None).token == TOKEN
     with pytest.raises(EdgeferError):
         systemd_service.install(make_plan([], serve=None, token=None))
-    assert not plan.token_path.exists()
+    assert "rtsp" not in plan.secrets_path.read_text()
+
+
+@pytest.mark.parametrize("name", ["token", "stream"])
+def test_a_secret_that_an_environment_file_cannot_contain_is_rejected(name: str) -> None:
+    secrets = {"token": TOKEN, "stream": None, name: "rtsp://me:two\nlines@cam"}
+    with pytest.raises(UsageError, match=f"--{name}: an environment file") as caught:
+        make_plan([], serve=None, **secrets)
+    assert "two" not in str(caught.value)
 
 
 @pytest.mark.skipif(shutil.which("systemctl") is None, reason="there is no systemctl")

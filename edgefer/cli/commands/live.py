@@ -93,7 +93,9 @@ source_options = option_group(
     SourceOptions,
     click.option("--camera", metavar="N|KIND", help=f"Camera number, or KIND[:WHICH] of {CAMERAS}.  [default: 0]"),
     click.option("--video", metavar="FILE", help="Play a video file at its own frame rate."),
-    click.option("--stream", metavar="URL", help="Read a network camera: rtsp:// or http://."),
+    click.option(
+        "--stream", metavar="URL", help="Read a network camera: rtsp:// or http://.  [default: $EDGEFER_STREAM]"
+    ),
     click.option(
         "--size", type=parse_size, default="640x480", show_default=True, metavar="WxH",
         help="Frame size to request from the camera.",
@@ -134,7 +136,7 @@ output_options = option_group(
     click.option("--serve", metavar="[HOST]:PORT", help="Serve a web page; with a HOST, to the network."),
     click.option(
         "--token", metavar="TEXT",
-        help="Access token of the web page.  [default: $EDGEFER_TOKEN, else generated if there is a HOST]",
+        help="Access token of the web page.  [default: $EDGEFER_TOKEN, else generated]",
     ),
 )  # fmt: skip
 
@@ -152,7 +154,8 @@ def command(
     """Detect the faces in live video and classify the expression of each, frame by frame.
 
     Live mode always processes the newest frame; slow devices skip frames. Faces are tracked between detections, and
-    their labels are smoothed over time. A camera that was disconnected is reopened. Press Ctrl-C to stop.
+    their labels are smoothed over time. A camera that was disconnected is reopened. Press Ctrl-C to stop. SIGTERM and
+    SIGHUP stop it too, with exit code 143 and 129.
 
     \b
     Example:
@@ -161,6 +164,11 @@ def command(
         edgefer live --video clip.mp4 --every-frame --jsonl
         edgefer live --stream rtsp://192.168.0.20/h264 --seconds 60
     """
+    from edgefer.live.opencv import require_opencv
+    from edgefer.live.redaction import hide_arguments
+
+    hide_arguments(token=output.token, address=source_options.stream)
+    require_opencv()
     from edgefer.live.runner import run_live, stop_on_signals
     from edgefer.live.session import Live
     from edgefer.models import find_model
@@ -178,19 +186,22 @@ def command(
         draw=has_window,
         log=log,
     )
-    with _serve(output, annotated=has_window) as pages, live, stop_on_signals(live.stop):
+    with _serve(output, annotated=has_window) as pages, live, stop_on_signals(live.stop) as received:
         log(f"source: {source}; press Ctrl-C to stop")
         summary = run_live(live, [*pages, *_sinks(live, has_window, output.jsonl)], frames=frames, seconds=seconds)
     record = {**schema.header("live", 1), "model": str(path), "source": str(source), **summary.to_json()}
     if output.jsonl:
         log(_describe(summary))
-    return Result(record, "" if output.jsonl else _describe(summary))
+    return Result(record, "" if output.jsonl else _describe(summary), failure=received.error)
 
 
 def _find_source(options: SourceOptions) -> Source:
-    from edgefer.live.camera import find_source
+    from edgefer.live.camera import default_stream, find_source
 
-    source = find_source(camera=options.camera, video=options.video, stream=options.stream, size=options.size)
+    stream = options.stream
+    if options.camera is None and options.video is None:
+        stream = stream or default_stream()
+    source = find_source(camera=options.camera, video=options.video, stream=stream, size=options.size)
     if options.every_frame and source.live:
         what = f"--every-frame with {source}"
         raise UsageError(what, why="a camera does not wait for processing", hint="omit it, or use --video FILE")
@@ -209,7 +220,7 @@ def _open_pipeline(model: Path, options: PipelineOptions) -> Pipeline:
 
 def _has_window(output: OutputOptions) -> bool:
     """Decide whether to open a window; only an explicit --window fails without a display."""
-    from edgefer.live.sinks import require_window
+    from edgefer.live.opencv import require_window
 
     if output.window:
         require_window()

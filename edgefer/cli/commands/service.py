@@ -35,9 +35,9 @@ def command() -> None:
 def install(only_print: bool, arguments: tuple[str, ...]) -> Result:
     """Install and start the service, or restart it.
 
-    Relative paths refer to the current folder, now and at every later start. A token is stored in a file that only you
-    can read. If the page is reachable from the network and no token is given, the token of an earlier installation is
-    kept or a new one is generated.
+    Relative paths refer to the current folder, now and at every later start. The token, and the URL of a stream with a
+    password, are stored in a file that only you can read. Without a token, the one of an earlier installation is kept
+    or a new one is generated.
 
     \b
     Example:
@@ -89,14 +89,23 @@ def _make_plan(arguments: tuple[str, ...]) -> ServicePlan:
     """Plan the service; parse the arguments of edgefer live, so that a mistake is reported now and not in a log."""
     from edgefer.cli.main import load_command
     from edgefer.live import systemd_service
+    from edgefer.live.camera import default_stream
+    from edgefer.live.redaction import hide_arguments
 
     options = load_command("live").make_context("edgefer live", list(arguments)).params
-    return systemd_service.make_plan(arguments, serve=options["serve"], token=options["token"])
+    camera, video, stream, token = (options[name] for name in ("camera", "video", "stream", "token"))
+    hide_arguments(token=token, address=stream)
+    if camera is None and video is None:
+        stream = stream or default_stream()
+    return systemd_service.make_plan(arguments, serve=options["serve"], token=token, stream=stream)
 
 
 def _record(plan: ServicePlan) -> dict[str, Any]:
-    token_path = None if plan.token is None else str(plan.token_path)
-    paths = {"unit_path": str(plan.unit_path), "token_path": token_path, "url": plan.url.partition("?")[0]}
+    paths = {
+        "unit_path": str(plan.unit_path),
+        "token_path": str(plan.secrets_path),
+        "url": plan.url.partition("?")[0],
+    }
     return {**schema.header("service", 1), **paths}
 
 
@@ -106,7 +115,7 @@ def _installed(plan: ServicePlan) -> str:
     user = getpass.getuser()
     facts = {
         "page": plan.url,
-        "token": "" if plan.token is None else f"in {plan.token_path}, readable only by you",
+        "token": f"in {plan.secrets_path}, readable only by you",
         "log": f"journalctl --user --unit {systemd_service.UNIT_NAME}",
         "at boot": "yes" if systemd_service.is_lingering(user) else f"only after: sudo loginctl enable-linger {user}",
     }

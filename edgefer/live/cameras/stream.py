@@ -5,7 +5,9 @@ from __future__ import annotations
 import cv2
 
 from edgefer.errors import DeviceUnreachable, UsageError
-from edgefer.live.camera import Camera, OpenCvCamera, hide_credentials
+from edgefer.live.camera import Camera, OpenCvCamera
+from edgefer.live.opencv import require_backend
+from edgefer.live.redaction import redact_address
 
 __all__ = ["LIVE", "open_camera"]
 
@@ -22,12 +24,14 @@ def open_camera(location: str, *, size: tuple[int, int]) -> Camera:
 
     Raises:
         UsageError: ``location`` is not a URL.
+        IncompatibleError: OpenCV was built without FFMPEG.
         DeviceUnreachable: the host does not respond or sends no video.
     """
+    name = redact_address(location)
     if "://" not in location:
         hint = "--stream rtsp://HOST/PATH, or --video FILE"
-        raise UsageError(f"--stream {location}", why="expected a URL", hint=hint)
-    name = hide_credentials(location)
+        raise UsageError(f"--stream {name}", why="expected a URL", hint=hint)
+    require_backend("FFMPEG")
     timeouts = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, TIMEOUT_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, TIMEOUT_MS]
     camera = OpenCvCamera.open(location, name, backend=cv2.CAP_FFMPEG, is_file=False, parameters=timeouts)
     if camera is None:

@@ -6,6 +6,7 @@ import cv2
 
 from edgefer.errors import DeviceUnreachable
 from edgefer.live.camera import Camera, OpenCvCamera
+from edgefer.live.opencv import require_backend
 
 __all__ = ["LIVE", "open_camera"]
 
@@ -22,8 +23,10 @@ def open_camera(location: str, *, size: tuple[int, int]) -> Camera:
         size: requested (width, height) in pixels.
 
     Raises:
+        IncompatibleError: OpenCV was built without V4L2.
         DeviceUnreachable: the device does not exist, or another program uses it.
     """
+    require_backend("V4L2")
     path = location if location.startswith("/dev/") else f"/dev/video{location}"
     camera = OpenCvCamera.open(path, f"camera {location}", backend=cv2.CAP_V4L2, is_file=False)
     if camera is None:

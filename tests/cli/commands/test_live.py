@@ -4,7 +4,9 @@ import contextlib
 import json
 import os
 import pty
+import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -159,34 +161,129 @@ def test_invalid_options_get_a_hint(refused, arguments, code, named, monkeypatch
     assert named in refused("live", "--model", SHIPPED, *arguments, code=code)
 
 
-def started(*arguments, **options):
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "80"}
+def started(*arguments, variables=None, **options):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "80", **(variables or {})}
     command = [sys.executable, "-m", "edgefer", "live", "--model", str(SHIPPED), *map(str, arguments)]
     return subprocess.Popen(command, env=environment, **options)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_signals_stop_it_and_print_the_summary(video, number):
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_signals_stop_it_and_print_the_summary(video, number, code):
     process = started("--video", video, "--jsonl", stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     first = process.stdout.readline()
     process.send_signal(number)
     rest, error = process.communicate(timeout=20)
-    assert process.returncode == 0, error
+    assert process.returncode == code, error
     assert json.loads(first)["number"] >= 0
     assert all(json.loads(line) for line in rest.splitlines())
     assert "the classifier is" in error or "no face has been classified" in error
     assert "Traceback" not in error
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_frees_the_port_and_leaves_no_files(video, tmp_path, number):
+    pytest.importorskip("starlette")
+    process = started(
+        "--video", video, "--serve", ":0", "--out", tmp_path / "live.json", stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE, text=True, variables={"TMPDIR": str(tmp_path)},
+    )  # fmt: skip
+    url = next(line for line in process.stderr if line.startswith("page: ")).split()[1]
+    wait_for(url, "picture")
+    process.send_signal(number)
+    error = process.communicate(timeout=20)[1]
+    assert process.returncode == 128 + number, error
+    assert json.loads((tmp_path / "live.json").read_text())["frames"] > 0
+    assert os.listdir(tmp_path) == ["live.json"]
+    with socket.socket() as free:
+        free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        free.bind(("127.0.0.1", int(re.search(r":(\d+)/", url)[1])))
+
+
+def test_a_closed_terminal_ends_it_with_the_code_of_its_signal(video, tmp_path):
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.environ.update(PYTHONPATH=str(ROOT), TMPDIR=str(tmp_path), COLUMNS="80")
+        arguments = ["live", "--model", str(SHIPPED), "--video", str(video), "--no-window"]
+        os.execv(sys.executable, [sys.executable, "-m", "edgefer", *arguments])
+    shown = b""
+    while b"grab" not in shown:
+        shown += os.read(terminal, 65536)
+    os.close(terminal)
+    _, status = os.waitpid(pid, 0)
+    assert os.waitstatus_to_exitcode(status) == 128 + signal.SIGHUP
+    assert os.listdir(tmp_path) == []
+
+
+def test_an_ignored_hangup_stays_ignored(video):
+    process = started(
+        "--video", video, "--jsonl", "--frames", 40, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
+    )  # fmt: skip
+    process.stdout.readline()
+    process.send_signal(signal.SIGHUP)
+    rest, error = process.communicate(timeout=30)
+    assert process.returncode == 0, error
+    assert len(rest.splitlines()) == 39
+
+
+def test_no_output_contains_the_password_of_a_stream(edgefer, refused, tmp_path, monkeypatch):
+    for address in ("rtsp://me:s3cret@127.0.0.1:9/x", "http://127.0.0.1:9/v?user=me&password=s3cret"):
+        assert "s3cret" not in refused("live", "--model", SHIPPED, "--stream", address, "--no-window", code=4)
+        for arguments in (["--camera", address], ["--video", address], [address], ["--size", address]):
+            outcome = edgefer("live", "--model", SHIPPED, *arguments)
+            assert outcome.code in (1, 2)
+            assert "s3cret" not in outcome.out + outcome.err
+        monkeypatch.setenv("EDGEFER_STREAM", address)
+        error = refused("live", "--model", SHIPPED, "--no-window", code=4)
+        assert "127.0.0.1:9" in error
+        assert "s3cret" not in error
+        assert "/dev/video97" in refused("live", "--model", SHIPPED, "--no-window", "--camera", 97, code=4)
+        monkeypatch.delenv("EDGEFER_STREAM")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has /proc")
+def test_other_users_cannot_list_the_token_of_the_page(video):
+    pytest.importorskip("starlette")
+    process = started(
+        "--video", video, "--serve", ":0", "--token", "t0ken-of-the-page", stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    next(line for line in process.stderr if line.startswith("page: "))
+    command = Path(f"/proc/{process.pid}/cmdline").read_bytes()
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=20)
+    assert b"--token" in command
+    assert b"t0ken" not in command
+
+
+def test_modules_of_the_working_folder_are_not_imported(edgefer, video, tmp_path, monkeypatch):
+    for module in ("cv2", "numpy"):
+        (tmp_path / f"{module}.py").write_text(f"open({str(tmp_path / 'executed')!r}, 'w').close()")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DISPLAY", ":97")
+    outcome = edgefer("live", "--video", video, "--every-frame", "--model", SHIPPED, "--frames", 2)
+    assert outcome.code == 0, outcome.err
+    assert "no window" in outcome.err
+    assert not (tmp_path / "executed").exists()
+
+
+def wait_for(url, path):
+    """Request ``path`` of the page with the token in ``url`` until there is a frame."""
+    base, _, token = url.partition("?")
+    deadline = time.monotonic() + 20
+    while True:
+        with contextlib.suppress(urllib.error.HTTPError):  # no frame yet
+            return urllib.request.urlopen(f"{base}{path}?{token}", timeout=10).read()
+        assert time.monotonic() < deadline
+
+
 def test_the_page_shows_the_newest_frame(video):
     pytest.importorskip("starlette")
     process = started("--video", video, "--serve", ":0", stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     url = next(line for line in process.stderr if line.startswith("page: ")).split()[1]
-    answer, deadline = None, time.monotonic() + 10
-    while answer is None and time.monotonic() < deadline:
-        with contextlib.suppress(urllib.error.HTTPError):  # no frame yet
-            answer = urllib.request.urlopen(f"{url}snapshot.jpg", timeout=10).read()
-    image = cv2.imdecode(np.frombuffer(answer, np.uint8), cv2.IMREAD_COLOR)
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        urllib.request.urlopen(url.partition("?")[0], timeout=10)
+    image = cv2.imdecode(np.frombuffer(wait_for(url, "snapshot.jpg"), np.uint8), cv2.IMREAD_COLOR)
     assert image.shape == (480, 640, 3)
     process.send_signal(signal.SIGINT)
     out, error = process.communicate(timeout=20)
