@@ -2,12 +2,12 @@
 
     address = Address.parse(":4912")                # 127.0.0.1 unless the text names a host
     with serving(address) as server:
-        server.url                                  # "http://127.0.0.1:4912/"
+        server.url                                  # "http://127.0.0.1:4912/?token=..."
         server.publish(result)                      # from the processing thread; never blocks
 
 Each viewer requests the newest frame when it is ready for one, so a slow viewer sees fewer frames and delays no other.
 A frame is encoded once, and only if a viewer requests it. Nothing is stored, and the page loads nothing from other
-hosts. A page that is reachable from the network requires a token.
+hosts. Viewers need the token.
 """
 
 from __future__ import annotations
@@ -37,8 +37,7 @@ def serving(
 
     Args:
         address: the address to listen on.
-        token: access token that viewers need. If None, one is generated for an address that is reachable from the
-            network, and a loopback address needs none.
+        token: access token that viewers need; None generates one, which is part of the URL.
         annotated: True if the published images contain boxes and labels.
         log: receives a message for each failed request, from another thread.
 

@@ -1,11 +1,14 @@
-"""Restrict access to the page: by token on the network, by host name on the loopback interface.
+"""Restrict access to the page by a token.
 
-    app = AccessMiddleware(app, token=None, port=4912)      # loopback interface
-    app = AccessMiddleware(app, token="...", port=4912)     # network
+    app = AccessMiddleware(app, token="...", port=4912, on_admission=connections.admit)
 
-The token arrives as ?token=, which sets a cookie, or as "Authorization: Bearer". Without a token, only requests to a
-loopback host name are answered. Otherwise a website could point its own name to 127.0.0.1 and read the page through a
-visitor's browser (DNS rebinding).
+The token arrives as ?token=, which sets a cookie, or as "Authorization: Bearer". It is required on the loopback
+interface too, because every user of the machine, and every website that points its own name to 127.0.0.1, can reach a
+port there.
+
+Browsers send a cookie to all ports of a host, so the header may contain many cookies of other services, in any format.
+The cookie's name contains the port in the browser's URL, and it is valid for the folder of that URL: pages behind one
+proxy or at the ends of several tunnels do not overwrite each other's cookies.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from http.cookies import SimpleCookie
+from collections.abc import Callable, Iterator
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
@@ -29,13 +32,12 @@ CONTENT_POLICY = (
 )
 HEADERS = {
     "Content-Security-Policy": CONTENT_POLICY,
-    "Cache-Control": "no-store",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
-LOOPBACK_HOST = re.compile(r"(127\.\d+\.\d+\.\d+|localhost|\[::1\])(:\d+)?", re.IGNORECASE)
+COOKIE = "edgefer_"
 # A page that navigates by itself, because browsers do not send a SameSite=Strict cookie along an HTTP redirect that
 # began on another site.
 WELCOME = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>edgefer live</title>
@@ -43,24 +45,30 @@ WELCOME = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>e
 <body><p><a href="./">edgefer live</a></p></body></html>
 """
 TOKEN_REQUIRED = "edgefer live requires a token: open the URL that it printed, which ends in ?token=...\n"
-LOOPBACK_ONLY = "edgefer live serves this machine only: open it as 127.0.0.1 or localhost\n"
 CROSS_SITE = "edgefer live rejects requests from other websites\n"
 
 
 class AccessMiddleware:
     """ASGI middleware that rejects unauthorized requests and sets security headers."""
 
-    def __init__(self, app: ASGIApp, *, token: str | None, port: int) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        token: str,
+        port: int,
+        on_admission: Callable[[object], None] = lambda client: None,
+    ) -> None:
         """Wrap ``app``.
 
         Args:
             app: the application to protect.
-            token: required token; None admits any request to a loopback host name.
-            port: port of the page; part of the cookie name, so that two pages on one host do not share a cookie.
+            token: required token.
+            port: port of the page; part of the cookie's name if the browser's URL has no port.
+            on_admission: receives the (host, port) of each client whose request is admitted.
         """
-        self._app = app
-        self._cookie_name = f"edgefer_{port}"
-        self._token_hash = None if token is None else _hash_token(token)
+        self._app, self._port, self._on_admission = app, port, on_admission
+        self._token_hash = _hash_token(token)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request."""
@@ -69,42 +77,66 @@ class AccessMiddleware:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(raw=message.setdefault("headers", []))
                 headers.update(HEADERS)
+                headers.setdefault("Cache-Control", "no-store")
                 if cookie is not None:
                     headers.append("Set-Cookie", cookie)
             await send(message)
 
         request = Request(scope)
-        is_valid = self._is_valid_token(request.query_params.get("token"))
-        cookie = f"{self._cookie_name}={self._token_hash}; Path=/; HttpOnly; SameSite=Strict" if is_valid else None
+        is_valid = any(map(self._is_valid_token, request.query_params.getlist("token")))
+        cookie = self._cookie(request.headers) if is_valid else None
         response = self._rejection(request, is_valid)
-        if response is None and is_valid and scope["path"] == "/":
-            response = HTMLResponse(WELCOME)
+        if response is None:
+            self._on_admission(scope.get("client"))
+            if is_valid and scope["path"] == "/":
+                response = HTMLResponse(WELCOME)
         await (response or self._app)(scope, receive, send_with_headers)
 
     def _rejection(self, request: Request, is_valid: bool) -> Response | None:
         """Return the response that rejects the request, or None to admit it."""
         headers = request.headers
-        site, mode = headers.get("sec-fetch-site", "none"), headers.get("sec-fetch-mode")
-        if site not in ("none", "same-origin") and mode != "navigate":
-            return PlainTextResponse(CROSS_SITE, 403)
-        if self._token_hash is None:
-            is_loopback = LOOPBACK_HOST.fullmatch(headers.get("host", ""))
-            return None if is_loopback else PlainTextResponse(LOOPBACK_ONLY, 421)
-        scheme, _, bearer = headers.get("authorization", "").partition(" ")
-        has_bearer = scheme.lower() == "bearer" and self._is_valid_token(bearer.strip())
-        if is_valid or has_bearer or self._has_cookie(headers):
+        if _is_cross_site(headers):
+            return PlainTextResponse(CROSS_SITE, 403, {"Connection": "close"})
+        if is_valid or self._has_bearer(headers) or self._has_cookie(headers):
             return None
-        return PlainTextResponse(TOKEN_REQUIRED, 401, {"WWW-Authenticate": "Bearer"})
+        return PlainTextResponse(TOKEN_REQUIRED, 401, {"WWW-Authenticate": "Bearer", "Connection": "close"})
 
-    def _is_valid_token(self, token: str | None) -> bool:
-        if token is None or self._token_hash is None:
-            return False
+    def _is_valid_token(self, token: str) -> bool:
         return hmac.compare_digest(_hash_token(token), self._token_hash)
 
+    def _has_bearer(self, headers: Headers) -> bool:
+        words = (value.partition(" ") for value in headers.getlist("authorization"))
+        return any(scheme.lower() == "bearer" and self._is_valid_token(token.strip()) for scheme, _, token in words)
+
+    def _cookie(self, headers: Headers) -> str:
+        port = re.search(r":(\d{1,5})$", headers.get("host", ""))
+        # Without a path, the cookie is valid for the folder of the URL, which a proxy may have changed.
+        return f"{COOKIE}{port[1] if port else self._port}={self._token_hash}; HttpOnly; SameSite=Strict"
+
     def _has_cookie(self, headers: Headers) -> bool:
-        cookie = SimpleCookie(headers.get("cookie", "")).get(self._cookie_name)
         # compare_digest() accepts non-ASCII text only as bytes.
-        return cookie is not None and hmac.compare_digest(cookie.value.encode(), (self._token_hash or "").encode())
+        expected = self._token_hash.encode()
+        return any(
+            name.startswith(COOKIE) and hmac.compare_digest(value.encode(), expected)
+            for name, value in _cookies(headers)
+        )
+
+
+def _is_cross_site(headers: Headers) -> bool:
+    """Return True if another website sent the request, other than by a link to the page."""
+    site, origin = headers.get("sec-fetch-site"), headers.get("origin")
+    if site is not None:
+        return site not in ("none", "same-origin") and headers.get("sec-fetch-mode") != "navigate"
+    # Browsers without Sec-Fetch-Site send Origin with each request that another website could read.
+    return origin is not None and origin.partition("://")[2].lower() != headers.get("host", "").lower()
+
+
+def _cookies(headers: Headers) -> Iterator[tuple[str, str]]:
+    """Yield all cookies, also those that http.cookies rejects together with every cookie after them."""
+    for header in headers.getlist("cookie"):
+        for cookie in header.split(";"):
+            name, _, value = cookie.strip().partition("=")
+            yield name, value.strip('"')
 
 
 def _hash_token(token: str) -> str:

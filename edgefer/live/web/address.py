@@ -1,14 +1,12 @@
 """Address of the page: parsing, listening, and the URL for a browser.
 
     address = Address.parse(":4912")                # or "0.0.0.0:4912", "[::]:4912", "pi.local:4912"
-    address.is_private                              # True: reachable from this machine only
     listener = address.listen()                     # a listening socket
 """
 
 from __future__ import annotations
 
 import errno
-import ipaddress
 import re
 import socket
 from dataclasses import dataclass
@@ -55,14 +53,6 @@ class Address:
             hint = "--serve :4912, or --serve 0.0.0.0:4912 for the network"
             raise UsageError(f"--serve {text}", why=why, hint=hint)
         return cls(match["v6"] or match["host"] or LOOPBACK, int(match["port"]))
-
-    @property
-    def is_private(self) -> bool:
-        """True if only this machine can reach the address."""
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return self.host == "localhost"
 
     def listen(self) -> socket.socket:
         """Open a listening socket.

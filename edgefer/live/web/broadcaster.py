@@ -13,8 +13,9 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import Executor
+from dataclasses import dataclass
 from functools import cached_property
 
 import cv2
@@ -25,6 +26,8 @@ from edgefer.live.frame_result import FrameResult
 __all__ = ["MAX_VIEWERS", "Broadcaster", "EncodedFrame", "ViewerLimitReached"]
 
 MAX_VIEWERS = 16
+# A page requests one frame after the other. Between two requests its viewer keeps the slot for this long.
+LEASE_S = 10.0
 JPEG_PARAMETERS = [cv2.IMWRITE_JPEG_QUALITY, 80]
 
 
@@ -63,19 +66,35 @@ class EncodedFrame:
         return await asyncio.shield(self._jpegs[annotate])
 
 
+@dataclass
+class ViewerSlot:
+    """Slot of one viewer.
+
+    Attributes:
+        requests: number of its requests in progress.
+        expires_s: time on the event loop's clock until which the slot is kept without a request.
+        has_left: True after the viewer's connection was closed.
+    """
+
+    requests: int = 0
+    expires_s: float = 0.0
+    has_left: bool = False
+
+
 class Broadcaster:
     """Holder of the newest frame, and counter of its viewers.
 
     Attributes:
         annotated: True if the images contain boxes and labels already.
         max_viewers: maximum number of concurrent viewers.
-        viewers: current number of viewers.
         closing: True after close().
     """
 
     def __init__(self, encoder: Executor, *, annotated: bool = False, max_viewers: int = MAX_VIEWERS) -> None:
         """Create a broadcaster in the running event loop; ``encoder`` encodes the images."""
-        self.annotated, self.max_viewers, self.viewers, self.closing = annotated, max_viewers, 0, False
+        self.annotated, self.max_viewers, self.closing = annotated, max_viewers, False
+        self._slots: dict[Hashable, ViewerSlot] = {}
+        self._requests = 0
         self._newest: EncodedFrame | None = None
         self._loop = asyncio.get_running_loop()
         self._new_frame = asyncio.Event()
@@ -89,8 +108,8 @@ class Broadcaster:
     def publish(self, result: FrameResult) -> None:
         """Replace the newest frame; safe to call from any thread."""
         self._newest = EncodedFrame(result, self._encode)
-        # A viewer is counted before it reads the newest frame, so it either reads this one or is woken for it.
-        if self.viewers:
+        # A request is counted before it reads the newest frame, so it either reads this one or is woken for it.
+        if self._requests:
             self._wake()
 
     def close(self) -> None:
@@ -98,20 +117,47 @@ class Broadcaster:
         self.closing = True
         self._wake()
 
+    @property
+    def viewers(self) -> int:
+        """Current number of viewers; read it in the event loop."""
+        self._expire_slots()
+        return len(self._slots)
+
     @contextlib.contextmanager
-    def viewer_slot(self) -> Iterator[None]:
+    def viewer_slot(self, viewer: Hashable = None) -> Iterator[None]:
         """Occupy a viewer slot within the block.
 
+        Args:
+            viewer: identity of a viewer with several requests, which together occupy one slot. The slot is kept for
+                LEASE_S after the last of them. None is a viewer with this request only.
+
         Raises:
-            ViewerLimitReached: all slots are occupied.
+            ViewerLimitReached: all slots are occupied by other viewers.
         """
-        if self.viewers >= self.max_viewers:
+        key = object() if viewer is None else viewer
+        self._expire_slots()
+        if key not in self._slots and len(self._slots) >= self.max_viewers:
             raise ViewerLimitReached
-        self.viewers += 1
+        slot = self._slots.setdefault(key, ViewerSlot())
+        slot.requests, self._requests = slot.requests + 1, self._requests + 1
         try:
             yield
         finally:
-            self.viewers -= 1
+            slot.requests, self._requests = slot.requests - 1, self._requests - 1
+            slot.expires_s = 0.0 if viewer is None or slot.has_left else self._loop.time() + LEASE_S
+            self._expire_slots()
+
+    def release(self, viewer: Hashable) -> None:
+        """Free the slot of a viewer that has left; a request in progress keeps it."""
+        if viewer in self._slots:
+            slot = self._slots[viewer]
+            slot.expires_s, slot.has_left = 0.0, True
+            self._expire_slots()
+
+    def _expire_slots(self) -> None:
+        now_s = self._loop.time()
+        for key in [key for key, slot in self._slots.items() if not slot.requests and slot.expires_s <= now_s]:
+            del self._slots[key]
 
     async def next_after(self, previous: EncodedFrame | int | None, *, timeout_s: float) -> EncodedFrame | None:
         """Wait for a frame other than ``previous`` and return it.

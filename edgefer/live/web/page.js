@@ -3,7 +3,7 @@
 "use strict";
 (() => {
   const STALE_MS = 3000, REQUEST_TIMEOUT_MS = 15000, HISTORY_MS = 60000, COLUMN_MS = 500, MAX_CARDS = 6;
-  const FIRST_PAUSE_MS = 250, MAX_PAUSE_MS = 4000, UNSURE = "unsure";
+  const FIRST_PAUSE_MS = 250, MAX_PAUSE_MS = 4000, UNSURE = "unsure", LABEL_ROWS = 3;
   // Update texts less often than the video: numbers that change with every frame are unreadable.
   const REFRESH_MS = matchMedia("(prefers-reduced-motion: reduce)").matches ? 1000 : 120;
   const byId = (id) => document.getElementById(id);
@@ -13,12 +13,27 @@
   let lastNumber = "", result = null, bitmap = null, isAnnotated = false, isPaused = false, isMirrored = false;
   let receivedMs = null, errorText = "", isRefreshed = true, labels = [], history = [];
 
+  // The server counts viewers by this number, so a viewer keeps its place over a reload.
+  function viewerId() {
+    const bytes = crypto.getRandomValues(new Uint8Array(16));
+    const created = [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+    try {
+      const stored = sessionStorage.getItem("viewer") || created;
+      sessionStorage.setItem("viewer", stored);
+      return stored;
+    } catch (error) {  // storage is disabled
+      return created;
+    }
+  }
+  const viewer = viewerId();
+
   const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
   // --- Requests --------------------------------------------------------------------------------------------------
 
   async function requestFrame() {
-    const response = await fetch("picture?after=" + lastNumber, { signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS) });
+    const url = "picture?viewer=" + viewer + "&after=" + lastNumber;
+    const response = await fetch(url, { signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS) });
     if (response.status === 204) { errorText = ""; return; }
     if (response.status === 401) throw new Error("the token has changed; open the URL that edgefer printed");
     if (response.status === 503) throw new Error("the viewer limit has been reached; retrying");
@@ -72,13 +87,17 @@
 
   function drawPicture() {
     const [width, height] = result.size;
-    if (picture.width !== width || picture.height !== height) { picture.width = width; picture.height = height; }
+    if (picture.width !== width || picture.height !== height) {
+      picture.width = width;
+      picture.height = height;
+      picture.style.setProperty("--ratio", width / height);
+    }
     const context = picture.getContext("2d");
     context.save();
     if (isMirrored) { context.translate(width, 0); context.scale(-1, 1); }
     context.drawImage(bitmap, 0, 0, width, height);
     context.restore();
-    if (!isAnnotated) for (const face of result.faces) drawFace(context, face, width, height);
+    if (!isAnnotated) drawFaces(context, width, height);
   }
 
   function caption(face) {
@@ -86,28 +105,52 @@
     return result.faces.length > 1 ? face.track + ": " + text : text;
   }
 
-  function drawFace(context, face, width, height) {
+  function drawFaces(context, width, height) {
     // One CSS pixel in image pixels: lines and text have the same size on screen for every image size.
-    const unit = width / (picture.clientWidth || width);
-    const [left, top, boxWidth, boxHeight] = face.box;
-    const x = isMirrored ? width - left - boxWidth : left;
+    const unit = width / (picture.clientWidth || width), placed = [];
+    const boxes = result.faces.map((face) => {
+      const [left, top, boxWidth, boxHeight] = face.box;
+      return { face, x: isMirrored ? width - left - boxWidth : left, y: top, width: boxWidth, height: boxHeight };
+    });
     context.strokeStyle = "#e69f00";
     context.lineWidth = 3 * unit;
-    context.setLineDash(face.label === UNSURE ? [8 * unit, 6 * unit] : []);
-    context.strokeRect(x, top, boxWidth, boxHeight);
+    for (const box of boxes) {
+      context.setLineDash(box.face.label === UNSURE ? [8 * unit, 6 * unit] : []);
+      context.strokeRect(box.x, box.y, box.width, box.height);
+    }
     context.setLineDash([]);
     context.font = "600 " + 16 * unit + "px system-ui, sans-serif";
-    const text = caption(face), padding = 6 * unit, labelHeight = 24 * unit;
-    const labelWidth = context.measureText(text).width + 2 * padding;
-    const labelX = Math.max(0, Math.min(x - 1.5 * unit, width - labelWidth));
-    // Above the box if there is room, else below it, else inside.
-    const belowY = top + boxHeight + labelHeight <= height ? top + boxHeight : top;
-    const labelY = top >= labelHeight ? top - labelHeight : belowY;
-    context.fillStyle = "#e69f00";
-    context.fillRect(labelX, labelY, labelWidth, labelHeight);
-    context.fillStyle = "#000";
     context.textBaseline = "middle";
-    context.fillText(text, labelX + padding, labelY + labelHeight / 2 + unit);
+    for (const box of boxes.sort((a, b) => a.face.track - b.face.track)) {
+      const label = placeLabel(context, box, placed, unit, width, height);
+      placed.push(label);
+      context.fillStyle = "#e69f00";
+      context.fillRect(label.x, label.y, label.width, label.height);
+      context.fillStyle = "#000";
+      context.fillText(label.text, label.x + 6 * unit, label.y + label.height / 2 + unit);
+    }
+  }
+
+  function placeLabel(context, box, placed, unit, width, height) {
+    const labelHeight = 24 * unit, margin = 1.5 * unit;
+    // The whole caption, else only the number, which the list of faces explains.
+    const candidates = [caption(box.face), String(box.face.track)].flatMap((text) => {
+      const labelWidth = context.measureText(text).width + 12 * unit;
+      const aligned = [box.x - margin, box.x + box.width + margin - labelWidth];
+      // Above the box, below it, inside it, and then at a distance from it.
+      const rows = [box.y - labelHeight, box.y + box.height, box.y, box.y + box.height - labelHeight];
+      for (let row = 2; row <= LABEL_ROWS; row++) {
+        rows.push(box.y - row * labelHeight, box.y + box.height + (row - 1) * labelHeight);
+      }
+      const visible = rows.filter((y) => y >= 0 && y + labelHeight <= height);
+      return (visible.length ? visible : [0]).flatMap((y) => aligned.map((x) => (
+        { text, x: Math.max(0, Math.min(x, width - labelWidth)), y, width: labelWidth, height: labelHeight })));
+    });
+    const overlap = (a, b) => Math.max(0, Math.min(a.x + a.width, b.x + b.width) - Math.max(a.x, b.x))
+      * Math.max(0, Math.min(a.y + a.height, b.y + b.height) - Math.max(a.y, b.y));
+    const covered = (label) => placed.reduce((sum, other) => sum + overlap(label, other), 0);
+    return candidates.find((label) => covered(label) === 0)
+      || candidates.reduce((best, label) => covered(label) < covered(best) ? label : best);
   }
 
   // --- Faces and timing ------------------------------------------------------------------------------------------
@@ -140,11 +183,30 @@
     }
     const more = result.faces.length - faces.length;
     byId("no-faces").hidden = faces.length > 0;
+    byId("no-faces").textContent = "none";
     byId("more").hidden = more === 0;
     byId("more").textContent = "and " + more + (more === 1 ? " smaller face" : " smaller faces");
     const names = result.faces.map((face) => face.label).join(", ");
     picture.setAttribute("aria-label", names ? "Live video, faces: " + names : "Live video, no face");
     fillTiming();
+  }
+
+  // Numbers and bars beside a picture that is no longer live would be read as current.
+  function clearTexts() {
+    for (const card of cards.values()) card.root.remove();
+    cards.clear();
+    byId("no-faces").hidden = false;
+    byId("no-faces").textContent = "unknown without a new frame";
+    byId("more").hidden = true;
+    picture.setAttribute("aria-label", "Live video, no new frame");
+    byId("sentence").textContent = "-";
+    for (const { cells, bar: filled } of stages.values()) {
+      for (const cell of cells) cell.textContent = "-";
+      filled.style.width = "0";
+      filled.parentElement.title = "";
+    }
+    for (const id of ["fps", "dropped", "latency", "temperature", "throttling"]) byId(id).textContent = "-";
+    byId("throttling").className = "";
   }
 
   function createCard(face) {
@@ -283,6 +345,9 @@
     if (errorText && !isPaused && (isStale || ageMs === null)) {
       [state, text] = ["lost", isStale ? text + "; " + errorText : errorText];
     }
+    const isLost = state === "stale" || state === "lost";
+    if (isLost && result && isRefreshed) clearTexts();
+    picture.classList.toggle("old", isLost);
     byId("state").dataset.state = state;
     if (byId("state").textContent !== text) byId("state").textContent = text;
     byId("overlay").hidden = state === "live" || state === "waiting";

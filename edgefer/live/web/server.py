@@ -9,10 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
+from functools import partial
+from typing import Any
 
+import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -21,14 +25,19 @@ from edgefer.live.frame_result import FrameResult
 from edgefer.live.web.address import Address
 from edgefer.live.web.app import build_app
 from edgefer.live.web.broadcaster import Broadcaster
+from edgefer.live.web.connections import Connections
 
 __all__ = ["Server"]
 
 MIN_TOKEN_LENGTH = 12
-MAX_CONNECTIONS = 64
+# Browsers send the cookies of all services on a host, and those may be thousands.
+MAX_HEADER_BYTES = 2**17
+# asyncio accepts as many connections at a time, and then reads their requests. Fewer than MAX_WAITING, so that none is
+# closed before it was read.
+BACKLOG = 128
 SHUTDOWN_S = 1
 START_TIMEOUT_S = 20.0
-# Idle connections are closed; otherwise MAX_CONNECTIONS of them would block all viewers.
+# A connection on which a request does not arrive within this time is closed.
 REQUEST_TIMEOUT_S = 5.0
 
 
@@ -37,7 +46,7 @@ class Server:
 
     Attributes:
         url: URL for a browser, with the token if it was generated.
-        token: access token that viewers need; None if the page needs none.
+        token: access token that viewers need.
         port: port that the server listens on.
     """
 
@@ -53,7 +62,7 @@ class Server:
 
         Args:
             address: the address to listen on.
-            token: access token; if None, one is generated unless the address is private.
+            token: access token; None generates one.
             annotated: True if the published images contain boxes and labels.
             log: receives a message for each failed request, from another thread.
 
@@ -64,12 +73,11 @@ class Server:
         if token is not None and len(token) < MIN_TOKEN_LENGTH:
             why, hint = f"expected at least {MIN_TOKEN_LENGTH} characters", "omit --token to generate one"
             raise UsageError(f"token of {len(token)} characters", why=why, hint=hint)
-        generated = secrets.token_urlsafe() if token is None and not address.is_private else None
-        self.token = token or generated
+        self.token = token or secrets.token_urlsafe()
         self._annotated, self._log = annotated, log
         self._listener = address.listen()
         self.port = self._listener.getsockname()[1]
-        self.url = address.url(self.port) + (f"?token={generated}" if generated else "")
+        self.url = address.url(self.port) + ("" if token else f"?token={self.token}")
         self._broadcaster: Broadcaster | None = None
         self._server: uvicorn.Server | None = None
         self._started = threading.Event()
@@ -100,13 +108,16 @@ class Server:
             self._started.set()
 
     async def _serve(self, encoder: Executor) -> None:
-        self._broadcaster = Broadcaster(encoder, annotated=self._annotated)
-        app = build_app(self._broadcaster, token=self.token, port=self.port, log=self._log)
+        self._broadcaster, connections = Broadcaster(encoder, annotated=self._annotated), Connections()
+        app = build_app(
+            self._broadcaster, token=self.token, port=self.port, log=self._log, on_admission=connections.admit
+        )
+        protocol = partial(Connection, connections=connections, broadcaster=self._broadcaster)
         # No access log: it would contain the token, as part of the URL.
         config = uvicorn.Config(
             app, log_config=None, log_level="critical", access_log=False, lifespan="off", ws="none", loop="asyncio",
-            http=RequestTimeoutProtocol, server_header=False, proxy_headers=False,
-            limit_concurrency=MAX_CONNECTIONS, timeout_graceful_shutdown=SHUTDOWN_S,
+            http=protocol, server_header=False, proxy_headers=False,  # type: ignore[arg-type]
+            backlog=BACKLOG, h11_max_incomplete_event_size=MAX_HEADER_BYTES, timeout_graceful_shutdown=SHUTDOWN_S,
         )  # fmt: skip
         self._server = uvicorn.Server(config)
         self._started.set()
@@ -117,14 +128,76 @@ class Server:
         await asyncio.sleep(0)
 
 
-class RequestTimeoutProtocol(H11Protocol):
-    """HTTP connection that closes if no complete request head arrives in time."""
+class Connection(H11Protocol):
+    """HTTP connection that closes if a request does not arrive completely in time."""
+
+    def __init__(self, *args: Any, connections: Connections, broadcaster: Broadcaster, **options: Any) -> None:
+        """Create the protocol.
+
+        Args:
+            *args: positional arguments of uvicorn's protocol.
+            connections: the connections without an admitted request.
+            broadcaster: holder of the viewer slots.
+            **options: keyword arguments of uvicorn's protocol.
+        """
+        super().__init__(*args, **options)
+        self._connections, self._broadcaster = connections, broadcaster
+        self._timeout: asyncio.TimerHandle | None = None
+        self._is_rejected = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the timeout."""
         super().connection_made(transport)
-        self.loop.call_later(REQUEST_TIMEOUT_S, self._close_if_idle)
+        self._connections.open(self.client, transport.abort)
+        self._restart_timeout()
 
-    def _close_if_idle(self) -> None:
-        if self.cycle is None:  # no complete request head has arrived
+    def data_received(self, data: bytes) -> None:
+        """Handle a part of a request, which may be incomplete."""
+        if self._is_rejected:
+            return
+        super().data_received(data)
+        if self._is_responding():
+            self._cancel_timeout()
+        elif self._timeout is None:
+            self._restart_timeout()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Free the place of the viewer."""
+        super().connection_lost(exc)
+        self._cancel_timeout()
+        self._connections.remove(self.client)
+        self._broadcaster.release(self.client)
+
+    def send_400_response(self, msg: str) -> None:
+        """Reject a malformed or too large request."""
+        error = sys.exc_info()[1]
+        if not isinstance(error, h11.RemoteProtocolError) or error.error_status_hint != 431:
+            super().send_400_response(msg)
+            return
+        text = f"the request header exceeds {MAX_HEADER_BYTES // 1024} KiB: delete the cookies of this host\n"
+        headers = [("Content-Type", "text/plain; charset=utf-8"), ("Connection", "close")]
+        for event in (
+            h11.Response(status_code=431, headers=headers, reason=b"Request Header Fields Too Large"),
+            h11.Data(data=text.encode()),
+            h11.EndOfMessage(),
+        ):
+            self.transport.write(self.conn.send(event) or b"")
+        # Closing while the client still sends would discard the response.
+        self._is_rejected = True
+        self.transport.write_eof()
+
+    def _is_responding(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _restart_timeout(self) -> None:
+        self._timeout = self.loop.call_later(REQUEST_TIMEOUT_S, self._close_if_incomplete)
+
+    def _cancel_timeout(self) -> None:
+        if self._timeout is not None:
+            self._timeout.cancel()
+            self._timeout = None
+
+    def _close_if_incomplete(self) -> None:
+        self._timeout = None
+        if not self._is_responding():
             self.transport.close()

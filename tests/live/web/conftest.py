@@ -69,15 +69,19 @@ class HttpResponse:
 
 
 class Client:
-    """HTTP client that sends exactly the given headers and stores no cookies."""
+    """HTTP client that sends exactly the given headers and the token, and stores no cookies."""
 
-    def __init__(self, server: Any) -> None:
+    def __init__(self, server: Any, *, token: str | None = None) -> None:
+        """Create a client; ``token`` replaces the server's, and an empty one is not sent."""
         self.port = server.port
+        self.token = server.token if token is None else token
 
     @contextmanager
     def open(self, path: str, method: str = "GET", **headers: str) -> Iterator[http.client.HTTPResponse]:
         """Send a request and yield the response with its unread body."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=15)
+        if self.token:
+            headers = {"Authorization": f"Bearer {self.token}", **headers}
         with closing(connection):
             connection.request(method, path, headers={name.replace("_", "-"): value for name, value in headers.items()})
             # A response with "Connection: close" owns the socket, so it has to be closed separately.
@@ -106,7 +110,7 @@ def make_face() -> Callable[..., LiveFace]:
 
 
 @pytest.fixture
-def client() -> Callable[[Any], Client]:
+def client() -> Callable[..., Client]:
     return Client
 
 

@@ -10,21 +10,21 @@ from edgefer.live.web import Address
 
 
 @pytest.mark.parametrize(
-    ("text", "host", "port", "is_private"),
+    ("text", "host", "port"),
     [
-        (":4912", "127.0.0.1", 4912, True),
-        ("localhost:80", "localhost", 80, True),
-        ("127.0.0.9:1", "127.0.0.9", 1, True),
-        ("[::1]:4912", "::1", 4912, True),
-        ("0.0.0.0:4912", "0.0.0.0", 4912, False),
-        ("[::]:4912", "::", 4912, False),
-        ("pi.local:4912", "pi.local", 4912, False),
-        ("192.168.0.20:65535", "192.168.0.20", 65535, False),
+        (":4912", "127.0.0.1", 4912),
+        ("localhost:80", "localhost", 80),
+        ("127.0.0.9:1", "127.0.0.9", 1),
+        ("[::1]:4912", "::1", 4912),
+        ("0.0.0.0:4912", "0.0.0.0", 4912),
+        ("[::]:4912", "::", 4912),
+        ("pi.local:4912", "pi.local", 4912),
+        ("192.168.0.20:65535", "192.168.0.20", 65535),
     ],
 )
-def test_only_loopback_addresses_are_private(text, host, port, is_private) -> None:
+def test_a_text_selects_host_and_port(text, host, port) -> None:
     address = Address.parse(text)
-    assert (address.host, address.port, address.is_private) == (host, port, is_private)
+    assert (address.host, address.port) == (host, port)
 
 
 @pytest.mark.parametrize("text", ["", "4912", ":", ":http", ":65536", "::1:4912", "[::1]", "http://pi:80", "a b:80"])

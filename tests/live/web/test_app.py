@@ -119,6 +119,35 @@ def test_the_video_streams_annotated_jpegs(serve, client, make_face, publishing)
             assert stream.readline() == b"\r\n"
 
 
+def test_an_idle_video_repeats_its_last_image(serve, client, make_result, make_face, monkeypatch) -> None:
+    monkeypatch.setattr(app, "FRAME_TIMEOUT_S", 0.2)
+    server = serve()
+    with client(server).open("/video.mjpg") as stream:
+        # Before the first frame, empty lines keep the connection open; a reader of multipart content skips them.
+        assert [stream.readline() for _ in range(3)] == [b"\r\n"] * 3
+        server.publish(make_result(0, make_face()))
+        while stream.readline() == b"\r\n":
+            pass
+        for _ in range(3):
+            assert stream.readline() == b"Content-Type: image/jpeg\r\n"
+            length = int(stream.readline().split()[1])
+            stream.readline()
+            assert has_caption(decode(stream.read(length)))
+            stream.readline()
+            # The boundary follows at once, because a browser shows an image when it receives the next boundary.
+            assert stream.readline() == f"--{app.BOUNDARY}\r\n".encode()
+
+
+@pytest.mark.parametrize("path", ["/events", "/video.mjpg"])
+def test_streams_tell_proxies_not_to_buffer_or_change_them(serve, client, make_result, path) -> None:
+    server = serve()
+    server.publish(make_result())
+    with client(server).open(path) as stream:
+        assert stream.headers["X-Accel-Buffering"] == "no"
+        directives = {directive.strip() for directive in stream.headers["Cache-Control"].split(",")}
+    assert directives >= {"no-cache", "no-store", "no-transform"}
+
+
 @pytest.mark.parametrize("path", ["/video.mjpg", "/events", "/picture", "/"])
 def test_a_head_request_ends_without_a_body(serve, client, make_result, path) -> None:
     server = serve()

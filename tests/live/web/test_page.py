@@ -14,6 +14,7 @@ from edgefer.inference.face_detection import FaceBox
 from edgefer.live.frame_result import UNSURE, Health
 from edgefer.live.web import Address, serving
 
+TOKEN = "0123456789abcdef"
 IS_LIVE = "document.getElementById('state').dataset.state === 'live'"
 STATE = "document.getElementById('state').textContent"
 FACES = """[...document.querySelectorAll('.face')].map((face) => ({
@@ -37,28 +38,52 @@ EDGES = """(() => {
 })()"""
 
 
+# Records the labels that are drawn from now on: the filled rectangles of the picture.
+RECORD_LABELS = """(() => {
+  window.labels = [];
+  const fill = CanvasRenderingContext2D.prototype.fillRect;
+  CanvasRenderingContext2D.prototype.fillRect = function (...area) {
+    if (this.canvas.id === 'picture') window.labels.push(area);
+    fill.apply(this, area);
+  };
+})()"""
+
+
+@pytest.fixture
+def open_page(browser):
+    """Return a function that opens the page of a server with its token, and waits until it is loaded."""
+
+    def open_page(server, **options):
+        page = browser(f"{server.url.partition('?')[0]}?token={server.token}", **options)
+        page.wait("location.search === '' && document.readyState === 'complete' && !!document.getElementById('state')")
+        return page
+
+    return open_page
+
+
 def face_count(count):
     return f"document.querySelectorAll('.face').length === {count}"
 
 
-def test_the_page_loads_without_errors_and_only_from_its_own_server(serve, browser, make_face, publishing) -> None:
+def test_the_page_loads_without_errors_and_only_from_its_own_server(serve, open_page, make_face, publishing) -> None:
     server = serve()
     with publishing(server, make_face()):
-        page = browser(server.url)
+        page = open_page(server)
         page.wait(IS_LIVE)
         page.wait(face_count(1))
     assert page.errors == []
-    assert {re.sub(r"\?.*", "", url.removeprefix(server.url)) for url in page.requests} == {
+    base = server.url.partition("?")[0]
+    assert {re.sub(r"\?.*", "", url.removeprefix(base)) for url in page.requests} == {
         "", "page.css", "page.js", "icon.svg", "picture",
     }  # fmt: skip
     assert page.evaluate("document.fonts.size + document.cookie.length + localStorage.length") == 0
 
 
-def test_faces_and_timing_show_the_published_result(serve, browser, make_face, publishing) -> None:
+def test_faces_and_timing_show_the_published_result(serve, open_page, make_face, publishing) -> None:
     server = serve()
     faces = (make_face(3, "happy", 0.88), replace(make_face(4, UNSURE, 0.4), box=FaceBox(300, 60, 200, 200)))
     with publishing(server, *faces, health=Health(61.4, ("under-voltage", "throttled"))):
-        page = browser(server.url)
+        page = open_page(server)
         page.wait(face_count(2))
     happy, unsure = page.evaluate(FACES)
     assert (happy["track"], happy["label"], happy["named"]) == ("3", "happy", ["happy"])
@@ -78,9 +103,9 @@ def test_faces_and_timing_show_the_published_result(serve, browser, make_face, p
     page.wait("document.getElementById('strip').getAttribute('aria-label').includes('happy 100 %')")
 
 
-def test_a_box_always_matches_the_image_below_it(serve, browser, make_face, make_result) -> None:
+def test_a_box_always_matches_the_image_below_it(serve, open_page, make_face, make_result) -> None:
     server = serve()
-    page = browser(server.url)
+    page = open_page(server)
     positions = set()
     for number in range(120):
         image = np.zeros((480, 640, 3), np.uint8)
@@ -95,10 +120,10 @@ def test_a_box_always_matches_the_image_below_it(serve, browser, make_face, make
     assert len(positions) > 10
 
 
-def test_cards_of_faces_that_left_disappear(serve, browser, make_face, make_result) -> None:
+def test_cards_of_faces_that_left_disappear(serve, open_page, make_face, make_result) -> None:
     server = serve()
     server.publish(make_result(0, *(make_face(track_id) for track_id in range(9))))
-    page = browser(server.url)
+    page = open_page(server)
     page.wait(face_count(6))
     assert "and 3 smaller faces" in page.evaluate("document.getElementById('faces').innerText")
     server.publish(make_result(1))
@@ -107,9 +132,9 @@ def test_cards_of_faces_that_left_disappear(serve, browser, make_face, make_resu
 
 
 @pytest.mark.slow
-def test_the_page_reports_missing_frames_and_recovers(serve, browser, make_result) -> None:
+def test_the_page_reports_missing_frames_and_recovers(serve, open_page, make_result) -> None:
     server = serve()
-    page = browser(server.url)
+    page = open_page(server)
     assert page.evaluate(STATE) == "waiting for the first frame"
     server.publish(make_result(0))
     page.wait(IS_LIVE)
@@ -122,14 +147,34 @@ def test_the_page_reports_missing_frames_and_recovers(serve, browser, make_resul
 
 
 @pytest.mark.slow
-def test_the_page_reconnects_to_a_restarted_server(browser, make_face, publishing) -> None:
-    with serving(Address("127.0.0.1", 0)) as server, publishing(server, make_face(700), first=50_000):
-        page = browser(server.url)
+def test_without_new_frames_no_value_is_shown_as_current(serve, open_page, make_face, make_result) -> None:
+    server = serve()
+    server.publish(make_result(0, make_face(), make_face(1, x=300), health=Health(61.4, ("throttled",))))
+    page = open_page(server)
+    page.wait(face_count(2))
+    page.wait(f"{STATE}.startsWith('no new frame for ')")
+    page.wait(face_count(0))
+    timing = page.evaluate("document.getElementById('timing').innerText")
+    assert not re.search(r"\d", timing.replace("p50", "").replace("p90", ""))
+    bars = "[...document.querySelectorAll('.track i')].map((bar) => bar.style.width)"
+    assert set(page.evaluate(bars)) == {"0px"}
+    assert "no new frame" in page.evaluate("document.getElementById('picture').getAttribute('aria-label')")
+    server.publish(make_result(1, make_face()))
+    page.wait(IS_LIVE)
+    page.wait(face_count(1))
+    assert page.evaluate("document.getElementById('fps').textContent") == "15.0"
+    assert page.errors == []
+
+
+@pytest.mark.slow
+def test_the_page_reconnects_to_a_restarted_server(open_page, make_face, publishing) -> None:
+    with serving(Address("127.0.0.1", 0), token=TOKEN) as server, publishing(server, make_face(700), first=50_000):
+        page = open_page(server)
         page.wait("document.querySelector('[data-track=\"700\"]') !== null")
     page.wait(f"{STATE}.endsWith('no connection to edgefer; retrying')")
     assert page.evaluate(STATE).startswith("no new frame for ")
     # Frame and track numbers start from 0 again.
-    with serving(Address("127.0.0.1", server.port)) as server, publishing(server, make_face(0)):
+    with serving(Address("127.0.0.1", server.port), token=TOKEN) as server, publishing(server, make_face(0)):
         page.wait(IS_LIVE)
         page.wait("document.querySelector('[data-track=\"0\"]') !== null")
         assert page.evaluate("document.querySelectorAll('.face').length") == 1
@@ -138,11 +183,11 @@ def test_the_page_reconnects_to_a_restarted_server(browser, make_face, publishin
     }
 
 
-def test_the_token_opens_the_page_and_disappears_from_the_url(serve, browser, publishing) -> None:
-    server = serve(token="0123456789abcdef")
+def test_the_token_opens_the_page_and_disappears_from_the_url(serve, browser, open_page, publishing) -> None:
+    server = serve(token=TOKEN)
     with publishing(server):
-        page = browser(f"{server.url}?token=0123456789abcdef")
-        page.wait(f"location.search === '' && document.readyState === 'complete' && {IS_LIVE}")
+        page = open_page(server)
+        page.wait(IS_LIVE)
         assert page.errors == []
         assert page.evaluate("document.cookie") == ""
         rejected = browser(server.url)
@@ -152,10 +197,10 @@ def test_the_token_opens_the_page_and_disappears_from_the_url(serve, browser, pu
         page.wait(f"{STATE}.includes('open the URL that edgefer printed')")
 
 
-def test_all_controls_work_by_keyboard(serve, browser, make_face, publishing) -> None:
+def test_all_controls_work_by_keyboard(serve, open_page, make_face, publishing) -> None:
     server = serve()
     with publishing(server, make_face()):
-        page = browser(server.url)
+        page = open_page(server)
         page.wait(IS_LIVE)
         focused = []
         for _ in range(5):
@@ -174,24 +219,70 @@ def test_all_controls_work_by_keyboard(serve, browser, make_face, publishing) ->
     assert focused[:4] == ["Skip to the faces", "Pause", "Mirror", "Save a snapshot"]
 
 
-def test_the_box_is_mirrored_with_the_image(serve, browser, make_face, make_result) -> None:
+def test_the_box_is_mirrored_with_the_image(serve, open_page, make_face, make_result) -> None:
     server = serve()
     image = np.zeros((480, 640, 3), np.uint8)
     image[60:420, 100:210] = 255
     server.publish(make_result(0, replace(make_face(), box=FaceBox(100, 60, 110, 360)), image=image))
-    page = browser(server.url)
+    page = open_page(server)
     page.wait(f"{EDGES}[0] >= 0")
     assert abs(page.evaluate(EDGES)[1] - 100) <= 3
     page.evaluate("document.getElementById('mirror').click()")
     assert abs(page.evaluate(EDGES)[1] - (640 - 210)) <= 3
 
 
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_no_label_covers_another_one(serve, open_page, make_face, make_result, width, mirrored) -> None:
+    server = serve()
+    # Neighbors, one above the other, and at each edge.
+    boxes = [(10, 180, 120), (140, 190, 110), (260, 170, 130), (400, 185, 120), (525, 180, 110), (250, 2, 90)]
+    faces = [
+        replace(make_face(track_id, label, 0.99), box=FaceBox(x, y, side, side))
+        for track_id, (label, (x, y, side)) in enumerate(zip(LABELS, boxes), 10)
+    ]
+    image = np.full((480, 640, 3), 90, np.uint8)
+    server.publish(make_result(0, *faces, image=image))
+    page = open_page(server, width=width)
+    page.wait(face_count(6))
+    if mirrored:
+        page.evaluate("document.getElementById('mirror').click()")
+    page.evaluate(RECORD_LABELS)
+    server.publish(make_result(1, *faces, image=image))
+    page.wait("window.labels.length >= 6")
+    labels = page.evaluate("window.labels.slice(0, 6)")
+    assert len(labels) == 6
+    for index, (left, top, wide, high) in enumerate(labels):
+        assert left >= 0
+        assert top >= 0
+        assert left + wide <= 640.5
+        for other_left, other_top, other_wide, other_high in labels[:index]:
+            is_apart = (
+                left + wide <= other_left or other_left + other_wide <= left
+                or top + high <= other_top or other_top + other_high <= top
+            )  # fmt: skip
+            assert is_apart, labels
+
+
+@pytest.mark.parametrize("shape", [(480, 640, 3), (720, 1280, 3), (640, 480, 3)])
+def test_the_last_minute_and_its_legend_fit_on_the_screen(serve, open_page, make_face, publishing, shape) -> None:
+    server = serve()
+    with publishing(server, make_face(), image=np.full(shape, 90, np.uint8)):
+        page = open_page(server, width=1280, height=900)
+        page.wait(IS_LIVE)
+        page.wait(face_count(1))
+    assert page.evaluate("document.querySelector('#history .soft').getBoundingClientRect().bottom") <= 900
+    width, height = page.evaluate("[picture.clientWidth, picture.clientHeight]")
+    assert width / height == pytest.approx(shape[1] / shape[0], rel=0.02)
+    assert height >= 256
+
+
 @pytest.mark.parametrize("width", [320, 390, 800, 1280])
-def test_nothing_overflows_the_screen(serve, browser, make_face, publishing, width) -> None:
+def test_nothing_overflows_the_screen(serve, open_page, make_face, publishing, width) -> None:
     server = serve()
     faces = [make_face(track_id) for track_id in range(1000, 1009)]
     with publishing(server, *faces, health=Health(71.0, ("under-voltage", "frequency capped", "throttled"))):
-        page = browser(server.url, width=width)
+        page = open_page(server, width=width)
         page.wait(face_count(6))
     assert page.evaluate("document.documentElement.scrollWidth") == width
     overflowing = (
@@ -201,10 +292,10 @@ def test_nothing_overflows_the_screen(serve, browser, make_face, publishing, wid
 
 
 @pytest.mark.parametrize("dark", [False, True])
-def test_text_has_sufficient_contrast_in_light_and_dark(serve, browser, make_face, publishing, dark) -> None:
+def test_text_has_sufficient_contrast_in_light_and_dark(serve, open_page, make_face, publishing, dark) -> None:
     server = serve()
     with publishing(server, make_face(), health=Health(71.0, ("throttled",))):
-        page = browser(server.url, dark=dark)
+        page = open_page(server, dark=dark)
         page.wait(IS_LIVE)
         page.wait(face_count(1))
         pairs = page.evaluate("""
@@ -227,12 +318,12 @@ def luminance(color: str) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-def test_reduced_motion_disables_the_transition_of_the_bars(serve, browser, make_face, publishing) -> None:
+def test_reduced_motion_disables_the_transition_of_the_bars(serve, open_page, make_face, publishing) -> None:
     server = serve()
     duration = "getComputedStyle(document.querySelector('.track i')).transitionDuration"
     with publishing(server, make_face()):
         for calm, expected in ((False, "0.12s"), (True, "0s")):
-            page = browser(server.url, calm=calm)
+            page = open_page(server, calm=calm)
             page.wait(face_count(1))
             assert page.evaluate(duration) == expected
 

@@ -43,6 +43,10 @@ with serving(Address.parse(":0")):
 """
 
 
+def authorization(server):
+    return f"Authorization: Bearer {server.token}\r\n"
+
+
 def request(server, path, *, receive_buffer=None):
     """Send a request and return the socket, from which nothing has been read."""
     viewer = socket.socket()
@@ -50,7 +54,7 @@ def request(server, path, *, receive_buffer=None):
         viewer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
     viewer.settimeout(15)
     viewer.connect(("127.0.0.1", server.port))
-    viewer.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+    viewer.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{authorization(server)}\r\n".encode())
     return viewer
 
 
@@ -206,6 +210,81 @@ def test_idle_connections_do_not_block_viewers(serve, client, make_result, monke
         assert {connection.recv(1) for connection in connections} == {b""}
 
 
+def test_silent_connections_do_not_interrupt_a_viewer(serve, client, make_result, monkeypatch) -> None:
+    monkeypatch.setattr(server_module, "REQUEST_TIMEOUT_S", 30)
+    server = serve()
+    server.publish(make_result())
+    stopping, opened = threading.Event(), []
+
+    def occupy():
+        """Open connections that send nothing, or only a part of a request, as fast as the server closes them."""
+        while not stopping.is_set():
+            with contextlib.suppress(OSError):
+                opened.append(socket.create_connection(("127.0.0.1", server.port), timeout=5))
+                opened[-1].sendall((b"", b"GET /", b"GET / HTTP/1.1\r\nHost: x\r\n")[len(opened) % 3])
+            if len(opened) > 700:
+                opened.pop(0).close()
+
+    viewer = http.client.HTTPConnection("127.0.0.1", server.port, timeout=15)
+    headers = {"Authorization": f"Bearer {server.token}"}
+    thread = threading.Thread(target=occupy)
+    with contextlib.closing(viewer):
+        viewer.request("GET", "/picture", headers=headers)
+        viewer.getresponse().read()
+        first = viewer.sock
+        thread.start()
+        try:
+            wait_until(lambda: len(opened) > 600)
+            for _ in range(30):
+                viewer.request("GET", "/picture", headers=headers)
+                response = viewer.getresponse()
+                assert (response.status, response.read()[:2]) == (200, b"\xff\xd8")
+                # Another viewer may still arrive.
+                assert client(server).get("/").status == 200
+            assert viewer.sock is first
+        finally:
+            stopping.set()
+            thread.join()
+            for connection in opened:
+                connection.close()
+
+
+@pytest.mark.parametrize("content", [b"", b"GET / HTTP/1.1\r\nHost: x\r\n", b"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET /x"])
+def test_a_connection_without_a_complete_request_is_closed(serve, content, monkeypatch) -> None:
+    monkeypatch.setattr(server_module, "REQUEST_TIMEOUT_S", 0.3)
+    server = serve()
+    with contextlib.closing(socket.create_connection(("127.0.0.1", server.port), timeout=15)) as connection:
+        connection.sendall(content)
+        receive_all(connection)
+
+
+def test_of_many_viewers_as_many_as_the_limit_are_served(serve, client, make_result) -> None:
+    server = serve()
+    server.publish(make_result())
+    with contextlib.ExitStack() as stack:
+        viewers = [stack.enter_context(contextlib.closing(request(server, "/events"))) for _ in range(200)]
+        statuses = [viewer.recv(12) for viewer in viewers]
+    assert statuses.count(b"HTTP/1.1 200") == broadcaster.MAX_VIEWERS
+    assert statuses.count(b"HTTP/1.1 503") == 200 - broadcaster.MAX_VIEWERS
+
+
+def test_a_page_keeps_its_place_between_two_requests(serve, client, make_result, monkeypatch) -> None:
+    monkeypatch.setattr(broadcaster, "LEASE_S", 1.5)
+    server = serve()
+    server.publish(make_result())
+    viewers = [f"{number:032x}" for number in range(broadcaster.MAX_VIEWERS)]
+    for viewer in viewers:
+        assert client(server).get(f"/picture?viewer={viewer}").status == 200
+    # Each of them has closed its connection, as behind a proxy.
+    assert client(server).viewers == broadcaster.MAX_VIEWERS
+    for path in ("/events", "/picture", "/snapshot.jpg", f"/picture?viewer={'f' * 32}"):
+        assert client(server).get(path).status == 503
+    for viewer in viewers:
+        assert client(server).get(f"/picture?viewer={viewer}").status == 200
+    wait_until(lambda: client(server).viewers == 0)
+    assert client(server).get("/snapshot.jpg").status == 200
+
+
 def test_close_during_requests_causes_no_server_error(serve, client, publishing) -> None:
     server = serve()
     statuses = set()
@@ -229,7 +308,7 @@ def test_close_during_requests_causes_no_server_error(serve, client, publishing)
 def test_malformed_requests_are_rejected_silently(serve, client, make_result, capfd) -> None:
     server = serve()
     server.publish(make_result())
-    for content in (b"\x16\x03\x01\x02\x00", b"GET\r\n\r\n", b"A" * 200_000, b"GET / HTTP/1.1\r\nHost: \xff\r\n\r\n"):
+    for content in (b"\x16\x03\x01\x02\x00", b"GET\r\n\r\n", b"A" * 300_000, b"GET / HTTP/1.1\r\nHost: \xff\r\n\r\n"):
         connection = socket.create_connection(("127.0.0.1", server.port), timeout=5)
         with contextlib.closing(connection), contextlib.suppress(ConnectionError):
             connection.sendall(content)
