@@ -23,7 +23,7 @@ import numpy.typing as npt
 from edgefer import plugins
 from edgefer.contract.labels import LABELS
 from edgefer.data import ferplus as ferplus_file, records
-from edgefer.data.naming import printable
+from edgefer.data.naming import quote_name
 from edgefer.data.recognition import FORMATS, Source, find_source
 from edgefer.data.records import SPLITS, BadRows, SampleTable
 from edgefer.errors import DataError
@@ -124,7 +124,7 @@ def resolve(data: str | None, *, environ: Mapping[str, str] = os.environ, folder
             path = Path(os.path.expanduser(given))  # noqa: PTH111
             if not given or not os.path.exists(path):  # noqa: PTH110
                 raise DataError(
-                    f"{origin} names {printable(given) or 'nothing'}, which does not exist",
+                    f"{origin} names {quote_name(given) or 'nothing'}, which does not exist",
                     why="a named data set is never replaced by another one",
                     hint=f"{origin}{' ' if origin.startswith('-') else '='}path/to/data",
                 )
@@ -160,12 +160,12 @@ def load(
         source = find_source(path)
         table = _read(source, size, skip_bad_rows=skip_bad_rows, cache=cache, progress=progress)
     except OSError as error:
-        raise DataError(f"cannot read {printable(str(path))}", why=printable(str(error))) from error
+        raise DataError(f"cannot read {quote_name(path)}", why=quote_name(str(error))) from error
     except MemoryError as error:
-        raise DataError(f"{printable(str(path))} is too large", why="its faces do not fit into memory") from error
+        raise DataError(f"{quote_name(path)} is too large", why="its faces do not fit into memory") from error
     if not len(table.labels):
         why = "; ".join((*table.notes, *source.notes)) or "it has no rows"
-        raise DataError(f"{printable(str(source.path))} has no usable images", why=why)
+        raise DataError(f"{quote_name(source.path)} has no usable images", why=why)
     if ferplus is not None:
         table = ferplus_file.attach(ferplus, table)
     return _dataset(str(source.path), table.with_notes(source.notes))

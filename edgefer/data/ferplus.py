@@ -20,6 +20,7 @@ import numpy.typing as npt
 from edgefer.contract.labels import LABELS
 from edgefer.data.records import SPLITS, SampleTable
 from edgefer.errors import DataError
+from edgefer.file_kinds import describe_kind
 
 __all__ = ["VOTES", "attach", "in_label_order"]
 
@@ -90,8 +91,10 @@ def _read(path: Path) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:
             reader = csv.DictReader(file, skipinitialspace=True)
             missing = [name for name in ("Usage", *VOTES) if name not in (reader.fieldnames or ())]
             rows = [] if missing else list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"cannot read {path}", why=str(error), hint=HINT) from error
+    except OSError as error:
+        raise DataError(f"cannot read {path}", why=error.strerror or str(error), hint=HINT) from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"cannot read {path}", why=f"it is {describe_kind(path)}, expected CSV", hint=HINT) from error
     if missing:
         raise DataError(f"{path} has no FER+ votes", why=f"missing columns: {', '.join(missing)}", hint=HINT)
     if not rows:

@@ -13,8 +13,9 @@ import re
 from collections.abc import Set as AbstractSet
 
 from edgefer.contract.labels import LABELS
+from edgefer.escaping import printable
 
-__all__ = ["LABEL_OF_NAME", "TEST", "assign_test", "label_of", "printable", "quote", "split_of"]
+__all__ = ["LABEL_OF_NAME", "TEST", "assign_test", "label_of", "quote", "quote_name", "split_of"]
 
 TEST = "test"
 LABEL_OF_NAME = {
@@ -80,9 +81,6 @@ def quote(value: object, *, limit: int = QUOTED_CHARACTERS) -> str:
     return repr(text if len(text) <= limit else text[:limit] + "...")
 
 
-def printable(text: str) -> str:
-    """Replace control characters and undecodable bytes by escapes such as \\x1b."""
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
-        for character in text
-    )
+def quote_name(name: object) -> str:
+    """Return a name of a file, a folder or an array for a message: in one line, without control characters."""
+    return printable(str(name), kept="")

@@ -21,7 +21,7 @@ import cv2
 
 from edgefer import files, plugins
 from edgefer.contract.labels import LABELS
-from edgefer.data.naming import LABEL_OF_NAME, printable, quote, split_of
+from edgefer.data.naming import LABEL_OF_NAME, quote, quote_name, split_of
 from edgefer.data.table_columns import split_line
 from edgefer.data.table_text import DAMAGE, decode_head
 from edgefer.errors import DataError
@@ -88,9 +88,9 @@ def find_source(path: Path) -> Source:
     chosen = named if len(named) == 1 else [source for source in candidates if len(source.path.parts) == depth]
     if len(chosen) > 1:
         raise DataError(
-            f"{printable(str(path))} contains {len(chosen)} data sets",
+            f"{quote_name(path)} contains {len(chosen)} data sets",
             why=_listed([str(source.path) for source in chosen]),
-            hint=f"name one of them: {printable(str(chosen[0].path))}",
+            hint=f"name one of them: {quote_name(str(chosen[0].path))}",
         )
     others = [str(source.path) for source in candidates if source is not chosen[0]]
     return replace(chosen[0], notes=(f"Not read: {_listed(others)}.",) if others else ())
@@ -128,15 +128,15 @@ def _is_table_name(path: Path) -> bool:
 def _missing(path: Path) -> DataError:
     names = [entry.name for entry in _children(path.parent, ENTRY_LIMIT)]
     close = difflib.get_close_matches(path.name, names, n=1)
-    hint = f"did you mean {printable(str(path.parent / close[0]))}?" if close else "check the path"
-    return DataError(f"{printable(str(path))} does not exist", hint=hint)
+    hint = f"did you mean {quote_name(str(path.parent / close[0]))}?" if close else "check the path"
+    return DataError(f"{quote_name(path)} does not exist", hint=hint)
 
 
 def _unknown_folder(path: Path) -> DataError:
     try:
         entries = [entry for entry in path.iterdir() if not files.is_filesystem_leftover(entry.name)]
     except OSError as error:
-        return DataError(f"cannot read {printable(str(path))}", why=error.strerror or str(error))
+        return DataError(f"cannot read {quote_name(path)}", why=error.strerror or str(error))
     folders = sorted(entry.name for entry in entries if os.path.isdir(entry))  # noqa: PTH112
     others = [entry for entry in entries if entry.name not in folders]
     suffixes = Counter(entry.suffix.lower() or "no suffix" for entry in others)
@@ -154,16 +154,16 @@ def _unknown_folder(path: Path) -> DataError:
     elif any(map(split_of, folders)):
         why += f"; no folder of a split contains a folder of a class, such as {LABELS[3]}/"
     elif archive := next((entry for entry in others if entry.suffix in (".zip", ".gz", ".tgz", ".tar")), None):
-        hint = f"name the archive: {printable(str(archive))}"
-    return DataError(f"{printable(str(path))} contains no data set", why=why, hint=hint)
+        hint = f"name the archive: {quote_name(str(archive))}"
+    return DataError(f"{quote_name(path)} contains no data set", why=why, hint=hint)
 
 
 def _listed(names: Sequence[str]) -> str:
-    return ", ".join(map(printable, names[:8])) + (", ..." if len(names) > 8 else "")
+    return ", ".join(map(quote_name, names[:8])) + (", ..." if len(names) > 8 else "")
 
 
 def _unknown_file(path: Path) -> DataError:
-    what = f"{printable(str(path))} is no data set"
+    what = f"{quote_name(path)} is no data set"
     if not path.is_file():
         return DataError(what, why="it is neither a file nor a folder", hint=f"expected {EXPECTED}")
     with path.open("rb") as file:
@@ -171,7 +171,7 @@ def _unknown_file(path: Path) -> DataError:
     if not head:
         return DataError(what, why="the file is empty", hint="copy or download it again")
     why, hint = _file_type(path, head)
-    return DataError(what, why=why, hint=hint.format(path=printable(str(path)).replace("{", "{{").replace("}", "}}")))
+    return DataError(what, why=why, hint=hint.replace("{path}", quote_name(path)))
 
 
 def _file_type(path: Path, head: bytes) -> tuple[str, str]:
@@ -210,7 +210,7 @@ def _text_type(text: str) -> tuple[str, str]:
     if {"usage", "neutral", "contempt"} <= {cell.lower() for cell in cells}:
         return "it has FER+ votes and no pixels", "--data fer2013.csv --ferplus {path}"
     why = f"it has no column of pixels; its first line is {shown}, its second {row}"
-    return why.replace("{", "(").replace("}", ")"), f"expected {EXPECTED}"
+    return why, f"expected {EXPECTED}"
 
 
 def _zip_type(path: Path) -> tuple[str, str]:
@@ -218,7 +218,7 @@ def _zip_type(path: Path) -> tuple[str, str]:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
     except DAMAGE as error:
-        return f"it is a damaged ZIP archive ({printable(str(error))})", "copy or download it again"
+        return f"it is a damaged ZIP archive ({quote_name(str(error))})", "copy or download it again"
     if "xl/workbook.xml" in names:
         return "it is an Excel workbook", "save it as CSV"
     if "content.xml" in names:

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from edgefer.data.naming import printable
+from edgefer.data.naming import quote_name
 from edgefer.errors import DataError
 
 __all__ = ["DAMAGE", "HEAD_BYTES", "Table", "decode_head", "open_table", "size_limit"]
@@ -159,7 +159,7 @@ def _zip_member(
                 encoding, text = decode_head(_head(file))
             if accepts(text):
                 stream = _bounded(stack.enter_context(archive.open(name)), limit)
-                return _table(stream, encoding, text, f"{printable(name)} in a ZIP archive")
+                return _table(stream, encoding, text, f"{quote_name(name)} in a ZIP archive")
     except DAMAGE:
         return None
     return None
@@ -179,7 +179,7 @@ def _tar_member(
                 if accepts(text):
                     whole = io.BufferedReader(_Joined(head, file))
                     kind = " ".join(part for part in (origin, "tar archive") if part)
-                    return _table(whole, encoding, text, f"{printable(member.name)} in a {kind}")
+                    return _table(whole, encoding, text, f"{quote_name(member.name)} in a {kind}")
             if number >= MEMBER_LIMIT:
                 break
     except DAMAGE:

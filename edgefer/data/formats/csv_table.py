@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from edgefer.contract.labels import LABELS
-from edgefer.data.naming import TEST, assign_test, label_of, printable, quote, split_of
+from edgefer.data.naming import TEST, assign_test, label_of, quote, quote_name, split_of
 from edgefer.data.records import SPLITS, BadRows, SampleTable, file_sha256
 from edgefer.data.table_columns import Columns, find_columns
 from edgefer.data.table_text import Table, open_table
@@ -196,7 +196,7 @@ def _notes(table: Table, columns: Columns) -> tuple[str, ...]:
     if not columns.names:
         cells = {columns.emotion: "emotion", columns.pixels[0]: "pixels", columns.usage: "Usage"}
         order = ", ".join(cells.get(index, "(unused)") for index in range(columns.width))
-        notes.append(f"The table has no header; its columns were identified by their content: {printable(order)}.")
+        notes.append(f"The table has no header; its columns were identified by their content: {quote_name(order)}.")
     return tuple(notes)
 
 

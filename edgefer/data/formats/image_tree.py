@@ -27,7 +27,7 @@ from edgefer import files
 from edgefer.contract.image_header import read_header
 from edgefer.contract.labels import LABELS
 from edgefer.contract.preprocessing import InputSpec, prepare, read_image
-from edgefer.data.naming import LABEL_OF_NAME, TEST, assign_test, printable, split_of
+from edgefer.data.naming import LABEL_OF_NAME, TEST, assign_test, quote_name, split_of
 from edgefer.data.records import SPLITS, BadRows, SampleTable
 from edgefer.errors import DataError
 from edgefer.progress import Progress
@@ -112,7 +112,7 @@ def read(path: Path, *, size: tuple[int, int], bad: BadRows, progress: Progress)
     """
     survey = _survey(path)
     for name, reason in survey.unreadable:
-        bad.add(printable(name), reason)
+        bad.add(quote_name(name), reason)
     pictures = survey.pictures
     split_of_test, notes = _test_split(pictures)
     good, pixels, usage = [], bytearray(), bytearray()
@@ -121,7 +121,7 @@ def read(path: Path, *, size: tuple[int, int], bad: BadRows, progress: Progress)
             split = _split(picture, split_of_test)
             face = _face(picture.path, size)
         except DataError as error:
-            bad.add(printable(picture.name), f"{error.what} ({error.why})")
+            bad.add(quote_name(picture.name), f"{error.what} ({error.why})")
         else:
             good.append(position)
             pixels += face.tobytes()
@@ -254,7 +254,7 @@ def _missing_classes(pictures: Sequence[_Picture]) -> Iterator[str]:
     for folder, present in labels.items():
         missing = [label for label in LABELS if label in everywhere - present]
         if missing:
-            yield f"{printable(folder)}/ has no images of {', '.join(missing)}, other splits do."
+            yield f"{quote_name(folder)}/ has no images of {', '.join(missing)}, other splits do."
 
 
 def _folders(pictures: Sequence[_Picture]) -> list[str]:
@@ -263,7 +263,7 @@ def _folders(pictures: Sequence[_Picture]) -> list[str]:
 
 def _description(entry: Path, root: Path) -> str:
     """Return the name of a file, or of a folder with its number of files."""
-    name = printable(entry.relative_to(root).as_posix())
+    name = quote_name(entry.relative_to(root).as_posix())
     if not os.path.isdir(entry):  # noqa: PTH112
         return name
     count = len(files.walk_files(entry).files)
@@ -284,7 +284,7 @@ def _label(folder: Path) -> str:
     label = LABEL_OF_NAME.get(folder.name.lower())
     if label is None:
         raise DataError(
-            f"{printable(str(folder))} is no class",
+            f"{quote_name(str(folder))} is no class",
             why=f"expected folders named {', '.join(LABELS)}",
             hint="rename the folder, or move it out of the tree",
         )

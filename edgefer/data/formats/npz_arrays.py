@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgefer.contract.labels import LABELS
-from edgefer.data.naming import TEST, assign_test, printable, quote, split_of
+from edgefer.data.naming import TEST, assign_test, quote, quote_name, split_of
 from edgefer.data.records import SPLITS, BadRows, SampleTable
 from edgefer.data.table_text import DAMAGE, size_limit
 from edgefer.errors import DataError
@@ -113,7 +113,7 @@ def _read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
             names = [name.removesuffix(".npy") for name in archive.namelist()]
             missing = [name for name in REQUIRED if name not in names]
             if missing:
-                present = ", ".join(map(printable, names[:8])) + (", ..." if len(names) > 8 else "")
+                present = ", ".join(map(quote_name, names[:8])) + (", ..." if len(names) > 8 else "")
                 what = f"{path} has no array {' and no array '.join(missing)}"
                 raise DataError(what, why=f"its arrays are {present}", hint=HINT)
             limit = size_limit(path.stat().st_size)
@@ -126,7 +126,7 @@ def _read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
             return {name: _read_array(path, archive, name, header) for name, header in headers.items()}
     except DAMAGE as error:
         why = str(error) or type(error).__name__
-        raise DataError(f"{path} is damaged", why=printable(why)[:200], hint="write or copy the file again") from error
+        raise DataError(f"{path} is damaged", why=quote_name(why)[:200], hint="write or copy the file again") from error
 
 
 def _read_header(
@@ -141,7 +141,7 @@ def _read_header(
         try:
             shape, order, dtype = HEADERS[version](file)
         except Exception as error:  # NumPy parses the header as Python, which can raise anything
-            raise DataError(f"{path}: array {name} has a damaged header", why=printable(str(error))[:200]) from error
+            raise DataError(f"{path}: array {name} has a damaged header", why=quote_name(str(error))[:200]) from error
         offset = file.tell()
     if dtype.hasobject:
         why = "the array contains Python objects; loading them could run code"

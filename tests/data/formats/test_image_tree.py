@@ -145,7 +145,7 @@ def test_names_with_control_characters_and_undecodable_bytes_are_escaped(tmp_pat
     with pytest.raises(DataError) as caught:
         load(root)
     assert r"a\x1b[2J.png" in caught.value.why
-    assert r"\udcff.png" in caught.value.why
+    assert r"\xff.png" in caught.value.why
     assert str(caught.value).replace("\n", "").isprintable()
 
 
