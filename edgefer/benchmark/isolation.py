@@ -99,7 +99,9 @@ def _describe_crash(child: ChildResult, model: str) -> EdgeferError:
 
 def cache_folder() -> Path:
     """Return the folder of uploaded files on a device: edgefer/pushed in $XDG_CACHE_HOME or ~/.cache."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "edgefer", "pushed")
+    # The XDG standard ignores relative paths.
+    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    return (base if base.is_absolute() else Path.home() / ".cache") / "edgefer" / "pushed"
 
 
 @contextlib.contextmanager
@@ -120,7 +122,7 @@ def benchmark_lock(folder: Path | None = None) -> Iterator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            holder = os.pread(handle, 20, 0).decode() or "(unknown ID)"
+            holder = os.pread(handle, 20, 0).decode(errors="replace") or "(unknown ID)"
             why = f"process {holder} holds {folder / 'bench.lock'}; simultaneous benchmarks distort each other"
             hint = "wait until it has ended, and run the command again"
             raise DeviceUnreachable("another benchmark is running on this device", why=why, hint=hint) from error

@@ -192,8 +192,10 @@ class Facts:
             for interpreter in self.interpreters:
                 if not interpreter.problem_with(name):
                     return name, interpreter.path, str(getattr(interpreter, name))
-        problems = [f"{found.path}: {found.problem_with(candidates[0])}" for found in self.interpreters]
-        libraries = [found.missing_library() for found in self.interpreters if getattr(found, candidates[0], None)]
+        problems = [f"{candidate.path}: {candidate.problem_with(candidates[0])}" for candidate in self.interpreters]
+        libraries = [
+            candidate.missing_library() for candidate in self.interpreters if getattr(candidate, candidates[0], None)
+        ]
         library = next(filter(None, libraries), "")
         raise IncompatibleError(
             f"{device} has no Python with a working {candidates[0]}",
@@ -303,7 +305,7 @@ def _run_agent(
 def _describe_failure(output: CommandOutput, connection: Connection) -> EdgeferError:
     last_line = (output.stderr.strip().splitlines() or [""])[-1][:300]
     name, python = connection.name, connection.python
-    if output.exit_code == NO_PYTHON:
+    if output.exit_code in NO_PYTHON:
         hint = "on the board: sudo apt install python3 python3-venv"
         return IncompatibleError(f"{name} has no {python}", why=last_line, hint=hint)
     if output.exit_code == TOO_OLD:

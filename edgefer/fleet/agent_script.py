@@ -9,12 +9,13 @@ from __future__ import annotations
 __all__ = ["DAMAGED", "DISK_FULL", "MARK", "NOT_THERE", "NO_PYTHON", "SCRIPT", "TOO_OLD"]
 
 MARK = "edgefer-reply:"
-TOO_OLD, DISK_FULL, DAMAGED, NOT_THERE, NO_PYTHON = 70, 71, 72, 73, 127
+TOO_OLD, DISK_FULL, DAMAGED, NOT_THERE = 70, 71, 72, 73
+# Exit codes of a shell for a program that cannot be run, or does not exist.
+NO_PYTHON = (126, 127)
 
 # "python -c" puts the working folder first on the path. sys is built in, so a platform.py in the home folder has not
-# been imported yet. The child of read_packages() imports every package, because the metadata of a package for another
-# processor, or one whose libraries are missing, is found as well. A crash ends the child, which then starts again after
-# the module that crashed.
+# been imported yet. The child of read_packages() imports every package, because metadata also lists packages for other
+# processors, or with missing libraries. A crash ends the child, which then starts again after the module that crashed.
 SCRIPT = r'''
 import sys
 if sys.path[:1] == [""]:
@@ -24,8 +25,12 @@ if sys.version_info < (3, 7):
     sys.exit(70)
 import errno, glob, hashlib, json, os, platform, shutil, signal, struct, subprocess
 home = os.path.expanduser("~")
-cache = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.join(home, ".cache"), "edgefer", "pushed")
-data = os.path.join(os.environ.get("XDG_DATA_HOME") or os.path.join(home, ".local", "share"), "edgefer")
+def folder_of(name, default):
+    # The XDG standard ignores relative paths.
+    path = os.environ.get(name, "")
+    return path if os.path.isabs(path) else os.path.join(home, default)
+cache = os.path.join(folder_of("XDG_CACHE_HOME", ".cache"), "edgefer", "pushed")
+data = os.path.join(folder_of("XDG_DATA_HOME", ".local/share"), "edgefer")
 PACKAGES = """
 import sys
 if sys.path[:1] == [""]:
@@ -57,7 +62,7 @@ def send(**fields):
 send(python=list(sys.version_info[:3]), bits=8 * struct.calcsize("P"), machine=platform.machine())
 for kind in sys.argv[1:]:
     module, names = KINDS[kind]
-    found = {"kind": kind, "version": None, "error": None}
+    result = {"kind": kind, "version": None, "error": None}
     try:
         installed = importlib.util.find_spec(module.partition(".")[0]) is not None
     except Exception:
@@ -67,9 +72,9 @@ for kind in sys.argv[1:]:
         try:
             importlib.import_module(module)
         except BaseException as error:
-            found["error"] = ("%s: %s" % (type(error).__name__, error))[:300]
-        found["version"] = version(names, module)
-    send(**found)
+            result["error"] = ("%s: %s" % (type(error).__name__, error))[:300]
+        result["version"] = version(names, module)
+    send(**result)
 """
 def lines(path):
     try:
@@ -159,14 +164,14 @@ def probe(paths):
         "interpreters": [values for values in map(read_packages, pythons) if values],
     })
 def is_intact(path, digest):
-    found = hashlib.sha256()
+    actual = hashlib.sha256()
     try:
         with open(path, "rb") as file:
             for block in iter(lambda: file.read(1 << 20), b""):
-                found.update(block)
+                actual.update(block)
     except OSError:
         return False
-    return found.hexdigest() == digest
+    return actual.hexdigest() == digest
 def put(name, digest, size):
     path = os.path.join(cache, name)
     if is_intact(path, digest):
@@ -178,18 +183,18 @@ def put(name, digest, size):
     part = "%s.%d.part" % (path, os.getpid())
     try:
         os.makedirs(folder, exist_ok=True)
-        remaining, found = int(size), hashlib.sha256()
+        remaining, actual = int(size), hashlib.sha256()
         with open(part, "wb") as file:
             while remaining:
                 block = sys.stdin.buffer.read(min(remaining, 1 << 20))
                 if not block:
                     break
                 file.write(block)
-                found.update(block)
+                actual.update(block)
                 remaining -= len(block)
             file.flush()
             os.fsync(file.fileno())
-        if remaining or found.hexdigest() != digest:
+        if remaining or actual.hexdigest() != digest:
             sys.stderr.write("received %d of %s bytes" % (int(size) - remaining, size))
             return 72
         if os.path.isdir(path):

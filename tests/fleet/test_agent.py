@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from edgefer.benchmark.isolation import cache_folder
 from edgefer.errors import DataError, EdgeferError, IncompatibleError
 from edgefer.fleet.agent import Facts, clean, probe, upload
 from edgefer.fleet.agent_script import MARK, SCRIPT
@@ -120,6 +121,24 @@ def test_a_damaged_upload_is_replaced(here: Connection, damage: str) -> None:
     assert upload(here, content, "model.tflite") == str(path)
     assert path.read_bytes() == content
     assert not list(path.parent.glob("*.part"))
+
+
+def test_a_relative_cache_folder_is_ignored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", "relative")
+    monkeypatch.setenv("XDG_DATA_HOME", "relative")
+    with closing(connect(HERE)) as connection:
+        assert probe(connection).cache == f"{tmp_path}/.cache/edgefer/pushed" == str(cache_folder())
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_a_python_that_cannot_be_run_is_named(tmp_path: Path, exists: bool) -> None:
+    path = tmp_path / "python"
+    if exists:
+        path.touch()
+    with closing(connect(replace(HERE, python=str(path)))) as connection, pytest.raises(IncompatibleError) as caught:
+        probe(connection)
+    assert str(path) in caught.value.what
 
 
 def test_an_empty_file_is_uploaded(here: Connection) -> None:

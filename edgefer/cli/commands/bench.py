@@ -20,13 +20,13 @@ from edgefer.cli.options import (
     DataOptions,
     data_options,
     log,
-    open_data,
+    open_model_data,
     option_group,
     parse_face_count,
     parse_threads,
 )
 from edgefer.cli.outputs import OUTPUT_FOLDER
-from edgefer.errors import DataError, EdgeferError, UsageError
+from edgefer.errors import EdgeferError, UsageError
 from edgefer.results.benchmark_plan import PRESETS
 from edgefer.text_table import Result
 
@@ -56,7 +56,7 @@ def parse_accuracy(text: str) -> int | None:
 
 @dataclass(frozen=True)
 class PlanOptions:
-    """Options that say how much to measure, with which runtimes, and under which conditions.
+    """Options for the amount of measurement, the runtimes and the conditions.
 
     Attributes:
         threads: thread counts, or None for one thread or the counts registered for the device.
@@ -149,9 +149,9 @@ def command(
     path, reason = find_model(model)
     log(f"model: {path} ({reason})")
     log(f"device: {', '.join((*names, *([f'all tagged {tag}'] if tag else [])))}")
-    models = [path] if compare is None else [path, compare]
+    models = [path] if compare is None else [path, find_model(compare)[0]]
     plan = _make_plan(models, options, face_count)
-    archive = _read_faces(faces, face_count, data, models[0])
+    archive = _read_faces(faces, face_count, data, models)
     _log_plan(plan)
     if is_local:
         result = _run_here(plan, archive, python)
@@ -174,9 +174,6 @@ def _device_names(devices: tuple[str, ...], tag: str | None) -> tuple[str, ...]:
 def _make_plan(models: Sequence[Path], options: PlanOptions, face_count: int | None) -> BenchmarkPlan:
     from edgefer.results.benchmark_plan import BenchmarkCase, BenchmarkPlan
 
-    for model in models:
-        if not model.is_file():
-            raise DataError(f"{model} is not a model file", why="no such file", hint="edgefer quantize --int8")
     cases = [
         BenchmarkCase(str(model), runtime, count)
         for runtime in _runtimes(options.runtime)
@@ -208,14 +205,15 @@ def _log_plan(plan: BenchmarkPlan) -> None:
         log(f"{count} thread{'s' if count > 1 else ''}: {runs}")
 
 
-def _read_faces(faces: Path | None, face_count: int | None, data: DataOptions, model: Path) -> bytes | None:
+def _read_faces(faces: Path | None, face_count: int | None, data: DataOptions, models: Sequence[Path]) -> bytes | None:
     """Return the .npz that the plan needs: PublicTest for --accuracy, the user's own file, or None."""
     from edgefer.benchmark.runner import read_faces
     from edgefer.contract.artifact import Artifact
 
-    spec = Artifact.load(model).input_spec
+    # A damaged model is reported before the data set is read and a board is reached.
+    artifact, *_ = [Artifact.load(model) for model in models]
     if face_count is not None:
-        return _make_test_set(open_data(data), spec)
+        return _make_test_set(open_model_data(models[0], artifact, data), artifact.input_spec)
     if faces is None:
         return None
     read_faces(str(faces))

@@ -220,8 +220,15 @@ def _describe(name: str, facts: Facts) -> str:
         f"{facts.os or 'unknown system'}, {facts.libc}",
     ]
     rows = [
-        [each.path, ".".join(map(str, each.python)), each.numpy, each.opencv, each.litert, each.tflite_runtime]
-        for each in facts.interpreters
+        [
+            interpreter.path,
+            ".".join(map(str, interpreter.python)),
+            interpreter.numpy,
+            interpreter.opencv,
+            interpreter.litert,
+            interpreter.tflite_runtime,
+        ]
+        for interpreter in facts.interpreters
     ]
     if facts.is_32_bit_system:
         lines.insert(2, f"a 32-bit system on a 64-bit kernel ({facts.kernel_machine})")

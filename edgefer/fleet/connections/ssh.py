@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import os
 import re
 import shlex
@@ -149,8 +150,10 @@ class SshConnection:
                 why=shell[-MESSAGE_CHARACTERS:] or f"it ended with exit code {ended.exit_code} and without output",
                 hint=f"check the shell and its rc file there: {self._ssh()}",
             )
-        for pattern, what, hint in FAILURES:
-            if re.search(pattern, message, re.I):
+        # The banner of a server comes before the message of ssh.
+        last_lines = _printable(b"\n".join(ended.stderr.splitlines()[-2:]))
+        for text, (pattern, what, hint) in itertools.product((last_lines, message), FAILURES):
+            if re.search(pattern, text, re.I):
                 address = self._address
                 names = {
                     "name": self.name, "host": address.host, "ssh": self._ssh(), "arguments": address.arguments,

@@ -130,6 +130,7 @@ exit 255
         ("pi@board:2222", "Permission denied (publickey).", "ssh-copy-id -p 2222 pi@board"),
         ("pi@[fd00::1]:2222", "Permission denied (publickey).", "ssh-copy-id -p 2222 pi@fd00::1"),
         ("pi@board", "Host key verification failed.", "ssh-keygen -R '[board.lan]:2222'"),
+        ("pi@board", "Idle timeout: 5 min.\nBe nice.\nPermission denied (publickey).", "ssh-copy-id pi@board"),
         ("pi@board:2222", "Host key verification failed.", "run ssh -F /dev/null -p 2222 pi@board once"),
     ],
 )
