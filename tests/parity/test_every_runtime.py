@@ -7,6 +7,7 @@ import dataclasses
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import edgefer.models
@@ -14,9 +15,12 @@ from edgefer import plugins
 from edgefer.contract.artifact import Artifact
 from edgefer.contract.preprocessing import prepare_all
 from edgefer.data.dataset import synthetic_dataset
+from edgefer.inference.interpreters import run_model
 from edgefer.inspection.parity import verify
 from edgefer.report.terminal.parity import parity_text
+from edgefer.results.parity import Configuration
 from edgefer.workstation.quantization.calibration_data import draw_faces
+from edgefer.workstation.quantization.flatbuffer_editor import compact
 from edgefer.workstation.training.loop import train
 from edgefer.workstation.training.validation import validation_split
 from edgefer.workstation.workflows.quantization_context import QuantizationContext
@@ -80,3 +84,14 @@ def test_an_architecture_answers_alike_everywhere(name, faces, tmp_path):
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_a_model_that_ships_keeps_its_contract_everywhere(path):
     assert verified(Artifact.load(path)).golden_vectors >= 9
+
+
+@pytest.mark.parametrize("kernels", ["default", "reference"])
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_a_compacted_model_returns_the_same_bits_in_tflite_runtime(path, kernels):
+    artifact = Artifact.load(path)
+    configuration = Configuration("tflite_runtime", kernels, python=OLD_PYTHON)
+    before, after = (
+        run_model(model, artifact.golden.inputs, configuration) for model in (artifact.model, compact(artifact.model))
+    )
+    assert np.array_equal(before, after)

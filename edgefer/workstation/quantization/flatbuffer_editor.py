@@ -4,6 +4,7 @@
     for op in graph.ops: op.kind, op.layer, op.inputs, op.outputs
     graph.put(op.inputs[1], graph.values(op.inputs[1]) / 2)
     changed = graph.to_bytes()
+    smaller = compact(changed)                      # same outputs, without redundant metadata
 
 This module trusts its input, which the converter has just written. edgefer.inspection.flatbuffer reads files of unknown
 origin.
@@ -17,10 +18,11 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+import flatbuffers  # a requirement of TensorFlow
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Flatbuffer", "Op", "weight_bytes"]
+__all__ = ["Flatbuffer", "Op", "compact", "weight_bytes"]
 
 # The input, the weights and the bias of an operator that has them, by position.
 WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
@@ -72,7 +74,8 @@ class Flatbuffer:
         inputs, outputs = (tuple(map(int, each)) for each in (operator.inputs, operator.outputs))
         # The output of the last operator is named after the function that was converted, its weights never are.
         names = [self.name(inputs[1])] if kind in WEIGHTED else []
-        return Op(kind, _layer([*names, self.name(outputs[0])]), inputs, outputs, operator.builtinOptions)
+        layer = _layer([name for name in (*names, self.name(outputs[0])) if name])
+        return Op(kind, layer, inputs, outputs, operator.builtinOptions)
 
     @property
     def computing(self) -> list[Op]:
@@ -84,8 +87,8 @@ class Flatbuffer:
         return sum(tensor in op.inputs for op in self.ops)
 
     def name(self, tensor: int) -> str:
-        """The tensor's name."""
-        return str(self._graph.tensors[tensor].name.decode())
+        """The tensor's name; empty if the file has none."""
+        return str((self._graph.tensors[tensor].name or b"").decode())
 
     def name_after_layers(self) -> None:
         """Give each tensor a short name that starts with the layer of its operator."""
@@ -159,6 +162,52 @@ def _dtypes() -> dict[int, str]:
     from tensorflow.lite.python.schema_py_generated import TensorType
 
     return {number: name.lower() for name, number in vars(TensorType).items() if isinstance(number, int)}
+
+
+def compact(model: bytes) -> bytes:
+    """Return a .tflite with the same outputs and less metadata.
+
+    Equal vectors of zero points and equal shapes are stored once: the converter stores eight bytes of zeros per output
+    channel, for the weights and again for the bias. Constants lose their names. The inputs and the outputs of operators
+    keep theirs, which reports show.
+    """
+    from tensorflow.lite.tools import flatbuffer_utils
+
+    content = flatbuffer_utils.read_model_from_bytearray(bytearray(model))
+    vectors: dict[tuple[str, bytes], Any] = {}
+
+    def shared(vector: Any) -> Any:
+        return None if vector is None else vectors.setdefault((vector.dtype.str, vector.tobytes()), vector)
+
+    for graph in content.subgraphs:
+        named = {*graph.inputs, *(index for operator in graph.operators for index in operator.outputs)}
+        for index, tensor in enumerate(graph.tensors):
+            tensor.shape = shared(tensor.shape)
+            if tensor.quantization is not None:
+                tensor.quantization.zeroPoint = shared(tensor.quantization.zeroPoint)
+            if index not in named:
+                tensor.name = None
+    builder = _SharingBuilder()
+    builder.Finish(content.Pack(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())
+
+
+class _SharingBuilder(flatbuffers.Builder):  # type: ignore[misc]
+    """A builder that writes an array once, even if several tables refer to it.
+
+    It compares identity, not content: tensor_probe overwrites the outputs of a graph in place, and the outputs of an
+    operator with the same content must not change with them.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(1024)
+        # Holding the arrays keeps their ids unique.
+        self._written: dict[int, tuple[npt.NDArray[Any], int]] = {}
+
+    def CreateNumpyVector(self, x: npt.NDArray[Any]) -> int:  # noqa: N802  (the name in flatbuffers)
+        if id(x) not in self._written:
+            self._written[id(x)] = x, super().CreateNumpyVector(x)
+        return self._written[id(x)][1]
 
 
 def weight_bytes(model: bytes) -> int:

@@ -1,10 +1,22 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
+from edgefer import plugins
+from edgefer.contract.artifact import Artifact
+from edgefer.inference.interpreters import installed_runtimes, run_model
+from edgefer.inspection.flatbuffer import read_model
+from edgefer.inspection.inspector import inspect_in_process
+from edgefer.inspection.tensor_probe import list_layers, probe_tensors
+from edgefer.models import SHIPPED
+from edgefer.results.parity import Configuration
 from edgefer.workstation.quantization.calibrator import Calibrator
 from edgefer.workstation.quantization.converter import convert
-from edgefer.workstation.quantization.flatbuffer_editor import Flatbuffer
+from edgefer.workstation.quantization.flatbuffer_editor import Flatbuffer, compact
+from edgefer.workstation.quantization.float_network import FloatNetwork
 from edgefer.workstation.quantization.options import QuantizationOptions
+from edgefer.workstation.quantization.sensitivity import layer_errors
 
 
 @pytest.fixture(scope="module")
@@ -100,3 +112,106 @@ def test_scales_are_none_one_or_one_a_channel(model, drawn):
 def test_uses_counts_the_operators_that_read_a_tensor(model):
     graph = Flatbuffer(model)
     assert [graph.uses(index) for index in (graph.inputs[0], graph.ops[0].inputs[1], graph.outputs[0])] == [1, 1, 0]
+
+
+# Compaction
+
+
+@pytest.fixture(scope="module")
+def quantized(model, drawn):
+    """Quantize the small network, without compaction."""
+    return Calibrator(model, drawn).quantize(QuantizationOptions())
+
+
+@pytest.fixture(scope="module")
+def compacted(quantized):
+    return compact(quantized)
+
+
+@pytest.mark.filterwarnings("ignore:(?s).*tf.lite.Interpreter is deprecated")
+@pytest.mark.parametrize("kernels", ["default", "reference"])
+@pytest.mark.parametrize("runtime", sorted(installed_runtimes().runtimes))
+def test_a_compacted_model_returns_the_same_bits(quantized, compacted, drawn, runtime, kernels):
+    configuration = Configuration(runtime, kernels)
+    outputs = run_model(quantized, drawn, configuration)
+    assert len(np.unique(outputs)) > 1
+    assert np.array_equal(run_model(compacted, drawn, configuration), outputs)
+
+
+def test_a_shipped_model_shrinks_and_keeps_its_outputs():
+    artifact = Artifact.load(SHIPPED)
+    smaller = compact(artifact.model)
+    assert len(smaller) < 0.97 * len(artifact.model)
+    for kernels in ("default", "reference"):
+        before, after = (
+            run_model(model, artifact.golden.inputs, Configuration("litert", kernels))
+            for model in (artifact.model, smaller)
+        )
+        assert np.array_equal(before, after)
+
+
+def test_compaction_changes_only_names_of_constants(quantized, compacted):
+    before, after = read_model(quantized).main, read_model(compacted).main
+    assert (after.ops, after.inputs, after.outputs) == (before.ops, before.inputs, before.outputs)
+    produced = {*before.inputs, *(index for op in before.ops for index in op.outputs)}
+    for index, (old, new) in enumerate(zip(before.tensors, after.tensors, strict=True)):
+        assert new == dataclasses.replace(old, name=old.name if index in produced else "")
+    for index in range(len(before.tensors)):
+        (scales, zero_points), (same_scales, same_points) = (
+            Flatbuffer(model).scales(index) for model in (quantized, compacted)
+        )
+        assert np.array_equal(scales, same_scales)
+        assert np.array_equal(zero_points, same_points)
+
+
+def test_compacting_twice_gives_the_same_bytes(compacted):
+    assert compact(compacted) == compacted
+
+
+def test_a_constant_of_a_compacted_model_is_changed_for_one_operator_only(compacted):
+    graph = Flatbuffer(compacted)
+    first, second = (op.inputs[2] for op in graph.ops[:2])
+    unchanged = graph.values(second)
+    graph.put(first, np.arange(8))
+    again = Flatbuffer(graph.to_bytes())
+    assert again.values(first).tolist() == list(range(8))
+    assert np.array_equal(again.values(second), unchanged)
+
+
+def test_operators_of_a_compacted_model_keep_their_layers(quantized, compacted):
+    assert [op.layer for op in Flatbuffer(compacted).ops] == [op.layer for op in Flatbuffer(quantized).ops]
+    assert [layer.tensor_name for layer in list_layers(compacted)] == ["conv", "conv_b", "average", "logits"]
+
+
+def test_every_layer_of_a_compacted_model_can_be_probed(quantized, compacted, drawn):
+    configuration = Configuration("litert", "reference")
+    for layer in list_layers(compacted):
+        before, after = (
+            run_model(probe_tensors(model, layer.tensor), drawn[:4], configuration) for model in (quantized, compacted)
+        )
+        assert np.array_equal(before, after), layer
+
+
+def test_layer_errors_of_a_compacted_model_are_the_same(model, quantized, compacted, drawn):
+    assert layer_errors(model, compacted, drawn) == layer_errors(model, quantized, drawn)
+
+
+def test_inspect_reads_a_compacted_model(quantized, compacted, tmp_path):
+    def inspected(content):
+        path = tmp_path / "model.tflite"
+        path.write_bytes(content)
+        return inspect_in_process(path)
+
+    before, after = inspected(quantized), inspected(compacted)
+    assert after.file_bytes < before.file_bytes
+    assert (after.ops, after.inputs, after.outputs, after.macs) == (
+        before.ops,
+        before.inputs,
+        before.outputs,
+        before.macs,
+    )
+
+
+def test_the_scheme_int8_compacts_its_model(small_network, drawn, compacted):
+    scheme = plugins.load("edgefer.workstation.quantization.schemes", "int8")
+    assert scheme.convert(FloatNetwork(small_network, drawn), QuantizationOptions()) == compacted

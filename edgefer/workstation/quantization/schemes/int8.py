@@ -6,6 +6,7 @@ calibrator.py describes how the calibration faces set ranges, weights and biases
 from __future__ import annotations
 
 from edgefer.workstation.quantization.converter import require_identity_input
+from edgefer.workstation.quantization.flatbuffer_editor import compact
 from edgefer.workstation.quantization.float_network import FloatNetwork
 from edgefer.workstation.quantization.options import QuantizationOptions
 
@@ -27,4 +28,4 @@ SUPPORTED_OPTIONS = (
 
 def convert(network: FloatNetwork, options: QuantizationOptions) -> bytes:
     """Return the flatbuffer of ``network``, calibrated with its faces."""
-    return require_identity_input(network.calibrator.quantize(options))
+    return compact(require_identity_input(network.calibrator.quantize(options)))

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from edgefer.workstation.quantization.converter import convert as to_flatbuffer, require_identity_input
+from edgefer.workstation.quantization.flatbuffer_editor import compact
 from edgefer.workstation.quantization.float_network import FloatNetwork
 from edgefer.workstation.quantization.options import QuantizationOptions
 
@@ -27,4 +28,4 @@ def convert(network: FloatNetwork, options: QuantizationOptions) -> bytes:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.inference_input_type = converter.inference_output_type = getattr(tf, options.io or "int8")
 
-    return require_identity_input(to_flatbuffer(network.model, configure))
+    return compact(require_identity_input(to_flatbuffer(network.model, configure)))

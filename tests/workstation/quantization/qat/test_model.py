@@ -209,5 +209,3 @@ def test_a_twin_that_computes_something_else_is_an_error(finished_run, faces, da
         trained.layers[-1].activation = keras.activations.tanh
     with pytest.raises(EdgeferError, match="is not the network that was trained: the logits of 9 faces differ"):
         qat_base(trained, finished_run.settings(), faces.split("Training").pixels[:9])
-
-
