@@ -13,10 +13,9 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
 from edgefer import __version__, plugins
 from edgefer.cli.main import COMMANDS, run
+from edgefer.cli.streams import prepare_streams, write
 from edgefer.errors import EdgeferError
 from edgefer.models import bundled
 from edgefer.text_table import WIDTH, percent
@@ -37,10 +36,11 @@ def main(arguments: list[str]) -> int:
         remote_worker.main()
     if arguments:
         return run(["predict", *arguments] if _is_picture(arguments[0]) else arguments)
+    prepare_streams()
     try:
-        click.echo(describe(Path(sys.argv[0]).name))
+        write(describe(Path(sys.argv[0]).name))
     except EdgeferError as error:
-        click.echo(f"edgefer: {error}", err=True)
+        write(f"edgefer: {error}", to_stderr=True)
         return error.exit_code
     return 0
 

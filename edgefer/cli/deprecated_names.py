@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import click
+from edgefer.cli.streams import write
 
 __all__ = ["DEPRECATED", "context_settings"]
 
@@ -40,7 +40,7 @@ def context_settings(command: str) -> dict[str, Any]:
         if token not in names:
             return token
         former, present = names[token]
-        click.echo(f"{former} is deprecated and will be removed in the next release; use {present}", err=True)
+        write(f"{former} is deprecated and will be removed in the next release; use {present}", to_stderr=True)
         return present.removeprefix("--")
 
     return {"token_normalize_func": normalize}

@@ -13,10 +13,8 @@ runtime, 6 invalid measurement, 7 result printed but not written, 129 SIGHUP,
 
 from __future__ import annotations
 
-import codecs
 import contextlib
 import functools
-import io
 import os
 import pkgutil
 import sys
@@ -29,17 +27,17 @@ import click
 
 from edgefer import __version__, plugins
 from edgefer.cli import deprecated_names, outputs
+from edgefer.cli.streams import prepare_streams, write, write_json
 from edgefer.errors import EdgeferError
+from edgefer.escaping import printable
 from edgefer.processes import allow_output_suppression
 from edgefer.signals import Terminated, signals_as_exceptions
-from edgefer.text_table import Result, printable
+from edgefer.text_table import Result
 
 __all__ = ["COMMANDS", "app", "load_command", "main", "run", "summary"]
 
 COMMANDS = "edgefer.cli.commands"
 INTERRUPTED = 130
-# Of tables, in an encoding such as ASCII or Latin-1.
-REPLACEMENTS = {"\u2500": b"-", "\u2026": b"..."}
 
 
 @dataclass
@@ -165,17 +163,17 @@ def _print_result(context: click.Context, result: Result) -> None:
     common = context.ensure_object(CommonOptions)
     try:
         if common.as_json or result.text:
-            click.echo(_to_json(result) if common.as_json else printable(result.text))
+            write_json(_to_json(result)) if common.as_json else write(result.text)
     finally:
         # A reader of stdout that has exited, such as head, costs no file; and a full disk costs no output.
         try:
             texts = outputs.write_outputs(_writers(result, common.out))
         except EdgeferError:
             if result.failure is not None:
-                click.echo(f"edgefer: {_describe(result.failure)}", err=True)
+                write(f"edgefer: {_describe(result.failure)}", to_stderr=True)
             raise
         for text in filter(None, () if common.as_json else texts):
-            click.echo(f"\n{printable(text)}")
+            write(f"\n{text}")
     if result.failure is not None:
         raise result.failure
 
@@ -207,21 +205,21 @@ def run(arguments: list[str] | None = None) -> int:
         arguments: words after the program name; None takes those of this process.
     """
     common = CommonOptions()
-    _accept_every_character()
+    prepare_streams()
     try:
         # Without standalone mode click returns the exit code of --help and --version, and the callback's None.
         with signals_as_exceptions(), allow_output_suppression():
             return app.main(arguments, prog_name="edgefer", standalone_mode=False, obj=common) or 0
     except click.ClickException as error:
-        error.message = printable(error.message, kept="\n")
-        error.show()
+        error.message = printable(error.message, kept="\n")  # type: ignore[misc]
+        error.show(file=sys.stderr)
         return error.exit_code
     except (KeyboardInterrupt, click.Abort) as error:
         # click replaces a KeyboardInterrupt by an Abort.
         reason = error.__cause__ if isinstance(error, click.Abort) else error
         # The terminal may be gone.
         with contextlib.suppress(OSError):
-            click.echo(f"edgefer: {reason if isinstance(reason, Terminated) else 'interrupted'}", err=True)
+            write(f"edgefer: {reason if isinstance(reason, Terminated) else 'interrupted'}", to_stderr=True)
         return reason.exit_code if isinstance(reason, Terminated) else INTERRUPTED
     except BrokenPipeError:
         # The reader of the pipe has exited. Redirect stdout, or Python's flush at exit would fail again.
@@ -231,30 +229,10 @@ def run(arguments: list[str] | None = None) -> int:
         if common.debug:
             import traceback
 
-            traceback.print_exc()
+            write(traceback.format_exc(), to_stderr=True)
         else:
-            click.echo(f"edgefer: {_describe(error)}", err=True)
+            write(f"edgefer: {_describe(error)}", to_stderr=True)
         return error.exit_code if isinstance(error, EdgeferError) else 1
-
-
-def _accept_every_character() -> None:
-    """Let stdout and stderr replace the characters that their encoding lacks, instead of failing in the middle."""
-    codecs.register_error("edgefer", _replace_characters)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="edgefer")
-
-
-def _replace_characters(error: UnicodeError) -> tuple[str | bytes, int]:
-    if not isinstance(error, UnicodeEncodeError):
-        raise error
-    replaced = b""
-    for character in error.object[error.start : error.end]:
-        if "\udc80" <= character <= "\udcff":  # a byte of a file name, as it is
-            replaced += bytes([ord(character) - 0xDC00])
-        else:
-            replaced += REPLACEMENTS.get(character, character.encode("ascii", "backslashreplace"))
-    return replaced, error.end
 
 
 def _describe(error: Exception) -> str:

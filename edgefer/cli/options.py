@@ -26,8 +26,8 @@ import click
 
 from edgefer import plugins
 from edgefer.cli.outputs import INPUT
+from edgefer.cli.streams import write
 from edgefer.errors import UsageError
-from edgefer.text_table import printable
 
 if TYPE_CHECKING:
     from edgefer.contract.preprocessing import InputSpec
@@ -52,7 +52,7 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 def log(message: str) -> None:
     """Print a status message on stderr."""
-    click.echo(printable(message), err=True)
+    write(message, to_stderr=True)
 
 
 def parse_threads(text: str) -> tuple[int, ...]:

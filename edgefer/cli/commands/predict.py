@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import os
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import click
 
 from edgefer.cli.options import MODEL_HELP, PATH, RUNTIMES, detector_options, log, option_group
 from edgefer.cli.outputs import INPUT, OUTPUT_FOLDER
+from edgefer.cli.streams import DataStream, write_json
 from edgefer.errors import DataError, UsageError
 from edgefer.text_table import Result
 
@@ -162,7 +162,7 @@ def _stream(
     """Yield the results; write their lines to stdout and the unreadable pictures to stderr at once."""
     from edgefer.inference.output import CSV_HEADER, to_csv_rows, to_json_lines as jsonl_lines
 
-    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer = csv.writer(DataStream(), lineterminator="\n")
     if as_csv:
         writer.writerow(CSV_HEADER)
     for result in results:
@@ -170,7 +170,7 @@ def _stream(
             log(f"skipped: {result.problem}")
         if jsonl:
             for line in jsonl_lines(result, labels):
-                click.echo(line)
+                write_json(line)
         elif as_csv:
             writer.writerows(to_csv_rows(result))
         yield result
