@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -30,14 +31,15 @@ from edgefer.cli.streams import write
 from edgefer.errors import UsageError
 
 if TYPE_CHECKING:
+    from edgefer.contract.artifact import Artifact
     from edgefer.contract.preprocessing import InputSpec
     from edgefer.data.dataset import Dataset
     from edgefer.workstation.training.run import Run
 
 __all__ = [
     "MODEL_HELP", "PATH", "RUNTIMES", "SECONDS", "SPLITS", "SYNTHETIC", "DataOptions", "data_options",
-    "detector_options", "log", "log_ignored_settings", "open_data", "open_run_data", "option_group",
-    "parse_face_count", "parse_threads",
+    "detector_options", "log", "log_ignored_settings", "open_data", "open_model_data", "open_run_data",
+    "option_group", "parse_face_count", "parse_threads",
 ]  # fmt: skip
 
 PATH = click.Path(path_type=Path)
@@ -148,7 +150,7 @@ data_options = option_group(
         type=INPUT,
         metavar="PATH",
         help="fer2013.csv, icml_face_data.csv, an image tree, an .npz, or 'synthetic' for generated faces.  "
-        "[default: $EDGEFER_DATA, else ./fer2013.csv, else synthetic]",
+        "[default: the data of the run, else $EDGEFER_DATA, else ./fer2013.csv; for training, else synthetic]",
     ),
     click.option("--ferplus", type=PATH, metavar="FILE", help="FER+ votes for the same images (fer2013new.csv)."),
     click.option("--skip-bad-rows", is_flag=True, help="Leave out invalid rows instead of failing."),
@@ -214,6 +216,51 @@ def open_data(options: DataOptions, *, spec: InputSpec | None = None) -> Dataset
     for note in dataset.notes:
         log(f"  {note}")
     return dataset
+
+
+def open_model_data(model: Path, artifact: Artifact, options: DataOptions) -> Dataset:
+    """Load the data set that measures the accuracy of a model.
+
+    Without --data, it is the data set of the training run in the folder of the model, $EDGEFER_DATA or ./fer2013.csv.
+    Synthetic faces measure only models that were trained on synthetic faces.
+
+    Args:
+        model: path of the model.
+        artifact: content of the model.
+        options: options of the command line.
+
+    Raises:
+        UsageError: no data set was named or found.
+        DataError: the data set cannot be read.
+    """
+    from edgefer.data.dataset import resolve
+
+    if options.data is None:
+        trained_on = artifact.provenance.get("data", {}).get("name")
+        saved = _saved_data_options(model.resolve().parent)
+        if saved.data is not None:
+            ferplus, skip = options.ferplus or saved.ferplus, options.skip_bad_rows or saved.skip_bad_rows
+            options = DataOptions(saved.data, None if saved.data == SYNTHETIC else ferplus, skip)
+            log(f"data of the run in {model.parent}:")
+        elif resolve(None) is None and trained_on != SYNTHETIC:
+            raise UsageError(
+                f"no data set to measure the accuracy of {model.name}",
+                why=f"no --data, $EDGEFER_DATA or ./fer2013.csv; it was trained on {trained_on or 'unknown data'}",
+                hint=f"--data PATH, or --data {SYNTHETIC} to test the tools with generated faces",
+            )
+    return open_data(options, spec=artifact.input_spec)
+
+
+def _saved_data_options(folder: Path) -> DataOptions:
+    """Return the options that opened the data set of the run in ``folder``; without a run, all of them are unset."""
+    try:
+        saved = json.loads((folder / "environment.json").read_text(encoding="utf-8"))["data"]["opened_with"]
+        data, ferplus, skip_bad_rows = saved["data"], saved["ferplus"], saved["skip_bad_rows"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return DataOptions()
+    if not isinstance(data, str) or not isinstance(ferplus, (str, type(None))):
+        return DataOptions()
+    return DataOptions(data, Path(ferplus) if ferplus else None, skip_bad_rows is True)
 
 
 def open_run_data(run: Run, options: DataOptions, *, spec: InputSpec | None = None) -> Dataset:

@@ -77,7 +77,7 @@ def update_document(path: Path, content: str, *, section: str | None = None) -> 
 
 
 def _group_text(group: Group) -> str:
-    split = f"{group.evaluation.split} %" if group.evaluation else "accuracy"
+    split = f"{group.evaluation.split_name} %" if group.evaluation else "accuracy"
     headers = ["model", "scheme", "KiB", split, "no\ndups", "macro\nF1", "p50 us", "p90 us"]
     explained = "95 % intervals; no dups: excluding duplicates of Training images"
     remarks = [
@@ -90,7 +90,7 @@ def _group_text(group: Group) -> str:
 
 
 def _group_markdown(group: Group) -> str:
-    split = f"{escape_markdown(group.evaluation.split)}, % (95 % interval)" if group.evaluation else "accuracy, %"
+    split = f"{escape_markdown(group.evaluation.split_name)}, % (95 % interval)" if group.evaluation else "accuracy, %"
     headers = ("model", "scheme", "KiB", split, "without duplicates, %", "macro-F1, %", "p50, us", "p90, us")
     rows = escape_cells([_cells(row) for row in group.rows])
     conditions = ". ".join(part for part in (group.images, group.circumstances) if part)

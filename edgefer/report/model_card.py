@@ -187,7 +187,7 @@ def _limits(data: ModelCardData) -> Iterator[str]:
             f"{escape_markdown(score.label)} ({_percent(score.recall)} % of {score.n:,})" for score in worst
         )
         wrong = 1 - (scored.accuracy.share or 0.0)
-        split = escape_markdown(scored.split)
+        split = escape_markdown(scored.split_name)
         yield _filled(f"The model is wrong on {100 * wrong:.0f} % of {split}. Recall is lowest for {weak}.")
     yield _filled("It needs one upright face that fills the crop. For any other picture it still returns a label.")
     if data.missed_thresholds:

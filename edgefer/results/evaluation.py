@@ -26,6 +26,8 @@ __all__ = ["Accuracy", "ClassScore", "Evaluation", "evaluate"]
 KIND = "evaluation"
 SCHEMA_VERSION = 1
 MAX_IMAGES = 2**53
+# Value of ``data`` for generated faces.
+SYNTHETIC_DATA = "synthetic"
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,11 @@ class Evaluation:
     cross_entropy: float
     deduplicated: Accuracy | None = None
     subject: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def split_name(self) -> str:
+        """Name of the split for texts and tables, with a mark on synthetic faces: their scores do not carry over."""
+        return f"{self.split} ({SYNTHETIC_DATA})" if self.data == SYNTHETIC_DATA else self.split
 
     @property
     def n(self) -> int:

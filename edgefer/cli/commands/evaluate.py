@@ -16,7 +16,7 @@ from edgefer.cli.options import (
     data_options,
     log,
     log_ignored_settings,
-    open_data,
+    open_model_data,
     open_run_data,
 )
 from edgefer.cli.outputs import OUTPUT_FOLDER
@@ -111,7 +111,7 @@ def _score_model(model: Path | None, data: DataOptions, split: str, runtime: str
     path, reason = find_model(model)
     log(f"model: {path} ({reason})")
     classifier = Classifier.open(path, runtime=runtime)  # a wrong file is reported before the data set is read
-    dataset = open_data(data, spec=classifier.artifact.input_spec)
+    dataset = open_model_data(path, classifier.artifact, data)
     name = SPLITS[split]
     images = make_evaluation_set(dataset, dataset.split(name), name=name, spec=classifier.artifact.input_spec)
     with progress_bar("evaluating") as progress:

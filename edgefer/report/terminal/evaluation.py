@@ -46,7 +46,7 @@ def accuracy_text(accuracy: Accuracy | None) -> str | None:
 
 def describe(evaluation: Evaluation) -> str:
     """Summarize an evaluation in one clause that names the split."""
-    return f"{evaluation.split} accuracy {accuracy_text(evaluation.accuracy)} of {evaluation.n:,} images"
+    return f"{evaluation.split_name} accuracy {accuracy_text(evaluation.accuracy)} of {evaluation.n:,} images"
 
 
 def evaluation_text(evaluation: Evaluation) -> str:

@@ -58,7 +58,7 @@ def quantizations_text(quantizations: Sequence[Quantization]) -> str:
         for each in quantizations
     ]
     headers = [
-        "scheme", "KiB", f"{quantizations[0].evaluation.split}, %", "points (95 %)", "p", "agree, %", "p50, us",
+        "scheme", "KiB", f"{quantizations[0].evaluation.split_name}, %", "points (95 %)", "p", "agree, %", "p50, us",
     ]  # fmt: skip
     return "\n".join(
         [
@@ -110,7 +110,7 @@ def _scores(quantization: Quantization) -> str:
         [name, _accuracy(each.accuracy), _accuracy(each.deduplicated), f"{100 * each.macro_f1:.1f}", f"{100 * ece:.1f}"]
         for name, each, ece in models
     ]
-    headers = ["", f"{quantization.evaluation.split}, %", "no duplicates, %", "macro-F1, %", "ECE, %"]
+    headers = ["", f"{quantization.evaluation.split_name}, %", "no duplicates, %", "macro-F1, %", "ECE, %"]
     return table(headers, rows)
 
 

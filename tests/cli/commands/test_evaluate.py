@@ -1,10 +1,14 @@
 import dataclasses
+import functools
+import json
 import os
+import shutil
 
 import numpy as np
 import pytest
 
 from edgefer.contract.artifact import Artifact
+from edgefer.data import dataset
 from edgefer.results.evaluation import Evaluation
 
 
@@ -79,6 +83,32 @@ def test_invalid_arguments_get_a_hint(refused, workplace, subject, options, code
 def test_a_bare_flatbuffer_has_no_contract(refused, workplace, tmp_path):
     (tmp_path / "bare.tflite").write_bytes(Artifact.load(workplace.int8).model)
     assert "edgefer quantize" in refused("evaluate", "bare.tflite", "--data", workplace.data, code=1)
+
+
+def test_without_data_a_model_in_a_run_folder_is_scored_on_the_data_of_the_run(edgefer, workplace, scratch):
+    outcome = edgefer("evaluate", scratch / workplace.int8.name, "--json")
+    assert outcome.record["accuracy"] == workplace.quantized.record["evaluation"]["accuracy"]
+    assert str(workplace.data) in outcome.err
+
+
+@pytest.mark.parametrize("command", [["evaluate"], ["bench", "--runs", 2, "--seconds", 0, "--accuracy", "full"]])
+def test_synthetic_faces_do_not_replace_the_data_of_a_model(command, refused, workplace, tmp_path):
+    shutil.copy(workplace.int8, tmp_path / "moved.tflite")
+    error = refused(command[0], "moved.tflite", *command[1:], code=2)
+    assert "it was trained on npz" in error
+    assert "--data PATH" in error
+
+
+def test_the_scores_of_synthetic_faces_are_marked(edgefer, workplace, tmp_path, monkeypatch):
+    few = functools.partial(dataset.synthetic_dataset, training=70, held_out=35)
+    monkeypatch.setattr(dataset, "synthetic_dataset", few)
+    artifact = Artifact.load(workplace.int8)
+    provenance = {**artifact.provenance, "data": {**artifact.provenance["data"], "name": "synthetic"}}
+    dataclasses.replace(artifact, provenance=provenance).save(tmp_path / "drawn.tflite")
+    outcome = edgefer("evaluate", "drawn.tflite", "--out", "drawn.json")
+    assert outcome.code == 0, outcome.err
+    assert "PublicTest (synthetic) accuracy" in outcome.out
+    assert Evaluation.from_json(json.loads((tmp_path / "drawn.json").read_text())).data == "synthetic"
 
 
 def test_a_missing_split_is_named(refused, workplace, tmp_path):
