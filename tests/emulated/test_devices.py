@@ -1,4 +1,4 @@
-"""Reaching the board, asking it, setting it up, and each way in which that can fail."""
+"""Connections to the board, probes, setup, and their failures."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from edgefer.fleet.registry import Device, Registry
 PLAIN = Device("shelf", "board")
 
 
-def test_the_probe_finds_what_the_board_has(board, device) -> None:
+def test_a_probe_reports_the_hardware_and_the_runtimes(board, device) -> None:
     with contextlib.closing(connect(PLAIN)) as connection:
         facts = probe(connection, [device("litert").python, device("tflite_runtime").python])
     assert "Raspberry Pi 4" in str(facts.board)
@@ -27,7 +27,7 @@ def test_the_probe_finds_what_the_board_has(board, device) -> None:
     assert facts.interpreters[-1].problem_with("litert") == "no numpy, opencv, litert"
 
 
-def test_a_bare_board_gets_the_line_that_mends_it(board) -> None:
+def test_a_board_without_a_runtime_gets_the_command_that_installs_it(board) -> None:
     with contextlib.closing(connect(PLAIN)) as connection:
         facts = probe(connection)
     with pytest.raises(IncompatibleError) as caught:
@@ -59,33 +59,33 @@ def fails_with(kind: type[Exception], board_device: Device = PLAIN) -> str:
     return str(caught.value)
 
 
-def test_a_changed_host_key(board, monkeypatch, tmp_path) -> None:
+def test_a_changed_host_key_is_refused(board, monkeypatch, tmp_path) -> None:
     config = board.config(tmp_path, UserKnownHostsFile=board.facts["wrong_known_hosts"])
     monkeypatch.setenv("EDGEFER_SSH_CONFIG", config)
-    said = fails_with(DeviceUnreachable)
-    assert "host key" in said
-    assert "ssh-keygen -R" in said
+    message = fails_with(DeviceUnreachable)
+    assert "host key" in message
+    assert "ssh-keygen -R" in message
 
 
-def test_a_host_that_was_never_seen(board, monkeypatch, tmp_path) -> None:
+def test_an_unknown_host_key_is_refused(board, monkeypatch, tmp_path) -> None:
     monkeypatch.setenv("EDGEFER_SSH_CONFIG", board.config(tmp_path, UserKnownHostsFile="/dev/null"))
     assert "host key" in fails_with(DeviceUnreachable)
 
 
-def test_a_refused_login(board, monkeypatch, tmp_path) -> None:
+def test_a_refused_login_has_the_command_that_copies_the_key(board, monkeypatch, tmp_path) -> None:
     monkeypatch.setenv("EDGEFER_SSH_CONFIG", board.config(tmp_path, IdentityFile=board.facts["wrong_key"]))
-    said = fails_with(DeviceUnreachable)
-    assert "refused the login" in said
-    assert "ssh-copy-id" in said
+    message = fails_with(DeviceUnreachable)
+    assert "refused the login" in message
+    assert "ssh-copy-id" in message
 
 
-def test_no_python(board) -> None:
-    said = fails_with(IncompatibleError, Device("shelf", "bare@board"))
-    assert "has no python3" in said
-    assert "sudo apt install python3" in said
+def test_a_board_without_python_gets_the_command_that_installs_it(board) -> None:
+    message = fails_with(IncompatibleError, Device("shelf", "bare@board"))
+    assert "has no python3" in message
+    assert "sudo apt install python3" in message
 
 
-def test_a_python_that_is_too_old(board, tmp_path) -> None:
+def test_an_old_python_is_reported_with_its_version(board, tmp_path) -> None:
     old = "/home/pi/python-3.6"
     script = '#!/bin/sh\nexec python3 -c "import sys; sys.version_info = (3, 6, 9); exec(sys.argv[1])" "$2" "$3"\n'
     place = Path(board.facts["rootfs"], old.lstrip("/"))
@@ -95,7 +95,7 @@ def test_a_python_that_is_too_old(board, tmp_path) -> None:
 
 
 def small_disk(connection) -> None:
-    """Let the cache lie on the board's disk of half a MiB."""
+    """Move the cache to the board's disk of half a MiB."""
     plain = connection.run
 
     def run(arguments, **options):
@@ -104,7 +104,7 @@ def small_disk(connection) -> None:
     connection.run = run
 
 
-def test_a_full_disk(board) -> None:
+def test_a_full_disk_is_reported(board) -> None:
     with contextlib.closing(connect(PLAIN)) as connection:
         small_disk(connection)
         with pytest.raises(DataError, match="disk of shelf is full") as caught:
@@ -113,7 +113,7 @@ def test_a_full_disk(board) -> None:
         assert clean(connection)["freed_bytes"] == 0
 
 
-def test_a_link_that_breaks_in_mid_copy_leaves_nothing_half(board) -> None:
+def test_a_connection_that_breaks_during_an_upload_leaves_no_incomplete_file(board) -> None:
     folder = Path(board.facts["rootfs"], "home/pi/.cache/edgefer/pushed")
     content = bytes(80_000_000)
     with contextlib.closing(connect(PLAIN)) as connection:
@@ -138,7 +138,7 @@ def test_a_link_that_breaks_in_mid_copy_leaves_nothing_half(board) -> None:
         clean(connection)
 
 
-def test_the_doctor_looks_at_the_board(board, device, capsys) -> None:
+def test_doctor_checks_the_board(board, device, capsys) -> None:
     Registry.read().with_device(device("litert")).save()
     assert run(["doctor", "--device", "shelf"]) == 0
     assert "Raspberry Pi 4" in capsys.readouterr().out

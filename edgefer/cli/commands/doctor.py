@@ -11,7 +11,7 @@ import click
 from edgefer.errors import DataError, IncompatibleError
 from edgefer.text_table import WIDTH, Result
 
-INDENT = 20
+INDENT = 21
 TIMEOUT_S = 600.0
 STDERR_CHARACTERS = 300
 MARKS = {"ok": "ok   ", "note": "note ", "broken": "WRONG"}
