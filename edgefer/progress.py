@@ -17,6 +17,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 
+from edgefer.escaping import printable
+
 __all__ = ["Progress", "progress_bar", "progress_bars", "silent"]
 
 Progress = Callable[[int, int, str], None]
@@ -56,18 +58,18 @@ def _bars(titles: Sequence[str]) -> Iterator[Callable[[str], Progress]]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress as RichProgress, TextColumn, TimeRemainingColumn
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=24),
         MofNCompleteColumn(),
         TimeRemainingColumn(compact=True),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
     )
     with RichProgress(*columns, console=Console(stderr=True)) as rich:
-        tasks = {title: rich.add_task(title, total=None, note="") for title in titles}
+        tasks = {title: rich.add_task(printable(title, kept=""), total=None, note="") for title in titles}
 
         def progress_of(title: str) -> Progress:
             def progress(done: int, total: int, note: str = "") -> None:
-                rich.update(tasks[title], completed=done, total=total, note=note)
+                rich.update(tasks[title], completed=done, total=total, note=printable(note, kept=""))
 
             return progress
 
@@ -86,7 +88,8 @@ def _plain(title: str) -> Progress:
         if done < total and not is_result and now_ns - last_ns < PLAIN_INTERVAL_S * 1e9:
             return
         last_ns, last_done, last_note = now_ns, done, note
-        sys.stderr.write(f"{title}: {done}/{total} {note}".rstrip() + "\n")
+        line = f"{title}: {done}/{total} {note}".rstrip()
+        sys.stderr.write(printable(line, kept="") + "\n")
         sys.stderr.flush()
 
     return progress

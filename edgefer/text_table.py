@@ -48,7 +48,7 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     for index, header in enumerate(headers):
         # A long name may fold. A number must not: folded or cropped, it reads as another number.
         min_width = max((len(row[index]) for row in cells), default=0) if index else None
-        grid.add_column(header, justify="right" if index else "left", overflow="fold", min_width=min_width)
+        grid.add_column(printable(header), justify="right" if index else "left", overflow="fold", min_width=min_width)
     for row in cells:
         grid.add_row(*row)
     console = Console(file=io.StringIO(), width=WIDTH, color_system=None, markup=False, emoji=False, highlight=False)

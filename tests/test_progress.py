@@ -51,3 +51,15 @@ def test_works_that_go_on_together_have_a_line_each(monkeypatch, capsys, termina
     err = capsys.readouterr().err
     assert line in err
     assert "3/3" in err
+
+
+@pytest.mark.parametrize("terminal", ["dumb", "xterm"])
+def test_titles_and_notes_are_shown_without_markup_and_control_characters(monkeypatch, capsys, terminal):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal != "dumb")
+    monkeypatch.setenv("TERM", terminal)
+    with progress_bar("reading [red]a[/red]\x1b]0;x\x07") as progress:
+        progress(1, 1, "row \u202e[bold]\nx")
+    err = capsys.readouterr().err
+    assert "reading [red]a[/red]\\x1b]0;x\\x07" in err
+    assert "row \\u202e[bold]\\nx" in err
+    assert "\x1b]0;" not in err

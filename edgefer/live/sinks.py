@@ -19,6 +19,7 @@ from typing import IO, TYPE_CHECKING, Protocol
 
 import cv2
 
+from edgefer.escaping import printable
 from edgefer.live.frame_result import STAGES, FrameResult, FrameTiming
 from edgefer.live.opencv import require_window
 from edgefer.text_table import percent, table
@@ -112,7 +113,7 @@ class DashboardSink:
             from rich.text import Text
 
             self._refreshed_s = time.monotonic()
-            text = Text(f"{_status(result)}\n\n{timing_table(result.timing)}", no_wrap=True)
+            text = Text(printable(f"{_status(result)}\n\n{timing_table(result.timing)}"), no_wrap=True)
             try:
                 self._live.update(text, refresh=True)
             except OSError:  # the terminal was closed

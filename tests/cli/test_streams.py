@@ -44,8 +44,7 @@ def pictures(tmp_path):
     folder.mkdir()
     for name in ("a.pgm", "café.pgm", "中.pgm", "\x1b]52;c;x\x07\x1b[31m.pgm", "\u202egnp.pgm"):
         (folder / name).write_bytes(PICTURE)
-    with open(os.fsencode(folder) + b"/caf\xe9.pgm", "wb") as file:
-        file.write(PICTURE)
+    (folder / os.fsdecode(b"caf\xe9.pgm")).write_bytes(PICTURE)
     return folder
 
 
@@ -79,7 +78,7 @@ def test_names_of_files_keep_their_bytes_in_csv(pictures, encoding, tmp_path):
     assert result.returncode == 0, result.stderr
     names = [line.split(b",")[0] for line in result.stdout.splitlines()[1:]]
     assert len(names) == 6
-    assert all(os.path.exists(os.path.join(os.fsencode(tmp_path), name)) for name in names)
+    assert all((tmp_path / os.fsdecode(name)).exists() for name in names)
 
 
 def test_a_terminal_gets_no_control_characters(pictures, tmp_path):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
+from edgefer.escaping import printable
 from edgefer.report.terminal.evaluation import accuracy_text, describe
 from edgefer.results.benchmark import BenchmarkResult, SoakInterval
 from edgefer.results.device_state import DeviceState
@@ -29,7 +30,7 @@ def outcomes_text(results: Sequence[BenchmarkResult]) -> str:
 
 
 def _device(result: BenchmarkResult, *, is_alone: bool) -> str:
-    parts = [] if is_alone and result.device == "local" else [f"device: {result.device}"]
+    parts = [] if is_alone and result.device == "local" else [_line(f"device: {result.device}")]
     for group in _groups(result.measurements):
         parts += [_measurements(group), *_stages(group[0])]
     parts += [_comparison(result, index) for index in range(len(result.comparisons))]
@@ -60,6 +61,7 @@ def _measurements(group: Sequence[Measurement]) -> str:
     """Render one row per number of threads, with warnings below."""
     first = group[0]
     subject, device = first.subject, first.device
+    size = f", {subject['file_bytes']:,} bytes" if subject.get("file_bytes") is not None else ""
     warnings = [
         _filled(warning, f"warning ({_threads(measurement)}): ")
         for measurement in group
@@ -67,8 +69,8 @@ def _measurements(group: Sequence[Measurement]) -> str:
     ]
     return "\n".join(
         [
-            f"{subject['file']}: {subject['scheme']}, {subject['file_bytes']:,} bytes",
-            f"{first.runtime} {first.runtime_version} on {first.processor}, {device['cores']} cores",
+            _line(f"{_file(first)}: {subject.get('scheme', '?')}{size}"),
+            _line(f"{first.runtime} {first.runtime_version} on {first.processor}, {device['cores']} cores"),
             table(HEADERS, [_row(measurement) for measurement in group]),
             *warnings,
         ]
@@ -104,7 +106,16 @@ def _comparison(result: BenchmarkResult, index: int) -> str:
 
 
 def _name(measurement: Measurement) -> str:
-    return f"{measurement.subject['file']} on {measurement.runtime}, {_threads(measurement)}"
+    return _line(f"{_file(measurement)} on {measurement.runtime}, {_threads(measurement)}")
+
+
+def _file(measurement: Measurement) -> str:
+    return str(measurement.subject.get("file") or "?")
+
+
+def _line(text: str) -> str:
+    """Escape the line breaks of text from a record, which could forge a line of the output."""
+    return printable(text, kept="")
 
 
 def _threads(measurement: Measurement) -> str:
