@@ -104,7 +104,12 @@ def quantize(
     tuned = None
     if module.NEEDS_TRAINING:
         tuned = finetune(
-            context.run, context.dataset, qat or QatSettings(), calibration=context.faces, progress=progress
+            context.run,
+            context.network.model,
+            context.split,
+            qat or QatSettings(),
+            calibration=context.faces,
+            progress=progress,
         )
     system, images = context.settings.system, context.images
     progress(0, STAGES, f"converting {system} to {scheme}")

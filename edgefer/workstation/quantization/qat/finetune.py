@@ -1,7 +1,7 @@
 """Fine-tune a trained network with fake quantization (quantization-aware training).
 
     settings = QatSettings(epochs=3, distill=1.0)
-    tuned = finetune(run, dataset, settings, calibration=faces)
+    tuned = finetune(run, network, validation_split(dataset, run.settings()), settings, calibration=faces)
     tuned.model                                     # the input of the scheme int8_qat
 
 The images, the augmentation and the shape of the schedule are those of the run; ``distill`` adds a loss on the float
@@ -25,24 +25,23 @@ import numpy as np
 import numpy.typing as npt
 
 from edgefer import files
-from edgefer.contract.preprocessing import prepare_all
-from edgefer.data.dataset import Dataset, Split
+from edgefer.data.dataset import Split
 from edgefer.errors import DataError
 from edgefer.progress import Progress, silent
 from edgefer.workstation.networks.backend import load_keras
 from edgefer.workstation.quantization.qat.fake_quantization import fake_quantize
 from edgefer.workstation.quantization.qat.model import check_supported, qat_base
-from edgefer.workstation.quantization.qat.trainer import QatEpoch, QatSettings, QatTrainer
+from edgefer.workstation.quantization.qat.trainer import QatEpoch, QatSettings, QatTrainer, select_epoch
 from edgefer.workstation.training.epoch_data import make_epoch
-from edgefer.workstation.training.keras_inference import keras_logits, load_network
+from edgefer.workstation.training.keras_inference import keras_logits
 from edgefer.workstation.training.model import build_network
 from edgefer.workstation.training.run import Run
-from edgefer.workstation.training.schedule import best_epoch, learning_rate
+from edgefer.workstation.training.schedule import learning_rate
 from edgefer.workstation.training.settings import TrainSettings
 from edgefer.workstation.training.settings_toml import to_toml
-from edgefer.workstation.training.validation import validation_loss, validation_split
+from edgefer.workstation.training.validation import ValidationSplit
 
-__all__ = ["FineTuned", "QatSettings", "finetune", "require_supported"]
+__all__ = ["FineTuned", "QatSettings", "finetune", "finetuning_folder", "require_supported"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +77,8 @@ def require_supported(run: Run) -> None:
 
 def finetune(
     run: Run,
-    dataset: Dataset,
+    network: Any,
+    split: ValidationSplit,
     settings: QatSettings,
     *,
     calibration: npt.NDArray[np.uint8],
@@ -88,21 +88,55 @@ def finetune(
 
     Args:
         run: completed training.
-        dataset: data set that the run was trained on.
+        network: Keras network with the best weights of ``run``.
+        split: images that trained the run and images that selected its best epoch, not yet preprocessed.
         settings: settings of the fine-tuning.
         calibration: uint8 (n, h, w) faces that initialize the ranges of the activations.
         progress: progress callback, called with completed epochs, total epochs and the latest result.
 
     Raises:
         UsageError: quantization-aware training does not support a layer of the network.
-        DataError: the run has no weights or was trained on other data, the state of an earlier fine-tuning is damaged,
-            the loss is not finite, or another process trains in the folder.
+        DataError: the state of an earlier fine-tuning is damaged, the loss is not finite, or another process trains in
+            the folder.
         EdgeferError: the logits of the tf_keras model differ from those of the network.
     """
-    run.require_data(dataset)
+    plan = _plan(run, settings)
+    images = split.prepare(plan.input)
+    base = qat_base(network, run.settings(), calibration)
     keras = load_keras(backend="tensorflow")
-    parent = load_network(keras, run)
-    plan = dataclasses.replace(
+    trainer = QatTrainer(keras, base, fake_quantize(base, calibration), settings, plan)
+    folder = finetuning_folder(run, images.training, settings, calibration=calibration)
+    with run.only_trainer():
+        folder.mkdir(parents=True, exist_ok=True)
+        for leftover in folder.glob(".*"):
+            leftover.unlink()
+        history = _train(trainer, folder, images, progress)
+    return FineTuned(trainer.model, settings, tuple(history), select_epoch(history, settings, plan), folder)
+
+
+def finetuning_folder(run: Run, training: Split, settings: QatSettings, *, calibration: npt.NDArray[np.uint8]) -> Path:
+    """Return the folder of a fine-tuning.
+
+    Its name is a hash of the float network, all settings, the images, their targets and the calibration faces.
+
+    Args:
+        run: completed training.
+        training: preprocessed training images.
+        settings: settings of the fine-tuning.
+        calibration: uint8 (n, h, w) faces that initialize the ranges of the activations.
+    """
+    digest, plan = hashlib.sha256(), _plan(run, settings)
+    texts = (to_toml(run.settings()), to_toml(plan), json.dumps(dataclasses.asdict(settings)), run.subject["sha256"])
+    for text in texts:
+        digest.update(text.encode())
+    for array in (*make_epoch(training, plan, epoch=0), calibration):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return run.folder / "qat" / digest.hexdigest()[:12]
+
+
+def _plan(run: Run, settings: QatSettings) -> TrainSettings:
+    """Return the run's training settings with those of the fine-tuning."""
+    return dataclasses.replace(
         run.settings(),
         epochs=settings.epochs,
         learning_rate=settings.learning_rate,
@@ -110,78 +144,35 @@ def finetune(
         warmup_epochs=0,
         seed=settings.seed,
     )
-    learn, select = (
-        dataclasses.replace(split, pixels=prepare_all(split.pixels, plan.input))
-        # Use the run's seed: images that selected its best epoch must not become training images.
-        for split in validation_split(dataset, run.settings())[:2]
-    )
-    base = qat_base(parent, run.settings(), calibration)
-    tuner = QatTrainer(keras, base, fake_quantize(base, calibration), settings, plan)
-    folder = run.folder / "qat" / _key(run, settings, plan, learn, calibration)
-    with run.only_trainer():
-        folder.mkdir(parents=True, exist_ok=True)
-        for leftover in folder.glob(".*"):
-            leftover.unlink()
-        history = _train(tuner, folder, learn, select, progress)
-    return FineTuned(tuner.model, settings, tuple(history), _best(history, tuner), folder)
 
 
-def _key(run: Run, settings: QatSettings, plan: TrainSettings, learn: Split, calibration: npt.NDArray[np.uint8]) -> str:
-    """Return a hash of the float network, the settings, the images, the targets and the calibration faces."""
-    digest = hashlib.sha256()
-    texts = (to_toml(run.settings()), to_toml(plan), json.dumps(dataclasses.asdict(settings)), run.subject["sha256"])
-    for text in texts:
-        digest.update(text.encode())
-    for array in (*make_epoch(learn, plan, epoch=0), calibration):
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()[:12]
-
-
-def _train(tuner: QatTrainer, folder: Path, learn: Split, select: Split, progress: Progress) -> list[QatEpoch]:
-    epochs, plan = tuner.settings.epochs, tuner.plan
+def _train(trainer: QatTrainer, folder: Path, images: ValidationSplit, progress: Progress) -> list[QatEpoch]:
+    settings, plan = trainer.settings, trainer.plan
     state, best_weights = folder / "state.npz", folder / "best.npz"
-    history = _load(state, tuner.variables()) if state.exists() else []
-    expected = keras_logits(tuner.base, select.pixels).argmax(axis=1)
-    _write_json(folder / "settings.json", dataclasses.asdict(tuner.settings))
-    while len(history) < epochs:
-        number = len(history)
+    history = _load(state, trainer.variables()) if state.exists() else []
+    float_labels = keras_logits(trainer.base, images.validation.pixels).argmax(axis=1)
+    _write_json(folder / "settings.json", dataclasses.asdict(settings))
+    while len(history) < settings.epochs:
+        index = len(history)
         rates = learning_rate(history, plan), learning_rate(history, plan, ahead=1)
-        metrics = tuner.run_epoch(make_epoch(learn, plan, epoch=number), epoch=number, rates=rates, progress=progress)
-        scores = _evaluate(tuner, number + 1, select, expected)
-        history.append(QatEpoch(epoch=number + 1, learning_rate=rates[0], **dataclasses.asdict(metrics), **scores))
+        data = make_epoch(images.training, plan, epoch=index)
+        metrics = trainer.run_epoch(data, epoch=index, rates=rates, progress=progress)
+        scores = trainer.evaluate(images.validation, float_labels, epoch=index)
+        history.append(QatEpoch(epoch=index + 1, learning_rate=rates[0], **dataclasses.asdict(metrics), **scores))
         # Save the best weights first: if the process ends here, the epoch is repeated and saves the same weights.
-        if _best(history, tuner) is history[-1]:
-            _save(best_weights, tuner.model.variables, [history[-1]])
-        _save(state, tuner.variables(), history)
+        best = select_epoch(history, settings, plan)
+        if best is history[-1]:
+            _save(best_weights, trainer.model.variables, [history[-1]])
+        _save(state, trainer.variables(), history)
         _write_history(folder / "history.csv", history)
-        progress(len(history), epochs, _remark(history[-1], _best(history, tuner)))
-    _load(best_weights, tuner.model.variables)
+        progress(len(history), settings.epochs, _epoch_note(history[-1], best))
+    _load(best_weights, trainer.model.variables)
     return history
 
 
-def _evaluate(tuner: QatTrainer, epoch: int, select: Split, expected: npt.NDArray[np.intp]) -> dict[str, float]:
-    """Compute the scores of the fake-quantized network on the validation split; ``expected`` are float predictions."""
-    logits = keras_logits(tuner.model, select.pixels)
-    hint = f"--qat-learning-rate {tuner.settings.learning_rate / 10:g}"
-    loss = validation_loss(logits, select, what=f"the fine-tuning has diverged in epoch {epoch}", hint=hint)
-    predictions = logits.argmax(axis=1)
-    accuracy, agreement = (float((predictions == labels).mean()) for labels in (select.labels, expected))
-    return {"selection_loss": loss, "selection_accuracy": accuracy, "agreement": agreement}
-
-
-def _best(history: Sequence[QatEpoch], tuner: QatTrainer) -> QatEpoch:
-    """Return the best epoch by the run's monitored metric, or by agreement if the loss has no labels.
-
-    Without labels in the loss, accuracies differ by chance alone, and selection by accuracy would bias the result.
-    """
-    if tuner.settings.distill == 1:
-        return max(history, key=lambda epoch: epoch.agreement)
-    return history[best_epoch(history, tuner.plan)]
-
-
-def _remark(last: QatEpoch, best: QatEpoch) -> str:
+def _epoch_note(last: QatEpoch, best: QatEpoch) -> str:
     return (
-        f"selection {last.selection_accuracy:.2%}, {last.agreement:.2%} as the float parent; best is epoch {best.epoch}"
+        f"validation accuracy {last.selection_accuracy:.2%}, agreement {last.agreement:.2%}; best is epoch {best.epoch}"
     )
 
 

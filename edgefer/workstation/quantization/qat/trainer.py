@@ -9,21 +9,25 @@ The randomness of an epoch derives from (seed, epoch) alone. variables() returns
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from edgefer.data.dataset import Split
 from edgefer.errors import UsageError
 from edgefer.progress import Progress
 from edgefer.workstation.quantization.qat.fake_quantization import sync_ranges
 from edgefer.workstation.training.augmentation import augmentation_layer
-from edgefer.workstation.training.schedule import Epoch
+from edgefer.workstation.training.keras_inference import keras_logits
+from edgefer.workstation.training.schedule import Epoch, best_epoch
 from edgefer.workstation.training.settings import TrainSettings
 from edgefer.workstation.training.trainer import EpochMetrics
+from edgefer.workstation.training.validation import validation_loss
 
-__all__ = ["QatEpoch", "QatSettings", "QatTrainer"]
+__all__ = ["QatEpoch", "QatSettings", "QatTrainer", "select_epoch"]
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,7 @@ class QatSettings:
         for name, (low, high, hint) in RANGES.items():
             value = getattr(self, name)
             if not low <= value <= high:
-                raise UsageError(f"{name} = {value!r}", why=f"{low:g} to {high:g} was expected", hint=hint)
+                raise UsageError(f"{name} = {value!r}", why=f"expected {low:g} to {high:g}", hint=hint)
 
 
 RANGES: dict[str, tuple[float, float, str]] = {
@@ -76,6 +80,21 @@ class QatEpoch(Epoch):
     """
 
     agreement: float
+
+
+def select_epoch(history: Sequence[QatEpoch], settings: QatSettings, plan: TrainSettings) -> QatEpoch:
+    """Return the best epoch by the run's monitored metric, or by agreement if the loss has no labels.
+
+    Without labels in the loss, accuracies differ by chance alone, and selection by accuracy would bias the result.
+
+    Args:
+        history: completed epochs, at least one.
+        settings: settings of the fine-tuning.
+        plan: training settings of the fine-tuning, with the monitored metric.
+    """
+    if settings.distill == 1:
+        return max(history, key=lambda epoch: epoch.agreement)
+    return history[best_epoch(history, plan)]
 
 
 class QatTrainer:
@@ -123,6 +142,28 @@ class QatTrainer:
         loss, accuracy = np.mean(results, axis=0)
         duration_s = round((time.monotonic_ns() - started_ns) / 1e9, 1)
         return EpochMetrics(float(loss), float(accuracy), duration_s)
+
+    def evaluate(self, validation: Split, float_labels: npt.NDArray[np.intp], *, epoch: int) -> dict[str, float]:
+        """Score the fake-quantized network on the validation images.
+
+        Args:
+            validation: preprocessed images.
+            float_labels: labels that the float network predicts for them, (n,).
+            epoch: epoch number, counted from 0, for the error.
+
+        Returns:
+            The scores of a QatEpoch: selection_loss, selection_accuracy and agreement.
+
+        Raises:
+            DataError: the loss is not finite.
+        """
+        logits = keras_logits(self.model, validation.pixels)
+        hint = f"--qat-learning-rate {self.settings.learning_rate / 10:g}"
+        what = f"the fine-tuning has diverged in epoch {epoch + 1}"
+        loss = validation_loss(logits, validation, what=what, hint=hint)
+        predictions = logits.argmax(axis=1)
+        accuracy, agreement = (float((predictions == labels).mean()) for labels in (validation.labels, float_labels))
+        return {"selection_loss": loss, "selection_accuracy": accuracy, "agreement": agreement}
 
     def _reseed(self, epoch: int) -> None:
         words = np.random.SeedSequence([self.settings.seed, 4, epoch]).generate_state(2)
