@@ -9,7 +9,6 @@ images without a face. Votes are therefore matched by position, and the Usage co
 
 from __future__ import annotations
 
-import csv
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 from edgefer.contract.labels import LABELS
+from edgefer.data.naming import quote, quote_name
 from edgefer.data.records import SPLITS, SampleTable
+from edgefer.data.table_columns import DELIMITERS, split_line
+from edgefer.data.table_text import open_table
 from edgefer.errors import DataError
 from edgefer.file_kinds import describe_kind
 
@@ -86,40 +88,55 @@ def _positions(path: Path, table: SampleTable, usage: npt.NDArray[np.int8]) -> n
 
 def _read(path: Path) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:
     """Read Usage as indices into SPLITS (n,), and votes (n, 10)."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, skipinitialspace=True)
-            missing = [name for name in ("Usage", *VOTES) if name not in (reader.fieldnames or ())]
-            rows = [] if missing else list(reader)
-    except OSError as error:
-        raise DataError(f"cannot read {path}", why=error.strerror or str(error), hint=HINT) from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"cannot read {path}", why=f"it is {describe_kind(path)}, expected CSV", hint=HINT) from error
-    if missing:
-        raise DataError(f"{path} has no FER+ votes", why=f"missing columns: {', '.join(missing)}", hint=HINT)
-    if not rows:
-        raise DataError(f"{path} has no FER+ votes", why="there are no rows below the header", hint=HINT)
+    if not path.is_file():
+        raise DataError(f"cannot read {quote_name(path)}", why=f"it is {describe_kind(path)}, expected CSV", hint=HINT)
     usage, votes = [], []
-    for number, row in enumerate(rows, start=2):
-        usage.append(_usage(path, number, row["Usage"]))
-        votes.append([_count(path, number, name, row[name]) for name in VOTES])
+    try:
+        with open_table(path, accepts=lambda head: True) as table:
+            if table is None:
+                raise DataError(f"{path} has no FER+ votes", why="it is an archive without a table", hint=HINT)
+            columns, delimiter, first = _columns(path, table.head)
+            for number, line in table.lines():
+                if number <= first or not line.strip():
+                    continue
+                cells = split_line(line, delimiter)
+                values = {name: cells[index] if index < len(cells) else "" for name, index in columns.items()}
+                usage.append(_usage(path, number, values["Usage"]))
+                votes.append([_count(path, number, name, values[name]) for name in VOTES])
+    except OSError as error:
+        raise DataError(f"cannot read {path}", why=str(error), hint=HINT) from error
+    if not usage:
+        raise DataError(f"{path} has no FER+ votes", why="there are no rows below the header", hint=HINT)
     return np.array(usage, np.int8), np.array(votes, np.float32)
 
 
-def _usage(path: Path, line: int, value: object) -> int:
-    text = str(value).strip()
+def _columns(path: Path, head: str) -> tuple[dict[str, int], str, int]:
+    """Return the positions of the columns, the delimiter, and the number of the header line."""
+    lines = head.splitlines()
+    number = next((number for number, line in enumerate(lines, start=1) if line.strip()), 0)
+    header = lines[number - 1] if number else ""
+    delimiter = max(DELIMITERS, key=header.count)
+    names = [name.lstrip("\ufeff") for name in split_line(header, delimiter)]
+    missing = [name for name in ("Usage", *VOTES) if name not in names]
+    if missing:
+        why = f"it is {describe_kind(path)} without the columns {', '.join(missing)}"
+        raise DataError(f"{path} has no FER+ votes", why=why, hint=HINT)
+    return {name: names.index(name) for name in ("Usage", *VOTES)}, delimiter, number
+
+
+def _usage(path: Path, line: int, text: str) -> int:
     if text not in SPLITS:
-        why = f"Usage is {text[:20]!r}, expected {', '.join(SPLITS)}"
+        why = f"Usage is {quote(text, limit=20)}, expected {', '.join(SPLITS)}"
         raise DataError(f"{path}, line {line} is invalid", why=why, hint=HINT)
     return SPLITS.index(text)
 
 
-def _count(path: Path, line: int, column: str, value: object) -> float:
+def _count(path: Path, line: int, column: str, value: str) -> float:
     try:
-        count = float(str(value))
+        count = float(value)
     except ValueError:
         count = math.nan
     if not 0 <= count < math.inf:
-        why = f"{column} is {str(value)[:20]!r}, expected a number of votes"
+        why = f"{column} is {quote(value, limit=20)}, expected a number of votes"
         raise DataError(f"{path}, line {line} is invalid", why=why, hint=HINT)
     return count

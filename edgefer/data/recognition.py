@@ -25,6 +25,7 @@ from edgefer.data.naming import LABEL_OF_NAME, quote, quote_name, split_of
 from edgefer.data.table_columns import split_line
 from edgefer.data.table_text import DAMAGE, decode_head
 from edgefer.errors import DataError
+from edgefer.file_kinds import JSON, command_for, describe_kind
 
 __all__ = ["FORMATS", "Source", "find_source"]
 
@@ -183,9 +184,12 @@ def _file_type(path: Path, head: bytes) -> tuple[str, str]:
             return f"it is {description}", hint
     if head[257:262] == b"ustar":
         return "it is a tar archive without a table", "unpack it: tar -xf {path}"
-    if head[4:8] == b"TFL3":
-        return "it is a model (.tflite)", f"expected {EXPECTED}"
-    if cv2.haveImageReader(os.fspath(path)):
+    kind, command = describe_kind(path), command_for(path)
+    if command and kind != JSON and not command.startswith("edgefer data"):
+        return f"it is {kind}", command
+    with files.utf8_path(path) as name:
+        is_picture = cv2.haveImageReader(name)
+    if is_picture:
         return "it is a single picture", f"expected {EXPECTED}"
     _, text = decode_head(head)
     start = text.lstrip("\ufeff \r\n\t").lower()

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from edgefer.data.naming import label_of, split_of
 
-__all__ = ["Columns", "find_columns", "split_line"]
+__all__ = ["DELIMITERS", "Columns", "find_columns", "split_line"]
 
 DELIMITERS = (",", ";", "\t", "|")
 EMOTION_NAMES = ("emotion", "label", "expression", "class")

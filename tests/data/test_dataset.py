@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import os
 from pathlib import Path
 
@@ -550,6 +551,28 @@ def test_votes_that_do_not_belong_are_refused(faces, tmp_path):
         load(path, ferplus=path)
     with pytest.raises(DataError, match="cannot read"):
         load(path, ferplus=tmp_path / "missing.csv")
+
+
+@pytest.mark.parametrize(
+    "encode",
+    [
+        lambda text: text.replace(",", ";").encode("utf-8-sig"),
+        lambda text: text.replace(",", "\t").encode("utf-16"),
+        lambda text: gzip.compress(text.encode()),
+        lambda text: ("\n" + text.replace("\n", "\r\n") + "\n").encode(),
+    ],
+)
+def test_votes_are_read_in_every_variant_of_a_table(encode, faces, tmp_path):
+    votes = votes_for(14)
+    path = write_votes(tmp_path, USAGE, votes)
+    path.write_bytes(encode(path.read_text()))
+    dataset = load(write_csv(tmp_path, faces), ferplus=path)
+    assert np.array_equal(np.concatenate([split.votes for split in dataset.splits.values()]), votes)
+
+
+def test_a_device_has_no_votes(faces, tmp_path):
+    with pytest.raises(DataError, match="/dev/zero: it is neither a file nor a folder, expected CSV"):
+        load(write_csv(tmp_path, faces), ferplus=Path("/dev/zero"))
 
 
 @pytest.mark.parametrize("value", ["x", "-1", "nan", ""])

@@ -44,7 +44,7 @@ FILES = {
     "HDF5": (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
     "array": (npy(), "a single NumPy array"),
     "JSON": (b'{"pixels": [1, 2]}', "it is JSON"),
-    "model": (b"\x1c\0\0\0TFL3" + bytes(100), "it is a model"),
+    "model": (b"\x1c\0\0\0TFL3" + bytes(100), "it is a TensorFlow Lite model"),
     "binary": (bytes(range(256)) * 10, "binary data that starts with 00 01 02"),
     "another table": (b"name;age\nA;3\n", "no column of pixels; its first line is 'name', 'age', its second 'A', '3'"),
     "tar without a table": (b"a.png".ljust(257, b"\0") + b"ustar" + bytes(1000), "a tar archive without a table"),
@@ -65,8 +65,9 @@ def test_a_file_without_a_data_set_is_described_by_its_content(kind, tmp_path):
 
 def test_a_picture_is_described(tmp_path):
     cv2.imwrite(str(tmp_path / "a.png"), np.zeros((48, 48), np.uint8))
-    with pytest.raises(DataError, match="a single picture"):
+    with pytest.raises(DataError, match="it is an image") as caught:
         load(tmp_path / "a.png")
+    assert caught.value.hint == f"edgefer predict {tmp_path / 'a.png'}"
 
 
 def test_votes_in_place_of_the_data_are_an_option(tmp_path):

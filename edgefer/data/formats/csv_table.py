@@ -88,7 +88,8 @@ class _Rows:
         read_bytes = 0
         for number, line in table.lines():
             read_bytes += len(line)
-            if number <= self.columns.skipped or not line.strip():
+            # Spreadsheets leave rows of empty cells at the end.
+            if number <= self.columns.skipped or not line.strip(self.columns.delimiter + ' "\t\r\n'):
                 continue
             try:
                 self._add(line, number)

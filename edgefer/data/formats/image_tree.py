@@ -272,7 +272,10 @@ def _description(entry: Path, root: Path) -> str:
 
 def _may_hold_images(entry: Path) -> bool:
     """Return True for a folder or a picture beside the split folders, False for a document."""
-    return os.path.isdir(entry) or (entry.is_file() and cv2.haveImageReader(os.fspath(entry)))  # noqa: PTH112
+    if os.path.isdir(entry):  # noqa: PTH112
+        return True
+    with files.utf8_path(entry) as name:
+        return entry.is_file() and cv2.haveImageReader(name)
 
 
 def _first(names: Sequence[str]) -> list[str]:

@@ -86,6 +86,8 @@ VARIANTS = {
     "no header": PLAIN.partition("\n")[2],
     "no header, other order": make_table(lambda e, i, u: f"{u};{e};{joined(i)}", header=""),
     "blank lines first": "\n \n" + PLAIN,
+    "empty rows of a spreadsheet": PLAIN.replace(",", ";") + ";;\n;;\n",
+    "every cell quoted": make_table(lambda e, i, u: f'"{e}","{joined(i)}","{u}"', header='"emotion","pixels","Usage"'),
     "quoted pixels": make_table(lambda e, i, u: f'{e},"{joined(i)}",{u}'),
     "lists": make_table(lambda e, i, u: f'{e},"{values(i)}",{u}'),
     "arrays": make_table(lambda e, i, u: f"{e},[{joined(i)}],{u}"),
