@@ -8,6 +8,8 @@ An error states what failed, with the value; what was expected; and the command 
 
 from __future__ import annotations
 
+from edgefer.escaping import printable
+
 __all__ = [
     "DataError",
     "DeviceUnreachable",
@@ -37,8 +39,10 @@ class EdgeferError(Exception):
         self.what, self.why, self.hint = what, why, hint
 
     def __str__(self) -> str:
-        text = f"{self.what}: {self.why}" if self.why else self.what
-        return f"{text}\n  try: {self.hint}" if self.hint else text
+        # A reason may be a message of several lines from a library. Names in it may hold line breaks of their own.
+        text = printable(self.what, kept="")
+        text += f": {printable(' '.join(self.why.split()), kept='')}" if self.why else ""
+        return f"{text}\n  try: {printable(self.hint)}" if self.hint else text
 
 
 class DataError(EdgeferError):

@@ -18,7 +18,7 @@ __all__ = ["escape_markdown", "printable"]
 JOINERS = "\u200c\u200d"
 NOT_PRINTABLE = ("Cc", "Cf", "Co", "Cs", "Zl", "Zp")
 # Characters that start markup or HTML. An underscore within a word does not, and names have many of them.
-MARKDOWN = str.maketrans({**{character: f"\\{character}" for character in "\\*`[]"}, "<": "&lt;", "&": "&amp;"})
+MARKDOWN = str.maketrans({**{character: f"\\{character}" for character in "\\*`[]~#"}, "<": "&lt;", "&": "&amp;"})
 
 
 def printable(text: str, *, kept: str = "\n\t") -> str:

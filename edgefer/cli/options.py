@@ -29,6 +29,7 @@ from edgefer import plugins
 from edgefer.cli.outputs import INPUT
 from edgefer.cli.streams import write
 from edgefer.errors import UsageError
+from edgefer.escaping import printable
 
 if TYPE_CHECKING:
     from edgefer.contract.artifact import Artifact
@@ -53,8 +54,8 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 def log(message: str) -> None:
-    """Print a status message on stderr."""
-    write(message, to_stderr=True)
+    """Print a status message of one line on stderr; line breaks in it, such as in the name of a file, are escaped."""
+    write(printable(message, kept=""), to_stderr=True)
 
 
 def parse_threads(text: str) -> tuple[int, ...]:

@@ -15,6 +15,7 @@ import click
 
 from edgefer import plugins
 from edgefer.cli.options import MODEL_HELP, PATH, RUNTIMES, detector_options, log, option_group
+from edgefer.cli.streams import write
 from edgefer.errors import IncompatibleError, UsageError
 from edgefer.results import schema
 from edgefer.text_table import Result
@@ -191,7 +192,7 @@ def command(
         summary = run_live(live, [*pages, *_sinks(live, has_window, output.jsonl)], frames=frames, seconds=seconds)
     record = {**schema.header("live", 1), "model": str(path), "source": str(source), **summary.to_json()}
     if output.jsonl:
-        log(_describe(summary))
+        write(_describe(summary), to_stderr=True)
     return Result(record, "" if output.jsonl else _describe(summary), failure=received.error)
 
 
@@ -230,7 +231,7 @@ def _has_window(output: OutputOptions) -> bool:
     try:
         require_window()
     except IncompatibleError as error:
-        log(f"no window: {error}")
+        write(f"no window: {error}", to_stderr=True)
         return False
     return True
 

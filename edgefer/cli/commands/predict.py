@@ -13,7 +13,7 @@ import click
 
 from edgefer.cli.options import MODEL_HELP, PATH, RUNTIMES, detector_options, log, option_group
 from edgefer.cli.outputs import INPUT, OUTPUT_FOLDER
-from edgefer.cli.streams import DataStream, write_json
+from edgefer.cli.streams import DataStream, write, write_json
 from edgefer.errors import DataError, UsageError
 from edgefer.text_table import Result
 
@@ -167,7 +167,7 @@ def _stream(
         writer.writerow(CSV_HEADER)
     for result in results:
         if result.problem is not None:
-            log(f"skipped: {result.problem}")
+            write(f"skipped: {result.problem}", to_stderr=True)
         if jsonl:
             for line in jsonl_lines(result, labels):
                 write_json(line)

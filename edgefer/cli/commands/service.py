@@ -50,7 +50,8 @@ def install(only_print: bool, arguments: tuple[str, ...]) -> Result:
     plan = _make_plan(arguments)
     if only_print:
         return Result({**schema.header("service", 1), "unit": plan.unit}, plan.unit.rstrip())
-    log(f"unit: {plan.unit_path}\nstarting; the service is ready after the first frame")
+    log(f"unit: {plan.unit_path}")
+    log("starting; the service is ready after the first frame")
     systemd_service.install(plan)
     return Result(_record(plan), _installed(plan))
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from edgefer.escaping import printable
 from edgefer.results.evaluation import Accuracy, ClassScore, Evaluation
 from edgefer.text_table import percent, table
 
@@ -46,7 +47,8 @@ def accuracy_text(accuracy: Accuracy | None) -> str | None:
 
 def describe(evaluation: Evaluation) -> str:
     """Summarize an evaluation in one clause that names the split."""
-    return f"{evaluation.split_name} accuracy {accuracy_text(evaluation.accuracy)} of {evaluation.n:,} images"
+    accuracy = accuracy_text(evaluation.accuracy)
+    return printable(f"{evaluation.split_name} accuracy {accuracy} of {evaluation.n:,} images", kept="")
 
 
 def evaluation_text(evaluation: Evaluation) -> str:
@@ -102,7 +104,7 @@ def weighted_average(evaluation: Evaluation) -> Average:
 
 
 def _summary(evaluation: Evaluation) -> list[str]:
-    lines = [f"{evaluation.model} on {evaluation.data}, with 95 % intervals", describe(evaluation)]
+    lines = [printable(f"{evaluation.model} on {evaluation.data}, with 95 % intervals", kept=""), describe(evaluation)]
     if evaluation.deduplicated is not None:
         deduplicated = f"{accuracy_text(evaluation.deduplicated)} of {evaluation.deduplicated.n:,}"
         lines.append(f"excluding duplicates of Training images: {deduplicated}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from edgefer.escaping import printable
 from edgefer.report.terminal.evaluation import describe
 from edgefer.results.evaluation import Evaluation
 from edgefer.text_table import table
@@ -54,7 +55,7 @@ def training_text(record: Mapping[str, Any]) -> str:
         best = f"none of {record['epochs']} epochs exceeded the initial weights, which were kept"
     return (
         f"{record['settings']['system']}: {describe(evaluation)},\n"
-        f"{best}; results are in {record['run']}\n"
+        f"{best}; results are in {printable(record['run'], kept='')}\n"
         "next: edgefer quantize --int8"
     )
 
