@@ -43,6 +43,9 @@ from edgefer.workstation.training.validation import ValidationSplit
 
 __all__ = ["FineTuned", "QatSettings", "finetune", "finetuning_folder", "require_supported"]
 
+# Lines of settings.toml for settings that did not exist when the first fine-tunings were hashed.
+NEWER_DEFAULTS = ("views = 0\n",)
+
 
 @dataclass(frozen=True, eq=False)
 class FineTuned:
@@ -126,12 +129,17 @@ def finetuning_folder(run: Run, training: Split, settings: QatSettings, *, calib
         calibration: uint8 (n, h, w) faces that initialize the ranges of the activations.
     """
     digest, plan = hashlib.sha256(), _plan(run, settings)
-    texts = (to_toml(run.settings()), to_toml(plan), json.dumps(dataclasses.asdict(settings)), run.subject["sha256"])
+    texts = (_hashed(run.settings()), _hashed(plan), json.dumps(dataclasses.asdict(settings)), run.subject["sha256"])
     for text in texts:
         digest.update(text.encode())
     for array in (*make_epoch(training, plan, epoch=0), calibration):
         digest.update(np.ascontiguousarray(array).tobytes())
     return run.folder / "qat" / digest.hexdigest()[:12]
+
+
+def _hashed(settings: TrainSettings) -> str:
+    """Return settings as text without newer settings that have their default value, so that the hash stays the same."""
+    return "".join(line for line in to_toml(settings).splitlines(keepends=True) if line not in NEWER_DEFAULTS)
 
 
 def _plan(run: Run, settings: QatSettings) -> TrainSettings:

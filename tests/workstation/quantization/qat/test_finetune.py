@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgefer.data.dataset import Split
 from edgefer.errors import DataError, UsageError
 from edgefer.inference.runtime import select_runtime
 from edgefer.inspection.flatbuffer import read_model
@@ -34,6 +35,7 @@ from edgefer.workstation.training.validation import validation_split
 from edgefer.workstation.workflows.quantization_context import QuantizationContext
 from edgefer.workstation.workflows.quantize import quantize
 
+EARLIER_RUN = Path(__file__).parents[3] / "fixtures" / "before" / "run"
 SETTINGS = QatSettings(epochs=2, batch_size=32)
 
 
@@ -199,6 +201,16 @@ def test_everything_that_determines_the_result_determines_the_folder(run, split,
     run.best_weights.write_bytes(b"other weights")
     names.append(name())
     assert len(set(names)) == len(names)
+
+
+def test_the_folder_of_an_earlier_version_is_found(tmp_path):
+    shutil.copy(EARLIER_RUN / "settings.toml", tmp_path)
+    run = Run(tmp_path)
+    run.best_weights.write_bytes(b"weights")
+    pixels = (np.arange(14 * 48 * 48) % 256).astype(np.uint8).reshape(14, 48, 48)
+    training = Split(pixels, np.arange(14) % 7, np.arange(14))
+    # Computed by the version that wrote the settings.
+    assert finetuning_folder(run, training, QatSettings(), calibration=pixels[:3]).name == "5a11485acbbe"
 
 
 def test_the_distillation_weight_changes_the_loss(run, tune, tuned):
