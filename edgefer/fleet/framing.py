@@ -24,9 +24,14 @@ __all__ = ["Frame", "Output"]
 
 # An rc file may have closed stderr, set options in $SHELLOPTS, or put the home folder on $PYTHONPATH; see
 # edgefer.child_start. LC_ALL=C gives English messages, and Python then uses UTF-8.
+# PYTHONINSPECT would keep Python running, PYTHONIOENCODING may be UTF-16.
+PYTHON_VARIABLES = (
+    "PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "PYTHONINSPECT", "PYTHONIOENCODING", "PYTHONUTF8", "PYTHONWARNINGS",
+    "PYTHONOPTIMIZE", "PYTHONVERBOSE", "PYTHONDEBUG", "PYTHONPLATLIBDIR", "PYTHONPROFILEIMPORTTIME",
+)  # fmt: skip
 PREPARE = (
     "set +eu; (true >&2) || exec 2>/dev/null; umask 077; LC_ALL=C; "
-    f'{PACKAGE_PATH}="$PYTHONPATH"; export LC_ALL {PACKAGE_PATH}; unset PYTHONPATH PYTHONHOME PYTHONSTARTUP; '
+    f'{PACKAGE_PATH}="$PYTHONPATH"; export LC_ALL {PACKAGE_PATH}; unset {" ".join(PYTHON_VARIABLES)}; '
 )
 # The line is read byte by byte, so what follows it is left for the command.
 RECEIVE = 'read -r c; eval "$(printf %b "$c")"'

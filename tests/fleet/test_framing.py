@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 
 import pytest
 
@@ -73,6 +74,15 @@ def test_an_rc_file_before_the_command_has_no_effect(rc: str) -> None:
         first_line=frame.first_line(["sh", "-c", "cat; umask; echo $PYTHONPATH"], has_input=True),
     )  # fmt: skip
     assert frame.split(ended.stdout) == Output(b"content0077\n\n", 0)
+
+
+@pytest.mark.parametrize(
+    "rc", ["PYTHONINSPECT=1", "PYTHONIOENCODING=utf-16", "PYTHONWARNINGS=error", "PYTHONVERBOSE=1", "PYTHONHOME=/none"]
+)
+def test_variables_of_python_in_an_rc_file_have_no_effect(rc: str) -> None:
+    output, errors = run(["bash", "-c", f'export {rc}; eval "$0"'], [sys.executable, "-c", "print('ok')"])
+    assert output == Output(b"ok\n", 0)
+    assert errors == Output(b"", 0)
 
 
 @pytest.mark.parametrize("rc", ["exit 0", "exec true", "echo 'This account is not available.'; exit 1"])

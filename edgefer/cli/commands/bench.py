@@ -287,9 +287,19 @@ def _make_result(
         record = records[0]
     else:
         record = {**schema.header("benches", 1), "benches": records, "failures": failures}
-    names = [re.sub(r"[^A-Za-z0-9_.-]", "_", result.device) for result in results]
+    names = _file_names([result.device for result in results])
     save = functools.partial(_write_records, output_dir, names, records) if output_dir is not None else None
     return Result(record, "\n\n".join(paragraphs), failure, save)
+
+
+def _file_names(devices: Sequence[str]) -> list[str]:
+    """Return a different file name for each device; addresses may differ only in characters that are replaced."""
+    names: list[str] = []
+    for device in devices:
+        name = re.sub(r"[^A-Za-z0-9_.-]", "_", device)
+        others = sum(1 for other in names if other.partition("~")[0].lower() == name.lower())
+        names.append(f"{name}~{others + 1}" if others else name)
+    return names
 
 
 def _write_records(folder: Path, names: Sequence[str], records: Sequence[Mapping[str, Any]]) -> str:

@@ -1,3 +1,7 @@
+import json
+import os
+import sys
+
 import numpy as np
 import pytest
 
@@ -77,3 +81,53 @@ def test_invalid_options_get_a_hint(refused, workplace, options, code, named):
 
 def test_a_run_folder_is_not_a_model(refused, workplace):
     assert "edgefer quantize" in refused("bench", workplace.run, code=1)
+
+
+SSH = """#!/bin/bash
+previous=""
+for word in "$@"; do
+    [ "$previous" = -- ] && host=$word
+    [ "$word" = exit ] && exit 0
+    previous=$word command=$word
+done
+export HOME=$BOARDS/${host#*@} XDG_CACHE_HOME= XDG_DATA_HOME=
+mkdir -p "$HOME"
+[ "${host#*@}" = noisy ] && echo "Welcome to noisy"
+[ "${host#*@}" = closed ] && exit 0
+exec bash -c "$command"
+"""
+
+
+def test_boards_with_a_greeting_or_without_a_shell_keep_the_results_of_the_others(
+    edgefer, workplace, tmp_path, monkeypatch
+):
+    (tmp_path / "ssh").write_text(SSH)
+    (tmp_path / "ssh").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setenv("BOARDS", str(tmp_path))
+    monkeypatch.setenv("EDGEFER_DEVICES", str(tmp_path / "devices.toml"))
+    for name, address in {"good": "pi@good", "a.b": "pi@noisy", "closed": "pi@closed"}.items():
+        assert edgefer("devices", "add", name, address, "--python", sys.executable).code == 0
+    devices = [word for name in ("good", "a.b", "closed") for word in ("--device", name)]
+    outcome = edgefer("bench", workplace.int8, *QUICK, *devices, "--output-dir", tmp_path / "out", "--json")
+    assert outcome.code == 4
+    assert [bench["device"] for bench in outcome.record["benches"]] == ["good", "a.b"]
+    assert [failure["device"] for failure in outcome.record["failures"]] == ["closed"]
+    assert "login shell of closed" in outcome.err
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.b.bench.json", "good.bench.json"]
+
+
+def test_addresses_that_differ_in_replaced_characters_get_different_files(edgefer, workplace, tmp_path, monkeypatch):
+    (tmp_path / "ssh").write_text(SSH)
+    (tmp_path / "python3").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    for name in ("ssh", "python3"):
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setenv("BOARDS", str(tmp_path))
+    monkeypatch.setenv("EDGEFER_DEVICES", str(tmp_path / "devices.toml"))
+    devices = ("--device", "pi@a_b", "--device", "pi@a+b")
+    outcome = edgefer("bench", workplace.int8, *QUICK, *devices, "--output-dir", tmp_path / "out")
+    assert outcome.code == 0, outcome.err
+    files = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert files == ["pi_a_b.bench.json", "pi_a_b~2.bench.json"]
+    assert {json.loads((tmp_path / "out" / name).read_text())["device"] for name in files} == {"pi@a_b", "pi@a+b"}
