@@ -9,6 +9,7 @@ The content of a file decides, not its name. In a folder, the search covers thre
 from __future__ import annotations
 
 import difflib
+import io
 import os
 import zipfile
 from collections import Counter
@@ -17,9 +18,8 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
-import cv2
-
 from edgefer import files, plugins
+from edgefer.contract.image_header import read_header
 from edgefer.contract.labels import LABELS
 from edgefer.data.naming import LABEL_OF_NAME, quote, quote_name, split_of
 from edgefer.data.table_columns import split_line
@@ -187,10 +187,8 @@ def _file_type(path: Path, head: bytes) -> tuple[str, str]:
     kind, command = describe_kind(path), command_for(path)
     if command and kind != JSON and not command.startswith("edgefer data"):
         return f"it is {kind}", command
-    with files.utf8_path(path) as name:
-        is_picture = cv2.haveImageReader(name)
-    if is_picture:
-        return "it is a single picture", f"expected {EXPECTED}"
+    if read_header(io.BytesIO(head)) is not None:
+        return "it is an image", f"expected {EXPECTED}"
     _, text = decode_head(head)
     start = text.lstrip("\ufeff \r\n\t").lower()
     if start.startswith(HTML):

@@ -134,7 +134,7 @@ def _tree(folder: Path, rng: random.Random) -> Path:
             path = root / split / label / "1.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(_picture(FACES[index], rng) if rng.random() < 0.1 else _encoded(FACES[index], ".png"))
-    folders = [path for path in root.rglob("*") if path.is_dir()]
+    folders = sorted(path for path in root.rglob("*") if path.is_dir())
     for _ in range(rng.randrange(4)):
         place = rng.choice(folders)
         kind = rng.randrange(6)
@@ -149,7 +149,7 @@ def _tree(folder: Path, rng: random.Random) -> Path:
             (place / f"loop{rng.randrange(10**6)}").symlink_to(rng.choice((".", "..", "nowhere")))
         elif kind == 4 and place != root:
             shutil.rmtree(place)
-            folders = [path for path in root.rglob("*") if path.is_dir()] or [root]
+            folders = sorted(path for path in root.rglob("*") if path.is_dir()) or [root]
         else:
             (place / f"folder{rng.randrange(10**6)}.jpg").mkdir()
     return root

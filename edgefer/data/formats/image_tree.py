@@ -274,8 +274,10 @@ def _may_hold_images(entry: Path) -> bool:
     """Return True for a folder or a picture beside the split folders, False for a document."""
     if os.path.isdir(entry):  # noqa: PTH112
         return True
-    with files.utf8_path(entry) as name:
-        return entry.is_file() and cv2.haveImageReader(name)
+    if not entry.is_file():
+        return False
+    with entry.open("rb") as file:
+        return read_header(file) is not None
 
 
 def _first(names: Sequence[str]) -> list[str]:

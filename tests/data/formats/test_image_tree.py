@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -157,3 +159,14 @@ def test_a_picture_that_declares_too_many_pixels_is_not_decoded(tmp_path):
     (root / "train" / "happy" / "bomb.jpg").write_bytes(content)
     with pytest.raises(DataError, match=r"train/happy/bomb\.jpg: too large .*30,000 x 30,000 pixels"):
         load(root)
+
+
+def test_a_picture_beside_the_splits_may_have_a_name_that_is_not_utf_8(tmp_path):
+    root = make_tree(tmp_path / "tree", "train", "test")
+    put(root / os.fsdecode(b"\xff.png"))
+    process = subprocess.run(
+        [sys.executable, "-c", "import sys; from edgefer.cli.main import main; main()", "data", "check", str(root)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert process.returncode == 0, process.stderr
+    assert r"no class folder of a split: \xff.png" in " ".join(process.stdout.split())
