@@ -35,7 +35,7 @@ def fer2013(tmp_path_factory) -> Iterator[Dataset]:
 def test_every_row_fits(size, fer2013):
     found = load_set(CALIBRATION / f"fer2013-{size}.csv", fer2013)
     assert found.faces.shape == (size, 48, 48)
-    assert found.left_out == 0
+    assert found.dropped == 0
 
 
 @pytest.mark.parametrize("size", [210, 500])

@@ -20,7 +20,7 @@ from edgefer.errors import EdgeferError
 from edgefer.processes import suppress_native_output
 from edgefer.workstation.quantization.flatbuffer_editor import Flatbuffer
 
-__all__ = ["convert", "converting", "representative", "require_identity_input"]
+__all__ = ["convert", "converting", "representative_images", "require_identity_input"]
 
 
 def convert(model: Any, configure: Callable[[Any, Any], None] | None = None) -> bytes:
@@ -35,7 +35,7 @@ def convert(model: Any, configure: Callable[[Any, Any], None] | None = None) -> 
     import tensorflow as tf
 
     keras = _keras_of(model)
-    # A dynamic batch in the graph costs tflite-runtime 2.14 a factor of six; a board has one face at a time anyway.
+    # A dynamic batch makes tflite-runtime 2.14 six times slower.
     fixed_input = keras.Input(batch_shape=(1, *model.input_shape[1:]), name="face")
     fixed = keras.Model(fixed_input, model(fixed_input), name="edgefer")
     converter = tf.lite.TFLiteConverter.from_keras_model(fixed)
@@ -51,7 +51,7 @@ def convert(model: Any, configure: Callable[[Any, Any], None] | None = None) -> 
 def converting(failure: str) -> Iterator[None]:
     """Suppress output of the converter; re-raise its exceptions as EdgeferError with the message ``failure``."""
     import tensorflow as tf
-    from tensorflow.lite.python.convert_phase import ConverterError  # what tf.lite raises and does not export
+    from tensorflow.lite.python.convert_phase import ConverterError  # tf.lite does not export it
 
     try:
         with suppress_native_output():
@@ -73,11 +73,18 @@ def _keras_of(model: Any) -> Any:
     return importlib.import_module(type(model).__module__.partition(".")[0])
 
 
-def representative(faces: npt.NDArray[np.uint8]) -> Iterator[list[npt.NDArray[np.float32]]]:
-    """Of uint8 (n, h, w): float32 (1, h, w, 1) images in [0, 1], the first made to reach both ends of the range.
+def representative_images(faces: npt.NDArray[np.uint8]) -> Iterator[list[npt.NDArray[np.float32]]]:
+    """Yield calibration images for the converter.
 
-    The input's range must be exactly [0, 1], or its quantization is not the identity on pixels. Two corner pixels of
-    one face see to that and leave the ranges of the layers behind it as they are.
+    The range of the input must be exactly [0, 1]; otherwise its quantization is not the identity on pixels. The first
+    image is therefore a copy of the first face with one black and one white corner pixel, which hardly affects the
+    ranges of other layers.
+
+    Args:
+        faces: uint8 (n, h, w), n >= 1.
+
+    Yields:
+        A list with one float32 (1, h, w, 1) image in [0, 1], n + 1 times.
     """
     pinned = faces[:1].copy()
     pinned[0, 0, 0], pinned[0, -1, -1] = 0, 255
@@ -86,19 +93,29 @@ def representative(faces: npt.NDArray[np.uint8]) -> Iterator[list[npt.NDArray[np
 
 
 def require_identity_input(flatbuffer: bytes) -> bytes:
-    """The flatbuffer, if its input becomes exactly pixel - 128 (of a uint8 input: is the pixel); else EdgeferError.
+    """Return the flatbuffer if it quantizes pixels exactly: to pixel - 128 in int8, or unchanged in uint8.
 
-    A float input is followed to where it is quantized; layers that take it as it is see pixel / 255.
+    For a float32 input, the outputs of the QUANTIZE operators that read it are checked. Layers that stay in float read
+    pixel / 255.
+
+    Args:
+        flatbuffer: .tflite with one input.
+
+    Raises:
+        EdgeferError: the scale is not 1/255, or the zero point differs.
     """
     graph = Flatbuffer(flatbuffer)
     (tensor,) = graph.inputs
     quantized = [tensor]
     if graph.dtype(tensor) == "float32":
         quantized = [op.outputs[0] for op in graph.ops if op.kind == "QUANTIZE" and op.inputs[0] == tensor]
-    for each in quantized:
-        dtype, (scales, zero_points) = graph.dtype(each), graph.scales(each)
+    for index in quantized:
+        dtype, (scales, zero_points) = graph.dtype(index), graph.scales(index)
         expected = {"int8": -128, "uint8": 0}.get(dtype)
         if expected is None or zero_points.tolist() != [expected] or abs(scales[0] * 255 - 1) > 1e-6:
-            found = f"{dtype}, scale {scales.tolist()}, zero point {zero_points.tolist()}"
-            raise EdgeferError("the input is not the identity on pixels", why=f"{found} came, scale 1/255 was expected")
+            raise EdgeferError(
+                "the quantization of the input is not the identity on pixels",
+                why=f"{dtype}, scale {scales.tolist()}, zero point {zero_points.tolist()}; "
+                "expected int8, scale 1/255, zero point -128 or uint8, scale 1/255, zero point 0",
+            )
     return flatbuffer

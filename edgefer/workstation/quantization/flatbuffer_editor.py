@@ -2,11 +2,11 @@
 
     graph = Flatbuffer(model)
     for op in graph.ops: op.kind, op.layer, op.inputs, op.outputs
-    graph.put(op.inputs[1], graph.values(op.inputs[1]) / 2)
+    graph.set_values(op.inputs[1], graph.values(op.inputs[1]) / 2)
     changed = graph.to_bytes()
     smaller = compact(changed)                      # same outputs, without redundant metadata
 
-This module trusts its input, which the converter has just written. edgefer.inspection.flatbuffer reads files of unknown
+The input must be a file that the converter has just written. edgefer.inspection.flatbuffer reads files of unknown
 origin.
 """
 
@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 __all__ = ["Flatbuffer", "Op", "compact", "weight_bytes"]
 
-# The input, the weights and the bias of an operator that has them, by position.
+# Operators whose inputs are, in this order, activation, weights and bias.
 WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 BORDERS = ("QUANTIZE", "DEQUANTIZE")
 
@@ -34,10 +34,10 @@ class Op:
     """One operator.
 
     Attributes:
-        kind: such as "CONV_2D".
-        layer: name of its Keras layer, derived from the tensor names of the converter.
-        inputs, outputs: numbers of tensors; -1 is an input that was left out.
-        options: the schema's object with the operator's options, or None.
+        kind: operator type, such as "CONV_2D".
+        layer: name of its Keras layer, derived from tensor names.
+        inputs, outputs: tensor indices; -1 marks an omitted input.
+        options: the options object of the schema, or None.
     """
 
     kind: str
@@ -56,8 +56,8 @@ class Flatbuffer:
     """The main graph of a model.
 
     Attributes:
-        ops: its operators in the order in which they run.
-        inputs, outputs: numbers of tensors.
+        ops: operators in execution order.
+        inputs, outputs: tensor indices.
     """
 
     def __init__(self, model: bytes) -> None:
@@ -66,20 +66,20 @@ class Flatbuffer:
         self._utils = flatbuffer_utils
         self._model = flatbuffer_utils.read_model_from_bytearray(bytearray(model))
         self._graph = self._model.subgraphs[0]
-        self.inputs, self.outputs = (tuple(map(int, each)) for each in (self._graph.inputs, self._graph.outputs))
-        self.ops = tuple(self._op(each) for each in self._graph.operators)
+        self.inputs, self.outputs = (tuple(map(int, indices)) for indices in (self._graph.inputs, self._graph.outputs))
+        self.ops = tuple(self._op(operator) for operator in self._graph.operators)
 
     def _op(self, operator: Any) -> Op:
         kind = self._utils.opcode_to_name(self._model, operator.opcodeIndex)
-        inputs, outputs = (tuple(map(int, each)) for each in (operator.inputs, operator.outputs))
-        # The output of the last operator is named after the function that was converted, its weights never are.
+        inputs, outputs = (tuple(map(int, indices)) for indices in (operator.inputs, operator.outputs))
+        # The converter names the output of the last operator after the converted function, but not its weights.
         names = [self.name(inputs[1])] if kind in WEIGHTED else []
         layer = _layer([name for name in (*names, self.name(outputs[0])) if name])
         return Op(kind, layer, inputs, outputs, operator.builtinOptions)
 
     @property
     def computing(self) -> list[Op]:
-        """The operators other than QUANTIZE and DEQUANTIZE, which all schemes of one network share."""
+        """The operators except QUANTIZE and DEQUANTIZE; they are the same for all schemes of one network."""
         return [op for op in self.ops if op.kind not in BORDERS]
 
     def uses(self, tensor: int) -> int:
@@ -87,7 +87,7 @@ class Flatbuffer:
         return sum(tensor in op.inputs for op in self.ops)
 
     def name(self, tensor: int) -> str:
-        """The tensor's name; empty if the file has none."""
+        """Return the name of a tensor; empty if it has none."""
         return str((self._graph.tensors[tensor].name or b"").decode())
 
     def name_after_layers(self) -> None:
@@ -100,16 +100,16 @@ class Flatbuffer:
         taken: set[str] = set()
         for index, name in names.items():
             numbered = (name if count == 0 else f"{name}:{count}" for count in itertools.count())
-            unique = next(each for each in numbered if each not in taken)
+            unique = next(candidate for candidate in numbered if candidate not in taken)
             taken.add(unique)
             self._graph.tensors[index].name = unique.encode()
 
     def shape(self, tensor: int) -> tuple[int, ...]:
-        """The tensor's shape."""
+        """Return the shape of a tensor."""
         return tuple(int(size) for size in self._graph.tensors[tensor].shape)
 
     def dtype(self, tensor: int) -> str:
-        """The tensor's dtype, such as "int8"."""
+        """Return the dtype of a tensor, such as "int8"."""
         return _dtypes()[self._graph.tensors[tensor].type]
 
     def constant(self, tensor: int) -> bool:
@@ -118,23 +118,31 @@ class Flatbuffer:
         return content is not None and len(content) > 0
 
     def values(self, tensor: int) -> npt.NDArray[Any]:
-        """A copy of the values of a constant tensor, in its shape and dtype."""
+        """Return a copy of the values of a constant tensor, in its shape and dtype."""
         content = self._model.buffers[self._graph.tensors[tensor].buffer].data
         flat = np.frombuffer(np.asarray(content, np.uint8).tobytes(), self.dtype(tensor))
         return flat.reshape(self.shape(tensor)).copy()
 
-    def put(self, tensor: int, values: npt.NDArray[Any]) -> None:
-        """Change a constant; ``values`` has its shape and is cast to its dtype."""
+    def set_values(self, tensor: int, values: npt.NDArray[Any]) -> None:
+        """Replace the values of a constant tensor.
+
+        Args:
+            tensor: tensor index.
+            values: array of the shape of the tensor; it is cast to its dtype.
+        """
         content = np.ascontiguousarray(values, self.dtype(tensor))
         target = self._graph.tensors[tensor]
-        # The converter stores equal constants once, such as the zero biases of two layers.
-        if sum(each.buffer == target.buffer for graph in self._model.subgraphs for each in graph.tensors) > 1:
+        # Several tensors can share a buffer: the converter stores equal constants once, such as two zero biases.
+        if sum(other.buffer == target.buffer for graph in self._model.subgraphs for other in graph.tensors) > 1:
             target.buffer = len(self._model.buffers)
             self._model.buffers.append(type(self._model.buffers[0])())
         self._model.buffers[target.buffer].data = np.frombuffer(content.tobytes(), np.uint8)
 
     def scales(self, tensor: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
-        """Return scales (float64) and zero points (int64) of a tensor: none, one, or one per channel."""
+        """Return the scales, float64 (n,), and zero points, int64 (n,), of a tensor.
+
+        n is 0 without quantization, 1 per tensor, and the number of channels per channel.
+        """
         params = self._graph.tensors[tensor].quantization
         scales, zero_points = (None, None) if params is None else (params.scale, params.zeroPoint)
         return (
@@ -143,7 +151,7 @@ class Flatbuffer:
         )
 
     def set_range(self, tensor: int, low: float, high: float) -> None:
-        """Store the calibrated range of an activation for the quantizer."""
+        """Set the calibrated range of an activation, which the quantizer reads."""
         from tensorflow.lite.python.schema_py_generated import QuantizationParametersT
 
         target = self._graph.tensors[tensor]
@@ -152,13 +160,13 @@ class Flatbuffer:
         target.quantization.min, target.quantization.max = [low], [high]
 
     def to_bytes(self) -> bytes:
-        """The whole model."""
+        """Return the model as .tflite bytes."""
         return bytes(self._utils.convert_object_to_bytearray(self._model))
 
 
 @functools.cache
 def _dtypes() -> dict[int, str]:
-    """The schema's number of a tensor type -> dtype."""
+    """Return a dict from the schema's tensor types to dtypes."""
     from tensorflow.lite.python.schema_py_generated import TensorType
 
     return {number: name.lower() for name, number in vars(TensorType).items() if isinstance(number, int)}
@@ -211,21 +219,22 @@ class _SharingBuilder(flatbuffers.Builder):  # type: ignore[misc]
 
 
 def weight_bytes(model: bytes) -> int:
-    """Count the bytes of all weights in a .tflite, without biases, scales and names."""
+    """Return the size in bytes of all weights in a .tflite, without biases, scales and names."""
     graph = Flatbuffer(model)
     read = {index for op in graph.ops for index in op.inputs if index >= 0}
-    # A bias, or the shape for a RESHAPE, has one dimension.
+    # Exclude biases and the shapes of RESHAPE, which have one dimension.
     return sum(graph.values(index).nbytes for index in read if len(graph.shape(index)) > 1 and graph.constant(index))
 
 
 def _layer(names: list[str]) -> str:
-    """stem_conv of "edgefer_1/compact_1/stem_conv_1/convolution;...", as the converter has it, or "stem_conv/weights".
+    """Return the Keras layer of tensor names, such as stem_conv.
 
-    Keras numbers a name when it is used again, as it is for the model around the network. A Dense layer on more than
-    two dimensions computes in a scope of its own.
+    The converter writes "edgefer_1/compact_1/stem_conv_1/convolution;...", and name_after_layers() "stem_conv/weights".
+    Keras appends a number when a name occurs again, as in the model around the network. A Dense layer on more than two
+    dimensions adds the scope "Tensordot".
     """
     paths = [[step for step in part.split("/") if step != "Tensordot"] for name in names for part in name.split(";")]
     path = next((path for path in paths if len(path) > 1), paths[0])
-    # name_after_layers() has numbered the second operator of a layer.
+    # name_after_layers() appends a number for the second operator of a layer.
     inner = path[-2] if len(path) > 1 else re.sub(r":\d+$", "", path[0])
     return re.sub(r"_\d+$", "", inner) if len(path) > 2 else inner

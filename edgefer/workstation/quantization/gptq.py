@@ -99,17 +99,17 @@ class InputStatistics:
         mean = self._sums[index] / self._counts[index]
         return second - mean[:, :, None] * mean[:, None, :] if centred else second
 
-    def round(self, index: int, wanted: Array, scales: Array, *, centred: bool) -> Array | None:
+    def round(self, index: int, weights: Array, scales: Array, *, centred: bool) -> Array | None:
         """Return integer weights (groups, outputs, inputs) of an operator, or None without a covariance."""
         key = (index, centred, scales.tobytes())
         # Variants of one network differ in ranges and float layers, but share the scales of their weights.
         if key not in self._rounded:
-            covariance, second = (self.covariance(index, centred=each) for each in (centred, False))
+            covariance, second = (self.covariance(index, centred=option) for option in (centred, False))
             if covariance is None or second is None:
                 return None
             floors = NOISE * np.einsum("gii->g", second) / second.shape[1]
-            by_group = zip(wanted, scales, covariance, floors)
-            self._rounded[key] = np.stack([_round(*each[:3], floor=each[3]) for each in by_group])
+            groups = zip(weights, scales, covariance, floors)
+            self._rounded[key] = np.stack([_round(*arrays, floor=floor) for *arrays, floor in groups])
         return self._rounded[key]
 
 
@@ -123,27 +123,27 @@ def apply_gptq(model: bytes, observed: InputStatistics, *, second_order: bool, b
         bias_correction: correct biases.
     """
     origin, graph = observed.graph, Flatbuffer(model)
-    for index, (theirs, op) in enumerate(zip(origin.computing, graph.computing, strict=True)):
+    for index, (float_op, op) in enumerate(zip(origin.computing, graph.computing, strict=True)):
         mean = observed.mean(index)
         # Weights shared by two operators cannot fit the inputs of both.
         if mean is None or graph.dtype(op.inputs[1]) != "int8" or graph.uses(op.inputs[1]) > 1:
             continue
-        wanted, steps = _rows(origin, theirs).astype(np.float64), _rows(graph, op)
+        weights, steps = _rows(origin, float_op).astype(np.float64), _rows(graph, op)
         scales = np.broadcast_to(graph.scales(op.inputs[1])[0], steps.shape[0] * steps.shape[1])
         scales = scales.reshape(*steps.shape[:2], 1)
-        rounded = observed.round(index, wanted, scales[..., 0], centred=bias_correction) if second_order else None
+        rounded = observed.round(index, weights, scales[..., 0], centred=bias_correction) if second_order else None
         if rounded is not None:
             steps = rounded
-            graph.put(op.inputs[1], _from_rows(steps, op, graph.shape(op.inputs[1])))
+            graph.set_values(op.inputs[1], _from_rows(steps, op, graph.shape(op.inputs[1])))
         if bias_correction:
-            missing = np.einsum("goi,gi->go", wanted - steps * scales, mean).reshape(-1)
+            mean_error = np.einsum("goi,gi->go", weights - steps * scales, mean).reshape(-1)
             bias_scale, _ = graph.scales(op.inputs[2])
-            bias = np.round((origin.values(theirs.inputs[2]) + missing) / bias_scale)
-            graph.put(op.inputs[2], np.clip(bias, *LIMITS))
+            bias = np.round((origin.values(float_op.inputs[2]) + mean_error) / bias_scale)
+            graph.set_values(op.inputs[2], np.clip(bias, *LIMITS))
     return graph.to_bytes()
 
 
-def _round(wanted: Array, scales: Array, covariance: Array, *, floor: float = 0.0) -> Array:
+def _round(weights: Array, scales: Array, covariance: Array, *, floor: float = 0.0) -> Array:
     """Round weights, float64 (outputs, inputs) with one scale per output, to steps in -127..127, input by input.
 
     ``floor`` is the minimum damping of the diagonal of the covariance.
@@ -151,12 +151,12 @@ def _round(wanted: Array, scales: Array, covariance: Array, *, floor: float = 0.
     # Round inputs of high variance first, while many others can compensate for the error.
     order = np.argsort(-np.diag(covariance), kind="stable")
     factor = _factor(covariance[np.ix_(order, order)], floor)
-    rest, steps = wanted[:, order].copy(), np.empty_like(wanted)
+    remaining, steps = weights[:, order].copy(), np.empty_like(weights)
     for position, column in enumerate(order):
-        chosen = np.clip(np.round(rest[:, position] / scales), -LARGEST, LARGEST)
-        steps[:, column] = chosen
-        error = (rest[:, position] - chosen * scales) / factor[position, position]
-        rest[:, position + 1 :] -= np.outer(error, factor[position, position + 1 :])
+        rounded = np.clip(np.round(remaining[:, position] / scales), -LARGEST, LARGEST)
+        steps[:, column] = rounded
+        error = (remaining[:, position] - rounded * scales) / factor[position, position]
+        remaining[:, position + 1 :] -= np.outer(error, factor[position, position + 1 :])
     return steps
 
 
@@ -219,8 +219,8 @@ def _patches(graph: Flatbuffer, op: Op, source: Array, generator: np.random.Gene
     windows = np.lib.stride_tricks.sliding_window_view(image, (height, width), axis=(0, 1))
     windows = windows[:: strides[0], :: strides[1]]  # (rows, columns, channels, height, width)
     rows, columns = windows.shape[:2]
-    chosen = generator.choice(rows * columns, min(PATCHES, rows * columns), replace=False)
-    patches: Array = windows[chosen // columns, chosen % columns]
+    positions = generator.choice(rows * columns, min(PATCHES, rows * columns), replace=False)
+    patches: Array = windows[positions // columns, positions % columns]
     if op.kind == "DEPTHWISE_CONV_2D":
         return patches.reshape(len(patches), image.shape[2], height * width)
     return patches.transpose(0, 2, 3, 1).reshape(len(patches), 1, height * width * image.shape[2])

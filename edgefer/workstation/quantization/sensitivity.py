@@ -76,20 +76,20 @@ class _Sums:
         self.signal = self.noise = self.other = self.product = 0.0
         self.outside = self.count = 0
 
-    def add(self, wanted: npt.NDArray[Any], found: npt.NDArray[Any], outside: int) -> None:
-        wanted, found = wanted.ravel(), found.ravel()
-        difference = wanted - found
-        self.signal += float(np.dot(wanted, wanted))
-        self.other += float(np.dot(found, found))
+    def add(self, expected: npt.NDArray[Any], actual: npt.NDArray[Any], outside: int) -> None:
+        expected, actual = expected.ravel(), actual.ravel()
+        difference = expected - actual
+        self.signal += float(np.dot(expected, expected))
+        self.other += float(np.dot(actual, actual))
         self.noise += float(np.dot(difference, difference))
-        self.product += float(np.dot(wanted, found))
+        self.product += float(np.dot(expected, actual))
         self.outside += outside
-        self.count += wanted.size
+        self.count += expected.size
 
     @property
     def distance(self) -> Distance:
         norms = math.sqrt(self.signal * self.other)
-        # All zeros on both sides is no error.
+        # Two vectors of zeros are equal.
         cosine = self.product / norms if norms else float(self.signal == self.other)
         return Distance(self.snr_db, min(1.0, cosine), self.outside / max(1, self.count))
 
@@ -101,29 +101,39 @@ class _Sums:
 
 
 def layer_errors(float_model: bytes, quantized: bytes, faces: npt.NDArray[np.uint8]) -> list[LayerError]:
-    """Compare each operator of the two models of one network, over prepared faces, uint8 (n, h, w).
+    """Compare each operator of a quantized model with the same operator of its float model.
+
+    Args:
+        float_model: float32 .tflite.
+        quantized: .tflite of the same network with any scheme.
+        faces: preprocessed faces, uint8 (n, h, w).
+
+    Returns:
+        The errors in execution order, without operators that only convert between float and integer.
 
     Raises:
-        DataError: the two do not have the same operators.
+        DataError: the models do not have the same operators.
     """
     origin, graph = Flatbuffer(float_model), Flatbuffer(quantized)
     pairs = list(zip(origin.computing, graph.computing))
     if [op.kind for op in origin.computing] != [op.kind for op in graph.computing]:
         raise DataError(
-            "the quantized model has other operators than its parent",
-            why=f"{len(graph.computing)} against {len(origin.computing)}, without those between float and integer",
+            "the quantized model does not have the operators of the float model",
+            why=f"{len(graph.computing)} operators, expected {len(origin.computing)}, both without QUANTIZE and "
+            "DEQUANTIZE",
+            hint="compare models of the same network",
         )
     sums = [_Sums() for _ in pairs]
-    limits = [_limits(graph, own.outputs[0]) for _, own in pairs]
-    params = [_params(graph, own.outputs[0]) for _, own in pairs]
-    for theirs, ours in zip(activations(float_model, faces), activations(quantized, faces)):
-        for (wanted, own), total, (low, high), affine in zip(pairs, sums, limits, params):
-            expected = theirs(wanted.outputs[0])
+    limits = [_limits(graph, op.outputs[0]) for _, op in pairs]
+    params = [_params(graph, op.outputs[0]) for _, op in pairs]
+    for float_values, values in zip(activations(float_model, faces), activations(quantized, faces)):
+        for (float_op, op), total, (low, high), affine in zip(pairs, sums, limits, params):
+            expected = float_values(float_op.outputs[0])
             outside = int(np.count_nonzero((expected < low) | (expected > high)))
-            total.add(expected, _as_float(ours(own.outputs[0]), affine), outside)
+            total.add(expected, _as_float(values(op.outputs[0]), affine), outside)
     return [
-        LayerError(index, own.kind, wanted.layer, total.distance, _weights(origin, wanted, graph, own))
-        for index, ((wanted, own), total) in enumerate(zip(pairs, sums))
+        LayerError(index, op.kind, float_op.layer, total.distance, _weights(origin, float_op, graph, op))
+        for index, ((float_op, op), total) in enumerate(zip(pairs, sums))
     ]
 
 
@@ -136,38 +146,39 @@ def sensitivity(
         The gain of each weighted layer by name.
     """
     layers = list(dict.fromkeys(op.layer for op in calibrated.graph.computing if op.weighted))
-    wanted = _logits(calibrated.model, faces)
-    basis = _snr_db(wanted, _logits(calibrated.quantize(options), faces))
+    expected = _logits(calibrated.model, faces)
+    basis = _snr_db(expected, _logits(calibrated.quantize(options), faces))
     gains = {}
     for index, layer in enumerate(layers):
         progress(index, len(layers), f"{layer} in float")
         patterns = (*options.float_layers, f"^{re.escape(layer)}$")
         model = calibrated.quantize(dataclasses.replace(options, float_layers=patterns))
-        found = _snr_db(wanted, _logits(model, faces))
-        # Of two infinite ones there is no difference.
-        gains[layer] = 0.0 if found == basis else found - basis
+        ratio = _snr_db(expected, _logits(model, faces))
+        # The difference of two infinite ratios is not a number.
+        gains[layer] = 0.0 if ratio == basis else ratio - basis
     progress(len(layers), len(layers), "done")
     return gains
 
 
 def sensitive_layers(gains: dict[str, float]) -> Sequence[str]:
     """Return the layers whose gain in float is at least 1 dB, in descending order."""
-    named = [layer for layer, gain in gains.items() if gain >= SENSITIVE_DB]
-    return sorted(named, key=lambda layer: -gains[layer])
+    sensitive = [layer for layer, gain in gains.items() if gain >= SENSITIVE_DB]
+    return sorted(sensitive, key=lambda layer: -gains[layer])
 
 
-def _weights(origin: Flatbuffer, theirs: Op, graph: Flatbuffer, ours: Op) -> Distance | None:
-    if not ours.weighted or graph.dtype(ours.inputs[1]) != "int8":
+def _weights(origin: Flatbuffer, float_op: Op, graph: Flatbuffer, op: Op) -> Distance | None:
+    """Return the error of the int8 weights of ``op``, or None."""
+    if not op.weighted or graph.dtype(op.inputs[1]) != "int8":
         return None
-    wanted, steps = origin.values(theirs.inputs[1]), graph.values(ours.inputs[1])
-    scales, zero_points = graph.scales(ours.inputs[1])
-    # One scale, or one along the axis of the output channels, which is the first, or the last of a depthwise filter.
+    expected, steps = origin.values(float_op.inputs[1]), graph.values(op.inputs[1])
+    scales, zero_points = graph.scales(op.inputs[1])
+    # Per-channel scales belong to the axis of the output channels: the last of a depthwise kernel, else the first.
     axis = 0 if scales.size == steps.shape[0] else steps.ndim - 1
     shape = [-1 if index == axis else 1 for index in range(steps.ndim)] if scales.size > 1 else [1] * steps.ndim
     scale, zero_point = scales.reshape(shape), zero_points.reshape(shape)
-    found = (steps.astype(np.float64) - zero_point) * scale
+    actual = (steps.astype(np.float64) - zero_point) * scale
     sums = _Sums()
-    sums.add(wanted, found, int(np.count_nonzero(np.abs(wanted) > 127.5 * scale)))
+    sums.add(expected, actual, int(np.count_nonzero(np.abs(expected) > 127.5 * scale)))
     return sums.distance
 
 
@@ -198,7 +209,7 @@ def _logits(model: bytes, faces: npt.NDArray[np.uint8]) -> npt.NDArray[np.float3
     return np.stack([_as_float(values(output)[0], params) for values in activations(model, faces)])
 
 
-def _snr_db(wanted: npt.NDArray[np.float32], found: npt.NDArray[np.float32]) -> float:
+def _snr_db(expected: npt.NDArray[np.float32], actual: npt.NDArray[np.float32]) -> float:
     sums = _Sums()
-    sums.add(wanted, found, 0)
+    sums.add(expected, actual, 0)
     return sums.snr_db

@@ -41,9 +41,9 @@ def measure_confidence(logits: Logits, labels: Labels) -> TemperatureFit:
     """
     logits = logits.astype(np.float64)
     probabilities, half = np.empty_like(logits), np.arange(len(labels)) % 2
-    for one in (0, 1):
-        there = fit_temperature(logits[half != one], labels[half != one])
-        probabilities[half == one] = softmax(logits[half == one], temperature=there)
+    for scored in (0, 1):
+        temperature = fit_temperature(logits[half != scored], labels[half != scored])
+        probabilities[half == scored] = softmax(logits[half == scored], temperature=temperature)
     return TemperatureFit(
         n=len(labels),
         temperature=fit_temperature(logits, labels),

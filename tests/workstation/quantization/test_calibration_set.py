@@ -15,15 +15,15 @@ CALIBRATION = Path(__file__).parents[3] / "calibration"
 
 
 @pytest.fixture(scope="module")
-def chosen(faces):
+def selection(faces):
     return calibration_pool(faces).select(size=35)
 
 
 @pytest.fixture
-def path(chosen, tmp_path):
-    written = tmp_path / "mine.csv"
-    written.write_text(to_csv(chosen))
-    return written
+def path(selection, tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text(to_csv(selection))
+    return path
 
 
 def lines(path):
@@ -31,7 +31,7 @@ def lines(path):
 
 
 def with_test_split(faces, images):
-    """``faces`` with a PrivateTest that has ``images`` in it."""
+    """Return the data set with ``images`` added to PrivateTest."""
     private = faces.split("PrivateTest")
     pixels = np.concatenate([images, private.pixels])
     labels = np.concatenate([np.zeros(len(images), np.int64), private.labels])
@@ -39,32 +39,32 @@ def with_test_split(faces, images):
     return dataclasses.replace(faces, splits={**faces.splits, "PrivateTest": split})
 
 
-def test_a_set_gives_back_its_faces(faces, chosen, path):
-    found = load_set(path, faces)
-    assert np.array_equal(found.faces, chosen.faces)
-    assert found.provenance() == {
+def test_a_set_contains_the_selected_faces(faces, selection, path):
+    loaded = load_set(path, faces)
+    assert np.array_equal(loaded.faces, selection.faces)
+    assert loaded.provenance() == {
         "set": "mine",
         "faces": 35,
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
     }
 
 
-def test_the_file_holds_rows_hashes_and_classes(chosen, path):
+def test_the_file_contains_rows_hashes_and_classes(selection, path):
     header, first, *_ = lines(path)
     assert header == "row,pixels_sha256,class"
-    digits = hashlib.sha256(chosen.faces[0].tobytes()).hexdigest()[:16]
-    assert first == f"{chosen.rows[0]},{digits},{LABELS[chosen.labels[0]]}"
+    digits = hashlib.sha256(selection.faces[0].tobytes()).hexdigest()[:16]
+    assert first == f"{selection.rows[0]},{digits},{LABELS[selection.labels[0]]}"
     assert path.read_bytes().endswith(b"\n")
     assert b"\r" not in path.read_bytes()
 
 
-def test_what_editors_do_to_a_csv_is_taken(faces, chosen, path):
+def test_a_byte_order_mark_and_windows_line_ends_are_accepted(faces, selection, path):
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
-    assert np.array_equal(load_set(path, faces).faces, chosen.faces)
+    assert np.array_equal(load_set(path, faces).faces, selection.faces)
 
 
-def test_rows_outside_training_are_refused_by_name(faces, path):
-    # The rows of the drawn splits overlap; these tests want them apart, as they are in FER2013.
+def test_rows_outside_training_are_listed(faces, path):
+    # The rows of the synthetic splits overlap; in FER2013 they are distinct.
     public = faces.split("PublicTest")
     moved = dataclasses.replace(public, rows=public.rows + 5_000)
     faces = dataclasses.replace(faces, splits={**faces.splits, "PublicTest": moved})
@@ -73,81 +73,81 @@ def test_rows_outside_training_are_refused_by_name(faces, path):
     with pytest.raises(DataError) as caught:
         load_set(path, faces)
     assert "2 of the 37 rows" in caught.value.what
-    assert caught.value.why == "row 5003: it is in PublicTest, not in Training; row 9999: there is no such row"
+    assert caught.value.why == "row 5003: it is in PublicTest, not in Training; row 9999: no such row"
     assert "edgefer calibrate" in caught.value.hint
 
 
-def test_rows_with_other_pixels_are_refused_and_ten_are_named(faces, chosen, path):
+def test_the_first_ten_rows_with_other_pixels_are_listed(faces, selection, path):
     training = faces.split("Training")
     pixels = training.pixels.copy()
-    pixels[chosen.rows[:12], 20, 20] ^= 1
+    pixels[selection.rows[:12], 20, 20] ^= 1
     changed = {**faces.splits, "Training": dataclasses.replace(training, pixels=pixels)}
     with pytest.raises(DataError) as caught:
         load_set(path, dataclasses.replace(faces, splits=changed))
     assert "12 of the 35 rows" in caught.value.what
-    named = [f"row {row}: other pixels" for row in chosen.rows[:10]]
-    assert caught.value.why == "; ".join([*named, "..."])
+    listed = [f"row {row}: other pixels" for row in selection.rows[:10]]
+    assert caught.value.why == "; ".join([*listed, "..."])
 
 
-def test_a_twin_in_a_test_split_is_refused(faces, chosen, path):
-    with pytest.raises(DataError, match=f"row {chosen.rows[4]}: it has an exact duplicate in PrivateTest"):
-        load_set(path, with_test_split(faces, chosen.faces[4:5]))
+def test_a_duplicate_in_a_test_split_is_refused(faces, selection, path):
+    with pytest.raises(DataError, match=f"row {selection.rows[4]}: it has an exact duplicate in PrivateTest"):
+        load_set(path, with_test_split(faces, selection.faces[4:5]))
 
 
-def test_the_sets_that_ship_leave_out_duplicates(faces, chosen, path):
-    found = find_set("mine", with_test_split(faces, chosen.faces[4:6]), pinned=path.parent)
-    assert np.array_equal(found.faces, np.delete(chosen.faces, [4, 5], axis=0))
-    assert found.left_out == 2
-    assert "33 faces of Training, without 2" in str(found)
+def test_shipped_sets_exclude_duplicates(faces, selection, path):
+    loaded = find_set("mine", with_test_split(faces, selection.faces[4:6]), pinned=path.parent)
+    assert np.array_equal(loaded.faces, np.delete(selection.faces, [4, 5], axis=0))
+    assert loaded.dropped == 2
+    assert "33 faces of Training, without 2" in str(loaded)
     with pytest.raises(DataError, match="all of them"):
-        find_set("mine", with_test_split(faces, chosen.faces), pinned=path.parent)
+        find_set("mine", with_test_split(faces, selection.faces), pinned=path.parent)
 
 
 @pytest.mark.parametrize(
-    ("content", "named"),
+    ("content", "reason"),
     [
         (b"", "first line"),
         (b"row,class\n1,happy\n", "first line"),
         (b"emotion,pixels,Usage\n", "first line"),
-        (b"row,pixels_sha256,class\n", "names no rows"),
+        (b"row,pixels_sha256,class\n", "has no rows"),
         (b"\xff\xfe\x00", "utf-8"),
-        (b"row,pixels_sha256,class\n1,0123456789abcdef\n", "line 2: 2 columns, 3 expected"),
+        (b"row,pixels_sha256,class\n1,0123456789abcdef\n", "line 2: 2 columns, expected 3"),
         (b"row,pixels_sha256,class\n-1,0123456789abcdef,happy\n", "line 2: '-1' is not a row number"),
         (b"row,pixels_sha256,class\n1,0123456789ABCDEF,happy\n", "'0123456789ABCDEF' is not 16 hex digits"),
         (b"row,pixels_sha256,class\n1,0123,happy\n", "'0123' is not 16 hex digits"),
         (b"row,pixels_sha256,class\n1,0123456789abcdef,joy\n", "'joy' is not a class"),
-        (b"row,pixels_sha256,class\n" + b"1,0123456789abcdef,happy\n" * 2, "line 3: row 1 for the second time"),
+        (b"row,pixels_sha256,class\n" + b"1,0123456789abcdef,happy\n" * 2, "line 3: row 1 occurs twice"),
     ],
 )
-def test_a_file_that_is_no_set(faces, tmp_path, content, named):
+def test_a_file_that_is_not_a_set_is_an_error(faces, tmp_path, content, reason):
     path = tmp_path / "other.csv"
     path.write_bytes(content)
-    with pytest.raises(DataError, match="is no calibration set") as caught:
+    with pytest.raises(DataError, match="is not a calibration set") as caught:
         load_set(path, faces)
-    assert named in caught.value.why
+    assert reason in caught.value.why
 
 
-def test_a_name_that_is_nowhere(faces):
+def test_an_unknown_name_is_an_error_with_the_shipped_sets(faces):
     with pytest.raises(DataError, match="fer2013-210, fer2013-500") as caught:
         find_set("fer2013-50", faces)
     assert caught.value.hint == "edgefer calibrate fer2013-50.csv"
 
 
-def test_without_a_name_other_data_get_no_set(faces, tmp_path):
+def test_other_data_sets_have_no_default_set(faces, tmp_path):
     assert find_set(None, faces) is None
     assert find_set(None, faces, pinned=tmp_path) is None
 
 
-def test_a_set_named_by_what_it_is_not_for_is_refused(faces):
-    with pytest.raises(DataError, match="rows of .*fer2013-210.csv cannot calibrate"):
+def test_a_set_of_another_data_set_is_refused(faces):
+    with pytest.raises(DataError, match="rows of .*fer2013-210.csv do not match"):
         find_set("fer2013-210", faces)
 
 
-def test_a_path_is_a_set_too(faces, path):
+def test_a_set_is_found_by_its_path(faces, path):
     assert find_set(str(path), faces).name == "mine"
 
 
-def test_the_sets_that_ship_are_those_of_the_repository():
+def test_shipped_sets_equal_those_of_the_repository():
     names = sorted(path.name for path in PINNED.glob("*.csv"))
     assert names == sorted(path.name for path in CALIBRATION.glob("*.csv")) == ["fer2013-210.csv", "fer2013-500.csv"]
     for name in names:
@@ -155,7 +155,7 @@ def test_the_sets_that_ship_are_those_of_the_repository():
 
 
 @pytest.mark.parametrize("size", [210, 500])
-def test_the_sets_that_ship_are_balanced(size):
+def test_shipped_sets_are_balanced(size):
     rows = [line.split(",") for line in lines(CALIBRATION / f"fer2013-{size}.csv")[1:]]
     assert len({row for row, _, _ in rows}) == len({digits for _, digits, _ in rows}) == size
     assert all(0 <= int(row) < 28709 for row, _, _ in rows)
@@ -163,7 +163,7 @@ def test_the_sets_that_ship_are_balanced(size):
     assert max(counts) - min(counts) <= 1
 
 
-def test_a_set_replaces_a_set_and_nothing_else(path, tmp_path):
+def test_only_new_files_and_sets_can_be_written(path, tmp_path):
     check_target(path)
     check_target(tmp_path / "new.csv")
     data = tmp_path / "fer2013.csv"

@@ -9,7 +9,7 @@ from edgefer.inspection.flatbuffer import read_model
 from edgefer.workstation.quantization.calibrator import SAMPLE, Calibrator, Ranges
 from edgefer.workstation.quantization.converter import convert, require_identity_input
 from edgefer.workstation.quantization.flatbuffer_editor import Flatbuffer
-from edgefer.workstation.quantization.options import RANGE_METHODS, QuantizationOptions
+from edgefer.workstation.quantization.options import CALIBRATION_METHODS, QuantizationOptions
 from edgefer.workstation.training.keras_inference import flatbuffer_logits, keras_logits
 
 PLAIN = QuantizationOptions(rounding="nearest", bias_correction=False)
@@ -30,20 +30,20 @@ def io_of(model):
     return graph.dtype(graph.inputs[0]), graph.dtype(graph.outputs[0])
 
 
-def snr_db(model, wanted, faces, spec=SPEC):
-    error = wanted - flatbuffer_logits(model, faces, spec)
-    return 10 * np.log10((wanted**2).sum() / (error**2).sum())
+def snr_db(model, expected, faces, spec=SPEC):
+    error = expected - flatbuffer_logits(model, faces, spec)
+    return 10 * np.log10((expected**2).sum() / (error**2).sum())
 
 
 @pytest.mark.parametrize("network", ["small_network", "depthwise_network"])
-def test_the_default_recipe_gets_nearer_to_the_float_logits_than_the_converter_alone(network, request, drawn):
+def test_default_options_have_a_smaller_error_than_the_converter_alone(network, request, drawn):
     network = request.getfixturevalue(network)
-    wanted, calibrated = keras_logits(network, drawn), Calibrator(convert(network), drawn)
-    plain, best = (snr_db(calibrated.quantize(options), wanted, drawn) for options in (PLAIN, QuantizationOptions()))
+    expected, calibrated = keras_logits(network, drawn), Calibrator(convert(network), drawn)
+    plain, best = (snr_db(calibrated.quantize(options), expected, drawn) for options in (PLAIN, QuantizationOptions()))
     assert best > plain > 30
 
 
-def test_quantizing_twice_gives_equal_bytes_and_in_any_order(calibrated, small_network, drawn):
+def test_quantizing_again_gives_equal_bytes_in_any_order(calibrated, small_network, drawn):
     first = calibrated.quantize(QuantizationOptions())
     other = {"calibration_method": "moving-average", "float_layers": ("conv_b",), "per_channel": False}
     calibrated.quantize(QuantizationOptions(**other))
@@ -52,21 +52,21 @@ def test_quantizing_twice_gives_equal_bytes_and_in_any_order(calibrated, small_n
 
 
 @pytest.mark.parametrize("dtype", ["int8", "uint8", "float32"])
-def test_input_and_output_are_of_the_type_that_was_asked_for(calibrated, dtype):
+def test_input_and_output_have_the_requested_type(calibrated, dtype):
     model = calibrated.quantize(QuantizationOptions(io=dtype))
     assert io_of(model) == (dtype, dtype)
     assert require_identity_input(model) is model
 
 
-def test_int8_is_what_there_is_by_default(calibrated):
+def test_input_and_output_are_int8_by_default(calibrated):
     assert calibrated.quantize(QuantizationOptions()) == calibrated.quantize(QuantizationOptions(io="int8"))
 
 
-def test_all_types_give_the_same_answers(calibrated, drawn):
+def test_logits_are_equal_with_every_input_and_output_type(calibrated, drawn):
     graphs = {io: Flatbuffer(calibrated.quantize(QuantizationOptions(io=io))) for io in ("int8", "uint8")}
-    (one, zero), (other, later) = (graph.scales(graph.outputs[0]) for graph in graphs.values())
-    assert one == other
-    assert later - zero == 128
+    (scale, zero_point), (other_scale, other_zero_point) = (graph.scales(graph.outputs[0]) for graph in graphs.values())
+    assert scale == other_scale
+    assert other_zero_point - zero_point == 128
     models = [calibrated.quantize(QuantizationOptions(io=io)) for io in ("int8", "uint8", "float32")]
     logits = [flatbuffer_logits(model, drawn, SPEC) for model in models]
     assert np.allclose(logits[0], logits[1], atol=1e-7)
@@ -81,7 +81,7 @@ def test_layers_stay_float_with_input_and_output_of_any_type(calibrated, drawn, 
     assert snr_db(model, keras_logits(small_network, drawn), drawn) > 35
 
 
-def test_a_layer_that_stays_float_has_its_borders_around_it(calibrated):
+def test_a_float_layer_is_between_dequantize_and_quantize(calibrated):
     graph = Flatbuffer(calibrated.quantize(QuantizationOptions(float_layers=("^conv_b$",))))
     assert [(op.kind, op.layer) for op in graph.ops][:4] == [
         ("CONV_2D", "conv"), ("DEQUANTIZE", "tfl.dequantize"), ("CONV_2D", "conv_b"), ("QUANTIZE", "tfl.quantize")
@@ -89,14 +89,14 @@ def test_a_layer_that_stays_float_has_its_borders_around_it(calibrated):
     assert [graph.dtype(op.inputs[1]) for op in graph.computing if op.weighted] == ["int8", "float32", "int8"]
 
 
-def test_a_name_that_begins_like_another_is_not_the_other(calibrated):
+def test_a_pattern_matches_names_as_a_regular_expression(calibrated):
     graph = Flatbuffer(calibrated.quantize(QuantizationOptions(float_layers=("^conv$",))))
     assert [graph.dtype(op.inputs[1]) for op in graph.computing if op.weighted] == ["float32", "int8", "int8"]
     graph = Flatbuffer(calibrated.quantize(QuantizationOptions(float_layers=("conv",))))
     assert [graph.dtype(op.inputs[1]) for op in graph.computing if op.weighted] == ["float32", "float32", "int8"]
 
 
-def test_a_name_that_no_layer_has_is_told_those_there_are(calibrated):
+def test_a_pattern_without_a_match_is_an_error_with_the_layers(calibrated):
     with pytest.raises(UsageError, match=r"'stem': expected one of conv, conv_b, average, logits"):
         calibrated.quantize(QuantizationOptions(float_layers=("conv", "stem")))
 
@@ -106,20 +106,20 @@ def weight_scales(model):
     return {op.layer: len(graph.scales(op.inputs[1])[0]) for op in graph.ops if op.weighted}
 
 
-def test_scales_are_one_a_channel_or_one_a_tensor(calibrated):
+def test_weights_have_a_scale_per_channel_or_per_tensor(calibrated):
     assert weight_scales(calibrated.quantize(QuantizationOptions())) == {"conv": 8, "conv_b": 8, "logits": 1}
     per_tensor = calibrated.quantize(QuantizationOptions(per_channel=False))
     assert weight_scales(per_tensor) == {"conv": 1, "conv_b": 1, "logits": 1}
 
 
-def test_dense_per_channel_is_named_where_early_kernels_compute_it_wrongly(calibrated):
+def test_compatibility_notes_the_early_kernels_that_compute_dense_per_channel_wrongly(calibrated):
     model = calibrated.quantize(QuantizationOptions(dense_per_channel=True))
     assert weight_scales(model) == {"conv": 8, "conv_b": 8, "logits": 7}
-    notes = {each.name: each.notes for each in check_targets(read_model(model), runtime="litert")}
+    notes = {target.name: target.notes for target in check_targets(read_model(model), runtime="litert")}
     assert any("wrongly" in note for note in notes["tflm"])
 
 
-@pytest.mark.parametrize("method", RANGE_METHODS)
+@pytest.mark.parametrize("method", CALIBRATION_METHODS)
 @pytest.mark.parametrize(
     "faces",
     [
@@ -130,55 +130,55 @@ def test_dense_per_channel_is_named_where_early_kernels_compute_it_wrongly(calib
     ],
     ids=["equal", "grey", "black", "one"],
 )
-def test_faces_that_hardly_differ_make_a_model_that_runs(small_network, drawn, faces, method):
+def test_calibration_faces_without_variation_make_a_model_that_runs(small_network, drawn, faces, method):
     model = Calibrator(convert(small_network), faces).quantize(QuantizationOptions(calibration_method=method))
     assert np.isfinite(flatbuffer_logits(require_identity_input(model), drawn[:3], SPEC)).all()
 
 
-def test_dim_faces_calibrate_all_layers(depthwise_network, drawn):
-    """What varies by a hundredth of its mean has a covariance that float32 sums hardly tell from zero."""
-    dim = (drawn // 32 + 120).astype(np.uint8)
-    model = Calibrator(convert(depthwise_network), dim).quantize(QuantizationOptions())
-    assert snr_db(model, keras_logits(depthwise_network, dim), dim) > 30
+def test_low_contrast_faces_calibrate_all_layers(depthwise_network, drawn):
+    """Inputs that vary by a hundredth of their mean have a covariance near the rounding error of float32 sums."""
+    faces = (drawn // 32 + 120).astype(np.uint8)
+    model = Calibrator(convert(depthwise_network), faces).quantize(QuantizationOptions())
+    assert snr_db(model, keras_logits(depthwise_network, faces), faces) > 30
 
 
-def test_no_face_is_refused(small_network, drawn):
+def test_an_empty_set_of_faces_is_refused(small_network, drawn):
     with pytest.raises(DataError, match="no calibration face"):
         Calibrator(convert(small_network), drawn[:0])
 
 
 def changed(network, layer, change):
-    """The flatbuffer of ``network`` with other weights in one layer."""
+    """Return the flatbuffer of a network with other weights in one layer."""
     layer = network.get_layer(layer)
     before = layer.get_weights()
-    layer.set_weights(change(*(each.copy() for each in before)))
+    layer.set_weights(change(*(array.copy() for array in before)))
     try:
         return convert(network)
     finally:
         layer.set_weights(before)
 
 
-def test_a_channel_of_zeros_is_no_reason_to_fail(small_network, drawn):
+def test_a_channel_of_zeros_is_quantized(small_network, drawn):
     def empty(weights, bias):
         weights[..., 3], bias[3] = 0, 0.5
         weights[..., 4], bias[4] = 1e-12, -0.5
         return weights, bias
 
     model = changed(small_network, "conv_b", empty)
-    wanted = flatbuffer_logits(model, drawn, SPEC)
-    assert snr_db(Calibrator(model, drawn).quantize(QuantizationOptions()), wanted, drawn) > 35
+    expected = flatbuffer_logits(model, drawn, SPEC)
+    assert snr_db(Calibrator(model, drawn).quantize(QuantizationOptions()), expected, drawn) > 35
 
 
 @pytest.mark.parametrize("share", [1, 0])
-def test_a_layer_that_is_always_zero_is_no_reason_to_fail(small_network, drawn, share):
-    """With and without weights; a scale of zero is one that XNNPACK refuses."""
+def test_a_layer_whose_output_is_always_zero_is_quantized(small_network, drawn, share):
+    """XNNPACK rejects a scale of zero, which zero weights or outputs would have."""
     model = changed(small_network, "conv_b", lambda weights, bias: (share * -np.abs(weights), -1 + 0 * bias))
-    wanted = flatbuffer_logits(model, drawn, SPEC)
-    assert snr_db(Calibrator(model, drawn).quantize(QuantizationOptions()), wanted, drawn) > 35
+    expected = flatbuffer_logits(model, drawn, SPEC)
+    assert snr_db(Calibrator(model, drawn).quantize(QuantizationOptions()), expected, drawn) > 35
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_weights_that_are_not_finite_are_refused_by_name(small_network, drawn, value):
+def test_weights_that_are_not_finite_are_an_error_with_the_layer(small_network, drawn, value):
     def spoil(weights, bias):
         weights[0, 0, 0, 0] = value
         return weights, bias
@@ -210,24 +210,24 @@ def squeeze_and_excite(layers, face):
 @pytest.mark.parametrize("io", ["int8", "float32"])
 @pytest.mark.parametrize("size", [48, 33])
 @pytest.mark.parametrize("body", [dense_only, many_operators, squeeze_and_excite])
-def test_networks_of_other_operators_and_sizes(build, drawn, body, size, io):
+def test_networks_with_other_operators_and_sizes_are_quantized(build, drawn, body, size, io):
     if body is many_operators:
         size = 48
     network = build(body, size=size)
     faces = np.stack([cv2.resize(face, (size, size)) for face in drawn])
     spec = InputSpec(width=size, height=size)
-    for given in (faces, (faces // 4 + 30).astype(np.uint8)):
-        model = require_identity_input(Calibrator(convert(network), given).quantize(QuantizationOptions(io=io)))
-        assert snr_db(model, keras_logits(network, given), given, spec) > 25
+    for calibration in (faces, (faces // 4 + 30).astype(np.uint8)):
+        model = require_identity_input(Calibrator(convert(network), calibration).quantize(QuantizationOptions(io=io)))
+        assert snr_db(model, keras_logits(network, calibration), calibration, spec) > 25
 
 
-def test_another_input_than_pixels_is_refused(calibrated, small_network):
+def test_an_input_that_is_not_the_identity_on_pixels_is_refused(calibrated, small_network):
     def widen(graph):
         graph._graph.tensors[graph.inputs[0]].quantization.scale = [0.01]
         return graph.to_bytes()
 
     for io, zero_point in (("int8", -128), ("uint8", 0)):
-        with pytest.raises(EdgeferError, match=rf": {io}, scale \[0.00999.*\], zero point \[{zero_point}\] came"):
+        with pytest.raises(EdgeferError, match=rf": {io}, scale \[0.00999.*\], zero point \[{zero_point}\]; expected"):
             require_identity_input(widen(Flatbuffer(calibrated.quantize(QuantizationOptions(io=io)))))
     graph = Flatbuffer(calibrated.quantize(QuantizationOptions(io="float32")))
     graph._graph.tensors[graph.ops[0].outputs[0]].quantization.zeroPoint = [0]
@@ -240,17 +240,17 @@ def graph(small_network):
     return Flatbuffer(convert(small_network))
 
 
-def seen(graph, faces):
-    """What ranges come of activations that are ``faces``, one array for all tensors of a face."""
+def observe(graph, faces):
+    """Return the ranges of activations; each array has the values of all tensors for one face."""
     observed = Ranges(graph)
     for values in faces:
         observed.observe(lambda tensor, values=values: np.float32(values))
     return observed
 
 
-def test_each_method_on_values_that_are_known(graph):
+def test_each_method_has_the_range_of_known_values(graph):
     tensor = graph.ops[0].outputs[0]
-    observed = seen(graph, [[-1.0, 0.0, 2.0], [-3.0, 1.0, 6.0]])
+    observed = observe(graph, [[-1.0, 0.0, 2.0], [-3.0, 1.0, 6.0]])
     assert observed.range_of(tensor, "min-max") == (-3.0, 6.0)
     assert observed.range_of(tensor, "moving-average") == (-2.0, 4.0)
     low, high = observed.range_of(tensor, "percentile")
@@ -261,7 +261,7 @@ def test_each_method_on_values_that_are_known(graph):
 def test_a_single_outlier_does_not_widen_the_percentile(graph):
     tensor = graph.ops[0].outputs[0]
     calm = np.linspace(-1, 1, 2000)
-    observed = seen(graph, [calm] * 19 + [np.append(calm[1:], 1000.0)])
+    observed = observe(graph, [calm] * 19 + [np.append(calm[1:], 1000.0)])
     assert observed.range_of(tensor, "min-max")[1] == 1000.0
     assert observed.range_of(tensor, "percentile")[1] < 1.01
 
@@ -269,41 +269,40 @@ def test_a_single_outlier_does_not_widen_the_percentile(graph):
 @pytest.mark.parametrize("shape", [(1, 24, 24, 9), (1, 12, 12, 48), (1, 24, 24, 3), (1, 48, 48, 16), (1, 7)])
 def test_every_channel_is_sampled(graph, shape):
     channel = np.broadcast_to(np.arange(shape[-1], dtype=np.float32), shape)
-    observed = seen(graph, [channel])
+    observed = observe(graph, [channel])
     (sample,) = observed._samples[graph.ops[0].outputs[0]]
     counts = np.bincount(sample.astype(int), minlength=shape[-1])
     assert counts.min() >= 0.8 * counts.max() > 0
     assert len(sample) <= 2 * SAMPLE
 
 
-def test_the_input_is_from_0_to_1_whatever_was_seen(graph):
-    observed = seen(graph, [[0.2, 0.3]])
+def test_the_input_range_is_always_0_to_1(graph):
+    observed = observe(graph, [[0.2, 0.3]])
     for method in ("percentile", "min-max", "moving-average"):
         observed.apply(method)
-        found = graph._graph.tensors[graph.inputs[0]].quantization
-        assert (found.min, found.max) == ([0.0], [1.0])
+        assert range_in(graph, graph.inputs[0]) == (0.0, 1.0)
 
 
-def noted(graph, tensor):
-    found = graph._graph.tensors[tensor].quantization
-    return found.min[0], found.max[0]
+def range_in(graph, tensor):
+    params = graph._graph.tensors[tensor].quantization
+    return params.min[0], params.max[0]
 
 
-def test_what_is_always_zero_has_a_range_all_the_same(graph):
-    seen(graph, [[0.0, 0.0]]).apply("percentile")
-    assert noted(graph, graph.ops[0].outputs[0]) == (0.0, 1.0)
+def test_an_activation_that_is_always_zero_has_a_positive_range(graph):
+    observe(graph, [[0.0, 0.0]]).apply("percentile")
+    assert range_in(graph, graph.ops[0].outputs[0]) == (0.0, 1.0)
 
 
-def test_what_is_hardly_ever_above_zero_keeps_the_range_of_what_was_seen(graph):
+def test_an_activation_that_is_rarely_above_zero_has_its_minimum_and_maximum_as_range(graph):
     rare = np.zeros(100_000)
     rare[1] = 0.5
-    observed = seen(graph, [rare])
+    observed = observe(graph, [rare])
     assert observed.range_of(graph.ops[0].outputs[0], "percentile") == (0.0, 0.0)
     observed.apply("percentile")
-    assert noted(graph, graph.ops[0].outputs[0]) == (0.0, 0.5)
+    assert range_in(graph, graph.ops[0].outputs[0]) == (0.0, 0.5)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_what_is_not_finite_is_refused_by_name(graph, value):
+def test_activations_that_are_not_finite_are_an_error_with_the_layer(graph, value):
     with pytest.raises(DataError, match="conv has values that are not finite"):
-        seen(graph, [[0.0, value]]).apply("min-max")
+        observe(graph, [[0.0, value]]).apply("min-max")

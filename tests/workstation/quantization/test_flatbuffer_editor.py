@@ -37,7 +37,7 @@ def test_operators_are_named_after_their_layers(model):
     assert graph.name(graph.ops[0].inputs[1]) == "conv/weights"
 
 
-def test_a_number_at_the_end_of_a_layers_name_stays(build):
+def test_a_number_at_the_end_of_a_layer_name_is_kept(build):
     def body(layers, face):
         x = layers.Conv2D(4, 3, strides=4, name="conv_1")(face)
         x = layers.Conv2D(4, 3, name="conv_2")(x)
@@ -71,18 +71,18 @@ def test_names_of_tensors_are_unique_and_survive_a_second_naming(model):
     assert [graph.name(index) for op in graph.ops for index in {*op.inputs, *op.outputs} if index >= 0] == names
 
 
-def test_what_was_put_is_read_again(model):
+def test_changed_values_are_read_back(model):
     graph = Flatbuffer(model)
     weights = graph.ops[1].inputs[1]
     doubled = 2 * graph.values(weights)
-    graph.put(weights, doubled)
+    graph.set_values(weights, doubled)
     again = Flatbuffer(graph.to_bytes())
     assert np.array_equal(again.values(weights), doubled)
     assert again.dtype(weights) == "float32"
     assert np.array_equal(again.values(graph.ops[0].inputs[1]), Flatbuffer(model).values(graph.ops[0].inputs[1]))
 
 
-def test_a_constant_that_another_tensor_shares_is_changed_for_one_only(build, drawn):
+def test_a_shared_constant_is_changed_for_one_tensor_only(build, drawn):
     def body(layers, face):
         x = layers.Conv2D(8, 3, strides=4, activation="relu", name="conv")(face)
         x = layers.Conv2D(8, 3, activation="relu", name="conv_b")(x)
@@ -96,15 +96,17 @@ def test_a_constant_that_another_tensor_shares_is_changed_for_one_only(build, dr
     graph = Flatbuffer(plain)
     first, second = (op.inputs[2] for op in graph.ops[:2])
     assert not graph.values(first).any()
-    graph.put(first, np.arange(8))
+    graph.set_values(first, np.arange(8))
     again = Flatbuffer(graph.to_bytes())
     assert again.values(first).tolist() == list(range(8))
     assert not again.values(second).any()
 
 
-def test_scales_are_none_one_or_one_a_channel(model, drawn):
+def test_scales_are_absent_single_or_per_channel(model, drawn):
     origin, graph = Flatbuffer(model), Flatbuffer(Calibrator(model, drawn).quantize(QuantizationOptions()))
-    sizes = [tuple(len(each) for each in graph.scales(index)) for index in (graph.inputs[0], graph.ops[0].inputs[1])]
+    sizes = [
+        tuple(len(values) for values in graph.scales(index)) for index in (graph.inputs[0], graph.ops[0].inputs[1])
+    ]
     assert sizes == [(1, 1), (8, 8)]
     assert len(origin.scales(origin.inputs[0])[0]) == 0
 
@@ -172,7 +174,7 @@ def test_a_constant_of_a_compacted_model_is_changed_for_one_operator_only(compac
     graph = Flatbuffer(compacted)
     first, second = (op.inputs[2] for op in graph.ops[:2])
     unchanged = graph.values(second)
-    graph.put(first, np.arange(8))
+    graph.set_values(first, np.arange(8))
     again = Flatbuffer(graph.to_bytes())
     assert again.values(first).tolist() == list(range(8))
     assert np.array_equal(again.values(second), unchanged)

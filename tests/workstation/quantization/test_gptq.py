@@ -19,59 +19,59 @@ def correlated(size, seed=0):
     return inputs.T @ inputs / len(inputs) + 0.3 * np.eye(size)
 
 
-def loss(wanted, steps, scales, covariance):
-    error = wanted - steps * scales[:, None]
+def loss(weights, steps, scales, covariance):
+    error = weights - steps * scales[:, None]
     return np.einsum("oi,ij,oj->o", error, covariance, error)
 
 
 def some_weights(outputs, size, seed=1):
-    wanted = np.random.default_rng(seed).normal(size=(outputs, size))
-    return wanted, np.abs(wanted).max(axis=1) / 127
+    weights = np.random.default_rng(seed).normal(size=(outputs, size))
+    return weights, np.abs(weights).max(axis=1) / 127
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_second_order_rounding_loses_less_than_nearest_and_no_less_than_the_best_there_is(seed):
-    covariance, (wanted, scales) = correlated(4, seed), some_weights(3, 4, seed)
+def test_gptq_error_is_between_the_optimum_and_nearest_rounding(seed):
+    covariance, (weights, scales) = correlated(4, seed), some_weights(3, 4, seed)
     scales = 20 * scales  # few steps, so that it matters how they are chosen
-    nearest = np.round(wanted / scales[:, None])
-    floor = np.floor(wanted / scales[:, None])
+    nearest = np.round(weights / scales[:, None])
+    floor = np.floor(weights / scales[:, None])
     every = [floor + np.array(offset) for offset in itertools.product(range(-3, 5), repeat=4)]
-    best = np.min([loss(wanted, steps, scales, covariance) for steps in every], axis=0)
-    found = loss(wanted, _round(wanted, scales, covariance), scales, covariance)
-    assert (best <= found + 1e-12).all()
-    assert found.sum() < loss(wanted, nearest, scales, covariance).sum()
+    best = np.min([loss(weights, steps, scales, covariance) for steps in every], axis=0)
+    gptq = loss(weights, _round(weights, scales, covariance), scales, covariance)
+    assert (best <= gptq + 1e-12).all()
+    assert gptq.sum() < loss(weights, nearest, scales, covariance).sum()
 
 
-def test_inputs_that_are_not_correlated_leave_nothing_to_make_up_for():
-    wanted, scales = some_weights(5, 12)
-    assert np.array_equal(_round(wanted, scales, np.eye(12)), np.round(wanted / scales[:, None]))
+def test_uncorrelated_inputs_are_rounded_to_the_nearest_step():
+    weights, scales = some_weights(5, 12)
+    assert np.array_equal(_round(weights, scales, np.eye(12)), np.round(weights / scales[:, None]))
 
 
-def test_steps_never_leave_the_range():
-    wanted, scales = some_weights(6, 9)
-    steps = _round(wanted, scales / 2, correlated(9))  # half of the largest weight is all that fits
+def test_steps_stay_within_the_range():
+    weights, scales = some_weights(6, 9)
+    steps = _round(weights, scales / 2, correlated(9))  # only half of the largest weight fits
     assert steps.min() == -127 or steps.max() == 127
     assert np.abs(steps).max() == 127
     assert np.array_equal(steps, np.round(steps))
 
 
 @pytest.mark.parametrize("covariance", [np.zeros((9, 9)), np.ones((9, 9)), -1e-9 * np.ones((9, 9))])
-def test_inputs_that_do_not_vary_are_no_reason_to_fail(covariance):
-    wanted, scales = some_weights(2, 9)
-    steps = _round(wanted, scales, covariance, floor=1e-5)
+def test_constant_inputs_are_accepted(covariance):
+    weights, scales = some_weights(2, 9)
+    steps = _round(weights, scales, covariance, floor=1e-5)
     assert np.isfinite(steps).all()
-    assert np.abs(steps - wanted / scales[:, None]).max() < 6
+    assert np.abs(steps - weights / scales[:, None]).max() < 6
 
 
-def a_graph(kernel, weights_shape, source_shape, **options):
-    """An operator as the float model has it, without a model around it."""
+def single_operator(kernel, weights_shape, source_shape, **options):
+    """Return a stand-in for a graph, and its only operator."""
     shapes = {0: source_shape, 1: weights_shape, 2: (weights_shape[-1 if kernel.startswith("DEPTH") else 0],)}
     op = Op(kernel, "layer", (0, 1, 2), (3,), types.SimpleNamespace(**options))
     return types.SimpleNamespace(shape=shapes.__getitem__), op
 
 
 def im2col(image, height, width, stride, padding):
-    """Patches by loops, padded as tensorflow.org/api_docs/python/tf/nn has it: (positions, height, width, channels)."""
+    """Return patches (positions, height, width, channels), padded as in tensorflow.org/api_docs/python/tf/nn."""
     if padding == SAME:
         pads = [max((-(-size // stride) - 1) * stride + kernel - size, 0)
                 for size, kernel in zip(image.shape, (height, width))]  # fmt: skip
@@ -79,11 +79,11 @@ def im2col(image, height, width, stride, padding):
         top, left = pads[0] // 2, pads[1] // 2
         padded[top : top + image.shape[0], left : left + image.shape[1]] = image
         image = padded
-    found = []
+    patches = []
     for row in range(0, image.shape[0] - height + 1, stride):
         for column in range(0, image.shape[1] - width + 1, stride):
-            found.append(image[row : row + height, column : column + width])
-    return np.array(found)
+            patches.append(image[row : row + height, column : column + width])
+    return np.array(patches)
 
 
 def in_order(patches):
@@ -93,25 +93,25 @@ def in_order(patches):
 @pytest.mark.parametrize("padding", [SAME, VALID])
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("kernel", [(3, 3), (2, 3)])
-def test_patches_of_a_convolution_are_those_of_plain_loops(padding, stride, kernel):
+def test_patches_of_a_convolution_match_loops(padding, stride, kernel):
     image = np.random.default_rng(0).normal(size=(1, 7, 6, 2)).astype(np.float32)
     options = {"strideH": stride, "strideW": stride, "padding": padding}
     expected = im2col(image[0], *kernel, stride, padding)
     assert len(expected) <= PATCHES
-    graph, op = a_graph("CONV_2D", (4, *kernel, 2), image.shape, **options)
-    found = _patches(graph, op, image, np.random.default_rng(0))
-    assert np.allclose(in_order(found[:, 0]), in_order(expected.reshape(len(expected), -1)))
-    graph, op = a_graph("DEPTHWISE_CONV_2D", (1, *kernel, 2), image.shape, **options)
-    found = _patches(graph, op, image, np.random.default_rng(0))
+    graph, op = single_operator("CONV_2D", (4, *kernel, 2), image.shape, **options)
+    patches = _patches(graph, op, image, np.random.default_rng(0))
+    assert np.allclose(in_order(patches[:, 0]), in_order(expected.reshape(len(expected), -1)))
+    graph, op = single_operator("DEPTHWISE_CONV_2D", (1, *kernel, 2), image.shape, **options)
+    patches = _patches(graph, op, image, np.random.default_rng(0))
     by_channel = expected.transpose(0, 3, 1, 2).reshape(len(expected), 2, -1)
-    assert np.allclose(in_order(found), in_order(by_channel))
+    assert np.allclose(in_order(patches), in_order(by_channel))
 
 
 def test_patches_of_a_fully_connected_layer_are_the_rows_of_its_input():
-    graph, op = a_graph("FULLY_CONNECTED", (5, 4), (1, 2, 3, 4))
+    graph, op = single_operator("FULLY_CONNECTED", (5, 4), (1, 2, 3, 4))
     source = np.arange(24, dtype=np.float32).reshape(1, 2, 3, 4)
-    found = _patches(graph, op, source, np.random.default_rng(0))
-    assert np.array_equal(in_order(found[:, 0]), source.reshape(6, 4))
+    patches = _patches(graph, op, source, np.random.default_rng(0))
+    assert np.array_equal(in_order(patches[:, 0]), source.reshape(6, 4))
 
 
 @pytest.fixture(scope="module")
@@ -119,8 +119,8 @@ def calibrated(depthwise_network, drawn):
     return Calibrator(convert(depthwise_network), drawn)
 
 
-def test_moments_are_those_of_the_inputs_of_each_operator(calibrated, drawn, depthwise_network):
-    """The last layer sees one vector a face, so nothing is left to chance."""
+def test_statistics_match_the_inputs_of_the_last_operator(calibrated, drawn, depthwise_network):
+    """The last layer has one input vector per face, so none is sampled."""
     from edgefer.workstation.networks.backend import load_keras
 
     keras = load_keras(backend="tensorflow")
@@ -134,7 +134,7 @@ def test_moments_are_those_of_the_inputs_of_each_operator(calibrated, drawn, dep
     assert np.allclose(moments.covariance(last, centred=True)[0], centred, atol=1e-3 * np.abs(centred).max())
 
 
-def test_weights_as_rows_and_back(calibrated):
+def test_rows_are_converted_back_to_weights(calibrated):
     for op in calibrated.graph.ops:
         if op.weighted:
             rows = _rows(calibrated.graph, op)
@@ -143,8 +143,8 @@ def test_weights_as_rows_and_back(calibrated):
             assert np.array_equal(_from_rows(rows, op, shape), calibrated.graph.values(op.inputs[1]))
 
 
-def test_too_few_samples_leave_the_nearest_steps(depthwise_network, drawn):
-    """One face has a patch for each of the 12 inputs of the convolution, and one for the 12 of the dense layer."""
+def test_weights_with_too_few_samples_are_rounded_to_the_nearest_step(depthwise_network, drawn):
+    """One face provides enough patches for the convolution, but only one for the 12 inputs of the dense layer."""
     calibrated = Calibrator(convert(depthwise_network), drawn[:1])
     nearest, second = (
         Flatbuffer(calibrated.quantize(QuantizationOptions(rounding=rounding, bias_correction=False)))
@@ -158,21 +158,21 @@ def test_too_few_samples_leave_the_nearest_steps(depthwise_network, drawn):
     assert "logits" not in changed
 
 
-def test_bias_correction_takes_back_the_mean_error_of_each_channel(calibrated, drawn):
+def test_bias_correction_removes_the_mean_error_of_each_channel(calibrated, drawn):
     moments, origin = calibrated._moments, calibrated.graph
     graph = Flatbuffer(calibrated.quantize(QuantizationOptions(rounding="nearest")))
-    for index, (theirs, op) in enumerate(zip(origin.computing, graph.computing)):
+    for index, (float_op, op) in enumerate(zip(origin.computing, graph.computing)):
         if not op.weighted:
             continue
         mean, (scales, _), (bias_scale, _) = moments.mean(index), graph.scales(op.inputs[1]), graph.scales(op.inputs[2])
         steps = _rows(graph, op)
         weights = steps * np.broadcast_to(scales, steps.shape[0] * steps.shape[1]).reshape(*steps.shape[:2], 1)
-        now = np.einsum("goi,gi->go", weights, mean).ravel() + graph.values(op.inputs[2]) * bias_scale
-        wanted = np.einsum("goi,gi->go", _rows(origin, theirs), mean).ravel() + origin.values(theirs.inputs[2])
-        assert (np.abs(now - wanted) <= 0.51 * bias_scale).all()
+        actual = np.einsum("goi,gi->go", weights, mean).ravel() + graph.values(op.inputs[2]) * bias_scale
+        expected = np.einsum("goi,gi->go", _rows(origin, float_op), mean).ravel() + origin.values(float_op.inputs[2])
+        assert (np.abs(actual - expected) <= 0.51 * bias_scale).all()
 
 
-def test_scales_sizes_and_what_stays_float_are_left_alone(calibrated):
+def test_scales_and_float_layers_are_unchanged(calibrated):
     plain = QuantizationOptions(rounding="nearest", bias_correction=False, float_layers=("pointwise",))
     before = Flatbuffer(calibrated.quantize(plain))
     after = Flatbuffer(calibrated.quantize(QuantizationOptions(float_layers=("pointwise",))))
@@ -185,7 +185,7 @@ def test_scales_sizes_and_what_stays_float_are_left_alone(calibrated):
     assert {before.dtype(op.inputs[1]) for op in before.ops if op.layer == "pointwise"} == {"float32"}
 
 
-def test_weights_that_two_operators_share_are_left_at_the_nearest_step(build, drawn):
+def test_weights_shared_by_two_operators_are_rounded_to_the_nearest_step(build, drawn):
     def body(layers, face):
         twice = layers.Conv2D(8, 3, padding="same", activation="relu", name="twice")
         x = layers.Conv2D(8, 3, strides=4, activation="relu", name="stem")(face)
@@ -200,7 +200,7 @@ def test_weights_that_two_operators_share_are_left_at_the_nearest_step(build, dr
             assert same == (one.layer == "twice")
 
 
-def test_a_convolution_in_groups_is_left_to_the_quantizer(build, drawn):
+def test_grouped_and_dilated_convolutions_are_left_to_the_quantizer(build, drawn):
     def body(layers, face):
         x = layers.Conv2D(8, 3, strides=4, activation="relu", name="stem")(face)
         x = layers.Conv2D(8, 3, groups=2, name="groups")(x)

@@ -67,7 +67,7 @@ def test_each_field_is_refused_by_a_scheme_that_does_not_support_it():
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         ("bias_correction", "float32 does not support --no-bias-correction: it supports no numeric options"),
         ("float_layers", "float32 does not support --keep-float stem logits: "),
@@ -75,8 +75,8 @@ def test_each_field_is_refused_by_a_scheme_that_does_not_support_it():
         ("io", "float32 does not support --io uint8: "),
     ],
 )
-def test_the_error_names_the_flag(name, said):
-    with pytest.raises(UsageError, match=said):
+def test_the_error_names_the_flag(name, message):
+    with pytest.raises(UsageError, match=message):
         check_options(QuantizationOptions(**{name: OTHER[name]}), scheme="float32", supported=())
 
 
@@ -89,9 +89,9 @@ def models(build, drawn):
         return layers.Dense(7, name="logits")(layers.GlobalAveragePooling2D(name="average")(x))
 
     network = build(body)
-    made = {module: module.convert(FloatNetwork(network, drawn), DEFAULTS)
-            for module in (dynamic, float16, float32, int8)}  # fmt: skip
-    return {module.__name__.rpartition(".")[2]: model for module, model in made.items()}
+    converted = {module: module.convert(FloatNetwork(network, drawn), DEFAULTS)
+                 for module in (dynamic, float16, float32, int8)}  # fmt: skip
+    return {module.__name__.rpartition(".")[2]: model for module, model in converted.items()}
 
 
 @pytest.mark.parametrize("target", TARGETS)

@@ -27,11 +27,11 @@ def int8(calibrated):
 def damaged(model, layer, damage):
     graph = Flatbuffer(model)
     (op,) = (op for op in graph.ops if op.layer == layer and op.weighted)
-    graph.put(op.inputs[1], damage(graph.values(op.inputs[1])))
+    graph.set_values(op.inputs[1], damage(graph.values(op.inputs[1])))
     return graph.to_bytes()
 
 
-def test_a_model_is_equal_to_itself(calibrated, drawn):
+def test_a_model_has_no_error_against_itself(calibrated, drawn):
     errors = layer_errors(calibrated.model, calibrated.model, drawn[:5])
     assert [error.layer for error in errors] == ["conv", "conv_b", "average", "logits"]
     for error in errors:
@@ -41,7 +41,7 @@ def test_a_model_is_equal_to_itself(calibrated, drawn):
         assert error.weights is None
 
 
-def test_int8_is_near_and_tells_of_its_weights(calibrated, int8, drawn):
+def test_int8_errors_are_small_and_include_the_weights(calibrated, int8, drawn):
     errors = {error.layer: error for error in layer_errors(calibrated.model, int8, drawn[:20])}
     assert all(30 < error.activation.snr_db < 70 for error in errors.values())
     assert all(0.999 < error.activation.cosine <= 1 for error in errors.values())
@@ -50,7 +50,7 @@ def test_int8_is_near_and_tells_of_its_weights(calibrated, int8, drawn):
 
 
 @pytest.mark.parametrize("layer", ["conv", "conv_b", "logits"])
-def test_damage_in_one_layer_is_found_there_and_not_before(calibrated, int8, drawn, layer):
+def test_damage_in_one_layer_changes_no_error_before_it(calibrated, int8, drawn, layer):
     def flip(steps):
         steps[0] = -steps[0]
         return steps
@@ -63,19 +63,22 @@ def test_damage_in_one_layer_is_found_there_and_not_before(calibrated, int8, dra
     assert after[place].activation.snr_db < before[place].activation.snr_db - 10
 
 
-def test_the_signal_to_noise_ratio_is_that_of_its_definition(calibrated, int8, drawn):
-    """The logits by hand, with numpy."""
+def test_distances_of_the_logits_match_their_definition(calibrated, int8, drawn):
     from edgefer.contract.preprocessing import InputSpec
     from edgefer.workstation.training.keras_inference import flatbuffer_logits
 
-    wanted, found = (flatbuffer_logits(model, drawn, InputSpec()).astype(float) for model in (calibrated.model, int8))
+    expected, actual = (
+        flatbuffer_logits(model, drawn, InputSpec()).astype(float) for model in (calibrated.model, int8)
+    )
     logits = layer_errors(calibrated.model, int8, drawn)[-1].activation
-    assert logits.snr_db == pytest.approx(10 * np.log10((wanted**2).sum() / ((wanted - found) ** 2).sum()), abs=0.05)
-    cosine = (wanted * found).sum() / np.sqrt((wanted**2).sum() * (found**2).sum())
+    assert logits.snr_db == pytest.approx(
+        10 * np.log10((expected**2).sum() / ((expected - actual) ** 2).sum()), abs=0.05
+    )
+    cosine = (expected * actual).sum() / np.sqrt((expected**2).sum() * (actual**2).sum())
     assert logits.cosine == pytest.approx(cosine, abs=1e-6)
 
 
-def test_saturation_is_the_share_beyond_what_the_integers_express(calibrated, int8, drawn):
+def test_saturation_is_the_share_of_values_outside_the_integer_range(calibrated, int8, drawn):
     graph = Flatbuffer(int8)
     output = graph.ops[0].outputs[0]
     graph._graph.tensors[output].quantization.scale = [float(graph.scales(output)[0][0]) / 4]
@@ -89,7 +92,7 @@ def test_saturation_is_the_share_beyond_what_the_integers_express(calibrated, in
     assert narrow > 0.01 > layer_errors(calibrated.model, int8, drawn[:10])[0].activation.saturation
 
 
-def test_layers_that_stay_float_and_input_of_other_types_are_compared_too(calibrated, drawn):
+def test_float_layers_and_other_input_types_are_compared(calibrated, drawn):
     for options in (
         QuantizationOptions(float_layers=("conv_b",), io="uint8"),
         QuantizationOptions(io="float32"),
@@ -101,7 +104,7 @@ def test_layers_that_stay_float_and_input_of_other_types_are_compared_too(calibr
         assert errors[-1].activation.snr_db > 30
 
 
-def test_int16_activations_are_compared_too(small_network, calibrated, drawn):
+def test_int16_activations_are_compared(small_network, calibrated, drawn):
     model = int16x8.convert(FloatNetwork(small_network, drawn), QuantizationOptions())
     errors = layer_errors(calibrated.model, model, drawn[:5])
     default_errors = layer_errors(calibrated.model, calibrated.quantize(QuantizationOptions()), drawn[:5])
@@ -109,34 +112,33 @@ def test_int16_activations_are_compared_too(small_network, calibrated, drawn):
 
 
 def test_another_network_is_refused(calibrated, depthwise_network, drawn):
-    with pytest.raises(DataError, match="5 against 4"):
+    with pytest.raises(DataError, match="5 operators, expected 4"):
         layer_errors(calibrated.model, convert(depthwise_network), drawn[:1])
 
 
-def test_the_culprit_is_the_layer_that_an_outlier_has_ruined(small_network, drawn):
-    """One channel a thousand times the others leaves these with one step of an eighth, where there is one scale."""
+def test_a_layer_with_an_outlier_channel_is_the_most_sensitive(small_network, drawn):
+    """With one scale per tensor, a channel of a thousand times the others leaves them a single step."""
     layer = small_network.get_layer("conv_b")
     before = layer.get_weights()
-    weights, bias = (each.copy() for each in before)
+    weights, bias = (array.copy() for array in before)
     weights[..., 0] *= 1e3
-    bias[0] = -1e6  # silent
+    bias[0] = -1e6  # its output is always zero
     layer.set_weights([weights, bias])
     try:
         calibrated = Calibrator(convert(small_network), drawn)
     finally:
         layer.set_weights(before)
-    spoilt = sensitivity(calibrated, QuantizationOptions(per_channel=False), drawn[:20])
-    assert sensitive_layers(spoilt)[0] == "conv_b"
-    assert spoilt["conv_b"] > 10
-    assert set(spoilt) == {"conv", "conv_b", "logits"}
+    gains = sensitivity(calibrated, QuantizationOptions(per_channel=False), drawn[:20])
+    assert sensitive_layers(gains)[0] == "conv_b"
+    assert gains["conv_b"] > 10
+    assert set(gains) == {"conv", "conv_b", "logits"}
     assert "conv_b" not in sensitive_layers(sensitivity(calibrated, QuantizationOptions(), drawn[:20]))
 
 
-def test_where_there_is_nothing_to_gain_nothing_is_gained(small_network, drawn):
-    """Logits that are zero have no signal; what is left is a number all the same."""
+def test_logits_that_are_always_zero_have_no_gains(small_network, drawn):
     layer = small_network.get_layer("logits")
     before = layer.get_weights()
-    layer.set_weights([0 * each for each in before])
+    layer.set_weights([0 * array for array in before])
     try:
         calibrated = Calibrator(convert(small_network), drawn)
     finally:
@@ -149,5 +151,5 @@ def test_where_there_is_nothing_to_gain_nothing_is_gained(small_network, drawn):
     assert errors[-1].activation.cosine == 1.0
 
 
-def test_culprits_are_worth_a_decibel_and_the_worst_comes_first():
+def test_sensitive_layers_gain_a_decibel_and_are_in_descending_order():
     assert sensitive_layers({"a": 0.99, "b": 1.0, "c": -4.0, "d": math.inf, "e": 7.0}) == ["d", "e", "b"]

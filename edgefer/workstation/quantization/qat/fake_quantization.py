@@ -131,7 +131,7 @@ def _per_channel_config(tfmot: Any) -> Any:
         def build(self, tensor_shape: Any, name: str, layer: Any) -> Any:
             shape = (tensor_shape[-2] * tensor_shape[-1],)
             names = {"min_var": f"{name}_min", "max_var": f"{name}_max"}
-            return {key: layer.add_weight(each, shape=shape, trainable=False) for key, each in names.items()}
+            return {key: layer.add_weight(variable, shape=shape, trainable=False) for key, variable in names.items()}
 
         def __call__(self, inputs: Any, training: Any, weights: Any, **options: Any) -> Any:
             height, width, channels, multiplier = inputs.shape

@@ -28,7 +28,7 @@ __all__ = ["check_supported", "folded", "qat_base"]
 TOLERANCE = 1e-4
 WEIGHTED = ("Conv2D", "DepthwiseConv2D", "Dense")
 DROPOUTS = ("Dropout", "SpatialDropout2D")
-# Converted in a small network, each of these runs in int8 and matches its fake-quantized form.
+# In a small converted network, each of these runs in int8 and matches its fake-quantized form.
 SUPPORTED = (
     *WEIGHTED, "ReLU", "LeakyReLU", "Add", "Concatenate", "MaxPooling2D", "AveragePooling2D", "GlobalAveragePooling2D",
     "GlobalMaxPooling2D", "Flatten", "Reshape", "ZeroPadding2D",
@@ -41,7 +41,7 @@ class _Graph:
 
     def __init__(self, model: Any) -> None:
         self.config: dict[str, Any] = model.get_config()
-        self.layers: dict[str, dict[str, Any]] = {each["config"]["name"]: each for each in self.config["layers"]}
+        self.layers: dict[str, dict[str, Any]] = {layer["config"]["name"]: layer for layer in self.config["layers"]}
 
     def kind(self, name: str) -> str:
         return str(self.layers[name]["class_name"])
@@ -78,7 +78,7 @@ class _Graph:
 def check_supported(network: Any) -> None:
     """Raise UsageError with the layer and the reason if quantization-aware training does not support the network."""
     if type(network).__name__ != "Functional":
-        raise _refusal(network.name, type(network).__name__, "a functional model of plain layers was expected")
+        raise _refusal(network.name, type(network).__name__, "expected a functional model of built-in layers")
     graph = _Graph(network)
     for objection in (_objection_to_kind, _objection_to_place):
         for name in graph.layers:
@@ -88,35 +88,36 @@ def check_supported(network: Any) -> None:
 
 
 def _refusal(name: str, kind: str, why: str) -> UsageError:
-    return UsageError(f"{name} ({kind}) cannot be trained quantization-aware", why=why, hint="edgefer quantize --int8")
+    what = f"quantization-aware training does not support {name} ({kind})"
+    return UsageError(what, why=why, hint="edgefer quantize --int8")
 
 
 def _objection_to_kind(graph: _Graph, name: str) -> str | None:
     kind, options = graph.kind(name), graph.options(name)
     activation = options.get("activation", "linear")
     if kind not in KNOWN:
-        return f"its int8 form is not simulated in training; that of {', '.join(SUPPORTED)} is"
+        return f"expected one of {', '.join(SUPPORTED)}"
     if activation not in ("linear", "relu"):
-        named = activation if isinstance(activation, str) else "one of its own"
-        return f"its activation is {named}; linear and relu are simulated as they run in int8"
+        described = activation if isinstance(activation, str) else "a custom function"
+        return f"its activation is {described}; expected linear or relu"
     if kind == "ReLU" and not (_is_plain_relu(graph, name) or _is_relu6(graph, name)):
-        return "of ReLU, the plain one and max_value=6 are simulated as they run in int8"
+        return "its limits are not supported; expected a plain ReLU or max_value=6"
     return None
 
 
 def _objection_to_place(graph: _Graph, name: str) -> str | None:
     if graph.calls(name) > 1:
-        return "it is used more than once, and each use would need ranges of its own"
+        return "the network calls it more than once; expected one call, because each call needs its own ranges"
     if graph.kind(name) != "BatchNormalization":
         return None
     (source,) = graph.sources(name)
     before = f"{source} ({graph.kind(source)})"
     if graph.kind(source) not in WEIGHTED:
-        return f"it follows {before}, and can be folded only into a Conv2D, DepthwiseConv2D or Dense right before it"
+        return f"it follows {before}; expected a Conv2D, DepthwiseConv2D or Dense, into which it can be folded"
     if graph.options(source)["activation"] != "linear":
-        return f"it follows the {graph.options(source)['activation']} of {before}; it can be folded only before it"
+        return f"it follows the {graph.options(source)['activation']} of {before}; expected no activation between them"
     if graph.consumers(source) != [name]:
-        return f"{before} also feeds other layers, which need its output before the normalization"
+        return f"other layers read the output of {before}; expected the normalization to be the only one"
     return None
 
 
@@ -157,8 +158,8 @@ def qat_base(network: Any, settings: TrainSettings, faces: npt.NDArray[np.uint8]
     # Written so that NaN counts as a difference.
     if not difference <= TOLERANCE:
         raise EdgeferError(
-            f"{settings.architecture} in tf_keras is not the network that was trained",
-            why=f"the logits of {len(faces)} faces differ by up to {difference:.2g}, {TOLERANCE:g} are rounding",
+            f"{settings.architecture} in tf_keras differs from the trained network",
+            why=f"the logits of {len(faces)} faces differ by up to {difference:.2g}, expected at most {TOLERANCE:g}",
             hint="edgefer quantize --int8",
         )
     return base
@@ -192,8 +193,8 @@ def folded(model: Any) -> Any:
 
 def _fuse(graph: _Graph, name: str) -> None:
     (source,) = graph.sources(name)
-    takes = graph.kind(source) in WEIGHTED and graph.options(source)["activation"] == "linear"
-    if takes and graph.consumers(source) == [name]:
+    can_fuse = graph.kind(source) in WEIGHTED and graph.options(source)["activation"] == "linear"
+    if can_fuse and graph.consumers(source) == [name]:
         graph.options(source)["activation"] = "relu"
         graph.bypass(name)
 

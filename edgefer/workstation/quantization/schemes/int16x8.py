@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from edgefer.workstation.quantization.converter import convert as to_flatbuffer, representative
+from edgefer.workstation.quantization.converter import convert as to_flatbuffer, representative_images
 from edgefer.workstation.quantization.float_network import FloatNetwork
 from edgefer.workstation.quantization.options import QuantizationOptions
 
@@ -27,7 +27,7 @@ def convert(network: FloatNetwork, options: QuantizationOptions) -> bytes:
 
     def configure(tf: Any, converter: Any) -> None:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.representative_dataset = lambda: representative(faces)
+        converter.representative_dataset = lambda: representative_images(faces)
         kernels = tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
         converter.target_spec.supported_ops = [kernels]
 
