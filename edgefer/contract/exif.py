@@ -18,8 +18,8 @@ ORIENTATION = 274
 # A directory of more entries is damaged. Values beyond this count (offsets of strips) are not needed.
 MAX_ENTRIES = 1000
 MAX_VALUES = 16
-# struct codes of the integer types; BigTIFF adds 16.
-INTEGERS = {1: "B", 3: "H", 4: "I", 16: "Q"}
+# struct codes of the integer types: byte, short, long, offset of a directory; BigTIFF adds 16.
+INTEGERS = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q"}
 
 
 def read_tags(stream: BinaryIO, offset: int = 0) -> dict[int, tuple[int, ...]]:

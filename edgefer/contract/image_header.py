@@ -19,7 +19,7 @@ from typing import BinaryIO
 from edgefer.contract.exif import ORIENTATION, read_tags
 from edgefer.contract.media_boxes import read_avif, read_codestream, read_jp2
 
-__all__ = ["MAX_MEMORY_BYTES", "ImageHeader", "read_header"]
+__all__ = ["MAX_MEMORY_BYTES", "ImageHeader", "is_camera_raw", "read_header"]
 
 # Largest estimate for one image; 200 million pixels of most formats.
 MAX_MEMORY_BYTES = 1_200_000_000
@@ -32,7 +32,11 @@ REDUCED_BYTES_PER_PIXEL = 6.0
 MAX_TEXT_BYTES = 1 << 16
 # An EXIF block of a JPEG has at most 64 KiB.
 MAX_EXIF_BYTES = 1 << 16
+# Sizes of the versions of the header; "BM" alone may begin a text.
+BMP_HEADER_BYTES = {12, 16, 40, 52, 56, 64, 108, 124}
 MAX_SEGMENTS = 10_000
+# Tags of TIFF files.
+DNG_VERSION, SUBFILE_TYPE, SUB_DIRECTORIES = 50706, 254, 330
 MAX_GARBAGE_BYTES = 1 << 10
 
 
@@ -168,11 +172,23 @@ def _gif(stream: BinaryIO) -> ImageHeader | None:
 def _bmp(stream: BinaryIO) -> ImageHeader | None:
     stream.seek(14)
     (size,) = struct.unpack("<I", stream.read(4))
+    if size not in BMP_HEADER_BYTES:
+        return None
     width, height = struct.unpack("<HH", stream.read(4)) if size == 12 else struct.unpack("<ii", stream.read(8))
     return ImageHeader("bmp", abs(width), abs(height))
 
 
+def is_camera_raw(stream: BinaryIO) -> bool:
+    """Return True for a TIFF file with the data of a camera's sensor, whose first image is only a thumbnail."""
+    tags = read_tags(stream)
+    is_thumbnail = bool(tags.get(SUBFILE_TYPE, (0,))[0] & 1) and SUB_DIRECTORIES in tags
+    stream.seek(8)
+    return bool(tags) and (DNG_VERSION in tags or is_thumbnail or stream.read(2) == b"CR")
+
+
 def _tiff(stream: BinaryIO) -> ImageHeader | None:
+    if is_camera_raw(stream):
+        return None
     tags = read_tags(stream)
     width, height, samples = tags.get(256, (0,))[0], tags.get(257, (0,))[0], tags.get(277, (1,))[0]
     # The decoder holds one tile or strip as it is stored; either may be larger than the image.

@@ -111,8 +111,7 @@ def read_image(content: bytes, *, reduction: int = 1) -> Image:
     """
     header = read_header(io.BytesIO(content))
     if header is None:
-        why = f"{len(content)} bytes, damaged or in an unknown format" if content else "the file is empty"
-        raise DataError("OpenCV cannot read the image", why=why, hint="a JPEG or PNG file")
+        raise _cannot_read(content)
     if header.memory_bytes(reduction) > MAX_MEMORY_BYTES:
         why = f"{header.width:,} x {header.height:,} pixels"
         raise DataError("the image is too large to decode", why=why, hint="crop it to the face")
@@ -122,8 +121,16 @@ def read_image(content: bytes, *, reduction: int = 1) -> Image:
     if image is None and header.format in ENDS:
         image = _decode_without_end(content, header.format, flags)
     if image is None:
-        raise DataError("OpenCV cannot read the image", why=f"{len(content)} bytes are damaged", hint="copy it again")
+        raise _cannot_read(content)
     return orient(image, header.orientation)
+
+
+def _cannot_read(content: bytes) -> DataError:
+    for start, end in ((b"\xff\xd8", ENDS["jpeg"]), (b"\x89PNG", ENDS["png"])):
+        if content.startswith(start) and end not in content:
+            return DataError("the image was cut short", why="its end is missing", hint="copy it again")
+    why = f"{len(content)} bytes, damaged or in an unknown format" if content else "the file is empty"
+    return DataError("OpenCV cannot read the image", why=why, hint="a JPEG or PNG file")
 
 
 def _decode(content: bytes, flags: int) -> Image | None:

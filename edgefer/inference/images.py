@@ -1,180 +1,207 @@
-"""Pictures from wherever a user has them: files, folders, patterns, videos, standard input.
+"""Find images and videos in files, folders, patterns and standard input.
 
-    for picture in pictures(expand(["photos/", "clip.mp4", "-"])):
-        picture.name, picture.read()                # "clip.mp4#12", uint8 BGR (h, w, 3)
+    for source in iter_sources(expand_paths(["photos/", "clip.mp4", "-"])):
+        source.name, source.read()                  # "clip.mp4#12", uint8 BGR (h, w, 3)
 
-Nothing is decoded until read() is called, which may be in another thread; what cannot be read is an error of its own
-picture and no other's. A JPEG of more pixels than a board's memory holds is decoded at a half, a quarter or an eighth
-of its size; Decoded says so.
+The content decides what is an image or a video, not the name. Images are decoded by read(), which another thread may
+call. An unreadable image raises its own error and does not affect the others. A JPEG of more pixels than a board can
+hold is decoded at a half, a quarter or an eighth of its size; DecodedImage.reduction has the factor.
 """
 
 from __future__ import annotations
 
-import struct
+import io
+import os
+import stat
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-
-import cv2
-import numpy as np
-import numpy.typing as npt
+from typing import BinaryIO
 
 from edgefer import files
+from edgefer.contract.image_header import MAX_MEMORY_BYTES, ImageHeader, read_header
 from edgefer.contract.preprocessing import read_image
 from edgefer.errors import DataError
+from edgefer.inference.image_source import DecodedImage, ImageSource
+from edgefer.inference.media_type import VIDEO_SUFFIXES, is_media, media_type
+from edgefer.inference.video_frames import iter_frames
 
 __all__ = ["STDIN", "DecodedImage", "ImageSource", "expand_paths", "iter_sources"]
 
 STDIN = "-"
-PICTURES = {".bmp", ".gif", ".jpe", ".jpeg", ".jpg", ".jp2", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"}
-VIDEOS = {".avi", ".m4v", ".mjpeg", ".mjpg", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm"}
-WILD = set("*?[")
-# Decoded it takes three bytes a pixel: 600 MB, more than the smallest boards have.
-MOST_PIXELS = 200_000_000
-# A larger JPEG is shrunk to about as many while it is decoded.
-SHRUNK_PIXELS = 50_000_000
-REDUCTIONS = (2, 4, 8)
-PNG, JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8"
-FRAME_MARKERS = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
-# The others keep all coefficients of the whole picture until they are done, whatever size is asked for.
-SEQUENTIAL = {0xC0, 0xC1}
+WILDCARDS = set("*?[")
+# A JPEG that needs more memory, 50 million pixels, is reduced while it is decoded.
+REDUCED_MEMORY_BYTES = 300_000_000
+REDUCTIONS = (1, 2, 4, 8)
+HINT = "give an image such as face.png"
 
 
-@dataclass(frozen=True, eq=False)
-class DecodedImage:
-    """A picture in memory.
-
-    Attributes:
-        image: uint8 BGR (h, w, 3).
-        reduction: how many pixels of the file are one of it, in width and in height.
-    """
-
-    image: npt.NDArray[np.uint8]
-    reduction: int = 1
+def _ignore(path: Path) -> None:
+    """Ignore a file that is neither an image nor a video."""
 
 
-@dataclass(frozen=True)
-class ImageSource:
-    """A picture that can be read.
+def expand_paths(words: Sequence[str], *, on_other_file: Callable[[Path], None] = _ignore) -> tuple[str, ...]:
+    """Return the files that ``words`` name, each once: files, images and videos in folders, and matches of patterns.
 
-    Attributes:
-        name: the file; for a frame of a video with # and its number, from 0.
-        decode: reads and decodes it; DataError where that cannot be.
-    """
+    Hidden files, trash folders and thumbnails in a folder are left out. A folder that cannot be listed is returned
+    itself, so that its error is reported with those of the images.
 
-    name: str
-    decode: Callable[[], DecodedImage]
-
-    def read(self) -> npt.NDArray[np.uint8]:
-        """The image alone."""
-        return self.decode().image
-
-
-def expand_paths(words: Sequence[str]) -> tuple[str, ...]:
-    """The files that ``words`` name: themselves, the pictures and videos below a folder, what fits a pattern.
+    Args:
+        words: paths, patterns with * ? [], or "-" for standard input.
+        on_other_file: called for each file in a folder that is neither an image nor a video.
 
     Raises:
-        DataError: a folder or a pattern without any picture.
+        DataError: a folder or a pattern has no image and no video.
     """
-    found: list[str] = []
+    paths: list[str] = []
     for word in words:
         path = Path(word)
-        if word == STDIN or path.is_file():
-            found.append(word)
-        elif path.is_dir():
-            found += _some(word, [each for each in sorted(path.rglob("*")) if each.suffix.lower() in PICTURES | VIDEOS])
-        elif WILD & set(word):
-            anchor = Path(path.anchor) if path.is_absolute() else Path()
-            pattern = str(path.relative_to(path.anchor)) if path.is_absolute() else word
-            found += _some(word, sorted(each for each in anchor.glob(pattern) if each.is_file()))
+        if path.is_dir():
+            paths += _only_media(word, _folder_files(path), on_other_file)
+        elif word != STDIN and not os.path.lexists(word) and WILDCARDS & set(word):
+            paths += _only_media(word, _matches(word), on_other_file)
         else:
-            found.append(word)  # the error is its own, and the others go on
-    return tuple(dict.fromkeys(found))
+            # A missing file gives an error of its own, and the others are still read.
+            paths.append(word)
+    return tuple(dict.fromkeys(paths))
 
 
-def _some(word: str, paths: Sequence[Path]) -> list[str]:
-    if not paths:
-        why = "names that end in .png, .jpg, .mp4 and the like were expected"
-        raise DataError(f"{word} has no pictures", why=why, hint="name the files themselves")
-    return [str(path) for path in paths]
+def _folder_files(folder: Path) -> list[Path]:
+    walk = files.walk_files(folder)
+    return sorted([*walk.files, *(path for path, _ in walk.unreadable)])
 
 
-def iter_sources(files: Sequence[str], *, every: int = 1) -> Iterator[ImageSource]:
-    """One a file, and one for each ``every``-th frame of a video."""
-    for file in files:
-        if Path(file).suffix.lower() in VIDEOS and Path(file).is_file():
-            yield from _frames(file, every)
+def _matches(pattern: str) -> list[Path]:
+    """Return the files that match a pattern; a matching folder stands for its files, as in a shell."""
+    absolute = Path(pattern).is_absolute()
+    anchor = Path(Path(pattern).anchor) if absolute else Path()
+    named = set(Path(pattern).parts)
+    matches: list[Path] = []
+    for path in sorted(anchor.glob(str(Path(pattern).relative_to(anchor)) if absolute else pattern)):
+        if any(files.is_filesystem_leftover(part) for part in path.parts if part not in named):
+            continue
+        if not path.is_dir():
+            matches.append(path)
+        elif "**" not in named:
+            matches += _folder_files(path)
+    return matches
+
+
+def _only_media(word: str, paths: Sequence[Path], on_other_file: Callable[[Path], None]) -> list[str]:
+    media = []
+    for path in paths:
+        if path.is_dir() or is_media(path):
+            media.append(str(path))
         else:
-            yield ImageSource(file, lambda file=file: _decoded(file))  # type: ignore[misc]
+            on_other_file(path)
+    if not media:
+        raise DataError(f"{word} has no pictures", why="expected images or videos", hint="name the files themselves")
+    return media
 
 
-def _decoded(file: str) -> DecodedImage:
+def iter_sources(paths: Sequence[str], *, every: int = 1) -> Iterator[ImageSource]:
+    """Yield one source per image, and one for each ``every``-th frame of a video."""
+    for path in paths:
+        if path != STDIN and _is_video(Path(path)):
+            yield from iter_frames(path, every=every)
+        else:
+            yield _ImageFile(path).source()
+
+
+def _is_video(path: Path) -> bool:
     try:
-        content = sys.stdin.buffer.read() if file == STDIN else Path(file).read_bytes()
-    except OSError as error:
-        hint = "give pictures such as face.png"
-        raise DataError(f"cannot read {file}", why=error.strerror or str(error), hint=hint) from error
-    try:
-        reduction = _reduction(content)
-        return DecodedImage(read_image(content, reduction=reduction), reduction)
-    except DataError as error:
-        hint = error.hint or "give pictures such as face.png"
-        raise DataError(f"{file}: {error.what}", why=error.why, hint=hint) from error
+        media = media_type(path)
+    except OSError:  # decoding the image reports the error
+        return False
+    # Content that is damaged gets the error of a video if the name is one.
+    return media.kind == "video" if media is not None else path.suffix.lower() in VIDEO_SUFFIXES and path.is_file()
 
 
-def _reduction(content: bytes) -> int:
-    """By how much to shrink it; refuses what would decode to half a picture, or to more than the memory holds."""
-    width, height, can_shrink = _size(content)
-    pixels = width * height
-    if pixels > MOST_PIXELS and not (can_shrink and pixels <= SHRUNK_PIXELS * REDUCTIONS[-1] ** 2):
-        why = f"{width:,} x {height:,} pixels; {MOST_PIXELS // 1_000_000} million are the most"
-        hint = "shrink it, cut the faces out, or save it as a JPEG that is not progressive"
-        raise DataError("a picture too large to decode", why=why, hint=hint)
-    ends = {PNG: b"IEND", JPEG: b"\xff\xd9"}
-    for begin, end in ends.items():
-        if content.startswith(begin) and end not in content[-4096:]:
-            raise DataError("a picture that was cut short", why="its end is missing", hint="copy it again")
-    if pixels <= MOST_PIXELS:
-        return 1
-    return next(each for each in REDUCTIONS if pixels <= SHRUNK_PIXELS * each**2)
+class _ImageFile:
+    """Image in a file, in a pipe or on standard input."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        # The content of a pipe, which can be read only once.
+        self._content: bytes | None = None
+
+    def source(self) -> ImageSource:
+        try:
+            with self._open() as stream:
+                _, memory_bytes = _choose_reduction(read_header(stream), _size_bytes(stream))
+        except (DataError, OSError):  # decode() reports it
+            memory_bytes = 0
+        return ImageSource(self.name, self.decode, memory_bytes)
+
+    def decode(self) -> DecodedImage:
+        try:
+            with self._open() as stream:
+                reduction, _ = _choose_reduction(read_header(stream), _size_bytes(stream))
+                stream.seek(0)
+                content = stream.read()
+            return DecodedImage(read_image(content, reduction=reduction), reduction)
+        except OSError as error:
+            why = error.strerror or str(error)
+            raise DataError(f"cannot read {self.name}", why=why, hint=HINT) from error
+        except DataError as error:
+            unsupported = self._unsupported_format()
+            why = f"OpenCV does not decode {unsupported} images" if unsupported else error.why
+            hint = "convert it to JPEG" if unsupported else error.hint or HINT
+            raise DataError(f"{self.name}: {error.what}", why=why, hint=hint) from error
+
+    def _unsupported_format(self) -> str:
+        try:
+            media = None if self.name == STDIN else media_type(Path(self.name))
+        except OSError:
+            return ""
+        return media.name if media is not None and media.kind == "unsupported" else ""
+
+    def _open(self) -> BinaryIO:
+        """Return the content as a seekable file.
+
+        Raises:
+            OSError: the file cannot be opened, or it is a folder.
+        """
+        if self._content is None and self.name != STDIN:
+            path = Path(self.name)
+            mode = path.stat().st_mode
+            if stat.S_ISDIR(mode):
+                list(path.iterdir())  # raises the reason why the folder was not expanded
+            if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
+                return path.open("rb")
+            with path.open("rb") as pipe:
+                self._content = pipe.read(MAX_MEMORY_BYTES + 1)
+        elif self._content is None:
+            self._content = sys.stdin.buffer.read(MAX_MEMORY_BYTES + 1)
+        return io.BytesIO(self._content)
 
 
-def _size(content: bytes) -> tuple[int, int, bool]:
-    """Width, height by the header of a PNG or a JPEG, and whether it can be shrunk while it is decoded.
+def _size_bytes(stream: BinaryIO) -> int:
+    return stream.seek(0, io.SEEK_END)
 
-    (0, 0, False) for other formats, whose own limits are below OpenCV's.
+
+def _choose_reduction(header: ImageHeader | None, size_bytes: int) -> tuple[int, int]:
+    """Return the reduction to decode an image at, and an estimate of the memory.
+
+    Raises:
+        DataError: the image needs more memory than the limit.
     """
-    if content.startswith(PNG) and len(content) >= 24:
-        return (*struct.unpack(">II", content[16:24]), False)
-    place = 2
-    while content.startswith(JPEG) and place + 9 <= len(content) and content[place] == 0xFF:
-        marker = content[place + 1]
-        if marker in FRAME_MARKERS:
-            height, width = struct.unpack(">HH", content[place + 5 : place + 9])
-            return width, height, marker in SEQUENTIAL
-        # Fill bytes stand alone; all else has its length behind it.
-        place += 1 if marker == 0xFF else 2 + int.from_bytes(content[place + 2 : place + 4], "big")
-    return 0, 0, False
+    if header is None:
+        if size_bytes > MAX_MEMORY_BYTES:
+            raise _too_large(f"{size_bytes:,} bytes")
+        return 1, size_bytes
+    estimates = [(reduction, size_bytes + header.memory_bytes(reduction)) for reduction in REDUCTIONS]
+    reductions = estimates if header.is_scalable else estimates[:1]
+    # Coefficients of a progressive JPEG take memory at any reduction.
+    limit = MAX_MEMORY_BYTES if not header.is_scalable or header.coefficient_bytes else REDUCED_MEMORY_BYTES
+    fitting = [item for item in reductions if item[1] <= REDUCED_MEMORY_BYTES] or [
+        item for item in reductions[-1:] if item[1] <= limit
+    ]
+    if not fitting:
+        raise _too_large(f"{header.width:,} x {header.height:,} pixels in {size_bytes:,} bytes")
+    return fitting[0]
 
 
-def _frames(file: str, every: int) -> Iterator[ImageSource]:
-    with files.utf8_path(Path(file)) as path:
-        video = cv2.VideoCapture(path)
-    number = 0
-    try:
-        while video.grab():
-            if number % every == 0:
-                done, frame = video.retrieve()
-                if done:
-                    kept = DecodedImage(np.asarray(frame, np.uint8))
-                    yield ImageSource(f"{file}#{number}", lambda kept=kept: kept)  # type: ignore[misc]
-            number += 1
-    finally:
-        video.release()
-    if number == 0:
-        yield ImageSource(file, lambda: _refuse(file))
-
-
-def _refuse(file: str) -> DecodedImage:
-    raise DataError(f"{file}: not a video that OpenCV can read", why="it has no frame", hint="convert it: ffmpeg -i")
+def _too_large(why: str) -> DataError:
+    hint = "shrink it, cut the faces out, or save it as a JPEG that is not progressive"
+    return DataError("the image is too large to decode", why=why, hint=hint)

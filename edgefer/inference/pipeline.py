@@ -14,21 +14,22 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
 from queue import SimpleQueue
 
 import numpy as np
 import numpy.typing as npt
 
+from edgefer.contract.image_header import MAX_MEMORY_BYTES
 from edgefer.errors import DataError
 from edgefer.inference.classifier import Classifier, Prediction
 from edgefer.inference.face_detection import LONGEST_SIDE, FaceBox, FaceDetector
-from edgefer.inference.images import DecodedImage, ImageSource
+from edgefer.inference.image_source import DecodedImage, ImageSource
 
 __all__ = ["Face", "ImageResult", "Pipeline", "predict_batch"]
 
-# Bounds the memory for images that are decoded before their results are consumed.
+# Batches that are submitted before their results are consumed; MAX_MEMORY_BYTES bounds the images of all together.
 BATCHES_PER_WORKER = 3
+BATCH_MEMORY_BYTES = 50_000_000
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,8 @@ def predict_batch(
 ) -> Iterator[ImageResult]:
     """Yield a result per picture, in the order of ``pictures``.
 
-    Decoding, detection and classification release the GIL, so threads run in parallel.
+    Decoding, detection and classification release the GIL, so threads run in parallel. All workers together hold images
+    of at most MAX_MEMORY_BYTES, as estimated by the sources.
 
     Args:
         pictures: sources; the workers decode them.
@@ -140,21 +142,45 @@ def predict_batch(
         finally:
             pipelines.put(pipeline)
 
-    remaining, submitted, opened = iter(pictures), deque[Future[list[ImageResult]]](), 0
+    submitted, opened = deque[tuple[Future[list[ImageResult]], int]](), 0
     with ThreadPoolExecutor(workers) as pool:
         try:
-            while sources := list(islice(remaining, batch)):
+            for sources in _batches(pictures, batch):
+                memory_bytes = sum(source.memory_bytes for source in sources)
+                while submitted and (
+                    len(submitted) >= BATCHES_PER_WORKER * workers
+                    or memory_bytes + _memory_in_use(submitted, keep_images) > MAX_MEMORY_BYTES
+                ):
+                    yield from submitted.popleft()[0].result()
                 if opened < workers:
                     pipelines.put(make_pipeline())
                     opened += 1
-                submitted.append(pool.submit(predict, sources))
-                if len(submitted) >= BATCHES_PER_WORKER * workers:
-                    yield from submitted.popleft().result()
+                submitted.append((pool.submit(predict, sources), memory_bytes))
             while submitted:
-                yield from submitted.popleft().result()
+                yield from submitted.popleft()[0].result()
         finally:
-            for future in submitted:
+            for future, _ in submitted:
                 future.cancel()
+
+
+def _batches(pictures: Iterable[ImageSource], size: int) -> Iterator[list[ImageSource]]:
+    """Yield up to ``size`` sources at a time; large images have a batch of their own."""
+    batch: list[ImageSource] = []
+    for source in pictures:
+        if batch and sum(picture.memory_bytes for picture in [*batch, source]) > BATCH_MEMORY_BYTES:
+            yield batch
+            batch = []
+        batch.append(source)
+        if len(batch) >= size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _memory_in_use(submitted: Iterable[tuple[Future[list[ImageResult]], int]], keep_images: bool) -> int:
+    """Return the memory of batches that wait, run, or hold images for the consumer."""
+    return sum(memory_bytes for future, memory_bytes in submitted if keep_images or not future.done())
 
 
 def _predict(sources: Sequence[ImageSource], pipeline: Pipeline, keep_images: bool) -> list[ImageResult]:

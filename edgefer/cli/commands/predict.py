@@ -88,7 +88,10 @@ def command(
 
     if jsonl and as_csv:
         raise UsageError("--jsonl with --csv", why="only one output format is possible", hint="leave one out")
-    files = expand_paths(sources)
+    other_files: list[Path] = []
+    files = expand_paths(sources, on_other_file=other_files.append)
+    if other_files:
+        log(f"left out, neither images nor videos: {_names([str(path) for path in other_files])}")
     _check_annotated(files, draw)
     path, reason = find_model(pipeline.model)
     log(f"model: {path} ({reason})")
@@ -145,9 +148,7 @@ def _predict(
     with progress_bar("predicting") as bar:
         progress = bar if len(files) >= MIN_FILES_FOR_PROGRESS else silent
         pictures = iter_sources(files, every=every)
-        results = predict_batch(
-            pictures, open_pipeline, workers=workers, batch=batch, keep_images=writer is not None
-        )
+        results = predict_batch(pictures, open_pipeline, workers=workers, batch=batch, keep_images=writer is not None)
         for number, result in enumerate(results):
             progress(number, max(len(files), number + 1), "")
             if writer is not None:
@@ -187,7 +188,14 @@ def _failure(images: list[ImageResult]) -> DataError | None:
         return None
     if len(problems) == len(images):
         raise problems[0]
-    names = ", ".join(image.name for image in images if image.problem is not None)
+    names = _names([image.name for image in images if image.problem is not None])
     what = f"{len(problems)} of {len(images)} pictures could not be read"
-    why = names if len(names) <= MAX_NAMES_CHARACTERS else f"{names[:MAX_NAMES_CHARACTERS]}..."
-    return DataError(what, why=why, hint="leave them out")
+    return DataError(what, why=names, hint="leave them out")
+
+
+def _names(names: list[str]) -> str:
+    """Join names up to a length that a terminal can show."""
+    text = ", ".join(names)
+    if len(text) <= MAX_NAMES_CHARACTERS:
+        return text
+    return f"{text[:MAX_NAMES_CHARACTERS]}... ({len(names)} in all)"

@@ -93,6 +93,25 @@ def test_each_face_gets_a_line_and_an_unreadable_picture_is_skipped(edgefer, wor
     assert rows[0]["width"] == "48"
 
 
+def test_a_folder_names_what_it_leaves_out_and_what_it_cannot_read(edgefer, workplace, pictures, tmp_path):
+    (tmp_path / "folder" / ".Trash-1000").mkdir(parents=True)
+    shutil.copy(pictures[0], tmp_path / "folder" / ".Trash-1000" / "old.png")
+    shutil.copy(pictures[0], tmp_path / "folder" / "photo.jfif")
+    (tmp_path / "folder" / "notes.txt").write_text("a text")
+    arguments = ("predict", "folder", "--no-detect", "--model", workplace.int8, "--json")
+    outcome = edgefer(*arguments)
+    assert outcome.code == 0, outcome.err
+    assert [image["image"] for image in outcome.record["predictions"]] == ["folder/photo.jfif"]
+    assert "neither images nor videos: folder/notes.txt" in outcome.err
+    (tmp_path / "folder" / "IMG_0001.HEIC").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(200))
+    outcome = edgefer(*arguments)
+    assert outcome.code == 1
+    assert "1 of 2 pictures could not be read: folder/IMG_0001.HEIC" in outcome.err
+    unreadable = outcome.record["predictions"][0]
+    assert (unreadable["image"], unreadable["faces"]) == ("folder/IMG_0001.HEIC", [])
+    assert "HEIC" in unreadable["why"]
+
+
 def test_a_pattern_is_expanded(edgefer, workplace, pictures):
     folder = pictures[0].parent
     record = edgefer("predict", "face*.png", "--no-detect", "--model", workplace.int8, "--json", cwd=folder).record
@@ -135,7 +154,7 @@ def test_a_picture_without_a_face_is_listed(edgefer, workplace, tmp_path):
         (["--jsonl", "--csv"], 2, "only one output format"),
         (["--detector", "yunet"], 2, "--detector-model"),
         (["--detector", "har"], 2, "'haar'"),
-        (["--detector", "haar", "--detector-model", "nowhere.xml"], 1, "not a cascade"),
+        (["--detector", "haar", "--detector-model", "nowhere.xml"], 1, "nowhere.xml"),
         (["--detector", "yunet", "--detector-model", "nowhere.onnx"], 1, "nowhere.onnx"),
     ],
 )

@@ -1,0 +1,67 @@
+"""Read the frames of a video file as image sources.
+
+for source in iter_frames("clip.mp4", every=10):
+    source.name, source.read()                  # "clip.mp4#10", uint8 BGR (h, w, 3)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from edgefer import files
+from edgefer.contract.image_header import MAX_MEMORY_BYTES
+from edgefer.errors import DataError
+from edgefer.inference.image_source import DecodedImage, ImageSource
+
+__all__ = ["iter_frames"]
+
+# The frame in the decoder and its BGR copies.
+BYTES_PER_PIXEL = 12
+
+
+def iter_frames(file: str, *, every: int = 1) -> Iterator[ImageSource]:
+    """Yield each ``every``-th frame, numbered from 0; frames are numbered by position and not by time.
+
+    A container's frame rate can be missing or wrong, so it is not used. A video without any frame, and a frame that
+    cannot be decoded, give a source that raises DataError.
+    """
+    with files.utf8_path(Path(file)) as path:
+        video = cv2.VideoCapture(path)
+    number = 0
+    try:
+        width, height = video.get(cv2.CAP_PROP_FRAME_WIDTH), video.get(cv2.CAP_PROP_FRAME_HEIGHT)
+        if width * height * BYTES_PER_PIXEL > MAX_MEMORY_BYTES:
+            why, hint = f"{width:,.0f} x {height:,.0f} pixels", f"ffmpeg -i {file} -vf scale=1920:-2 smaller.mp4"
+            yield _unreadable(file, DataError(f"{file}: the frames are too large to decode", why=why, hint=hint))
+            return
+        while video.grab():
+            if number % every == 0:
+                yield _frame(video, f"{file}#{number}")
+            number += 1
+    finally:
+        video.release()
+    if number == 0:
+        hint = f"ffmpeg -i {file} converted.mp4"
+        yield _unreadable(
+            file, DataError(f"{file}: not a video that OpenCV can read", why="it has no frame", hint=hint)
+        )
+
+
+def _frame(video: cv2.VideoCapture, name: str) -> ImageSource:
+    decoded, frame = video.retrieve()
+    if not decoded:
+        hint = "convert the video with ffmpeg"
+        return _unreadable(name, DataError(f"{name}: OpenCV cannot decode the frame", why="it is damaged", hint=hint))
+    image = DecodedImage(np.asarray(frame, np.uint8))
+    return ImageSource(name, lambda: image, memory_bytes=image.image.nbytes)
+
+
+def _unreadable(name: str, error: DataError) -> ImageSource:
+    def decode() -> DecodedImage:
+        raise error
+
+    return ImageSource(name, decode)
