@@ -74,7 +74,8 @@ class Source:
 def find_source(path: Path) -> Source:
     """Find the data set in a file or a folder.
 
-    A folder may contain several: a single fer2013.csv takes precedence, then the one in the highest folder.
+    A folder may contain several: a single fer2013.csv takes precedence, then the highest folder, then the only complete
+    one.
 
     Raises:
         DataError: the path does not exist, or contains no data set or several.
@@ -87,6 +88,10 @@ def find_source(path: Path) -> Source:
     depth = min(len(source.path.parts) for source in candidates)
     named = [source for source in candidates if source.path.name == "fer2013.csv"]
     chosen = named if len(named) == 1 else [source for source in candidates if len(source.path.parts) == depth]
+    if len(chosen) > 1:
+        # The challenge has train.csv and test.csv, which lack columns, beside the complete icml_face_data.csv.
+        complete = [source for source in chosen if plugins.load(FORMATS, source.format_name).is_complete(source.path)]
+        chosen = complete if len(complete) == 1 else chosen
     if len(chosen) > 1:
         raise DataError(
             f"{quote_name(path)} contains {len(chosen)} data sets",
@@ -143,12 +148,13 @@ def _unknown_folder(path: Path) -> DataError:
     suffixes = Counter(entry.suffix.lower() or "no suffix" for entry in others)
     content = []
     if folders:
-        content.append(f"{len(folders):,} folders ({_listed([f'{name}/' for name in folders])})")
+        noun = "folder" if len(folders) == 1 else "folders"
+        content.append(f"{len(folders):,} {noun} ({_listed([f'{name}/' for name in folders])})")
     if others:
         kinds = [f"{count:,} {suffix}" for suffix, count in suffixes.most_common(3)]
-        content.append(f"{len(others):,} files ({_listed(kinds)})")
+        content.append(f"{len(others):,} {'file' if len(others) == 1 else 'files'} ({_listed(kinds)})")
     why = f"it contains {' and '.join(content)}" if content else "the folder is empty"
-    hint = f"expected {EXPECTED}"
+    hint = EXPECTED
     if any(name.lower() in LABEL_OF_NAME for name in folders):
         why = f"the classes ({_listed(folders)}) are in no folder of a split"
         hint = "move the classes into train/ and test/"
@@ -166,7 +172,7 @@ def _listed(names: Sequence[str]) -> str:
 def _unknown_file(path: Path) -> DataError:
     what = f"{quote_name(path)} is no data set"
     if not path.is_file():
-        return DataError(what, why="it is neither a file nor a folder", hint=f"expected {EXPECTED}")
+        return DataError(what, why="it is neither a file nor a folder", hint=EXPECTED)
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
     if not head:
@@ -188,15 +194,15 @@ def _file_type(path: Path, head: bytes) -> tuple[str, str]:
     if command and kind != JSON and not command.startswith("edgefer data"):
         return f"it is {kind}", command
     if read_header(io.BytesIO(head)) is not None:
-        return "it is an image", f"expected {EXPECTED}"
+        return "it is an image", EXPECTED
     _, text = decode_head(head)
     start = text.lstrip("\ufeff \r\n\t").lower()
     if start.startswith(HTML):
         return "it is a web page, such as a login page", "log in, and download the file again in the browser"
     if start.startswith(("{", "[")):
-        return "it is JSON", f"expected {EXPECTED}"
+        return "it is JSON", EXPECTED
     if sum(not (character.isprintable() or character.isspace()) for character in text) > len(text) // 20:
-        return f"it is binary data that starts with {head[:8].hex(' ')}", f"expected {EXPECTED}"
+        return f"it is binary data that starts with {head[:8].hex(' ')}", EXPECTED
     return _text_type(text)
 
 
@@ -212,7 +218,7 @@ def _text_type(text: str) -> tuple[str, str]:
     if {"usage", "neutral", "contempt"} <= {cell.lower() for cell in cells}:
         return "it has FER+ votes and no pixels", "--data fer2013.csv --ferplus {path}"
     why = f"it has no column of pixels; its first line is {shown}, its second {row}"
-    return why, f"expected {EXPECTED}"
+    return why, EXPECTED
 
 
 def _zip_type(path: Path) -> tuple[str, str]:

@@ -32,6 +32,7 @@ __all__ = ["SPLITS", "BadRows", "SampleTable", "cache_path", "file_sha256", "rea
 
 SPLITS = ("Training", "PublicTest", "PrivateTest")
 NAMED_BAD_ROWS = 10
+NAMED_IF_NONE_VALID = 3
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,8 @@ class BadRows:
         rows = "1 row" if self.count == 1 else f"{self.count:,} rows"
         if not valid:
             verb = "is" if self.count == 1 else "are"
-            raise DataError(f"{path} has no usable images: {rows} {verb} unusable", why=reasons)
+            first = "; ".join(self.first[:NAMED_IF_NONE_VALID])
+            raise DataError(f"{path} has no usable images: {rows} {verb} unusable", why=first)
         if not skip:
             hint = f"add --skip-bad-rows to use the other {valid:,}"
             raise DataError(f"{path} has {rows} that cannot be used", why=reasons, hint=hint)

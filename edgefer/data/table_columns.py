@@ -55,7 +55,10 @@ class Columns:
         # A valid row contains no delimiter within its cells. Splitting without regard to quotes limits the damage of a
         # stray quote to its line.
         cells = _plain_cells(line, self.delimiter)
-        return cells if len(cells) == self.width or '"' not in line else split_line(line, self.delimiter)
+        if len(cells) != self.width and '"' in line:
+            cells = split_line(line, self.delimiter)
+        # A delimiter at the end of each line is common.
+        return cells[:-1] if len(cells) == self.width + 1 and not cells[-1] else cells
 
 
 def find_columns(head: str) -> Columns | None:

@@ -175,7 +175,7 @@ BAD = {
     "usage": (lambda e, p, u: f"{e},{p},Exam", "Usage is 'Exam', expected Training, PublicTest, PrivateTest"),
     "test": (lambda e, p, u: f"{e},{p},Test", "Usage 'Test' is PublicTest or PrivateTest"),
     "two columns": (lambda e, p, u: f"{e},{p}", "2 columns, expected 3"),
-    "four columns": (lambda e, p, u: f"{e},{p},{u},", "4 columns, expected 3"),
+    "four columns": (lambda e, p, u: f"{e},{p},{u},x", "4 columns, expected 3"),
 }
 
 

@@ -83,7 +83,7 @@ def test_votes_in_place_of_the_data_are_an_option(tmp_path):
     [
         (["happy/1.png", "sad/1.png"], "the classes (happy, sad) are in no folder of a split"),
         (["train/1.png", "test/2.png"], "no folder of a split contains a folder of a class"),
-        (["a.txt", "b.txt", "deep/c.txt"], "1 folders (deep/) and 2 files (2 .txt)"),
+        (["a.txt", "b.txt", "deep/c.txt"], "1 folder (deep/) and 2 files (2 .txt)"),
         ([], "the folder is empty"),
     ],
 )
@@ -104,6 +104,13 @@ def test_data_sets_beside_the_chosen_one_are_named(tmp_path):
     source = find_source(tmp_path)
     assert (source.format_name, source.path) == ("csv_table", chosen)
     assert source.notes == (f"Not read: {other}.",)
+
+
+def test_the_only_complete_table_is_read(tmp_path):
+    for name, header in (("train", "emotion,pixels\n"), ("test", "pixels\n"), ("icml_face_data", HEADER)):
+        (tmp_path / f"{name}.csv").write_text(header)
+    assert find_source(tmp_path).path == tmp_path / "icml_face_data.csv"
+    assert find_source(tmp_path).notes == (f"Not read: {tmp_path / 'test.csv'}, {tmp_path / 'train.csv'}.",)
 
 
 def test_a_misspelled_name_gets_a_suggestion(tmp_path):

@@ -9,7 +9,8 @@ names. Bad rows are located by their line number in an editor: the first line is
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -22,10 +23,11 @@ from edgefer.data.table_text import Table, open_table
 from edgefer.errors import DataError
 from edgefer.progress import Progress
 
-__all__ = ["cache_key", "matches", "read"]
+__all__ = ["cache_key", "is_complete", "matches", "read"]
 
 SIDE = 48
 PROGRESS_EVERY_ROWS = 256
+LINES_OF_ROW = 100
 MIB = 1 << 20
 HINT = "a table with the columns emotion, pixels and Usage, as in fer2013.csv"
 # The lookup parses and validates in one step: a text that is no integer in 0..255 has no entry.
@@ -45,6 +47,12 @@ def matches(path: Path) -> bool:
         return table is not None
 
 
+def is_complete(path: Path) -> bool:
+    """Return True for a table with the columns emotion, pixels and Usage."""
+    with open_table(path, accepts=_has_all_columns) as table:
+        return table is not None
+
+
 def cache_key(path: Path, *, size: tuple[int, int]) -> str:
     """Return the hash of the file."""
     return file_sha256(path)
@@ -56,7 +64,8 @@ def read(path: Path, *, size: tuple[int, int], bad: BadRows, progress: Progress)
     Raises:
         DataError: a column is missing, the content is damaged, or the emotions count from 1.
     """
-    with open_table(path, accepts=_has_pixels) as table:
+    accepts = _has_all_columns if is_complete(path) else _has_pixels
+    with open_table(path, accepts=accepts) as table:
         columns = find_columns(table.head) if table else None
         if table is None or columns is None:
             raise DataError(f"{path} has no column of pixels", why="its content changed during reading", hint=HINT)
@@ -86,7 +95,7 @@ class _Rows:
         """Parse all lines of a table."""
         total_mib = max(1, size_bytes // MIB)
         read_bytes = 0
-        for number, line in table.lines():
+        for number, line in _joined_lines(table, self.columns):
             read_bytes += len(line)
             # Spreadsheets leave rows of empty cells at the end.
             if number <= self.columns.skipped or not line.strip(self.columns.delimiter + ' "\t\r\n'):
@@ -162,6 +171,35 @@ class _Rows:
 
 def _has_pixels(head: str) -> bool:
     return find_columns(head) is not None
+
+
+def _has_all_columns(head: str) -> bool:
+    columns = find_columns(head)
+    return columns is not None and columns.emotion is not None and columns.usage is not None
+
+
+def _joined_lines(table: Table, columns: Columns) -> Iterator[tuple[int, str]]:
+    """Yield the lines of a table; join lines if a quoted cell contains the line breaks between them."""
+    waiting: deque[tuple[int, str]] = deque()
+    lines = table.lines()
+    while (item := waiting.popleft() if waiting else next(lines, None)) is not None:
+        number, line = item
+        if line.count('"') % 2 and len(columns.split(line)) < columns.width:
+            following: list[tuple[int, str]] = []
+            text = line
+            while text.count('"') % 2 and len(following) < LINES_OF_ROW:
+                more = waiting.popleft() if waiting else next(lines, None)
+                if more is None:
+                    break
+                following.append(more)
+                text += more[1]
+            text = " ".join(text.splitlines()) + "\n"
+            if text.count('"') % 2 == 0 and len(columns.split(text)) == columns.width:
+                yield number, text
+                continue
+            # A stray quote: the following lines are rows of their own.
+            waiting.extendleft(reversed(following))
+        yield number, line
 
 
 def _require_columns(path: Path, columns: Columns, head: str) -> None:

@@ -32,7 +32,7 @@ from edgefer.data.records import SPLITS, BadRows, SampleTable
 from edgefer.errors import DataError
 from edgefer.progress import Progress
 
-__all__ = ["cache_key", "matches", "read"]
+__all__ = ["cache_key", "is_complete", "matches", "read"]
 
 PREFIX = re.compile(rf"({'|'.join(SPLITS)})_(\d+)?")
 # The rows of fer2013.csv (https://www.kaggle.com/c/challenges-in-representation-learning-facial-expression-recognition).
@@ -86,6 +86,11 @@ class _Survey:
 def matches(path: Path) -> bool:
     """Return True for a folder with the folder of a split that contains the folder of a class."""
     return bool(_split_folders(path))
+
+
+def is_complete(path: Path) -> bool:
+    """Return True: folder names contain classes and splits."""
+    return True
 
 
 def cache_key(path: Path, *, size: tuple[int, int]) -> str:

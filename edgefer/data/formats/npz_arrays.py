@@ -26,7 +26,7 @@ from edgefer.data.table_text import DAMAGE, size_limit
 from edgefer.errors import DataError
 from edgefer.progress import Progress
 
-__all__ = ["cache_key", "matches", "read"]
+__all__ = ["cache_key", "is_complete", "matches", "read"]
 
 HINT = "np.savez('data.npz', pixels=..., emotion=..., usage=...)"
 VOTE_COLUMNS = 10
@@ -48,6 +48,15 @@ def matches(path: Path) -> bool:
             return any(name.endswith(".npy") for name in archive.namelist())
     except DAMAGE:
         return path.suffix.lower() == ".npz"
+
+
+def is_complete(path: Path) -> bool:
+    """Return True for an archive with the arrays pixels, emotion and usage."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return {f"{name}.npy" for name in REQUIRED} <= set(archive.namelist())
+    except DAMAGE:
+        return False
 
 
 def cache_key(path: Path, *, size: tuple[int, int]) -> str:
