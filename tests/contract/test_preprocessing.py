@@ -81,7 +81,7 @@ def test_none_from_imread_is_rejected():
 
 @pytest.mark.parametrize("content", [b"", b"not a picture", b"\x89PNG\r\n\x1a\n"])
 def test_bytes_that_are_not_an_image_are_rejected(content):
-    with pytest.raises(DataError, match="image"):
+    with pytest.raises(DataError, match="OpenCV cannot read the image|cut short"):
         read_image(content)
 
 

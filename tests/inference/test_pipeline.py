@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import threading
+import time
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+from edgefer.contract.image_header import MAX_MEMORY_BYTES
 from edgefer.contract.labels import LABELS
 from edgefer.errors import DataError, IncompatibleError
 from edgefer.inference.classifier import Classifier
@@ -81,6 +83,28 @@ def test_few_pictures_are_decoded_ahead() -> None:
         next(results)
     assert len(read) < 20
     results.close()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("keep_images", [False, True])
+@pytest.mark.parametrize("batch", [1, 4])
+def test_large_images_of_all_workers_together_stay_within_the_memory_limit(keep_images: bool, batch: int) -> None:
+    lock, in_use, peak = threading.Lock(), 0, 0
+
+    def decode() -> DecodedImage:
+        nonlocal in_use, peak
+        with lock:
+            in_use += size
+            peak = max(peak, in_use)
+        time.sleep(0.02)
+        with lock:
+            in_use -= size
+        return DecodedImage(np.zeros((48, 48), np.uint8))
+
+    size = MAX_MEMORY_BYTES // 2 - 1
+    sources = [ImageSource(str(number), decode, memory_bytes=size) for number in range(8)]
+    results = [*predict_batch(sources, without_detector, workers=4, batch=batch, keep_images=keep_images)]
+    assert [result.name for result in results] == [str(number) for number in range(8)]
+    assert size <= peak <= MAX_MEMORY_BYTES
 
 
 def test_a_pipeline_classifies_a_smile_as_happy() -> None:
