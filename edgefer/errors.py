@@ -42,7 +42,7 @@ class EdgeferError(Exception):
         # A reason may be a message of several lines from a library. Names in it may hold line breaks of their own.
         text = printable(self.what, kept="")
         text += f": {printable(' '.join(self.why.split()), kept='')}" if self.why else ""
-        return f"{text}\n  try: {printable(self.hint)}" if self.hint else text
+        return f"{text}\n  try: {printable(self.hint, kept='')}" if self.hint else text
 
 
 class DataError(EdgeferError):

@@ -51,7 +51,7 @@ def replace_section(document: str, content: str, *, name: str | None = None) -> 
         raise UsageError(
             "the document has no unique place for the results",
             why="the two marker lines are missing, repeated or out of order",
-            hint=f"add these two lines to the document, once:\n{begin}\n{end}",
+            hint=f"add two lines to the document, once each: {begin} and {end}",
         )
     return f"{before}{begin}\n\n{content}\n\n{end}{after}"
 

@@ -132,4 +132,4 @@ def test_old_run_folder_is_quantized_with_its_settings_and_weights(edgefer, face
     quantized = json.loads(edgefer("quantize", "run", *options))
     assert quantized["provenance"]["settings"]["model"] == {"stem": 4, "width": 8, "depth": 1}
     assert quantized["verdict"]["agreement"] > 0.8
-    assert quantized["model_bytes"] == pytest.approx(record("quantize")["model_bytes"], rel=0.05)
+    assert quantized["model_bytes"] == pytest.approx(record("quantize")["model_bytes"], rel=0.2)

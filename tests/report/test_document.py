@@ -63,4 +63,4 @@ def test_a_name_does_not_match_a_longer_name():
 def test_missing_markers_are_named_in_the_hint():
     with pytest.raises(UsageError) as caught:
         replace_section("nothing here", "new", name="pi")
-    assert caught.value.hint.endswith("<!-- results pi:begin -->\n<!-- results pi:end -->")
+    assert caught.value.hint.endswith("<!-- results pi:begin --> and <!-- results pi:end -->")

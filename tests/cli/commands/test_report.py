@@ -94,7 +94,7 @@ def test_section_selects_the_markers(edgefer, results, tmp_path):
 def test_without_valid_markers_the_document_is_not_changed(refused, results, tmp_path, document):
     (tmp_path / "README.md").write_text(document)
     error = refused("report", results, "--into", "README.md", code=2)
-    assert error.endswith(f"{BEGIN}\n{END}\n")
+    assert error.endswith(f"once each: {BEGIN} and {END}\n")
     assert (tmp_path / "README.md").read_text() == document
 
 
