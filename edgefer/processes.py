@@ -129,7 +129,7 @@ def _run(
     variables: Mapping[str, str] | None,
     python: Path | None,
 ) -> ChildResult:
-    command = [str(python or sys.executable), "-c", START, home(), *arguments]
+    command = [str(python or sys.executable), *_site_flags(python), "-c", START, home(), *arguments]
     environment = {**child_environment(same_interpreter=python is None), PARENT: str(os.getpid()), **(variables or {})}
     timed_out, stderr = False, ""
     with subprocess.Popen(
@@ -145,6 +145,12 @@ def _run(
             child.kill()
             exit_code = child.wait()
     return ChildResult(exit_code, stderr, timed_out)
+
+
+def _site_flags(python: Path | None) -> list[str]:
+    """Return the flags that hide installed packages in this process, for a child with the same packages."""
+    flags = {"-S": sys.flags.no_site, "-s": sys.flags.no_user_site}
+    return [flag for flag, is_set in flags.items() if is_set and python is None]
 
 
 def call_module(

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+import edgefer
 from edgefer.processes import run_code
 
 HOSTILE = "open({marker!r}, 'w').write('imported')"
@@ -46,3 +50,15 @@ def test_folders_of_pythonpath_come_after_the_standard_library(tmp_path: Path, m
         "sys.exit(run_code('import only_there', folder=pathlib.Path(sys.argv[1])).exit_code)"
     )
     assert run_code(nested, tmp_path, folder=tmp_path).exit_code == 0
+
+
+@pytest.mark.parametrize("flag", ["-S", "-s"])
+def test_a_child_has_the_packages_of_its_parent(tmp_path: Path, flag: str) -> None:
+    nested = (
+        "import pathlib, sys; from edgefer.processes import run_code; "
+        "code = 'import sys; sys.exit(40 + 2 * sys.flags.no_site + sys.flags.no_user_site)'; "
+        "sys.exit(run_code(code, folder=pathlib.Path(sys.argv[1])).exit_code)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(edgefer.__file__).parent.parent)}
+    ended = subprocess.run([sys.executable, flag, "-c", nested, tmp_path], env=environment, check=False)
+    assert ended.returncode == {"-S": 42, "-s": 41}[flag]

@@ -80,7 +80,7 @@ def test_invalid_options_get_a_hint(refused, workplace, options, code, named):
 
 
 def test_a_run_folder_is_not_a_model(refused, workplace):
-    assert "edgefer quantize" in refused("bench", workplace.run, code=1)
+    assert "it is a run" in refused("bench", workplace.run, code=1)
 
 
 SSH = """#!/bin/bash
