@@ -6,15 +6,15 @@ from edgefer.errors import UsageError
 SCHEMES = "edgefer.workstation.quantization.schemes"
 
 
-def test_entries_are_the_files_of_the_folder():
+def test_plug_ins_are_the_modules_of_the_folder():
     assert set(plugins.names(SCHEMES)) >= {"float32", "int8"}
 
 
-def test_an_entry_is_its_module():
+def test_load_returns_the_module():
     assert plugins.load(SCHEMES, "int8").__name__ == f"{SCHEMES}.int8"
 
 
-def test_a_slip_gets_a_suggestion():
+def test_a_misspelled_name_gets_a_suggestion():
     with pytest.raises(UsageError, match="'int8'") as caught:
         plugins.load(SCHEMES, "itn8")
     assert caught.value.exit_code == 2
@@ -22,7 +22,7 @@ def test_a_slip_gets_a_suggestion():
 
 
 @pytest.mark.parametrize("name", ["", "..errors", "_options", "__init__", "int8.py"])
-def test_only_files_of_the_folder_are_entries(name):
+def test_only_public_modules_of_the_folder_are_plug_ins(name):
     with pytest.raises(UsageError):
         plugins.load(SCHEMES, name)
 

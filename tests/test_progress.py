@@ -19,7 +19,7 @@ def test_plain_lines_show_results_and_the_end(capsys):
     assert len(lines) < 12
 
 
-def test_a_count_without_remarks_is_thinned_out(capsys):
+def test_updates_without_a_new_note_are_reported_at_intervals(capsys):
     with progress_bar("reading") as progress:
         for row in range(10_000):
             progress(row + 1, 10_000, "rows")
@@ -35,14 +35,14 @@ def test_a_terminal_that_cannot_move_its_cursor_gets_lines(monkeypatch, capsys, 
     assert line in capsys.readouterr().err
 
 
-def test_without_a_stderr_nothing_is_shown(monkeypatch):
+def test_without_stderr_nothing_is_reported(monkeypatch):
     monkeypatch.setattr(sys, "stderr", None)
     with progress_bar("reading") as progress:
         progress(1, 1, "rows")
 
 
 @pytest.mark.parametrize(("terminal", "line"), [("dumb", "pi5: 1/2 warm-up"), ("xterm", "1/2")])
-def test_works_that_go_on_together_have_a_line_each(monkeypatch, capsys, terminal, line):
+def test_parallel_tasks_have_a_line_each(monkeypatch, capsys, terminal, line):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     monkeypatch.setenv("TERM", terminal)
     with progress_bars(["pi4", "pi5"]) as progress_of:

@@ -21,7 +21,7 @@ def test_percentile_is_the_nearest_rank() -> None:
     assert percentile(np.array([7]), 99) == 7
 
 
-def test_percentile_is_never_between_samples() -> None:
+def test_percentile_is_always_a_sample() -> None:
     samples = np.random.default_rng(1).integers(0, 1000, 997)
     for percent in (1, 50, 90, 99):
         value = percentile(samples, percent)
@@ -31,12 +31,12 @@ def test_percentile_is_never_between_samples() -> None:
 
 @pytest.mark.parametrize("percent", [50, 90])
 @pytest.mark.parametrize("count", [200, 1001])
-def test_percentile_interval_is_what_resampling_gives(percent: float, count: int) -> None:
+def test_percentile_interval_equals_resampling(percent: float, count: int) -> None:
     samples = np.random.default_rng(2).gamma(2.0, 100.0, count)
     draws = np.random.default_rng(3).choice(samples, (4000, count))
     resampled = np.percentile(draws, percent, axis=1, method="inverted_cdf")
     expected = np.percentile(resampled, [2.5, 97.5])
-    # The bounds are samples, so compare by rank: two bootstraps of the same samples differ by some of them.
+    # The bounds are samples, so compare ranks; two bootstraps of the same samples differ by a few ranks.
     ranks = np.searchsorted(np.sort(samples), [*percentile_interval(samples, percent, resamples=4000), *expected])
     assert abs(ranks[0] - ranks[2]) <= max(2, count // 200)
     assert abs(ranks[1] - ranks[3]) <= max(2, count // 200)
@@ -51,7 +51,7 @@ def test_percentile_interval_covers_the_true_median() -> None:
     assert 0.92 <= hits / 400 <= 0.98
 
 
-def test_percentile_interval_is_deterministic_and_stands_few_samples() -> None:
+def test_percentile_interval_is_deterministic_and_accepts_few_samples() -> None:
     samples = np.random.default_rng(5).normal(size=100)
     assert percentile_interval(samples, 50) == percentile_interval(samples[::-1], 50)
     assert percentile_interval(np.array([3]), 50) == (3, 3)
@@ -74,8 +74,8 @@ def test_wilson_interval(successes: int, n: int, expected: tuple[float, float]) 
 
 
 @pytest.mark.parametrize(("successes", "n"), [(3, 55), (81, 263), (2350, 3589), (54, 55)])
-def test_a_share_at_either_end_would_just_give_the_one_observed(successes: int, n: int) -> None:
-    # What defines Wilson's interval: at its ends the observed share lies 1.96 standard errors away.
+def test_the_observed_share_is_1_96_standard_errors_from_both_bounds(successes: int, n: int) -> None:
+    # The definition of Wilson's interval: its bounds are 1.96 standard errors from the observed share.
     for end in wilson_interval(successes, n):
         assert abs(successes / n - end) / np.sqrt(end * (1 - end) / n) == pytest.approx(1.959964, abs=1e-6)
 
@@ -95,7 +95,7 @@ def test_softmax_sums_to_one_along_the_last_axis_and_keeps_the_dtype():
     assert np.array_equal(softmax(logits[0]), probabilities[0])
 
 
-def test_softmax_and_cross_entropy_take_huge_logits():
+def test_softmax_and_cross_entropy_do_not_overflow():
     logits = np.float32([[900.0, 0.0], [0.0, -900.0]])
     assert softmax(logits).tolist() == [[1.0, 0.0], [1.0, 0.0]]
     assert cross_entropy(logits, np.array([0, 1])) == 450.0
@@ -106,12 +106,12 @@ def test_cross_entropy_is_the_mean_of_minus_log_probability():
     assert cross_entropy(logits, np.array([0, 1])) == pytest.approx(-(np.log(0.5) + np.log(0.1)) / 2)
 
 
-def test_softmax_stands_large_logits():
+def test_softmax_does_not_overflow():
     probabilities = softmax(np.float32([1000, 0, -1000]))
     assert probabilities.tolist() == [1, 0, 0]
 
 
-def test_a_temperature_divides_the_logits_and_moves_no_label():
+def test_a_temperature_divides_the_logits_and_keeps_the_labels():
     logits = np.random.default_rng(1).normal(0, 5, (200, 7)).astype(np.float32)
     for temperature in (0.2, 1.0, 3.7):
         probabilities = softmax(logits, temperature=temperature)
@@ -121,25 +121,25 @@ def test_a_temperature_divides_the_logits_and_moves_no_label():
     assert softmax(np.float32([[1000, 0]]), temperature=1e-30).tolist() == [[1, 0]]
 
 
-def sure(answers, *, confidence):
-    return np.where(np.eye(3)[answers] > 0, confidence, (1 - confidence) / 2)
+def predictions(labels, *, confidence):
+    return np.where(np.eye(3)[labels] > 0, confidence, (1 - confidence) / 2)
 
 
 def test_calibration_error_is_the_gap_between_confidence_and_accuracy():
     answers = np.zeros(100, int)
     labels = np.r_[np.zeros(70, int), np.ones(30, int)]
-    assert calibration_error(sure(answers, confidence=0.9), labels) == pytest.approx(0.2)
-    assert calibration_error(sure(answers, confidence=0.7), labels) == pytest.approx(0.0, abs=1e-12)
+    assert calibration_error(predictions(answers, confidence=0.9), labels) == pytest.approx(0.2)
+    assert calibration_error(predictions(answers, confidence=0.7), labels) == pytest.approx(0.0, abs=1e-12)
 
 
 def test_over_and_under_confidence_in_different_bins_do_not_cancel():
     answers = np.zeros(50, int)
-    probabilities = np.concatenate([sure(answers, confidence=0.9), sure(answers, confidence=0.5)])
+    probabilities = np.concatenate([predictions(answers, confidence=0.9), predictions(answers, confidence=0.5)])
     labels = np.r_[np.ones(50, int), np.zeros(50, int)]
     assert calibration_error(probabilities, labels) == pytest.approx(0.5 * 0.9 + 0.5 * 0.5)
 
 
-def test_reliability_bins_answers_by_confidence() -> None:
+def test_reliability_bins_predictions_by_confidence() -> None:
     confidence = np.array([0.55, 0.65, 0.95, 0.95, 0.95])
     probabilities = np.stack([confidence, 1 - confidence], axis=1)
     found = reliability(probabilities, np.array([0, 1, 0, 0, 1]), bins=10)

@@ -20,12 +20,12 @@ def test_a_long_name_folds_and_no_number_does():
     assert sum(line.count("x") for line in lines) == 200
 
 
-def test_what_cannot_fit_is_wider_and_never_cropped():
+def test_numbers_that_do_not_fit_widen_the_table():
     numbers = ["12345678901234567890"] * 6
     assert table(["n"] * 7, [["a", *numbers]]).splitlines()[-1].split() == ["a", *numbers]
 
 
-def test_brackets_are_no_markup():
+def test_brackets_are_not_markup():
     assert "[bold]x" in table(["name"], [["[bold]x"]])
 
 

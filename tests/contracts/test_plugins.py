@@ -296,7 +296,7 @@ def test_a_scheme_converts_to_a_model_that_runs(name):
 @entries(FORMATS)
 def test_a_format_matches_only_its_own_files(name, tmp_path):
     data_format = plugins.load(FORMATS, name)
-    assert list(inspect.signature(data_format.read).parameters) == ["path", "bad", "progress"]
+    assert list(inspect.signature(data_format.read).parameters) == ["path", "size", "bad", "progress"]
     (tmp_path / "empty").touch()
     (tmp_path / "noise").write_bytes(bytes(range(256)) * 20)
     (tmp_path / "text.csv").write_text("a,b\n1,2\n")
@@ -304,7 +304,8 @@ def test_a_format_matches_only_its_own_files(name, tmp_path):
     for other in ("empty", "noise", "text.csv", "folder", "nowhere"):
         assert data_format.matches(tmp_path / other) is False
     (tmp_path / "source").write_text("anything")
-    assert isinstance(data_format.cache_key(tmp_path / "source"), str)
+    assert isinstance(data_format.cache_key(tmp_path / "source", size=(48, 48)), str)
+    assert isinstance(data_format.is_complete(tmp_path / "source"), bool)
 
 
 # Runtimes, connections and platforms

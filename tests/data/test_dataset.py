@@ -103,7 +103,7 @@ def test_every_lossless_layout_gives_the_same_bytes(layout, faces, tmp_path):
 
 
 @pytest.mark.parametrize("cached", [False, True])
-def test_types_and_shapes_are_what_the_docs_say(cached, faces, tmp_path):
+def test_arrays_have_the_documented_types_and_shapes(cached, faces, tmp_path):
     path = write_csv(tmp_path, faces)
     load(path)
     split = load(path, cache=cached).split("PublicTest")
@@ -126,14 +126,14 @@ def test_the_hash_covers_pixels_labels_and_split(faces, tmp_path):
     assert len(hashes) == 6
 
 
-def test_a_table_is_recognised_by_content_and_columns_by_name(faces, tmp_path):
+def test_a_table_is_recognized_by_content_and_its_columns_by_name(faces, tmp_path):
     path = tmp_path / "faces.data"
     rows = [f'"{u}", {e} ,7,"{text(x)}"' for e, x, u in zip(LABEL, faces, USAGE, strict=True)]
     path.write_text("\ufeff" + "\r\n".join(['"Usage", emotion,extra,"pixels"', *rows]), encoding="utf-8", newline="")
     assert load(path).sha256 == load(write_csv(tmp_path, faces)).sha256
 
 
-def test_a_folder_that_holds_the_table_is_enough(faces, tmp_path):
+def test_a_folder_that_contains_the_table_is_accepted(faces, tmp_path):
     (tmp_path / "fer2013").mkdir()
     path = write_csv(tmp_path / "fer2013", faces)
     write_votes(tmp_path / "fer2013", USAGE, votes_for(14))
@@ -141,7 +141,7 @@ def test_a_folder_that_holds_the_table_is_enough(faces, tmp_path):
     assert load(tmp_path).source == str(path)
 
 
-def test_a_folder_with_two_data_sets_is_no_guess(faces, tmp_path):
+def test_a_folder_with_two_data_sets_is_ambiguous(faces, tmp_path):
     write_icml(tmp_path, faces)
     write_npz(tmp_path, faces)
     with pytest.raises(DataError, match="contains 2 data sets"):
@@ -152,7 +152,7 @@ def test_npz_with_a_channel_axis(faces, tmp_path):
     assert np.array_equal(load(write_npz(tmp_path, faces[..., None])).split("Training").pixels, faces[:7])
 
 
-def test_a_missing_split_is_noted_and_asking_for_it_fails(faces, tmp_path):
+def test_a_missing_split_is_noted_and_its_use_is_an_error(faces, tmp_path):
     path = tmp_path / "fer2013.csv"
     path.write_text("\n".join(lines(faces)[:12]))
     dataset = load(path)
@@ -197,7 +197,7 @@ def test_a_bad_row_is_named_refused_and_can_be_skipped(kind, faces, tmp_path):
     assert dataset.split("Training").rows.tolist() == [0, 1, 3, 4, 5, 6]
     assert np.array_equal(dataset.split("Training").pixels, faces[[0, 1, 3, 4, 5, 6]])
     assert reason in dataset.notes[0]
-    # What was skipped once must not pass as clean from the cache.
+    # A cache entry with skipped rows must not be used without --skip-bad-rows.
     with pytest.raises(DataError, match="cannot be used"):
         load(path)
 
@@ -212,14 +212,14 @@ def test_only_the_first_ten_bad_rows_are_named(faces, tmp_path):
     assert caught.value.why.endswith("; ...")
 
 
-def test_a_cut_off_file_says_so(faces, tmp_path):
+def test_a_truncated_file_is_reported(faces, tmp_path):
     path = tmp_path / "fer2013.csv"
     path.write_text("\n".join(lines(faces))[:-300])
     with pytest.raises(DataError, match=r"line 15: .*may be cut off"):
         load(path)
 
 
-def test_blank_lines_and_a_missing_last_line_end_are_fine(faces, tmp_path):
+def test_blank_lines_and_a_missing_last_line_end_are_accepted(faces, tmp_path):
     path = tmp_path / "fer2013.csv"
     path.write_text("\n\n".join(lines(faces)))
     assert load(path).split("Training").rows.tolist() == list(range(7))
@@ -249,7 +249,7 @@ def test_skipping_every_row_leaves_no_data_set(tmp_path):
         load(path, skip_bad_rows=True)
 
 
-def test_nothing_there(tmp_path):
+def test_a_missing_path_and_an_empty_folder_are_errors(tmp_path):
     with pytest.raises(DataError, match="does not exist"):
         load(tmp_path / "missing.csv")
     with pytest.raises(DataError, match="contains no data set: the folder is empty"):
@@ -257,14 +257,14 @@ def test_nothing_there(tmp_path):
 
 
 @pytest.mark.parametrize("emotion", [-1, 7])
-def test_npz_bad_rows(emotion, faces, tmp_path):
+def test_an_unknown_emotion_in_an_npz_is_a_bad_row(emotion, faces, tmp_path):
     path = write_npz(tmp_path, faces, emotion=np.int8([emotion, *LABEL[1:]]))
     with pytest.raises(DataError, match=rf"row 0 \(from 0\): emotion is {emotion}, expected 0 to 6"):
         load(path)
     assert load(path, skip_bad_rows=True).split("Training").rows.tolist() == [1, 2, 3, 4, 5, 6]
 
 
-def test_npz_bad_arrays(faces, tmp_path):
+def test_damaged_arrays_of_an_npz_are_errors(faces, tmp_path):
     path = tmp_path / "fer2013.npz"
     with pytest.raises(DataError, match=r"pixels is float64 .*uint8 \(n, 48, 48\)"):
         load(write_npz(tmp_path, faces / 255))
@@ -282,26 +282,26 @@ def test_npz_bad_arrays(faces, tmp_path):
 # ---------------------------------------------------------------------------------------------------- image trees
 
 
-def test_tree_keeps_the_rows_of_fer2013_csv(faces, tmp_path):
+def test_file_names_of_a_tree_provide_the_rows_of_fer2013_csv(faces, tmp_path):
     dataset = load(write_tree(tmp_path, faces))
     assert np.concatenate([split.rows for split in dataset.splits.values()]).tolist() == ROW
 
 
-def test_tree_of_any_size_and_colour_goes_through_the_one_preprocessing(tmp_path):
+def test_pictures_of_any_size_and_color_go_through_the_preprocessing(tmp_path):
     from edgefer.contract.preprocessing import InputSpec, prepare, read_image
 
-    colour = np.random.default_rng(3).integers(0, 256, (61, 50, 3), np.uint8)
-    write_image(tmp_path / "train" / "Happiness" / "a.png", colour)
-    write_image(tmp_path / "TEST" / "anger" / "b.jpg", colour[:20, :30])
+    color = np.random.default_rng(3).integers(0, 256, (61, 50, 3), np.uint8)
+    write_image(tmp_path / "train" / "Happiness" / "a.png", color)
+    write_image(tmp_path / "TEST" / "anger" / "b.jpg", color[:20, :30])
     dataset = load(tmp_path)
-    assert np.array_equal(dataset.split("Training").pixels[0], prepare(colour, InputSpec()))
+    assert np.array_equal(dataset.split("Training").pixels[0], prepare(color, InputSpec()))
     content = (tmp_path / "TEST" / "anger" / "b.jpg").read_bytes()
     assert np.array_equal(dataset.split("PublicTest").pixels[0], prepare(read_image(content), InputSpec()))
     assert dataset.split("Training").labels.tolist() == [LABELS.index("happy")]
     assert dataset.split("PublicTest").labels.tolist() == [LABELS.index("angry")]
 
 
-def test_tree_without_prefixes_guesses_no_private_test(faces, tmp_path):
+def test_a_tree_without_prefixes_has_no_private_test(faces, tmp_path):
     write_image(tmp_path / "train" / "sad" / "1.png", faces[0])
     write_image(tmp_path / "test" / "sad" / "1.png", faces[1])
     dataset = load(tmp_path)
@@ -309,7 +309,7 @@ def test_tree_without_prefixes_guesses_no_private_test(faces, tmp_path):
     assert any("do not tell PublicTest from PrivateTest" in note for note in dataset.notes)
 
 
-def test_tree_with_some_prefixes_refuses_the_files_without(faces, tmp_path):
+def test_a_tree_with_prefixes_refuses_files_without_one(faces, tmp_path):
     root = write_tree(tmp_path, faces)
     write_image(root / "test" / "sad" / "1.png", faces[1])
     with pytest.raises(DataError, match=r"test/sad/1\.png: its name does not tell PublicTest from PrivateTest"):
@@ -321,7 +321,7 @@ def test_tree_with_some_prefixes_refuses_the_files_without(faces, tmp_path):
     ("place", "named"),
     [("train", "PublicTest"), ("train", "PrivateTest"), ("test", "Training"), ("validation", "PrivateTest")],
 )
-def test_tree_refuses_a_picture_of_another_split(place, named, faces, tmp_path):
+def test_a_picture_in_the_folder_of_another_split_is_refused(place, named, faces, tmp_path):
     write_image(tmp_path / "train" / "sad" / "Training_1.png", faces[0])
     write_image(tmp_path / place / "sad" / f"{named}_2.png", faces[1])
     with pytest.raises(DataError, match=rf"it is in {place}/ \(its name says {named}\)"):
@@ -347,14 +347,14 @@ def test_train_val_test(faces, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["contempt", "0", "smile"])
-def test_tree_with_an_unknown_class(name, faces, tmp_path):
+def test_an_unknown_class_folder_is_an_error(name, faces, tmp_path):
     root = write_tree(tmp_path, faces)
     write_image(root / "train" / name / "1.png", faces[0])
     with pytest.raises(DataError, match=f"{name} is no class"):
         load(root, skip_bad_rows=True)
 
 
-def test_tree_with_an_unreadable_picture(faces, tmp_path):
+def test_an_unreadable_picture_is_a_bad_row(faces, tmp_path):
     root = write_tree(tmp_path, faces)
     (root / "train" / "sad" / "Training_00000099.png").write_bytes(b"no picture")
     (root / "train" / "sad" / ".DS_Store").write_bytes(b"no picture and no matter")
@@ -365,7 +365,7 @@ def test_tree_with_an_unreadable_picture(faces, tmp_path):
 
 # A row of PublicTest, no row at all, and a row that another picture has already.
 @pytest.mark.parametrize("number", [28709, 10118481, 0])
-def test_numbers_that_are_no_rows_are_not_taken_for_rows(number, faces, tmp_path):
+def test_numbers_that_are_no_rows_of_fer2013_are_ignored(number, faces, tmp_path):
     root = write_tree(tmp_path, faces)
     write_image(root / "train" / "sad" / f"Training_{number}.png", faces[0])
     dataset = load(root)
@@ -374,7 +374,7 @@ def test_numbers_that_are_no_rows_are_not_taken_for_rows(number, faces, tmp_path
         load(root, ferplus=write_votes(tmp_path, [*USAGE, "Training"], votes_for(15)))
 
 
-def test_a_link_that_leads_nowhere_is_a_bad_picture_and_not_overlooked(faces, tmp_path):
+def test_a_broken_link_is_a_bad_picture(faces, tmp_path):
     root = write_tree(tmp_path, faces)
     (root / "train" / "happy" / "Training_00000077.png").symlink_to("nowhere.png")
     with pytest.raises(DataError, match=r"happy/Training_00000077\.png: cannot be read"):
@@ -382,24 +382,24 @@ def test_a_link_that_leads_nowhere_is_a_bad_picture_and_not_overlooked(faces, tm
     assert len(load(root, skip_bad_rows=True).split("Training")) == 7
 
 
-def test_an_empty_name_is_not_taken_for_none(tmp_path):
+def test_an_empty_data_option_is_an_error(tmp_path):
     with pytest.raises(DataError, match="names nothing"):
         resolve("", environ={}, folder=tmp_path)
     assert resolve(None, environ={"EDGEFER_DATA": ""}, folder=tmp_path) is None
 
 
-def test_the_home_of_nobody_does_not_exist(tmp_path):
+def test_the_home_of_an_unknown_user_does_not_exist(tmp_path):
     with pytest.raises(DataError, match="does not exist"):
         resolve("~no-such-user/fer2013.csv", environ={}, folder=tmp_path)
 
 
 @pytest.mark.parametrize("value", [-1, np.nan, np.inf])
-def test_votes_are_numbers_of_votes(faces, tmp_path, value):
+def test_invalid_numbers_of_votes_in_an_npz_are_an_error(faces, tmp_path, value):
     with pytest.raises(DataError, match="array votes"):
         load(write_npz(tmp_path, faces, votes=np.full((14, 10), value)))
 
 
-def test_usage_in_bytes_that_are_no_text_is_bad(faces, tmp_path):
+def test_usage_that_is_not_utf_8_is_a_bad_row(faces, tmp_path):
     with pytest.raises(DataError, match="14 rows are unusable: .*usage is"):
         load(write_npz(tmp_path, faces, usage=np.array([b"\xff"] * 14)))
 
@@ -440,7 +440,7 @@ def test_the_cache_is_keyed_by_content(faces, tmp_path):
     assert np.array_equal(load(path).split("Training").pixels, 255 - faces[:7])
 
 
-def test_a_replaced_picture_is_read_again_even_with_the_old_time(faces, tmp_path):
+def test_a_replaced_picture_is_read_again_even_with_its_old_time(faces, tmp_path):
     root = write_tree(tmp_path, faces)
     load(root)
     picture = root / "train" / "angry" / "Training_00000000.png"
@@ -453,7 +453,7 @@ def test_a_replaced_picture_is_read_again_even_with_the_old_time(faces, tmp_path
 
 
 @pytest.mark.parametrize("damage", [lambda b: b"", lambda b: b[:3000], lambda b: b[:2000] + b"\xff" + b[2001:]])
-def test_a_damaged_cache_is_read_again_and_mended(damage, faces, tmp_path):
+def test_a_damaged_cache_entry_is_replaced(damage, faces, tmp_path):
     path = write_csv(tmp_path, faces)
     whole = load(path)
     (entry,) = entries(tmp_path)
@@ -463,7 +463,7 @@ def test_a_damaged_cache_is_read_again_and_mended(damage, faces, tmp_path):
     assert entry.read_bytes() == content
 
 
-def test_cache_off_and_cache_impossible(faces, tmp_path, monkeypatch):
+def test_loading_works_without_a_cache(faces, tmp_path, monkeypatch):
     path = write_csv(tmp_path, faces)
     load(path, cache=False)
     assert entries(tmp_path) == []
@@ -475,11 +475,11 @@ def test_cache_off_and_cache_impossible(faces, tmp_path, monkeypatch):
 
 
 def test_a_user_without_a_home_has_no_cache(faces, tmp_path, monkeypatch):
-    def nobody(cls):
+    def no_home(cls):
         raise RuntimeError("Could not determine home directory.")
 
     monkeypatch.delenv("XDG_CACHE_HOME")
-    monkeypatch.setattr(Path, "home", classmethod(nobody))
+    monkeypatch.setattr(Path, "home", classmethod(no_home))
     dataset = load(write_csv(tmp_path, faces))
     assert len(dataset.split("Training")) == 7
     assert "no home folder" in dataset.notes[-1]
@@ -523,7 +523,7 @@ def test_votes_in_an_npz(faces, tmp_path):
     assert np.array_equal(dataset.split("PrivateTest").votes, votes[11:])
 
 
-def test_votes_skip_what_the_faces_skip(faces, tmp_path):
+def test_votes_of_skipped_rows_are_skipped(faces, tmp_path):
     table = lines(faces)
     table[3] = "9,1 2 3,Training"
     path = tmp_path / "fer2013.csv"
@@ -533,7 +533,7 @@ def test_votes_skip_what_the_faces_skip(faces, tmp_path):
     assert np.array_equal(dataset.split("Training").votes, votes[[0, 1, 3, 4, 5, 6]])
 
 
-def test_votes_for_a_split_that_is_not_there_are_left_out(faces, tmp_path):
+def test_votes_of_a_missing_split_are_ignored(faces, tmp_path):
     path = tmp_path / "fer2013.csv"
     path.write_text("\n".join(lines(faces)[:12]))
     votes = votes_for(14)
@@ -541,7 +541,7 @@ def test_votes_for_a_split_that_is_not_there_are_left_out(faces, tmp_path):
     assert np.array_equal(dataset.split("PublicTest").votes, votes[7:11])
 
 
-def test_votes_that_do_not_belong_are_refused(faces, tmp_path):
+def test_votes_of_another_data_set_are_refused(faces, tmp_path):
     path = write_csv(tmp_path, faces)
     with pytest.raises(DataError, match=r"it has 13 rows .* data set, which has 14"):
         load(path, ferplus=write_votes(tmp_path, USAGE[1:], votes_for(13)))
@@ -576,7 +576,7 @@ def test_a_device_has_no_votes(faces, tmp_path):
 
 
 @pytest.mark.parametrize("value", ["x", "-1", "nan", ""])
-def test_a_vote_that_is_no_count(value, faces, tmp_path):
+def test_an_invalid_vote_is_an_error(value, faces, tmp_path):
     path = write_votes(tmp_path, USAGE, votes_for(14))
     table = path.read_text().splitlines()
     table[2] = table[2].rpartition(",")[0] + f",{value}"
@@ -609,7 +609,7 @@ def test_ferplus_targets_need_votes():
 # ---------------------------------------------------------------------------------------------------- where, and drawn
 
 
-def test_resolve_order(tmp_path):
+def test_the_option_precedes_the_variable_and_the_working_folder(tmp_path):
     given, environment, local = (tmp_path / name for name in ("a.csv", "b.csv", "fer2013.csv"))
     assert resolve(None, environ={}, folder=tmp_path) is None
     for path in (given, environment, local):
@@ -620,7 +620,7 @@ def test_resolve_order(tmp_path):
     assert resolve(None, environ={"EDGEFER_DATA": ""}, folder=tmp_path) == local
 
 
-def test_resolve_never_falls_back(tmp_path):
+def test_a_named_data_set_is_never_replaced(tmp_path):
     (tmp_path / "fer2013.csv").write_text("")
     with pytest.raises(DataError, match=r"--data names nowhere\.csv"):
         resolve("nowhere.csv", environ={}, folder=tmp_path)
@@ -628,7 +628,7 @@ def test_resolve_never_falls_back(tmp_path):
         resolve(None, environ={"EDGEFER_DATA": "nowhere.csv"}, folder=tmp_path)
 
 
-def test_resolve_looks_in_the_working_folder(tmp_path, monkeypatch):
+def test_the_default_is_fer2013_csv_in_the_working_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert resolve(None, environ={}) is None
     Path("fer2013.csv").write_text("")

@@ -58,12 +58,12 @@ def test_progress_reaches_the_end():
 
 
 @pytest.mark.parametrize("count", [0, 1])
-def test_tiny_counts(count):
+def test_zero_and_one_face_are_drawn(count):
     assert draw(count, seed=0)[0].shape == golden_faces(count).shape == (count, 48, 48)
 
 
 @pytest.mark.parametrize(("count", "seed"), [(-1, 0), (1, -1)])
-def test_negative_numbers_are_refused(count, seed):
+def test_negative_counts_and_seeds_are_refused(count, seed):
     with pytest.raises(UsageError, match="negative"):
         draw(count, seed=seed)
 
@@ -95,7 +95,7 @@ def test_golden_faces_have_dark_middle_and_light_skin():
 
 def test_golden_faces_show_their_class():
     plain = golden_faces(28).astype(np.float64).reshape(4, CLASSES, -1)
-    # What is left without the person, the mean of seven faces, is the expression.
+    # Subtracting the person, the mean of seven faces, leaves the expression.
     plain -= plain.mean(axis=1, keepdims=True)
     distances = np.linalg.norm(plain[0][:, None] - plain[2][None], axis=2)
     assert np.array_equal(distances.argmin(axis=0), np.arange(CLASSES))
@@ -114,7 +114,7 @@ def test_drawing_needs_no_tensorflow():
 
 
 def _packed_bytes(array):
-    """Size of the array in an .npz that is deflated as far as it goes."""
+    """Return the compressed size of the array."""
     content = io.BytesIO()
     np.lib.format.write_array(content, array)
     return len(zlib.compress(content.getvalue(), 9))
@@ -126,7 +126,7 @@ def _with_bias(faces):
 
 
 def _ridge(faces, labels):
-    """Least squares to one-hot targets, in the dual form because there are fewer faces than pixels."""
+    """Fit one-hot targets by ridge regression, in the dual form because there are fewer faces than pixels."""
     inputs = _with_bias(faces)
     kernel = inputs @ inputs.T + 300 * np.eye(len(inputs), dtype=np.float32)
     return inputs.T @ np.linalg.solve(kernel, np.eye(CLASSES, dtype=np.float32)[labels])

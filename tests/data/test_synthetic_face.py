@@ -9,7 +9,7 @@ TALKING = Expression(mouth_open=0.25, teeth=0.3)
 EYES = ("brow_inner", "brow_outer", "brow_arch", "brow_knit", "lid_upper", "lid_lower", "lid_slant")
 MOUTH = ("mouth_width", "mouth_corner", "mouth_open", "mouth_square", "upper_lip", "lip", "teeth")
 EXPOSURE = ("light", "light_angle", "gain", "gamma", "blur", "noise")
-# Fields that show only together with another one.
+# Fields that have an effect only together with another one.
 NEEDS = {"cover_at": {"cover": 1.0}}
 
 
@@ -27,21 +27,21 @@ def test_the_same_face_is_drawn_twice():
 
 
 @pytest.mark.parametrize("name", EYES)
-def test_brows_and_lids_move_the_upper_half_alone(name):
+def test_brows_and_lids_change_only_the_upper_half(name):
     change = _change(replace(TALKING, **{name: getattr(TALKING, name) + 0.1}))
     assert change[:27].max() > 5
     assert change[30:].max() == 0
 
 
 @pytest.mark.parametrize("name", MOUTH)
-def test_the_mouth_moves_the_lower_half_alone(name):
-    # An open mouth draws the chin longer too, but nothing above the cheeks.
+def test_the_mouth_changes_only_the_lower_half(name):
+    # An open mouth also lengthens the chin, but changes nothing above the cheeks.
     change = _change(replace(TALKING, **{name: getattr(TALKING, name) + 0.25}))
     assert change[30:].max() > 5
     assert change[:22].max() == 0
 
 
-def test_every_other_muscle_shows():
+def test_every_other_muscle_changes_the_image():
     others = {field.name for field in fields(Expression)} - {*EYES, *MOUTH}
     assert others == {"nose_wrinkle", "cheek"}
     for name in others:
@@ -49,7 +49,7 @@ def test_every_other_muscle_shows():
 
 
 @pytest.mark.parametrize("name", [field.name for field in fields(Scene)])
-def test_every_field_of_the_scene_shows_but_those_of_the_exposure(name):
+def test_every_field_of_the_scene_except_the_exposure_changes_the_image(name):
     base = Scene(cloth=30.0, roll=0.3, zoom=0.8, **NEEDS.get(name, {}))
     value = getattr(base, name)
     step = 40.0 if name in ("skin", "backdrop", "cloth") else 1.0 if value == 0 else 0.2
@@ -62,7 +62,7 @@ def test_a_shift_moves_the_picture_by_whole_pixels():
     assert np.array_equal(moved[6:-6, 6:-6], still[8:-4, 3:-9])
 
 
-def test_a_turned_head_looks_sideways():
+def test_a_rotated_head_faces_sideways():
     left, right = (draw_face(TALKING, Scene(yaw=yaw)) for yaw in (-0.4, 0.4))
     columns = np.arange(SIZE)
     # The mouth is the darkest thing below the nose.
@@ -73,10 +73,10 @@ def test_a_turned_head_looks_sideways():
 
 
 @pytest.mark.parametrize("expression", [Expression(lid_upper=-1.0, mouth_open=-1.0), Expression(lip=-3.0, teeth=9.0)])
-def test_what_no_muscle_can_do_is_drawn_all_the_same(expression):
+def test_impossible_expressions_are_drawn(expression):
     assert np.isfinite(draw_face(expression, Scene())).all()
 
 
 def _change(face):
-    """How far each pixel of ``face`` is from a talking one's."""
+    """Return the absolute difference of each pixel from the talking face."""
     return np.abs(draw_face(face, Scene()) - draw_face(TALKING, Scene()))

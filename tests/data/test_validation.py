@@ -21,7 +21,7 @@ def dataset(**splits: Split) -> Dataset:
     return Dataset("faces", "npz", splits, "0" * 64, ("a note",))
 
 
-def test_twins_are_counted_as_images_as_groups_and_across_splits():
+def test_duplicates_are_counted_as_images_as_groups_and_across_splits():
     report = check(
         dataset(
             # Face 0 three times with two labels, face 1 twice here, face 2 once.
@@ -39,17 +39,17 @@ def test_twins_are_counted_as_images_as_groups_and_across_splits():
     assert report.also_in_training == {"PublicTest": 3, "PrivateTest": 0}
 
 
-def test_classes_are_counted_by_name_and_zero_is_shown():
+def test_classes_are_counted_by_name_including_empty_ones():
     report = check(dataset(Training=split([0, 1, 2], [3, 3, 6])))
     assert report.classes["Training"] == {**dict.fromkeys(LABELS, 0), "happy": 2, "neutral": 1}
     assert report.also_in_training == {}
 
 
-def test_without_training_nothing_is_also_in_training():
+def test_duplicates_of_training_need_a_training_split():
     assert check(dataset(PublicTest=split([0], [3]))).also_in_training == {}
 
 
-def test_constant_images():
+def test_constant_images_are_counted():
     faces = FACES[:4].copy()
     faces[0], faces[1] = 0, 255
     faces[2] = 7
@@ -58,7 +58,7 @@ def test_constant_images():
     assert report.constant_images == {"Training": 2}
 
 
-def test_agreement_leaves_out_faces_without_any_of_the_seven_and_takes_ties():
+def test_agreement_excludes_faces_without_votes_for_a_label_and_accepts_ties():
     votes = np.zeros((4, 10), np.float32)
     votes[0, VOTES.index("happiness")] = 9
     votes[1, VOTES.index("happiness")] = 9
@@ -69,7 +69,7 @@ def test_agreement_leaves_out_faces_without_any_of_the_seven_and_takes_ties():
     assert report.ferplus_agreement == {"Training": 2 / 3}
 
 
-def test_to_json_is_plain():
+def test_the_record_contains_json_values():
     report = check(dataset(Training=split([0, 1], [3, 3]), PublicTest=split([0], [3])))
     fields = json.loads(json.dumps(report.to_json()))
     assert fields == report.to_json()
