@@ -338,3 +338,18 @@ def test_a_video_is_recognized_under_any_name(tmp_path: Path, film: Callable[...
     assert [source.name for source in iter_sources([str(tmp_path / name)])] == [
         f"{tmp_path / name}#{n}" for n in (0, 1)
     ]
+
+
+@pytest.mark.parametrize("fps", [0.5, 1000, 90_000])
+def test_frame_numbers_do_not_depend_on_the_frame_rate(tmp_path: Path, film: Callable[..., Path], fps: float) -> None:
+    frames = [np.full((48, 64, 3), 20 * number, np.uint8) for number in range(6)]
+    path = film(tmp_path / "clip.avi", frames, fps=fps)
+    assert [round(float(source.read().mean()) / 20) for source in iter_sources([str(path)])] == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_motion_jpeg_stream_without_a_frame_rate_gives_every_frame(tmp_path: Path) -> None:
+    frames = [cv2.imencode(".jpg", np.full((48, 64, 3), 40 * n, np.uint8))[1].tobytes() for n in range(5)]
+    (tmp_path / "camera.mjpeg").write_bytes(b"".join(frames))
+    sources = [*iter_sources([str(tmp_path / "camera.mjpeg")])]
+    assert [source.name.rpartition("#")[2] for source in sources] == ["0", "1", "2", "3", "4"]
+    assert [round(float(source.read().mean()) / 40) for source in sources] == [0, 1, 2, 3, 4]
