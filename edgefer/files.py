@@ -98,7 +98,7 @@ def _create_temporary(path: Path, mode: int) -> Path:
     os.umask() returns the mask only while it replaces it, and every file of other threads is affected in between.
     """
     while True:
-        # Savers such as np.savez and Keras choose the format by how a name ends, so the temporary name keeps its end.
+        # np.savez and Keras choose the format by the suffix, so the temporary name keeps the end of the name.
         temporary = path.with_name(f".{os.getpid()}_{secrets.token_hex(4)}{_temporary_suffix(path)}")
         try:
             os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode))
