@@ -89,7 +89,7 @@ class Fields(Mapping[str, Any]):
 
     def integer(self, key: str, *, low: int = -MAX_INTEGER, high: int = MAX_INTEGER) -> int:
         """Return an integer in ``low``..``high``."""
-        expected = "an integer" if low == -MAX_INTEGER else f"an integer in {low}..{high}"
+        expected = f"an integer{_range(low, high, MAX_INTEGER)}"
         value: int = self._require(key, expected)
         if not _is_integer(value) or not low <= value <= high:
             raise self.invalid(key, expected)
@@ -101,7 +101,7 @@ class Fields(Mapping[str, Any]):
 
     def number(self, key: str, *, low: float = -MAX_NUMBER, high: float = MAX_NUMBER) -> float:
         """Return an integer or a finite float in ``low``..``high``."""
-        expected = "a finite number" if low == -MAX_NUMBER else f"a number in {low:g}..{high:g}"
+        expected = f"a finite number{_range(low, high, MAX_NUMBER)}"
         value: float = self._require(key, expected)
         if not _is_number(value) or not low <= value <= high:
             raise self.invalid(key, expected)
@@ -336,6 +336,12 @@ def _is_number(value: object) -> bool:
 
 def _invalid(place: str, value: object, expected: str) -> DataError:
     return DataError(f"{place} is {_shown(value)}", why=f"expected {expected}")
+
+
+def _range(low: float, high: float, limit: float) -> str:
+    if low == -limit:
+        return ""
+    return f" of at least {low:g}" if high == limit else f" in {low:g}..{high:g}"
 
 
 def _shown(value: object) -> str:
