@@ -3,7 +3,7 @@
     from edgefer import Classifier
 
     classifier = Classifier.open("model.tflite")    # or edgefer.models.SHIPPED
-    print(classifier.predict(image))                # image: uint8 grey or BGR
+    print(classifier.predict(image))                # image: uint8 gray or BGR
 """
 
 from __future__ import annotations

@@ -324,7 +324,7 @@ def test_a_tree_with_prefixes_refuses_files_without_one(faces, tmp_path):
 def test_a_picture_in_the_folder_of_another_split_is_refused(place, named, faces, tmp_path):
     write_image(tmp_path / "train" / "sad" / "Training_1.png", faces[0])
     write_image(tmp_path / place / "sad" / f"{named}_2.png", faces[1])
-    with pytest.raises(DataError, match=rf"it is in {place}/ \(its name says {named}\)"):
+    with pytest.raises(DataError, match=rf"it is in {place}/ \(its name starts with {named}\)"):
         load(tmp_path)
 
 

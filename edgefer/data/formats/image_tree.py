@@ -190,7 +190,7 @@ def _split(picture: _Picture, split_of_test: str) -> str:
     is_training_share = _is_validation(picture.folder) and picture.prefix == "Training"
     differs = picture.prefix not in ("", split) and not is_training_share
     if differs or (folder == TEST and split == "Training"):
-        raise DataError(f"it is in {picture.folder}/", why=f"its name says {picture.prefix}")
+        raise DataError(f"it is in {picture.folder}/", why=f"its name starts with {picture.prefix}")
     return split
 
 

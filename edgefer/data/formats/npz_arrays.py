@@ -157,7 +157,7 @@ def _read_header(
         raise DataError(f"{path}: array {name} has dtype {dtype}", why=why, hint=HINT)
     size = math.prod(shape) * dtype.itemsize
     if size != info.file_size - offset or size > limit:
-        why = f"its header says {dtype} {shape}, {size:,} bytes; the file has {info.file_size - offset:,}"
+        why = f"its header declares {dtype} {shape}, {size:,} bytes; the file has {info.file_size - offset:,}"
         raise DataError(f"{path}: array {name} is damaged", why=why, hint="write or copy the file again")
     return shape, order, dtype
 
