@@ -78,21 +78,21 @@ class _Graph:
 def check_supported(network: Any) -> None:
     """Raise UsageError with the layer and the reason if quantization-aware training does not support the network."""
     if type(network).__name__ != "Functional":
-        raise _refusal(network.name, type(network).__name__, "expected a functional model of built-in layers")
+        raise _not_supported(network.name, type(network).__name__, "expected a functional model of built-in layers")
     graph = _Graph(network)
-    for objection in (_objection_to_kind, _objection_to_place):
+    for find_problem in (_unsupported_kind, _unsupported_place):
         for name in graph.layers:
-            why = objection(graph, name)
+            why = find_problem(graph, name)
             if why:
-                raise _refusal(name, graph.kind(name), why)
+                raise _not_supported(name, graph.kind(name), why)
 
 
-def _refusal(name: str, kind: str, why: str) -> UsageError:
+def _not_supported(name: str, kind: str, why: str) -> UsageError:
     what = f"quantization-aware training does not support {name} ({kind})"
     return UsageError(what, why=why, hint="edgefer quantize --int8")
 
 
-def _objection_to_kind(graph: _Graph, name: str) -> str | None:
+def _unsupported_kind(graph: _Graph, name: str) -> str | None:
     kind, options = graph.kind(name), graph.options(name)
     activation = options.get("activation", "linear")
     if kind not in KNOWN:
@@ -105,7 +105,7 @@ def _objection_to_kind(graph: _Graph, name: str) -> str | None:
     return None
 
 
-def _objection_to_place(graph: _Graph, name: str) -> str | None:
+def _unsupported_place(graph: _Graph, name: str) -> str | None:
     if graph.calls(name) > 1:
         return "the network calls it more than once; expected one call, because each call needs its own ranges"
     if graph.kind(name) != "BatchNormalization":
