@@ -11,15 +11,17 @@ epoch needs.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import errno
 import json
 import os
+import random
 import shutil
 import time
 import zipfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,6 +51,17 @@ HDF5_OVERHEAD_BYTES = 1 << 20
 RECALL_IMAGES = 8192
 
 
+@contextlib.contextmanager
+def _restored_generators() -> Iterator[None]:
+    """Restore the global generators of Python and NumPy, which Keras seeds and which belong to the program."""
+    python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002 - the generator of others
+    try:
+        yield
+    finally:
+        random.setstate(python_state)
+        np.random.set_state(numpy_state)  # noqa: NPY002 - the generator of others
+
+
 @dataclass(frozen=True)
 class EpochMetrics:
     """Training metrics of one epoch.
@@ -72,6 +85,7 @@ class Trainer:
         compiles_epochs: run an epoch as one compiled program instead of with fit().
     """
 
+    @_restored_generators()
     def __init__(self, keras: Any, settings: TrainSettings, *, steps_per_epoch: int, distill: bool = False) -> None:
         """Build the network and its optimizer.
 
@@ -107,6 +121,7 @@ class Trainer:
         self.per_class_recall: npt.NDArray[np.float64] | None = None
         self.compiles_epochs = compiles_epochs(keras)
 
+    @_restored_generators()
     def run_epoch(
         self,
         data: tuple[npt.NDArray[Any], ...],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import random
 
 import numpy as np
 import pytest
@@ -108,3 +109,11 @@ def test_tensorboard_logs_the_values_of_each_epoch(faces, settings, tmp_path):
     for epoch in run.history():
         for name in ("loss", "accuracy", "selection_accuracy", "learning_rate"):
             assert logged[epoch.epoch, name] == pytest.approx(getattr(epoch, name), rel=1e-5)
+
+
+def test_a_training_leaves_the_global_random_generators_alone(faces, settings, tmp_path):
+    settings = dataclasses.replace(settings, epochs=1)
+    run = start(settings, faces, opened_with=OPENED, root=tmp_path)
+    before = random.getstate(), np.random.get_state()[1].tolist()  # noqa: NPY002 - the generator of the program
+    train(validation_split(faces, settings), settings, run=run)
+    assert (random.getstate(), np.random.get_state()[1].tolist()) == before  # noqa: NPY002
