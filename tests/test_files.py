@@ -9,7 +9,7 @@ import pytest
 from edgefer import files
 
 
-def test_a_file_appears_whole(tmp_path):
+def test_a_file_and_its_folders_are_written(tmp_path):
     path = tmp_path / "deep" / "er" / "file.txt"
     files.write_text(path, "whole")
     assert path.read_text() == "whole"
@@ -26,7 +26,7 @@ def test_a_failure_keeps_the_old_file_and_leaves_nothing(tmp_path):
     assert os.listdir(tmp_path) == ["file.txt"]
 
 
-def test_nobody_sees_the_name_before_it_is_whole(tmp_path):
+def test_the_name_does_not_exist_before_the_file_is_complete(tmp_path):
     path = tmp_path / "best.weights.h5"
     with files.atomic_write(path) as temporary:
         temporary.write_bytes(b"x")
@@ -78,7 +78,7 @@ def test_text_with_a_name_that_is_not_utf8_can_be_written(tmp_path):
     assert (tmp_path / "report.html").read_text() == "caf\\udce9"
 
 
-def test_others_may_read_it_as_the_umask_says(tmp_path):
+def test_permissions_follow_the_umask(tmp_path):
     previous = os.umask(0o022)
     try:
         files.write_bytes(tmp_path / "file", b"")
@@ -87,7 +87,7 @@ def test_others_may_read_it_as_the_umask_says(tmp_path):
     assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o644
 
 
-def test_a_file_can_be_for_its_owner_alone(tmp_path):
+def test_a_file_can_be_private(tmp_path):
     files.write_text(tmp_path / "secret", "x", mode=0o600)
     assert stat.S_IMODE((tmp_path / "secret").stat().st_mode) == 0o600
 
@@ -100,7 +100,7 @@ def test_a_link_is_replaced_in_one_step(tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["latest", "one", "two"]
 
 
-def test_a_link_stays_and_what_it_points_to_is_replaced(tmp_path):
+def test_a_link_stays_and_its_target_is_replaced(tmp_path):
     (tmp_path / "results").mkdir()
     (tmp_path / "link.json").symlink_to("results/today.json")
     files.write_text(tmp_path / "link.json", "new")
@@ -129,7 +129,7 @@ def test_a_pipe_is_written_to_and_not_replaced(tmp_path):
         ".DS_Store", ".thumbnails/a.png", "Icon\r", "LOST.DIR/1234", "Temporary Items/a.jpg",
     ],
 )  # fmt: skip
-def test_files_that_a_system_left_behind_are_leftovers(path):
+def test_files_of_the_system_are_leftovers(path):
     assert files.is_filesystem_leftover(path)
     assert files.is_filesystem_leftover(Path(path))
 
@@ -139,7 +139,7 @@ def test_files_that_a_system_left_behind_are_leftovers(path):
     ["a.jpg", "holidays/a.jpg", "../faces/a.jpg", "./a.jpg", "/data/a.jpg", "$5/a.jpg", "#1.jpg", "@home/a.jpg",
      "lost and found/a.jpg", "recycle/a.jpg", "trash/a.jpg", "found.00/a.jpg", "Thumbs/a.jpg", "__init__.jpg"],
 )  # fmt: skip
-def test_other_names_are_no_leftovers(path):
+def test_other_names_are_not_leftovers(path):
     assert not files.is_filesystem_leftover(path)
 
 

@@ -179,6 +179,7 @@ def write_cache(path: Path | None, table: SampleTable) -> str:
             "notes": table.notes,
         }
     )
+    files.remove_leftovers(path)
     try:
         with files.atomic_write(path) as temporary:
             np.savez(

@@ -463,6 +463,19 @@ def test_a_damaged_cache_entry_is_replaced(damage, faces, tmp_path):
     assert entry.read_bytes() == content
 
 
+def test_temporary_files_of_a_killed_process_are_removed_from_the_cache(faces, tmp_path):
+    path = write_csv(tmp_path, faces)
+    load(path)
+    (entry,) = entries(tmp_path)
+    # The largest process number of Linux is 4194304.
+    leftover = entry.with_name(f".4194305_abcdefgh-{entry.name}")
+    leftover.write_bytes(b"half")
+    os.utime(leftover, (1, 1))
+    entry.unlink()
+    load(path)
+    assert entries(tmp_path) == [entry]
+
+
 def test_loading_works_without_a_cache(faces, tmp_path, monkeypatch):
     path = write_csv(tmp_path, faces)
     load(path, cache=False)
