@@ -133,3 +133,22 @@ def test_old_run_folder_is_quantized_with_its_settings_and_weights(edgefer, face
     assert quantized["provenance"]["settings"]["model"] == {"stem": 4, "width": 8, "depth": 1}
     assert quantized["verdict"]["agreement"] > 0.8
     assert quantized["model_bytes"] == pytest.approx(record("quantize")["model_bytes"], rel=0.2)
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "place"),
+    [
+        ("environment.json", "{}", "backend is missing"),
+        ("environment.json", "[]", "a list of 0"),
+        ("environment.json", '{"backend": "jax", "data": "x"}', "data is 'x'"),
+        ("environment.json", '{"backend": "jax", "data": {"sha256": NaN}}', "data.sha256 is nan"),
+        ("metrics.json", '{"best_epoch": "x"}', "best_epoch is 'x'"),
+    ],
+)
+def test_damaged_file_of_a_run_is_named_with_its_entry(tmp_path, monkeypatch, capsys, file, content, place):
+    monkeypatch.chdir(tmp_path)
+    (shutil.copytree(RUN, tmp_path / "run") / file).write_text(content)
+    assert main.run(["quantize", "run", "--int8", "--data", "nonexistent.csv"]) == 1
+    error = capsys.readouterr().err
+    assert f"run/{file}: " in error
+    assert place in error

@@ -28,6 +28,8 @@ from typing import Any, TypeVar
 from edgefer import files
 from edgefer.data.dataset import Dataset
 from edgefer.errors import DataError, UsageError
+from edgefer.results import schema
+from edgefer.results.evaluation import Evaluation
 from edgefer.workstation.training.schedule import Epoch, ValidationScore
 from edgefer.workstation.training.settings import TrainSettings
 from edgefer.workstation.training.settings_toml import from_toml, to_toml
@@ -36,6 +38,7 @@ __all__ = ["Run", "find_run", "new_run"]
 
 RUNS = Path("runs")
 EPOCH_FIELDS = [item.name for item in dataclasses.fields(Epoch)]
+RESTORE = "restore the file that edgefer train wrote, or start a new run: edgefer train"
 Content = TypeVar("Content")
 
 
@@ -89,7 +92,7 @@ class Run:
         """Return the validation score of the parent's weights; None for a training from scratch."""
         if not (self.folder / "baseline.json").exists():
             return None
-        return self._read("baseline.json", lambda text: ValidationScore(**json.loads(text)))
+        return self._read("baseline.json", _parse_baseline)
 
     def require_weights(self) -> None:
         """Check that the run has weights.
@@ -143,11 +146,11 @@ class Run:
 
     def metrics(self) -> dict[str, Any] | None:
         """Read metrics.json; return None until the training is complete."""
-        return self._read("metrics.json", json.loads) if (self.folder / "metrics.json").exists() else None
+        return self._read("metrics.json", _parse_metrics) if (self.folder / "metrics.json").exists() else None
 
     def environment(self) -> dict[str, Any]:
         """Read the versions, backend, machine and data of the training."""
-        return self._read("environment.json", json.loads)
+        return self._read("environment.json", _parse_environment)
 
     def opened_with(self) -> dict[str, Any]:
         """Return the options that opened the dataset: data, ferplus and skip_bad_rows."""
@@ -204,10 +207,37 @@ class Run:
         try:
             return parse((self.folder / name).read_text())
         except (OSError, ValueError, KeyError, TypeError) as error:
-            hint = "restore the file that edgefer train wrote, or start a new run: edgefer train"
-            raise DataError(f"cannot read {self.folder / name}", why=str(error), hint=hint) from error
-        except UsageError as error:
-            raise DataError(f"{self.folder / name}: {error.what}", why=error.why, hint=error.hint) from error
+            raise DataError(f"cannot read {self.folder / name}", why=str(error), hint=RESTORE) from error
+        except (DataError, UsageError) as error:
+            hint = error.hint or RESTORE
+            raise DataError(f"{self.folder / name}: {error.what}", why=error.why, hint=hint) from error
+
+
+def _parse_baseline(text: str) -> ValidationScore:
+    record = schema.Fields(schema.parse_json(text))
+    return ValidationScore(record.amount("selection_loss"), record.share("selection_accuracy"))
+
+
+def _parse_metrics(text: str) -> dict[str, Any]:
+    record = schema.Fields(schema.parse_json(text))
+    record.count("best_epoch")
+    record.count("epochs")
+    Evaluation.from_json(record.object("evaluation"))
+    return record.to_plain()
+
+
+def _parse_environment(text: str) -> dict[str, Any]:
+    """Parse environment.json, and check the entries that commands read."""
+    record = schema.Fields(schema.parse_json(text))
+    record.text("backend")
+    data = record.object("data")
+    data.text("sha256")
+    data.text("source")
+    opened_with = data.object("opened_with")
+    opened_with.optional(opened_with.text, "data")
+    opened_with.optional(opened_with.text, "ferplus")
+    opened_with.optional(opened_with.flag, "skip_bad_rows")
+    return record.to_plain()
 
 
 def _parse_history(text: str) -> list[Epoch]:
