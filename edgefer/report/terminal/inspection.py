@@ -9,6 +9,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
+from edgefer.escaping import printable
 from edgefer.results.inspection import Contract, Inspection, OpFacts, Target, TensorFacts
 from edgefer.text_table import WIDTH, table
 
@@ -140,8 +141,8 @@ def _wrapped(sentence: str, *, indent: str = "  ") -> list[str]:
 
 
 def _plain(text: str, max_length: int) -> str:
-    """Replace control characters, which could act on the terminal, and truncate the text."""
-    plain = "".join(character if character.isprintable() else "?" for character in text)
+    """Escape characters that a terminal acts on, and truncate the text."""
+    plain = printable(text, kept="")
     return plain if len(plain) <= max_length else plain[: max_length - 3] + "..."
 
 
