@@ -18,6 +18,7 @@ import functools
 import os
 import pkgutil
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,7 @@ from edgefer.cli import deprecated_names, outputs
 from edgefer.cli.streams import prepare_streams, write, write_json
 from edgefer.errors import EdgeferError
 from edgefer.escaping import printable
+from edgefer.live.redaction import redact_text
 from edgefer.processes import allow_output_suppression
 from edgefer.signals import Terminated, signals_as_exceptions
 from edgefer.text_table import Result
@@ -211,7 +213,7 @@ def run(arguments: list[str] | None = None) -> int:
         with signals_as_exceptions(), allow_output_suppression():
             return app.main(arguments, prog_name="edgefer", standalone_mode=False, obj=common) or 0
     except click.ClickException as error:
-        error.message = printable(error.message, kept="\n")  # type: ignore[misc]
+        error.message = redact_text(printable(error.message, kept="\n"))  # type: ignore[misc]
         error.show(file=sys.stderr)
         return error.exit_code
     except (KeyboardInterrupt, click.Abort) as error:
@@ -231,14 +233,14 @@ def run(arguments: list[str] | None = None) -> int:
 
             write(traceback.format_exc(), to_stderr=True)
         else:
-            write(f"edgefer: {_describe(error)}", to_stderr=True)
+            write(f"edgefer: {redact_text(_describe(error))}", to_stderr=True)
         return error.exit_code if isinstance(error, EdgeferError) else 1
 
 
 def _describe(error: Exception) -> str:
     """Word an error in one line, and its hint in another."""
     if isinstance(error, EdgeferError):
-        text, hint = printable(error.what, kept=""), printable(error.hint, kept="\n")
+        text, hint = printable(error.what, kept=""), printable(error.hint, kept="")
         # The reason may be a message of several lines from a library.
         text += f": {printable(' '.join(error.why.split()), kept='')}" if error.why else ""
         return f"{text}\n  try: {hint}" if hint else text
@@ -254,4 +256,9 @@ def _describe(error: Exception) -> str:
 
 def main() -> NoReturn:
     """Run the command line of this process and exit with its code."""
+    if sys.warnoptions:
+        # $PYTHONWARNINGS=error would turn every deprecation in a library into a failure.
+        warnings.resetwarnings()
+        for category in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):
+            warnings.simplefilter("ignore", category)
     sys.exit(run())

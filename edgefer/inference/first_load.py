@@ -32,7 +32,7 @@ from edgefer.errors import DataError, EdgeferError, IncompatibleError
 from edgefer.inference.runtime import RuntimeModule, cannot_run, select_runtime
 from edgefer.processes import ChildResult, call_module, serve_request
 
-__all__ = ["CHILD_VARIABLES", "check_first_load", "limit_process", "trust_model"]
+__all__ = ["CHILD_VARIABLES", "check_first_load", "is_trusted", "limit_process", "trust_model"]
 
 MODULE = "edgefer.inference.first_load"
 # Raise it when the check becomes stricter: models that an older check accepted are then checked again.
@@ -94,8 +94,13 @@ def check_first_load(
 
 
 def trust_model(model: bytes) -> None:
-    """Skip the check of ``model`` in this process, for a model that the converter has just created."""
+    """Skip the check of ``model`` in this process: the converter has just created it, or its original has passed."""
     _trusted.add(hashlib.sha256(model).hexdigest())
+
+
+def is_trusted(model: bytes) -> bool:
+    """Return True if this process has called trust_model() for ``model``."""
+    return hashlib.sha256(model).hexdigest() in _trusted
 
 
 def limit_process(*, memory_bytes: int | None = None, more_bytes: int | None = None, cpu_s: int | None = None) -> None:

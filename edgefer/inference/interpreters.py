@@ -24,7 +24,7 @@ import numpy.typing as npt
 from edgefer import plugins
 from edgefer.contract.preprocessing import encoder
 from edgefer.errors import EdgeferError, IncompatibleError, UsageError
-from edgefer.inference.first_load import check_first_load
+from edgefer.inference.first_load import check_first_load, is_trusted, trust_model
 from edgefer.inference.runtime import RUNTIMES, Runtime, cannot_run, select_runtime
 from edgefer.processes import ChildResult, call_module, serve_request
 from edgefer.results.parity import Configuration
@@ -84,7 +84,8 @@ def run_model(model: bytes, faces: npt.NDArray[np.uint8], configuration: Configu
         arrays, outputs = Path(folder, "arrays.npz"), Path(folder, "outputs.npy")
         np.savez(arrays, model=np.frombuffer(model, np.uint8), faces=faces)
         settings = asdict(replace(configuration, python=""))
-        request = {"configuration": settings, "arrays": str(arrays), "outputs": str(outputs)}
+        request: dict[str, Any] = {"configuration": settings, "arrays": str(arrays), "outputs": str(outputs)}
+        request["trusted"] = is_trusted(model)
         _call(configuration.python, request, Path(folder))
         loaded: npt.NDArray[Any] = np.load(outputs, allow_pickle=False)
     return loaded
@@ -139,7 +140,10 @@ def _serve(request: dict[str, Any]) -> dict[str, Any]:
     if not request:
         return asdict(installed_runtimes())
     with np.load(request["arrays"], allow_pickle=False) as arrays:
-        outputs = run_model(arrays["model"].tobytes(), arrays["faces"], Configuration(**request["configuration"]))
+        model = arrays["model"].tobytes()
+        if request["trusted"]:
+            trust_model(model)
+        outputs = run_model(model, arrays["faces"], Configuration(**request["configuration"]))
     np.save(request["outputs"], outputs)
     return {}
 

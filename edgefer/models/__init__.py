@@ -17,6 +17,7 @@ from pathlib import Path
 
 from edgefer import files
 from edgefer.errors import DataError
+from edgefer.file_kinds import TFLITE, command_for, describe_kind
 
 __all__ = ["SHIPPED", "bundled", "find_model", "shipped"]
 
@@ -44,13 +45,14 @@ def find_model(named: Path | None, *, runs: Path = RUNS) -> tuple[Path, str]:
         DataError: ``named`` is neither a file nor a shipped model, or this is a bundle without a model.
     """
     if named is not None:
-        if named.is_file():
+        kind = describe_kind(named)
+        if kind == TFLITE:
             return named, "as named"
         if str(named) in shipped():
             return shipped()[str(named)], "a model that ships"
-        why = "it is a folder; expected a .tflite in it" if named.is_dir() else "no such file"
+        why = f"it is {kind}, expected a .tflite"
         hint = f"edgefer quantize --int8 RUN, or a shipped model: {', '.join(shipped()) or 'none in a bundle'}"
-        raise DataError(f"{named} is not a model file", why=why, hint=hint)
+        raise DataError(f"{named} is not a model file", why=why, hint=command_for(named) or hint)
     inside = bundled()
     if inside is not None:
         return inside, "the model in this bundle"

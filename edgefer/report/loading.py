@@ -20,6 +20,7 @@ from types import MappingProxyType
 from typing import Any
 
 from edgefer.errors import DataError, EdgeferError
+from edgefer.file_kinds import JSON, command_for, describe_kind
 from edgefer.report.quantization_costs import costs_table
 from edgefer.report.tables import Table
 from edgefer.report.training_record import Training
@@ -119,6 +120,10 @@ def _files(path: Path) -> list[Path]:
 
 def _read(path: Path, readers: Mapping[str, Reader]) -> Results:
     try:
+        kind = describe_kind(path)
+        if path.is_file() and kind != JSON:
+            hint = command_for(path) or f"remove {path} from the arguments"
+            raise DataError("not a result", why=f"it is {kind}, expected JSON that --out wrote", hint=hint)
         return _parse(path.read_bytes(), readers)
     except OSError as error:
         why = error.strerror or str(error)

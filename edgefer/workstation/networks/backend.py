@@ -92,7 +92,8 @@ def _keras_settings(path: Path) -> list[str]:
         return [f"{path}, which cannot be read"]
     if not isinstance(entries, dict):
         return [f"{path}, which cannot be read"]
-    expected = {**DEFAULTS, "backend": os.environ.get("KERAS_BACKEND") or "tensorflow"}
+    # Keras itself prefers $KERAS_BACKEND to the file.
+    expected = DEFAULTS if os.environ.get("KERAS_BACKEND") else {**DEFAULTS, "backend": "tensorflow"}
     return [f"{key} {value} in {path}" for key, value in entries.items() if expected.get(key, value) != value]
 
 
@@ -114,6 +115,9 @@ def load_keras(*, backend: str | None = None) -> Any:
     try:
         with suppress_native_output():
             import keras
+
+            if name != "tensorflow":
+                keras.ops.zeros(())  # starts the device
     except ImportError as error:
         extra = "workstation" if name == "tensorflow" else f"workstation,{name}"
         hint = f"in a checkout of edgefer: pip install -e '.[{extra}]'"

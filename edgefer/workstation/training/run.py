@@ -28,6 +28,7 @@ from typing import Any, TypeVar
 from edgefer import files
 from edgefer.data.dataset import Dataset
 from edgefer.errors import DataError, UsageError
+from edgefer.file_kinds import RUN, command_for, describe_kind
 from edgefer.results import schema
 from edgefer.results.evaluation import Evaluation
 from edgefer.workstation.training.schedule import Epoch, ValidationScore
@@ -294,12 +295,13 @@ def find_run(folder: Path | None, *, root: Path = RUNS) -> Run:
         DataError: no run exists.
     """
     chosen = folder if folder is not None else root / "latest"
-    if not (chosen / "settings.toml").exists():
+    if describe_kind(chosen) != RUN:
         if folder is None and chosen.is_symlink():
             why = f"it is a link to {chosen.readlink()}, which is gone"
             raise DataError(f"{chosen} is a dangling link", why=why, hint=f"name one of the runs in {root}/")
-        what = f"{folder} is not a run" if folder is not None else f"{root}/ contains no run"
-        raise DataError(what, why="a run folder contains settings.toml", hint="edgefer train")
+        if folder is None:
+            raise DataError(f"{root}/ contains no run", hint="edgefer train")
+        why = f"it is {describe_kind(folder)}, expected a folder with settings.toml"
+        raise DataError(f"{folder} is not a run", why=why, hint=command_for(folder) or "edgefer train")
     # Resolve the link once, so that a new training cannot change the run of this command.
     return Run(chosen if folder is not None else Path(os.path.relpath(chosen.resolve())))
-

@@ -75,9 +75,7 @@ class Phase:
     best: Epoch
 
 
-def best_epoch(
-    history: Sequence[Epoch], settings: TrainSettings, *, baseline: ValidationScore | None = None
-) -> int:
+def best_epoch(history: Sequence[Epoch], settings: TrainSettings, *, baseline: ValidationScore | None = None) -> int:
     """Return the index of the best epoch by ``settings.monitor``, or the earliest one in a tie.
 
     Args:

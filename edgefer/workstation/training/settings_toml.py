@@ -18,6 +18,7 @@ from typing import Any
 
 from edgefer.contract.preprocessing import Clahe
 from edgefer.errors import UsageError
+from edgefer.file_kinds import describe_kind
 from edgefer.workstation.training.settings import AUGMENT_PRESETS, TrainSettings
 
 if sys.version_info >= (3, 11):
@@ -53,10 +54,18 @@ def resolve(base: TrainSettings, *, file: Path | None = None, assignments: Itera
 
 
 def _merge_file(base: TrainSettings, file: Path) -> TrainSettings:
+    hint = "--settings RUN/settings.toml"
     try:
-        merged: TrainSettings = _merge(base, tomllib.loads(file.read_text()))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        hint = "--settings RUN/settings.toml"
+        delta = tomllib.loads(file.read_text(encoding="utf-8"))
+        if not delta:
+            raise UsageError("it contains no settings", why="expected lines such as epochs = 30", hint=hint)
+        merged: TrainSettings = _merge(base, delta)
+    except OSError as error:
+        raise UsageError(f"cannot read settings from {file}", why=error.strerror or str(error), hint=hint) from error
+    except (UnicodeDecodeError, RecursionError) as error:
+        why = f"it is {describe_kind(file)}, expected TOML"
+        raise UsageError(f"cannot read settings from {file}", why=why, hint=hint) from error
+    except tomllib.TOMLDecodeError as error:
         raise UsageError(f"cannot read settings from {file}", why=str(error), hint=hint) from error
     except UsageError as error:
         raise UsageError(f"{file}: {error.what}", why=error.why, hint=error.hint) from error
