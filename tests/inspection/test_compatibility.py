@@ -116,7 +116,8 @@ def test_negative_size_in_the_shape_is_an_obstacle_for_tensorflow_lite_micro(jud
 
 
 def test_reshape_to_a_size_that_the_data_decide_is_an_obstacle_for_tensorflow_lite_micro(make) -> None:
-    tensors = [make.tensor(shape=(1, 4, 8), dynamic_dimensions=(0,)), make.tensor(shape=(1, 8), dynamic_dimensions=(0,))]
+    shapes = (1, 4, 8), (1, 8)
+    tensors = [make.tensor(shape=shape, dynamic_dimensions=(0,)) for shape in shapes]
     graph = make.graph(tensors, [make.op("RESHAPE", (0,), (1,))], (0,), (1,))
     (target,) = [target for target in check_targets(Model("", None, (graph,)), runtime="") if target.name == "tflm"]
     assert target.obstacles == ("shapes are decided at run time",)

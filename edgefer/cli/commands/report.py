@@ -115,5 +115,6 @@ def _card(data: ReportData, file: Path) -> Result:
     record: dict[str, Any] = {"file": str(file), "sha256": facts.sha256, **counts}
     summary = [f"{count} {name.removesuffix('s') if count == 1 else name}" for name, count in counts.items()]
     text = f"{file}: {', '.join(summary)}"
-    missing = "\nno quantization record: edgefer quantize RUN --int8 --out int8.json" if facts.comparison is None else ""
+    hint = "\nno quantization record: edgefer quantize RUN --int8 --out int8.json"
+    missing = hint if facts.comparison is None else ""
     return Result({**schema.header("model_card", 1), **record}, f"{text}{missing}")
