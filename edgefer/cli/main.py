@@ -231,7 +231,7 @@ def run(arguments: list[str] | None = None) -> int:
         if common.debug:
             import traceback
 
-            write(traceback.format_exc(), to_stderr=True)
+            write(redact_text(traceback.format_exc()), to_stderr=True)
         else:
             write(f"edgefer: {redact_text(_describe(error))}", to_stderr=True)
         return error.exit_code if isinstance(error, EdgeferError) else 1
