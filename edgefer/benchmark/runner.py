@@ -39,7 +39,8 @@ from edgefer.inference.first_load import check_first_load
 from edgefer.inference.runtime import Runtime, select_runtime
 from edgefer.processes import serve_request
 from edgefer.progress import Progress, silent
-from edgefer.results.measurement import NO_TIMES, PREPROCESSED_SIDE, BenchRequest, Latency, Measurement, Samples
+from edgefer.results.latency import NO_TIMES, Latency, Samples
+from edgefer.results.measurement import PREPROCESSED_SIDE, BenchRequest, Measurement
 
 __all__ = ["measure", "read_faces"]
 

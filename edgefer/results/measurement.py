@@ -1,4 +1,4 @@
-"""Latency measurement of one model on one device: the request, raw samples, summaries and warnings.
+"""Latency measurement of one model on one device: the request, the result and its warnings.
 
     measurement = measure_in_subprocess(BenchRequest(model="small-int8.tflite", threads=1))
     measurement.invoke.p50_ns, measurement.invoke.p50_interval_ns
@@ -12,18 +12,15 @@ them.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from statistics import median
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from edgefer.results import schema
 from edgefer.results.device_state import DeviceState, exceeds_capacity, warnings_for
-from edgefer.statistics import percentile, percentile_interval
+from edgefer.results.latency import MAX_DURATION_US, Latency, Samples, read_nanoseconds
 
-__all__ = ["BenchRequest", "Latency", "Measurement", "Samples"]
+__all__ = ["BenchRequest", "Measurement"]
 
 KIND = "measurement"
 # Version 1 had no p95, no stages other than the inference, one round, and no device states.
@@ -36,10 +33,6 @@ MAX_WAIT_RATIO = 1.15
 STAGES = ("set", "get", "preprocess")
 # The entry of a record whose key differs from the name of the method that computes it.
 JSON_KEYS = {"warnings": "doubts"}
-# Fields of Samples that records of version 1 lack.
-STAGE_SAMPLES = ("set_ns", "get_ns", "preprocess_ns")
-# About 30 years, so that conversions to nanoseconds cannot overflow.
-MAX_DURATION_US = 1e15
 # Side of the color crop that the "preprocess" stage starts from, pixels.
 PREPROCESSED_SIDE = 128
 
@@ -97,125 +90,6 @@ class BenchRequest:
             warmup_seconds=record.amount("warmup_seconds"),
             samples=record.flag("samples"),
         )
-
-
-@dataclass(frozen=True)
-class Latency:
-    """Summary of one kind of duration over many runs, as nearest-rank percentiles.
-
-    Attributes:
-        runs: number of runs.
-        min_ns, p50_ns, p90_ns, p95_ns, p99_ns, max_ns: nanoseconds; p95 is None in records of version 1.
-        p50_interval_ns: 95 % confidence interval of the median, by bootstrap.
-    """
-
-    runs: int
-    min_ns: int
-    p50_ns: int
-    p90_ns: int
-    p99_ns: int
-    max_ns: int
-    p50_interval_ns: tuple[int, int]
-    p95_ns: int | None = None
-
-    @classmethod
-    def from_samples(cls, samples_ns: npt.NDArray[np.int64]) -> Latency:
-        """Summarize durations, int64 (runs,) nanoseconds, runs >= 1."""
-        low, high = percentile_interval(samples_ns, 50)
-        p50, p90, p95, p99 = (int(percentile(samples_ns, percent)) for percent in (50, 90, 95, 99))
-        least, most = int(samples_ns.min()), int(samples_ns.max())
-        return cls(len(samples_ns), least, p50, p90, p99, most, (int(low), int(high)), p95)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the summary as JSON-compatible values in microseconds; from_json() is the inverse."""
-        low, high = self.p50_interval_ns
-        return {
-            "runs": self.runs,
-            "min_us": self.min_ns / 1000,
-            "p50_us": self.p50_ns / 1000,
-            "p50_interval_95_us": [low / 1000, high / 1000],
-            "p90_us": self.p90_ns / 1000,
-            **({} if self.p95_ns is None else {"p95_us": self.p95_ns / 1000}),
-            "p99_us": self.p99_ns / 1000,
-            "max_us": self.max_ns / 1000,
-        }
-
-    @classmethod
-    def from_json(cls, fields: Mapping[str, Any]) -> Latency:
-        """Create a summary from the output of to_json().
-
-        Raises:
-            DataError: a field is missing or not a duration.
-        """
-        record = schema.Fields(fields)
-        low, high = record.interval("p50_interval_95_us")
-        if low < 0 or high > MAX_DURATION_US:
-            raise record.invalid("p50_interval_95_us", "microseconds")
-        times = {f"{name}_ns": _nanoseconds(record, f"{name}_us") for name in ("min", "p50", "p90", "p99", "max")}
-        return cls(
-            runs=record.integer("runs", low=1),
-            p50_interval_ns=(round(low * 1000), round(high * 1000)),
-            p95_ns=record.optional(lambda key: _nanoseconds(record, key), "p95_us"),
-            **times,
-        )
-
-
-def _nanoseconds(record: schema.Fields, key: str) -> int:
-    """Return a duration of a record, which is in microseconds, in nanoseconds."""
-    return round(record.number(key, low=0.0, high=MAX_DURATION_US) * 1000)
-
-
-NO_TIMES = np.array([], np.int64)
-
-
-@dataclass(frozen=True, eq=False)
-class Samples:
-    """Raw durations in nanoseconds, one per run, in order.
-
-    Attributes:
-        warmup_ns: int64 (warm-ups,), from setting the input to reading the output.
-        invoke_ns: int64 (runs,), inference alone.
-        set_to_get_ns: int64 (runs,), from setting the input to reading the output.
-        cpu_ns: int64 (runs,), CPU time of the calling thread over the same span.
-        set_ns, get_ns: int64 (runs,), setting the input, reading the output; empty in records of version 1.
-        preprocess_ns: int64 (m,), from a color crop of PREPROCESSED_SIDE pixels to the encoded input; empty in
-            records of version 1.
-    """
-
-    warmup_ns: npt.NDArray[np.int64]
-    invoke_ns: npt.NDArray[np.int64]
-    set_to_get_ns: npt.NDArray[np.int64]
-    cpu_ns: npt.NDArray[np.int64]
-    set_ns: npt.NDArray[np.int64] = field(default_factory=lambda: NO_TIMES)
-    get_ns: npt.NDArray[np.int64] = field(default_factory=lambda: NO_TIMES)
-    preprocess_ns: npt.NDArray[np.int64] = field(default_factory=lambda: NO_TIMES)
-
-    @classmethod
-    def concatenate(cls, parts: Sequence[Samples]) -> Samples:
-        """Concatenate the samples of several rounds."""
-        return cls(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in vars(parts[0])})
-
-    def to_json(self) -> dict[str, list[int]]:
-        """Return a list of integers per field; from_json() is the inverse."""
-        return {name: samples.tolist() for name, samples in vars(self).items()}
-
-    @classmethod
-    def from_json(cls, fields: Mapping[str, Any]) -> Samples:
-        """Create samples from the output of to_json().
-
-        Raises:
-            DataError: a list is missing or holds anything but integers.
-        """
-        record = schema.Fields(fields)
-        samples = {name: np.array(record.integers(name), np.int64) for name in cls._required()}
-        later = {name: np.array(record.integers(name), np.int64) for name in STAGE_SAMPLES if name in record}
-        if not len(samples["invoke_ns"]):
-            raise record.invalid("invoke_ns", "at least one integer")
-        return cls(**samples, **later)
-
-    @classmethod
-    def _required(cls) -> list[str]:
-        return [name for name in cls.__dataclass_fields__ if name not in STAGE_SAMPLES]
 
 
 @dataclass(frozen=True, eq=False)
@@ -426,8 +300,8 @@ class Measurement:
             kernels=record.text("kernels"),
             started_at=record.text("started_at"),
             harness_version=record.text("harness_version"),
-            init_ns=_nanoseconds(record, "init_us"),
-            first_ns=_nanoseconds(record, "first_us"),
+            init_ns=read_nanoseconds(record, "init_us"),
+            first_ns=read_nanoseconds(record, "first_us"),
             warmup=latency("warmup"),
             invoke=latency("invoke"),
             set_to_get=latency("set_to_get"),

@@ -10,7 +10,8 @@ from edgefer.results import schema
 from edgefer.results.benchmark import BenchmarkResult, Comparison, SoakInterval
 from edgefer.results.device_state import DeviceState
 from edgefer.results.evaluation import evaluate
-from edgefer.results.measurement import Latency, Measurement, Samples
+from edgefer.results.latency import Latency, Samples
+from edgefer.results.measurement import Measurement
 from edgefer.results.paired_comparison import compare
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(1)>\"'&"

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from edgefer.errors import DataError, IncompatibleError
-from edgefer.results.measurement import BenchRequest, Latency, Measurement, Samples
+from edgefer.results.latency import Latency, Samples
+from edgefer.results.measurement import BenchRequest, Measurement
 
 
 def quiet_measurement(runs: int = 2000) -> Measurement:

@@ -21,7 +21,8 @@ from edgefer.report.sections.blocks import (
     Paragraph,
     Section,
 )
-from edgefer.results.measurement import Measurement, Samples
+from edgefer.results.latency import Samples
+from edgefer.results.measurement import Measurement
 
 __all__ = ["latency_section"]
 

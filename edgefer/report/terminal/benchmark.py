@@ -12,7 +12,8 @@ from edgefer.escaping import printable
 from edgefer.report.terminal.evaluation import accuracy_text, describe
 from edgefer.results.benchmark import BenchmarkResult, SoakInterval
 from edgefer.results.device_state import DeviceState
-from edgefer.results.measurement import Latency, Measurement
+from edgefer.results.latency import Latency
+from edgefer.results.measurement import Measurement
 from edgefer.text_table import WIDTH, table
 
 __all__ = ["outcomes_text"]
