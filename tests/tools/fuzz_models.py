@@ -48,7 +48,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "predict-json": ("predict", "face.png", "--no-detect", "--model", "MODEL", "--json"),
     "evaluate": ("evaluate", "MODEL", "--data", "faces.npz"),
     "bench": ("bench", "MODEL", "--runs", "2", "--seconds", "0"),
-    "verify": ("verify", "MODEL", "--threads", "1"),
+    "verify": ("verify", "MODEL", "--threads", "1", "--runtime", "litert"),
     "export": ("export", "MODEL", "--zip", "--c-array", "--output-dir", "out"),
     "report": ("report", "MODEL", "--html", "report.html"),
 }
