@@ -153,5 +153,5 @@ def test_plots_do_not_change_the_record(edgefer, workplace):
 def test_a_file_in_the_place_of_the_plot_folder_is_an_early_error(refused, workplace, tmp_path, subject):
     (tmp_path / "taken").touch()
     error = refused("evaluate", getattr(workplace, subject), "--pictures", "taken", "--data", "nowhere.npz", code=1)
-    assert "taken is a file" in error
+    assert "cannot write --pictures taken" in error
     assert "data:" not in error

@@ -40,7 +40,7 @@ def test_without_a_format_nothing_is_written(refused, tmp_path):
 def test_a_model_that_a_microcontroller_cannot_run_is_rejected(refused, edgefer, workplace, scratch, tmp_path):
     assert edgefer("quantize", "--dynamic", scratch, "--data", workplace.data).code == 0
     error = refused("export", scratch / "compact_nano-dynamic.tflite", "--zip", "--c-array", code=5)
-    assert "int8 weights on float32 values" in error
+    assert "int8 weights and float32 activations" in error
     assert os.listdir(tmp_path) == ["run"]
 
 

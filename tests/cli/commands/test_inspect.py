@@ -27,10 +27,17 @@ def test_out_writes_what_json_prints(edgefer, tmp_path):
     assert (tmp_path / "inspection.json").read_text() == printed.out
 
 
-@pytest.mark.parametrize("content", [b"", b"no model", SHIPPED.read_bytes()[:5000]])
-def test_other_files_are_rejected_with_a_message(refused, tmp_path, content):
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        (b"", "it is empty"),
+        (b"no model", "it is text"),
+        (SHIPPED.read_bytes()[:5000], "not a TensorFlow Lite model"),
+    ],
+)
+def test_other_files_are_rejected_with_a_message(refused, tmp_path, content, named):
     (tmp_path / "model.tflite").write_bytes(content)
-    assert "not a TensorFlow Lite model" in refused("inspect", "model.tflite", code=1)
+    assert named in refused("inspect", "model.tflite", code=1)
 
 
 @pytest.mark.parametrize(

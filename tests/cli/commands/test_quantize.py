@@ -164,11 +164,11 @@ def test_int8_qat_trains_with_the_given_options_and_only_once(edgefer, scratch):
     qat = first.record["provenance"]["qat"]
     assert (qat["epochs"], qat["learning_rate"], qat["distill"]) == (2, 1e-3, 0.5)
     assert qat["best_epoch"] in (1, 2)
-    assert [line for line in first.err.splitlines() if "quantizing: 2/2 selection" in line]
+    assert [line for line in first.err.splitlines() if "quantizing: 2/2 validation" in line]
     made = find_run(scratch).artifact("int8_qat")
     before = made.read_bytes()
     second = edgefer("quantize", scratch, "--scheme", "int8_qat", *options)
-    assert "selection" not in second.err
+    assert "2/2 validation" not in second.err
     assert made.read_bytes() == before
 
 
