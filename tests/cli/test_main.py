@@ -102,7 +102,7 @@ def test_an_error_of_the_operating_system_is_a_message(edgefer, workplace, pictu
     (tmp_path / "taken").touch()
     outcome = edgefer("predict", pictures[0], "--model", workplace.int8, "--out", "taken/result.json")
     assert outcome.code == 1
-    assert f"edgefer: {tmp_path / 'taken'}: " in outcome.err
+    assert f"edgefer: cannot write --out taken/result.json: {tmp_path / 'taken'}: " in outcome.err
     assert "try: " in outcome.err
     assert "Error" not in outcome.err
 

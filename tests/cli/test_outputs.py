@@ -116,6 +116,8 @@ def test_a_result_is_printed_if_its_file_cannot_be_written(edgefer, data, tmp_pa
 
     timed = ("bench", SHIPPED, "--runs", 2, "--seconds", 0)
     request = files.write_text
+    # Another benchmark of this machine holds the lock of the user's cache.
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(files, "write_text", lambda path, text: (fail if "disk" in str(path) else request)(path, text))
     outcome = edgefer(*timed, *options)
     assert outcome.code == 7
