@@ -186,9 +186,10 @@ def stop_on_signals(stop: Callable[[], None]) -> Iterator[ReceivedSignal]:
 
 def _discard_output_to_closed_terminal() -> None:
     """Redirect stdout and stderr to /dev/null if they are a closed terminal, which every write would fail on."""
-    with open(os.devnull, "wb") as null:  # noqa: PTH123 - os.devnull is a device
-        for descriptor in (1, 2):
-            poll = select.poll()
-            poll.register(descriptor, 0)
-            if any(events & (select.POLLHUP | select.POLLERR) for _, events in poll.poll(0)):
-                os.dup2(null.fileno(), descriptor)
+    null = os.open(os.devnull, os.O_WRONLY)
+    for descriptor in (1, 2):
+        poll = select.poll()
+        poll.register(descriptor, 0)
+        if any(events & (select.POLLHUP | select.POLLERR) for _, events in poll.poll(0)):
+            os.dup2(null, descriptor)
+    os.close(null)

@@ -36,11 +36,14 @@ for name, module in sorted(sys.modules.items()):
 """
 # Request the live page over HTTP.
 SERVE = """
-import sys, urllib.request
+import sys
+from urllib.request import HTTPCookieProcessor, build_opener
 sys.path.insert(0, sys.argv[1])
 from edgefer.live.web import Address, serving
 with serving(Address.parse(":0")) as page:
-    print(urllib.request.urlopen(page.url).read().decode())
+    opener = build_opener(HTTPCookieProcessor())
+    opener.open(page.url).read()  # the token in the address becomes a cookie
+    print(opener.open(page.url.partition("?")[0]).read().decode())
 """
 # Run a program with an unsupported version of Python.
 OLD = """

@@ -18,7 +18,6 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-import flatbuffers  # a requirement of TensorFlow
 import numpy as np
 import numpy.typing as npt
 
@@ -195,27 +194,31 @@ def compact(model: bytes) -> bytes:
                 tensor.quantization.zeroPoint = shared(tensor.quantization.zeroPoint)
             if index not in named:
                 tensor.name = None
-    builder = _SharingBuilder()
+    builder = _sharing_builder()
     builder.Finish(content.Pack(builder), file_identifier=b"TFL3")
     return bytes(builder.Output())
 
 
-class _SharingBuilder(flatbuffers.Builder):  # type: ignore[misc]
-    """A builder that writes an array once, even if several tables refer to it.
+def _sharing_builder() -> Any:
+    """Create a builder that writes an array once, even if several tables refer to it.
 
     It compares identity, not content: tensor_probe overwrites the outputs of a graph in place, and the outputs of an
     operator with the same content must not change with them.
     """
+    import flatbuffers  # a requirement of TensorFlow
 
-    def __init__(self) -> None:
-        super().__init__(1024)
-        # Holding the arrays keeps their ids unique.
-        self._written: dict[int, tuple[npt.NDArray[Any], int]] = {}
+    class SharingBuilder(flatbuffers.Builder):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__(1024)
+            # Holding the arrays keeps their ids unique.
+            self._written: dict[int, tuple[npt.NDArray[Any], int]] = {}
 
-    def CreateNumpyVector(self, x: npt.NDArray[Any]) -> int:  # noqa: N802  (the name in flatbuffers)
-        if id(x) not in self._written:
-            self._written[id(x)] = x, super().CreateNumpyVector(x)
-        return self._written[id(x)][1]
+        def CreateNumpyVector(self, x: npt.NDArray[Any]) -> int:  # noqa: N802  (the name in flatbuffers)
+            if id(x) not in self._written:
+                self._written[id(x)] = x, super().CreateNumpyVector(x)
+            return self._written[id(x)][1]
+
+    return SharingBuilder()
 
 
 def weight_bytes(model: bytes) -> int:
