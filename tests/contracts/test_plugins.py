@@ -18,7 +18,7 @@ from edgefer.inference.runtime import RuntimeModule, select_runtime
 from edgefer.results.device_state import DeviceState
 from edgefer.workstation.networks.backend import load_keras
 from edgefer.workstation.quantization.float_network import FloatNetwork
-from edgefer.workstation.quantization.options import DEFAULTS
+from edgefer.workstation.quantization.options import DEFAULTS, QuantizationOptions
 from edgefer.workstation.quantization.qat.fake_quantization import fake_quantize
 from edgefer.workstation.quantization.qat.model import folded
 from edgefer.workstation.training.model import build_network
@@ -279,7 +279,8 @@ def test_a_scheme_converts_to_a_model_that_runs(name):
     assert isinstance(scheme.NEEDS_CALIBRATION, bool)
     # Training starts from calibrated ranges.
     assert scheme.NEEDS_TRAINING in (False, scheme.NEEDS_CALIBRATION)
-    assert keywords(scheme.convert) == ["calibration", "recipe"]
+    assert list(inspect.signature(scheme.convert).parameters) == ["network", "options"]
+    assert set(scheme.SUPPORTED_OPTIONS) <= set(QuantizationOptions.__dataclass_fields__)
     generator = np.random.default_rng(0)
     faces = generator.integers(0, 256, (8, 48, 48), np.uint8)
     flatbuffer = converted_by(scheme, faces, "compact", stem=4, width=4, depth=1)
@@ -347,8 +348,9 @@ def test_no_two_runtimes_have_the_same_preference():
 @entries(CONNECTIONS)
 def test_a_connection_takes_a_device(name):
     connect = plugins.load(CONNECTIONS, name).connect
-    (parameter,) = inspect.signature(connect, eval_str=True).parameters.values()
-    assert parameter.annotation is Device
+    device, stop = inspect.signature(connect, eval_str=True).parameters.values()
+    assert device.annotation is Device
+    assert (stop.name, stop.default) == ("stop", None)
 
 
 @entries(PLATFORMS)
@@ -356,7 +358,7 @@ def test_a_platform_has_a_preference_and_reads_files_below_any_root(name, tmp_pa
     module = plugins.load(PLATFORMS, name)
     assert isinstance(module.PREFERENCE, int)
     assert module.detect(root=tmp_path) is (name == "generic_linux")
-    assert set(module.sample(root=tmp_path, ask=lambda command: None)) <= set(DeviceState.__dataclass_fields__)
+    assert set(module.sample(root=tmp_path, run=lambda command: None)) <= set(DeviceState.__dataclass_fields__)
 
 
 # Detectors

@@ -109,7 +109,7 @@ def command(data: DataOptions, options: TrainOptions, tensorboard: bool, resume:
     \b
     Example:
         edgefer train --data fer2013.csv --epochs 60 --augment strong
-        edgefer train --system compact_nano --teacher runs/wide-1,runs/wide-2 --views 48
+        edgefer train --system nano --teacher runs/wide-1,runs/wide-2 --views 48
         edgefer train --init-from runs/latest --set learning_rate=0.01
     """
     from edgefer.progress import progress_bar
