@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 __all__ = [
-    "FolderWalk", "atomic_write", "is_filesystem_leftover", "is_utf8", "link_to", "remove_leftovers", "utf8_path",
-    "walk_files", "write_bytes", "write_text",
+    "FolderWalk", "atomic_write", "cache_folder", "is_filesystem_leftover", "is_utf8", "link_to", "remove_leftovers",
+    "utf8_path", "walk_files", "write_bytes", "write_text",
 ]  # fmt: skip
 
 # Bytes. A name has at most 255, of which a dot, the process, eight random characters and separators take up to 30.
@@ -62,6 +62,20 @@ def atomic_write(path: Path, *, mode: int = 0o666) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def cache_folder(name: str = "") -> Path | None:
+    """Return the folder ``name`` of edgefer's cache, in $XDG_CACHE_HOME or ~/.cache.
+
+    Returns:
+        An absolute path, or None for a user without a home folder, such as a service.
+    """
+    # The XDG standard ignores relative paths.
+    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    try:
+        return (base if base.is_absolute() else Path.home() / ".cache") / "edgefer" / name
+    except RuntimeError:
+        return None
 
 
 def remove_leftovers(path: Path) -> None:

@@ -186,3 +186,12 @@ def test_the_umask_of_the_process_is_never_changed(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "umask", changes.append)
     files.write_bytes(tmp_path / "file", b"")
     assert changes == []
+
+
+def test_the_cache_folder_follows_the_xdg_standard(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert files.cache_folder("teachers") == tmp_path / "edgefer" / "teachers"
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for ignored in ("", "relative"):
+        monkeypatch.setenv("XDG_CACHE_HOME", ignored)
+        assert files.cache_folder() == tmp_path / "home" / ".cache" / "edgefer"

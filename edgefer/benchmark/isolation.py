@@ -19,6 +19,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from edgefer import files
 from edgefer.errors import DeviceUnreachable, EdgeferError, MeasurementInvalid
 from edgefer.inference.evaluation import EvaluationRequest
 from edgefer.processes import ChildResult, call_module
@@ -99,9 +100,10 @@ def _describe_crash(child: ChildResult, model: str) -> EdgeferError:
 
 def cache_folder() -> Path:
     """Return the folder of uploaded files on a device: edgefer/pushed in $XDG_CACHE_HOME or ~/.cache."""
-    # The XDG standard ignores relative paths.
-    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    return (base if base.is_absolute() else Path.home() / ".cache") / "edgefer" / "pushed"
+    folder = files.cache_folder("pushed")
+    if folder is None:
+        raise EdgeferError("this user has no home folder", hint="export XDG_CACHE_HOME=/var/cache/edgefer")
+    return folder
 
 
 @contextlib.contextmanager

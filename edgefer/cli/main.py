@@ -31,7 +31,6 @@ from edgefer.cli import deprecated_names, outputs
 from edgefer.cli.streams import prepare_streams, write, write_json
 from edgefer.errors import EdgeferError
 from edgefer.escaping import printable
-from edgefer.live.redaction import redact_text
 from edgefer.processes import allow_output_suppression
 from edgefer.signals import Terminated, signals_as_exceptions
 from edgefer.text_table import Result
@@ -213,7 +212,7 @@ def run(arguments: list[str] | None = None) -> int:
         with signals_as_exceptions(), allow_output_suppression():
             return app.main(arguments, prog_name="edgefer", standalone_mode=False, obj=common) or 0
     except click.ClickException as error:
-        error.message = redact_text(printable(error.message, kept="\n"))  # type: ignore[misc]
+        error.message = _redact(printable(error.message, kept="\n"))  # type: ignore[misc]
         error.show(file=sys.stderr)
         return error.exit_code
     except (KeyboardInterrupt, click.Abort) as error:
@@ -231,10 +230,16 @@ def run(arguments: list[str] | None = None) -> int:
         if common.debug:
             import traceback
 
-            write(redact_text(traceback.format_exc()), to_stderr=True)
+            write(_redact(traceback.format_exc()), to_stderr=True)
         else:
-            write(f"edgefer: {redact_text(_describe(error))}", to_stderr=True)
+            write(f"edgefer: {_redact(_describe(error))}", to_stderr=True)
         return error.exit_code if isinstance(error, EdgeferError) else 1
+
+
+def _redact(text: str) -> str:
+    from edgefer.live.redaction import redact_text  # only for errors: it would take a tenth of the start of --help
+
+    return redact_text(text)
 
 
 def _describe(error: Exception) -> str:

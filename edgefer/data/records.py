@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import zipfile
 import zlib
 from dataclasses import dataclass, replace
@@ -132,12 +131,8 @@ def cache_path(key: str, *, skip_bad_rows: bool) -> Path | None:
     Returns:
         The path, or None for a user without a home folder, such as a service.
     """
-    try:
-        home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    except RuntimeError:
-        return None
-    suffix = "-skipped" if skip_bad_rows else ""
-    return Path(home) / "edgefer" / f"{key}-v{FORMAT_VERSION}{suffix}.npz"
+    folder, suffix = files.cache_folder(), "-skipped" if skip_bad_rows else ""
+    return folder and folder / f"{key}-v{FORMAT_VERSION}{suffix}.npz"
 
 
 def read_cache(path: Path) -> SampleTable | None:

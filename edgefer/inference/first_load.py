@@ -14,7 +14,6 @@ The check covers files that crash a runtime while it loads or runs them. It cann
 from __future__ import annotations
 
 import hashlib
-import os
 import platform
 import sys
 import tempfile
@@ -131,11 +130,8 @@ def limit_process(*, memory_bytes: int | None = None, more_bytes: int | None = N
 
 def _marker(key: str) -> Path | None:
     """Return the file that marks a model as checked; None without a home folder."""
-    try:
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    except RuntimeError:
-        return None
-    return cache / "edgefer" / f"checked-models-v{CHECK_VERSION}" / key
+    folder = files.cache_folder(f"checked-models-v{CHECK_VERSION}")
+    return folder and folder / key
 
 
 def _remember(marker: Path | None) -> None:

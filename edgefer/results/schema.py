@@ -25,7 +25,6 @@ __all__ = [
     "read_subject",
     "refuse_unknown",
     "require",
-    "validate",
 ]
 
 # Floats above this bound could overflow when a reader converts their unit.
@@ -253,16 +252,6 @@ def read_device(record: Fields) -> dict[str, Any]:
         ran_on.integers("cores")
         ran_on.optional(ran_on.text, "cpu")
     return _typed(record, "device", {"board": str, "cpu": str, "governor": str, "machine": str})
-
-
-def validate(fields: Mapping[str, Any], kind: str, version: int) -> None:
-    """Check the kind and the schema version of a record; read() returns its fields too.
-
-    Raises:
-        DataError: the record has another kind, or no kind.
-        IncompatibleError: its schema version is later than ``version``.
-    """
-    read(fields, kind, version)
 
 
 def refuse_unknown(fields: Mapping[str, Any], known: Iterable[str], name: str) -> None:

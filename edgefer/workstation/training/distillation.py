@@ -15,11 +15,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import json
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -66,24 +67,31 @@ def compute_teacher_logits(
     views = settings.views or 1
     logits = []
     for number in range(views):
+        make_pixels = functools.cache(functools.partial(_make_pixels, training, settings, number))
+        selection = settings.distill_views
         if settings.views:
             selection = json.dumps([number, settings.seed, dataclasses.asdict(settings.augment)])
-            pixels = [make_view(training.pixels, settings.augment, seed=settings.seed, view=number)]
-        else:
-            selection = settings.distill_views
-            pixels = list(fixed_views(training.pixels, selection))
         per_teacher = []
         for index, teacher in enumerate(teachers):
             note = f"computing teacher logits: {teacher.name}"
             progress(number * len(teachers) + index, views * len(teachers), note)
-            per_teacher.append(_cached_logits(teacher, training, selection, pixels))
+            per_teacher.append(_cached_logits(teacher, training, selection, make_pixels))
         logits.append(np.stack(per_teacher).mean(axis=0, dtype=np.float32))
     averaged: Logits = np.stack(logits)
     return averaged
 
 
-def _cached_logits(teacher: Teacher, training: Split, selection: str, views: Sequence[npt.NDArray[np.uint8]]) -> Logits:
-    """Return the logits of one teacher, averaged over ``views``, from its cache or computed and cached."""
+def _make_pixels(training: Split, settings: TrainSettings, view: int) -> list[npt.NDArray[np.uint8]]:
+    """Make one augmented view, or all fixed views without ``settings.views``; each is uint8 (n, h, w)."""
+    if settings.views:
+        return [make_view(training.pixels, settings.augment, seed=settings.seed, view=view)]
+    return list(fixed_views(training.pixels, settings.distill_views))
+
+
+def _cached_logits(
+    teacher: Teacher, training: Split, selection: str, make_pixels: Callable[[], list[npt.NDArray[np.uint8]]]
+) -> Logits:
+    """Return the logits of one teacher, averaged over the images of ``make_pixels``, from its cache if it has them."""
     digest = hashlib.sha256(f"{teacher.reference['sha256']} {selection}".encode())
     digest.update(training.pixels.tobytes())
     path = teacher.cache / f"answers-{digest.hexdigest()[:16]}.npy" if teacher.cache else None
@@ -91,9 +99,8 @@ def _cached_logits(teacher: Teacher, training: Split, selection: str, views: Seq
         with contextlib.suppress(OSError, ValueError):  # treat a damaged cache as a miss
             cached: Logits = np.load(path, allow_pickle=False)
             return cached
-    mean: Logits = np.stack([teacher.logits(view) for view in views]).mean(axis=0, dtype=np.float32)
+    mean: Logits = np.stack([teacher.logits(view) for view in make_pixels()]).mean(axis=0, dtype=np.float32)
     if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
         with files.atomic_write(path) as temporary:
             np.save(temporary, mean)
     return mean

@@ -7,13 +7,13 @@ teacher.reference                               # name and identity, for the rec
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from edgefer import files
 from edgefer.contract.preprocessing import prepare_all
 from edgefer.inference.classifier import Classifier
 from edgefer.models import find_model, shipped
@@ -69,7 +69,7 @@ class ModelTeacher:
         self._classifier = Classifier.open(path)
         self.name = path.name
         self.reference = {"run": path.name, **self._classifier.subject}
-        self.cache = _user_cache()
+        self.cache = files.cache_folder("teachers")
 
     def logits(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Compute the logits, float32 (n, 7), of unprepared images, uint8 (n, h, w)."""
@@ -86,10 +86,3 @@ def open_teacher(name: str) -> Teacher:
     if not path.is_dir() and (name in shipped() or path.suffix == ".tflite"):
         return ModelTeacher(find_model(path)[0])
     return RunTeacher(find_run(path))
-
-
-def _user_cache() -> Path | None:
-    try:
-        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "edgefer", "teachers")
-    except RuntimeError:  # a user without a home folder
-        return None
