@@ -76,6 +76,19 @@ def set_op_version(model: bytes, version: int) -> bytes:
     return bytes(content)
 
 
+@pytest.fixture
+def locked_folders(monkeypatch):
+    """Deny the listing of each folder named "locked"; file modes do not stop the superuser, as whom containers run."""
+    listed = Path.iterdir
+
+    def iterdir(path):
+        if path.name == "locked":
+            raise PermissionError(13, "Permission denied")
+        return listed(path)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+
+
 @pytest.fixture(scope="session")
 def with_op_version() -> Callable[[bytes, int], bytes]:
     """A model's bytes and a version -> the same model, whose first operator claims that version."""

@@ -107,6 +107,21 @@ class Stream:
         return "".join(letter for letter in (lines or [""])[-1] if letter.isprintable())[:STDERR_CHARACTERS]
 
 
+@contextlib.contextmanager
+def _piped_process(
+    command: Sequence[str], environment: Mapping[str, str] | None
+) -> Iterator[tuple[subprocess.Popen[bytes], BinaryIO]]:
+    """Start a process in its own session; yield it and the file of its standard error."""
+    with (
+        tempfile.TemporaryFile() as stderr,
+        subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, env=environment,
+            start_new_session=True,
+        ) as process,
+    ):  # fmt: skip
+        yield process, stderr
+
+
 def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
     # The process leads its own group. After it has been waited for, another process may have its ID.
     if process.poll() is None:
@@ -133,13 +148,7 @@ def start_process(
         stop: setting it before the mark kills the process.
         environment: environment variables of the process; None for those of this one.
     """
-    with (
-        tempfile.TemporaryFile() as stderr,
-        subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, env=environment,
-            start_new_session=True,
-        ) as process,
-    ):  # fmt: skip
+    with _piped_process(command, environment) as (process, stderr):
         stream = Stream(process, stderr, frame)
         try:
             if frame is not None:
@@ -202,13 +211,7 @@ def run_process(
         DataError: the output is longer than MAX_OUTPUT_BYTES.
     """
     stop, begin = stop or threading.Event(), time.monotonic()
-    with (
-        tempfile.TemporaryFile() as stderr,
-        subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, env=environment,
-            start_new_session=True,
-        ) as process,
-    ):  # fmt: skip
+    with _piped_process(command, environment) as (process, stderr):
         exchange = _Exchange(process, frame, first_line + stdin, close_stdin=bool(stdin) or frame is None)
         try:
             while not exchange.completed.wait(POLL_S):

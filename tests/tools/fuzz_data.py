@@ -20,7 +20,6 @@ import sys
 import tarfile
 import tempfile
 import zipfile
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,7 +28,7 @@ import numpy as np
 
 from edgefer.contract.labels import LABELS
 from edgefer.data.synthetic import golden_faces
-from tests.tools.fuzz_models import prepare_folder, run_command
+from tests.tools.fuzz_models import Tally, prepare_folder, run_command
 
 __all__ = ["MAKERS", "make_mutant"]
 
@@ -222,8 +221,7 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0, help="seed of the first mutant")
     parser.add_argument("--keep", type=Path, help="folder for mutants that fail the check")
     options = parser.parse_args()
-    exit_codes: Counter[tuple[str, int]] = Counter()
-    failures, peak_bytes, longest_s = 0, 0, 0.0
+    tally = Tally()
     with tempfile.TemporaryDirectory(prefix="edgefer-fuzz-") as name:
         folder = Path(name)
         prepare_folder(folder)
@@ -234,18 +232,11 @@ def main() -> int:
             kind, path = make_mutant(data, seed)
             arguments = ["data", "check", str(path), *(["--skip-bad-rows"] if seed % 2 else [])]
             outcome = run_command(arguments, folder)
-            exit_codes[kind, outcome.exit_code] += 1
-            peak_bytes, longest_s = max(peak_bytes, outcome.peak_bytes), max(longest_s, outcome.seconds)
-            if outcome.problem:
-                failures += 1
-                last = (outcome.output.strip().splitlines() or [""])[-1]
-                print(f"mutant {seed} ({kind}): {outcome.problem}: {last[:200]!r}", flush=True)
-                if options.keep:
-                    shutil.copytree(data, options.keep / str(seed), symlinks=True, copy_function=_copy)
-    for (kind, code), count in sorted(exit_codes.items()):
-        print(f"{kind:6} exit code {code:4} {count:6}")
-    print(f"{options.count} mutants, {failures} failures; at most {peak_bytes / 2**20:.0f} MiB and {longest_s:.1f} s")
-    return 1 if failures else 0
+            tally.add(kind, f"mutant {seed} ({kind})", outcome)
+            if outcome.problem and options.keep:
+                shutil.copytree(data, options.keep / str(seed), symlinks=True, copy_function=_copy)
+    tally.print_summary(options.count)
+    return 1 if tally.failures else 0
 
 
 def _copy(source: str, target: str) -> None:

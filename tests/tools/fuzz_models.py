@@ -150,6 +150,31 @@ def _is_control(character: str) -> bool:
     return unicodedata.category(character) in ("Cc", "Cf", "Cs") and character != "\n"
 
 
+class Tally:
+    """Exit codes, failures and extremes of all commands that a fuzzer has run."""
+
+    def __init__(self) -> None:
+        self.exit_codes: Counter[tuple[str, int]] = Counter()
+        self.failures, self.peak_bytes, self.longest_s = 0, 0, 0.0
+
+    def add(self, group: str, mutant: str, outcome: Outcome) -> None:
+        """Count an outcome under ``group``; print it if it failed the check."""
+        self.exit_codes[group, outcome.exit_code] += 1
+        self.peak_bytes = max(self.peak_bytes, outcome.peak_bytes)
+        self.longest_s = max(self.longest_s, outcome.seconds)
+        if outcome.problem:
+            self.failures += 1
+            last = (outcome.output.strip().splitlines() or [""])[-1]
+            print(f"{mutant}: {outcome.problem}: {last[:200]!r}", flush=True)
+
+    def print_summary(self, mutants: int) -> None:
+        """Print the exit codes of each group, and the totals."""
+        for (group, code), count in sorted(self.exit_codes.items()):
+            print(f"{group:14} exit code {code:4} {count:6}")
+        memory = f"{self.peak_bytes / 2**20:.0f} MiB"
+        print(f"{mutants} mutants, {self.failures} failures; at most {memory} and {self.longest_s:.1f} s")
+
+
 def main() -> int:
     """Run the requested mutants and print the counts; return 1 if a check failed."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -160,8 +185,7 @@ def main() -> int:
     parser.add_argument("models", nargs="*", type=Path, help="models with a contract; default: a shipped one")
     options = parser.parse_args()
     models = [path.read_bytes() for path in options.models or [shipped()["nano"]]]
-    exit_codes: Counter[tuple[str, int]] = Counter()
-    failures, peak_bytes, longest_s = 0, 0, 0.0
+    tally = Tally()
     with tempfile.TemporaryDirectory(prefix="edgefer-fuzz-") as name:
         folder = Path(name)
         prepare_folder(folder)
@@ -171,19 +195,12 @@ def main() -> int:
             for command in options.commands.split(","):
                 arguments = ["mutant.tflite" if part == "MODEL" else part for part in COMMANDS[command]]
                 outcome = run_command(arguments, folder)
-                exit_codes[command, outcome.exit_code] += 1
-                peak_bytes, longest_s = max(peak_bytes, outcome.peak_bytes), max(longest_s, outcome.seconds)
-                if outcome.problem:
-                    failures += 1
-                    last = (outcome.output.strip().splitlines() or [""])[-1]
-                    print(f"mutant {seed} ({mutation}), {command}: {outcome.problem}: {last[:200]!r}", flush=True)
-                    if options.keep:
-                        options.keep.mkdir(parents=True, exist_ok=True)
-                        (options.keep / f"{seed}.tflite").write_bytes(content)
-    for (command, code), count in sorted(exit_codes.items()):
-        print(f"{command:14} exit code {code:4} {count:6}")
-    print(f"{options.count} mutants, {failures} failures; at most {peak_bytes / 2**20:.0f} MiB and {longest_s:.1f} s")
-    return 1 if failures else 0
+                tally.add(command, f"mutant {seed} ({mutation}), {command}", outcome)
+                if outcome.problem and options.keep:
+                    options.keep.mkdir(parents=True, exist_ok=True)
+                    (options.keep / f"{seed}.tflite").write_bytes(content)
+    tally.print_summary(options.count)
+    return 1 if tally.failures else 0
 
 
 if __name__ == "__main__":

@@ -118,17 +118,10 @@ def test_content_decides_what_a_picture_is(tmp_path):
         load(root)
 
 
-def test_an_unreadable_folder_is_named(tmp_path, monkeypatch):
+@pytest.mark.usefixtures("locked_folders")
+def test_an_unreadable_folder_is_named(tmp_path):
     root = make_tree(tmp_path / "tree", "train", "test")
     put(root / "train" / "happy" / "locked" / "2.png")
-    listed = Path.iterdir
-
-    def iterdir(path):
-        if path.name == "locked":
-            raise PermissionError(13, "Permission denied")
-        return listed(path)
-
-    monkeypatch.setattr(Path, "iterdir", iterdir)
     with pytest.raises(DataError, match=r"train/happy/locked: the folder cannot be listed \(Permission denied\)"):
         load(root)
 
