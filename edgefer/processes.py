@@ -78,6 +78,11 @@ class ChildResult:
         return signal.Signals(-self.exit_code).name if self.exit_code < 0 else None
 
     @property
+    def allocation_failed(self) -> bool:
+        """True if Python or C++ code in the child could not allocate memory."""
+        return self.last_line.startswith("MemoryError") or "std::bad_alloc" in self.stderr
+
+    @property
     def last_line(self) -> str:
         """Last line of its standard error, which names the exception; empty if there is none.
 

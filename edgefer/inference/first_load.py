@@ -177,8 +177,8 @@ def _describe(child: ChildResult, stage: str, *, name: str, runtime: str) -> Edg
     if child.timed_out or child.signal == "SIGXCPU":
         limit = f"{TIMEOUT_S:g} s" if child.timed_out else f"{CPU_S} s of CPU time"
         return DataError(f"{name} is too slow for {runtime}", why=f"{stage} takes more than {limit}", hint=HINT)
-    # C++ code reports a failed allocation as std::bad_alloc. The kernel sends SIGKILL when memory runs out.
-    if child.last_line.startswith("MemoryError") or "std::bad_alloc" in child.stderr or child.signal == "SIGKILL":
+    # The kernel sends SIGKILL when memory runs out.
+    if child.allocation_failed or child.signal == "SIGKILL":
         why = f"{stage} needs more than {MEMORY_BYTES // 2**20} MiB"
         return DataError(f"{name} needs too much memory", why=why, hint=HINT)
     if child.signal is not None:

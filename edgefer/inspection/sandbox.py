@@ -74,8 +74,7 @@ def _describe(path: Path, child: ChildResult, *, stage: str, timeout_s: float, m
     what = f"{path} cannot be inspected"
     if child.timed_out:
         why, hint = f"{stage} takes more than {timeout_s:g} s", "a larger --timeout if the model is large"
-    # C++ code reports a failed allocation as std::bad_alloc.
-    elif child.last_line.startswith("MemoryError") or "std::bad_alloc" in child.stderr:
+    elif child.allocation_failed:
         why, hint = f"{stage} needs more than {memory_bytes // 2**20:,} MiB", "a larger --memory if the model is large"
     elif child.signal is not None:
         why, hint = f"the runtime crashed with {child.signal} while {stage}", HINT
