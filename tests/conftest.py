@@ -9,6 +9,7 @@ import json
 import os
 import queue
 import shutil
+import signal
 import struct
 import subprocess
 import threading
@@ -74,6 +75,15 @@ def set_op_version(model: bytes, version: int) -> bytes:
     first = vector + 4 + i32(vector + 4)
     struct.pack_into("<i", content, field(first, 2), version)
     return bytes(content)
+
+
+def pytest_configure():
+    """Let the processes that tests start receive SIGINT and SIGHUP.
+
+    nohup ignores SIGHUP, a shell without job control ignores SIGINT in background jobs, and children inherit both.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture

@@ -164,8 +164,6 @@ def test_invalid_options_get_a_hint(refused, arguments, code, named, monkeypatch
 def started(*arguments, variables=None, **options):
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "80", **(variables or {})}
     command = [sys.executable, "-m", "edgefer", "live", "--model", str(SHIPPED), *map(str, arguments)]
-    # A shell may start the tests with SIGHUP ignored, as nohup does, and a child inherits that.
-    options.setdefault("preexec_fn", lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL))
     return subprocess.Popen(command, env=environment, **options)
 
 
@@ -204,7 +202,6 @@ def test_a_signal_frees_the_port_and_leaves_no_files(video, tmp_path, number):
 def test_a_closed_terminal_ends_it_with_the_code_of_its_signal(video, tmp_path):
     pid, terminal = pty.fork()
     if pid == 0:
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)
         os.environ.update(PYTHONPATH=str(ROOT), TMPDIR=str(tmp_path), COLUMNS="80")
         arguments = ["live", "--model", str(SHIPPED), "--video", str(video), "--no-window"]
         os.execv(sys.executable, [sys.executable, "-m", "edgefer", *arguments])
