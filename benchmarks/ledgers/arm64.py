@@ -50,7 +50,7 @@ class Arm64:
             DataError: The record has another kind, or a field is missing or invalid.
             IncompatibleError: The schema version is newer than this script supports.
         """
-        schema.validate(fields, KIND, SCHEMA_VERSION)
+        schema.read(fields, KIND, SCHEMA_VERSION)
         schema.require(fields, subject=dict, data=str, faces=int, instructions=dict, parity=list)
         schema.require(fields["subject"], file=str)
         for counts in fields["instructions"].values():

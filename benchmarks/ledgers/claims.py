@@ -108,7 +108,7 @@ def read_claims(fields: Mapping[str, Any]) -> tuple[Claim, ...]:
         DataError: The record has another kind, or an entry is invalid.
         IncompatibleError: The schema version is newer than this script supports.
     """
-    schema.validate(fields, KIND, SCHEMA_VERSION)
+    schema.read(fields, KIND, SCHEMA_VERSION)
     schema.require(fields, systems=list)
     return tuple(Claim.from_json(entry) for entry in fields["systems"])
 

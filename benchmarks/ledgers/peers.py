@@ -105,7 +105,7 @@ def read_peers(fields: Mapping[str, Any]) -> tuple[Peer, ...]:
         DataError: The record has another kind, or an entry is invalid.
         IncompatibleError: The schema version is newer than this script supports.
     """
-    schema.validate(fields, KIND, SCHEMA_VERSION)
+    schema.read(fields, KIND, SCHEMA_VERSION)
     schema.require(fields, peers=list)
     return tuple(Peer.from_json(entry) for entry in fields["peers"])
 

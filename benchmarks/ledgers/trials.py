@@ -89,7 +89,7 @@ def read_trials(fields: Mapping[str, Any]) -> tuple[Trial, ...]:
         DataError: The record has another kind, has no entries, or an entry is invalid or repeated.
         IncompatibleError: The schema version is newer than this script supports.
     """
-    schema.validate(fields, KIND, SCHEMA_VERSION)
+    schema.read(fields, KIND, SCHEMA_VERSION)
     schema.require(fields, entries=list)
     trials = tuple(Trial.from_json(entry) for entry in fields["entries"])
     if not trials:

@@ -28,7 +28,7 @@ import click
 
 from edgefer import __version__, plugins
 from edgefer.cli import deprecated_names, outputs
-from edgefer.cli.streams import prepare_streams, write, write_json
+from edgefer.cli.streams import discard_unwritable, prepare_streams, write, write_json
 from edgefer.errors import EdgeferError
 from edgefer.escaping import printable
 from edgefer.processes import allow_output_suppression
@@ -266,4 +266,6 @@ def main() -> NoReturn:
         warnings.resetwarnings()
         for category in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):
             warnings.simplefilter("ignore", category)
-    sys.exit(run())
+    code = run()
+    discard_unwritable()
+    sys.exit(code)

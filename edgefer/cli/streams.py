@@ -14,11 +14,12 @@ from __future__ import annotations
 
 import codecs
 import io
+import os
 import sys
 
 from edgefer.escaping import printable
 
-__all__ = ["DataStream", "prepare_streams", "write", "write_json"]
+__all__ = ["DataStream", "discard_unwritable", "prepare_streams", "write", "write_json"]
 
 ERROR_HANDLER = "edgefer"
 # Characters that edgefer itself prints: the rule of a table, a shortened cell, a range.
@@ -31,6 +32,18 @@ def prepare_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=ERROR_HANDLER)
+
+
+def discard_unwritable() -> None:
+    """Discard what stdout and stderr could not write; Python would try again at exit and change the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except OSError:
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, stream.fileno())
+            os.close(null)
 
 
 def write(text: str, *, to_stderr: bool = False) -> None:

@@ -24,7 +24,9 @@ print(keras.config.backend(), keras.config.max_epochs())
 @pytest.fixture
 def unpinned(monkeypatch, tmp_path):
     """Let pin_environment() work as in a new process whose keras.json is in the returned folder."""
-    for name in ("KERAS_BACKEND", "TF_ENABLE_ONEDNN_OPTS", "TF_NUM_INTRAOP_THREADS", "XLA_FLAGS"):
+    # tensorflow-model-optimization sets the last one.
+    names = ("KERAS_BACKEND", "TF_ENABLE_ONEDNN_OPTS", "TF_NUM_INTRAOP_THREADS", "XLA_FLAGS", "TF_USE_LEGACY_KERAS")
+    for name in names:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     return tmp_path
