@@ -88,7 +88,7 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         rows = _measure_peers(options.fer, dataset, folder)
         entries = [*(folder / name for name in FILES.values()), _three_block(dataset, folder)]
-        entries += [_copy_with_contract(path, folder) for path in options.models]
+        entries += [copy_with_contract(path, folder) for path in options.models]
         plan = BenchmarkPlan(
             tuple(BenchmarkCase(str(path), RUNTIME) for path in entries),
             preset="standard",
@@ -100,7 +100,7 @@ def main() -> None:
     for row, measurement in zip(rows, result.measurements):
         row["p50_us"] = round(measurement.p50_us, 1)
     record = json.loads(options.out.read_text()) if options.out.exists() else {"peers": []}
-    peers = _with_instructions(_merge_rows(record["peers"], rows), options.arm64, result)
+    peers = _with_instructions(merge_rows(record["peers"], rows), options.arm64, result)
     bench = _benchmark_record(result, options)
     updated = {**schema.header("peers", 1), "fields": FIELDS, "peers": peers, "bench": bench}
     files.write_text(options.out, json.dumps(updated, indent=1) + "\n")
@@ -247,7 +247,7 @@ def _three_block(dataset: Dataset, folder: Path) -> Path:
     return folder / THREE_BLOCK
 
 
-def _copy_with_contract(path: Path, folder: Path) -> Path:
+def copy_with_contract(path: Path, folder: Path) -> Path:
     """Copy a model to ``folder``, adding a contract if it has none; return the path of the copy."""
     try:
         content = path.read_bytes()
@@ -262,7 +262,7 @@ def _copy_with_contract(path: Path, folder: Path) -> Path:
     return target
 
 
-def _merge_rows(earlier: list[dict[str, Any]], rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def merge_rows(earlier: list[dict[str, Any]], rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Replace earlier rows by measured ones of the same name, keeping fields that were not measured."""
     unmeasured = {**dict.fromkeys(["private_percent", *COUNTS.values()]), "instructions_measured_here": False}
     known = {row["name"]: row for row in earlier}

@@ -89,22 +89,22 @@ def test_a_network_gets_pixels_from_minus_one_to_one(peers):
 
 
 def test_models_keep_their_contract_or_get_one(peers, tmp_path):
-    ours = peers._copy_with_contract(SHIPPED, tmp_path)
+    ours = peers.copy_with_contract(SHIPPED, tmp_path)
     assert Artifact.load(ours).labels == Artifact.load(SHIPPED).labels
     assert ours.read_bytes() == SHIPPED.read_bytes()
-    assert Artifact.load(peers._copy_with_contract(MODELS / "tiny-int8.tflite", tmp_path)).scheme == "foreign"
+    assert Artifact.load(peers.copy_with_contract(MODELS / "tiny-int8.tflite", tmp_path)).scheme == "foreign"
     damaged = tmp_path / "damaged.tflite"
     damaged.write_bytes(SHIPPED.read_bytes()[:-200] + b"edgefer.json")
     (tmp_path / "to").mkdir()
     with pytest.raises(DataError, match=r"damaged\.tflite"):
-        peers._copy_with_contract(damaged, tmp_path / "to")
+        peers.copy_with_contract(damaged, tmp_path / "to")
     with pytest.raises(DataError, match=r"nowhere\.tflite"):
-        peers._copy_with_contract(tmp_path / "nowhere.tflite", tmp_path / "to")
+        peers.copy_with_contract(tmp_path / "nowhere.tflite", tmp_path / "to")
 
 
 def test_unmeasured_rows_and_fields_are_kept(peers):
     earlier = [{"name": "a", "bytes": 1, "private_percent": 60.0, "note": "old"}, {"name": "b", "bytes": 2}]
-    merged = peers._merge_rows(earlier, [{"name": "a", "bytes": 3, "note": "new"}, {"name": "c", "bytes": 4}])
+    merged = peers.merge_rows(earlier, [{"name": "a", "bytes": 3, "note": "new"}, {"name": "c", "bytes": 4}])
     assert [each["name"] for each in merged] == ["a", "b", "c"]
     assert (merged[0]["bytes"], merged[0]["private_percent"], merged[0]["note"]) == (3, 60.0, "new")
     assert merged[1] == earlier[1]

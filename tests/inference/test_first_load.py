@@ -2,6 +2,8 @@
 
 import dataclasses
 import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -17,14 +19,37 @@ from edgefer.inference.runtime import select_runtime
 from edgefer.models import shipped
 from edgefer.results.parity import Configuration
 
+# Open models in a process that can start no child.
+WITHOUT_CHILDREN = """
+import sys
+from edgefer.inference import first_load
+from edgefer.inference.classifier import Classifier
+
+def fail(*arguments, **options):
+    raise AssertionError("a child was started")
+
+first_load.call_module = fail
+for path in sys.argv[1:]:
+    Classifier.open(path)
+"""
+
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
-    """Use an empty cache folder, and forget the models of earlier tests."""
+    """Use an empty cache folder."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(first_load, "_checked", set())
-    monkeypatch.setattr(first_load, "_trusted", set())
     return tmp_path / "cache"
+
+
+@pytest.fixture
+def unknown(int8_artifact, request):
+    """Return a model that no other test has loaded: the bytes behind its flatbuffer are the name of the test."""
+    return dataclasses.replace(int8_artifact, model=int8_artifact.model + request.node.nodeid.encode())
+
+
+def open_without_children(*paths):
+    command = [sys.executable, "-c", WITHOUT_CHILDREN, *map(str, paths)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture
@@ -39,11 +64,6 @@ def children(monkeypatch):
 
     monkeypatch.setattr(first_load, "call_module", record)
     return requests
-
-
-def forget(monkeypatch):
-    """Behave like a new process: only the cache folder remembers models."""
-    monkeypatch.setattr(first_load, "_checked", set())
 
 
 def test_model_that_crashes_the_runtime_is_an_error_with_the_signal_and_the_file(crashing_artifact, tmp_path, cache):
@@ -63,49 +83,48 @@ def test_every_way_to_run_a_model_is_protected(crashing_artifact):
         run_model(crashing_artifact.model, crashing_artifact.golden.inputs, Configuration("litert"))
 
 
-def test_unknown_model_starts_one_child_and_a_known_model_none(int8_artifact, children, monkeypatch):
-    Classifier.from_artifact(int8_artifact)
-    assert len(children) == 1
-    Classifier.from_artifact(int8_artifact)
-    forget(monkeypatch)
-    Classifier.from_artifact(int8_artifact)
-    assert len(children) == 1
+def test_unknown_model_starts_one_child_and_a_known_model_none(unknown, children, tmp_path):
+    unknown.save(tmp_path / "model.tflite")
+    assert "a child was started" in open_without_children(tmp_path / "model.tflite").stderr
+    for _ in range(2):
+        Classifier.open(tmp_path / "model.tflite")
+        assert len(children) == 1
+    assert open_without_children(tmp_path / "model.tflite").returncode == 0
 
 
-def test_other_kernels_and_other_versions_are_checked_again(int8_artifact, children, monkeypatch):
-    Classifier.from_artifact(int8_artifact)
-    Classifier.from_artifact(int8_artifact, kernels="reference")
+def test_other_kernels_and_other_versions_are_checked_again(unknown, children, monkeypatch):
+    Classifier.from_artifact(unknown)
+    Classifier.from_artifact(unknown, kernels="reference")
     assert [request["kernels"] for request in children] == ["default", "reference"]
     module = select_runtime(None)
     monkeypatch.setattr(module, "available", lambda: "99.0")
-    Classifier.from_artifact(int8_artifact)
+    Classifier.from_artifact(unknown)
     assert len(children) == 3
 
 
-def test_changed_model_is_checked_again(int8_artifact, children):
-    Classifier.from_artifact(int8_artifact)
-    Classifier.from_artifact(dataclasses.replace(int8_artifact, model=int8_artifact.model + b"\0"))
+def test_changed_model_is_checked_again(unknown, children):
+    Classifier.from_artifact(unknown)
+    Classifier.from_artifact(dataclasses.replace(unknown, model=unknown.model + b"\0"))
     assert len(children) == 2
 
 
-def test_shipped_models_start_no_child(children):
-    for path in shipped().values():
-        Classifier.open(path)
+def test_shipped_models_start_no_child():
+    done = open_without_children(*shipped().values())
+    assert done.returncode == 0, done.stderr
+
+
+def test_trusted_model_starts_no_child(unknown, children):
+    trust_model(unknown.model)
+    Classifier.from_artifact(unknown)
     assert children == []
 
 
-def test_trusted_model_starts_no_child(int8_artifact, children):
-    trust_model(int8_artifact.model)
-    Classifier.from_artifact(int8_artifact)
-    assert children == []
-
-
-def test_threads_that_open_a_model_at_once_start_one_child(int8_artifact, children):
+def test_threads_that_open_a_model_at_once_start_one_child(unknown, children):
     predictions = []
 
     def predict():
-        classifier = Classifier.from_artifact(int8_artifact)
-        predictions.append(classifier.predict(int8_artifact.golden.inputs[0]).label)
+        classifier = Classifier.from_artifact(unknown)
+        predictions.append(classifier.predict(unknown.golden.inputs[0]).label)
 
     threads = [threading.Thread(target=predict) for _ in range(4)]
     for thread in threads:
@@ -118,15 +137,15 @@ def test_threads_that_open_a_model_at_once_start_one_child(int8_artifact, childr
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root can write everywhere")
-def test_cache_folder_that_cannot_be_written_is_no_error(int8_artifact, cache):
+def test_cache_folder_that_cannot_be_written_is_no_error(unknown, cache):
     cache.mkdir()
     cache.chmod(0o500)
-    assert Classifier.from_artifact(int8_artifact)
+    assert Classifier.from_artifact(unknown)
 
 
-def test_file_in_the_place_of_the_cache_folder_is_no_error(int8_artifact, cache):
+def test_file_in_the_place_of_the_cache_folder_is_no_error(unknown, cache):
     cache.write_text("not a folder")
-    assert Classifier.from_artifact(int8_artifact)
+    assert Classifier.from_artifact(unknown)
 
 
 def test_model_that_the_runtime_rejects_has_the_message_of_the_runtime(int8_artifact, with_op_version):
@@ -146,12 +165,12 @@ def test_model_that_needs_too_much_memory_is_an_error(litert, tiny_content):
         check_first_load(bytes(content), select_runtime("litert"), kernels="builtin")
 
 
-def test_golden_vectors_of_another_shape_are_not_run(int8_artifact):
-    check_first_load(int8_artifact.model, select_runtime(None), inputs=np.zeros((2, 5, 5), np.uint8))
+def test_golden_vectors_of_another_shape_are_not_run(unknown):
+    check_first_load(unknown.model, select_runtime(None), inputs=np.zeros((2, 5, 5), np.uint8))
 
 
-def test_marker_files_are_empty_and_have_the_hash_of_the_model(int8_artifact, cache):
-    Classifier.from_artifact(int8_artifact)
+def test_marker_files_are_empty_and_have_the_hash_of_the_model(unknown, cache):
+    Classifier.from_artifact(unknown)
     (marker,) = [path for path in Path(cache).rglob("*") if path.is_file()]
-    assert marker.name.startswith(f"{int8_artifact.sha256}-")
+    assert marker.name.startswith(f"{unknown.sha256}-")
     assert marker.read_bytes() == b""

@@ -75,3 +75,17 @@ def depthwise_network(build):
         return layers.Dense(7, name="logits")(layers.GlobalAveragePooling2D(name="average")(x))
 
     return build(body)
+
+
+@pytest.fixture(scope="session")
+def with_quantization():
+    """Return a function that sets quantization parameters of one tensor of a .tflite and returns the new .tflite."""
+    from tensorflow.lite.tools import flatbuffer_utils
+
+    def change(model, tensor, **parameters):
+        content = flatbuffer_utils.read_model_from_bytearray(bytearray(model))
+        for name, value in parameters.items():
+            setattr(content.subgraphs[0].tensors[tensor].quantization, name, value)
+        return bytes(flatbuffer_utils.convert_object_to_bytearray(content))
+
+    return change

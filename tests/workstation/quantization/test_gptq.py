@@ -1,78 +1,89 @@
 import itertools
-import types
 
 import numpy as np
 import pytest
 
-from edgefer.workstation.quantization.calibrator import Calibrator
+from edgefer.workstation.quantization.calibrator import Calibrator, activations
 from edgefer.workstation.quantization.converter import convert
-from edgefer.workstation.quantization.flatbuffer_editor import Flatbuffer, Op
-from edgefer.workstation.quantization.gptq import PATCHES, InputStatistics, _from_rows, _patches, _round, _rows
+from edgefer.workstation.quantization.flatbuffer_editor import Flatbuffer
+from edgefer.workstation.quantization.gptq import PATCHES, InputStatistics
 from edgefer.workstation.quantization.options import QuantizationOptions
-
-SAME, VALID = 0, 1
 
 
 def correlated(size, seed=0):
+    """Draw inputs whose mean is not zero, float64 (400, size)."""
     generator = np.random.default_rng(seed)
     inputs = generator.normal(size=(400, size)) @ generator.normal(size=(size, size)) + 1
-    return inputs.T @ inputs / len(inputs) + 0.3 * np.eye(size)
+    return inputs + 0.5 * generator.normal(size=inputs.shape)
 
 
-def loss(weights, steps, scales, covariance):
+def loss(weights, steps, scales, second_moment):
     error = weights - steps * scales[:, None]
-    return np.einsum("oi,ij,oj->o", error, covariance, error)
+    return np.einsum("oi,ij,oj->o", error, second_moment, error)
 
 
-def some_weights(outputs, size, seed=1):
+def random_weights(outputs, size, seed=1):
     weights = np.random.default_rng(seed).normal(size=(outputs, size))
     return weights, np.abs(weights).max(axis=1) / 127
 
 
+@pytest.fixture(scope="module")
+def dense(build):
+    """Return graphs of one dense layer, by the side length of their square input."""
+
+    def body(layers, face):
+        return layers.Dense(7, name="logits")(layers.Flatten(name="flatten")(face))
+
+    return {side: Flatbuffer(convert(build(body, size=side))) for side in (2, 3)}
+
+
+def gptq_steps(graph, weights, scales, inputs, *, centred=False):
+    """Round weights (outputs, inputs) of the dense layer of a graph after it observed inputs (faces, inputs)."""
+    statistics = InputStatistics(graph, faces=len(inputs))
+    for face in inputs:
+        statistics.observe(lambda tensor, face=face: face[None])
+    last = len(graph.computing) - 1
+    return statistics.round(last, weights[None], scales[None], centred=centred)[0]
+
+
 @pytest.mark.parametrize("seed", range(5))
-def test_gptq_error_is_between_the_optimum_and_nearest_rounding(seed):
-    covariance, (weights, scales) = correlated(4, seed), some_weights(3, 4, seed)
-    scales = 20 * scales  # few steps, so that it matters how they are chosen
+def test_gptq_error_is_between_the_optimum_and_nearest_rounding(dense, seed):
+    inputs, (weights, scales) = correlated(4, seed), random_weights(3, 4, seed)
+    second_moment = inputs.T @ inputs / len(inputs)
+    scales = 20 * scales  # few steps, so that rounding errors are large
     nearest = np.round(weights / scales[:, None])
     floor = np.floor(weights / scales[:, None])
-    every = [floor + np.array(offset) for offset in itertools.product(range(-3, 5), repeat=4)]
-    best = np.min([loss(weights, steps, scales, covariance) for steps in every], axis=0)
-    gptq = loss(weights, _round(weights, scales, covariance), scales, covariance)
-    assert (best <= gptq + 1e-12).all()
-    assert gptq.sum() < loss(weights, nearest, scales, covariance).sum()
+    candidates = [floor + np.array(offset) for offset in itertools.product(range(-3, 5), repeat=4)]
+    optimum = np.min([loss(weights, steps, scales, second_moment) for steps in candidates], axis=0)
+    gptq = loss(weights, gptq_steps(dense[2], weights, scales, inputs), scales, second_moment)
+    assert (optimum <= gptq + 1e-12).all()
+    assert gptq.sum() < loss(weights, nearest, scales, second_moment).sum()
 
 
-def test_uncorrelated_inputs_are_rounded_to_the_nearest_step():
-    weights, scales = some_weights(5, 12)
-    assert np.array_equal(_round(weights, scales, np.eye(12)), np.round(weights / scales[:, None]))
+def test_uncorrelated_inputs_are_rounded_to_the_nearest_step(dense):
+    weights, scales = random_weights(5, 9)
+    assert np.array_equal(gptq_steps(dense[3], weights, scales, np.eye(9)), np.round(weights / scales[:, None]))
 
 
-def test_steps_stay_within_the_range():
-    weights, scales = some_weights(6, 9)
-    steps = _round(weights, scales / 2, correlated(9))  # only half of the largest weight fits
-    assert steps.min() == -127 or steps.max() == 127
+def test_steps_stay_within_the_range(dense):
+    weights, scales = random_weights(6, 9)
+    steps = gptq_steps(dense[3], weights, scales / 2, correlated(9))  # only half of the largest weight fits
     assert np.abs(steps).max() == 127
     assert np.array_equal(steps, np.round(steps))
 
 
-@pytest.mark.parametrize("covariance", [np.zeros((9, 9)), np.ones((9, 9)), -1e-9 * np.ones((9, 9))])
-def test_constant_inputs_are_accepted(covariance):
-    weights, scales = some_weights(2, 9)
-    steps = _round(weights, scales, covariance, floor=1e-5)
+@pytest.mark.parametrize("centred", [False, True])
+@pytest.mark.parametrize("value", [0, 1, 1 / 3])
+def test_constant_inputs_are_accepted(dense, value, centred):
+    weights, scales = random_weights(2, 9)
+    steps = gptq_steps(dense[3], weights, scales, np.full((40, 9), value, np.float32), centred=centred)
     assert np.isfinite(steps).all()
     assert np.abs(steps - weights / scales[:, None]).max() < 6
 
 
-def single_operator(kernel, weights_shape, source_shape, **options):
-    """Return a stand-in for a graph, and its only operator."""
-    shapes = {0: source_shape, 1: weights_shape, 2: (weights_shape[-1 if kernel.startswith("DEPTH") else 0],)}
-    op = Op(kernel, "layer", (0, 1, 2), (3,), types.SimpleNamespace(**options))
-    return types.SimpleNamespace(shape=shapes.__getitem__), op
-
-
 def im2col(image, height, width, stride, padding):
     """Return patches (positions, height, width, channels), padded as in tensorflow.org/api_docs/python/tf/nn."""
-    if padding == SAME:
+    if padding == "same":
         pads = [max((-(-size // stride) - 1) * stride + kernel - size, 0)
                 for size, kernel in zip(image.shape, (height, width))]  # fmt: skip
         padded = np.zeros((image.shape[0] + pads[0], image.shape[1] + pads[1], image.shape[2]))
@@ -86,32 +97,65 @@ def im2col(image, height, width, stride, padding):
     return np.array(patches)
 
 
-def in_order(patches):
-    return patches[np.lexsort(patches.reshape(len(patches), -1).T)]
+@pytest.fixture(scope="module")
+def convolutions():
+    """Return a function from kernel, stride and padding to a graph with a convolution and a depthwise convolution."""
+    from edgefer.workstation.networks.backend import load_keras
+
+    keras = load_keras(backend="tensorflow")
+
+    def make(kernel, stride, padding):
+        image = keras.Input((7, 6, 2), name="face")
+        shape = {"kernel_size": kernel, "strides": stride, "padding": padding}
+        outputs = [
+            keras.layers.Flatten()(keras.layers.Conv2D(4, name="convolution", **shape)(image)),
+            keras.layers.Flatten()(keras.layers.DepthwiseConv2D(name="depthwise", **shape)(image)),
+        ]
+        return Flatbuffer(convert(keras.Model(image, keras.layers.Concatenate()(outputs))))
+
+    return make
 
 
-@pytest.mark.parametrize("padding", [SAME, VALID])
+@pytest.mark.parametrize("padding", ["same", "valid"])
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("kernel", [(3, 3), (2, 3)])
-def test_patches_of_a_convolution_match_loops(padding, stride, kernel):
-    image = np.random.default_rng(0).normal(size=(1, 7, 6, 2)).astype(np.float32)
-    options = {"strideH": stride, "strideW": stride, "padding": padding}
-    expected = im2col(image[0], *kernel, stride, padding)
-    assert len(expected) <= PATCHES
-    graph, op = single_operator("CONV_2D", (4, *kernel, 2), image.shape, **options)
-    patches = _patches(graph, op, image, np.random.default_rng(0))
-    assert np.allclose(in_order(patches[:, 0]), in_order(expected.reshape(len(expected), -1)))
-    graph, op = single_operator("DEPTHWISE_CONV_2D", (1, *kernel, 2), image.shape, **options)
-    patches = _patches(graph, op, image, np.random.default_rng(0))
-    by_channel = expected.transpose(0, 3, 1, 2).reshape(len(expected), 2, -1)
-    assert np.allclose(in_order(patches), in_order(by_channel))
+def test_statistics_of_a_convolution_match_loops(convolutions, kernel, stride, padding):
+    graph = convolutions(kernel, stride, padding)
+    images = np.random.default_rng(0).normal(size=(3, 7, 6, 2)).astype(np.float32)
+    statistics = InputStatistics(graph, faces=len(images))
+    for image in images:
+        statistics.observe(lambda tensor, image=image: image[None])
+    patches = [im2col(image, *kernel, stride, padding) for image in images]
+    assert len(patches[0]) <= PATCHES  # so that none is left out
+    patches = np.concatenate(patches)
+    expected = {
+        "CONV_2D": patches.reshape(1, len(patches), -1),
+        "DEPTHWISE_CONV_2D": patches.transpose(3, 0, 1, 2).reshape(2, len(patches), -1),
+    }
+    weighted = {op.kind: index for index, op in enumerate(graph.computing) if op.weighted}
+    assert set(weighted) == set(expected)
+    for kind, index in weighted.items():
+        inputs = expected[kind]
+        second_moment = inputs.transpose(0, 2, 1) @ inputs / inputs.shape[1]
+        assert np.allclose(statistics.mean(index), inputs.mean(axis=1), atol=1e-6)
+        assert np.allclose(statistics.covariance(index, centred=False), second_moment, atol=1e-5)
 
 
-def test_patches_of_a_fully_connected_layer_are_the_rows_of_its_input():
-    graph, op = single_operator("FULLY_CONNECTED", (5, 4), (1, 2, 3, 4))
-    source = np.arange(24, dtype=np.float32).reshape(1, 2, 3, 4)
-    patches = _patches(graph, op, source, np.random.default_rng(0))
-    assert np.array_equal(in_order(patches[:, 0]), source.reshape(6, 4))
+def test_a_dense_layer_has_one_input_vector_per_row(build):
+    """Keras applies a dense layer to the last dimension of its input."""
+
+    def body(layers, face):
+        return layers.Dense(7, name="logits")(layers.Reshape((3, 3), name="rows")(face))
+
+    graph = Flatbuffer(convert(build(body, size=3)))
+    statistics = InputStatistics(graph, faces=2)
+    rows = np.random.default_rng(0).normal(size=(2, 1, 3, 3)).astype(np.float32)
+    for face in rows:
+        statistics.observe(lambda tensor, face=face: face)
+    (index,) = (index for index, op in enumerate(graph.computing) if op.weighted)
+    rows = rows.reshape(1, 6, 3)
+    assert np.allclose(statistics.mean(index), rows.mean(axis=1), atol=1e-6)
+    assert np.allclose(statistics.covariance(index, centred=False), rows.transpose(0, 2, 1) @ rows / 6, atol=1e-5)
 
 
 @pytest.fixture(scope="module")
@@ -119,28 +163,39 @@ def calibrated(depthwise_network, drawn):
     return Calibrator(convert(depthwise_network), drawn)
 
 
-def test_statistics_match_the_inputs_of_the_last_operator(calibrated, drawn, depthwise_network):
+@pytest.fixture(scope="module")
+def statistics(calibrated, drawn):
+    """Return the input statistics of the calibration faces."""
+    statistics = InputStatistics(calibrated.graph, faces=len(drawn))
+    for values in activations(calibrated.model, drawn):
+        statistics.observe(values)
+    return statistics
+
+
+def test_statistics_match_the_inputs_of_the_last_operator(calibrated, statistics, drawn, depthwise_network):
     """The last layer has one input vector per face, so none is sampled."""
     from edgefer.workstation.networks.backend import load_keras
 
     keras = load_keras(backend="tensorflow")
     before = keras.Model(depthwise_network.inputs, depthwise_network.get_layer("average").output)
     inputs = before.predict(drawn[..., None].astype(np.float32) / 255, verbose=0).astype(np.float64)
-    moments, last = calibrated._moments, len(calibrated.graph.computing) - 1
-    assert np.allclose(moments.mean(last)[0], inputs.mean(axis=0), rtol=1e-4, atol=1e-6)
+    last = len(calibrated.graph.computing) - 1
+    assert np.allclose(statistics.mean(last)[0], inputs.mean(axis=0), rtol=1e-4, atol=1e-6)
     second = inputs.T @ inputs / len(inputs)
-    assert np.allclose(moments.covariance(last, centred=False)[0], second, rtol=1e-3, atol=1e-6)
+    assert np.allclose(statistics.covariance(last, centred=False)[0], second, rtol=1e-3, atol=1e-6)
     centred = np.cov(inputs.T, ddof=0)
-    assert np.allclose(moments.covariance(last, centred=True)[0], centred, atol=1e-3 * np.abs(centred).max())
+    assert np.allclose(statistics.covariance(last, centred=True)[0], centred, atol=1e-3 * np.abs(centred).max())
 
 
-def test_rows_are_converted_back_to_weights(calibrated):
-    for op in calibrated.graph.ops:
-        if op.weighted:
-            rows = _rows(calibrated.graph, op)
-            shape = calibrated.graph.shape(op.inputs[1])
-            assert rows.shape[0] == (8 if op.kind == "DEPTHWISE_CONV_2D" else 1)
-            assert np.array_equal(_from_rows(rows, op, shape), calibrated.graph.values(op.inputs[1]))
+def test_gptq_changes_each_weight_by_a_few_steps(calibrated):
+    """Weights that are written back in another order differ by up to 254 steps."""
+    nearest, gptq = (
+        Flatbuffer(calibrated.quantize(QuantizationOptions(rounding=rounding))) for rounding in ("nearest", "gptq")
+    )
+    for before, after in zip(nearest.ops, gptq.ops):
+        if before.weighted:
+            steps = [graph.values(op.inputs[1]).astype(int) for graph, op in ((nearest, before), (gptq, after))]
+            assert 0 < np.abs(steps[1] - steps[0]).max() < 20
 
 
 def test_weights_with_too_few_samples_are_rounded_to_the_nearest_step(depthwise_network, drawn):
@@ -158,17 +213,27 @@ def test_weights_with_too_few_samples_are_rounded_to_the_nearest_step(depthwise_
     assert "logits" not in changed
 
 
-def test_bias_correction_removes_the_mean_error_of_each_channel(calibrated, drawn):
-    moments, origin = calibrated._moments, calibrated.graph
+def weight_rows(graph, op):
+    """Return the weights as (groups, outputs, inputs), with one group per channel of a depthwise convolution."""
+    weights = graph.values(op.inputs[1]).astype(float)
+    if op.kind == "DEPTHWISE_CONV_2D":
+        return np.stack([weights[..., channel].reshape(1, -1) for channel in range(weights.shape[-1])])
+    return np.stack([channel.ravel() for channel in weights])[None]
+
+
+def test_bias_correction_removes_the_mean_error_of_each_channel(calibrated, statistics):
+    origin = calibrated.graph
     graph = Flatbuffer(calibrated.quantize(QuantizationOptions(rounding="nearest")))
     for index, (float_op, op) in enumerate(zip(origin.computing, graph.computing)):
         if not op.weighted:
             continue
-        mean, (scales, _), (bias_scale, _) = moments.mean(index), graph.scales(op.inputs[1]), graph.scales(op.inputs[2])
-        steps = _rows(graph, op)
+        mean = statistics.mean(index)
+        (scales, _), (bias_scale, _) = graph.scales(op.inputs[1]), graph.scales(op.inputs[2])
+        steps = weight_rows(graph, op)
         weights = steps * np.broadcast_to(scales, steps.shape[0] * steps.shape[1]).reshape(*steps.shape[:2], 1)
         actual = np.einsum("goi,gi->go", weights, mean).ravel() + graph.values(op.inputs[2]) * bias_scale
-        expected = np.einsum("goi,gi->go", _rows(origin, float_op), mean).ravel() + origin.values(float_op.inputs[2])
+        expected = np.einsum("goi,gi->go", weight_rows(origin, float_op), mean).ravel()
+        expected += origin.values(float_op.inputs[2])
         assert (np.abs(actual - expected) <= 0.51 * bias_scale).all()
 
 
@@ -207,7 +272,12 @@ def test_grouped_and_dilated_convolutions_are_left_to_the_quantizer(build, drawn
         x = layers.Conv2D(8, 3, dilation_rate=2, name="dilated")(x)
         return layers.Dense(7, name="logits")(layers.GlobalAveragePooling2D(name="average")(x))
 
-    graph = Flatbuffer(convert(build(body)))
-    moments = InputStatistics(graph, faces=60)
-    assert [graph.computing[index].layer for index, _ in moments._ops] == ["stem", "logits"]
-    assert Calibrator(convert(build(body)), drawn).quantize(QuantizationOptions())
+    calibrated = Calibrator(convert(build(body)), drawn)
+    plain = QuantizationOptions(rounding="nearest", bias_correction=False)
+    nearest, gptq = (Flatbuffer(calibrated.quantize(options)) for options in (plain, QuantizationOptions()))
+    changed = {
+        before.layer: not np.array_equal(nearest.values(before.inputs[1]), gptq.values(after.inputs[1]))
+        for before, after in zip(nearest.ops, gptq.ops)
+        if before.weighted
+    }
+    assert changed == {"stem": True, "groups": False, "dilated": False, "logits": True}

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from edgefer.errors import DataError
-from edgefer.workstation.quantization.calibrator import Calibrator
+from edgefer.workstation.quantization.calibrator import Calibrator, activations
 from edgefer.workstation.quantization.converter import convert
 from edgefer.workstation.quantization.flatbuffer_editor import Flatbuffer
 from edgefer.workstation.quantization.float_network import FloatNetwork
@@ -78,14 +78,13 @@ def test_distances_of_the_logits_match_their_definition(calibrated, int8, drawn)
     assert logits.cosine == pytest.approx(cosine, abs=1e-6)
 
 
-def test_saturation_is_the_share_of_values_outside_the_integer_range(calibrated, int8, drawn):
+def test_saturation_is_the_share_of_values_outside_the_integer_range(calibrated, int8, drawn, with_quantization):
     graph = Flatbuffer(int8)
     output = graph.ops[0].outputs[0]
-    graph._graph.tensors[output].quantization.scale = [float(graph.scales(output)[0][0]) / 4]
-    narrow = layer_errors(calibrated.model, graph.to_bytes(), drawn[:10])[0].activation.saturation
-    from edgefer.workstation.quantization.calibrator import activations
-
-    limit = float(graph.scales(output)[0][0]) * 255.5
+    scale = float(graph.scales(output)[0][0]) / 4
+    narrow_model = with_quantization(int8, output, scale=[scale])
+    narrow = layer_errors(calibrated.model, narrow_model, drawn[:10])[0].activation.saturation
+    limit = scale * 255.5
     beyond = [(values(calibrated.graph.ops[0].outputs[0]) > limit).mean()
               for values in activations(calibrated.model, drawn[:10])]  # fmt: skip
     assert narrow == pytest.approx(np.mean(beyond))
