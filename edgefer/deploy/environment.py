@@ -22,7 +22,7 @@ from edgefer.plugins import load, names
 from edgefer.processes import ChildResult, run_code
 from edgefer.requirements import NUMPY, NUMPY_1, OPENCV
 
-__all__ = ["Check", "check_environment", "check_import"]
+__all__ = ["Check", "check_environment", "check_import", "missing_library"]
 
 Status = Literal["ok", "note", "broken"]
 IMPORT_TIMEOUT_S = 120.0
@@ -39,6 +39,11 @@ HOT_C = 80.0
 # Remedies for a package that was built for another processor.
 OTHER_RUNTIME = "use a 64-bit system, or tflite-runtime instead of LiteRT"
 SYSTEM_PACKAGES = "sudo apt install python3-numpy python3-opencv, which are built for this processor"
+# Libraries whose absence is a common reason for a failed import, and the Debian package of each.
+LIBRARIES = {
+    "libGL.so": "libgl1", "libgthread": "libglib2.0-0", "libopenblas": "libopenblas0", "libatlas": "libatlas3-base",
+    "libcblas": "libatlas3-base", "libgfortran": "libgfortran5",
+}  # fmt: skip
 OPENCV_PACKAGES = ("opencv-python-headless", "opencv-python", "opencv-contrib-python", "opencv-contrib-python-headless")
 
 
@@ -112,7 +117,19 @@ def _problem(child: ChildResult) -> str:
 def _remedy(child: ChildResult, fix: str, wrong_processor: str) -> str:
     if "libGL" in child.stderr or "libgthread" in child.stderr:
         return "pip uninstall opencv-python && pip install opencv-python-headless"
+    if child.timed_out:
+        return "edgefer doctor again, while no other program runs"
+    if child.signal == "SIGKILL" or child.allocation_failed:
+        return "end other programs, or add swap space: free -m"
+    library = missing_library(child.stderr)
+    if library:
+        return f"sudo apt install {library}"
     return wrong_processor if child.signal == "SIGILL" else fix
+
+
+def missing_library(message: str) -> str:
+    """Return the Debian package of the library that the error of an import names, or an empty string."""
+    return next((package for library, package in LIBRARIES.items() if library in message), "")
 
 
 def _runtimes() -> Iterator[Check]:

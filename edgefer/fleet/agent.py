@@ -15,8 +15,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from edgefer.deploy.environment import missing_library
 from edgefer.errors import DataError, DeviceUnreachable, EdgeferError, IncompatibleError
-from edgefer.fleet.agent_script import DAMAGED, DISK_FULL, MARK, NO_PYTHON, NOT_THERE, SCRIPT, TOO_OLD
+from edgefer.fleet.agent_script import DAMAGED, DISK_FULL, MARK, NOT_THERE, SCRIPT, TOO_OLD, UNWRITABLE
+from edgefer.fleet.board_errors import describe_failure
 from edgefer.fleet.connection import CommandOutput, Connection
 from edgefer.results.schema import Fields, parse_json
 
@@ -26,11 +28,7 @@ __all__ = ["Facts", "Interpreter", "clean", "probe", "upload"]
 PROBE_S, CLEAN_S = 600.0, 60.0
 PACKAGES = ("numpy", "opencv", "litert", "tflite_runtime")
 NATIVE_64_BIT = ("aarch64", "arm64", "x86_64", "AMD64", "riscv64")
-# Libraries whose absence is a common reason for a failed import, and the Debian package of each.
-LIBRARIES = {
-    "libGL.so": "libgl1", "libgthread": "libglib2.0-0", "libopenblas": "libopenblas0", "libatlas": "libatlas3-base",
-    "libcblas": "libatlas3-base", "libgfortran": "libgfortran5",
-}  # fmt: skip
+ANOTHER_PYTHON = "edgefer devices add NAME ADDRESS --python"
 # Lower bound for the speed of a connection, which bounds the time of an upload.
 MIN_BYTES_PER_S = 20_000
 
@@ -90,8 +88,7 @@ class Interpreter:
 
     def missing_library(self) -> str:
         """Return the Debian package of a library without which a package cannot be imported, or an empty string."""
-        messages = " ".join(self.errors.values())
-        return next((package for library, package in LIBRARIES.items() if library in messages), "")
+        return missing_library(" ".join(self.errors.values()))
 
 
 @dataclass(frozen=True)
@@ -288,7 +285,7 @@ def _invalid_reply_errors(name: str) -> Iterator[None]:
     try:
         yield
     except DataError as error:
-        hint = "edgefer devices add NAME ADDRESS --python /path/to/another/python3"
+        hint = f"{ANOTHER_PYTHON} /path/to/another/python3"
         raise DataError(f"{name} sent an invalid reply", why=f"{error.what}: {error.why}", hint=hint) from error
 
 
@@ -305,15 +302,15 @@ def _run_agent(
 def _describe_failure(output: CommandOutput, connection: Connection) -> EdgeferError:
     last_line = (output.stderr.strip().splitlines() or [""])[-1][:300]
     name, python = connection.name, connection.python
-    if output.exit_code in NO_PYTHON:
-        hint = "on the board: sudo apt install python3 python3-venv"
-        return IncompatibleError(f"{name} has no {python}", why=last_line, hint=hint)
     if output.exit_code == TOO_OLD:
-        hint = "edgefer devices add NAME ADDRESS --python /path/to/python3.11"
+        hint = f"{ANOTHER_PYTHON} /path/to/python3.11"
         what = f"{python} on {name} is too old: {last_line}"
         return IncompatibleError(what, why="edgefer needs Python 3.10 to 3.13", hint=hint)
     if output.exit_code == DISK_FULL:
         return DataError(f"the disk of {name} is full", why=last_line, hint=f"edgefer devices clean {name}")
     if output.exit_code == DAMAGED:
         return DeviceUnreachable(f"an upload to {name} was damaged", why=last_line, hint="run the same command again")
-    return EdgeferError(f"{python} on {name} ended with exit code {output.exit_code}", why=last_line)
+    what = f"{python} on {name} ended with exit code {output.exit_code}"
+    if output.exit_code == UNWRITABLE:
+        what = f"{name} cannot store the upload"
+    return describe_failure(what, output, device=name, python=python, hint=f"{ANOTHER_PYTHON} /path/to/another/python3")

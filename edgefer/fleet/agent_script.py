@@ -6,12 +6,10 @@ is one line behind MARK, so that other output cannot be mistaken for it.
 
 from __future__ import annotations
 
-__all__ = ["DAMAGED", "DISK_FULL", "MARK", "NOT_THERE", "NO_PYTHON", "SCRIPT", "TOO_OLD"]
+__all__ = ["DAMAGED", "DISK_FULL", "MARK", "NOT_THERE", "SCRIPT", "TOO_OLD", "UNWRITABLE"]
 
 MARK = "edgefer-reply:"
-TOO_OLD, DISK_FULL, DAMAGED, NOT_THERE = 70, 71, 72, 73
-# Exit codes of a shell for a program that cannot be run, or does not exist.
-NO_PYTHON = (126, 127)
+TOO_OLD, DISK_FULL, DAMAGED, NOT_THERE, UNWRITABLE = 70, 71, 72, 73, 74
 
 # "python -c" puts the working folder first on the path. sys is built in, so a platform.py in the home folder has not
 # been imported yet. The child of read_packages() imports every package, because metadata also lists packages for other
@@ -148,6 +146,7 @@ def probe(paths):
     flags = set((cpu.get("Features") or cpu.get("flags") or "").split())
     memory = (fields("/proc/meminfo").get("MemTotal") or "0 kB").split()[0]
     environments = sorted(glob.glob(os.path.join(data, "venv-*", "bin", "python")))
+    paths = [os.path.expanduser(path) for path in paths]
     pythons = list(dict.fromkeys(paths + environments + [sys.executable]))
     existing = cache
     while not os.path.isdir(existing):
@@ -206,7 +205,7 @@ def put(name, digest, size):
         finally:
             os.close(handle)
     except OSError as error:
-        sys.stderr.write("%s: %s" % (cache, os.strerror(error.errno)))
+        sys.stderr.write("%s: %s: %r" % (cache, os.strerror(error.errno), error.filename or part))
         return 71 if error.errno in (errno.ENOSPC, errno.EDQUOT) else 74
     finally:
         if os.path.exists(part):

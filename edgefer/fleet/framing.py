@@ -86,16 +86,16 @@ class Frame:
         """Encode a command that reports its exit code.
 
         Args:
-            arguments: program and arguments; the shell does not interpret them.
+            arguments: program and arguments; the shell does not interpret them. The program may begin with "~/".
             has_input: True if the command reads the standard input that follows.
         """
         template = WITH_INPUT if has_input else WATCHED
         report = f"echo {self.token}-end:$s; echo {self.token}-end:$s >&2"
-        return _encode(template.format(command=f"exec {shlex.join(arguments)}", report=report))
+        return _encode(template.format(command=f"exec {_shell_command(arguments)}", report=report))
 
     def stream_line(self, arguments: Sequence[str]) -> bytes:
         """Encode a command that replaces the shell, for a stream in both directions."""
-        return _encode(f"exec {shlex.join(arguments)}")
+        return _encode(f"exec {_shell_command(arguments)}")
 
     def split(self, output: bytes) -> Output | None:
         """Find the payload in the output of the connection; None if the command did not start."""
@@ -107,6 +107,14 @@ class Frame:
         if not end or not code.isdigit():
             return Output(payload, None)
         return Output(before, int(code))
+
+
+def _shell_command(arguments: Sequence[str]) -> str:
+    """Quote a command for a shell, except the home folder in front of the program."""
+    program = arguments[0]
+    if program.startswith("~/"):
+        return f'"$HOME"{shlex.join([program[1:], *arguments[1:]])}'
+    return shlex.join(arguments)
 
 
 def _encode(script: str) -> bytes:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import re
+import shlex
 import subprocess
 import sys
 import tarfile
@@ -17,9 +18,10 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from edgefer.errors import DataError, EdgeferError, IncompatibleError, UsageError
+from edgefer.errors import DataError, IncompatibleError, UsageError
 from edgefer.fleet.agent import Facts, upload
-from edgefer.fleet.connection import CommandOutput, Connection
+from edgefer.fleet.board_errors import Cause, describe_failure
+from edgefer.fleet.connection import Connection
 from edgefer.progress import Progress, silent
 from edgefer.requirements import LITERT, NUMPY, NUMPY_1, OPENCV, OPENCV_FOR_NUMPY_1, TFLITE_RUNTIME
 
@@ -34,6 +36,20 @@ MACHINES = {"litert": ("aarch64", "x86_64"), "tflite_runtime": ("aarch64", "armv
 MIN_GLIBC_MINOR = 17
 # PyPI has no wheels of numpy and OpenCV for 32-bit ARM. pip on Raspberry Pi OS uses this index by itself.
 PIWHEELS = "https://www.piwheels.org/simple"
+# Messages of pip without a connection to the package index.
+NETWORK = (
+    "NewConnectionError|NameResolutionError|ConnectTimeout|ReadTimeout|Temporary failure in name resolution|"
+    "Network is unreachable|Connection (refused|reset|aborted)|Max retries exceeded|ProxyError"
+)
+ANY_WHEELS = "--wheels FOLDER, with wheels that another machine has downloaded"
+# Messages of pip on this machine, each with the fix.
+DOWNLOAD_HINTS = {
+    "No space left on device|Disk quota exceeded": "free space in the folder for temporary files, or set TMPDIR",
+    "No module named '?pip": "{executable} -m ensurepip",
+    "CERTIFICATE_VERIFY_FAILED": "correct the clock and the certificates of this machine",
+    NETWORK: f"connect this machine to the Internet, or {ANY_WHEELS}",
+    r"No matching distribution found for (\S+)": "--wheels FOLDER, with a wheel of {0}",
+}
 VENV_S, INSTALL_S = 300.0, 1800.0
 
 
@@ -72,10 +88,13 @@ def provision(
     folder = f"{facts.data}/venv-{runtime}"
     python = f"{folder}/bin/python"
     progress(0, 3, "creating the environment")
-    # -I keeps a tarfile.py in the home folder from being imported.
-    _run(connection, [connection.python, "-I", "-m", "venv", folder], VENV_S,
-         what=f"{device} cannot create an environment",
-         hint="on the board: sudo apt install python3-venv")  # fmt: skip
+    # -I keeps a tarfile.py in the home folder from being imported. pip is installed by a command of its own, because
+    # venv does not show its messages.
+    for command in (
+        [connection.python, "-I", "-m", "venv", "--without-pip", folder],
+        [python, "-I", "-m", "ensurepip", "--upgrade", "--default-pip"],
+    ):
+        _run(connection, command, VENV_S, what=f"{device} cannot create an environment", folder=folder)
     install = [python, "-I", "-m", "pip", "--disable-pip-version-check", "install", "-q", "--upgrade"]
     if offline or wheels is not None:
         progress(1, 3, "downloading wheels")
@@ -84,18 +103,13 @@ def provision(
         packed = upload(connection, archive, "wheels.tar")
         unpacked = f"{folder}/wheels"
         unpack = "import sys, tarfile; tarfile.open(sys.argv[1]).extractall(sys.argv[2])"
-        _run(connection, [python, "-I", "-c", unpack, packed, unpacked], INSTALL_S,
-             what=f"{device} cannot unpack the wheels", hint=f"edgefer devices clean {device}")  # fmt: skip
+        what = f"{device} cannot unpack the wheels"
+        _run(connection, [python, "-I", "-c", unpack, packed, unpacked], INSTALL_S, what=what, folder=folder)
         install += ["--no-index", "--find-links", unpacked]
     progress(2, 3, "installing")
-    is_offline = offline or wheels is not None
-    hint = (
-        f"edgefer doctor --device {device}"
-        if is_offline
-        else f"edgefer devices setup {device} --runtime {runtime} --offline"
-    )
     install += REQUIREMENTS[runtime]
-    _run(connection, install, INSTALL_S, what=f"{device} cannot install {runtime}", hint=hint)
+    what = f"{device} cannot install {runtime}"
+    _run(connection, install, INSTALL_S, what=what, folder=folder, causes=_pip_causes(runtime))
     progress(3, 3, "done")
     return python
 
@@ -143,12 +157,25 @@ def _download_wheels(facts: Facts, runtime: str, version: Sequence[int]) -> byte
             *(["--extra-index-url", PIWHEELS] if facts.machine == "armv7l" else []),
             "--dest", folder, *REQUIREMENTS[runtime],
         ]  # fmt: skip
-        ended = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+        # Python would import a module of the working folder instead of one that pip uses.
+        ended = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", check=False, stdin=subprocess.DEVNULL,
+            cwd=folder,
+        )  # fmt: skip
         if ended.returncode:
-            why = (ended.stderr.strip().splitlines() or ["pip printed no error"])[-1][:300]
-            hint = "--wheels FOLDER with the wheels"
-            raise DataError(f"cannot download wheels for {facts.machine}", why=why, hint=hint)
+            raise _download_error(ended.stderr, facts.machine)
         return _pack_wheels(Path(folder))
+
+
+def _download_error(stderr: str, machine: str) -> DataError:
+    """Return the error for wheels that pip could not download to this machine."""
+    lines = stderr.strip().splitlines() or ["pip printed no error"]
+    for pattern, hint in DOWNLOAD_HINTS.items():
+        for line in reversed(lines):
+            if match := re.search(pattern, line):
+                fix = hint.format(*match.groups(), executable=sys.executable)
+                return DataError(f"cannot download wheels for {machine}", why=line.strip()[:300], hint=fix)
+    return DataError(f"cannot download wheels for {machine}", why=lines[-1][:300], hint=ANY_WHEELS)
 
 
 def _pack_wheels(folder: Path) -> bytes:
@@ -166,12 +193,26 @@ def _pack_wheels(folder: Path) -> bytes:
     return buffer.getvalue()
 
 
-def _run(connection: Connection, command: Sequence[str], timeout_s: float, *, what: str, hint: str) -> CommandOutput:
+def _pip_causes(runtime: str) -> list[Cause]:
+    setup = f"edgefer devices setup {{device}} --runtime {runtime}"
+    return [
+        Cause("No space left on device|Disk quota exceeded", "on the board, free space: df -h", DataError),
+        Cause("CERTIFICATE_VERIFY_FAILED", "on the board, correct the clock: sudo timedatectl set-ntp true"),
+        Cause(NETWORK, f"{setup} --offline"),
+        Cause("No module named '?pip", f"edgefer devices clean {{device}} --all, then: {setup}"),
+        Cause(r"No matching distribution found for (\S+)", f"{setup} --wheels FOLDER, with a wheel of {{1}}"),
+        Cause(r"BadZipFile|[Ii]nvalid wheel|not a valid wheel|(wheel.*is invalid)", f"{setup} --offline"),
+    ]
+
+
+def _run(
+    connection: Connection, command: Sequence[str], timeout_s: float, *, what: str, folder: str,
+    causes: Sequence[Cause] = (),
+) -> None:  # fmt: skip
+    """Run a command of the setup on a board; it writes ``folder``."""
     output = connection.run(command, timeout_s=timeout_s)
-    if output.exit_code == 0:
-        return output
-    lines = f"{output.stdout.decode(errors='replace')}\n{output.stderr}".strip().splitlines()
-    # Debian's venv names a missing package somewhere in its message. The last line of pip is its error.
-    why = next((line.strip() for line in lines if "apt install" in line), lines[-1] if lines else "")
-    missing = re.search(r"apt install (\S+)", why)
-    raise EdgeferError(what, why=why[:300], hint=f"on the board: sudo apt install {missing[1]}" if missing else hint)
+    if output.exit_code:
+        raise describe_failure(
+            what, output, device=connection.name, python=command[0], folder=folder, causes=causes,
+            hint=f"on the board, for the complete output: {shlex.join(command)}",
+        )  # fmt: skip

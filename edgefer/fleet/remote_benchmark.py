@@ -25,7 +25,8 @@ from edgefer.contract.artifact import Artifact
 from edgefer.deploy.bundle import SUFFIX, bundle
 from edgefer.errors import DataError, DeviceUnreachable, EdgeferError, IncompatibleError
 from edgefer.fleet.agent import Facts, probe, upload
-from edgefer.fleet.connection import Connection, connect
+from edgefer.fleet.board_errors import describe_failure
+from edgefer.fleet.connection import CommandOutput, Connection, connect
 from edgefer.fleet.local_process import Stream
 from edgefer.fleet.registry import Device
 from edgefer.inspection.compatibility import check_targets
@@ -194,7 +195,7 @@ def _check_io(artifact: Artifact, model: Model, name: str) -> None:
     """Check that the model has one input and one output of the shapes in its contract."""
     graph, spec = model.main, artifact.input_spec
     expected = {
-        "input": (graph.inputs, (1, spec.height, spec.width, 1)),
+        "input": (graph.inputs, spec.tensor_shape),
         "output": (graph.outputs, (1, len(artifact.labels))),
     }
     for kind, (indices, shape) in expected.items():
@@ -239,7 +240,7 @@ def _run(
         with contextlib.suppress(BrokenPipeError):
             stream.stdin.write(json.dumps(request).encode() + b"\n")
             stream.stdin.flush()
-        result = _read_events(stream, connection.name, progress=progress, measurements=measurements)
+        result = _read_events(stream, connection.name, python, progress=progress, measurements=measurements)
     if len(result.measurements) != len(plan.cases):
         count = len(result.measurements)
         what = f"{connection.name} sent an invalid result"
@@ -258,7 +259,9 @@ def _send_heartbeats(stream: Stream, stop: threading.Event) -> None:
     stream.kill()
 
 
-def _read_events(stream: Stream, name: str, *, progress: Progress, measurements: list[Measurement]) -> BenchmarkResult:
+def _read_events(
+    stream: Stream, name: str, python: str, *, progress: Progress, measurements: list[Measurement]
+) -> BenchmarkResult:
     for line in stream.lines():
         try:
             event = read_event(line)
@@ -279,7 +282,7 @@ def _read_events(stream: Stream, name: str, *, progress: Progress, measurements:
                 f"{name} sent an invalid event", why=str(error), hint=f"edgefer devices clean {name}"
             ) from error
     else:
-        failure = _connection_lost(stream, name, measurements)
+        failure = _connection_lost(stream, name, python, measurements)
     raise failure
 
 
@@ -287,7 +290,7 @@ def _printable(text: str) -> str:
     return "".join(letter for letter in text if letter.isprintable())[:MAX_NOTE]
 
 
-def _connection_lost(stream: Stream, name: str, measurements: Sequence[Measurement]) -> EdgeferError:
+def _connection_lost(stream: Stream, name: str, python: str, measurements: Sequence[Measurement]) -> EdgeferError:
     """Return the error for events that ended before the result."""
     exit_code = stream.wait(EXIT_S)
     stderr = stream.stderr_tail()
@@ -299,4 +302,8 @@ def _connection_lost(stream: Stream, name: str, measurements: Sequence[Measureme
             hint="run the same command again; uploaded files are still on the device",
         )
     what = f"the benchmark on {name} ended with exit code {exit_code}; {received}"
-    return EdgeferError(what, why=stderr or "no error message", hint=f"edgefer doctor --device {name}")
+    # A shell reports a signal as 128 plus its number.
+    output = CommandOutput(
+        exit_code if exit_code >= 0 else 128 - exit_code, b"", stream.stderr().decode(errors="replace")
+    )
+    return describe_failure(what, output, device=name, python=python, hint=f"edgefer doctor --device {name}")

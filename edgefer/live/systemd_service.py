@@ -279,13 +279,19 @@ def _require_systemctl() -> None:
 def _systemctl(*arguments: str) -> str:
     """Run ``systemctl --user ARGUMENTS`` and return its output."""
     command = ["systemctl", "--user", *arguments]
-    process = subprocess.run(command, capture_output=True, text=True, check=False, timeout=SYSTEMCTL_TIMEOUT_S)
+    try:
+        process = subprocess.run(command, capture_output=True, text=True, check=False, timeout=SYSTEMCTL_TIMEOUT_S)
+    except subprocess.TimeoutExpired as error:
+        what = f"{' '.join(command)} did not end within {SYSTEMCTL_TIMEOUT_S} s"
+        raise EdgeferError(what, hint="systemctl --user list-jobs") from error
     if process.returncode == 0:
         return process.stdout
     what = f"{' '.join(command)} failed with exit code {process.returncode}"
     why = (process.stderr.strip().splitlines() or ["it printed no error message"])[0]
     if "connect to bus" in process.stderr:
         hint = f"log in as this user, not through su or sudo, then: systemctl --user enable --now {UNIT_NAME}"
+    elif re.search("No space left|Read-only file system|Permission denied|quota", process.stderr):
+        hint = f"make {_config_folder()} writable, or free space: df -h {_config_folder()}"
     else:
         hint = f"journalctl --user --unit {UNIT_NAME} --lines 20"
     raise EdgeferError(what, why=why, hint=hint)

@@ -56,6 +56,23 @@ def test_a_package_without_metadata_is_found_by_its_import(tmp_path: Path, monke
 
 
 @pytest.mark.parametrize(
+    ("code", "fix"),
+    [
+        ("raise MemoryError", "add swap space"),
+        ("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n", "add swap space"),
+        ("raise ImportError('libatlas.so.3: cannot open shared object file')", "sudo apt install libatlas3-base"),
+        ("raise ImportError('something else')", "pip install odd-wheel"),
+    ],
+)
+def test_the_fix_of_a_failed_import_follows_from_its_cause(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, fix: str
+) -> None:
+    install(tmp_path, monkeypatch, code)
+    check = check_import("LiteRT", "odd_wheel", "9.9", "pip install odd-wheel")
+    assert (check.status, fix in check.fix) == ("broken", True)
+
+
+@pytest.mark.parametrize(
     ("code", "message"),
     [
         ("import os, signal\nos.kill(os.getpid(), signal.SIGILL)\n", "SIGILL"),
@@ -72,7 +89,7 @@ def test_numpy_that_fails_to_import_does_not_end_the_checks(tmp_path: Path, code
     )
     assert ended.returncode == 5, ended.stderr
     assert message in ended.stdout
-    assert "apt install python3-numpy" in ended.stdout if message == "SIGILL" else "pip install" in ended.stdout
+    assert ("apt install python3-numpy" if message == "SIGILL" else "apt install libopenblas0") in ended.stdout
     assert "it needs numpy" in ended.stdout
     assert "temperature" in ended.stdout or "disk" in ended.stdout
 

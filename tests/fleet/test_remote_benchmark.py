@@ -109,7 +109,7 @@ def test_files_are_uploaded_once_and_cleaned(own_cache: Path) -> None:
 def test_unwritable_cache_folder_is_an_error(own_cache: Path) -> None:
     own_cache.parent.mkdir(parents=True)
     own_cache.write_text("a file in the way")
-    with closing(connect(HERE)) as connection, pytest.raises(Exception, match="ended with exit code 74"):
+    with closing(connect(HERE)) as connection, pytest.raises(Exception, match="here cannot store the upload"):
         upload(connection, b"x", "x")
 
 

@@ -50,7 +50,8 @@ def _examine_board(name: str) -> list[dict[str, Any]]:
 
     from edgefer.deploy.bundle import bundle
     from edgefer.fleet.agent import probe, upload
-    from edgefer.fleet.connection import connect
+    from edgefer.fleet.board_errors import describe_failure
+    from edgefer.fleet.connection import CommandOutput, connect
     from edgefer.fleet.registry import Registry
     from edgefer.results.schema import Fields, parse_json
 
@@ -66,9 +67,12 @@ def _examine_board(name: str) -> list[dict[str, Any]]:
         return [{key: check.text(key) for key in ("name", "status", "text", "fix")} for check in checks]
     except DataError as error:
         message = " ".join(output.stderr.split()).removeprefix("edgefer: ").partition(" try: ")[0]
-        what, hint = f"{python} on {name} cannot run edgefer", f"edgefer devices setup {name}"
         why = message[:STDERR_CHARACTERS] or f"{error.what}: {error.why}"
-        raise IncompatibleError(what, why=why, hint=hint) from error
+        failed = describe_failure(
+            f"{python} on {name} cannot run edgefer", CommandOutput(output.exit_code, b"", why), device=name,
+            python=python, hint=f"edgefer devices setup {name}",
+        )  # fmt: skip
+        raise IncompatibleError(failed.what, why=failed.why, hint=failed.hint) from error
 
 
 def _format(checks: Sequence[Mapping[str, Any]]) -> str:

@@ -9,9 +9,10 @@ import contextlib
 import sys
 import threading
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from edgefer.child_start import child_environment
-from edgefer.errors import IncompatibleError
+from edgefer.fleet.board_errors import missing_program
 from edgefer.fleet.connection import CommandOutput
 from edgefer.fleet.local_process import Stream, run_process, start_process
 from edgefer.fleet.registry import Device
@@ -23,7 +24,7 @@ class LocalConnection:
     """A Connection to this machine."""
 
     def __init__(self, device: Device, *, stop: threading.Event | None = None) -> None:
-        self.name, self.python = device.name, device.python or sys.executable
+        self.name, self.python = device.name, str(Path(device.python or sys.executable).expanduser())
         self._stop = stop or threading.Event()
 
     def run(self, arguments: Sequence[str], *, stdin: bytes = b"", timeout_s: float | None = None) -> CommandOutput:
@@ -63,9 +64,7 @@ class LocalConnection:
         try:
             yield
         except (FileNotFoundError, PermissionError) as error:
-            what = f"{arguments[0]} cannot be run on this machine"
-            hint = "edgefer devices add NAME ADDRESS --python PATH"
-            raise IncompatibleError(what, why=error.strerror or str(error), hint=hint) from error
+            raise missing_program(self.name, arguments[0], why=error.strerror or str(error)) from error
 
 
 def connect(device: Device, *, stop: threading.Event | None = None) -> LocalConnection:

@@ -22,7 +22,7 @@ def test_hanging_command_times_out() -> None:
 
 
 def test_missing_program_is_an_error() -> None:
-    with pytest.raises(IncompatibleError, match="such-program cannot be run"):
+    with pytest.raises(IncompatibleError, match="local has no such-program"):
         connect(HERE).run(["such-program"])
 
 
