@@ -1,8 +1,9 @@
-"""Compute percentiles, confidence intervals, softmax, cross-entropy and calibration error.
+"""Compute percentiles, confidence intervals, McNemar's test, softmax, cross-entropy and calibration error.
 
     percentile(latencies_ns, 90)
     percentile_interval(latencies_ns, 50)           # 95 % confidence interval of the median
     wilson_interval(2350, 3589)                     # 95 % confidence interval of an accuracy
+    mcnemar_p(30, 50)                               # p-value of the difference between two paired accuracies
     softmax(logits), cross_entropy(logits, labels)
     reliability(softmax(logits), labels)            # accuracy by confidence
     calibration_error(softmax(logits), labels)      # expected calibration error
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from fractions import Fraction
 from statistics import NormalDist
 from typing import Any
 
@@ -19,11 +21,13 @@ import numpy as np
 import numpy.typing as npt
 
 __all__ = [
-    "ConfidenceBin", "calibration_error", "cross_entropy", "percentile", "percentile_interval", "reliability",
-    "softmax", "wilson_interval",
+    "ConfidenceBin", "calibration_error", "cross_entropy", "mcnemar_p", "percentile", "percentile_interval",
+    "reliability", "softmax", "wilson_interval",
 ]  # fmt: skip
 
 BINS = 15
+# McNemar's test is exact up to this number of discordant samples and uses the normal approximation above.
+MAX_EXACT_TRIALS = 100_000
 
 
 @dataclass(frozen=True)
@@ -104,6 +108,30 @@ def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> tuple[f
     half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
     scale = 1 + z * z / n
     return max(0.0, (middle - half) / scale), min(1.0, (middle + half) / scale)
+
+
+def mcnemar_p(only_first: int, only_second: int) -> float:
+    """Return the two-sided p-value of McNemar's test for two classifiers on the same samples, in 0..1.
+
+    McNemar, "Note on the sampling error of the difference between correlated proportions", Psychometrika 1947. The
+    exact form is the binomial test on the discordant samples, which exactly one classifier labels correctly. Above
+    MAX_EXACT_TRIALS of them it is the normal approximation with continuity correction.
+
+    Args:
+        only_first: samples that only the first classifier labels correctly, >= 0.
+        only_second: samples that only the second classifier labels correctly, >= 0.
+    """
+    trials, fewer = only_first + only_second, min(only_first, only_second)
+    if trials <= 2 * fewer:
+        return 1.0
+    if trials > MAX_EXACT_TRIALS:
+        return math.erfc((trials - 2 * fewer - 1) / math.sqrt(2 * trials))
+    # Integers throughout: 2 ** trials exceeds the range of floats at 1,024 discordant samples.
+    term = tail = 1
+    for count in range(fewer):
+        term = term * (trials - count) // (count + 1)
+        tail += term
+    return float(min(Fraction(1), Fraction(2 * tail, 2**trials)))
 
 
 def softmax(logits: npt.NDArray[np.floating[Any]], *, temperature: float = 1.0) -> npt.NDArray[Any]:

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
 from edgefer.statistics import (
     calibration_error,
     cross_entropy,
+    mcnemar_p,
     percentile,
     percentile_interval,
     reliability,
@@ -154,3 +157,18 @@ def test_full_confidence_is_in_the_last_bin() -> None:
     found = reliability(np.float32([[1, 0, 0]]), np.array([0]))
     assert len(found) == 15
     assert (found[-1].n, found[-1].confidence) == (1, 1.0)
+
+
+@pytest.mark.parametrize(("b", "c"), [(0, 0), (5, 5), (1, 0), (10, 2), (30, 50), (900, 700)])
+def test_mcnemar_p_is_that_of_the_binomial_test(b: int, c: int) -> None:
+    trials, fewer = b + c, min(b, c)
+    logs = [
+        math.lgamma(trials + 1) - math.lgamma(k + 1) - math.lgamma(trials - k + 1) - trials * math.log(2)
+        for k in range(fewer + 1)
+    ]
+    assert mcnemar_p(b, c) == pytest.approx(min(1.0, 2 * math.fsum(map(math.exp, logs))), abs=1e-12)
+
+
+def test_mcnemar_p_is_continuous_at_the_limit_of_the_exact_test() -> None:
+    exact, approximate = mcnemar_p(49_700, 50_300), mcnemar_p(49_700, 50_301)
+    assert approximate == pytest.approx(exact, rel=0.01)

@@ -14,7 +14,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from statistics import NormalDist
 from typing import Any
 
@@ -23,13 +22,11 @@ import numpy.typing as npt
 
 from edgefer.errors import DataError
 from edgefer.results import schema
-from edgefer.statistics import calibration_error, softmax, wilson_interval
+from edgefer.statistics import calibration_error, mcnemar_p, softmax, wilson_interval
 
 __all__ = ["ClassDelta", "LabelChange", "PairedComparison", "compare", "label_changes"]
 
 RESAMPLES = 10_000
-# Above this number of changed images the binomial test is computed by its normal approximation.
-MAX_EXACT_TRIALS = 100_000
 # Attributes whose JSON key differs from their name.
 JSON_KEYS = {
     "float_correct": "parent_correct",
@@ -152,23 +149,8 @@ class PairedComparison:
 
     @property
     def p_value(self) -> float:
-        """McNemar's two-sided p: the probability of a difference at least this large by chance.
-
-        McNemar, "Note on the sampling error of the difference between correlated proportions", Psychometrika 1947. The
-        exact form is the binomial test on the images that exactly one model labels correctly. Above MAX_EXACT_TRIALS
-        such images it is the normal approximation with continuity correction.
-        """
-        trials, fewer = self.only_float + self.only_quantized, min(self.only_float, self.only_quantized)
-        if trials <= 2 * fewer:
-            return 1.0
-        if trials > MAX_EXACT_TRIALS:
-            return math.erfc((trials - 2 * fewer - 1) / math.sqrt(2 * trials))
-        # Integers throughout: 2 ** trials exceeds the range of floats at 1,024 changed images.
-        term = tail = 1
-        for count in range(fewer):
-            term = term * (trials - count) // (count + 1)
-            tail += term
-        return float(min(Fraction(1), Fraction(2 * tail, 2**trials)))
+        """McNemar's two-sided p: the probability of a difference at least this large by chance."""
+        return mcnemar_p(self.only_float, self.only_quantized)
 
     def to_json(self) -> dict[str, Any]:
         """Return counts and scores as JSON-compatible values; from_json() is the inverse."""
