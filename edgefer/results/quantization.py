@@ -20,7 +20,7 @@ from edgefer.results.evaluation import Evaluation
 from edgefer.results.measurement import Measurement
 from edgefer.results.paired_comparison import PairedComparison
 from edgefer.results.provenance import check_provenance
-from edgefer.results.temperature import TemperatureFit
+from edgefer.results.temperature_scaling import TemperatureFit
 
 __all__ = ["Quantization"]
 

@@ -16,7 +16,7 @@ from edgefer.results.accuracy_search import AccuracySearch
 from edgefer.results.calibration_stability import CalibrationStability
 from edgefer.results.evaluation import Accuracy
 from edgefer.results.quantization import Quantization
-from edgefer.results.temperature import TemperatureFit
+from edgefer.results.temperature_scaling import TemperatureFit
 from edgefer.text_table import WIDTH, percent, table
 
 __all__ = ["calibration_set_text", "quantization_text", "quantizations_text"]

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgefer.results.temperature import HIGHEST_TEMPERATURE, LOWEST_TEMPERATURE, TemperatureFit
+from edgefer.results.temperature_scaling import HIGHEST_TEMPERATURE, LOWEST_TEMPERATURE, TemperatureFit
 from edgefer.statistics import calibration_error, cross_entropy, softmax
 
 __all__ = ["fit_temperature", "measure_confidence"]

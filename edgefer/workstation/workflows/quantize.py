@@ -28,7 +28,7 @@ from edgefer.inference.classifier import Classifier
 from edgefer.progress import Progress, silent
 from edgefer.results.evaluation import Evaluation
 from edgefer.results.paired_comparison import LabelChange, PairedComparison, compare, label_changes
-from edgefer.results.temperature import TemperatureFit
+from edgefer.results.temperature_scaling import TemperatureFit
 from edgefer.workstation.quantization.float_network import FloatNetwork
 from edgefer.workstation.quantization.options import (
     DEFAULTS,

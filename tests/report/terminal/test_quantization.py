@@ -6,7 +6,7 @@ from edgefer.report.terminal.quantization import quantization_text, quantization
 from edgefer.results.accuracy_search import AccuracySearch, Candidate, MethodResult
 from edgefer.results.calibration_stability import CalibrationStability
 from edgefer.results.quantization import Quantization
-from edgefer.results.temperature import TemperatureFit
+from edgefer.results.temperature_scaling import TemperatureFit
 
 LONG = "stage{0}_block{0}_{1}_convolution_with_a_name_that_is_long"
 STABILITY = CalibrationStability(size=50, split="PublicTest", n=200, correct=(120, 124, 122), agreement=0.975)

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from edgefer.results.temperature import HIGHEST_TEMPERATURE, LOWEST_TEMPERATURE
+from edgefer.results.temperature_scaling import HIGHEST_TEMPERATURE, LOWEST_TEMPERATURE
 from edgefer.statistics import calibration_error, cross_entropy, softmax
 from edgefer.workstation.quantization.temperature_scaling import fit_temperature, measure_confidence
 
