@@ -1,8 +1,8 @@
-"""Run the agent script on a board: probe its hardware and software, upload files, remove uploads.
+"""Run the agent script on a board and read its reply.
 
-    facts = probe(connection)
-    path = upload(connection, content, "model.tflite")      # skipped if the board already has this content
-    clean(connection)
+    output = run_agent(connection, "probe", timeout_s=60.0)
+    with invalid_reply_errors(connection.name):
+        fields = Fields(read_reply(output))
 
 The board needs only Python. Replies are validated, because any program on the board may have written them.
 """
@@ -10,263 +10,45 @@ The board needs only Python. Replies are validated, because any program on the b
 from __future__ import annotations
 
 import contextlib
-import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator
 from typing import Any
 
-from edgefer.deploy.environment import missing_library
 from edgefer.errors import DataError, DeviceUnreachable, EdgeferError, IncompatibleError
-from edgefer.fleet.agent_script import DAMAGED, DISK_FULL, MARK, NOT_THERE, SCRIPT, TOO_OLD, UNWRITABLE
+from edgefer.fleet.agent_script import DAMAGED, DISK_FULL, MARK, SCRIPT, TOO_OLD, UNWRITABLE
 from edgefer.fleet.board_errors import describe_failure
 from edgefer.fleet.connection import CommandOutput, Connection
-from edgefer.results.schema import Fields, parse_json
+from edgefer.results.schema import parse_json
 
-__all__ = ["Facts", "Interpreter", "clean", "probe", "upload"]
+__all__ = ["invalid_reply_errors", "read_reply", "run_agent"]
 
-# A probe imports the packages of every interpreter, which takes seconds each on a slow board.
-PROBE_S, CLEAN_S = 600.0, 60.0
-PACKAGES = ("numpy", "opencv", "litert", "tflite_runtime")
-NATIVE_64_BIT = ("aarch64", "arm64", "x86_64", "AMD64", "riscv64")
 ANOTHER_PYTHON = "edgefer devices add NAME ADDRESS --python"
-# Lower bound for the speed of a connection, which bounds the time of an upload.
-MIN_BYTES_PER_S = 20_000
 
 
-@dataclass(frozen=True)
-class Interpreter:
-    """A Python interpreter on a device.
-
-    Attributes:
-        path: its path on the device.
-        python: its version, such as (3, 11, 2).
-        litert, tflite_runtime, numpy, opencv: installed versions, or None.
-        bits: width of a pointer: 64, or 32 also on a 64-bit kernel with a 32-bit system.
-        machine: processor that its packages are built for, such as "armv7l"; empty if unknown.
-        errors: message of each of these packages that cannot be imported, by name.
-    """
-
-    path: str
-    python: tuple[int, ...]
-    litert: str | None
-    tflite_runtime: str | None
-    numpy: str | None
-    opencv: str | None
-    bits: int = 64
-    machine: str = ""
-    errors: Mapping[str, str] = field(default_factory=dict)
-
-    @classmethod
-    def from_json(cls, values: Fields) -> Interpreter:
-        """Create an interpreter from an entry of Facts.to_json().
-
-        Raises:
-            DataError: a field is missing or invalid.
-        """
-        errors = values.object("errors") if "errors" in values else Fields({})
-        return cls(
-            path=values.text("path"),
-            python=values.integers("python"),
-            **{name: values.optional(values.text, name) for name in PACKAGES},
-            bits=values.integer("bits") if "bits" in values else 64,
-            machine=values.text("machine") if "machine" in values else "",
-            errors={name: errors.text(name) for name in errors},
-        )
-
-    def problem_with(self, runtime: str) -> str:
-        """Return why edgefer cannot use ``runtime`` in this interpreter, or an empty string."""
-        if not (3, 10) <= self.python[:2] <= (3, 13):
-            return f"Python {'.'.join(map(str, self.python))} is not 3.10 to 3.13"
-        names = ("numpy", "opencv", runtime)
-        missing = [name for name in names if getattr(self, name) is None]
-        if missing:
-            return f"no {', '.join(missing)}"
-        if runtime == "tflite_runtime" and not str(self.numpy).startswith("1."):
-            return f"tflite-runtime does not work with numpy {self.numpy}"
-        failures = [f"{name} {getattr(self, name)}: {self.errors[name]}" for name in names if name in self.errors]
-        return "; ".join(failures)
-
-    def missing_library(self) -> str:
-        """Return the Debian package of a library without which a package cannot be imported, or an empty string."""
-        return missing_library(" ".join(self.errors.values()))
-
-
-@dataclass(frozen=True)
-class Facts:
-    """Hardware and software of a device, as probed.
-
-    Attributes:
-        board: board model from the device tree, or None.
-        machine: processor that the system's packages are built for: "aarch64", "armv7l", "x86_64" or another.
-        cores: number of processor cores.
-        ram_bytes: total memory.
-        dot_product: True if the processor has int8 dot product instructions (asimddp, VNNI).
-        os: name of the operating system, or None.
-        libc: name and version of the C library.
-        free_bytes: free disk space at the cache folder.
-        cache, data: folders that edgefer uses on the device.
-        interpreters: Python interpreters on the device, the configured one first.
-        bits: width of a pointer in the interpreter that was probed.
-        kernel_machine: processor that the kernel reports; it differs from ``machine`` on a 64-bit kernel with a 32-bit
-            system. Empty if unknown.
-        python: version of the interpreter that was probed; empty if unknown.
-    """
-
-    board: str | None
-    machine: str
-    cores: int
-    ram_bytes: int
-    dot_product: bool
-    os: str | None
-    libc: str
-    free_bytes: int
-    cache: str
-    data: str
-    interpreters: tuple[Interpreter, ...]
-    bits: int = 64
-    kernel_machine: str = ""
-    python: tuple[int, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the facts as JSON-compatible values; from_json() is the inverse."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, fields: object) -> Facts:
-        """Create facts from the output of to_json().
-
-        Raises:
-            DataError: a field is missing or invalid.
-        """
-        values = Fields(fields)
-        return cls(
-            board=values.optional(values.text, "board"),
-            machine=values.text("machine"),
-            cores=values.integer("cores", low=1),
-            ram_bytes=values.count("ram_bytes"),
-            dot_product=values.flag("dot_product"),
-            os=values.optional(values.text, "os"),
-            libc=values.text("libc"),
-            free_bytes=values.count("free_bytes"),
-            cache=values.text("cache"),
-            data=values.text("data"),
-            interpreters=tuple(map(Interpreter.from_json, values.objects("interpreters"))),
-            bits=values.integer("bits") if "bits" in values else 64,
-            kernel_machine=values.text("kernel_machine") if "kernel_machine" in values else "",
-            python=values.integers("python") if "python" in values else (),
-        )
-
-    @property
-    def is_32_bit_system(self) -> bool:
-        """True for a 32-bit system on a 64-bit kernel, such as 32-bit Raspberry Pi OS on a Pi 4."""
-        return self.bits == 32 and self.kernel_machine in NATIVE_64_BIT
-
-    @property
-    def runtimes(self) -> dict[str, str]:
-        """Version of each runtime that works on the device, by name."""
-        return {
-            name: str(getattr(interpreter, name))
-            for name in ("tflite_runtime", "litert")
-            for interpreter in reversed(self.interpreters)
-            if not interpreter.problem_with(name)
-        }
-
-    def select_runtime(self, runtime: str | None, *, device: str) -> tuple[str, str, str]:
-        """Select a runtime and the first interpreter on the device that has it.
-
-        Args:
-            runtime: name of the runtime; None or "auto" selects the best.
-            device: name of the device, for the error message.
-
-        Returns:
-            The name of the runtime, the path of the interpreter, and the version of the runtime.
-
-        Raises:
-            IncompatibleError: no interpreter can use the runtime; the message has the reason for each of them.
-        """
-        candidates = [runtime] if runtime and runtime != "auto" else ["litert", "tflite_runtime"]
-        for name in candidates:
-            for interpreter in self.interpreters:
-                if not interpreter.problem_with(name):
-                    return name, interpreter.path, str(getattr(interpreter, name))
-        problems = [f"{candidate.path}: {candidate.problem_with(candidates[0])}" for candidate in self.interpreters]
-        libraries = [
-            candidate.missing_library() for candidate in self.interpreters if getattr(candidate, candidates[0], None)
-        ]
-        library = next(filter(None, libraries), "")
-        raise IncompatibleError(
-            f"{device} has no Python with a working {candidates[0]}",
-            why="; ".join(problems) or "no Python was found",
-            hint=f"on the board: sudo apt install {library}" if library else self._setup_hint(device, candidates),
-        )
-
-    def _setup_hint(self, device: str, candidates: Sequence[str]) -> str:
-        """Return the command that installs a runtime; on a 32-bit system, only tflite-runtime has packages."""
-        runtime = "tflite_runtime" if self.bits == 32 and "tflite_runtime" in candidates else candidates[0]
-        return f"edgefer devices setup {device} --runtime {runtime}"
-
-
-def probe(connection: Connection, pythons: Sequence[str] = ()) -> Facts:
-    """Probe the hardware, the interpreters and the runtimes of a device.
+def run_agent(
+    connection: Connection, verb: str, *arguments: str, stdin: bytes = b"", timeout_s: float, accepted: int = 0
+) -> CommandOutput:
+    """Run the agent script on a device.
 
     Args:
         connection: to the device.
-        pythons: paths of interpreters to list first.
+        verb: "probe", "put" or "clean".
+        arguments: arguments of the verb.
+        stdin: bytes that the script reads from its standard input.
+        timeout_s: time limit in seconds.
+        accepted: exit code besides 0 that is not an error.
 
     Raises:
-        DeviceUnreachable: the device does not answer.
+        DeviceUnreachable: the device does not answer, or an upload was damaged on the way.
         IncompatibleError: the device has no Python, or one older than 3.7.
-        DataError: the reply is invalid.
+        DataError: the disk of the device is full.
     """
-    output = _run_agent(connection, "probe", *pythons, timeout_s=PROBE_S)
-    with _invalid_reply_errors(connection.name):
-        return Facts.from_json(_read_reply(output))
+    output = connection.run([connection.python, "-c", SCRIPT, verb, *arguments], stdin=stdin, timeout_s=timeout_s)
+    if output.exit_code in (0, accepted):
+        return output
+    raise _describe_failure(output, connection)
 
 
-def upload(connection: Connection, content: bytes, name: str) -> str:
-    """Upload a file, unless the cache of the device already has it; a damaged file there is replaced.
-
-    Args:
-        connection: to the device.
-        content: content of the file.
-        name: file name on the device.
-
-    Returns:
-        The path on the device, which ends in ``name``.
-
-    Raises:
-        DeviceUnreachable: the connection broke; no incomplete file is left under the path.
-        DataError: the disk of the device is full, or the reply is invalid.
-    """
-    digest = hashlib.sha256(content).hexdigest()
-    # A folder per content keeps the file name.
-    path = f"{digest[:16]}/{name}"
-    output = _run_agent(connection, "put", path, digest, "?", timeout_s=PROBE_S, accepted=NOT_THERE)
-    if output.exit_code == NOT_THERE:
-        timeout_s = PROBE_S + len(content) / MIN_BYTES_PER_S
-        output = _run_agent(connection, "put", path, digest, str(len(content)), stdin=content, timeout_s=timeout_s)
-    with _invalid_reply_errors(connection.name):
-        return Fields({"path": _read_reply(output)}).text("path")
-
-
-def clean(connection: Connection, *, everything: bool = False) -> dict[str, Any]:
-    """Remove uploaded files from a device.
-
-    Args:
-        connection: to the device.
-        everything: also remove the virtual environments.
-
-    Returns:
-        ``folders``, the removed folders, and ``freed_bytes``.
-    """
-    arguments = ["all"] if everything else []
-    output = _run_agent(connection, "clean", *arguments, timeout_s=CLEAN_S)
-    with _invalid_reply_errors(connection.name):
-        removed = Fields(_read_reply(output))
-        return {"folders": list(removed.texts("folders")), "freed_bytes": removed.count("freed_bytes")}
-
-
-def _read_reply(output: CommandOutput) -> Any:
+def read_reply(output: CommandOutput) -> Any:
     """Parse the line behind the mark of the agent script; other output is ignored.
 
     Raises:
@@ -280,23 +62,13 @@ def _read_reply(output: CommandOutput) -> Any:
 
 
 @contextlib.contextmanager
-def _invalid_reply_errors(name: str) -> Iterator[None]:
+def invalid_reply_errors(name: str) -> Iterator[None]:
     """Name the device in the error for an invalid reply."""
     try:
         yield
     except DataError as error:
         hint = f"{ANOTHER_PYTHON} /path/to/another/python3"
         raise DataError(f"{name} sent an invalid reply", why=f"{error.what}: {error.why}", hint=hint) from error
-
-
-def _run_agent(
-    connection: Connection, verb: str, *arguments: str, stdin: bytes = b"", timeout_s: float, accepted: int = 0
-) -> CommandOutput:
-    """Run the agent script on the device; ``accepted`` is an exit code besides 0 that is not an error."""
-    output = connection.run([connection.python, "-c", SCRIPT, verb, *arguments], stdin=stdin, timeout_s=timeout_s)
-    if output.exit_code in (0, accepted):
-        return output
-    raise _describe_failure(output, connection)
 
 
 def _describe_failure(output: CommandOutput, connection: Connection) -> EdgeferError:

@@ -19,9 +19,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgefer.errors import DataError, IncompatibleError, UsageError
-from edgefer.fleet.agent import Facts, upload
 from edgefer.fleet.board_errors import Cause, describe_failure
 from edgefer.fleet.connection import Connection
+from edgefer.fleet.probe import Facts
+from edgefer.fleet.upload import upload
 from edgefer.progress import Progress, silent
 from edgefer.requirements import LITERT, NUMPY, NUMPY_1, OPENCV, OPENCV_FOR_NUMPY_1, TFLITE_RUNTIME
 

@@ -24,11 +24,12 @@ from edgefer.benchmark.remote_worker import read_event
 from edgefer.contract.artifact import Artifact
 from edgefer.deploy.bundle import SUFFIX, bundle
 from edgefer.errors import DataError, DeviceUnreachable, EdgeferError, IncompatibleError
-from edgefer.fleet.agent import Facts, probe, upload
 from edgefer.fleet.board_errors import describe_failure
 from edgefer.fleet.connection import CommandOutput, Connection, connect
 from edgefer.fleet.local_process import Stream
+from edgefer.fleet.probe import Facts, probe
 from edgefer.fleet.registry import Device
+from edgefer.fleet.upload import upload
 from edgefer.inspection.compatibility import check_targets
 from edgefer.inspection.flatbuffer import Model, read_model
 from edgefer.processes import error_from_json

@@ -11,9 +11,10 @@ import pytest
 
 from edgefer.cli.main import run
 from edgefer.errors import DataError, DeviceUnreachable, IncompatibleError
-from edgefer.fleet.agent import clean, probe, upload
 from edgefer.fleet.connections.ssh import connect
+from edgefer.fleet.probe import probe
 from edgefer.fleet.registry import Device, Registry
+from edgefer.fleet.upload import clean, upload
 
 PLAIN = Device("shelf", "board")
 

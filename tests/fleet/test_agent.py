@@ -15,11 +15,12 @@ import pytest
 
 from edgefer.benchmark.isolation import cache_folder
 from edgefer.errors import DataError, EdgeferError, IncompatibleError
-from edgefer.fleet.agent import Facts, clean, probe, upload
 from edgefer.fleet.agent_script import MARK, SCRIPT
 from edgefer.fleet.connection import Connection, connect
+from edgefer.fleet.probe import Facts, probe
 from edgefer.fleet.provisioning import provision
 from edgefer.fleet.registry import Device
+from edgefer.fleet.upload import clean, upload
 
 HERE = Device("here", kind="local", python=sys.executable)
 

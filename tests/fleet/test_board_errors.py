@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 
 from edgefer.errors import EdgeferError, IncompatibleError
-from edgefer.fleet.agent import Facts, Interpreter, probe, upload
 from edgefer.fleet.board_errors import describe_failure
 from edgefer.fleet.connection import CommandOutput, connect
+from edgefer.fleet.probe import Facts, Interpreter, probe
 from edgefer.fleet.provisioning import provision
 from edgefer.fleet.registry import Device
 from edgefer.fleet.remote_benchmark import RemoteBenchmark, run_remote_benchmark
+from edgefer.fleet.upload import upload
 from edgefer.models import shipped
 from edgefer.results.benchmark_plan import BenchmarkCase, BenchmarkPlan
 

@@ -15,9 +15,9 @@ from ai_edge_litert.tools import flatbuffer_utils
 from edgefer.contract.artifact import Artifact
 from edgefer.deploy.bundle import bundle
 from edgefer.errors import DataError, DeviceUnreachable, IncompatibleError, MeasurementInvalid, ThresholdNotMet
-from edgefer.fleet.agent import Facts, Interpreter, clean, probe, upload
 from edgefer.fleet.connection import connect
 from edgefer.fleet.limits import check_limits
+from edgefer.fleet.probe import Facts, Interpreter, probe
 from edgefer.fleet.provisioning import provision
 from edgefer.fleet.registry import Device, Limits
 from edgefer.fleet.remote_benchmark import (
@@ -27,6 +27,7 @@ from edgefer.fleet.remote_benchmark import (
     run_remote_benchmark,
     run_remote_benchmarks,
 )
+from edgefer.fleet.upload import clean, upload
 from edgefer.models import shipped
 from edgefer.results.benchmark_plan import BenchmarkCase, BenchmarkPlan
 

@@ -13,7 +13,7 @@ from edgefer.cli.options import PATH, log, parse_threads
 from edgefer.text_table import Result
 
 if TYPE_CHECKING:
-    from edgefer.fleet.agent import Facts
+    from edgefer.fleet.probe import Facts
     from edgefer.fleet.registry import Device
 
 NEEDS_WORKSTATION = True
@@ -119,8 +119,8 @@ def probe(name: str) -> Result:
     Example:
         edgefer devices probe pi4
     """
-    from edgefer.fleet.agent import probe as probe_board
     from edgefer.fleet.connection import connect
+    from edgefer.fleet.probe import probe as probe_board
     from edgefer.fleet.registry import Registry
 
     (device,) = Registry.read().select([name])
@@ -144,8 +144,8 @@ def setup(name: str, runtime: str, offline: bool, wheels: Path | None) -> Result
     Example:
         edgefer devices setup pi4 --offline
     """
-    from edgefer.fleet.agent import probe as probe_board
     from edgefer.fleet.connection import connect
+    from edgefer.fleet.probe import probe as probe_board
     from edgefer.fleet.provisioning import provision
     from edgefer.fleet.registry import Registry
     from edgefer.progress import progress_bar
@@ -173,9 +173,9 @@ def clean(name: str, everything: bool) -> Result:
     Example:
         edgefer devices clean pi4 --all
     """
-    from edgefer.fleet.agent import clean as clean_board
     from edgefer.fleet.connection import connect
     from edgefer.fleet.registry import Registry
+    from edgefer.fleet.upload import clean as clean_board
     from edgefer.results import schema
 
     (device,) = Registry.read().select([name])

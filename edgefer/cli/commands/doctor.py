@@ -49,10 +49,11 @@ def _examine_board(name: str) -> list[dict[str, Any]]:
     from contextlib import closing
 
     from edgefer.deploy.bundle import bundle
-    from edgefer.fleet.agent import probe, upload
     from edgefer.fleet.board_errors import describe_failure
     from edgefer.fleet.connection import CommandOutput, connect
+    from edgefer.fleet.probe import probe
     from edgefer.fleet.registry import Registry
+    from edgefer.fleet.upload import upload
     from edgefer.results.schema import Fields, parse_json
 
     (device,) = Registry.read().select([name])
