@@ -87,7 +87,13 @@ def measure(
     module = select_runtime(runtime)
     golden = artifact.golden.inputs
     check_first_load(
-        artifact.model, module, kernels=kernels, inputs=golden, sha256=artifact.sha256, name=str(artifact_path)
+        artifact.model,
+        module,
+        kernels=kernels,
+        inputs=golden,
+        spec=artifact.input_spec,
+        sha256=artifact.sha256,
+        name=str(artifact_path),
     )
     module.load()
     load_before = sysfs.load_average()
@@ -178,7 +184,8 @@ def _run(
 def _time_preprocessing(classifier: Classifier, face: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
     """Time the steps from a color crop of 128 x 128 to the encoded input, int64 (PREPROCESS_RUNS,) nanoseconds."""
     side = PREPROCESSED_SIDE
-    crop = np.repeat(cv2.resize(face, (side, side))[:, :, None], 3, axis=2)
+    resized = cv2.resize(face, (side, side))
+    crop = resized if resized.ndim == 3 else np.repeat(resized[:, :, None], 3, axis=2)
     times = np.empty(PREPROCESS_RUNS, np.int64)
     for index in range(PREPROCESS_RUNS):
         begin = time.perf_counter_ns()
@@ -201,10 +208,10 @@ def _no_garbage_collection() -> Iterator[None]:
 
 def _check_faces(faces: npt.NDArray[Any], artifact: Artifact) -> None:
     spec = artifact.input_spec
-    if faces.dtype != np.uint8 or faces.ndim != 3 or len(faces) == 0 or faces.shape[1:] != (spec.height, spec.width):
+    if faces.dtype != np.uint8 or len(faces) == 0 or faces.shape[1:] != spec.shape:
         raise DataError(
             f"faces of shape {faces.shape} and dtype {faces.dtype}",
-            why=f"expected uint8 (n, {spec.height}, {spec.width}) with n >= 1",
+            why=f"expected uint8 (n, {', '.join(map(str, spec.shape))}) with n >= 1",
         )
 
 

@@ -33,7 +33,8 @@ from edgefer.statistics import softmax
 
 __all__ = ["Artifact", "Golden"]
 
-CONTRACT_VERSION = 1
+# Version 2 adds inputs in color or with mean and std, and outputs that are probabilities. Other models keep version 1.
+CONTRACT_VERSION = 2
 # Files without a contract do not contain this name.
 FACTS = "edgefer.json"
 HINT = "copy the file again, or quantize the run again"
@@ -43,6 +44,7 @@ MAX_FILE_BYTES = 2**28
 ENTRY_LIMITS = {"labels.txt": 2**16, FACTS: 2**20, "golden.npz": 2**22}
 MAX_ARRAY_BYTES = 2**24
 MAX_LABELS, MAX_LABEL_LENGTH, MAX_SCHEME_LENGTH = 1000, 100, 100
+OUTPUTS = ("logits", "probabilities")
 # Fitted temperatures are near 1. More extreme values are damage, though float32 could still divide by them.
 MAX_TEMPERATURE = 1000.0
 # Fields of the provenance that other modules read, with their types.
@@ -62,7 +64,7 @@ class Golden:
     follow either, so there are two records, and a difference is to the nearer one.
 
     Attributes:
-        inputs: uint8 (n, height, width), preprocessed faces.
+        inputs: uint8 (n, height, width) in gray or (n, height, width, 3) in color, preprocessed faces.
         outputs: (n, classes), raw outputs of the default kernels on the workstation: quantization steps or logits.
         reference: raw outputs of the reference kernels, with the shape and dtype of ``outputs``.
         tolerance: largest difference of another runtime, in the unit of ``outputs``. It follows from the difference
@@ -115,6 +117,7 @@ class Artifact:
         scheme: name of the quantization scheme.
         golden: inputs with known outputs.
         provenance: JSON-compatible values on the origin: system, epochs, data, calibration, scores, versions.
+        output: "logits", or "probabilities" if the model ends in a softmax.
         temperature: divisor of the logits before the softmax, fitted so that confidence equals accuracy on average (Guo
             et al., "On calibration of modern neural networks", ICML 2017). It is 1 for files of older versions.
     """
@@ -126,11 +129,27 @@ class Artifact:
     golden: Golden
     provenance: dict[str, Any]
     temperature: float = 1.0
+    output: str = "logits"
 
     @functools.cached_property
     def sha256(self) -> str:
         """Hash of the flatbuffer, in hex, which identifies the model in result records."""
         return hashlib.sha256(self.model).hexdigest()
+
+    @classmethod
+    def bare(
+        cls,
+        model: bytes,
+        labels: tuple[str, ...],
+        input_spec: InputSpec,
+        *,
+        scheme: str = "",
+        output: str = "logits",
+    ) -> Artifact:
+        """Wrap a flatbuffer without golden vectors or provenance."""
+        no_outputs = np.empty((0, len(labels)), np.float32)
+        golden = Golden(np.empty((0, *input_spec.shape), np.uint8), no_outputs, no_outputs, 0.0)
+        return cls(model, labels, input_spec, scheme, golden, {}, output=output)
 
     def probabilities(self, logits: npt.NDArray[np.floating[Any]]) -> npt.NDArray[Any]:
         """Convert logits (..., classes) to calibrated probabilities of the same shape and dtype."""
@@ -139,8 +158,9 @@ class Artifact:
     def to_bytes(self) -> bytes:
         """Return the flatbuffer and the ZIP in one file; equal artifacts give equal bytes."""
         golden = self.golden
+        is_plain = self.input_spec.is_plain and self.output == OUTPUTS[0]
         facts = {
-            "contract_version": CONTRACT_VERSION,
+            "contract_version": 1 if is_plain else CONTRACT_VERSION,
             "model_bytes": len(self.model),
             "model_sha256": self.sha256,
             "scheme": self.scheme,
@@ -148,6 +168,7 @@ class Artifact:
             "golden_tolerance": golden.tolerance,
             "temperature": self.temperature,
             "provenance": self.provenance,
+            **({} if self.output == OUTPUTS[0] else {"output": self.output}),
         }
         entries = {
             "labels.txt": ("\n".join(self.labels) + "\n").encode(),
@@ -181,6 +202,7 @@ class Artifact:
             golden=_read_golden(entries["golden.npz"], facts, len(labels), input_spec),
             provenance=_read_provenance(facts),
             temperature=facts.number("temperature", 1 / MAX_TEMPERATURE, MAX_TEMPERATURE, default=1.0),
+            output=facts.choice("output", OUTPUTS, default=OUTPUTS[0]),
         )
         expected = facts.text("model_sha256", 64)
         if artifact.sha256 != expected:
@@ -249,7 +271,7 @@ def _read_golden(content: bytes, facts: Fields, classes: int, spec: InputSpec) -
     vectors = read_arrays(content, names, entry="golden.npz", max_bytes=MAX_ARRAY_BYTES)
     inputs, outputs, reference = (vectors[name] for name in names)
     expected = {
-        "inputs": (inputs, (max(1, len(outputs) if outputs.ndim else 1), spec.height, spec.width), np.dtype(np.uint8)),
+        "inputs": (inputs, (max(1, len(outputs) if outputs.ndim else 1), *spec.shape), np.dtype(np.uint8)),
         "outputs": (outputs, (max(1, len(inputs) if inputs.ndim else 1), classes), outputs.dtype),
         "reference": (reference, outputs.shape, outputs.dtype),
     }

@@ -7,7 +7,7 @@ fields.object("input").integer("height", 1, 512)        # input.height is 0, exp
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,6 +70,26 @@ class Fields:
         if not isinstance(value, (int, float)) or isinstance(value, bool) or not low <= value <= high:
             raise self.error(name, f"a number from {low:g} to {high:g}")
         return float(value)
+
+    def numbers(
+        self, name: str, lengths: AbstractSet[int], low: float, high: float, *, default: tuple[float, ...]
+    ) -> tuple[float, ...]:
+        """Return the list of numbers ``name``, each from ``low`` to ``high``; ``default`` if the field is missing."""
+        if name not in self.values:
+            return default
+        values = self._value(name)
+        is_list = isinstance(values, (list, tuple)) and len(values) in lengths
+        if not is_list or not all(type(value) in (int, float) and low <= value <= high for value in values):
+            counts = " or ".join(map(str, sorted(lengths)))
+            raise self.error(name, f"a list of {counts} numbers from {low:g} to {high:g}")
+        return tuple(map(float, values))
+
+    def choice(self, name: str, allowed: tuple[str, ...], *, default: str) -> str:
+        """Return the string ``name``, which must be one of ``allowed``; ``default`` if the field is missing."""
+        value = self.values.get(name, default)
+        if value not in allowed:
+            raise self.error(name, f"one of {', '.join(allowed)}")
+        return str(value)
 
     def text(self, name: str, max_length: int) -> str:
         """Return the string ``name``, which must be printable and have at most ``max_length`` characters."""

@@ -32,6 +32,7 @@ __all__ = ["CArray", "c_array"]
 RUNTIME = "litert"  # the runtime that has the flatbuffer schema
 GOLDEN_VECTORS = 3
 BYTES_PER_LINE = 20
+RESIZED = {"area": "area-averaged", "linear": "interpolated", "nearest": "sampled", "cubic": "interpolated (cubic)"}
 C_TYPES = {"int8": "int8_t", "uint8": "uint8_t", "int16": "int16_t", "float32": "float"}
 # Characters of a string literal that need no escape. "?" needs one, because "??/" is a backslash.
 UNESCAPED = re.compile(r"[A-Za-z0-9 _.,:+/-]")
@@ -61,9 +62,15 @@ def c_array(artifact: Artifact, *, name: str) -> CArray:
             underscores.
 
     Raises:
-        IncompatibleError: TensorFlow Lite Micro cannot run the model, LiteRT is not installed, or LiteRT does not
+        IncompatibleError: the input is in color, the output is not logits, TensorFlow Lite Micro cannot run the model,
+            LiteRT is not installed, or LiteRT does not
             reproduce the golden vectors.
     """
+    if artifact.input_spec.channels != "gray" or artifact.output != "logits":
+        actual = f"{artifact.input_spec.channels} input and {artifact.output} as output"
+        raise IncompatibleError(
+            f"C++ source of a model with {actual}", why="expected gray input and logits", hint="edgefer export --bundle"
+        )
     # read_model() requires a file that an interpreter has loaded.
     classifier = Classifier.from_artifact(artifact, runtime=RUNTIME)
     requirements = micro_requirements(read_model(artifact.model))
@@ -97,6 +104,7 @@ class _Writer:
         guard = f"EDGEFER_{self.stem.upper()}_H_"
         about = "\n".join(f"// {line}".rstrip() for line in (*_about(self.artifact, self.stem), *self._usage()))
         calls = "".join(f" &&\n         resolver.Add{name}() == 0" for name in self.requirements.operators)
+        spec = self.artifact.input_spec
         return HEADER.format(
             about=about,
             guard=guard,
@@ -104,11 +112,12 @@ class _Writer:
             model_bytes=len(self.artifact.model),
             sha256=self.artifact.sha256,
             classes=len(self.artifact.labels),
-            height=self.artifact.input_spec.height,
-            width=self.artifact.input_spec.width,
+            height=spec.height,
+            width=spec.width,
             input_type=C_TYPES[self.input.dtype],
             input_scale=_float(self.input.scale),
             input_zero_point=self.input.zero_point,
+            value="p / 255" if spec.is_plain else f"(p - {spec.mean[0]:g}) / {spec.std[0]:g}",
             table="" if self._is_simple() else "extern const Input kEncodedPixels[256];\n",
             encode=self._encode(),
             output_type=C_TYPES[self.output.dtype],
@@ -151,7 +160,7 @@ class _Writer:
         return [str(value) if is_integer else _float(value) for value in outputs.tolist()]
 
     def _encode(self) -> str:
-        if self.input.dtype == "float32":
+        if self.input.dtype == "float32" and self.artifact.input_spec.is_plain:
             return "return static_cast<float>(pixel) / 255.0f;"
         if not self._is_simple():
             return "return kEncodedPixels[pixel];"
@@ -159,16 +168,23 @@ class _Writer:
 
     def _is_simple(self) -> bool:
         """Return True if one addition or division encodes a pixel, so that no table is needed."""
-        return self.input.dtype == "float32" or len(set(self._offsets())) == 1
+        if self.input.dtype == "float32":
+            return self.artifact.input_spec.is_plain
+        return len(set(self._offsets())) == 1
 
     def _offsets(self) -> list[int]:
-        offsets: list[int] = (encoder(self.input).astype(np.int64) - np.arange(256)).tolist()
+        offsets: list[int] = (self._pixel_table().astype(np.int64) - np.arange(256)).tolist()
         return offsets
 
     def _table(self) -> str:
         if self._is_simple():
             return ""
-        return f"const Input kEncodedPixels[256] = {{{_numbers(encoder(self.input).tolist())}}};\n\n"
+        values = self._pixel_table().tolist()
+        numbers = [_float(value) for value in values] if self.input.dtype == "float32" else values
+        return f"const Input kEncodedPixels[256] = {{{_numbers(numbers)}}};\n\n"
+
+    def _pixel_table(self) -> npt.NDArray[Any]:
+        return encoder(self.input, self.artifact.input_spec)
 
 
 def _select_golden(golden: Golden) -> list[int]:
@@ -180,6 +196,7 @@ def _select_golden(golden: Golden) -> list[int]:
 
 def _about(artifact: Artifact, stem: str) -> list[str]:
     provenance, spec = artifact.provenance, artifact.input_spec
+    resized = RESIZED[spec.resize]
     fields = {
         "system": provenance.get("system"),
         "scheme": artifact.scheme,
@@ -188,7 +205,7 @@ def _about(artifact: Artifact, stem: str) -> list[str]:
         "calibration": _name(provenance.get("calibration")),
         "converter": provenance.get("converter"),
         "labels": ", ".join(artifact.labels),
-        "input": f"{spec.width} x {spec.height} gray pixels of one face, cropped and area-averaged to that size",
+        "input": f"{spec.width} x {spec.height} gray pixels of one face, cropped and {resized} to that size",
         "sha256": f"{artifact.sha256} (of the flatbuffer)",
     }
     if spec.clahe is not None:
@@ -225,7 +242,7 @@ def _float(value: float) -> str:
     return f"{text}f" if "." in text or "e" in text else f"{text}.0f"
 
 
-def _numbers(values: bytes | Iterable[int]) -> str:
+def _numbers(values: bytes | Iterable[int | str]) -> str:
     numbers = [str(value) for value in values]
     starts = range(0, len(numbers), BYTES_PER_LINE)
     return "\n" + ",\n".join(",".join(numbers[start : start + BYTES_PER_LINE]) for start in starts) + "\n"
@@ -271,7 +288,7 @@ constexpr char kSha256[] = "{sha256}";
 constexpr int kClasses = {classes};
 extern const char* const kLabels[kClasses];
 
-// The input: one gray image. A pixel p has the value p / 255 = kInputScale * (Encode(p) - kInputZeroPoint).
+// The input: one gray image. A pixel p has the value {value} = kInputScale * (Encode(p) - kInputZeroPoint).
 // A scale of 0 means that the tensor is not quantized.
 typedef {input_type} Input;
 constexpr int kHeight = {height};

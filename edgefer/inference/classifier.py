@@ -20,13 +20,15 @@ import numpy as np
 import numpy.typing as npt
 
 from edgefer.contract.artifact import Artifact
-from edgefer.contract.preprocessing import encoder, prepare
+from edgefer.contract.preprocessing import encode, encoder, prepare
 from edgefer.contract.quantization_params import dequantize
 from edgefer.errors import DataError, IncompatibleError
 from edgefer.inference.first_load import check_first_load
 from edgefer.inference.runtime import Runtime, cannot_run, select_runtime
 
 __all__ = ["Classifier", "Prediction"]
+
+SMALLEST_PROBABILITY = np.float32(1e-7)
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,10 +67,10 @@ class Classifier:
             IncompatibleError: the input or output of the model differs in shape from the contract.
         """
         spec, classes = artifact.input_spec, len(artifact.labels)
-        _check_shape("input", runtime.input.shape, (1, spec.height, spec.width, 1))
+        _check_shape("input", runtime.input.shape, spec.tensor_shape)
         _check_shape("output", runtime.output.shape, (1, classes))
         self.artifact, self.runtime = artifact, runtime
-        self._table = encoder(runtime.input.params)
+        self._table = encoder(runtime.input.params, spec)
 
     @classmethod
     def open(
@@ -174,25 +176,32 @@ class Classifier:
         ]
 
     def logits(self, faces: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Return the logits, float32 (n, classes), of prepared faces, uint8 (n, height, width).
+        """Return the logits, float32 (n, classes), of prepared faces, uint8 (n, *spec.shape).
+
+        The logits of a model that ends in a softmax are the logarithms of its probabilities.
 
         Raises:
             DataError: ``faces`` has another shape or dtype.
         """
-        return dequantize(self.raw(faces), self.runtime.output.params)
+        params = self.runtime.output.params
+        outputs = dequantize(self.raw(faces), params)
+        if self.artifact.output == "logits":
+            return outputs
+        # Half a step is the largest probability that an integer output rounds to zero.
+        return np.log(np.maximum(outputs, params.scale / 2 or SMALLEST_PROBABILITY))
 
     def raw(self, faces: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
-        """Return the raw outputs (n, classes) of prepared faces, uint8 (n, height, width): integers or floats.
+        """Return the raw outputs (n, classes) of prepared faces, uint8 (n, *spec.shape): integers or floats.
 
         Raises:
             DataError: ``faces`` has another shape or dtype.
             IncompatibleError: the runtime cannot run the model.
         """
         spec, runtime = self.artifact.input_spec, self.runtime
-        if faces.dtype != np.uint8 or faces.ndim != 3 or faces.shape[1:] != (spec.height, spec.width):
+        if faces.dtype != np.uint8 or faces.shape[1:] != spec.shape:
             raise DataError(
                 f"faces of shape {faces.shape} and dtype {faces.dtype}",
-                why=f"expected uint8 (n, {spec.height}, {spec.width})",
+                why=f"expected uint8 (n, {', '.join(map(str, spec.shape))})",
                 hint="edgefer.contract.preprocessing.prepare(image, artifact.input_spec)",
             )
         outputs = np.empty((len(faces), len(self.artifact.labels)), runtime.output.params.dtype)
@@ -206,8 +215,8 @@ class Classifier:
         return outputs
 
     def encode(self, face: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
-        """Convert a prepared face, uint8 (height, width), to the input array of the model."""
-        return self._table[face].reshape(self.runtime.input.shape)
+        """Convert a prepared face, uint8 ``spec.shape``, to the input array of the model."""
+        return encode(self._table, face).reshape(self.runtime.input.shape)
 
 
 def _check(artifact: Artifact, runtime: str | None, kernels: str, *, name: str = "the model") -> None:
@@ -216,6 +225,7 @@ def _check(artifact: Artifact, runtime: str | None, kernels: str, *, name: str =
         select_runtime(runtime),
         kernels=kernels,
         inputs=artifact.golden.inputs,
+        spec=artifact.input_spec,
         sha256=artifact.sha256,
         name=name,
     )

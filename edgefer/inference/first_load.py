@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgefer import files, models
-from edgefer.contract.preprocessing import encoder
+from edgefer.contract.preprocessing import InputSpec, encode, encoder
 from edgefer.errors import DataError, EdgeferError, IncompatibleError
 from edgefer.inference.runtime import RuntimeModule, cannot_run, select_runtime
 from edgefer.processes import ChildResult, call_module, serve_request
@@ -59,6 +59,7 @@ def check_first_load(
     *,
     kernels: str = "default",
     inputs: npt.NDArray[np.uint8] | None = None,
+    spec: InputSpec = InputSpec(),
     sha256: str = "",
     name: str = "the model",
 ) -> None:
@@ -68,7 +69,8 @@ def check_first_load(
         model: content of a .tflite.
         module: the runtime that will load it.
         kernels: "default", "builtin" or "reference".
-        inputs: preprocessed faces, uint8 (n, height, width), the first of which are run; None or n = 0 for zeros.
+        inputs: preprocessed faces, uint8 (n, *spec.shape), the first of which are run; None or n = 0 for zeros.
+        spec: input of the model.
         sha256: hash of ``model`` in hex if the caller has it.
         name: name of the model in errors.
 
@@ -87,7 +89,7 @@ def check_first_load(
             return
         marker = _marker(key)
         if not (marker is not None and marker.exists()) and not _is_shipped(model):
-            _check(model, runtime, version, kernels=kernels, inputs=inputs, name=name)
+            _check(model, runtime, version, kernels=kernels, inputs=inputs, spec=spec, name=name)
             _remember(marker)
         _checked.add(key)
 
@@ -154,7 +156,14 @@ def _is_shipped(model: bytes) -> bool:
 
 
 def _check(
-    model: bytes, runtime: str, version: str, *, kernels: str, inputs: npt.NDArray[np.uint8] | None, name: str
+    model: bytes,
+    runtime: str,
+    version: str,
+    *,
+    kernels: str,
+    inputs: npt.NDArray[np.uint8] | None,
+    spec: InputSpec,
+    name: str,
 ) -> None:
     with tempfile.TemporaryDirectory(prefix="edgefer-check-") as private:
         folder = Path(private)
@@ -166,7 +175,7 @@ def _check(
             stage = stage_path.read_text() if stage_path.exists() else "starting"
             return _describe(child, stage, name=name, runtime=f"{runtime} {version}")
 
-        request = {"folder": private, "runtime": runtime, "kernels": kernels}
+        request = {"folder": private, "runtime": runtime, "kernels": kernels, "input": spec.to_json()}
         call_module(
             MODULE, request, folder=folder, describe_crash=describe_crash, timeout_s=TIMEOUT_S,
             variables=CHILD_VARIABLES,
@@ -206,7 +215,8 @@ def _serve(request: dict[str, Any]) -> dict[str, Any]:
     files.write_text(stage_path, "running it")
     shape, params = runtime.input.shape, runtime.input.params
     size = int(np.prod(shape, dtype=np.int64))
-    arrays = [encoder(params)[face] for face in inputs if face.size == size] or [np.zeros(size, params.dtype)]
+    table = encoder(params, InputSpec.from_json(request["input"]))
+    arrays = [encode(table, face) for face in inputs if face.size == size] or [np.zeros(size, params.dtype)]
     try:
         for array in arrays:
             runtime.set_input(array.reshape(shape))

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from edgefer import files
+from edgefer.contract.image_decoding import read_image
 from edgefer.contract.image_header import MAX_MEMORY_BYTES, ImageHeader, read_header
-from edgefer.contract.preprocessing import read_image
 from edgefer.errors import DataError
 from edgefer.inference.image_source import DecodedImage, ImageSource
 from edgefer.inference.media_type import VIDEO_SUFFIXES, is_media, media_type

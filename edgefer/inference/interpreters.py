@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgefer import plugins
-from edgefer.contract.preprocessing import encoder
+from edgefer.contract.preprocessing import InputSpec, encode, encoder
 from edgefer.errors import EdgeferError, IncompatibleError, UsageError
 from edgefer.inference.first_load import check_first_load, is_trusted, trust_model
 from edgefer.inference.runtime import RUNTIMES, Runtime, cannot_run, select_runtime
@@ -64,13 +64,16 @@ def installed_runtimes(python: str = "") -> InstalledRuntimes:
     return InstalledRuntimes(about, {name: versions[name] for name in ordered})
 
 
-def run_model(model: bytes, faces: npt.NDArray[np.uint8], configuration: Configuration) -> npt.NDArray[Any]:
+def run_model(
+    model: bytes, faces: npt.NDArray[np.uint8], configuration: Configuration, spec: InputSpec = InputSpec()
+) -> npt.NDArray[Any]:
     """Run prepared faces through a model and return the raw, flattened outputs (n, values).
 
     Args:
         model: content of a .tflite.
-        faces: uint8 (n, height, width).
+        faces: uint8 (n, *spec.shape).
         configuration: runtime, kernels, threads and interpreter.
+        spec: input of the model.
 
     Raises:
         UsageError: the runtime, the kernels or the interpreter do not exist.
@@ -78,25 +81,27 @@ def run_model(model: bytes, faces: npt.NDArray[np.uint8], configuration: Configu
     """
     if not configuration.python:
         module = select_runtime(configuration.runtime)
-        check_first_load(model, module, kernels=configuration.kernels, inputs=faces)
-        return run_faces(module.open_model(model, threads=configuration.threads, kernels=configuration.kernels), faces)
+        check_first_load(model, module, kernels=configuration.kernels, inputs=faces, spec=spec)
+        runtime = module.open_model(model, threads=configuration.threads, kernels=configuration.kernels)
+        return run_faces(runtime, faces, spec)
     with tempfile.TemporaryDirectory(prefix="edgefer-run-") as folder:
         arrays, outputs = Path(folder, "arrays.npz"), Path(folder, "outputs.npy")
         np.savez(arrays, model=np.frombuffer(model, np.uint8), faces=faces)
         settings = asdict(replace(configuration, python=""))
         request: dict[str, Any] = {"configuration": settings, "arrays": str(arrays), "outputs": str(outputs)}
-        request["trusted"] = is_trusted(model)
+        request |= {"trusted": is_trusted(model), "input": spec.to_json()}
         _call(configuration.python, request, Path(folder))
         loaded: npt.NDArray[Any] = np.load(outputs, allow_pickle=False)
     return loaded
 
 
-def run_faces(runtime: Runtime, faces: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
+def run_faces(runtime: Runtime, faces: npt.NDArray[np.uint8], spec: InputSpec = InputSpec()) -> npt.NDArray[Any]:
     """Run faces through a loaded model and return the raw, flattened outputs (n, values).
 
     Args:
         runtime: loaded model with an output of any shape.
-        faces: uint8 (n, height, width).
+        faces: uint8 (n, *spec.shape).
+        spec: input of the model.
 
     Raises:
         IncompatibleError: the faces do not fit the input of the model, or the interpreter fails.
@@ -106,11 +111,11 @@ def run_faces(runtime: Runtime, faces: npt.NDArray[np.uint8]) -> npt.NDArray[Any
         raise IncompatibleError(
             f"a model with an input of shape {shape}", why=f"the faces have shape {faces.shape[1:]}"
         )
-    table = encoder(runtime.input.params)
+    table = encoder(runtime.input.params, spec)
     outputs = np.empty((len(faces), int(np.prod(runtime.output.shape))), runtime.output.params.dtype)
     for row, face in enumerate(faces):
         try:
-            runtime.set_input(table[face].reshape(shape))
+            runtime.set_input(encode(table, face).reshape(shape))
             runtime.invoke()
             outputs[row] = runtime.get_output().reshape(-1)
         except (RuntimeError, ValueError) as error:
@@ -143,7 +148,8 @@ def _serve(request: dict[str, Any]) -> dict[str, Any]:
         model = arrays["model"].tobytes()
         if request["trusted"]:
             trust_model(model)
-        outputs = run_model(model, arrays["faces"], Configuration(**request["configuration"]))
+        spec = InputSpec.from_json(request["input"])
+        outputs = run_model(model, arrays["faces"], Configuration(**request["configuration"]), spec)
     np.save(request["outputs"], outputs)
     return {}
 

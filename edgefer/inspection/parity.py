@@ -154,7 +154,7 @@ def _run(
 ) -> ConfigurationRun:
     golden, row = artifact.golden, Row(configuration, version or None)
     try:
-        outputs = run_model(artifact.model, np.concatenate([golden.inputs, faces]), configuration)
+        outputs = run_model(artifact.model, np.concatenate([golden.inputs, faces]), configuration, artifact.input_spec)
         if outputs.shape[1] != len(artifact.labels):
             raise IncompatibleError(f"the model has {outputs.shape[1]} outputs for {len(artifact.labels)} labels")
     except EdgeferError as error:
@@ -181,18 +181,19 @@ def _compare(artifact: Artifact, faces: npt.NDArray[np.uint8], runs: Sequence[Co
             )
             if not same.all():
                 pair = first.row.configuration, row.configuration
-                row = replace(row, **_find_divergence(artifact.model, faces[~same][:LAYER_FACES], *pair))
+                row = replace(row, **_find_divergence(artifact, faces[~same][:LAYER_FACES], *pair))
         rows.append(row)
     return tuple(rows)
 
 
 def _find_divergence(
-    model: bytes, faces: npt.NDArray[np.uint8], first: Configuration, other: Configuration
+    artifact: Artifact, faces: npt.NDArray[np.uint8], first: Configuration, other: Configuration
 ) -> dict[str, Any]:
     """Return the fields of a Row about the first differing layer; the outputs for ``faces`` differ."""
     try:
-        for layer in list_layers(model):
-            divergence = _divergence_at(layer, probe_tensors(model, layer.tensor), faces, first, other)
+        for layer in list_layers(artifact.model):
+            probe = replace(artifact, model=probe_tensors(artifact.model, layer.tensor))
+            divergence = _divergence_at(layer, probe, faces, first, other)
             if divergence is not None:
                 return {"divergence": divergence}
     except EdgeferError as error:
@@ -201,11 +202,11 @@ def _find_divergence(
 
 
 def _divergence_at(
-    layer: Layer, model: bytes, faces: npt.NDArray[np.uint8], first: Configuration, other: Configuration
+    layer: Layer, probe: Artifact, faces: npt.NDArray[np.uint8], first: Configuration, other: Configuration
 ) -> Divergence | None:
     # The model itself has passed the check, and only the index of its output differs.
-    trust_model(model)
-    one, two = run_model(model, faces, first), run_model(model, faces, other)
+    trust_model(probe.model)
+    one, two = (run_model(probe.model, faces, setting, probe.input_spec) for setting in (first, other))
     if np.array_equal(one, two):
         return None
     return Divergence(

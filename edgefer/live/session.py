@@ -145,7 +145,9 @@ class Live:
         with profiler.measure("detect"):
             gray = to_gray(captured.image)
             tracks = self.tracker.update(captured.image, gray, timestamp_ns=captured.captured_ns)
-        faces = self._classify(tracks, gray, captured.captured_ns) if tracks else ()
+        is_gray = self.classifier.artifact.input_spec.channels == "gray"
+        source = gray if is_gray else captured.image
+        faces = self._classify(tracks, source, captured.captured_ns) if tracks else ()
         self._smoother.retain(track.track_id for track in tracks)
         image = captured.image
         if self._draw:
@@ -163,11 +165,11 @@ class Live:
         )
 
     def _classify(
-        self, tracks: Sequence[Track], gray: npt.NDArray[np.uint8], timestamp_ns: int
+        self, tracks: Sequence[Track], image: npt.NDArray[np.uint8], timestamp_ns: int
     ) -> tuple[LiveFace, ...]:
         artifact = self.classifier.artifact
         with self._profiler.measure("preprocess"):
-            crops = np.stack([prepare(self._detector.crop(gray, track.box), artifact.input_spec) for track in tracks])
+            crops = np.stack([prepare(self._detector.crop(image, track.box), artifact.input_spec) for track in tracks])
         with self._profiler.measure("invoke"):
             logits = self.classifier.logits(crops)
         smoothed = np.stack([

@@ -328,3 +328,42 @@ def test_file_that_is_too_large_for_a_model_is_not_read(tmp_path):
         file.truncate(2**33)
     with pytest.raises(DataError, match=r"huge\.tflite: the file is too large for a model: it has more than 256 MiB"):
         Artifact.load(tmp_path / "huge.tflite")
+
+
+def facts_of(content):
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        return json.loads(archive.read("edgefer.json"))
+
+
+def test_plain_model_has_the_contract_of_version_1(artifact):
+    facts = facts_of(artifact.to_bytes())
+    assert facts["contract_version"] == 1
+    assert "output" not in facts
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"output": "probabilities"}, {"input_spec": InputSpec(mean=(127.5,), std=(127.5,))}],
+    ids=["probabilities", "range"],
+)
+def test_model_that_an_older_version_would_feed_wrongly_has_version_2(artifact, change):
+    changed = dataclasses.replace(artifact, **change)
+    assert facts_of(changed.to_bytes())["contract_version"] == 2
+    loaded = Artifact.from_bytes(changed.to_bytes())
+    assert (loaded.output, loaded.input_spec) == (changed.output, changed.input_spec)
+
+
+def test_golden_vectors_of_a_color_model_have_three_channels(artifact):
+    spec = InputSpec(8, 8, channels="rgb")
+    inputs = np.zeros((3, 8, 8, 3), np.uint8)
+    color = dataclasses.replace(artifact, input_spec=spec, golden=dataclasses.replace(artifact.golden, inputs=inputs))
+    assert Artifact.from_bytes(color.to_bytes()).golden.inputs.shape == (3, 8, 8, 3)
+    wrong = dataclasses.replace(color, input_spec=InputSpec(8, 8))
+    with pytest.raises(DataError, match=r"golden\.npz is invalid"):
+        Artifact.from_bytes(wrong.to_bytes())
+
+
+def test_bare_artifact_has_no_golden_vectors():
+    bare = Artifact.bare(b"model", ("yes", "no"), InputSpec(8, 8, channels="bgr"))
+    assert bare.golden.inputs.shape == (0, 8, 8, 3)
+    assert bare.golden.outputs.shape == (0, 2)

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import pytest
 
+from edgefer.contract.image_decoding import read_image
 from edgefer.contract.image_header import MAX_MEMORY_BYTES, read_header
-from edgefer.contract.preprocessing import read_image
 from edgefer.errors import DataError
 
 HEIGHT, WIDTH = 40, 72

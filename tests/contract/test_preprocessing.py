@@ -1,3 +1,4 @@
+import json
 import struct
 import zlib
 
@@ -5,7 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from edgefer.contract.preprocessing import Clahe, InputSpec, prepare, prepare_all, read_image
+from edgefer.contract.image_decoding import read_image
+from edgefer.contract.preprocessing import Clahe, InputSpec, prepare, prepare_all
 from edgefer.errors import DataError
 
 SPEC = InputSpec()
@@ -59,11 +61,6 @@ def test_clahe_increases_the_contrast():
 def test_batch_gives_the_same_faces_as_single_images():
     images = pattern(5, 64, 40)
     assert np.array_equal(prepare_all(images, SPEC), np.stack([prepare(image, SPEC) for image in images]))
-
-
-@pytest.mark.parametrize("spec", [InputSpec(), InputSpec(64, 32), InputSpec(clahe=Clahe(3.0, 4))])
-def test_spec_survives_json(spec):
-    assert InputSpec.from_json(spec.to_json()) == spec
 
 
 @pytest.mark.parametrize(
@@ -124,3 +121,52 @@ def test_photo_is_rotated_by_its_exif_orientation():
     tagged = jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + jpeg[2:]
     upright = prepare(read_image(tagged), SPEC).astype(int)
     assert abs(upright - face).max() < 30
+
+
+def test_color_keeps_its_bytes_in_the_order_of_the_channels():
+    image = np.random.default_rng(0).integers(0, 256, (48, 48, 3), dtype=np.uint8)
+    assert np.array_equal(prepare(image, InputSpec(channels="bgr")), image)
+    assert np.array_equal(prepare(image, InputSpec(channels="rgb")), image[..., ::-1])
+    assert np.array_equal(prepare(np.dstack([image, image[..., :1]]), InputSpec(channels="bgr")), image)
+
+
+def test_gray_image_has_three_equal_channels_in_color():
+    prepared = prepare(pattern(20, 30), InputSpec(32, 40, channels="rgb"))
+    assert prepared.shape == (32, 40, 3)
+    assert np.array_equal(prepared[..., 0], prepared[..., 2])
+    assert np.array_equal(prepared[..., 0], prepare(pattern(20, 30), InputSpec(32, 40)))
+
+
+@pytest.mark.parametrize(("resize", "code"), [("nearest", cv2.INTER_NEAREST_EXACT), ("linear", cv2.INTER_LINEAR)])
+def test_interpolation_is_that_of_the_spec(resize, code):
+    expected = cv2.resize(pattern(96, 96), (48, 48), interpolation=code)
+    assert np.array_equal(prepare(pattern(96, 96), InputSpec(resize=resize)), expected)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        InputSpec(),
+        InputSpec(64, 32, Clahe(3.0, 4)),
+        InputSpec(channels="rgb", mean=(1.5, 2.0, 3.0), std=(4.0,), resize="cubic"),
+    ],
+)
+def test_spec_survives_json(spec):
+    assert InputSpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
+
+
+def test_spec_of_version_1_has_the_keys_of_version_1():
+    assert InputSpec().to_json() == {"height": 48, "width": 48, "clahe": None}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"channels": "cmyk"}, {"channels": ["rgb"]}, {"mean": 0}, {"mean": []}, {"mean": [1, 2]}, {"std": [0]},
+        {"std": [True]}, {"std": ["255"]}, {"mean": [float("nan")]}, {"resize": "lanczos"}, {"resize": None},
+        {"channels": "rgb", "clahe": {"clip_limit": 2, "tiles": 8}},
+    ],
+)  # fmt: skip
+def test_damaged_spec_is_refused(change):
+    with pytest.raises(DataError, match="the input of a model is invalid"):
+        InputSpec.from_json(InputSpec().to_json() | change)

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from edgefer.contract.artifact import Artifact
-from edgefer.contract.preprocessing import Clahe, InputSpec, encoder, prepare, prepare_all, read_image
+from edgefer.contract.image_decoding import read_image
+from edgefer.contract.preprocessing import Clahe, InputSpec, encoder, prepare, prepare_all
 from edgefer.contract.quantization_params import QuantParams
 from edgefer.data.dataset import load
 from edgefer.data.evaluation_set import make_evaluation_set

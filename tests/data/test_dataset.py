@@ -288,7 +288,8 @@ def test_file_names_of_a_tree_provide_the_rows_of_fer2013_csv(faces, tmp_path):
 
 
 def test_pictures_of_any_size_and_color_go_through_the_preprocessing(tmp_path):
-    from edgefer.contract.preprocessing import InputSpec, prepare, read_image
+    from edgefer.contract.image_decoding import read_image
+    from edgefer.contract.preprocessing import InputSpec, prepare
 
     color = np.random.default_rng(3).integers(0, 256, (61, 50, 3), np.uint8)
     write_image(tmp_path / "train" / "Happiness" / "a.png", color)

@@ -14,8 +14,10 @@ import pytest
 
 from edgefer.contract.artifact import Artifact, Golden
 from edgefer.contract.preprocessing import InputSpec, prepare
+from edgefer.contract.quantization_params import QuantParams
 from edgefer.errors import DataError, IncompatibleError
 from edgefer.inference.classifier import Classifier
+from edgefer.inference.runtime import TensorSpec
 
 
 def with_golden_outputs(artifact: Artifact, outputs: np.ndarray) -> Artifact:
@@ -174,3 +176,55 @@ def test_a_classifier_runs_without_tensorflow(model_path: Path, int8_classifier:
         check=False,
     )
     assert child.stdout.strip() == int8_classifier.predict(np.zeros((48, 48), np.uint8)).label, child.stderr
+
+
+class FixedOutput:
+    """Runtime with a constant output, which records its inputs."""
+
+    name, version = "fixed", "1"
+
+    def __init__(self, shape, params, output):
+        self.input = TensorSpec(shape, QuantParams(0.0, 0, "float32"))
+        self.output = TensorSpec((1, output.size), params)
+        self._output = output[None]
+        self.inputs = []
+
+    def set_input(self, array):
+        self.inputs.append(array)
+
+    def invoke(self):
+        pass
+
+    def get_output(self):
+        return self._output
+
+
+@pytest.mark.parametrize(
+    ("params", "raw", "smallest"),
+    [
+        (QuantParams(0.0, 0, "float32"), np.float32([0.75, 0.25, 0.0]), 1e-7),
+        (QuantParams(1 / 256, -128, "int8"), np.int8([64, -64, -128]), 1 / 512),
+    ],
+)
+def test_logits_of_a_softmax_output_are_logarithms(params, raw, smallest):
+    artifact = Artifact.bare(b"", ("a", "b", "c"), InputSpec(4, 4), output="probabilities")
+    classifier = Classifier(artifact, FixedOutput((1, 4, 4, 1), params, raw))
+    logits = classifier.logits(np.zeros((2, 4, 4), np.uint8))
+    np.testing.assert_allclose(logits, np.log([[0.75, 0.25, smallest]] * 2), rtol=1e-6)
+    np.testing.assert_allclose(artifact.probabilities(logits)[0], [0.75, 0.25, 0.0], atol=0.002)
+
+
+def test_color_model_gets_its_channels_and_range():
+    spec = InputSpec(2, 2, channels="rgb", mean=(127.5,), std=(127.5,))
+    runtime = FixedOutput((1, 2, 2, 3), QuantParams(0.0, 0, "float32"), np.zeros(2, np.float32))
+    classifier = Classifier(Artifact.bare(b"", ("a", "b"), spec), runtime)
+    image = np.zeros((5, 5, 3), np.uint8)
+    image[..., 0] = 255  # blue
+    classifier.predict(image)
+    assert runtime.inputs[0].tolist() == [[[[-1, -1, 1]] * 2] * 2]
+
+
+def test_model_with_other_channels_than_its_contract_is_refused():
+    runtime = FixedOutput((1, 4, 4, 3), QuantParams(0.0, 0, "float32"), np.zeros(2, np.float32))
+    with pytest.raises(IncompatibleError, match=r"shape \(1, 4, 4, 3\)"):
+        Classifier(Artifact.bare(b"", ("a", "b"), InputSpec(4, 4)), runtime)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from edgefer.contract.artifact import Artifact
+from edgefer.contract.preprocessing import InputSpec
 from edgefer.errors import IncompatibleError, UsageError
 from edgefer.inference.interpreters import installed_runtimes, run_model
 from edgefer.inference.runtimes import litert, tflite_runtime
@@ -28,9 +29,9 @@ def best() -> str:
 def other_runtime_when(which, change, monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the configurations that ``which`` selects run ``change(model)``; all use the default kernels."""
 
-    def run(model: bytes, faces: np.ndarray, configuration: Configuration) -> np.ndarray:
+    def run(model: bytes, faces: np.ndarray, configuration: Configuration, spec: InputSpec) -> np.ndarray:
         plain = Configuration(configuration.runtime)
-        return run_model(change(model) if which(configuration) else model, faces, plain)
+        return run_model(change(model) if which(configuration) else model, faces, plain, spec)
 
     monkeypatch.setattr(parity_module, "run_model", run)
 
@@ -98,8 +99,8 @@ def test_first_differing_layer_is_the_one_that_was_changed(
 def test_difference_that_no_single_layer_shows_has_no_layer(
     litert, int8_artifact: Artifact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def run(model: bytes, faces: np.ndarray, configuration: Configuration) -> np.ndarray:
-        outputs = run_model(model, faces, Configuration("litert"))
+    def run(model: bytes, faces: np.ndarray, configuration: Configuration, spec: InputSpec) -> np.ndarray:
+        outputs = run_model(model, faces, Configuration("litert"), spec)
         whole = len(faces) > 24
         return outputs ^ 1 if whole and configuration.kernels == "reference" else outputs
 
@@ -148,8 +149,8 @@ def test_nan_outputs_exceed_the_tolerance(best: str, artifact: Artifact, monkeyp
     if artifact.scheme != "float32":
         pytest.skip("integers cannot be NaN")
 
-    def run(model: bytes, faces: np.ndarray, configuration: Configuration) -> np.ndarray:
-        outputs = run_model(model, faces, Configuration(best))
+    def run(model: bytes, faces: np.ndarray, configuration: Configuration, spec: InputSpec) -> np.ndarray:
+        outputs = run_model(model, faces, Configuration(best), spec)
         return outputs * np.float32("nan") if configuration.kernels == "reference" else outputs
 
     monkeypatch.setattr(parity_module, "run_model", run)
@@ -171,8 +172,8 @@ def test_least_agreement_is_over_all_pairs(best: str, int8_artifact: Artifact, m
     # Two rows that each differ from the first in one face differ from each other in two.
     order = iter(range(len(CONFIGURATIONS)))
 
-    def run(model: bytes, faces: np.ndarray, configuration: Configuration) -> np.ndarray:
-        outputs = run_model(model, faces, Configuration(best)).copy()
+    def run(model: bytes, faces: np.ndarray, configuration: Configuration, spec: InputSpec) -> np.ndarray:
+        outputs = run_model(model, faces, Configuration(best), spec).copy()
         turn = next(order, 0)
         if turn in (2, 4):
             outputs[-turn] = np.roll(outputs[-turn], 1)

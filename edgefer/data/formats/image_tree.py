@@ -24,9 +24,10 @@ import numpy as np
 import numpy.typing as npt
 
 from edgefer import files
+from edgefer.contract.image_decoding import read_image
 from edgefer.contract.image_header import read_header
 from edgefer.contract.labels import LABELS
-from edgefer.contract.preprocessing import InputSpec, prepare, read_image
+from edgefer.contract.preprocessing import InputSpec, prepare
 from edgefer.data.naming import LABEL_OF_NAME, TEST, assign_test, quote_name, split_of
 from edgefer.data.records import SPLITS, BadRows, SampleTable
 from edgefer.errors import DataError

@@ -37,7 +37,7 @@ def _row(model: ModelFile, inspection: Inspection | None) -> list[CellContent]:
     return [
         model.file,
         artifact.scheme,
-        f"gray {spec.width} x {spec.height}",
+        f"{spec.channels} {spec.width} x {spec.height}",
         f"{model.file_bytes / 1024:,.1f}",
         f"{len(artifact.model) / 1024:,.1f}",
         f"{inspection.parameters:,}" if inspection else None,

@@ -9,6 +9,8 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
+from edgefer.contract.input_description import describe_input
+from edgefer.contract.preprocessing import InputSpec
 from edgefer.escaping import printable
 from edgefer.results.inspection import Contract, Inspection, OpFacts, Target, TensorFacts
 from edgefer.text_table import WIDTH, table
@@ -121,8 +123,9 @@ def _contract(contract: Contract) -> Iterator[str]:
     if contract.labels is None:
         yield from _wrapped(f"contract: {contract.status}: {contract.detail}")
         return
-    size = f"{(contract.input or {}).get('width')}x{(contract.input or {}).get('height')}"
-    yield from _wrapped(f"contract: {contract.scheme}, gray {size}; {', '.join(contract.labels)}")
+    fields = contract.input or {}
+    described = describe_input(InputSpec.from_json(fields)) if fields else "unknown input"
+    yield from _wrapped(f"contract: {contract.scheme}, {described}; {', '.join(contract.labels)}")
     if contract.temperature is not None:
         yield f"probabilities: softmax of logits / {contract.temperature:g}"
     origin = [f"{name} {value}" for name, value in (contract.provenance or {}).items() if isinstance(value, str)]

@@ -40,7 +40,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgefer.contract.preprocessing import encoder
+from edgefer.contract.preprocessing import InputSpec, encode, encoder
 from edgefer.errors import DataError, UsageError
 from edgefer.inference.runtime import InterpreterRuntime, open_interpreter, select_runtime
 from edgefer.workstation.quantization.converter import converting
@@ -51,12 +51,15 @@ from edgefer.workstation.quantization.options import QuantizationOptions
 __all__ = ["Calibrator", "Ranges", "activations"]
 
 
-def activations(model: bytes, faces: npt.NDArray[np.uint8]) -> Iterator[Callable[[int], npt.NDArray[Any]]]:
+def activations(
+    model: bytes, faces: npt.NDArray[np.uint8], spec: InputSpec = InputSpec()
+) -> Iterator[Callable[[int], npt.NDArray[Any]]]:
     """Run faces through a model; yield for each face a function from tensor index to values.
 
     Args:
         model: .tflite with one input.
-        faces: uint8 (n, h, w).
+        faces: uint8 (n, *spec.shape).
+        spec: input of the model.
 
     Yields:
         A function, valid until the next face. Tensors of a quantized model have integer values.
@@ -67,9 +70,9 @@ def activations(model: bytes, faces: npt.NDArray[np.uint8]) -> Iterator[Callable
         module.load(), model, kernels="builtin", keep_tensors=True, name=name, version=version
     )
     runtime = InterpreterRuntime(interpreter, name=name, version=version)
-    table = encoder(runtime.input.params)
+    table = encoder(runtime.input.params, spec)
     for face in faces:
-        runtime.set_input(table[face].reshape(runtime.input.shape))
+        runtime.set_input(encode(table, face).reshape(runtime.input.shape))
         runtime.invoke()
         yield interpreter.get_tensor
 
@@ -118,8 +121,8 @@ class Ranges:
         low, high = np.percentile(np.concatenate(self._samples[tensor]), [PERCENT_CLIPPED, 100 - PERCENT_CLIPPED])
         return float(low), float(high)
 
-    def apply(self, method: str) -> None:
-        """Write all ranges into the graph; set the input range to [0, 1], so that one step is one pixel value."""
+    def apply(self, method: str, input_range: tuple[float, float] = (0.0, 1.0)) -> None:
+        """Write all ranges into the graph; ``input_range`` of the pixels makes one step one pixel value."""
         for index in self._tensors:
             low, high = self.range_of(index, method)
             if low == high == 0:
@@ -127,7 +130,7 @@ class Ranges:
             # Runtimes reject a scale of zero; a tensor that is always zero can have any positive scale.
             self._graph.set_range(index, low, high if low or high else 1.0)
         for index in self._graph.inputs:
-            self._graph.set_range(index, 0.0, 1.0)
+            self._graph.set_range(index, *input_range)
 
 
 def _stride(size: int, channels: int) -> int:
@@ -144,24 +147,26 @@ class Calibrator:
     Attributes:
         model: .tflite of the float network.
         graph: parsed ``model``.
+        spec: input of the model.
     """
 
-    def __init__(self, model: bytes, faces: npt.NDArray[np.uint8]) -> None:
+    def __init__(self, model: bytes, faces: npt.NDArray[np.uint8], spec: InputSpec = InputSpec()) -> None:
         """Run the calibration faces through the model.
 
         Args:
             model: float32 .tflite.
-            faces: preprocessed faces, uint8 (n, h, w), n >= 1.
+            faces: preprocessed faces, uint8 (n, *spec.shape), n >= 1.
+            spec: input of the model.
 
         Raises:
             DataError: there are no faces, or weights or activations are not finite.
         """
         if not len(faces):
             raise DataError("no calibration faces", why="0 given; expected at least 1", hint="--calibration-size 500")
-        self.model, self.graph = model, Flatbuffer(model)
+        self.model, self.graph, self.spec = model, Flatbuffer(model), spec
         _require_finite(self.graph)
         self._ranges, self._moments = Ranges(self.graph), InputStatistics(self.graph, faces=len(faces))
-        for values in activations(model, faces):
+        for values in activations(model, faces, spec):
             self._ranges.observe(values)
             self._moments.observe(values)
 
@@ -177,7 +182,7 @@ class Calibrator:
             EdgeferError: TensorFlow Lite's quantizer fails.
         """
         kept = _kept_float(self.graph, options.float_layers)
-        self._ranges.apply(options.calibration_method)
+        self._ranges.apply(options.calibration_method, self.spec.range)
         model = _quantize(self.graph.to_bytes(), options, kept)
         second_order = options.rounding == "gptq"
         if second_order or options.bias_correction:

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from edgefer.contract.preprocessing import FLOAT32, InputSpec, encode, encoder
 from edgefer.errors import EdgeferError
 from edgefer.processes import suppress_native_output
 from edgefer.workstation.quantization.flatbuffer_editor import Flatbuffer
@@ -24,7 +26,7 @@ __all__ = ["convert", "converting", "representative_images", "require_identity_i
 
 
 def convert(model: Any, configure: Callable[[Any, Any], None] | None = None) -> bytes:
-    """Convert a Keras model, float32 (n, h, w, 1) in [0, 1] to logits, to .tflite bytes with batch 1.
+    """Convert a Keras model, float32 (n, h, w, channels) to logits, to .tflite bytes with batch 1.
 
     Args:
         configure: function of TensorFlow and the TFLiteConverter that sets the scheme; None for float32.
@@ -73,37 +75,45 @@ def _keras_of(model: Any) -> Any:
     return importlib.import_module(type(model).__module__.partition(".")[0])
 
 
-def representative_images(faces: npt.NDArray[np.uint8]) -> Iterator[list[npt.NDArray[np.float32]]]:
+def representative_images(
+    faces: npt.NDArray[np.uint8], spec: InputSpec = InputSpec()
+) -> Iterator[list[npt.NDArray[np.float32]]]:
     """Yield calibration images for the converter.
 
-    The range of the input must be exactly [0, 1]; otherwise its quantization is not the identity on pixels. The first
-    image is therefore a copy of the first face with one black and one white corner pixel, which hardly affects the
-    ranges of other layers.
+    The range of the input must be exactly that of the pixels; otherwise its quantization is not the identity on
+    pixels. The first image is therefore a copy of the first face with one black and one white corner pixel, which
+    hardly affects the ranges of other layers.
 
     Args:
-        faces: uint8 (n, h, w), n >= 1.
+        faces: uint8 (n, *spec.shape), n >= 1.
+        spec: input of the model.
 
     Yields:
-        A list with one float32 (1, h, w, 1) image in [0, 1], n + 1 times.
+        A list with one encoded image, float32 (1, h, w, channels), n + 1 times.
     """
+    table = encoder(FLOAT32, spec)
     pinned = faces[:1].copy()
     pinned[0, 0, 0], pinned[0, -1, -1] = 0, 255
     for face in np.concatenate([pinned, faces]):
-        yield [face[None, ..., None].astype(np.float32) / np.float32(255)]
+        yield [encode(table, face).reshape(spec.tensor_shape)]
 
 
-def require_identity_input(flatbuffer: bytes) -> bytes:
+def require_identity_input(flatbuffer: bytes, spec: InputSpec = InputSpec()) -> bytes:
     """Return the flatbuffer if it quantizes pixels exactly: to pixel - 128 in int8, or unchanged in uint8.
+
+    An input with another range than [0, 1] passes if its quantization covers the range, at most a step apart.
 
     For a float32 input, the outputs of the QUANTIZE operators that read it are checked. Layers that stay in float read
     pixel / 255.
 
     Args:
         flatbuffer: .tflite with one input.
+        spec: input of the model.
 
     Raises:
         EdgeferError: the scale is not 1/255, or the zero point differs.
     """
+    low, high = spec.range
     graph = Flatbuffer(flatbuffer)
     (tensor,) = graph.inputs
     quantized = [tensor]
@@ -111,11 +121,13 @@ def require_identity_input(flatbuffer: bytes) -> bytes:
         quantized = [op.outputs[0] for op in graph.ops if op.kind == "QUANTIZE" and op.inputs[0] == tensor]
     for index in quantized:
         dtype, (scales, zero_points) = graph.dtype(index), graph.scales(index)
-        expected = {"int8": -128, "uint8": 0}.get(dtype)
-        if expected is None or zero_points.tolist() != [expected] or abs(scales[0] * 255 - 1) > 1e-6:
+        lowest = {"int8": -128, "uint8": 0}.get(dtype, math.nan)
+        step = (high - low) / 255
+        ok = scales.size == 1 and abs(scales[0] / step - 1) <= (1e-6 if spec.is_plain else 0.01)
+        if not (ok and abs(zero_points[0] - (lowest - low / step)) <= (0 if spec.is_plain else 1)):
             raise EdgeferError(
                 "the quantization of the input is not the identity on pixels",
                 why=f"{dtype}, scale {scales.tolist()}, zero point {zero_points.tolist()}; "
-                "expected int8, scale 1/255, zero point -128 or uint8, scale 1/255, zero point 0",
+                f"expected int8 or uint8, scale {step:.6g}, and the range {low:g} to {high:g}",
             )
     return flatbuffer

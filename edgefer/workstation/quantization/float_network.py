@@ -8,12 +8,14 @@ network.with_faces(other_faces).calibrator      # converted once, calibrated wit
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from edgefer.contract.preprocessing import InputSpec
 from edgefer.workstation.quantization.calibrator import Calibrator
 from edgefer.workstation.quantization.converter import convert
 
@@ -24,13 +26,37 @@ class FloatNetwork:
     """A Keras model with its calibration faces; conversion and calibration each happen once, on first use.
 
     Attributes:
-        model: Keras model from float32 (n, h, w, 1) in [0, 1] to logits (n, classes).
-        faces: prepared calibration faces, uint8 (n, h, w), or None.
+        spec: input of the network.
+        faces: prepared calibration faces, uint8 (n, *spec.shape), or None.
     """
 
-    def __init__(self, model: Any, faces: npt.NDArray[np.uint8] | None = None) -> None:
-        self.model = model
-        self.faces = faces
+    def __init__(
+        self,
+        model: Any,
+        faces: npt.NDArray[np.uint8] | None = None,
+        *,
+        spec: InputSpec = InputSpec(),
+        flatbuffer: bytes | None = None,
+        load_model: Callable[[], Any] | None = None,
+    ) -> None:
+        """Combine a network with its calibration faces.
+
+        Args:
+            model: Keras model from float32 (n, h, w, channels) to logits (n, classes), or None.
+            faces: prepared calibration faces.
+            spec: input of the network.
+            flatbuffer: the converted network, if the caller has it.
+            load_model: function that returns the model on first use, if ``model`` is None.
+        """
+        self._load_model: Callable[[], Any] = load_model or (lambda: model)
+        self.spec, self.faces = spec, faces
+        if flatbuffer is not None:
+            self.flatbuffer = flatbuffer
+
+    @cached_property
+    def model(self) -> Any:
+        """The Keras model; loading one can raise UsageError or DataError."""
+        return self._load_model()
 
     @cached_property
     def flatbuffer(self) -> bytes:
@@ -44,7 +70,7 @@ class FloatNetwork:
         Raises:
             ValueError: the network has no calibration faces.
         """
-        return Calibrator(self.flatbuffer, self.require_faces())
+        return Calibrator(self.flatbuffer, self.require_faces(), self.spec)
 
     def require_faces(self) -> npt.NDArray[np.uint8]:
         """Return the calibration faces, or raise ValueError if there are none."""
@@ -54,6 +80,4 @@ class FloatNetwork:
 
     def with_faces(self, faces: npt.NDArray[np.uint8]) -> FloatNetwork:
         """Return the same network, with the same flatbuffer, for other calibration faces."""
-        other = FloatNetwork(self.model, faces)
-        other.flatbuffer = self.flatbuffer
-        return other
+        return FloatNetwork(None, faces, spec=self.spec, flatbuffer=self.flatbuffer, load_model=lambda: self.model)

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edgefer.contract.preprocessing import InputSpec
 from edgefer.contract.quantization_params import QuantParams, dequantize
 from edgefer.errors import DataError
 from edgefer.progress import Progress, silent
@@ -100,13 +101,16 @@ class _Sums:
         return 10 * math.log10(self.signal / self.noise) if self.signal else -math.inf
 
 
-def layer_errors(float_model: bytes, quantized: bytes, faces: npt.NDArray[np.uint8]) -> list[LayerError]:
+def layer_errors(
+    float_model: bytes, quantized: bytes, faces: npt.NDArray[np.uint8], spec: InputSpec = InputSpec()
+) -> list[LayerError]:
     """Compare each operator of a quantized model with the same operator of its float model.
 
     Args:
         float_model: float32 .tflite.
         quantized: .tflite of the same network with any scheme.
-        faces: preprocessed faces, uint8 (n, h, w).
+        faces: preprocessed faces, uint8 (n, *spec.shape).
+        spec: input of both models.
 
     Returns:
         The errors in execution order, without operators that only convert between float and integer.
@@ -126,7 +130,7 @@ def layer_errors(float_model: bytes, quantized: bytes, faces: npt.NDArray[np.uin
     sums = [_Sums() for _ in pairs]
     limits = [_limits(graph, op.outputs[0]) for _, op in pairs]
     params = [_params(graph, op.outputs[0]) for _, op in pairs]
-    for float_values, values in zip(activations(float_model, faces), activations(quantized, faces)):
+    for float_values, values in zip(activations(float_model, faces, spec), activations(quantized, faces, spec)):
         for (float_op, op), total, (low, high), affine in zip(pairs, sums, limits, params):
             expected = float_values(float_op.outputs[0])
             outside = int(np.count_nonzero((expected < low) | (expected > high)))
@@ -146,14 +150,14 @@ def sensitivity(
         The gain of each weighted layer by name.
     """
     layers = list(dict.fromkeys(op.layer for op in calibrated.graph.computing if op.weighted))
-    expected = _logits(calibrated.model, faces)
-    basis = _snr_db(expected, _logits(calibrated.quantize(options), faces))
+    expected = _logits(calibrated.model, faces, calibrated.spec)
+    basis = _snr_db(expected, _logits(calibrated.quantize(options), faces, calibrated.spec))
     gains = {}
     for index, layer in enumerate(layers):
         progress(index, len(layers), f"{layer} in float")
         patterns = (*options.float_layers, f"^{re.escape(layer)}$")
         model = calibrated.quantize(dataclasses.replace(options, float_layers=patterns))
-        ratio = _snr_db(expected, _logits(model, faces))
+        ratio = _snr_db(expected, _logits(model, faces, calibrated.spec))
         # The difference of two infinite ratios is not a number.
         gains[layer] = 0.0 if ratio == basis else ratio - basis
     progress(len(layers), len(layers), "done")
@@ -202,11 +206,11 @@ def _limits(graph: Flatbuffer, tensor: int) -> tuple[float, float]:
     return low, high
 
 
-def _logits(model: bytes, faces: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+def _logits(model: bytes, faces: npt.NDArray[np.uint8], spec: InputSpec) -> npt.NDArray[np.float32]:
     graph = Flatbuffer(model)
     (output,) = graph.outputs
     params = _params(graph, output)
-    return np.stack([_as_float(values(output)[0], params) for values in activations(model, faces)])
+    return np.stack([_as_float(values(output)[0], params) for values in activations(model, faces, spec)])
 
 
 def _snr_db(expected: npt.NDArray[np.float32], actual: npt.NDArray[np.float32]) -> float:

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgefer.contract.artifact import Artifact, Golden
+from edgefer.contract.artifact import Artifact
 from edgefer.contract.labels import LABELS
-from edgefer.contract.preprocessing import InputSpec
+from edgefer.contract.preprocessing import FLOAT32, InputSpec, encode, encoder
 from edgefer.data.evaluation_set import EvaluationSet, ModelOutputs
+from edgefer.errors import DataError, UsageError
 from edgefer.inference.classifier import Classifier
 from edgefer.inference.first_load import trust_model
 from edgefer.results.evaluation import Evaluation, evaluate
@@ -23,8 +24,8 @@ from edgefer.workstation.training.model import build_network, load_weights
 from edgefer.workstation.training.run import Run
 
 __all__ = [
-    "bare_artifact", "evaluate_logits", "evaluate_run", "flatbuffer_logits", "keras_logits", "load_network",
-    "score_run",
+    "check_network", "evaluate_logits", "evaluate_run", "flatbuffer_logits", "keras_logits", "load_imported",
+    "load_network", "score_run",
 ]  # fmt: skip
 
 BATCH = 256
@@ -35,32 +36,63 @@ def load_network(keras: Any, run: Run) -> Any:
 
     Raises:
         DataError: the run has no weights, or they are damaged or do not match the settings.
+        UsageError: the run was imported from a file without a Keras network.
     """
     run.require_weights()
+    if run.is_imported:
+        return load_imported(keras, run)
     network = build_network(keras, run.settings())
     hint = f"edgefer train --settings {run.folder / 'settings.toml'}   (a new run)"
     load_weights(network, run.best_weights, hint=hint)
     return network
 
 
-def keras_logits(network: Any, faces: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    """Compute the logits of uint8 (n, h, w) as float32 (n, 7)."""
-    batches = (faces[start : start + BATCH, ..., None] for start in range(0, len(faces), BATCH))
-    scaled = (batch.astype(np.float32) / np.float32(255) for batch in batches)
-    return np.concatenate([np.asarray(network.predict_on_batch(batch), np.float32) for batch in scaled])
+def check_network(run: Run, *, backend: str | None = None) -> None:
+    """Check that the network of ``run`` can be loaded, before any slow work.
+
+    Args:
+        run: trained or imported run.
+        backend: Keras backend that loads it; None for the current one.
+
+    Raises:
+        DataError: the run has no weights, or they are damaged or do not match the settings.
+    """
+    if not run.is_imported:
+        load_network(load_keras(backend=backend), run)
 
 
-def bare_artifact(model: bytes, spec: InputSpec, *, scheme: str = "") -> Artifact:
-    """Wrap a flatbuffer of the converter in an artifact without golden vectors or provenance, ready for inference."""
+def load_imported(keras: Any, run: Run) -> Any:
+    """Load the Keras network of an imported run.
+
+    Raises:
+        UsageError: the file had no Keras network.
+        DataError: the network cannot be loaded.
+    """
+    if not run.imported_network.exists():
+        what = f"{run.folder} has no Keras network"
+        why = "it was imported from a file that holds a graph; only the schemes int8 and float32 convert it"
+        raise UsageError(what, why=why, hint=f"edgefer quantize --int8 {run.folder}")
+    try:
+        return keras.saving.load_model(run.imported_network, compile=False)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        why = str(error).strip().partition("\n")[0]
+        raise DataError(f"cannot load {run.imported_network}", why=why, hint="edgefer import MODEL") from error
+
+
+def keras_logits(network: Any, faces: npt.NDArray[np.uint8], spec: InputSpec = InputSpec()) -> npt.NDArray[np.float32]:
+    """Compute the logits of prepared faces, uint8 (n, *spec.shape), as float32 (n, classes)."""
+    table = encoder(FLOAT32, spec)
+    encoded = (encode(table, faces[start : start + BATCH]) for start in range(0, len(faces), BATCH))
+    batches = (batch.reshape(*batch.shape[:3], -1) for batch in encoded)
+    return np.concatenate([np.asarray(network.predict_on_batch(batch), np.float32) for batch in batches])
+
+
+def flatbuffer_logits(
+    model: bytes, faces: npt.NDArray[np.uint8], spec: InputSpec, labels: tuple[str, ...] = LABELS
+) -> npt.NDArray[np.float32]:
+    """Compute the logits of a converted flatbuffer for prepared faces, uint8 (n, *spec.shape), float32 (n, classes)."""
     trust_model(model)
-    no_logits = np.empty((0, len(LABELS)), np.float32)
-    golden = Golden(np.empty((0, spec.height, spec.width), np.uint8), no_logits, no_logits, 0.0)
-    return Artifact(model, LABELS, spec, scheme, golden, {})
-
-
-def flatbuffer_logits(model: bytes, faces: npt.NDArray[np.uint8], spec: InputSpec) -> npt.NDArray[np.float32]:
-    """Compute the logits of a flatbuffer for prepared faces, uint8 (n, h, w), as float32 (n, 7)."""
-    return Classifier.from_artifact(bare_artifact(model, spec), check=False).logits(faces)
+    return Classifier.from_artifact(Artifact.bare(model, labels, spec), check=False).logits(faces)
 
 
 def evaluate_run(run: Run, images: EvaluationSet) -> Evaluation:
@@ -70,26 +102,36 @@ def evaluate_run(run: Run, images: EvaluationSet) -> Evaluation:
 
 def score_run(run: Run, images: EvaluationSet) -> ModelOutputs:
     """Evaluate the best weights of ``run`` in float32 and return the evaluation with its logits."""
-    logits = keras_logits(load_network(load_keras(), run), images.faces)
-    evaluation = evaluate_logits(logits, images, model=run.settings().system, subject=run.subject)
+    spec = run.settings().input
+    if run.is_imported:
+        logits = flatbuffer_logits(run.imported_flatbuffer(), images.faces, spec, run.labels)
+    else:
+        logits = keras_logits(load_network(load_keras(), run), images.faces, spec)
+    evaluation = evaluate_logits(logits, images, model=run.settings().system, subject=run.subject, labels=run.labels)
     return ModelOutputs(images, logits, evaluation)
 
 
 def evaluate_logits(
-    logits: npt.NDArray[np.float32], images: EvaluationSet, *, model: str, subject: dict[str, Any]
+    logits: npt.NDArray[np.float32],
+    images: EvaluationSet,
+    *,
+    model: str,
+    subject: dict[str, Any],
+    labels: tuple[str, ...] = LABELS,
 ) -> Evaluation:
     """Create the evaluation record of the ``logits`` of one model.
 
     Args:
-        logits: float32 (n, 7).
+        logits: float32 (n, classes).
         images: evaluation set with n images.
         model: name of the model.
         subject: identity of the model.
+        labels: class names.
     """
     return evaluate(
         logits,
         images.labels,
-        label_names=LABELS,
+        label_names=labels,
         split=images.split,
         model=model,
         data=images.data,

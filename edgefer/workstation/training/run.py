@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from edgefer import files
+from edgefer.contract.labels import LABELS
 from edgefer.data.dataset import Dataset
 from edgefer.errors import DataError, UsageError
 from edgefer.file_kinds import RUN, command_for, describe_kind
@@ -35,7 +36,7 @@ from edgefer.workstation.training.schedule import Epoch, ValidationScore
 from edgefer.workstation.training.settings import TrainSettings
 from edgefer.workstation.training.settings_toml import from_toml, to_toml
 
-__all__ = ["Run", "find_run", "new_run"]
+__all__ = ["RUNS", "Run", "check_new_folder", "find_run", "new_run"]
 
 RUNS = Path("runs")
 EPOCH_FIELDS = [item.name for item in dataclasses.fields(Epoch)]
@@ -95,29 +96,62 @@ class Run:
             return None
         return self._read("baseline.json", _parse_baseline)
 
+    @property
+    def imported_network(self) -> Path:
+        """Path of the Keras network of an imported run; it exists if the source was a Keras model."""
+        return self.folder / "network.keras"
+
+    @property
+    def is_imported(self) -> bool:
+        """True if the network was not trained here but imported from a file."""
+        return (self.folder / "network.tflite").exists()
+
+    def imported_flatbuffer(self) -> bytes:
+        """Read the float32 network of an imported run, with one face per batch and logits as output."""
+        return (self.folder / "network.tflite").read_bytes()
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Class names in the order of the outputs."""
+        return tuple(self._origin().get("labels", LABELS))
+
+    def require_trained(self, action: str) -> None:
+        """Check that the network was trained here, for an ``action`` that an imported network does not support.
+
+        Raises:
+            UsageError: the run was imported.
+        """
+        if self.is_imported:
+            why = "its network was imported, so edgefer cannot build it anew"
+            raise UsageError(f"{action} of {self.folder}", why=why, hint=f"edgefer quantize --int8 {self.folder}")
+
     def require_weights(self) -> None:
         """Check that the run has weights.
 
         Raises:
             DataError: no epoch has completed.
         """
-        if not self.best_weights.exists():
+        if not self.is_imported and not self.best_weights.exists():
             hint = f"edgefer train --resume {self.folder}"
             raise DataError(f"no checkpoint in {self.folder}", why="no epoch has completed", hint=hint)
 
     def progress_note(self) -> str:
         """Summarize the progress of the training in a few words."""
+        if self.is_imported:
+            return f"imported from {self.environment()['imported']['file']}"
         history, settings = self.history(), self.settings()
         if self.metrics() is not None:
             return f"trained for {len(history)} epoch{'s' * (len(history) != 1)}"
         return f"training incomplete (epoch {len(history)} of {settings.epochs}), using the best weights so far"
 
     def require_data(self, dataset: Dataset) -> None:
-        """Check that ``dataset`` is the dataset of the run.
+        """Check that ``dataset`` is the dataset of the training; the data of an imported network is unknown.
 
         Raises:
             DataError: the digests differ.
         """
+        if self.is_imported:
+            return
         recorded = self.environment()["data"]
         if recorded["sha256"] != dataset.sha256:
             raise DataError(
@@ -134,7 +168,8 @@ class Run:
     @property
     def subject(self) -> dict[str, Any]:
         """Identity of the best weights for evaluation records: system, scheme and SHA-256 digest."""
-        digest = hashlib.sha256(self.best_weights.read_bytes()).hexdigest()
+        weights = self.imported_flatbuffer() if self.is_imported else self.best_weights.read_bytes()
+        digest = hashlib.sha256(weights).hexdigest()
         return {"system": self.settings().system, "scheme": "keras", "sha256": digest}
 
     def settings(self) -> TrainSettings:
@@ -238,6 +273,10 @@ def _parse_environment(text: str) -> dict[str, Any]:
     opened_with.optional(opened_with.text, "data")
     opened_with.optional(opened_with.text, "ferplus")
     opened_with.optional(opened_with.flag, "skip_bad_rows")
+    if "labels" in record:
+        record.texts("labels")
+    if "imported" in record:
+        record.object("imported").text("file")
     return record.to_plain()
 
 
@@ -260,16 +299,25 @@ def new_run(root: Path, settings: TrainSettings, *, folder: Path | None = None) 
         DataError: ``folder`` already holds a run, or is not a folder.
     """
     if folder is not None:
-        if (folder / "settings.toml").exists():
-            raise DataError(f"{folder} already contains a run", hint=f"edgefer train --resume {folder}")
-        if folder.exists() and not folder.is_dir():
-            raise DataError(f"{folder} is a file", why="a run is a folder", hint="--run FOLDER with another name")
+        check_new_folder(folder)
         folder.mkdir(parents=True, exist_ok=True)
     else:
         folder = _fresh_folder(root, settings.system)
     files.write_text(folder / "settings.toml", to_toml(settings))
     files.link_to(root / "latest", os.path.relpath(folder.resolve(), root.resolve()))
     return Run(folder)
+
+
+def check_new_folder(folder: Path) -> None:
+    """Check that a new run can be created in ``folder``.
+
+    Raises:
+        DataError: ``folder`` already holds a run, or is not a folder.
+    """
+    if (folder / "settings.toml").exists():
+        raise DataError(f"{folder} already contains a run", hint=f"edgefer train --resume {folder}")
+    if folder.exists() and not folder.is_dir():
+        raise DataError(f"{folder} is a file", why="a run is a folder", hint="--run FOLDER with another name")
 
 
 def _as_file_name(system: str) -> str:

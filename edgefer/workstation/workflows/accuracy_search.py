@@ -20,7 +20,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from edgefer.contract.labels import LABELS
 from edgefer.progress import Progress, silent
 from edgefer.results.accuracy_search import AccuracySearch, Candidate, MethodResult
 from edgefer.results.calibration_stability import pairwise_agreement
@@ -138,7 +137,7 @@ class _Search:
         self._report(name)
         context, started = self._context, time.monotonic()
         flatbuffer, logits = context.flatbuffer(SCHEME, options), context.logits(SCHEME, options)
-        comparison = compare(context.float_logits, logits, context.images.labels, label_names=LABELS)
+        comparison = compare(context.float_logits, logits, context.images.labels, label_names=context.run.labels)
         duration = round(time.monotonic() - started, 1)
         candidate = make_candidate(
             name, comparison, flatbuffer, max_drop_points=self._max_drop_points, options=options, duration_s=duration

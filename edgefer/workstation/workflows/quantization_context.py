@@ -34,6 +34,7 @@ from edgefer.workstation.training.keras_inference import (
     evaluate_logits,
     flatbuffer_logits,
     keras_logits,
+    load_imported,
     load_network,
 )
 from edgefer.workstation.training.run import Run
@@ -103,7 +104,13 @@ class QuantizationContext:
         Raises:
             DataError: the run has no weights, or they are damaged or do not match the settings.
         """
-        return FloatNetwork(load_network(load_keras(backend="tensorflow"), self.run))
+        keras, spec = load_keras(backend="tensorflow"), self.settings.input
+        if self.run.is_imported:
+            flatbuffer = self.run.imported_flatbuffer()
+            return FloatNetwork(
+                None, spec=spec, flatbuffer=flatbuffer, load_model=lambda: load_imported(keras, self.run)
+            )
+        return FloatNetwork(load_network(keras, self.run), spec=spec)
 
     @cached_property
     def calibrated(self) -> FloatNetwork:
@@ -113,12 +120,20 @@ class QuantizationContext:
     @cached_property
     def float_logits(self) -> npt.NDArray[np.float32]:
         """Logits of the float network for the validation images, float32 (n, classes)."""
-        return keras_logits(self.network.model, self.images.faces)
+        if self.run.is_imported:
+            return self.score(self.network.flatbuffer)
+        return keras_logits(self.network.model, self.images.faces, self.settings.input)
 
     @cached_property
     def float_evaluation(self) -> Evaluation:
         """Evaluation of the float network on the validation images."""
-        return evaluate_logits(self.float_logits, self.images, model=self.settings.system, subject=self.run.subject)
+        return evaluate_logits(
+            self.float_logits,
+            self.images,
+            model=self.settings.system,
+            subject=self.run.subject,
+            labels=self.run.labels,
+        )
 
     def flatbuffer(self, scheme: str, options: QuantizationOptions) -> bytes:
         """Convert the network with a scheme that does not train."""
@@ -138,7 +153,7 @@ class QuantizationContext:
 
     def score(self, flatbuffer: bytes) -> npt.NDArray[np.float32]:
         """Compute the logits of a flatbuffer for the validation images, float32 (n, classes)."""
-        return flatbuffer_logits(flatbuffer, self.images.faces, self.settings.input)
+        return flatbuffer_logits(flatbuffer, self.images.faces, self.settings.input, self.run.labels)
 
     def sensitivity(self, options: QuantizationOptions, progress: Progress = silent) -> dict[str, float]:
         """Return the gain of the logits, in dB, from keeping each layer in float."""

@@ -19,12 +19,12 @@ import numpy.typing as npt
 import edgefer
 from edgefer import plugins
 from edgefer.contract.artifact import Artifact, Golden
-from edgefer.contract.labels import LABELS
 from edgefer.contract.preprocessing import prepare_all
 from edgefer.data.evaluation_set import EvaluationSet
 from edgefer.data.synthetic import golden_faces
 from edgefer.errors import IncompatibleError
 from edgefer.inference.classifier import Classifier
+from edgefer.inference.first_load import trust_model
 from edgefer.progress import Progress, silent
 from edgefer.results.evaluation import Evaluation
 from edgefer.results.paired_comparison import LabelChange, PairedComparison, compare, label_changes
@@ -39,7 +39,7 @@ from edgefer.workstation.quantization.options import (
 )
 from edgefer.workstation.quantization.qat.finetune import FineTuned, QatSettings, finetune
 from edgefer.workstation.quantization.temperature_scaling import measure_confidence
-from edgefer.workstation.training.keras_inference import bare_artifact, evaluate_logits
+from edgefer.workstation.training.keras_inference import evaluate_logits
 from edgefer.workstation.workflows.quantization_context import SCHEMES, QuantizationContext
 
 __all__ = ["Quantized", "quantize", "record_golden_vectors"]
@@ -113,22 +113,27 @@ def quantize(
         )
     system, images = context.settings.system, context.images
     progress(0, STAGES, f"converting {system} to {scheme}")
-    flatbuffer = module.convert(FloatNetwork(tuned.model), options) if tuned else context.flatbuffer(scheme, options)
+    flatbuffer = (
+        module.convert(FloatNetwork(tuned.model, spec=context.settings.input), options)
+        if tuned
+        else context.flatbuffer(scheme, options)
+    )
     if target is not None:
         require_fit(flatbuffer, target)
     progress(1, STAGES, "scoring the float network")
     float_logits, float_evaluation = context.float_logits, context.float_evaluation
     progress(2, STAGES, "recording golden vectors")
-    spec = context.settings.input
+    spec, labels = context.settings.input, context.run.labels
+    trust_model(flatbuffer)
     bare = record_golden_vectors(
-        bare_artifact(flatbuffer, spec, scheme=scheme),
+        Artifact.bare(flatbuffer, labels, spec, scheme=scheme),
         prepare_all(context.split.training.pixels[:TOLERANCE_FACES], spec),
     )
     progress(3, STAGES, f"scoring {scheme}")
     classifier = Classifier.from_artifact(bare)
     logits = context.score(flatbuffer) if tuned else context.logits(scheme, options)
-    evaluation = evaluate_logits(logits, images, model=f"{system}-{scheme}", subject=classifier.subject)
-    comparison = compare(float_logits, logits, images.labels, label_names=LABELS)
+    evaluation = evaluate_logits(logits, images, model=f"{system}-{scheme}", subject=classifier.subject, labels=labels)
+    comparison = compare(float_logits, logits, images.labels, label_names=labels)
     fit = measure_confidence(logits, images.labels)
     progress(STAGES, STAGES, "done")
     scores = {

@@ -22,7 +22,7 @@ from edgefer.results.accuracy_search import AccuracySearch
 from edgefer.results.measurement import Measurement
 from edgefer.results.quantization import Quantization
 from edgefer.workstation.quantization.calibration_data import DrawnFaces, draw_faces
-from edgefer.workstation.quantization.calibration_set import CalibrationSet, find_set
+from edgefer.workstation.quantization.calibration_set import CalibrationSet, check_set, find_set
 from edgefer.workstation.quantization.options import DEFAULTS, QuantizationOptions, check_options, for_target
 from edgefer.workstation.quantization.qat.finetune import QatSettings, require_supported
 from edgefer.workstation.quantization.sensitivity import layer_errors, sensitive_layers
@@ -109,7 +109,14 @@ class QuantizationPlan:
             raise UsageError(f"--debug-layers with {self.scheme}", why=why, hint=hint)
 
     def check_run(self, run: Run) -> None:
-        """Raise UsageError, before the data are read, if the scheme cannot quantize ``run``."""
+        """Check that the scheme can quantize ``run``, before the data are read.
+
+        Raises:
+            UsageError: the scheme does not support the network.
+            DataError: the calibration set cannot be read.
+        """
+        if self.set_name:
+            check_set(self.set_name)
         if plugins.load(SCHEMES, self.scheme).NEEDS_TRAINING:
             require_supported(run)
 
@@ -206,7 +213,9 @@ def _debug_layers(
     with console.show_progress("measuring layers") as progress:
         progress(0, 1, "calibrating")
         calibrator = context.calibrated.calibrator
-        errors = layer_errors(calibrator.model, quantized.artifact.model, context.faces[:SENSITIVITY_FACES])
+        errors = layer_errors(
+            calibrator.model, quantized.artifact.model, context.faces[:SENSITIVITY_FACES], calibrator.spec
+        )
         # A trained layer cannot go back to float by itself, so its gain is unknown.
         gains: dict[str, float] = {}
         if "float_layers" in plugins.load(SCHEMES, plan.scheme).SUPPORTED_OPTIONS:

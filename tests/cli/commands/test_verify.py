@@ -50,9 +50,9 @@ def test_the_number_of_faces(edgefer, workplace, faces, count):
 def test_the_faces_are_spread_evenly(edgefer, workplace, monkeypatch):
     inputs = []
 
-    def run(model, faces, configuration):
+    def run(model, faces, configuration, spec):
         inputs.append(faces)
-        return run_model(model, faces, configuration)
+        return run_model(model, faces, configuration, spec)
 
     monkeypatch.setattr(parity_module, "run_model", run)
     assert edgefer("verify", workplace.int8, *LITERT, "--data", workplace.data, "--faces", 3).code == 0
@@ -72,8 +72,8 @@ def test_the_default_data_set_comes_from_the_environment(edgefer, workplace, mon
 def one_label_change(monkeypatch):
     """Make the reference kernels give the first real face another label."""
 
-    def run(model, faces, configuration):
-        outputs = run_model(model, faces, Configuration("litert")).copy()
+    def run(model, faces, configuration, spec):
+        outputs = run_model(model, faces, Configuration("litert"), spec).copy()
         if configuration.kernels == "reference" and len(faces) > GOLDEN:
             outputs[GOLDEN] = np.roll(outputs[GOLDEN], 1)
         return outputs

@@ -23,7 +23,6 @@ from edgefer.workstation.quantization.float_network import FloatNetwork
 from edgefer.workstation.quantization.options import DEFAULTS
 from edgefer.workstation.quantization.schemes import int8
 from edgefer.workstation.quantization.temperature_scaling import fit_temperature, measure_confidence
-from edgefer.workstation.training.keras_inference import bare_artifact
 from edgefer.workstation.training.run import find_run, new_run
 from edgefer.workstation.workflows.quantization_context import QuantizationContext
 from edgefer.workstation.workflows.quantization_files import write_label_changes
@@ -64,7 +63,7 @@ def test_the_int8_model_is_int8_from_input_to_logits(by_scheme):
 def test_operator_that_the_reference_kernels_lack_is_recorded_with_builtin_kernels():
     content = (FIXTURES / "elu-int8.tflite").read_bytes()
     faces = golden_faces(8)
-    artifact = record_golden_vectors(bare_artifact(content, InputSpec(), scheme="int8"), faces)
+    artifact = record_golden_vectors(Artifact.bare(content, LABELS, InputSpec(), scheme="int8"), faces)
     with pytest.raises(IncompatibleError, match="ELU"):
         Classifier.from_artifact(artifact, kernels="reference")
     assert Artifact.from_bytes(artifact.to_bytes()).golden.tolerance >= 1

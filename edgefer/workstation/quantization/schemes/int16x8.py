@@ -27,7 +27,7 @@ def convert(network: FloatNetwork, options: QuantizationOptions) -> bytes:
 
     def configure(tf: Any, converter: Any) -> None:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.representative_dataset = lambda: representative_images(faces)
+        converter.representative_dataset = lambda: representative_images(faces, network.spec)
         kernels = tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
         converter.target_spec.supported_ops = [kernels]
 

@@ -28,4 +28,4 @@ SUPPORTED_OPTIONS = (
 
 def convert(network: FloatNetwork, options: QuantizationOptions) -> bytes:
     """Return the flatbuffer of ``network``, calibrated with its faces."""
-    return compact(require_identity_input(network.calibrator.quantize(options)))
+    return compact(require_identity_input(network.calibrator.quantize(options), network.spec))

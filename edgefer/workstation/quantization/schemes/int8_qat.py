@@ -28,4 +28,4 @@ def convert(network: FloatNetwork, options: QuantizationOptions) -> bytes:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.inference_input_type = converter.inference_output_type = getattr(tf, options.io or "int8")
 
-    return compact(require_identity_input(to_flatbuffer(network.model, configure)))
+    return compact(require_identity_input(to_flatbuffer(network.model, configure), network.spec))

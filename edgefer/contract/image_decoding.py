@@ -1,0 +1,93 @@
+"""Decode image files to uint8 BGR arrays.
+
+image = read_image(path.read_bytes())           # uint8 BGR (h, w, 3), upright
+"""
+
+from __future__ import annotations
+
+import io
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from edgefer.contract.exif import orient
+from edgefer.contract.image_header import MAX_MEMORY_BYTES, read_header
+from edgefer.errors import DataError
+
+__all__ = ["read_image"]
+
+Image = npt.NDArray[np.uint8]
+DECODING = {
+    1: cv2.IMREAD_COLOR, 2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4, 8: cv2.IMREAD_REDUCED_COLOR_8,
+}  # fmt: skip
+# Ends of the formats that other programs show without them.
+ENDS = {"jpeg": b"\xff\xd9", "png": b"\0\0\0\0IEND\xae\x42\x60\x82"}
+# Bytes at the end of a JPEG that hold at least one block and less than a row of them, and the height of such a row.
+LAST_BYTES, MAX_MISSING_ROWS = 16, 16
+
+
+def read_image(content: bytes, *, reduction: int = 1) -> Image:
+    """Decode an image file to uint8 BGR (h, w, 3), rotated according to its EXIF orientation.
+
+    The result always has three channels. The gray of libjpeg differs by a step in places from the gray of the decoded
+    colors, so decoding to gray would give a second input for the same face.
+
+    Args:
+        content: content of the file.
+        reduction: 1, 2, 4 or 8; divides height and width. A JPEG is then not decoded at full size.
+
+    Raises:
+        DataError: the image is damaged, cut short or too large, or OpenCV cannot decode its format.
+    """
+    header = read_header(io.BytesIO(content))
+    if header is None:
+        raise _cannot_read(content)
+    if header.memory_bytes(reduction) > MAX_MEMORY_BYTES:
+        why = f"{header.width:,} x {header.height:,} pixels"
+        raise DataError("the image is too large to decode", why=why, hint="crop it to the face")
+    # Versions of OpenCV differ in the formats whose orientation they apply.
+    flags = DECODING[reduction] | cv2.IMREAD_IGNORE_ORIENTATION
+    image = _decode(content, flags)
+    if image is None and header.format in ENDS:
+        image = _decode_without_end(content, header.format, flags)
+    if image is None:
+        raise _cannot_read(content)
+    return orient(image, header.orientation)
+
+
+def _cannot_read(content: bytes) -> DataError:
+    for start, end in ((b"\xff\xd8", ENDS["jpeg"]), (b"\x89PNG", ENDS["png"])):
+        if content.startswith(start) and end not in content:
+            return DataError("the image was cut short", why="its end is missing", hint="copy it again")
+    why = f"{len(content)} bytes, damaged or in an unknown format" if content else "the file is empty"
+    return DataError("OpenCV cannot read the image", why=why, hint="a JPEG or PNG file")
+
+
+def _decode(content: bytes, flags: int) -> Image | None:
+    try:
+        image = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
+    except cv2.error as error:
+        # OpenCV raises only if the image exceeds its limit on pixels or the available memory.
+        why = f"OpenCV: {error.err or error}"
+        raise DataError("the image is too large to decode", why=why, hint="crop it to the face") from error
+    return None if image is None else np.asarray(image, np.uint8)
+
+
+def _decode_without_end(content: bytes, kind: str, flags: int) -> Image | None:
+    """Decode a JPEG or PNG that lacks its end marker; a picture with missing rows is an error, not half a picture."""
+    if kind == "png":
+        # libpng accepts no missing rows.
+        return _decode(content + ENDS[kind], flags)
+    image, shorter = (_decode(part + ENDS[kind], flags) for part in (content, content[:-LAST_BYTES]))
+    if image is None or shorter is None:
+        return image
+    # libjpeg fills missing rows with gray. If they were in the file, its last bytes would be among them. In a
+    # progressive JPEG, missing data is detail and not rows.
+    is_filled = (image == image[-1, -1]).all(axis=(1, 2))
+    missing = len(image) if is_filled.all() else int(is_filled[::-1].argmin())
+    changed = (image != shorter).any(axis=(1, 2))
+    if missing > MAX_MISSING_ROWS and changed.any() and not changed[-missing:].any():
+        why = f"{missing} of {len(image)} rows of pixels are missing"
+        raise DataError("the image was cut short", why=why, hint="copy it again")
+    return image
