@@ -1,5 +1,5 @@
 # make install   .venv with edgefer and all that the workstation and the checks need
-# make demo      train, quantize and measure a small network on drawn faces
+# make demo      train, quantize and measure a small network on synthetic faces
 # make test      every check, and all tests: the workstation, a board's install, the oldest one, across them, over SSH
 # make arm-cost  what models compute on arm64, and how many instructions that takes, on the emulated board
 # make tables    write the tables in the documents anew, from the result files

@@ -23,7 +23,7 @@ ARCHITECTURES = Path(__file__).with_name("architectures")  # contains wide_stem.
 
 
 def main(epochs: int) -> None:
-    """Train the architecture on drawn faces and print a JSON record of the int8 model."""
+    """Train the architecture on synthetic faces and print a JSON record of the int8 model."""
     architectures.__path__.append(str(ARCHITECTURES))
     dataset = synthetic_dataset(training=1400, held_out=420, seed=0)
     settings = dataclasses.replace(

@@ -1,4 +1,4 @@
-"""Train a small network on drawn faces, quantize it to int8 and print what that cost, without the command line.
+"""Train a small network on synthetic faces, quantize it to int8 and print the change in accuracy, without the CLI.
 
     python examples/quantize_from_python.py --epochs 5
 

@@ -4,8 +4,8 @@
     due_s = schedule.next_due_s(frame.position_s, now_s=time.monotonic())
 
 A container may state a rate of 0, 1000 (milliseconds) or 90000 (the time base of MPEG), or a rate that its timestamps
-contradict, as recordings of a screen do. The timestamps decide if they are plausible; otherwise the rate, if it is;
-otherwise DEFAULT_FPS.
+contradict, as in screen recordings. The schedule follows the timestamps if they are plausible, otherwise the stated
+rate if that is plausible, otherwise DEFAULT_FPS.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from statistics import median
 
 __all__ = ["DEFAULT_FPS", "MAX_FPS", "MIN_FPS", "PlaybackSchedule", "plausible_fps"]
 
-# Slower videos exist, such as time lapses, but a live session should not stand still for longer.
+# Slower videos exist, such as time lapses, but a live session should not wait longer than this for a frame.
 MIN_FPS, MAX_FPS = 0.5, 240.0
 DEFAULT_FPS = 30.0
 HISTORY = 15
@@ -30,7 +30,7 @@ def plausible_fps(fps: float) -> float | None:
 
 
 class PlaybackSchedule:
-    """Times at which the frames of a file are due."""
+    """Schedule of the frames of a video file in real time."""
 
     def __init__(self, *, fps: float | None) -> None:
         """Start a schedule; ``fps`` is the stated frame rate, None if it is missing or implausible."""

@@ -8,9 +8,9 @@ from edgefer.errors import DataError, UsageError
 from edgefer.fleet.registry import Device, Limits, Registry
 
 TEXT = """\
-# the shelf
+# boards in the lab
 [pi4]
-address = "pi@raspberrypi.local"  # behind the door
+address = "pi@raspberrypi.local"  # second shelf
 tags = ["lab", "quiet"]
 threads = [1, 4]
 
@@ -71,7 +71,7 @@ def test_changing_a_device_keeps_comments(path: Path) -> None:
     registry = Registry.read(path)
     changed = Device("pi4", "pi@raspberrypi.local", python="/opt/python", tags=("lab", "quiet"), threads=(1, 4))
     registry.with_device(changed).save()
-    assert "# behind the door" in path.read_text()
+    assert "# second shelf" in path.read_text()
     assert Registry.read(path).devices["pi4"] == changed
 
 

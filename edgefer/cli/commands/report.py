@@ -29,7 +29,7 @@ def command(
     results: tuple[Path, ...], as_markdown: bool, into: Path | None, section: str | None, html: Path | None,
     card: Path | None,
 ) -> Result:  # fmt: skip
-    """Compare models, from the JSON files that other commands write with --out.
+    """Compare models by the JSON files that other commands write with --out.
 
     RESULTS are result files, folders of them, run folders and .tflite files. Models are identified by the SHA-256 of
     their flatbuffer. Results for other images, devices, runtimes or numbers of threads get a separate table. Another

@@ -1,7 +1,7 @@
 """bn_dropout: a custom CNN regularized by batch normalization, dropout, augmentation and weight decay, with Adam.
 
-The authors claim 61 % "training accuracy". They name the techniques but no layers. This network is therefore the
-smallest ``vgg`` network that reaches the claim: four blocks of 16, 32, 64 and 128 channels. The authors do not name
+The authors claim 61 % "training accuracy". They list the techniques but not the layers. This network is therefore the
+smallest ``vgg`` network that reaches the claim: four blocks of 16, 32, 64 and 128 channels. The authors do not specify
 their schedule; this system uses a cosine schedule.
 """
 

@@ -1,7 +1,8 @@
 """plateau: light augmentation, a fifth of Training held out, and a learning rate that drops when the loss stagnates.
 
 The authors claim 67.04 % and a loss of 0.945 on the test images, which are both test splits of FER2013. They do not
-name the layers or the batch size. This system uses four blocks of 64, 128, 256 and 512 channels, and averaged weights.
+specify the layers or the batch size. This system uses four blocks of 64, 128, 256 and 512 channels, and weight
+averaging.
 """
 
 from dataclasses import replace

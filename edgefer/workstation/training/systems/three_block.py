@@ -1,9 +1,9 @@
 """three_block: the "lightweight custom CNN" of 2.1 M parameters, three blocks of two convolutions.
 
 The authors claim 66.17 % on the validation split, 2.1 M parameters and 2.3 ms per image. With "same" padding
-everywhere, the network has 3.5 M parameters. The description leaves the padding open; without padding in the second
-convolution of each block it has 2.2 M, so this system uses that variant. The authors do not name the patience and the
-factor of the learning-rate reduction.
+everywhere, the network has 3.5 M parameters. The authors do not specify the padding; without padding in the second
+convolution of each block it has 2.2 M, so this system uses that variant. The authors do not specify the patience and
+the factor of the learning-rate reduction.
 """
 
 from dataclasses import replace

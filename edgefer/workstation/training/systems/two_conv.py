@@ -1,8 +1,8 @@
 """two_conv: the classic compact network of many tutorials: two convolutions, a Dense layer of 128 features, dropout.
 
-The authors claim 61.87 % on a test split. They do not name the augmentation ranges, the number of epochs, the batch
+The authors claim 61.87 % on a test split. They do not specify the augmentation ranges, the number of epochs, the batch
 size or the learning-rate schedule. With 100 epochs and no other change, training reached 57.4 % on PublicTest. The
-network overfits little and converges slowly, so this system uses 300 epochs, averaged weights and label smoothing.
+network overfits little and converges slowly, so this system uses 300 epochs, weight averaging and label smoothing.
 """
 
 from dataclasses import replace

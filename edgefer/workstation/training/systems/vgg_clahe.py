@@ -1,11 +1,11 @@
 """vgg_clahe: local contrast equalization, oversampled rare classes, and a VGG-like network with BN and dropout.
 
 The authors claim 64.78 % on a test split and a recall of 0.585 for disgust. CLAHE is part of the input specification,
-so devices apply it too. The authors name no layers; this system uses four blocks of 48, 96, 192 and 384 channels.
-It interprets "conservative oversampling" as a quarter of the largest class, with each image repeated at most three
-times. It interprets "dynamic class weighting" as weights proportional to the square root of each class's error rate.
-The authors do not name averaged weights or label smoothing. At half the width and without these two, training reached
-61.2 % on PublicTest.
+so devices apply it too. The authors do not describe the layers; this system uses four blocks of 48, 96, 192 and 384
+channels. It interprets "conservative oversampling" as a quarter of the largest class, with each image repeated at most
+three times. It interprets "dynamic class weighting" as weights proportional to the square root of each class's error
+rate. The authors do not mention weight averaging or label smoothing. At half the width and without these two, training
+reached 61.2 % on PublicTest.
 """
 
 from dataclasses import replace
