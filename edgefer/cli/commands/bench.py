@@ -126,8 +126,8 @@ def command(
 ) -> Result:  # fmt: skip
     """Measure the latency of MODEL on a device, its accuracy there, and the device state during the benchmark.
 
-    The default is the newest artifact, else the model that ships. A board needs Python and an SSH server; edgefer, the
-    model and the faces are uploaded once.
+    The default is the newest artifact, or the shipped model if there is none. A board needs an SSH server and a Python
+    with a runtime, which edgefer devices setup installs. edgefer, the model and the faces are uploaded once.
 
     The preset quick measures 1,024 runs and 3 s; standard measures 10 s in 5 rounds, each in a fresh process; mlperf
     measures 24,576 runs. Models and runtimes that are compared alternate round by round.

@@ -20,7 +20,7 @@ GOLDEN = 9
 def test_the_shipped_model_without_a_data_set(edgefer):
     outcome = edgefer("verify", *LITERT)
     assert outcome.code == 0, outcome.err
-    assert "the model that ships" in outcome.err
+    assert "the shipped model" in outcome.err
     assert "only the golden vectors" in outcome.err
     assert "golden vectors (synthetic), because no real faces are available" in " ".join(outcome.out.split())
     assert max(map(len, outcome.out.splitlines())) <= 80
