@@ -3,7 +3,8 @@
     python benchmarks/report.py                     # what ``make tables`` runs
 
 - Each folder of results, systems.json, search.json and peers.json fill the sections of their names, in every document
-  that has such a section: README.md, benchmarks/README.md and docs/.
+  that has such a section: README.md, benchmarks/README.md and docs/. The quantizations among the results of the
+  shipped models also fill a section "quantization".
 - Each shipped model gets a card from all results of its flatbuffer, with its instructions on emulated boards.
 - The search is also drawn, as benchmarks/search.svg.
 
@@ -68,6 +69,9 @@ def update(root: Path) -> Iterator[str]:
     folders = sorted(folder for folder in results.iterdir() if folder.is_dir())
     for folder in folders:
         yield from place(folder.name, folder_tables(read([folder])))
+    if results / "shipped" in folders:
+        for table in read([results / "shipped"]).results.tables():
+            yield from place("quantization", table.markdown())
     models = sorted((root / "edgefer" / "models").glob("*.tflite"))
     for path in models:
         yield _write_card(path, read([path, *folders]))

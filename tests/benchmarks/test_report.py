@@ -41,6 +41,7 @@ def checkout(quantized, evaluated, measured, tmp_path):
     written = {
         "pi4/int8.json": quantized(sha256),
         "pi4/bench.json": measured(sha256).to_json(),
+        "shipped/int8.json": quantized(sha256),
         "shipped/evaluation.json": evaluated(sha256, file=SHIPPED.name, file_bytes=20_480).to_json(),
         f"arm64-emulated/{SHIPPED.stem}.arm64.json": counts,
         "search.json": {**schema.header("search", 1), "entries": [TRIAL]},
@@ -50,6 +51,8 @@ def checkout(quantized, evaluated, measured, tmp_path):
         (results / name).parent.mkdir(parents=True, exist_ok=True)
         (results / name).write_text(json.dumps(record))
     (tmp_path / "README.md").write_text(markers("pi4"))
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "quantization.md").write_text(markers("quantization"))
     names = ("arm64-emulated", "search", "peers")
     (tmp_path / "benchmarks" / "README.md").write_text("".join(map(markers, names)))
     return tmp_path
@@ -57,7 +60,7 @@ def checkout(quantized, evaluated, measured, tmp_path):
 
 def test_every_section_card_and_drawing_is_written(checkout):
     lines = list(report.update(checkout))
-    assert len(lines) == 5
+    assert len(lines) == 6
     row = "| small | int8 | 20 | 75.0 (53.1-88.8) | 66.7 | 74.9 | 100.0 | 110.0 |"
     assert row in (checkout / "README.md").read_text()
     document = (checkout / "benchmarks" / "README.md").read_text()
