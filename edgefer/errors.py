@@ -39,7 +39,7 @@ class EdgeferError(Exception):
         self.what, self.why, self.hint = what, why, hint
 
     def __str__(self) -> str:
-        # A reason may be a message of several lines from a library. Names in it may hold line breaks of their own.
+        # A reason may be a message of several lines from a library. Names in it may also contain line breaks.
         text = printable(self.what, kept="")
         text += f": {printable(' '.join(self.why.split()), kept='')}" if self.why else ""
         return f"{text}\n  try: {printable(self.hint, kept='')}" if self.hint else text

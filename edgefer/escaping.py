@@ -4,7 +4,7 @@
     printable(message)                              # the same, with its line breaks
     escape_markdown(label)                          # shows the characters of the text and no markup
 
-Labels, file names, result records and replies of boards are foreign text: any of them can hold escape sequences,
+Labels, file names, result records and replies of boards are untrusted text: they can contain escape sequences,
 characters that reverse the direction of a line, or HTML. The HTML report escapes text in report/html/markup.py.
 """
 

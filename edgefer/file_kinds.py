@@ -1,7 +1,7 @@
-"""Recognize what a file is by its first bytes, and name the command that takes it, for error messages.
+"""Recognize the kind of a file by its first bytes, and return the command for such files, for error messages.
 
-    describe_kind(Path("face.png"))                 # "a PNG image"
-    command_for(Path("face.png"))                   # "edgefer predict face.png"
+describe_kind(Path("face.png"))                 # "a PNG image"
+command_for(Path("face.png"))                   # "edgefer predict face.png"
 """
 
 from __future__ import annotations
@@ -11,21 +11,17 @@ import shlex
 import zipfile
 from pathlib import Path
 
+from edgefer.media_signatures import START_BYTES, image_format, unsupported_image, video_format
+
 __all__ = ["JSON", "RUN", "TFLITE", "command_for", "describe_kind"]
 
-HEAD_BYTES = 4096
+HDF5_START, TFLITE_IDENTIFIER = b"\x89HDF\r\n\x1a\n", b"TFL3"
 FOLDER, RUN, MISSING, UNREADABLE, EMPTY, STREAM = (
     "a folder", "a run folder", "missing", "not readable for this user", "empty", "neither a file nor a folder"
 )  # fmt: skip
 TFLITE, KERAS, HDF5, ONNX = "a TensorFlow Lite model", "a Keras model", "an HDF5 file, such as Keras weights", "ONNX"
 IMAGE, VIDEO, ARRAYS, TABLE, JSON, TOML, TEXT, BINARY = (
     "an image", "a video", "an .npz of arrays", "a CSV table", "JSON", "TOML", "text", "binary data of no known kind"
-)  # fmt: skip
-# Offset and bytes of the signatures.
-SIGNATURES = (
-    (4, b"TFL3", TFLITE), (0, b"\x89HDF\r\n\x1a\n", HDF5), (0, b"\x89PNG", IMAGE), (0, b"\xff\xd8\xff", IMAGE),
-    (0, b"GIF8", IMAGE), (0, b"BM", IMAGE), (0, b"II*\0", IMAGE), (0, b"MM\0*", IMAGE), (8, b"WEBP", IMAGE),
-    (0, b"P5", IMAGE), (0, b"P6", IMAGE), (4, b"ftyp", VIDEO), (8, b"AVI ", VIDEO), (0, b"\x1aE\xdf\xa3", VIDEO),
 )  # fmt: skip
 COMMANDS = {
     TFLITE: "edgefer evaluate {}", IMAGE: "edgefer predict {}", VIDEO: "edgefer predict {}",
@@ -44,14 +40,19 @@ def describe_kind(path: Path) -> str:
         if not path.is_file():
             return STREAM if path.exists() else MISSING
         with path.open("rb") as file:
-            head = file.read(HEAD_BYTES)
+            head = file.read(START_BYTES)
     except OSError:
         return UNREADABLE if os.path.lexists(path) else MISSING
     if not head:
         return EMPTY
-    for offset, signature, kind in SIGNATURES:
-        if head[offset:].startswith(signature):
-            return kind
+    if head[4:8] == TFLITE_IDENTIFIER:
+        return TFLITE
+    if head.startswith(HDF5_START):
+        return HDF5
+    if image_format(head) or unsupported_image(head):
+        return IMAGE
+    if video_format(head):
+        return VIDEO
     if head.startswith(b"PK"):
         return _describe_archive(path)
     return _describe_text(head, path.suffix.lower())

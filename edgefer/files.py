@@ -37,7 +37,7 @@ LEFTOVER_NAMES = frozenset({
     "ehthumbs_vista.db", "icon\r", "lost+found", "lost.dir", "network trash folder", "recycled", "recycler",
     "system volume information", "temporary items", "thumbs.db", "thumbs.db:encryptable",
 })  # fmt: skip
-# Folders of chkdsk (FOUND.000) and previews of Lightroom; Synology's streams beside each file.
+# Folders of chkdsk (FOUND.000), previews of Lightroom, and streams that Synology adds to each file.
 LEFTOVER_PATTERN = re.compile(r"found\.\d{3}|.*\.lrdata|.*@syno(eastream|resource)")
 
 
@@ -79,7 +79,7 @@ def cache_folder(name: str = "") -> Path | None:
 
 
 def remove_leftovers(path: Path) -> None:
-    """Remove the temporary files that killed processes left beside ``path``.
+    """Remove the temporary files of killed processes in the folder of ``path``.
 
     Files of running processes stay, and so do recent ones, which may belong to another host of a network file system.
     """
@@ -107,7 +107,7 @@ def _is_running(process: int) -> bool:
 
 
 def _create_temporary(path: Path, mode: int) -> Path:
-    """Create an empty file beside ``path``; the system applies the umask, which a process cannot read safely.
+    """Create an empty file in the folder of ``path``; the system applies the umask, which cannot be read safely.
 
     os.umask() returns the mask only while it replaces it, and every file of other threads is affected in between.
     """
@@ -141,7 +141,7 @@ def write_bytes(path: Path, content: bytes, *, mode: int = 0o666) -> None:
 
 def write_text(path: Path, content: str, *, mode: int = 0o666) -> None:
     """Write ``content`` to ``path`` atomically, in UTF-8."""
-    # A lone surrogate stands for a byte of a file name that is not UTF-8.
+    # A lone surrogate represents a byte of a file name that is not UTF-8.
     write_bytes(path, content.encode(errors="backslashreplace"), mode=mode)
 
 
@@ -191,7 +191,7 @@ class FolderWalk:
     """Content of a folder and its subfolders.
 
     Attributes:
-        files: every entry that is no folder, sorted; a broken link and a named pipe count as entries.
+        files: every entry that is not a folder, sorted; a broken link and a named pipe count as entries.
         unreadable: folders that cannot be listed, with the error of each, sorted.
     """
 

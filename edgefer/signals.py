@@ -3,7 +3,7 @@
     with signals_as_exceptions():
         ...                                         # raises Terminated
 
-Otherwise these signals end the process at once, and leave temporary folders and connections behind.
+Otherwise these signals end the process immediately, without the removal of temporary folders and connections.
 """
 
 from __future__ import annotations

@@ -108,7 +108,7 @@ def cache_folder() -> Path:
 
 @contextlib.contextmanager
 def benchmark_lock(folder: Path | None = None) -> Iterator[None]:
-    """Hold the lock of this device, so that no two benchmarks run at once.
+    """Hold the lock of this device, so that no two benchmarks run at the same time.
 
     Args:
         folder: folder of the lock file; the default is cache_folder().

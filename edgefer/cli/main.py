@@ -4,11 +4,10 @@
     run(["predict", "photo.jpg"])                   # the same in this process; returns the exit code
 
 A command is a module of edgefer/cli/commands. Its file begins with the line that ``edgefer --help`` shows, and defines
-``command``. No list names the commands, and ``edgefer --help`` imports none of them.
+``command``. There is no list of commands, and ``edgefer --help`` imports none of them.
 
 Exit codes: 0 success, 1 failure, 2 usage error, 3 threshold not met, 4 device unreachable, 5 incompatible model or
-runtime, 6 invalid measurement, 7 result printed but not written, 129 SIGHUP,
-130 interrupted, 143 SIGTERM.
+runtime, 6 invalid measurement, 7 result printed but not written, 129 SIGHUP, 130 interrupted, 143 SIGTERM.
 """
 
 from __future__ import annotations
@@ -254,7 +253,7 @@ def _describe(error: Exception) -> str:
         text = printable(outputs.describe_os_error(error), kept="")
         return f"{text}\n  try: another path, or free space and check the permissions"
     if isinstance(error, ModuleNotFoundError) and str(error.name).startswith("edgefer."):
-        # A bundle leaves out the packages that only a workstation uses.
+        # A bundle omits the packages that only a workstation uses.
         return f"a bundle does not contain {error.name}\n  try: the same command where edgefer is installed"
     return f"{type(error).__name__}: {printable(str(error))}\n  try: the same command with --debug"
 

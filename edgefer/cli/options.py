@@ -46,7 +46,7 @@ __all__ = [
 PATH = click.Path(path_type=Path)
 RUNTIMES = ", ".join(plugins.names("edgefer.inference.runtimes"))
 DETECTORS = ", ".join(plugins.names("edgefer.inference.detectors"))
-MODEL_HELP = "A .tflite.  [default: the newest artifact, else the model that ships]"
+MODEL_HELP = "A .tflite.  [default: the newest artifact, else the shipped model]"
 SPLITS = {"public": "PublicTest", "private": "PrivateTest", "train": "Training"}
 SYNTHETIC = "synthetic"
 Callback = TypeVar("Callback", bound=Callable[..., Any])
@@ -71,7 +71,7 @@ def parse_threads(text: str) -> tuple[int, ...]:
 
 
 def parse_face_count(text: str, *, option: str, words: Mapping[str, int | None], example: int) -> int | None:
-    """Parse a positive number of faces, or a word that stands for a number.
+    """Parse a positive number of faces, or a word that represents one.
 
     Args:
         text: value of the option.

@@ -78,7 +78,7 @@ def check_outputs(context: click.Context, *, extra: Mapping[str, Path]) -> None:
     for number, (option, path, is_folder) in enumerate(outputs):
         for other, source in [*inputs, *((name, path) for name, path, _ in outputs[:number])]:
             if _is_same(path, source):
-                why = f"{other} names the same path"
+                why = f"{other} has the same path"
                 raise UsageError(f"{option} {path}", why=why, hint=f"{option} with another path")
         check_output(option, path, is_folder=is_folder)
         if not is_folder:
@@ -180,7 +180,7 @@ def _try_to_write(path: Path, *, is_folder: bool) -> None:
         try:
             if len(os.fsencode(name)) > os.pathconf(nearest, "PC_NAME_MAX"):
                 raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
-            # The name tells whether the file system takes its characters, such as a colon on FAT.
+            # A file of this name shows whether the file system accepts its characters, such as a colon on FAT.
             with tempfile.NamedTemporaryFile(prefix=".", suffix=f"-{name[-SUFFIX_CHARACTERS:]}", dir=nearest) as file:
                 file.write(bytes(PROBE_BYTES))
         except FileNotFoundError as error:  # such as in /proc

@@ -27,7 +27,7 @@ __all__ = ["ZIP_DATE", "pack_arrays", "read_arrays", "read_entries", "write_entr
 
 # ZIP entries have a date. A fixed one gives the same bytes for the same model.
 ZIP_DATE = (1980, 1, 1, 0, 0, 0)
-# The archive ends the file. zipfile only sees this part, so the number of entries that it can list is bounded.
+# The archive is at the end of the file. zipfile reads only this part, which bounds the number of its entries.
 MAX_ARCHIVE_BYTES = 2**23
 MAX_ENTRIES = 64
 # The other methods of ZIP cannot limit the size of what they expand.

@@ -219,7 +219,7 @@ class Artifact:
 
     @classmethod
     def load(cls, path: Path) -> Artifact:
-        """Read a file that save() has written; messages of errors name the file.
+        """Read a file that save() has written; error messages contain its name.
 
         Raises:
             DataError: the file cannot be read or is too large, there is no contract, it is damaged or exceeds a limit,

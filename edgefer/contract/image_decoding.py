@@ -23,7 +23,7 @@ DECODING = {
 }  # fmt: skip
 # Ends of the formats that other programs show without them.
 ENDS = {"jpeg": b"\xff\xd9", "png": b"\0\0\0\0IEND\xae\x42\x60\x82"}
-# Bytes at the end of a JPEG that hold at least one block and less than a row of them, and the height of such a row.
+# Bytes at the end of a JPEG that contain at least one block but less than a row of blocks; height of a row of blocks.
 LAST_BYTES, MAX_MISSING_ROWS = 16, 16
 
 

@@ -112,7 +112,7 @@ def resolve(data: str | None, *, environ: Mapping[str, str] = os.environ, folder
         folder: folder of the default data set; the working folder by default.
 
     Returns:
-        The path, or None if there is no data set and none was named; synthetic_dataset() replaces it.
+        The path, or None if no data set was given or found; the caller then uses synthetic_dataset().
 
     Raises:
         DataError: ``data`` or $EDGEFER_DATA does not exist. A named data set is never replaced by another one.

@@ -3,8 +3,8 @@
     table = attach(Path("fer2013new.csv"), table)   # table.votes: float32 (n, 10)
     in_label_order(table.votes)                     # float32 (n, 7), columns in the order of LABELS
 
-The file has the rows of fer2013.csv in the same order. Its column "Image name" is no row number, because it skips the
-images without a face. Votes are therefore matched by position, and the Usage columns must agree.
+The file has the rows of fer2013.csv in the same order. Its column "Image name" is not a row number, because it skips
+the images without a face. Votes are therefore matched by position, and the Usage columns must agree.
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ def split_of(name: str) -> str | None:
 
 
 def assign_test(names: AbstractSet[str]) -> str:
-    """Return the split of a test set whose name does not tell PublicTest from PrivateTest.
+    """Return the split of a test set whose name does not distinguish PublicTest from PrivateTest.
 
     Args:
         names: all names of splits in the data set.

@@ -63,7 +63,7 @@ class Source:
     Attributes:
         format_name: module of edgefer.data.formats that reads it.
         path: the file or folder.
-        notes: a sentence on the data sets beside it that are not read.
+        notes: a sentence on other data sets in the same folder, which are not read.
     """
 
     format_name: str
@@ -89,7 +89,7 @@ def find_source(path: Path) -> Source:
     named = [source for source in candidates if source.path.name == "fer2013.csv"]
     chosen = named if len(named) == 1 else [source for source in candidates if len(source.path.parts) == depth]
     if len(chosen) > 1:
-        # The challenge has train.csv and test.csv, which lack columns, beside the complete icml_face_data.csv.
+        # Besides the complete icml_face_data.csv, the challenge has train.csv and test.csv, which lack columns.
         complete = [source for source in chosen if plugins.load(FORMATS, source.format_name).is_complete(source.path)]
         chosen = complete if len(complete) == 1 else chosen
     if len(chosen) > 1:
@@ -161,7 +161,7 @@ def _unknown_folder(path: Path) -> DataError:
     elif any(map(split_of, folders)):
         why += f"; no folder of a split contains a folder of a class, such as {LABELS[3]}/"
     elif archive := next((entry for entry in others if entry.suffix in (".zip", ".gz", ".tgz", ".tar")), None):
-        hint = f"name the archive: {quote_name(str(archive))}"
+        hint = f"--data {quote_name(str(archive))}"
     return DataError(f"{quote_name(path)} contains no data set", why=why, hint=hint)
 
 
@@ -170,7 +170,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _unknown_file(path: Path) -> DataError:
-    what = f"{quote_name(path)} is no data set"
+    what = f"{quote_name(path)} is not a data set"
     if not path.is_file():
         return DataError(what, why="it is neither a file nor a folder", hint=EXPECTED)
     with path.open("rb") as file:
@@ -232,4 +232,4 @@ def _zip_type(path: Path) -> tuple[str, str]:
     if "content.xml" in names:
         return "it is an OpenDocument spreadsheet", "save it as CSV"
     shown = _listed([name for name in names if not name.endswith("/")])
-    return f"it is a ZIP archive without a table: {shown or 'empty'}", "unpack it, and name the folder: unzip {path}"
+    return f"it is a ZIP archive without a table: {shown or 'empty'}", "unpack it: unzip {path}"

@@ -89,7 +89,7 @@ class BadRows:
         Args:
             path: source of the rows.
             skip: True if the user chose to skip unusable rows.
-            valid: number of usable rows; without any, skipping is no remedy.
+            valid: number of usable rows; if it is 0, skipping the others does not help.
 
         Raises:
             DataError: there are unusable rows, and ``skip`` is False or no row is usable.
@@ -159,7 +159,7 @@ def read_cache(path: Path) -> SampleTable | None:
 def write_cache(path: Path | None, table: SampleTable) -> str:
     """Write a cache entry atomically.
 
-    A full disk or a read-only home folder is no error, because the cache only saves time.
+    A full disk or a read-only home folder is not an error, because the cache only saves time.
 
     Returns:
         The reason why the entry could not be written, or an empty string.

@@ -50,7 +50,7 @@ class Expression:
         lid_upper: opening of the upper lid; 0 closed, 1 at rest, 1.8 wide open.
         lid_lower: elevation of the lower lid, 0 to 1.
         lid_slant: drop of the outer corner of the eye, -0.05 to 0.08.
-        nose_wrinkle, cheek: 0 to 1; a raised cheek includes the fold beside the mouth.
+        nose_wrinkle, cheek: 0 to 1; a raised cheek includes the fold next to the mouth.
         mouth_width: 1 at rest, 0.6 to 1.5.
         mouth_corner: elevation of the corners, -0.2 to 0.25.
         mouth_open: gap between the lips, 0 to 0.6.
@@ -160,7 +160,7 @@ def draw_face(face: Expression, scene: Scene) -> npt.NDArray[np.float32]:
 
 
 class _Sketch:
-    """Shapes in head units; render() applies the pose to all points at once."""
+    """Shapes in head units; render() applies the pose to all points in one step."""
 
     def __init__(self) -> None:
         self.strokes: list[tuple[Floats, float, float, bool]] = []
@@ -347,7 +347,7 @@ def _mouth(sketch: _Sketch, face: Expression, scene: Scene) -> None:
 
 
 def _lines(sketch: _Sketch, face: Expression, scene: Scene) -> None:
-    """Draw folds beside the mouth, and furrows between and above the brows."""
+    """Draw folds next to the mouth, and furrows between and above the brows."""
     skin = scene.skin
     fold = min(max(face.cheek, 0.8 * face.nose_wrinkle, 0.0), 1.2)
     for side in (-1, 1):

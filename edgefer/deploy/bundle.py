@@ -90,7 +90,7 @@ def _license_files(package: str) -> Iterator[tuple[str, bytes]]:
     """Yield the metadata of an installed package, which name its license, and the license files."""
     distribution = importlib.metadata.distribution(package)
     folder = f"{package}-{distribution.version}.dist-info"
-    # Metadata older than version 2.2 do not name the license file.
+    # Metadata before version 2.2 does not contain the name of the license file.
     files = distribution.metadata.get_all("License-File") or ["LICENSE"]
     # The folder of license files depends on the metadata version.
     for name in ("METADATA", *files, *(f"licenses/{file}" for file in files)):

@@ -75,7 +75,7 @@ def c_array(artifact: Artifact, *, name: str) -> CArray:
     classifier = Classifier.from_artifact(artifact, runtime=RUNTIME)
     requirements = micro_requirements(read_model(artifact.model))
     _check_types(classifier)
-    # The prefix "fer_" keeps the namespace apart from C++ keywords and the names of the firmware.
+    # The prefix "fer_" prevents collisions of the namespace with C++ keywords and names in the firmware.
     stem = re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_") or "model"
     writer = _Writer(artifact, stem, requirements, classifier.runtime.input.params, classifier.runtime.output.params)
     return CArray({f"{stem}.h": writer.header(), f"{stem}.cc": writer.source()}, writer.namespace, requirements)

@@ -27,7 +27,7 @@ __all__ = ["Check", "check_environment", "check_import", "missing_library"]
 Status = Literal["ok", "note", "broken"]
 IMPORT_TIMEOUT_S = 120.0
 IS_32_BIT = sys.maxsize <= 2**32
-# Metadata names the package as it was installed; only an import shows that it works here.
+# Metadata shows only that a package is installed; an import shows that it works on this machine.
 IMPORT = """
 import importlib, pathlib, sys
 importlib.import_module(sys.argv[1])

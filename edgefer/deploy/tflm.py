@@ -81,7 +81,7 @@ def micro_requirements(model: Model) -> MicroRequirements:
     """Determine the operators and the memory that TensorFlow Lite Micro needs for a model.
 
     Raises:
-        IncompatibleError: TensorFlow Lite Micro cannot run the model; the message names every obstacle.
+        IncompatibleError: TensorFlow Lite Micro cannot run the model; the message lists every reason.
     """
     (target,) = (target for target in check_targets(model, runtime="") if target.name == "tflm")
     obstacles = list(target.obstacles)

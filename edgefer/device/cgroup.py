@@ -4,7 +4,7 @@
     cpuset()                                        # (0, 1)
 
 Version 1 has one hierarchy per controller, version 2 one for all. A limit of any ancestor applies, so all of them are
-read. A container often sees its own group as the root of the mounted hierarchy, so the root is read as well.
+read. In a container, its own group is often the root of the mounted hierarchy, so the root is read as well.
 """
 
 from __future__ import annotations

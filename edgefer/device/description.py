@@ -5,8 +5,8 @@
     usage.sample()
     describe(ran_on=usage.cores)
 
-The cores of a big.LITTLE processor differ by a factor of two or more. A result therefore names all of them, and those
-that ran the model.
+The cores of a big.LITTLE processor differ in speed by a factor of two or more. A result therefore lists all clusters
+and the cores that ran the model.
 """
 
 from __future__ import annotations

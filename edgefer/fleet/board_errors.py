@@ -43,7 +43,7 @@ class Cause:
 
 
 CAUSES = (
-    # Debian's venv names the missing package somewhere in its message.
+    # The message of Debian's venv contains the name of the missing package.
     Cause(r"apt(?:-get)? install (python[\w.-]+)", "on the board: sudo apt install {1}"),
     Cause(r"No module named '?(?:ensurepip|venv)\b", "on the board: sudo apt install python3-venv"),
     Cause(
@@ -137,7 +137,7 @@ def _writable_hint(message: re.Match[str], folder: str) -> str:
     if not any(f"{default}/" in f"{path}/" for default in DEFAULT_FOLDERS):
         variable = "XDG_CACHE_HOME" if "/pushed" in folder else "XDG_DATA_HOME"
         return f"on the board, set ${variable} to a writable folder, or unset it"
-    # The message names the file or folder that cannot be created in its parent.
+    # The message contains the file or folder that cannot be created in its parent.
     parent = shlex.quote(str(PurePosixPath(path).parent))
     if reason == "Read-only file system":
         return f"on the board: sudo mount -o remount,rw $(stat -c %m {parent})"

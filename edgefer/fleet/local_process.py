@@ -1,10 +1,10 @@
-"""Processes on this machine that carry a connection, such as ssh.
+"""Run the local process of a connection, such as ssh.
 
     ended = run_process(["ssh", ...], name="pi4", frame=frame, first_line=line, timeout_s=60.0)
     with start_process(["ssh", ...], name="pi4", frame=frame, first_line=line) as stream:
         for line in stream.lines(): ...
 
-Each process leads a process group of its own, so that Ctrl-C in the terminal reaches edgefer alone, which then ends it.
+Each process leads its own process group, so that Ctrl-C in the terminal reaches only edgefer, which then ends it.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ from edgefer.results.measurement import Measurement
 
 __all__ = ["Outcome", "RemoteBenchmark", "check_model", "run_remote_benchmark", "run_remote_benchmarks"]
 
-# The board gives up after edgefer.benchmark.remote_worker.SILENCE_S without a heartbeat.
+# The board ends the benchmark after edgefer.benchmark.remote_worker.SILENCE_S without a heartbeat.
 HEARTBEAT_S = 5.0
 EXIT_S = 10.0
 # Exit codes of ssh after a failure of the connection, of the worker after it, and of ssh after SIGTERM from here.
@@ -74,7 +74,7 @@ class Outcome:
         device: name of the device.
         result: the complete result, or None.
         measurements: the measurements received before the failure; empty with a complete result.
-        error: the reason why there is no complete result, or None.
+        error: the reason for a missing or incomplete result, or None.
     """
 
     device: str
@@ -231,7 +231,7 @@ def _run(
     stop: threading.Event | None,
 ) -> BenchmarkResult:
     """Run a plan with the uploaded program; measurements are appended to ``measurements`` as they arrive."""
-    # The interpreter of the first case runs the whole plan; only cases with another one need to name it.
+    # The interpreter of the first case runs the whole plan; only a case for another interpreter stores its path.
     python = plan.cases[0].python
     cases = tuple(replace(case, python="" if case.python == python else case.python) for case in plan.cases)
     request = {"job": replace(plan, cases=cases).to_json(), "device": connection.name}

@@ -61,7 +61,7 @@ def expand_paths(words: Sequence[str], *, on_other_file: Callable[[Path], None] 
         elif word != STDIN and not os.path.lexists(word) and WILDCARDS & set(word):
             paths += _only_media(word, _matches(word), on_other_file)
         else:
-            # A missing file gives an error of its own, and the others are still read.
+            # A missing file results in its own error, and the others are still read.
             paths.append(word)
     return tuple(dict.fromkeys(paths))
 
@@ -72,7 +72,7 @@ def _folder_files(folder: Path) -> list[Path]:
 
 
 def _matches(pattern: str) -> list[Path]:
-    """Return the files that match a pattern; a matching folder stands for its files, as in a shell."""
+    """Return the files that match a pattern; a matching folder yields its files, as in a shell."""
     absolute = Path(pattern).is_absolute()
     anchor = Path(Path(pattern).anchor) if absolute else Path()
     named = set(Path(pattern).parts)
@@ -95,7 +95,7 @@ def _only_media(word: str, paths: Sequence[Path], on_other_file: Callable[[Path]
         else:
             on_other_file(path)
     if not media:
-        raise DataError(f"{word} has no pictures", why="expected images or videos", hint="name the files themselves")
+        raise DataError(f"{word} has no pictures", why="expected images or videos", hint="pass the files themselves")
     return media
 
 

@@ -1,6 +1,6 @@
 """Detect and classify the faces in images, one at a time or in batches.
 
-    pipeline = Pipeline.open(edgefer.models.SHIPPED)        # the model that ships, with the Haar detector
+    pipeline = Pipeline.open(edgefer.models.SHIPPED)        # the shipped model, with the Haar detector
     for face in pipeline(image):                    # uint8 BGR (h, w, 3)
         face.box, face.prediction.label
 
@@ -179,7 +179,7 @@ def _batches(pictures: Iterable[ImageSource], size: int) -> Iterator[list[ImageS
 
 
 def _memory_in_use(submitted: Iterable[tuple[Future[list[ImageResult]], int]], keep_images: bool) -> int:
-    """Return the memory of batches that wait, run, or hold images for the consumer."""
+    """Return the memory of batches that are queued, running, or waiting for the consumer."""
     return sum(memory_bytes for future, memory_bytes in submitted if keep_images or not future.done())
 
 

@@ -27,7 +27,7 @@ SCHEMA = "ai_edge_litert.schema_py_generated"
 HINT = "copy the file again, or convert the model again"
 # No kernel supports more than eight dimensions, but a file may contain any number.
 MAX_DIMENSIONS = 64
-# Tensors of a file can share one long name, of which every Tensor here holds a copy.
+# The tensors of a file can share one long name, but every Tensor here has its own copy.
 MAX_NAME_BYTES = 1000
 BITS = {
     "bool": 8, "int2": 2, "int4": 4, "uint4": 4, "int8": 8, "uint8": 8, "int16": 16, "uint16": 16, "int32": 32,

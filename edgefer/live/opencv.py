@@ -1,4 +1,4 @@
-"""Check that the installed OpenCV can do what live video needs; the errors name the command that fixes it.
+"""Check that the installed OpenCV supports live video; each error has the command that fixes it.
 
     require_opencv()                                # it can be imported, and is complete
     require_backend("FFMPEG")                       # it can read videos and streams
@@ -66,7 +66,7 @@ def require_window() -> None:
     """Check that OpenCV can open a window on this display.
 
     Raises:
-        IncompatibleError: it cannot; the hint names the alternatives.
+        IncompatibleError: it cannot; the hint lists the alternatives.
     """
     alternatives = "--serve :4912 and a browser, or --jsonl"
     if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):

@@ -66,7 +66,7 @@ def redact_address(address: str) -> str:
 
 
 def redact_text(text: str) -> str:
-    """Return ``text`` with each address in it redacted, if it holds credentials or parameters."""
+    """Return ``text`` with each address that contains credentials or parameters redacted."""
     return ADDRESS_IN_TEXT.sub(
         lambda match: redact_address(match[0]) if re.search(r"[@=]|%40|%3d", match[0], re.I) else match[0], text
     )

@@ -49,7 +49,7 @@ def find_model(named: Path | None, *, runs: Path = RUNS) -> tuple[Path, str]:
         if kind == TFLITE:
             return named, "as named"
         if str(named) in shipped():
-            return shipped()[str(named)], "a model that ships"
+            return shipped()[str(named)], "a shipped model"
         why = f"it is {kind}, expected a .tflite"
         hint = f"edgefer quantize --int8 RUN, or a shipped model: {', '.join(shipped()) or 'none in a bundle'}"
         raise DataError(f"{named} is not a model file", why=why, hint=command_for(named) or hint)
@@ -61,8 +61,8 @@ def find_model(named: Path | None, *, runs: Path = RUNS) -> tuple[Path, str]:
     if made:
         return max(made, key=lambda path: path.stat().st_mtime_ns), f"the newest artifact in {runs}/"
     if not SHIPPED.is_file():
-        raise DataError("no model was named", why="this bundle carries none", hint="name one, such as model.tflite")
-    return SHIPPED, f"the model that ships, as there is no artifact in {runs}/"
+        raise DataError("no model was named", why="this bundle contains none", hint="name one, such as model.tflite")
+    return SHIPPED, f"the shipped model, because {runs}/ contains no artifact"
 
 
 @functools.cache

@@ -28,7 +28,7 @@ class Table:
         headers: Column headers.
         rows: Cells of text; None renders as a dash.
         legend: Sentences printed below the table.
-        text_columns: Number of columns, from the left, that hold text; the others hold numbers.
+        text_columns: Number of columns, from the left, that contain text; the others contain numbers.
         narrow: A version for an 80-column terminal, where the full table is too wide.
         is_markdown: True if the cells contain Markdown; False to escape them.
     """

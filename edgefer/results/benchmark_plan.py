@@ -3,7 +3,7 @@
     plan = BenchmarkPlan((BenchmarkCase("small-int8.tflite"), BenchmarkCase("small-float32.tflite")), preset="standard")
     plan.resolved                                   # MeasurementPreset(runs=1024, seconds=10.0, rounds=5)
 
-A plan travels to a board as JSON. This module does not import numpy, so `edgefer bench --help` runs without it.
+A plan is sent to a board as JSON. This module does not import numpy, so `edgefer bench --help` runs without it.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class BenchmarkPlan:
         preset: a key of PRESETS.
         runs, seconds, rounds: override the preset where not None.
         accuracy: number of labeled faces to score; 0 for all, None to skip accuracy.
-        cooldown_c: start each round below this temperature, degrees Celsius; None to start at once.
+        cooldown_c: start each round below this temperature, degrees Celsius; None to start immediately.
         soak_s: seconds of continuous inference with the first case after the measurement.
         samples: include the time of every run in the result.
     """

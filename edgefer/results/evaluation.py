@@ -116,7 +116,7 @@ class Evaluation:
 
     @property
     def split_name(self) -> str:
-        """Name of the split for texts and tables, with a mark on synthetic faces: their scores do not carry over."""
+        """Name of the split for text and tables; it marks synthetic faces, whose scores do not apply to photographs."""
         return f"{self.split} ({SYNTHETIC_DATA})" if self.data == SYNTHETIC_DATA else self.split
 
     @property

@@ -131,10 +131,10 @@ class Inspection:
         parameters: learned values, each counted once.
         parameter_bytes: size of the learned values in the file.
         macs: sum of the known multiply-accumulates of the main graph.
-        macs_unknown_ops: operators of the main graph that ``macs`` leaves out.
+        macs_unknown_ops: operators of the main graph that ``macs`` does not include.
         arena_peak_bytes: planned memory of the activations of the main graph.
         variable_bytes: memory of the values that persist between runs.
-        unsized_tensors: tensors of unknown size, which the plan leaves out.
+        unsized_tensors: tensors of unknown size, which the plan does not include.
         delegate_groups: groups of operators that XNNPACK runs; None if this is unknown.
         delegate_detail: reason why it is unknown, or empty.
         targets: compatibility with each target.

@@ -127,7 +127,7 @@ class Samples:
         """Create samples from the output of to_json().
 
         Raises:
-            DataError: a list is missing or holds anything but integers.
+            DataError: a list is missing or contains values other than integers.
         """
         record = schema.Fields(fields)
         samples = {name: np.array(record.integers(name), np.int64) for name in cls._required()}

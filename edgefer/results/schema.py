@@ -4,7 +4,7 @@
     record = read(fields, "measurement", 1)         # the fields of a record of that kind, with typed access
     record.integer("threads"), record.object("invoke").number("p50_us")
 
-An error names the place of the value in the record, for example ``measurements[0].invoke.p50_us``.
+An error contains the path of the value in the record, for example ``measurements[0].invoke.p50_us``.
 """
 
 from __future__ import annotations
@@ -189,7 +189,7 @@ def parse_json(text: str | bytes) -> Any:
 
     Raises:
         DataError: the text is not JSON, is not UTF-8, holds a number that is not finite or has more than 64 bits, or
-            nests more than 100 levels. The message names the place.
+            nests more than 100 levels. The message contains the path of the value.
     """
     try:
         value = json.loads(text.decode("utf-8-sig") if isinstance(text, bytes) else text)

@@ -307,13 +307,13 @@ def test_a_tree_without_prefixes_has_no_private_test(faces, tmp_path):
     write_image(tmp_path / "test" / "sad" / "1.png", faces[1])
     dataset = load(tmp_path)
     assert set(dataset.splits) == {"Training", "PublicTest"}
-    assert any("do not tell PublicTest from PrivateTest" in note for note in dataset.notes)
+    assert any("do not distinguish PublicTest from PrivateTest" in note for note in dataset.notes)
 
 
 def test_a_tree_with_prefixes_refuses_files_without_one(faces, tmp_path):
     root = write_tree(tmp_path, faces)
     write_image(root / "test" / "sad" / "1.png", faces[1])
-    with pytest.raises(DataError, match=r"test/sad/1\.png: its name does not tell PublicTest from PrivateTest"):
+    with pytest.raises(DataError, match=r"test/sad/1\.png: its name does not contain a split"):
         load(root)
     assert load(root, skip_bad_rows=True).sha256 == load(write_csv(tmp_path, faces)).sha256
 
@@ -351,7 +351,7 @@ def test_train_val_test(faces, tmp_path):
 def test_an_unknown_class_folder_is_an_error(name, faces, tmp_path):
     root = write_tree(tmp_path, faces)
     write_image(root / "train" / name / "1.png", faces[0])
-    with pytest.raises(DataError, match=f"{name} is no class"):
+    with pytest.raises(DataError, match=f"{name} is not a class"):
         load(root, skip_bad_rows=True)
 
 

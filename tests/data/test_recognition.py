@@ -56,7 +56,7 @@ def test_a_file_without_a_data_set_is_described_by_its_content(kind, tmp_path):
     content, description = FILES[kind]
     path = tmp_path / "fer2013.csv"
     path.write_bytes(content)
-    with pytest.raises(DataError, match="is no data set") as caught:
+    with pytest.raises(DataError, match="is not a data set") as caught:
         load(path)
     assert description in caught.value.why
     assert caught.value.hint

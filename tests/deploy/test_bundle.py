@@ -231,7 +231,7 @@ def test_mistyped_arguments_are_named(python, arguments, code, named):
 
 def test_bundle_without_a_model_reports_it(python):
     assert "without a model" in python("empty.pyz").stdout
-    assert "carries none" in python("empty.pyz", "face.png", code=1).stderr
+    assert "contains none" in python("empty.pyz", "face.png", code=1).stderr
     assert "surprise" in python("empty.pyz", "face.png", "--no-detect", "--model", SHIPPED, "--json").stdout
 
 

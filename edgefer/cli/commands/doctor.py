@@ -59,7 +59,7 @@ def _examine_board(name: str) -> list[dict[str, Any]]:
     (device,) = Registry.read().select([name])
     with closing(connect(device)) as connection:
         facts = probe(connection, [device.python] if device.python else [])
-        # The Python that would run benchmarks; without a runtime, the board's default, whose checks name the gaps.
+        # The Python that would run benchmarks. If none has a runtime, the checks of the default Python show the cause.
         python = facts.select_runtime(device.runtime or None, device=name)[1] if facts.runtimes else connection.python
         program = upload(connection, bundle(), "edgefer.pyz")
         output = connection.run([python, program, "doctor", "--json"], timeout_s=TIMEOUT_S)

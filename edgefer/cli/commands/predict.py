@@ -142,7 +142,7 @@ def _predict(
     from edgefer.progress import progress_bar, silent
 
     writer = AnnotatedImageWriter(draw) if draw else None
-    # Crops are small. Of photographs and frames each worker holds only one.
+    # Crops are small. Each worker holds only one photograph or frame at a time.
     batch = CROPS_PER_BATCH if is_cropped and writer is None else 1
     workers = workers or min(os.cpu_count() or 1, MAX_WORKERS)
     with progress_bar("predicting") as bar:
@@ -160,7 +160,7 @@ def _predict(
 def _stream(
     results: Iterator[ImageResult], labels: tuple[str, ...], *, jsonl: bool, as_csv: bool
 ) -> Iterator[ImageResult]:
-    """Yield the results; write their lines to stdout and the unreadable pictures to stderr at once."""
+    """Yield the results; print each result to stdout and each unreadable picture to stderr immediately."""
     from edgefer.inference.output import CSV_HEADER, to_csv_rows, to_json_lines as jsonl_lines
 
     writer = csv.writer(DataStream(), lineterminator="\n")
@@ -181,7 +181,7 @@ def _failure(images: list[ImageResult]) -> DataError | None:
     """Return the error to exit with, or None.
 
     Raises:
-        DataError: no picture could be read, so that there is no result.
+        DataError: no picture could be read, so there is no result.
     """
     problems = [image.problem for image in images if image.problem is not None]
     if not problems:

@@ -30,7 +30,7 @@ PROGRESS_EVERY_ROWS = 256
 LINES_OF_ROW = 100
 MIB = 1 << 20
 HINT = "a table with the columns emotion, pixels and Usage, as in fer2013.csv"
-# The lookup parses and validates in one step: a text that is no integer in 0..255 has no entry.
+# The lookup parses and validates in one step: a text that is not an integer in 0..255 has no entry.
 PIXEL = {str(value): value for value in range(256)}
 UNASSIGNED = len(SPLITS)
 

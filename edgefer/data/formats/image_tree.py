@@ -5,7 +5,7 @@
 Splits and classes are matched by folder name, never by position. Pictures of any size and color go through
 edgefer.contract.preprocessing at the input size of the model, as on a board. File names that start with a split
 ("PrivateTest_00032298.jpg") separate PublicTest from PrivateTest. Without such names, all of test/ becomes PublicTest,
-and a note reports it. A note names every folder and file that is left out, except hidden files, trash folders and
+and a note reports it. Another note lists the skipped folders and files, except hidden files, trash folders and
 thumbnails.
 """
 
@@ -43,8 +43,8 @@ PICTURE_LIMIT_BYTES = 64 << 20
 DECODING_LIMIT_BYTES = 400 << 20
 NAMED_LEFTOVERS = 5
 UNSPECIFIED_TEST = (
-    "The file names in {folder}/ do not tell PublicTest from PrivateTest: all of {folder}/ is scored as PublicTest. "
-    "The score is not comparable with published ones, and PrivateTest is missing."
+    "The file names in {folder}/ do not distinguish PublicTest from PrivateTest, so all of {folder}/ is scored as "
+    "PublicTest. The score is not comparable with published ones, and PrivateTest is missing."
 )
 
 
@@ -114,7 +114,7 @@ def read(path: Path, *, size: tuple[int, int], bad: BadRows, progress: Progress)
     """Read all pictures at a height and width; unreadable ones, and those in the folder of another split, are bad.
 
     Raises:
-        DataError: a folder beside the class folders has an unknown name.
+        DataError: a folder next to the class folders has an unknown name.
     """
     survey = _survey(path)
     for name, reason in survey.unreadable:
@@ -157,7 +157,7 @@ def _test_split(pictures: Sequence[_Picture]) -> tuple[str, tuple[str, ...]]:
     folders = sorted({picture.folder for picture in pictures})
     validation = [name for name in folders if _is_validation(name)]
     notes = tuple(
-        f"{name}/ is scored as PublicTest; the tree does not tell if these are the PublicTest images of FER2013."
+        f"{name}/ is scored as PublicTest, although its images may not be the PublicTest images of FER2013."
         for name in validation
     )
     tests = [name for name in folders if split_of(name) == TEST]
@@ -167,7 +167,7 @@ def _test_split(pictures: Sequence[_Picture]) -> tuple[str, tuple[str, ...]]:
     split = assign_test(frozenset(folders))
     if split == "PrivateTest":
         public = next(name for name in folders if split_of(name) == "PublicTest")
-        return split, (*notes, f"{tests[0]}/ is scored as PrivateTest, because there is {public}/ beside it.")
+        return split, (*notes, f"{tests[0]}/ is scored as PrivateTest, because the tree also contains {public}/.")
     if split == "PublicTest":
         return split, (*notes, UNSPECIFIED_TEST.format(folder=tests[0]))
     return "", notes
@@ -186,7 +186,7 @@ def _split(picture: _Picture, split_of_test: str) -> str:
     folder = split_of(picture.folder)
     split = (split_of_test or picture.prefix) if folder == TEST else str(folder)
     if not split:
-        raise DataError("its name does not tell PublicTest from PrivateTest", why="other names in the folder do")
+        raise DataError("its name does not contain a split", why="other names in the folder do")
     # Validation images may come from Training. Test images in train/, and the reverse, are a leak.
     is_training_share = _is_validation(picture.folder) and picture.prefix == "Training"
     differs = picture.prefix not in ("", split) and not is_training_share
@@ -198,7 +198,7 @@ def _split(picture: _Picture, split_of_test: str) -> str:
 def _face(path: Path, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
     try:
         if path.exists() and not path.is_file():
-            raise DataError("cannot be read", why="it is no regular file")
+            raise DataError("cannot be read", why="it is not a regular file")
         if path.stat().st_size > PICTURE_LIMIT_BYTES:
             raise DataError("too large", why=f"{path.stat().st_size:,} bytes, at most {PICTURE_LIMIT_BYTES:,}")
         content = path.read_bytes()
@@ -207,12 +207,12 @@ def _face(path: Path, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
     header = read_header(io.BytesIO(content))
     if header is not None and header.memory_bytes() > DECODING_LIMIT_BYTES:
         why = f"{header.width:,} x {header.height:,} pixels, {header.memory_bytes() >> 20:,} MiB in memory"
-        raise DataError("too large for a picture of a face", why=why)
+        raise DataError("too large for an image of a face", why=why)
     return prepare(read_image(content), InputSpec(*size))
 
 
 def _numbers(pictures: Sequence[_Picture], usage: bytearray) -> npt.NDArray[np.int64] | None:
-    """Return the rows of fer2013.csv in the file names, or None if the numbers are no such rows."""
+    """Return the rows of fer2013.csv in the file names, or None if the numbers are not rows of that file."""
     for picture, split in zip(pictures, usage, strict=True):
         if picture.number is None or picture.number not in ROWS_OF_SPLIT[SPLITS[split]]:
             return None
@@ -277,7 +277,7 @@ def _description(entry: Path, root: Path) -> str:
 
 
 def _may_hold_images(entry: Path) -> bool:
-    """Return True for a folder or a picture beside the split folders, False for a document."""
+    """Return True for a folder or a picture next to the split folders, False for a document."""
     if os.path.isdir(entry):  # noqa: PTH112
         return True
     if not entry.is_file():
@@ -295,7 +295,7 @@ def _label(folder: Path) -> str:
     label = LABEL_OF_NAME.get(folder.name.lower())
     if label is None:
         raise DataError(
-            f"{quote_name(str(folder))} is no class",
+            f"{quote_name(str(folder))} is not a class",
             why=f"expected folders named {', '.join(LABELS)}",
             hint="rename the folder, or move it out of the tree",
         )

@@ -46,7 +46,7 @@ def open_detector(model: Path | None) -> Haar:
             start = file.read(HEADER_BYTES)
     except OSError as error:
         raise DataError(f"cannot read the cascade {path}", why=error.strerror or str(error), hint=hint) from error
-    # OpenCV's parser leaves the interpreter in an invalid state for a file that is no XML.
+    # OpenCV's parser leaves the interpreter in an invalid state if a file is not XML.
     if MARK not in start:
         raise DataError(f"{path} is not a cascade", why=f"it has no {MARK.decode()}> at its beginning", hint=hint)
     try:

@@ -11,7 +11,7 @@ from edgefer.live.opencv import require_backend
 __all__ = ["LIVE", "open_camera"]
 
 LIVE = True
-# USB 2 cannot carry larger uncompressed frames at 30 fps; the camera has to send JPEG.
+# USB 2 is too slow for larger uncompressed frames at 30 fps; the camera has to send JPEG.
 MAX_RAW_PIXELS = 640 * 480
 
 

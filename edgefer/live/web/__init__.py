@@ -5,9 +5,9 @@
         server.url                                  # "http://127.0.0.1:4912/?token=..."
         server.publish(result)                      # from the processing thread; never blocks
 
-Each viewer requests the newest frame when it is ready for one, so a slow viewer sees fewer frames and delays no other.
-A frame is encoded once, and only if a viewer requests it. Nothing is stored, and the page loads nothing from other
-hosts. Viewers need the token.
+Each viewer requests the newest frame when it is ready for one, so a slow viewer receives fewer frames and does not
+delay the others. A frame is encoded once, and only if a viewer requests it. The server stores nothing, and the page
+loads nothing from other hosts. Viewers need the token.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from typing import Any
 
 __all__ = ["MAX_WAITING", "Connections"]
 
-# Enough for many viewers that arrive at once, and half of the descriptors that a process usually may open.
+# Enough for many simultaneous viewers, and half of the usual limit of open files per process.
 MAX_WAITING = 512
 
 

@@ -2,7 +2,7 @@
 
     Section("latency", "Latency", [Paragraph("Times of the model alone."), DataTable("Latency", HEADERS, rows)])
 
-Two renderers consume sections: html/page.py and markdown.py. The Markdown renderer leaves out figures, so every number
+Two renderers consume sections: html/page.py and markdown.py. The Markdown renderer omits figures, so every number
 in a figure must also be in a table.
 """
 
@@ -97,7 +97,7 @@ class DataTable:
         caption: Title of the table; screen readers announce it.
         headers: Column headers.
         rows: Cells; the first one of a row is its header, None renders as a dash.
-        text_columns: Number of columns, from the left, that hold text; the others hold numbers.
+        text_columns: Number of columns, from the left, that contain text; the others contain numbers.
         is_matrix: True for a confusion matrix, whose column headers are class names.
     """
 

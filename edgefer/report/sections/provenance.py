@@ -19,7 +19,7 @@ __all__ = ["environment_section", "flattened", "reproduce_section"]
 
 # A path to the data could reveal a user's name, so only these fields are shown.
 MACHINE = ("edgefer", "python", "machine", "system", "cpu_count", "backend")
-NOTE = "RUN and DATA stand for a run folder and a data set whose paths the records do not contain."
+NOTE = "RUN and DATA represent a run folder and a data set whose paths the records do not contain."
 
 
 def environment_section(data: ReportData) -> Section | None:

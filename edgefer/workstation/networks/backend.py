@@ -29,7 +29,7 @@ BACKENDS = ("tensorflow", "jax", "torch")
 DEFAULTS = {"floatx": "float32", "epsilon": 1e-7, "image_data_format": "channels_last", "nnx_enabled": False}
 # Sums of float32 depend on the kernel and on the number of threads.
 NUMERIC_CHOICES = ("TF_ENABLE_ONEDNN_OPTS", "TF_NUM_INTRAOP_THREADS")
-# No file can be below this, so neither Keras nor tf_keras reads a keras.json, or writes one.
+# No file can exist below this path, so neither Keras nor tf_keras reads or writes a keras.json.
 NO_HOME = os.devnull
 # The backends read these at startup: deterministic reductions, and no log output on stderr.
 PINNED = {"TF_DETERMINISTIC_OPS": "1", "TF_CUDNN_DETERMINISTIC": "1", "TF2_BEHAVIOR": "1"}
@@ -45,7 +45,7 @@ UNSET = (
     "JAX_DISABLE_JIT", "JAX_DEBUG_NANS", "JAX_DEBUG_INFS", "JAX_NUMPY_RANK_PROMOTION", "JAX_TRANSFER_GUARD",
     "JAX_CHECK_TRACER_LEAKS", "JAX_LEGACY_PRNG_KEY",
 )  # fmt: skip
-# The one flag of XLA_FLAGS that says where something is, not how to compute.
+# The only flag of XLA_FLAGS that is a path and does not affect results.
 XLA_LOCATION = "--xla_gpu_cuda_data_dir="
 
 

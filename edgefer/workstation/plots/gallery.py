@@ -41,7 +41,7 @@ class Gallery:
         folder: folder of the plots.
         plots: names of the plots, without suffix.
         phases: phases of the training; empty without a run.
-        selection: a line that names the selected weights and the metric that selected them; None without a run.
+        selection: a line about the selected weights and the metric that selected them; None without a run.
     """
 
     folder: Path

@@ -122,7 +122,7 @@ class Run:
             UsageError: the run was imported.
         """
         if self.is_imported:
-            why = "its network was imported, so edgefer cannot build it anew"
+            why = "its network was imported, so edgefer cannot rebuild it"
             raise UsageError(f"{action} of {self.folder}", why=why, hint=f"edgefer quantize --int8 {self.folder}")
 
     def require_weights(self) -> None:

@@ -17,15 +17,15 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any
 
-from edgefer.contract.preprocessing import Clahe, InputSpec
-from edgefer.errors import UsageError
+from edgefer.contract.preprocessing import CHANNELS, MAX_SIDE, RESIZING, Clahe, InputSpec
+from edgefer.errors import DataError, UsageError
 
 __all__ = ["AUGMENT_PRESETS", "NO_AUGMENT", "Augment", "TrainSettings"]
 
 
 @dataclass(frozen=True)
 class Augment:
-    """Random augmentations, drawn anew for each training image in every epoch. Zero or False disables one.
+    """Random augmentations, drawn again for each training image in every epoch. Zero or False disables an augmentation.
 
     Attributes:
         flip: mirror half of the images horizontally.
@@ -154,11 +154,12 @@ class TrainSettings:
             if table is not None:
                 _check_types(table, prefix=prefix)
         for name, allowed in CHOICES.items():
-            if getattr(self, name) not in allowed:
-                close = difflib.get_close_matches(getattr(self, name), allowed, n=1)
+            choice = attrgetter(name)(self)
+            if choice not in allowed:
+                close = difflib.get_close_matches(choice, allowed, n=1)
                 hint = f"--set {name}={(close or allowed)[0]}"
                 why = f"expected one of {', '.join(allowed)}"
-                raise UsageError(f"{name} = {getattr(self, name)!r}", why=why, hint=hint)
+                raise UsageError(f"{name} = {choice!r}", why=why, hint=hint)
         for name, (low, high) in RANGES.items():
             if name.startswith("input.clahe.") and self.input.clahe is None:
                 continue
@@ -166,9 +167,24 @@ class TrainSettings:
             if not low <= value <= high:
                 hint = f"--set {name}={attrgetter(name)(TrainSettings(input=InputSpec(clahe=Clahe())))}"
                 raise UsageError(f"{name} = {value!r}", why=f"expected {low:,} to {high:,}", hint=hint)
+        _check_channels(self.input)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return JSON-compatible values."""
+        return {**dataclasses.asdict(self), "input": self.input.to_json()}
+
+
+def _check_channels(spec: InputSpec) -> None:
+    """Raise UsageError if mean or std is no list of one number, or of one per channel."""
+    try:
+        InputSpec.from_json(spec.to_json())
+    except DataError as error:
+        raise UsageError("input", why=error.why, hint="--set input.channels=gray") from error
 
 
 CHOICES = {
+    "input.channels": tuple(CHANNELS),
+    "input.resize": tuple(RESIZING),
     "optimizer": ("sgd", "adam", "adamw"),
     "schedule": ("cosine", "plateau", "step", "constant"),
     "monitor": ("accuracy", "loss"),
@@ -204,8 +220,8 @@ RANGES = {
     "selection_share": (0.01, 0.5),
     "seed": (0, 2**31 - 1),
     "goal": (0, 100),
-    "input.height": (8, 1024),
-    "input.width": (8, 1024),
+    "input.height": (8, MAX_SIDE),
+    "input.width": (8, MAX_SIDE),
     "input.clahe.clip_limit": (0, 1000),
     "input.clahe.tiles": (1, 64),
     "augment.rotation_degrees": (0, 180),

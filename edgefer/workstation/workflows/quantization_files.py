@@ -1,4 +1,4 @@
-"""Write the files of a quantization beside its artifact.
+"""Write the files of a quantization next to its artifact.
 
 write_label_changes(quantized, path)            # NAME.flips.csv, NAME.flips.png
 write_layers(layers, sensitive, path)           # NAME.layers.csv, NAME.layers.png
@@ -30,7 +30,7 @@ COLUMNS = (
 
 
 def write_label_changes(quantized: Quantized, artifact: Path) -> None:
-    """Write the images whose label changed beside ``artifact``: all as csv, the first 50 as a picture.
+    """Write the images whose label changed next to ``artifact``: all as csv, the first 50 as a figure.
 
     The picture shows faces of the data set; do not publish it unless their license permits it.
     """
@@ -53,7 +53,7 @@ def layer_record(error: LayerError) -> dict[str, Any]:
 
 
 def write_layers(layers: Sequence[Mapping[str, Any]], sensitive: Sequence[str], artifact: Path) -> None:
-    """Write the errors of all layers beside ``artifact``, as csv and as a bar chart.
+    """Write the errors of all layers next to ``artifact``, as csv and as a bar chart.
 
     Args:
         layers: layer_record() of each layer.

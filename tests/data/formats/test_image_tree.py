@@ -129,7 +129,7 @@ def test_an_unreadable_folder_is_named(tmp_path):
 def test_a_pipe_is_no_picture(tmp_path):
     root = make_tree(tmp_path / "tree", "train", "test")
     os.mkfifo(root / "train" / "happy" / "pipe.png")
-    with pytest.raises(DataError, match=r"train/happy/pipe\.png: cannot be read \(it is no regular file\)"):
+    with pytest.raises(DataError, match=r"train/happy/pipe\.png: cannot be read \(it is not a regular file\)"):
         load(root)
 
 

@@ -2,7 +2,7 @@
 
     Conv32 - ReLU - max-pool - Conv64 - ReLU - max-pool - Flatten - Dense128 - ReLU - Dropout - Dense -> logits
 
-The convolutions are 3x3 without padding. The first Dense layer holds nine tenths of the parameters.
+The convolutions are 3x3 without padding. The first Dense layer has nine tenths of the parameters.
 """
 
 from __future__ import annotations
