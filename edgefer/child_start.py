@@ -49,7 +49,7 @@ def home() -> str:
 
 
 def child_environment(*, same_interpreter: bool = True) -> dict[str, str]:
-    """Return the environment of a child; another interpreter gets none of the package folders of this one."""
+    """Return the environment of a child; another interpreter does not receive the package folders of this one."""
     environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", PACKAGE_PATH)}
     if same_interpreter:
         return {**environment, PACKAGE_PATH: os.pathsep.join(_package_folders())}

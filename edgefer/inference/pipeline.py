@@ -27,7 +27,7 @@ from edgefer.inference.image_source import DecodedImage, ImageSource
 
 __all__ = ["Face", "ImageResult", "Pipeline", "predict_batch"]
 
-# Batches that are submitted before their results are consumed; MAX_MEMORY_BYTES bounds the images of all together.
+# Batches that are submitted before their results are consumed; MAX_MEMORY_BYTES bounds their total memory.
 BATCHES_PER_WORKER = 3
 BATCH_MEMORY_BYTES = 50_000_000
 

@@ -24,7 +24,7 @@ def check_provenance(provenance: Mapping[str, Any], *, place: str = "provenance"
 
     Args:
         provenance: entry of a contract or a record.
-        place: its place in the record, for the error.
+        place: its path in the record, for the error message.
 
     Raises:
         DataError: an entry has the wrong type; the message names it.

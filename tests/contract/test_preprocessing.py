@@ -114,7 +114,7 @@ def test_photo_is_rotated_by_its_exif_orientation():
     face = np.zeros((48, 48), np.uint8)
     face[:24] = 255
     _, encoded = cv2.imencode(".jpg", np.rot90(face))
-    # Orientation 6 stands for a clockwise rotation by 90 degrees.
+    # Orientation 6 means a clockwise rotation by 90 degrees.
     tiff = b"MM\0*\0\0\0\x08\0\x01" + struct.pack(">HHIHH", 0x112, 3, 1, 6, 0) + bytes(4)
     exif = b"Exif\0\0" + tiff
     jpeg = encoded.tobytes()

@@ -60,7 +60,7 @@ def test_cmyk_is_converted_to_bgr(tmp_path: Path) -> None:
 def test_a_photo_is_rotated_by_its_exif_orientation(tmp_path: Path) -> None:
     path = written(tmp_path / "turned.jpg", np.hstack([np.zeros((20, 30, 3), np.uint8), np.full((20, 30, 3), 255)]))
     content = path.read_bytes()
-    # Orientation 6 stands for a clockwise rotation by 90 degrees.
+    # Orientation 6 means a clockwise rotation by 90 degrees.
     tiff = b"MM\x00*\x00\x00\x00\x08\x00\x01" + struct.pack(">HHIHH", 0x0112, 3, 1, 6, 0) + bytes(4)
     exif = b"Exif\x00\x00" + tiff
     path.write_bytes(content[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + content[2:])

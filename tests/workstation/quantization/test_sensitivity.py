@@ -116,7 +116,7 @@ def test_another_network_is_refused(calibrated, depthwise_network, drawn):
 
 
 def test_a_layer_with_an_outlier_channel_is_the_most_sensitive(small_network, drawn):
-    """With one scale per tensor, a channel of a thousand times the others leaves them a single step."""
+    """With one scale per tensor, a channel a thousand times larger leaves a single step to the others."""
     layer = small_network.get_layer("conv_b")
     before = layer.get_weights()
     weights, bias = (array.copy() for array in before)
