@@ -3,7 +3,7 @@
     python edgefer.pyz job                          # started over SSH by edgefer.fleet.remote_benchmark
     serve(sys.stdin.buffer, sys.stdout.buffer)
 
-Both directions carry one JSON object per line. The request is {"job": plan, "device": name}; an empty line every few
+Each line in either direction is one JSON object. The request is {"job": plan, "device": name}; an empty line every few
 seconds follows as a heartbeat. The replies are "progress" and "measurement" events, then one "result" or "error".
 
 A connection can break without notice on either side. The benchmark therefore ends when stdin closes, on a signal, and

@@ -3,8 +3,7 @@
     plan = BenchmarkPlan((BenchmarkCase("small-int8.tflite"), BenchmarkCase("small-float32.tflite")), preset="standard")
     result = run_benchmark(select_interpreters(plan, "old/bin/python"))
 
-A device grows warm and other programs come and go, so cases that are compared alternate: A B, B A, each in a fresh
-process. Every case has its own device states. They are sampled outside the measured process, and rarely: a sample
+Temperature and load of a device change over time, so compared cases alternate: A B, B A, each in a fresh process. Every case has its own device states. They are sampled outside the measured process, and rarely: a sample
 reads a few files in /proc and /sys, which takes about a millisecond.
 """
 
@@ -173,7 +172,7 @@ def _cool_down(limit_c: float | None, read_state: StateReader, *, progress: Prog
         temperature = read_state(0.0).temperature_c
         if temperature is None:
             raise MeasurementInvalid(
-                "--cooldown needs a temperature sensor", why="none found on this device", hint="leave out --cooldown"
+                "--cooldown needs a temperature sensor", why="none found on this device", hint="omit --cooldown"
             )
         if temperature < limit_c:
             return
@@ -245,7 +244,7 @@ def select_interpreters(plan: BenchmarkPlan, python: str | None) -> BenchmarkPla
 
     Args:
         plan: the cases and their runtimes.
-        python: path of another interpreter, used for runtimes that only it has installed; None for none.
+        python: path of another interpreter, for runtimes that are installed only there; None if there is none.
 
     Raises:
         UsageError: ``python`` does not exist.

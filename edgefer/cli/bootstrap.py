@@ -1,4 +1,4 @@
-"""The __main__.py of a bundle: check that Python and the packages fit, and show how to install what is missing.
+"""The __main__.py of a bundle: check Python and the packages, and show how to install missing ones.
 
 Every Python from 2.7 on must be able to parse this file, so that an old one prints a message instead of a SyntaxError.
 It therefore has no annotations and no f-strings, and imports edgefer only after the version check.

@@ -59,7 +59,7 @@ def describe(file: str) -> str:
 
 
 def _is_picture(argument: str) -> bool:
-    """Tell a file name from a command; a mistyped command is none, so that click can suggest the right one."""
+    """Return True for a file name; a mistyped command is not one, so that click can suggest the right command."""
     has_path_syntax = "." in argument or "/" in argument or Path(argument).exists()
     return argument not in plugins.names(COMMANDS) and not argument.startswith("-") and has_path_syntax
 

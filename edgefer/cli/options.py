@@ -135,7 +135,7 @@ class DataOptions:
     Attributes:
         data: path of the data set, "synthetic", or None for the default.
         ferplus: file with FER+ votes of the same images, or None.
-        skip_bad_rows: leave out invalid rows; otherwise an invalid row is an error.
+        skip_bad_rows: skip invalid rows; otherwise an invalid row is an error.
     """
 
     data: str | None = None
@@ -154,7 +154,7 @@ data_options = option_group(
         "[default: the data of the run, else $EDGEFER_DATA, else ./fer2013.csv; for training, else synthetic]",
     ),
     click.option("--ferplus", type=PATH, metavar="FILE", help="FER+ votes for the same images (fer2013new.csv)."),
-    click.option("--skip-bad-rows", is_flag=True, help="Leave out invalid rows instead of failing."),
+    click.option("--skip-bad-rows", is_flag=True, help="Skip invalid rows instead of failing."),
 )
 
 
@@ -169,7 +169,7 @@ def detector_options(callback: Callback) -> Callback:
 
 
 def log_ignored_settings() -> None:
-    """Fix the environment of Keras, TensorFlow and JAX, and print which of the user's settings do not apply."""
+    """Pin the environment of Keras, TensorFlow and JAX, and print the user's settings that are ignored."""
     from edgefer.workstation.networks.backend import numeric_choices, pin_environment
 
     ignored = pin_environment()

@@ -27,7 +27,7 @@ __all__ = [
     "write_outputs",
 ]
 
-# Enough that a full disk refuses it.
+# Large enough to fail on a full disk.
 PROBE_BYTES = 4096
 # Short enough that the name of the probe is within the limit of every file system.
 SUFFIX_CHARACTERS = 40
@@ -175,7 +175,7 @@ def _try_to_write(path: Path, *, is_folder: bool) -> None:
     nearest = next(folder for folder in (home, *home.parents) if folder.exists())
     if not nearest.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(nearest))
-    # Access rights say little about the superuser, read-only file systems and full disks: only writing does.
+    # Access rights do not cover the superuser, read-only file systems and full disks, so a file is written.
     for name in target.relative_to(nearest).parts or ("x",):
         try:
             if len(os.fsencode(name)) > os.pathconf(nearest, "PC_NAME_MAX"):

@@ -61,7 +61,7 @@ class DataStream:
     """A file object for the rows of csv.writer() on stdout."""
 
     def write(self, row: str) -> None:
-        """Write one row; a terminal gets it without characters that it acts on."""
+        """Write one row; control characters are removed for a terminal."""
         is_terminal = sys.stdout is not None and sys.stdout.isatty()
         _write(f"{printable(row[:-1], kept='')}\n" if is_terminal else row, to_stderr=False)
 

@@ -21,7 +21,7 @@ Image = npt.NDArray[np.uint8]
 DECODING = {
     1: cv2.IMREAD_COLOR, 2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4, 8: cv2.IMREAD_REDUCED_COLOR_8,
 }  # fmt: skip
-# Ends of the formats that other programs show without them.
+# End markers of formats; other programs display images without them.
 ENDS = {"jpeg": b"\xff\xd9", "png": b"\0\0\0\0IEND\xae\x42\x60\x82"}
 # Bytes at the end of a JPEG that contain at least one block but less than a row of blocks; height of a row of blocks.
 LAST_BYTES, MAX_MISSING_ROWS = 16, 16

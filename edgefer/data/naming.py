@@ -67,7 +67,7 @@ def assign_test(names: AbstractSet[str]) -> str:
         names: all names of splits in the data set.
 
     Returns:
-        "PublicTest"; "PrivateTest" if a validation set takes the place of PublicTest; "" if both splits exist besides.
+        "PublicTest"; "PrivateTest" if a validation set replaces PublicTest; "" if the data set already has both splits.
     """
     splits = {split_of(name) for name in names}
     if "PrivateTest" in splits:

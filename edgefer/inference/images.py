@@ -43,7 +43,7 @@ def _ignore(path: Path) -> None:
 def expand_paths(words: Sequence[str], *, on_other_file: Callable[[Path], None] = _ignore) -> tuple[str, ...]:
     """Return the files that ``words`` name, each once: files, images and videos in folders, and matches of patterns.
 
-    Hidden files, trash folders and thumbnails in a folder are left out. A folder that cannot be listed is returned
+    Hidden files, trash folders and thumbnails in a folder are skipped. A folder that cannot be listed is returned
     itself, so that its error is reported with those of the images.
 
     Args:

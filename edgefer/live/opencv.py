@@ -78,7 +78,7 @@ def require_window() -> None:
     if child.timed_out:
         why = f"the display did not respond within {DISPLAY_TIMEOUT_S} s"
         raise IncompatibleError("cannot open a window", why=why, hint=alternatives)
-    # A headless package has the functions without an implementation; other builds leave them out.
+    # A headless package has the functions without an implementation; other builds omit them.
     if "not implemented" in child.stderr or "has no attribute 'namedWindow'" in child.stderr:
         hint = f"{_reinstall_command(WITH_WINDOWS)}; or {alternatives}"
         raise IncompatibleError("this OpenCV has no window support", why=_describe_packages(), hint=hint)

@@ -2,7 +2,7 @@
 
     to_markdown(build_report(data))
 
-Figures and the navigation are left out; tables contain the numbers of every figure.
+Figures and the navigation are omitted; tables contain the numbers of every figure.
 """
 
 from __future__ import annotations

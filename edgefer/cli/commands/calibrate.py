@@ -29,7 +29,7 @@ def command(path: Path, data: DataOptions, size: int, seed: int, run_folder: Pat
     """Select the faces that calibrate int8 models, and write their rows and hashes to SET.csv.
 
     The faces come from the Training split, the same number per class, and cover the range of brightness and contrast.
-    Constant images and images with exact duplicates are left out. The same data, size and seed give the same bytes.
+    Constant images and images with exact duplicates are excluded. The same data, size and seed give the same bytes.
 
     \b
     Example:

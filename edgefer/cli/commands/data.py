@@ -24,7 +24,7 @@ def command() -> None:
 @command.command()
 @click.argument("path", metavar="PATH", type=INPUT)
 @click.option("--ferplus", type=PATH, metavar="FILE", help="FER+ votes for the same images (fer2013new.csv).")
-@click.option("--skip-bad-rows", is_flag=True, help="Leave out invalid rows instead of failing.")
+@click.option("--skip-bad-rows", is_flag=True, help="Skip invalid rows instead of failing.")
 def check(path: str, ferplus: Path | None, skip_bad_rows: bool) -> Result:
     """Count classes, constant images and exact duplicates.
 

@@ -74,7 +74,7 @@ class PipelineOptions:
 
 @dataclass(frozen=True)
 class OutputOptions:
-    """Options that say where results go.
+    """Options for the output of results.
 
     Attributes:
         window: show a window; None shows one if there is a display and no other output is selected.

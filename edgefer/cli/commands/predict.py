@@ -20,7 +20,7 @@ from edgefer.text_table import Result
 if TYPE_CHECKING:
     from edgefer.inference.pipeline import ImageResult, Pipeline
 
-# More would need memory that a board does not have, without being faster.
+# More workers would exceed the memory of a board without a gain in speed.
 MAX_WORKERS = 4
 MIN_FILES_FOR_PROGRESS = 10
 CROPS_PER_BATCH = 16
@@ -91,7 +91,7 @@ def command(
     other_files: list[Path] = []
     files = expand_paths(sources, on_other_file=other_files.append)
     if other_files:
-        log(f"left out, neither images nor videos: {_names([str(path) for path in other_files])}")
+        log(f"skipped, neither images nor videos: {_names([str(path) for path in other_files])}")
     _check_annotated(files, draw)
     path, reason = find_model(pipeline.model)
     log(f"model: {path} ({reason})")
@@ -190,7 +190,7 @@ def _failure(images: list[ImageResult]) -> DataError | None:
         raise problems[0]
     names = _names([image.name for image in images if image.problem is not None])
     what = f"{len(problems)} of {len(images)} pictures could not be read"
-    return DataError(what, why=names, hint="leave them out")
+    return DataError(what, why=names, hint="omit these files")
 
 
 def _names(names: list[str]) -> str:

@@ -58,7 +58,7 @@ def _check(as_markdown: bool, into: Path | None, section: str | None, html: Path
     outputs = [name for name, value in options.items() if value is not None]
     if len(outputs) > 1:
         why = "a report has one kind of output"
-        raise UsageError(f"{outputs[0]} with {outputs[1]}", why=why, hint=f"leave out {outputs[1]}")
+        raise UsageError(f"{outputs[0]} with {outputs[1]}", why=why, hint=f"omit {outputs[1]}")
     if section and not into:
         why = "--section names a pair of markers in a document"
         raise UsageError("--section without --into", why=why, hint="add --into README.md")

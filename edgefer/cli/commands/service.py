@@ -124,7 +124,7 @@ def _installed(plan: ServicePlan) -> str:
 
 
 def _facts(state: dict[str, str]) -> dict[str, str]:
-    """Word the properties that systemd reports."""
+    """Format the properties that systemd reports."""
     if state.get("LoadState") == "not-found":
         return {"state": "not installed"}
     since = state.get("ActiveEnterTimestamp", "")

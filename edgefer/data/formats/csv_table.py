@@ -222,7 +222,7 @@ def _require_numbers_from_0(path: Path, rows: _Rows) -> None:
     last = str(len(LABELS))
     if rows.emotions[last] and not rows.emotions["0"] and not rows.emotions["0.0"]:
         raise DataError(
-            f"{path}: emotion counts from 1 to {last}",
+            f"{path}: emotion ranges from 1 to {last}",
             why=f"{rows.emotions[last]:,} rows have {last} and none has 0; expected 0 (angry) to 6 (neutral)",
             hint=f"renumber the column in the order {', '.join(LABELS)}, or use these names",
         )

@@ -76,7 +76,7 @@ class _Survey:
     Attributes:
         pictures: files in class folders, by split folder, class folder and name.
         unreadable: folders that cannot be listed, with the reason.
-        notes: folders and files that are left out, and classes that some splits lack.
+        notes: skipped folders and files, and classes that some splits lack.
     """
 
     pictures: tuple[_Picture, ...]
@@ -237,7 +237,7 @@ def _survey(path: Path) -> _Survey:
                 for folder, error in walk.unreadable
             ]
             pictures += [_picture(file, path, split.name, label) for file in walk.files]
-    notes = [f"Left out, because it is in no class folder of a split: {', '.join(_first(omitted))}."] if omitted else []
+    notes = [f"Skipped, because it is not in a class folder of a split: {', '.join(_first(omitted))}."] if omitted else []
     return _Survey(tuple(pictures), tuple(unreadable), (*notes, *_missing_classes(pictures)))
 
 

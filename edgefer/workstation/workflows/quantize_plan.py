@@ -92,7 +92,7 @@ class QuantizationPlan:
         if self.set_name and (self.size is not None or self.seed is not None):
             flag = "--calibration-size" if self.size is not None else "--seed"
             why = "a calibration set defines its faces"
-            raise UsageError(f"--calibration with {flag}", why=why, hint=f"leave out {flag}")
+            raise UsageError(f"--calibration with {flag}", why=why, hint=f"omit {flag}")
         for flag, value in (("--calibration", self.set_name), ("--calibration-trials", self.trials)):
             if value and not scheme.NEEDS_CALIBRATION:
                 why = f"{self.scheme} does not use calibration"
@@ -103,7 +103,7 @@ class QuantizationPlan:
             raise UsageError(f"--calibration-trials with {self.scheme}", why=why, hint=hint)
         if self.auto and "calibration_method" in self.options.overrides():
             why = "the search compares the calibration methods"
-            raise UsageError("--calibration-method with --auto", why=why, hint="leave out --calibration-method")
+            raise UsageError("--calibration-method with --auto", why=why, hint="omit --calibration-method")
         if self.debug_layers and not scheme.NEEDS_CALIBRATION:
             why, hint = f"{self.scheme} has float activations", "edgefer quantize --int8 --debug-layers"
             raise UsageError(f"--debug-layers with {self.scheme}", why=why, hint=hint)

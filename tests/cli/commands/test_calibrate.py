@@ -95,8 +95,8 @@ def test_calibration_trials_are_in_the_record_and_the_text(edgefer, scratch, tmp
     [
         (["--float32", "--calibration-trials", 2], 2, "--calibration-trials with float32"),
         (["--float32", "--calibration", "mine.csv"], 2, "--calibration with float32"),
-        (["--int8", "--calibration", "mine.csv", "--seed", 0], 2, "leave out --seed"),
-        (["--int8", "--calibration", "mine.csv", "--calibration-size", 9], 2, "leave out --calibration-size"),
+        (["--int8", "--calibration", "mine.csv", "--seed", 0], 2, "omit --seed"),
+        (["--int8", "--calibration", "mine.csv", "--calibration-size", 9], 2, "omit --calibration-size"),
         (["--int8", "--calibration", "nowhere.csv"], 1, "edgefer calibrate nowhere.csv"),
         (["--int8", "--calibration", "fer2013-500"], 1, "fer2013-500.csv do not match"),
         (["--int8", "--calibration-size", 100, "--calibration-trials", 3], 1, "--calibration-size 91"),

@@ -162,8 +162,8 @@ def test_a_page_lists_its_missing_sections(edgefer, results):
 @pytest.mark.parametrize(
     ("arguments", "code", "named"),
     [
-        (["--html", "p.html", "--markdown"], 2, "leave out --markdown"),
-        (["--html", "p.html", "--into", "README.md"], 2, "leave out --into"),
+        (["--html", "p.html", "--markdown"], 2, "omit --markdown"),
+        (["--html", "p.html", "--into", "README.md"], 2, "omit --into"),
         (["broken.tflite", "--html", "p.html"], 1, "broken.tflite"),
         (["nowhere.tflite", "--html", "p.html"], 1, "nowhere.tflite"),
         (["nowhere", "--html", "p.html"], 1, "nowhere"),

@@ -170,7 +170,7 @@ def test_the_advice_to_skip_names_the_remaining_rows(tmp_path):
 def test_emotions_from_1_are_refused_even_if_rows_may_be_skipped(skip, tmp_path):
     path = tmp_path / "data.csv"
     path.write_text(make_table(lambda e, i, u: f"{e + 1},{joined(i)},{u}"))
-    with pytest.raises(DataError, match=r"emotion counts from 1 to 7: 3 rows have 7 and none has 0"):
+    with pytest.raises(DataError, match=r"emotion ranges from 1 to 7: 3 rows have 7 and none has 0"):
         load(path, skip_bad_rows=skip, cache=False)
 
 

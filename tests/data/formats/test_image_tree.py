@@ -86,7 +86,7 @@ def test_everything_left_out_is_named(name, note, tmp_path):
     root = make_tree(tmp_path / "tree", "train", "test")
     put(root / name)
     assert sizes(root) == {"Training": 7, "PublicTest": 7}
-    assert f"Left out, because it is in no class folder of a split: {note}." in load(root).notes
+    assert f"Skipped, because it is not in a class folder of a split: {note}." in load(root).notes
 
 
 def test_documents_beside_the_splits_need_no_note(tmp_path):

@@ -126,7 +126,7 @@ def test_statistics_of_a_convolution_match_loops(convolutions, kernel, stride, p
     for image in images:
         statistics.observe(lambda tensor, image=image: image[None])
     patches = [im2col(image, *kernel, stride, padding) for image in images]
-    assert len(patches[0]) <= PATCHES  # so that none is left out
+    assert len(patches[0]) <= PATCHES  # so that all are used
     patches = np.concatenate(patches)
     expected = {
         "CONV_2D": patches.reshape(1, len(patches), -1),
