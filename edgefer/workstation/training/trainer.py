@@ -14,13 +14,10 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import errno
-import json
 import os
 import random
 import shutil
 import time
-import zipfile
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -31,7 +28,7 @@ import numpy.typing as npt
 from edgefer import files
 from edgefer.contract.labels import LABELS
 from edgefer.data.dataset import Split
-from edgefer.errors import DataError
+from edgefer.errors import DataError, UsageError
 from edgefer.progress import Progress
 from edgefer.workstation.training.augmentation import augmentation_layer
 from edgefer.workstation.training.jax_epoch import compiles_epochs, refresh_statistics, run_compiled_epoch
@@ -41,8 +38,9 @@ from edgefer.workstation.training.run import Run
 from edgefer.workstation.training.schedule import Epoch
 from edgefer.workstation.training.settings import NO_AUGMENT, TrainSettings
 from edgefer.workstation.training.settings_toml import from_toml, to_toml
+from edgefer.workstation.training.state import State, check_variables, read_state, write_state
 
-__all__ = ["EpochMetrics", "Trainer"]
+__all__ = ["EpochMetrics", "Trainer", "read_training_state"]
 
 EVALUATION_BATCH = 256
 STATISTICS_BATCHES = 16
@@ -266,12 +264,10 @@ class Trainer:
     def save(self, run: Run, history: Sequence[Epoch]) -> None:
         """Restore the raw weights and save the complete training state."""
         self.restore_raw_weights()
-        arrays: dict[str, Any] = {f"v{index}": value for index, value in enumerate(self.values_of(self._variables()))}
+        extra = {"settings": np.array(to_toml(self.settings))}
         if self.per_class_recall is not None:
-            arrays["recalls"] = self.per_class_recall
-        rows = json.dumps([dataclasses.asdict(epoch) for epoch in history])
-        with files.atomic_write(run.state) as temporary:
-            np.savez(temporary, history=np.array(rows), settings=np.array(to_toml(self.settings)), **arrays)
+            extra["recalls"] = self.per_class_recall
+        write_state(run.state, history, self.values_of(self._variables()), extra)
 
     def restore(self, run: Run) -> list[Epoch]:
         """Load the state that save() wrote.
@@ -282,43 +278,18 @@ class Trainer:
         Raises:
             DataError: the state file is damaged, missing or belongs to other settings.
         """
-        if not run.state.exists():
-            if completed := len(run.history()):
-                raise DataError(
-                    f"cannot resume: {run.state} is missing",
-                    why=f"history.csv has {completed} epochs, and a restart would overwrite their weights",
-                    hint=f"restore the file, or edgefer train --settings {run.folder / 'settings.toml'}   (a new run)",
-                )
+        state = read_training_state(run)
+        if state is None:
             return []
         try:
-            with run.state.open("rb") as file, np.load(file, allow_pickle=False) as state:
-                arrays = {name: state[name] for name in state.files}
-            history = [Epoch(**row) for row in json.loads(str(arrays.pop("history")))]
-        except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
-            raise DataError(
-                f"cannot resume: {run.state} is damaged",
-                why=f"{error}; {run.best_weights.name} still has the best weights so far",
-                hint=f"edgefer train --settings {run.folder / 'settings.toml'}   (a new run)",
-            ) from error
-        self.per_class_recall = arrays.pop("recalls", None)
-        self._check_belongs(run, arrays)
-        for index, variable in enumerate(self._variables()):
-            variable.assign(arrays[f"v{index}"])
-        return history
-
-    def _check_belongs(self, run: Run, arrays: dict[str, npt.NDArray[Any]]) -> None:
-        saved = from_toml(str(arrays.pop("settings"))) if "settings" in arrays else self.settings
-        changed = _differences(dataclasses.asdict(saved), dataclasses.asdict(self.settings))
-        shapes = {name: array.shape for name, array in arrays.items()}
-        expected = {f"v{index}": tuple(variable.shape) for index, variable in enumerate(self._variables())}
-        if not changed and shapes != expected:
-            changed = ["its variables differ from those of the model and the optimizer"]
-        if changed:
-            raise DataError(
-                f"{run.state} does not match {run.folder / 'settings.toml'}",
-                why="; ".join(changed),
-                hint=f"restore the settings, or edgefer train --settings {run.folder / 'settings.toml'}   (a new run)",
-            )
+            check_variables(state.variables, self._variables())
+        except DataError as error:
+            why = f"its variables differ from those of the model and the optimizer: {error.what}"
+            raise _other_settings(run, why) from error
+        self.per_class_recall = state.extra.get("recalls")
+        for value, variable in zip(state.variables, self._variables(), strict=True):
+            variable.assign(value)
+        return state.history
 
     def _assign(self, values: Sequence[npt.NDArray[Any]]) -> None:
         for variable, value in zip(self.model.trainable_variables, values, strict=True):
@@ -330,6 +301,49 @@ class Trainer:
 
     def _variables(self) -> list[Any]:
         return [*self.model.weights, *self.model.optimizer.variables]
+
+
+def read_training_state(run: Run) -> State[Epoch] | None:
+    """Read the state of a run, and compare its settings with those of the run folder; None before the first epoch.
+
+    Raises:
+        DataError: the state file is damaged, missing or belongs to other settings.
+    """
+    new_run = f"edgefer train --settings {run.folder / 'settings.toml'}   (a new run)"
+    if not run.state.exists():
+        if completed := len(run.history()):
+            raise DataError(
+                f"cannot resume: {run.state} is missing",
+                why=f"history.csv has {completed} epochs, and a restart would overwrite their weights",
+                hint=f"restore the file, or {new_run}",
+            )
+        return None
+    try:
+        state = read_state(run.state, Epoch)
+        _check_recall(state.extra.get("recalls"))
+        saved = from_toml(str(state.extra["settings"])) if "settings" in state.extra else run.settings()
+    except (DataError, UsageError) as error:
+        why = f"{error}; {run.best_weights.name} still has the best weights so far"
+        raise DataError(f"cannot resume: {run.state} is damaged", why=why, hint=new_run) from error
+    changed = _differences(dataclasses.asdict(saved), dataclasses.asdict(run.settings()))
+    if changed:
+        raise _other_settings(run, "; ".join(changed))
+    return state
+
+
+def _check_recall(recall: npt.NDArray[Any] | None) -> None:
+    if recall is None:
+        return
+    if recall.shape != (len(LABELS),) or recall.dtype.kind != "f" or not ((recall >= 0) & (recall <= 1)).all():
+        raise DataError(f"recalls has invalid values, expected {len(LABELS)} shares from 0 to 1")
+
+
+def _other_settings(run: Run, why: str) -> DataError:
+    return DataError(
+        f"{run.state} does not match {run.folder / 'settings.toml'}",
+        why=why,
+        hint=f"restore the settings, or edgefer train --settings {run.folder / 'settings.toml'}   (a new run)",
+    )
 
 
 def _sample(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

@@ -14,8 +14,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +37,7 @@ from edgefer.workstation.training.run import Run
 from edgefer.workstation.training.schedule import learning_rate
 from edgefer.workstation.training.settings import TrainSettings
 from edgefer.workstation.training.settings_toml import to_toml
+from edgefer.workstation.training.state import check_variables, read_state, write_state
 from edgefer.workstation.training.validation import ValidationSplit
 
 __all__ = ["FineTuned", "QatSettings", "finetune", "finetuning_folder", "require_supported"]
@@ -174,7 +173,8 @@ def _train(trainer: QatTrainer, folder: Path, images: ValidationSplit, progress:
         _save(state, trainer.variables(), history)
         _write_history(folder / "history.csv", history)
         progress(len(history), settings.epochs, _epoch_note(history[-1], best))
-    _load(best_weights, trainer.model.variables)
+    # It has one epoch, the best.
+    _load(best_weights, trainer.model.variables, first_epoch=None)
     return history
 
 
@@ -185,27 +185,23 @@ def _epoch_note(last: QatEpoch, best: QatEpoch) -> str:
 
 
 def _save(path: Path, variables: Sequence[Any], history: Sequence[QatEpoch]) -> None:
-    arrays: dict[str, Any] = {f"v{index}": variable.numpy() for index, variable in enumerate(variables)}
-    rows = json.dumps([dataclasses.asdict(epoch) for epoch in history])
-    with files.atomic_write(path) as temporary:
-        np.savez(temporary, history=np.array(rows), **arrays)
+    write_state(path, history, [variable.numpy() for variable in variables])
 
 
-def _load(path: Path, variables: Sequence[Any]) -> list[QatEpoch]:
+def _load(path: Path, variables: Sequence[Any], *, first_epoch: int | None = 1) -> list[QatEpoch]:
     """Assign the values that _save() wrote to the variables; return their epochs."""
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as state:
-            arrays = [state[f"v{index}"] for index in range(len(state.files) - 1)]
-            history = [QatEpoch(**row) for row in json.loads(str(state["history"]))]
-        for variable, value in zip(variables, arrays, strict=True):
-            variable.assign(value)
-    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+        state = read_state(path, QatEpoch, first_epoch=first_epoch)
+        check_variables(state.variables, variables)
+    except DataError as error:
         raise DataError(
             f"{path} is damaged, so the fine-tuning cannot resume",
-            why=str(error),
+            why=error.what,
             hint=f"rm -r {path.parent}   (starts the fine-tuning again)",
         ) from error
-    return history
+    for variable, value in zip(variables, state.variables, strict=True):
+        variable.assign(value)
+    return state.history
 
 
 def _write_history(path: Path, history: Sequence[QatEpoch]) -> None:
