@@ -33,6 +33,7 @@ from edgefer.text_table import Result
 if TYPE_CHECKING:
     from edgefer.contract.preprocessing import InputSpec
     from edgefer.data.dataset import Dataset
+    from edgefer.fleet.registry import Device
     from edgefer.fleet.remote_benchmark import Outcome
     from edgefer.results.benchmark import BenchmarkResult
     from edgefer.results.benchmark_plan import BenchmarkPlan
@@ -139,6 +140,7 @@ def command(
         edgefer bench int8.tflite --compare float32.tflite --preset standard
         edgefer bench --threads 1,2,4 --soak 10m
     """
+    from edgefer.benchmark.session import select_interpreters
     from edgefer.models import find_model
 
     names = _device_names(devices, tag)
@@ -151,13 +153,17 @@ def command(
     log(f"device: {', '.join((*names, *([f'all tagged {tag}'] if tag else [])))}")
     models = [path] if compare is None else [path, find_model(compare)[0]]
     plan = _make_plan(models, options, face_count)
+    # A missing runtime, and a device that is not registered, are reported before the data set is read.
+    selected = () if is_local else _select_devices(names, tag)
+    if is_local:
+        plan = select_interpreters(plan, python)
     archive = _read_faces(faces, face_count, data, models)
     _log_plan(plan)
     if is_local:
-        result = _run_here(plan, archive, python)
+        result = _run_here(plan, archive)
         return _make_result([result], [], result.refusal() if strict else None, options.samples, output_dir)
     uses_default_threads = options.threads is None
-    outcomes, failure = _run_on_boards(names, tag, plan, archive, strict=strict, device_threads=uses_default_threads)
+    outcomes, failure = _run_on_boards(selected, plan, archive, strict=strict, device_threads=uses_default_threads)
     results = [outcome.result for outcome in outcomes if outcome.result is not None]
     if len(outcomes) == 1 and failure is not None and not results and not outcomes[0].measurements:
         raise failure
@@ -169,6 +175,12 @@ def _device_names(devices: tuple[str, ...], tag: str | None) -> tuple[str, ...]:
         if device.endswith(".tflite"):
             raise UsageError(f"--device {device}", why="expected a device", hint=f"edgefer bench {device} --device")
     return devices or (() if tag else (LOCAL,))
+
+
+def _select_devices(names: Sequence[str], tag: str | None) -> tuple[Device, ...]:
+    from edgefer.fleet.registry import Registry  # a bundle does not contain it
+
+    return Registry.read().select(names, tag=tag)
 
 
 def _make_plan(models: Sequence[Path], options: PlanOptions, face_count: int | None) -> BenchmarkPlan:
@@ -235,10 +247,10 @@ def _make_test_set(dataset: Dataset, spec: InputSpec) -> bytes:
     return buffer.getvalue()
 
 
-def _run_here(plan: BenchmarkPlan, faces: bytes | None, python: str | None) -> BenchmarkResult:
+def _run_here(plan: BenchmarkPlan, faces: bytes | None) -> BenchmarkResult:
     from edgefer import files
     from edgefer.benchmark.isolation import benchmark_lock
-    from edgefer.benchmark.session import run_benchmark, select_interpreters
+    from edgefer.benchmark.session import run_benchmark
     from edgefer.progress import progress_bar
 
     private = tempfile.TemporaryDirectory(prefix="edgefer-faces-")
@@ -247,20 +259,17 @@ def _run_here(plan: BenchmarkPlan, faces: bytes | None, python: str | None) -> B
             path = Path(folder, "faces.npz")
             files.write_bytes(path, faces)
             plan = replace(plan, faces=str(path))
-        return run_benchmark(select_interpreters(plan, python), progress=progress)
+        return run_benchmark(plan, progress=progress)
 
 
 def _run_on_boards(
-    names: Sequence[str], tag: str | None, plan: BenchmarkPlan, faces: bytes | None, *, strict: bool,
-    device_threads: bool,
+    devices: Sequence[Device], plan: BenchmarkPlan, faces: bytes | None, *, strict: bool, device_threads: bool,
 ) -> tuple[Sequence[Outcome], EdgeferError | None]:  # fmt: skip
-    """Run the plan on boards, and on this machine if ``names`` has it; also return the failure to exit with."""
+    """Run the plan on boards, and on this machine if ``devices`` has it; also return the failure to exit with."""
     from edgefer.fleet.limits import check_limits
-    from edgefer.fleet.registry import Registry
     from edgefer.fleet.remote_benchmark import RemoteBenchmark, run_remote_benchmarks
     from edgefer.progress import progress_bars
 
-    devices = Registry.read().select(names, tag=tag)
     benchmark = RemoteBenchmark(plan, faces, device_threads)
     with progress_bars([device.name for device in devices]) as progress_of:
         outcomes = run_remote_benchmarks(devices, benchmark, progress_of=progress_of)

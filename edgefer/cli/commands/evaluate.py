@@ -36,9 +36,7 @@ if TYPE_CHECKING:
 @click.option(
     "--pictures", type=OUTPUT_FOLDER, metavar="FOLDER", help="Write plots to FOLDER, each with its data as .csv."
 )
-def command(
-    subject: Path | None, data: DataOptions, split: str, runtime: str | None, pictures: Path | None
-) -> Result:
+def command(subject: Path | None, data: DataOptions, split: str, runtime: str | None, pictures: Path | None) -> Result:
     """Score a .tflite or a trained run: accuracy with its confidence interval, per-class recall, confusion matrix.
 
     The default is the newest artifact, or the shipped model if there is none. A run is scored on the data set of its
@@ -92,12 +90,13 @@ def _write_plots(outputs: ModelOutputs, folder: Path, run: Run | None) -> str:
 
 def _score_run(folder: Path, data: DataOptions, split: str) -> tuple[ModelOutputs, Run]:
     from edgefer.data.evaluation_set import make_evaluation_set
-    from edgefer.workstation.training.keras_inference import score_run
+    from edgefer.workstation.training.keras_inference import check_network, score_run
     from edgefer.workstation.training.run import find_run
 
     run = find_run(folder)
     log_ignored_settings()
     log(f"run: {run.folder}")
+    check_network(run)
     dataset, name = open_run_data(run, data), SPLITS[split]
     return score_run(run, make_evaluation_set(dataset, dataset.split(name), name=name, spec=run.settings().input)), run
 

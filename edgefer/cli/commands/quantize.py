@@ -12,6 +12,7 @@ import click
 
 from edgefer import plugins
 from edgefer.cli.options import PATH, DataOptions, data_options, log, log_ignored_settings, open_run_data, option_group
+from edgefer.cli.outputs import check_output
 from edgefer.errors import ThresholdNotMet, UsageError
 from edgefer.text_table import Result
 
@@ -216,6 +217,7 @@ def command(
         edgefer quantize --int8 --target tflm
         edgefer quantize --int8 --calibration my-set.csv --calibration-trials 5
     """
+    from edgefer.workstation.training.keras_inference import check_network
     from edgefer.workstation.training.run import find_run
     from edgefer.workstation.workflows.quantize_plan import run_quantization
 
@@ -230,6 +232,8 @@ def command(
     run.require_weights()
     log_ignored_settings()
     log(f"run: {run.folder} ({'as named' if run_folder else 'the newest'}); {run.progress_note()}")
+    check_output("the run folder", run.folder, is_folder=True)
+    check_network(run, backend="tensorflow")
     for plan in plans:
         plan.check_run(run)
     dataset = open_run_data(run, data)

@@ -20,7 +20,7 @@ from edgefer.cli.options import (
     open_run_data,
     option_group,
 )
-from edgefer.cli.outputs import INPUT, OUTPUT_FOLDER
+from edgefer.cli.outputs import INPUT, OUTPUT_FOLDER, check_output
 from edgefer.errors import UsageError
 from edgefer.text_table import Result
 
@@ -132,15 +132,17 @@ def command(data: DataOptions, options: TrainOptions, tensorboard: bool, resume:
 def _start(data: DataOptions, options: TrainOptions) -> tuple[Run, Dataset, ValidationSplit]:
     from edgefer.progress import progress_bar
     from edgefer.workstation.networks.backend import load_keras
-    from edgefer.workstation.training.run import find_run
+    from edgefer.workstation.training.run import RUNS, find_run
     from edgefer.workstation.training.teachers import open_teacher
     from edgefer.workstation.training.validation import validation_split
-    from edgefer.workstation.workflows.train import start
+    from edgefer.workstation.workflows.train import check_start, start
 
     load_keras()  # a missing Keras is reported before the data set is read
     parent = find_run(options.init_from) if options.init_from else None
     teachers = [open_teacher(name) for name in (options.teacher or "").split(",") if name]
     settings = _settings(parent, options)
+    check_start(settings, folder=options.run_folder, parent=parent, teachers=teachers)
+    check_output("the folder of all runs", RUNS, is_folder=True)
     if parent is not None and data.data is None:
         dataset, opened_with = open_run_data(parent, data, spec=settings.input), parent.opened_with()
     else:
@@ -178,6 +180,7 @@ def _settings(parent: Run | None, options: TrainOptions) -> TrainSettings:
 def _resume(resume: str, data: DataOptions, options: TrainOptions) -> tuple[Run, Dataset, ValidationSplit]:
     from edgefer.workstation.training.run import find_run
     from edgefer.workstation.training.validation import validation_split
+    from edgefer.workstation.workflows.train import check_resume
 
     run = find_run(None if resume == NEWEST else Path(resume))
     fixed = {
@@ -201,5 +204,7 @@ def _resume(resume: str, data: DataOptions, options: TrainOptions) -> tuple[Run,
             why="a run keeps the settings that it was started with",
             hint="leave them out, or start a new run without --resume",
         )
+    check_resume(run)
+    check_output("the run folder", run.folder, is_folder=True)
     dataset = open_run_data(run, data)
     return run, dataset, validation_split(dataset, run.settings())

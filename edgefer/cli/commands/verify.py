@@ -73,7 +73,7 @@ def command(
     import dataclasses
 
     from edgefer.contract.artifact import Artifact
-    from edgefer.inspection.parity import verify
+    from edgefer.inspection.parity import list_configurations, verify
     from edgefer.models import find_model
     from edgefer.progress import progress_bar
     from edgefer.report.terminal.parity import parity_text
@@ -82,6 +82,7 @@ def command(
     path, reason = find_model(model)
     log(f"model: {path} ({reason})")
     artifact = Artifact.load(path)
+    list_configurations(runtimes, pythons, threads)  # a missing runtime is reported before the data set is read
     faces, source = _read_faces(data, face_count, artifact.input_spec)
     with progress_bar("verifying") as progress:
         parity = verify(
@@ -91,9 +92,7 @@ def command(
     return Result(parity.to_json(), parity_text(parity), _failure(parity, min_agreement))
 
 
-def _read_faces(
-    data: str | None, count: int | None, spec: InputSpec
-) -> tuple[npt.NDArray[np.uint8] | None, str]:
+def _read_faces(data: str | None, count: int | None, spec: InputSpec) -> tuple[npt.NDArray[np.uint8] | None, str]:
     """Return ``count`` faces spread evenly over PublicTest, and a description of them; None without a data set.
 
     Args:

@@ -30,7 +30,7 @@ from edgefer.data.records import BadRows
 from edgefer.errors import DataError
 from edgefer.workstation.quantization.calibration_data import SelectedFaces
 
-__all__ = ["CalibrationSet", "check_target", "find_set", "load_set", "to_csv"]
+__all__ = ["CalibrationSet", "check_set", "check_target", "find_set", "load_set", "to_csv"]
 
 # In the repository, links to calibration/; an installed package contains the files.
 PINNED = Path(__file__).with_name("calibration_sets")
@@ -100,11 +100,7 @@ def load_set(path: Path, dataset: Dataset, *, drop_duplicates: bool = False) -> 
         DataError: the file cannot be read or is not a calibration set, or rows are not in Training, have other pixels
             or have a duplicate in a test split. The message lists the first ten rows.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"cannot read {path}", why=str(error), hint="edgefer calibrate NEW.csv") from error
-    entries = _parse(path, content)
+    content, entries = _read(path)
     training = dataset.split("Training")
     index_of = {row: index for index, row in enumerate(training.rows.tolist())}
     tests = {name: split for name, split in dataset.splits.items() if name != "Training"}
@@ -152,15 +148,37 @@ def find_set(name: str | None, dataset: Dataset, *, pinned: Path = PINNED) -> Ca
         with contextlib.suppress(DataError):
             return load_set(pinned / f"{DEFAULT}.csv", dataset, drop_duplicates=True)
         return None
-    if name in shipped:
-        return load_set(shipped[name], dataset, drop_duplicates=True)
-    if not Path(name).is_file():
+    check_set(name, pinned=pinned)
+    return load_set(shipped.get(name, Path(name)), dataset, drop_duplicates=name in shipped)
+
+
+def check_set(name: str, *, pinned: Path = PINNED) -> None:
+    """Check that a calibration set exists and can be read, without the data set.
+
+    Args:
+        name: name of a shipped set, or path of a file.
+        pinned: folder of the shipped sets.
+
+    Raises:
+        DataError: no such name or file, or the file is not a calibration set.
+    """
+    shipped = {path.stem: path for path in sorted(pinned.glob("*.csv"))}
+    if name not in shipped and not Path(name).is_file():
         raise DataError(
             f"no calibration set {name}",
             why=f"expected a file or one of {', '.join(shipped)}",
             hint=f"edgefer calibrate {Path(name).with_suffix('.csv')}",
         )
-    return load_set(Path(name), dataset)
+    _read(shipped.get(name, Path(name)))
+
+
+def _read(path: Path) -> tuple[bytes, dict[int, str]]:
+    """Return the content of a set and the hash digits of each row by row number."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"cannot read {path}", why=str(error), hint="edgefer calibrate NEW.csv") from error
+    return content, _parse(path, content)
 
 
 def _parse(path: Path, content: bytes) -> dict[int, str]:

@@ -32,14 +32,15 @@ from edgefer.workstation.plots.curves import draw_confusion, draw_curves
 from edgefer.workstation.training.distillation import check_teachers, compute_teacher_logits, save_teacher_logits
 from edgefer.workstation.training.keras_inference import evaluate_run
 from edgefer.workstation.training.loop import check_trainable, train
-from edgefer.workstation.training.model import build_network, load_weights
-from edgefer.workstation.training.run import RUNS, Run, new_run
+from edgefer.workstation.training.model import build_network, check_options, load_weights
+from edgefer.workstation.training.run import RUNS, Run, check_new_folder, new_run
 from edgefer.workstation.training.schedule import best_epoch
 from edgefer.workstation.training.settings import TrainSettings
 from edgefer.workstation.training.teachers import Teacher
+from edgefer.workstation.training.trainer import read_training_state
 from edgefer.workstation.training.validation import ValidationSplit, validation_split
 
-__all__ = ["complete", "load_system", "start", "training_record"]
+__all__ = ["check_resume", "check_start", "complete", "load_system", "start", "training_record"]
 
 SYSTEMS = "edgefer.workstation.training.systems"
 # Paths on this machine. A training record may be published; the run folder stays private.
@@ -55,6 +56,29 @@ def load_system(name: str) -> TrainSettings:
     """
     system: TrainSettings = plugins.load(SYSTEMS, name).SYSTEM
     return system
+
+
+def check_start(
+    settings: TrainSettings, *, folder: Path | None = None, parent: Run | None = None, teachers: Sequence[Teacher] = ()
+) -> None:
+    """Check everything about a new run that does not need its data set, before the data set is read.
+
+    Args:
+        settings, folder, parent, teachers: as in start().
+
+    Raises:
+        UsageError: the architecture does not exist or lacks an option, or the settings ignore the teachers.
+        DataError: the folder contains a run, or the weights of the parent cannot be loaded.
+    """
+    check_options(settings)
+    check_teachers(teachers, settings)
+    network = build_network(load_keras(), settings)
+    if parent is not None:
+        parent.require_weights()
+        hint = f"use architecture, model and input of {parent.folder / 'settings.toml'}"
+        load_weights(network, parent.best_weights, hint=hint)
+    if folder is not None:
+        check_new_folder(folder)
 
 
 def start(
@@ -87,16 +111,12 @@ def start(
         DataError: the folder contains a run, the data set lacks a split, or the weights of the parent or of a teacher
             cannot be loaded.
     """
+    check_start(settings, folder=folder, parent=parent, teachers=teachers)
     split = split or validation_split(dataset, settings)
     check_trainable(split, settings)
-    check_teachers(teachers, settings)
     # Create the folder after everything that can fail: without weights, it would still be the newest run.
     environment = _environment(dataset, opened_with)
-    network = build_network(load_keras(), settings)
     if parent is not None:
-        parent.require_weights()
-        hint = f"use architecture, model and input of {parent.folder / 'settings.toml'}"
-        load_weights(network, parent.best_weights, hint=hint)
         environment["parent"] = parent.reference
     logits = compute_teacher_logits(teachers, split.training, settings, progress=progress) if teachers else None
     environment["teachers"] = [teacher.reference for teacher in teachers]
@@ -107,6 +127,21 @@ def start(
         save_teacher_logits(run, logits, split.training.rows)
     run.save_json("environment.json", environment)
     return run
+
+
+def check_resume(run: Run) -> None:
+    """Check everything about the continuation of a run that does not need its data set.
+
+    Raises:
+        UsageError: this process uses another Keras backend than the run.
+        DataError: settings, history or state are damaged or do not match, or another process trains in the folder.
+    """
+    run.history()
+    run.metrics()
+    load_keras(backend=run.environment()["backend"])
+    check_options(run.settings())
+    with run.only_trainer():
+        read_training_state(run)
 
 
 def complete(

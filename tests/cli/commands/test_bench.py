@@ -131,3 +131,16 @@ def test_addresses_that_differ_in_replaced_characters_get_different_files(edgefe
     files = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert files == ["pi_a_b.bench.json", "pi_a_b~2.bench.json"]
     assert {json.loads((tmp_path / "out" / name).read_text())["device"] for name in files} == {"pi@a_b", "pi@a+b"}
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "named"),
+    [
+        (["--device", "nowhere"], 2, "unknown device"),
+        (["--tag", "none"], 2, "no device has the tag"),
+        (["--python", "/no/python"], 2, "no Python at /no/python"),
+    ],
+)
+def test_the_device_is_checked_before_the_data_set_is_read(refused, tmp_path, monkeypatch, options, code, named):
+    monkeypatch.setenv("EDGEFER_DEVICES", str(tmp_path / "devices.toml"))
+    assert named in refused("bench", "--accuracy", "full", "--data", "nowhere.csv", *options, code=code)

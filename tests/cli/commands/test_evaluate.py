@@ -155,3 +155,9 @@ def test_a_file_in_the_place_of_the_plot_folder_is_an_early_error(refused, workp
     error = refused("evaluate", getattr(workplace, subject), "--pictures", "taken", "--data", "nowhere.npz", code=1)
     assert "cannot write --pictures taken" in error
     assert "data:" not in error
+
+
+def test_damaged_weights_are_reported_before_the_data_set_is_read(refused, workplace, tmp_path):
+    shutil.copytree(workplace.run, tmp_path / "run")
+    (tmp_path / "run/best.weights.h5").write_bytes(b"damaged")
+    assert "best.weights.h5" in refused("evaluate", tmp_path / "run", "--data", "nowhere.csv", code=1)

@@ -1,6 +1,7 @@
 import csv
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -87,6 +88,28 @@ def test_the_same_settings_give_the_same_bytes(edgefer, workplace, scratch):
 )
 def test_invalid_options_get_a_hint(refused, workplace, arguments, code, named):
     assert named in refused("quantize", workplace.run, *arguments, code=code)
+
+
+def test_the_run_is_checked_before_the_data_set_is_read(refused, scratch, tmp_path):
+    options = ("--int8", "--data", "nowhere.csv")
+    assert "no calibration set" in refused("quantize", scratch, *options, "--calibration", "nowhere", code=1)
+    (tmp_path / "other.csv").write_text("a,b\n")
+    error = refused("quantize", scratch, *options, "--calibration", tmp_path / "other.csv", code=1)
+    assert "is not a calibration set" in error
+    (scratch / "best.weights.h5").write_bytes(b"damaged")
+    assert "best.weights.h5" in refused("quantize", scratch, *options, code=1)
+
+
+def test_an_unwritable_run_folder_is_reported_before_the_data_set_is_read(refused, scratch):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # The limit has the effect of a full disk.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+    try:
+        error = refused("quantize", scratch, "--int8", "--data", "nowhere.csv", code=1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "cannot write the run folder" in error
+    assert "File too large" in error
 
 
 def test_only_the_training_data_of_the_run_are_accepted(refused, workplace, tmp_path):

@@ -1,5 +1,6 @@
 import functools
 import json
+import shutil
 
 import pytest
 
@@ -113,6 +114,41 @@ def test_an_unknown_model_option_is_named(edgefer, data):
     outcome = edgefer("train", "--data", data, "--set", "model.depht=2")
     assert outcome.code == 2
     assert "expected one of stem, width, depth, dropout" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("wrong", "code", "named"),
+    [
+        (["--set", "model.depht=2"], 2, "has no option model.depht"),
+        (["--set", "model.depth=deep"], 2, "model.depth"),
+        (["--set", "model.depth=[9,9,9,9,9,9]"], 2, "model.depth"),
+        (["--views", "4"], 2, "without a teacher"),
+        (["--teacher", "nano", "--set", "distill_alpha=0"], 2, "distill_alpha = 0"),
+        (["--run", "occupied"], 1, "already contains a run"),
+        (["--run", "file"], 1, "file"),
+        (["--init-from", "damaged"], 1, "cannot load damaged/best.weights.h5"),
+    ],
+)
+def test_settings_are_checked_before_the_data_set_is_read(refused, workplace, tmp_path, wrong, code, named):
+    (tmp_path / "occupied").mkdir()
+    (tmp_path / "occupied/settings.toml").touch()
+    (tmp_path / "file").touch()
+    shutil.copytree(workplace.run, tmp_path / "damaged")
+    (tmp_path / "damaged/best.weights.h5").write_bytes(b"damaged")
+    # The missing data set would be reported next.
+    assert named in refused("train", "--data", "nowhere.csv", *wrong, code=code)
+
+
+def test_a_damaged_state_is_reported_before_the_data_set_is_read(refused, workplace, tmp_path):
+    shutil.copytree(workplace.run, tmp_path / "run")
+    (tmp_path / "run/state.npz").write_bytes(b"damaged")
+    error = refused("train", "--resume", tmp_path / "run", "--data", "nowhere.csv", code=1)
+    assert "state.npz is damaged" in error
+
+
+def test_an_unwritable_folder_of_all_runs_is_reported_before_the_data_set_is_read(refused, tmp_path):
+    (tmp_path / "runs").touch()
+    assert "the folder of all runs" in refused("train", "--data", "nowhere.csv", code=1)
 
 
 def test_a_missing_data_set_is_not_replaced_by_synthetic_faces(refused, tmp_path):

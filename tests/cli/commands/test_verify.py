@@ -140,3 +140,11 @@ def test_invalid_options_get_a_hint(refused, options, code, named):
 def test_a_bare_flatbuffer_has_no_contract(refused, tmp_path):
     (tmp_path / "bare.tflite").write_bytes(Artifact.load(SHIPPED).model)
     assert "edgefer quantize" in refused("verify", "bare.tflite", code=1)
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [(["--runtime", "litertt"], "litertt"), (["--python", "/no/python"], "no Python at /no/python")],
+)
+def test_the_runtimes_are_checked_before_the_data_set_is_read(refused, options, named):
+    assert named in refused("verify", "--data", "nowhere.csv", *options, code=2)
