@@ -81,7 +81,7 @@ def cache_folder(name: str = "") -> Path | None:
 def remove_leftovers(path: Path) -> None:
     """Remove the temporary files of killed processes in the folder of ``path``.
 
-    Files of running processes stay, and so do recent ones, which may belong to another host of a network file system.
+    Files of running processes are kept. So are recent files, which may belong to another host of a network file system.
     """
     path = Path(os.path.realpath(path))
     pattern = re.compile(rf"\.(\d+)_\w{{8}}{re.escape(_temporary_suffix(path))}")

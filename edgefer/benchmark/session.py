@@ -3,8 +3,9 @@
     plan = BenchmarkPlan((BenchmarkCase("small-int8.tflite"), BenchmarkCase("small-float32.tflite")), preset="standard")
     result = run_benchmark(select_interpreters(plan, "old/bin/python"))
 
-Temperature and load of a device change over time, so compared cases alternate: A B, B A, each in a fresh process. Every case has its own device states. They are sampled outside the measured process, and rarely: a sample
-reads a few files in /proc and /sys, which takes about a millisecond.
+Temperature and load of a device change over time, so compared cases alternate: A B, B A, each in a fresh process. Every
+case has its own device states. They are sampled outside the measured process, and rarely: a sample reads a few files in
+/proc and /sys, which takes about a millisecond.
 """
 
 from __future__ import annotations

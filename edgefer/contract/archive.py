@@ -3,7 +3,7 @@
     entries = read_entries(content, {"labels.txt": 2**16, "edgefer.json": 2**20, "golden.npz": 2**22})
     arrays = read_arrays(entries["golden.npz"], ("inputs", "outputs", "reference"), entry="golden.npz", max_bytes=2**24)
 
-A ZIP of a few kilobytes can expand to gigabytes, and the header of an array can claim any shape. Sizes are therefore
+A ZIP of a few kilobytes can expand to gigabytes, and the header of an array can declare any shape. Sizes are therefore
 checked before anything is decompressed or allocated. Every error is a DataError that names the entry.
 """
 

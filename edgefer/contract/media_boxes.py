@@ -16,7 +16,7 @@ from edgefer.contract.exif import orient
 
 __all__ = ["iter_boxes", "read_avif", "read_codestream", "read_jp2"]
 
-# The description of an image is small; a box that claims more is damaged.
+# The description of an image is small; a box that declares more is damaged.
 MAX_META_BYTES = 1 << 22
 MAX_BOXES = 10_000
 

@@ -3,7 +3,7 @@
     source = find_source(Path("downloads"))
     source.format_name, source.path, source.notes   # "csv_table", downloads/fer2013/fer2013.csv, ("Not read: ...",)
 
-The content of a file decides, not its name. In a folder, the search covers three levels of subfolders.
+Files are recognized by content, not by name. In a folder, the search covers three levels of subfolders.
 """
 
 from __future__ import annotations

@@ -121,7 +121,7 @@ def _number(text: str) -> int:
 
 
 def summarize(cores: Mapping[int, str]) -> str | None:
-    """Name all kinds of cores in one line, in the order of their numbers; None without cores."""
+    """Return the names of all kinds of cores on one line, in the order of their numbers; None without cores."""
     kinds = Counter(cores[core] for core in sorted(cores))
     if len(kinds) < 2:
         return next(iter(kinds), None)

@@ -89,7 +89,7 @@ def provision(
     folder = f"{facts.data}/venv-{runtime}"
     python = f"{folder}/bin/python"
     progress(0, 3, "creating the environment")
-    # -I keeps a tarfile.py in the home folder from being imported. pip is installed by a command of its own, because
+    # -I keeps a tarfile.py in the home folder from being imported. pip is installed by a separate command, because
     # venv does not show its messages.
     for command in (
         [connection.python, "-I", "-m", "venv", "--without-pip", folder],

@@ -4,7 +4,7 @@
     prediction = classifier.predict(image)          # uint8 gray, BGR or BGRA of any size
     prediction.label, prediction.probability
 
-Opening a model replays its golden vectors: a runtime with other outputs than the workstation raises an error before the
+Opening a model replays its golden vectors: a runtime whose outputs differ from the workstation's raises an error before the
 first prediction. Use one classifier per thread.
 """
 
@@ -187,7 +187,7 @@ class Classifier:
         outputs = dequantize(self.raw(faces), params)
         if self.artifact.output == "logits":
             return outputs
-        # Half a step is the largest probability that an integer output rounds to zero.
+        # An integer output rounds probabilities of up to half a step to zero.
         return np.log(np.maximum(outputs, params.scale / 2 or SMALLEST_PROBABILITY))
 
     def raw(self, faces: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:

@@ -3,7 +3,7 @@
     for source in iter_sources(expand_paths(["photos/", "clip.mp4", "-"])):
         source.name, source.read()                  # "clip.mp4#12", uint8 BGR (h, w, 3)
 
-The content decides what is an image or a video, not the name. Images are decoded by read(), which another thread may
+Images and videos are recognized by content, not by name. Images are decoded by read(), which another thread may
 call. An unreadable image raises its own error and does not affect the others. A JPEG of more pixels than a board can
 hold is decoded at a half, a quarter or an eighth of its size; DecodedImage.reduction has the factor.
 """
@@ -113,7 +113,7 @@ def _is_video(path: Path) -> bool:
         media = media_type(path)
     except OSError:  # decoding the image reports the error
         return False
-    # Content that is damaged gets the error of a video if the name is one.
+    # Damaged content results in the error of a video if the name is that of a video.
     return media.kind == "video" if media is not None else path.suffix.lower() in VIDEO_SUFFIXES and path.is_file()
 
 

@@ -4,7 +4,7 @@
     outputs = run_model(model, faces, Configuration("tflite_runtime", python="/old/venv/bin/python"))
     python -m edgefer.inference.interpreters REQUEST.json REPLY.json     # runs in the other interpreter
 
-One Python cannot hold two versions of a runtime, and tflite-runtime needs another numpy than the others. Model, faces
+One Python cannot hold two versions of a runtime, and tflite-runtime needs an older numpy than the others. Model, faces
 and outputs are therefore exchanged as .npz files. The other interpreter needs numpy, OpenCV and a runtime; it imports
 this edgefer.
 """

@@ -1,4 +1,4 @@
-"""Recognize images and videos by their content; names are consulted only where the content is damaged.
+"""Recognize images and videos by their content; names matter only if the content is damaged.
 
 media_type(Path("IMG_0001"))                    # MediaType("image", "AVIF"), by the first bytes
 is_media(Path("broken.jpg"))                    # True: the name promises a picture
@@ -67,7 +67,7 @@ def media_type(path: Path) -> MediaType | None:
 
 
 def is_media(path: Path) -> bool:
-    """Return True for images and videos, and for files whose name promises one: their error is reported."""
+    """Return True for images and videos, and for files with such a suffix, whose errors are reported."""
     if path.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES:
         return True
     try:

@@ -164,7 +164,7 @@ def predict_batch(
 
 
 def _batches(pictures: Iterable[ImageSource], size: int) -> Iterator[list[ImageSource]]:
-    """Yield up to ``size`` sources at a time; large images have a batch of their own."""
+    """Yield up to ``size`` sources at a time; each large image is its own batch."""
     batch: list[ImageSource] = []
     for source in pictures:
         if batch and sum(picture.memory_bytes for picture in [*batch, source]) > BATCH_MEMORY_BYTES:

@@ -2,7 +2,7 @@
 
     for target in check_targets(model, runtime="litert 2.3.0"): ...
 
-LiteRT runs the model. The other targets are not installed, so their documentation decides: the operator versions of
+LiteRT runs the model. The other targets are not installed, so their documentation is used: the operator versions of
 TensorFlow Lite 2.14, the operators and limits that Coral documents for the Edge TPU compiler, and the operators that
 TensorFlow Lite Micro registers. The checks cover limits on operator options only in part.
 """

@@ -110,7 +110,7 @@ def _aligned(offset: int) -> int:
     return -(-offset // ALIGNMENT) * ALIGNMENT
 
 
-# The data decide how often the bodies of these operators run.
+# The number of runs of these operators' bodies depends on the data.
 CONTROL_FLOW = {"WHILE", "IF", "CALL_ONCE", "CALL", "STABLEHLO_WHILE", "STABLEHLO_CASE", "STABLEHLO_COMPOSITE"}
 # These operators sum products, but edgefer has no formula for them.
 NO_FORMULA = {

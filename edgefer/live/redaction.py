@@ -42,7 +42,7 @@ HARMLESS_VALUE = re.compile(
     r"\d{1,4}|\d{1,5}[x,]\d{1,5}|\d+\.\d+|true|false|yes|no|on|off|main|sub|low|high|first|second", re.IGNORECASE
 )
 SHORT_WORD = re.compile(r"[a-z]{1,9}[\d.]{0,4}", re.IGNORECASE)
-# Such as a stream key: no one types it, and no camera's documentation has it.
+# Such as a stream key, unlike the values that people type or that the documentation of a camera lists.
 RANDOM_TEXT = re.compile(r"(?=.*[A-Z])(?=.*[a-z])(?=.*\d)[A-Za-z0-9]{16,}|eyJ[\w.-]{16,}")
 # An address within a text, up to a space, a quotation mark or a bracket.
 ADDRESS_IN_TEXT = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:)+//[^\s'\"<>]+")
@@ -75,7 +75,7 @@ def redact_text(text: str) -> str:
 def hide_arguments(*, token: str | None = None, address: str | None = None) -> None:
     """Overwrite secrets in the command line of this process, which every user of the machine can list.
 
-    Works on Linux alone. The secrets are visible from the start of the process until this call.
+    Works only on Linux. The secrets are visible from the start of the process until this call.
 
     Args:
         token: a secret.

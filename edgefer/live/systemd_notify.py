@@ -32,7 +32,7 @@ def notify(*lines: str) -> bool:
         address = "\0" + address[1:]
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as client:
         client.setblocking(False)
-        # A service manager that does not listen must not stop the service.
+        # An unresponsive service manager must not stop the service.
         with contextlib.suppress(OSError):
             client.sendto("\n".join(lines).encode(), address)
     return True

@@ -25,7 +25,7 @@ __all__ = ["ModelCardData"]
 
 @dataclass(frozen=True, eq=False)
 class ModelCardData:
-    """Everything known about one model; parts that were not measured are None or empty.
+    """All facts about one model; parts that were not measured are None or empty.
 
     Attributes:
         system, scheme, sha256: Identity of the model.
@@ -72,7 +72,7 @@ class ModelCardData:
 
     @classmethod
     def of(cls, quantization: Quantization) -> ModelCardData:
-        """Take the facts from a quantization."""
+        """Collect the facts from a quantization."""
         names = (
             "system", "scheme", "sha256", "file_bytes", "provenance", "weight_bytes", "comparison", "missed_thresholds",
             "temperature", "calibrated_ece",
@@ -88,7 +88,7 @@ class ModelCardData:
     def of_file(
         cls, artifact: Artifact, file_bytes: int, results: Results, quantizations: Sequence[Quantization] = ()
     ) -> ModelCardData:
-        """Take the facts from an artifact, and from all results of the same flatbuffer.
+        """Collect the facts from an artifact and from all results of the same flatbuffer.
 
         Args:
             artifact: The model with its contract.

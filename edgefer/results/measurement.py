@@ -234,7 +234,7 @@ class Measurement:
         kinds = _cores_by_kind(self.device)
         if len(kinds) > 1:
             pin = max(kinds.values(), key=lambda cores: cores[-1])
-            hint = f"pin them, such as with taskset -c {','.join(map(str, pin))}"
+            hint = f"pin them, for example with taskset -c {','.join(map(str, pin))}"
             warnings.append(f"the runs used different cores, {' and '.join(kinds)}; {hint}")
         governor = self.device.get("governor")
         if governor not in (None, "performance"):

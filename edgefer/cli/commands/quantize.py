@@ -108,7 +108,7 @@ class QatOptions:
 
 @dataclass(frozen=True)
 class ThresholdOptions:
-    """Conditions that the result must meet; None sets none."""
+    """Conditions that the result must meet; None disables a condition."""
 
     max_drop: float | None
     min_accuracy: float | None

@@ -237,7 +237,7 @@ def _survey(path: Path) -> _Survey:
                 for folder, error in walk.unreadable
             ]
             pictures += [_picture(file, path, split.name, label) for file in walk.files]
-    notes = [f"Skipped, because it is not in a class folder of a split: {', '.join(_first(omitted))}."] if omitted else []
+    notes = [f"Skipped, not in a class folder of a split: {', '.join(_first(omitted))}."] if omitted else []
     return _Survey(tuple(pictures), tuple(unreadable), (*notes, *_missing_classes(pictures)))
 
 

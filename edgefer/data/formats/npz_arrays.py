@@ -5,7 +5,7 @@
     usage   text (n,), "Training", "PublicTest" or "PrivateTest"
     votes   numbers (n, 10), FER+ votes in the column order of fer2013new.csv
 
-Arrays are validated by their headers before they are read, so a header that promises more data than the file has, or
+Arrays are validated by their headers before they are read, so a header that declares more data than the file has, or
 Python objects, is an error. Reading is fast, so nothing is cached.
 """
 

@@ -104,7 +104,7 @@ class SshConnection:
     def stream(self, arguments: Sequence[str]) -> Iterator[Stream]:
         """Start a command on the board; leaving the block ends it.
 
-        Without an answer of the board the stream is empty.
+        If the board does not answer, the stream is empty.
         """
         frame = Frame()
         with start_process(

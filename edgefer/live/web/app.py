@@ -39,7 +39,7 @@ FRAME_TIMEOUT_S = 5.0
 FILES = {"/": "page.html", "/page.css": "page.css", "/page.js": "page.js", "/icon.svg": "icon.svg"}
 MEDIA_TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 BOUNDARY = "edgefer-frame"
-# nginx and others collect the parts of a response by default, and a stream would arrive in lumps.
+# nginx and others collect the parts of a response by default, and a stream would arrive in bursts.
 STREAM_HEADERS = {"Cache-Control": "no-cache, no-store, no-transform", "X-Accel-Buffering": "no"}
 
 

@@ -82,7 +82,7 @@ class ViewerSlot:
 
 
 class Broadcaster:
-    """Holder of the newest frame, and counter of its viewers.
+    """The newest frame and its viewers.
 
     Attributes:
         annotated: True if the images contain boxes and labels already.

@@ -103,7 +103,7 @@ class Server:
             with ThreadPoolExecutor(1, thread_name_prefix="jpeg") as encoder:
                 asyncio.run(self._serve(encoder))
         finally:
-            # uvicorn closes the socket only if it got to the point of using it.
+            # uvicorn closes the socket only if its startup reached the point of using it.
             self._listener.close()
             self._started.set()
 
@@ -162,7 +162,7 @@ class Connection(H11Protocol):
             self._restart_timeout()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Free the place of the viewer."""
+        """Free the slot of the viewer."""
         super().connection_lost(exc)
         self._cancel_timeout()
         self._connections.remove(self.client)

@@ -35,7 +35,7 @@ __all__ = ["render_page"]
 MIN_CHOICES = 4
 # Each script runs only on a page that contains its element.
 SCRIPTS = {"plot.js": '<div id="plot"', "choose.js": 'class="choosable"'}
-# The policy blocks every request, even from hostile text that escaped the escaping.
+# The policy blocks every request, even from malicious text that was not escaped.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
 
 

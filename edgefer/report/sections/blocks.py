@@ -201,7 +201,7 @@ class Choice:
         name: Unique name on the page.
         label: Label of the selection.
         parts: The parts.
-        selected: Position of the part that is unfolded at first; None for none.
+        selected: Position of the part that is unfolded at first; None if all parts are folded.
     """
 
     name: str

@@ -170,7 +170,7 @@ def _classes(quantization: Quantization) -> DataTable:
 
 def _layers(quantization: Quantization) -> DataTable:
     names = ", ".join(quantization.sensitive_layers)
-    finding = f"sensitive layers: {names}" if names else "no single layer costs the logits 1 dB"
+    finding = f"sensitive layers: {names}" if names else "no single layer reduces the logit SNR by 1 dB"
     rows = [_layer_row(layer, quantization.sensitive_layers) for layer in quantization.layers]
     caption = f"{quantization.system}, {quantization.scheme}: {finding}"
     return DataTable(caption, LAYER_HEADERS, rows, text_columns=2)

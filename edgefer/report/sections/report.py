@@ -42,7 +42,7 @@ class Part:
         name: Anchor, unique in the report.
         title: Title in the navigation.
         build: Function that builds the section, or returns None where there is nothing to show.
-        command: Command that produces the data of the section; None to leave it out of the list of missing sections.
+        command: Command that produces the data of the section; None to omit it from the list of missing sections.
     """
 
     name: str

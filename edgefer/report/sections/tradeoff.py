@@ -16,7 +16,7 @@ from edgefer.report.sections.blocks import Block, CellContent, DataTable, Detail
 __all__ = ["Point", "front", "points", "tradeoff_section"]
 
 AXES = {"p50_us": "latency p50, us", "p90_us": "latency p90, us", "file_bytes": "file size, bytes"}
-# A longer table is folded, so that the sections after it stay within reach.
+# A longer table is folded to keep the page short.
 MAX_ROWS = 24
 HEADERS = (
     "model", "scheme", "device", "accuracy, %", "95 % interval", "p50, us", "p90, us", "KiB", "Pareto-optimal in",

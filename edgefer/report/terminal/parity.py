@@ -89,7 +89,7 @@ def _findings(parity: Parity) -> Iterator[str]:
 
 
 def _group_rows(parity: Parity, key: Callable[[Row], Value | None]) -> list[tuple[Value, list[int]]]:
-    """Group row numbers by ``key(row)``, leaving out rows where it is empty."""
+    """Group row numbers by ``key(row)``, omitting rows where it is empty."""
     groups: dict[Value, list[int]] = {}
     for number, row in enumerate(parity.rows, 1):
         value = key(row)

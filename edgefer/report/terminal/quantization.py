@@ -175,7 +175,7 @@ def _sensitive_layers(quantization: Quantization) -> Iterator[str]:
     if names:
         yield _fill(f"sensitive layers: {', '.join(names)}")
     elif any(layer["float_gain_db"] is not None for layer in quantization.layers):
-        yield "no single layer costs the logits 1 dB"
+        yield "no single layer reduces the logit SNR by 1 dB"
     table_name, plot_name = (PurePath(quantization.path).with_suffix(f".layers.{kind}").name for kind in ("csv", "png"))
     yield _fill(f"all layers: {table_name}, {plot_name}")
 

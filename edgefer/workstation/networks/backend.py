@@ -8,7 +8,7 @@ Keras binds its backend at import. A process therefore has one backend, and no o
 
 Settings of the user's own Keras, TensorFlow or JAX projects do not apply here: keras.json is not read, and variables
 that change what is computed are unset. Variables that select hardware or threads stay, such as CUDA_VISIBLE_DEVICES,
-and so does TF_ENABLE_ONEDNN_OPTS, the way around a defect of TensorFlow. numeric_choices() lists those of them that
+and so does TF_ENABLE_ONEDNN_OPTS, the workaround for a defect in TensorFlow. numeric_choices() lists those of them that
 change the last bits of the weights.
 """
 

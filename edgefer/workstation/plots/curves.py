@@ -49,7 +49,7 @@ def draw_curves(history: Sequence[Epoch], path: Path, *, best: int | None) -> No
             style = {"marker": "o", "markersize": 2.5, "linewidth": 1.4, "drawstyle": drawstyle}
             axis.plot(epochs, values, color=color, label=name or None, **style)
         for drop in drops:
-            # The new rate applies from this epoch on, so mark the boundary before it.
+            # The new rate applies from this epoch on, so mark the start of the epoch.
             label = "learning rate drops" if drop == drops[0] else None
             axis.axvline(epochs[drop] - 0.5, color=RATE, linestyle=":", linewidth=1.2, label=label)
         if best is not None:
@@ -174,7 +174,7 @@ def draw_layers(
         tick.set_fontweight("bold" if name in named else "normal")
     axis.set_ylim(len(names) - 0.5, -0.5)
     axis.grid(axis="x", alpha=0.3)
-    axis.set_xlabel("dB; bold: a layer that costs the logits at least 1 dB" if named else "dB")
+    axis.set_xlabel("dB; bold: a layer that reduces the logit SNR by at least 1 dB" if named else "dB")
     axis.spines[["top", "right"]].set_visible(False)
     fig.legend(loc="outside upper center", ncols=len(series), frameon=False, fontsize=9)
     figure.save(fig, path)

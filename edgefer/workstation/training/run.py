@@ -345,7 +345,7 @@ def find_run(folder: Path | None, *, root: Path = RUNS) -> Run:
     chosen = folder if folder is not None else root / "latest"
     if describe_kind(chosen) != RUN:
         if folder is None and chosen.is_symlink():
-            why = f"it is a link to {chosen.readlink()}, which is gone"
+            why = f"it is a link to {chosen.readlink()}, which does not exist"
             raise DataError(f"{chosen} is a dangling link", why=why, hint=f"name one of the runs in {root}/")
         if folder is None:
             raise DataError(f"{root}/ contains no run", hint="edgefer train")

@@ -98,7 +98,7 @@ class QuantizationPlan:
                 why = f"{self.scheme} does not use calibration"
                 raise UsageError(f"{flag} with {self.scheme}", why=why, hint="edgefer quantize --int8")
         if self.trials and scheme.NEEDS_TRAINING:
-            why = "each calibration set would need a training of its own"
+            why = "each calibration set would need its own training"
             hint = "edgefer quantize --int8 --calibration-trials 5"
             raise UsageError(f"--calibration-trials with {self.scheme}", why=why, hint=hint)
         if self.auto and "calibration_method" in self.options.overrides():
@@ -216,7 +216,7 @@ def _debug_layers(
         errors = layer_errors(
             calibrator.model, quantized.artifact.model, context.faces[:SENSITIVITY_FACES], calibrator.spec
         )
-        # A trained layer cannot go back to float by itself, so its gain is unknown.
+        # A single trained layer cannot be restored to float, so its gain is unknown.
         gains: dict[str, float] = {}
         if "float_layers" in plugins.load(SCHEMES, plan.scheme).SUPPORTED_OPTIONS:
             gains = context.sensitivity(for_target(plan.options, plan.target), progress)

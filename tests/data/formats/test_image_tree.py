@@ -86,7 +86,7 @@ def test_everything_left_out_is_named(name, note, tmp_path):
     root = make_tree(tmp_path / "tree", "train", "test")
     put(root / name)
     assert sizes(root) == {"Training": 7, "PublicTest": 7}
-    assert f"Skipped, because it is not in a class folder of a split: {note}." in load(root).notes
+    assert f"Skipped, not in a class folder of a split: {note}." in load(root).notes
 
 
 def test_documents_beside_the_splits_need_no_note(tmp_path):
@@ -162,4 +162,4 @@ def test_a_picture_beside_the_splits_may_have_a_name_that_is_not_utf_8(tmp_path)
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert process.returncode == 0, process.stderr
-    assert r"no class folder of a split: \xff.png" in " ".join(process.stdout.split())
+    assert r"not in a class folder of a split: \xff.png" in " ".join(process.stdout.split())
