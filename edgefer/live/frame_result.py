@@ -1,7 +1,7 @@
 """Result of processing one frame of live video: faces with smoothed labels, stage times and device health.
 
     result.faces[0].label                           # "happy", or "unsure"
-    result.timing.sentence()                        # "the classifier is 4 % of your frame"
+    result.timing.sentence()                        # "the classifier takes 4 % of the frame time"
     result.to_json()                                # JSON values, without the image
 """
 
@@ -96,11 +96,11 @@ class FrameTiming:
     dropped: int = 0
 
     def sentence(self) -> str:
-        """Summarize the classifier's share: "the classifier is 4 % of your frame, finding faces 81 %"."""
+        """Summarize the classifier's share: "the classifier takes 4 % of the frame time, face detection 81 %"."""
         if self.invoke is None:
             return "no face has been classified yet"
-        detection = "" if self.detect is None else f", finding faces {_percent(self.detect.share)}"
-        return f"the classifier is {_percent(self.invoke.share)} of your frame{detection}"
+        detection = "" if self.detect is None else f", face detection {_percent(self.detect.share)}"
+        return f"the classifier takes {_percent(self.invoke.share)} of the frame time{detection}"
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON values; each stage is an object or null."""

@@ -41,10 +41,10 @@ def test_a_caption_shows_the_percentage_of_a_label_but_not_of_unsure() -> None:
     ("timing", "sentence"),
     [
         (FrameTiming(), "no face has been classified yet"),
-        (FrameTiming(invoke=StageTiming(1, 1, 0.042)), "the classifier is 4 % of your frame"),
+        (FrameTiming(invoke=StageTiming(1, 1, 0.042)), "the classifier takes 4 % of the frame time"),
         (
             FrameTiming(invoke=StageTiming(1, 1, 0.004), detect=StageTiming(1, 1, 0.9)),
-            "the classifier is less than 1 % of your frame, finding faces 90 %",
+            "the classifier takes less than 1 % of the frame time, face detection 90 %",
         ),
     ],
 )

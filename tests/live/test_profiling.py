@@ -28,7 +28,7 @@ def test_percentiles_are_over_frames_that_ran_the_stage_and_shares_over_all_stag
     assert timing.detect.share == pytest.approx(48 / total_ms)
     assert timing.invoke.share == pytest.approx(10 / total_ms)
     assert (timing.draw, timing.publish, timing.preprocess, timing.dropped) == (None, None, None, 7)
-    assert timing.sentence() == "the classifier is 15 % of your frame, finding faces 71 %"
+    assert timing.sentence() == "the classifier takes 15 % of the frame time, face detection 71 %"
 
 
 def test_the_frame_rate_is_that_of_the_last_frames() -> None:

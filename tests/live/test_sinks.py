@@ -39,7 +39,7 @@ def test_the_timing_table_fits_80_columns_and_shows_missing_stages_as_dashes() -
     for stage in ("draw", "publish"):
         (line,) = [line for line in text.splitlines() if line.startswith(stage)]
         assert line.split() == [stage, "-", "-", "-"]
-    assert "the classifier is 25 % of your frame" in text
+    assert "the classifier takes 25 % of the frame time" in text
 
 
 def test_the_dashboard_appears_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:

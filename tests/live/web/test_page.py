@@ -93,7 +93,7 @@ def test_faces_and_timing_show_the_published_result(serve, open_page, make_face,
     assert [round(float(width.removesuffix("%"))) for width in happy["bars"]] == percentages
     timing = page.evaluate("document.getElementById('timing').innerText")
     for text in (
-        "the classifier is 4 % of your frame", "1.25", "2.50", "0.25", "15.0", "1,234", "17 ms", "61 °C",
+        "the classifier takes 4 % of the frame time", "1.25", "2.50", "0.25", "15.0", "1,234", "17 ms", "61 °C",
         "under-voltage, throttled",
     ):  # fmt: skip
         assert text in timing
