@@ -4,7 +4,8 @@
         table.origin                                # "fer2013/fer2013.csv in a gzip-compressed tar archive"
         for number, line in table.lines(): ...      # 1, "emotion,pixels,Usage"
 
-Files are recognized by content, not by name. Decompression stops at 200 times the size of the file, which text never reaches.
+Files are recognized by content, not by name. Decompression stops at 200 times the size of the file, which text never
+reaches.
 """
 
 from __future__ import annotations

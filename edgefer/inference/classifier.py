@@ -4,8 +4,8 @@
     prediction = classifier.predict(image)          # uint8 gray, BGR or BGRA of any size
     prediction.label, prediction.probability
 
-Opening a model replays its golden vectors: a runtime whose outputs differ from the workstation's raises an error before the
-first prediction. Use one classifier per thread.
+Opening a model replays its golden vectors: a runtime whose outputs differ from the workstation's raises an error before
+the first prediction. Use one classifier per thread.
 """
 
 from __future__ import annotations
