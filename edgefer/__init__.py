@@ -6,14 +6,14 @@
     print(classifier.predict(image))                # image: uint8 gray or BGR
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
-
 __all__ = ["Classifier", "FaceDetector", "FrameResult", "Live", "Pipeline", "Prediction", "__version__"]
 __version__ = "0.1.0"
 
+# With ``python -m edgefer``, the working folder is on the path until __main__.py runs, so nothing is imported here.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from edgefer.inference.classifier import Classifier, Prediction
     from edgefer.inference.face_detection import FaceDetector
     from edgefer.inference.pipeline import Pipeline
@@ -30,7 +30,7 @@ MODULES = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     # Resolved on first use, so that `import edgefer` and `edgefer --help` load neither numpy nor OpenCV.
     if name in MODULES:
         import importlib

@@ -62,3 +62,18 @@ def test_a_child_has_the_packages_of_its_parent(tmp_path: Path, flag: str) -> No
     environment = {**os.environ, "PYTHONPATH": str(Path(edgefer.__file__).parent.parent)}
     ended = subprocess.run([sys.executable, flag, "-c", nested, tmp_path], env=environment, check=False)
     assert ended.returncode == {"-S": 42, "-s": 41}[flag]
+
+
+@pytest.mark.parametrize("name", ["__future__", "typing", "json", "signal", "click", "numpy", "cv2", "tomlkit"])
+def test_the_command_line_imports_no_module_of_the_working_folder(tmp_path: Path, name: str) -> None:
+    marker = tmp_path / "marker"
+    (tmp_path / f"{name}.py").write_text(HOSTILE.format(marker=str(marker)))
+    home = str(Path(edgefer.__file__).parent.parent)
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}
+    for arguments in (["-m", "edgefer"], [str(Path(edgefer.__file__).parent)]):
+        ended = subprocess.run(
+            [sys.executable, *arguments, "bench", "--runs", "5", "--seconds", "0"], cwd=tmp_path, check=False,
+            env={**environment, "PYTHONPATH": home}, capture_output=True, text=True,
+        )  # fmt: skip
+        assert ended.returncode == 0, ended.stderr
+        assert not marker.exists()
