@@ -18,6 +18,7 @@ from typing import BinaryIO
 
 from edgefer.contract.exif import ORIENTATION, read_tags
 from edgefer.contract.media_boxes import read_avif, read_codestream, read_jp2
+from edgefer.media_signatures import START_BYTES, image_format
 
 __all__ = ["MAX_MEMORY_BYTES", "ImageHeader", "is_camera_raw", "read_header"]
 
@@ -32,12 +33,12 @@ REDUCED_BYTES_PER_PIXEL = 6.0
 MAX_TEXT_BYTES = 1 << 16
 # An EXIF block of a JPEG has at most 64 KiB.
 MAX_EXIF_BYTES = 1 << 16
-# Sizes of the versions of the header; "BM" alone may begin a text.
-BMP_HEADER_BYTES = {12, 16, 40, 52, 56, 64, 108, 124}
 MAX_SEGMENTS = 10_000
 # Tags of TIFF files.
 DNG_VERSION, SUBFILE_TYPE, SUB_DIRECTORIES = 50706, 254, 330
 MAX_GARBAGE_BYTES = 1 << 10
+# Sizes in binary headers have at most 32 bits; the text formats can declare numbers of any length.
+MAX_SIDE = 2**32 - 1
 
 
 @dataclass(frozen=True)
@@ -81,15 +82,16 @@ def read_header(stream: BinaryIO) -> ImageHeader | None:
         stream: seekable file, positioned anywhere.
     """
     stream.seek(0)
-    start = stream.read(64)
-    reader = next((reader for matches, reader in READERS if matches(start)), None)
-    if reader is None:
+    name = image_format(stream.read(START_BYTES))
+    if name is None:
         return None
     try:
-        header = reader(stream)
-    except (struct.error, ValueError, IndexError, OverflowError):
+        header = READERS[name](stream)
+    except (struct.error, ValueError, LookupError, ArithmeticError):
         return None
-    return header if header is not None and header.width > 0 and header.height > 0 else None
+    if header is None or not (0 < header.width <= MAX_SIDE and 0 < header.height <= MAX_SIDE):
+        return None
+    return header
 
 
 def _orientation_of(exif: bytes) -> int:
@@ -172,8 +174,6 @@ def _gif(stream: BinaryIO) -> ImageHeader | None:
 def _bmp(stream: BinaryIO) -> ImageHeader | None:
     stream.seek(14)
     (size,) = struct.unpack("<I", stream.read(4))
-    if size not in BMP_HEADER_BYTES:
-        return None
     width, height = struct.unpack("<HH", stream.read(4)) if size == 12 else struct.unpack("<ii", stream.read(8))
     return ImageHeader("bmp", abs(width), abs(height))
 
@@ -296,25 +296,8 @@ def _sun(stream: BinaryIO) -> ImageHeader | None:
     return ImageHeader("sun", *struct.unpack(">II", stream.read(8)))
 
 
-READERS: tuple[tuple[Callable[[bytes], bool], Callable[[BinaryIO], ImageHeader | None]], ...] = (
-    (lambda start: start.startswith(b"\xff\xd8\xff"), _jpeg),
-    (lambda start: start.startswith(b"\x89PNG\r\n\x1a\n"), _png),
-    (lambda start: start.startswith((b"GIF87a", b"GIF89a")), _gif),
-    (lambda start: start.startswith(b"BM"), _bmp),
-    (lambda start: start.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")), _tiff),
-    (lambda start: start.startswith(b"RIFF") and start[8:12] == b"WEBP", _webp),
-    (lambda start: start[4:8] == b"ftyp" and is_avif(start), _avif),
-    (lambda start: start.startswith(b"\0\0\0\x0cjP  \r\n\x87\n"), _jp2),
-    (lambda start: start.startswith(b"\xff\x4f\xff\x51"), _j2k),
-    (lambda start: re.match(rb"P[1-6]\s", start) is not None, _pnm),
-    (lambda start: start.startswith(b"P7\n"), _pam),
-    (lambda start: re.match(rb"P[Ff]\s", start) is not None, _pfm),
-    (lambda start: start.startswith((b"#?RADIANCE", b"#?RGBE")), _hdr),
-    (lambda start: start.startswith(b"\x59\xa6\x6a\x95"), _sun),
-)
-
-
-def is_avif(start: bytes) -> bool:
-    """Return True if the file type box at the start of a file names AVIF as a brand."""
-    brands = start[8 : min(len(start), int.from_bytes(start[:4], "big"))]
-    return any(brands[at : at + 4] in (b"avif", b"avis") for at in range(0, len(brands), 4))
+# By the names of image_format().
+READERS: dict[str, Callable[[BinaryIO], ImageHeader | None]] = {
+    "jpeg": _jpeg, "png": _png, "gif": _gif, "bmp": _bmp, "tiff": _tiff, "webp": _webp, "avif": _avif, "jp2": _jp2,
+    "j2k": _j2k, "pnm": _pnm, "pam": _pam, "pfm": _pfm, "hdr": _hdr, "sun": _sun,
+}  # fmt: skip
