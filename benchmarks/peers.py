@@ -275,7 +275,7 @@ def _with_instructions(
     peers: list[dict[str, Any]], records: list[Path], result: BenchmarkResult
 ) -> list[dict[str, Any]]:
     """Add the counts of arm64_emulated.py to the rows of the same flatbuffers."""
-    hashes = {name: each.subject["sha256"] for name, each in zip(FILES, result.measurements)}
+    hashes = {name: measurement.subject["sha256"] for name, measurement in zip(FILES, result.measurements)}
     instructions = {}
     for path in records:
         record = json.loads(path.read_text())
@@ -291,7 +291,7 @@ def _with_instructions(
 
 def _benchmark_record(result: BenchmarkResult, options: argparse.Namespace) -> dict[str, Any]:
     """Summarize the benchmark: the latency of each entry and its ratio to the first one."""
-    ratios = {each.second: each for each in result.comparisons}
+    ratios = {comparison.second: comparison for comparison in result.comparisons}
     first = result.measurements[0]
     return {
         "device": first.device,
@@ -304,17 +304,17 @@ def _benchmark_record(result: BenchmarkResult, options: argparse.Namespace) -> d
         "invalid": list(result.invalid()),
         "entries": [
             {
-                "file": each.subject["file"],
-                "sha256": each.subject["sha256"],
-                "bytes": each.subject["size_bytes"],
-                "p50_us": round(each.p50_us, 1),
-                "p90_us": round(each.p90_us, 1),
-                "cpu_p50_us": round(each.cpu.p50_ns / 1000, 1),
+                "file": measurement.subject["file"],
+                "sha256": measurement.subject["sha256"],
+                "bytes": measurement.subject["size_bytes"],
+                "p50_us": round(measurement.p50_us, 1),
+                "p90_us": round(measurement.p90_us, 1),
+                "cpu_p50_us": round(measurement.cpu.p50_ns / 1000, 1),
                 "ratio": round(ratios[index].ratio, 3) if index in ratios else 1.0,
                 "ratio_interval_95": [round(bound, 3) for bound in ratios[index].interval] if index in ratios else None,
-                "doubts": list(each.warnings()),
+                "doubts": list(measurement.warnings()),
             }
-            for index, each in enumerate(result.measurements)
+            for index, measurement in enumerate(result.measurements)
         ],
     }
 

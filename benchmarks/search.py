@@ -39,8 +39,8 @@ def main() -> None:
     options = _options()
     entries = [entry(Run(folder)) for folder in options.runs]
     earlier = json.loads(options.out.read_text())["entries"] if options.out.exists() else []
-    names = {each["name"] for each in entries}
-    others = [each for each in earlier if each["name"] not in names]
+    names = {entry["name"] for entry in entries}
+    others = [entry for entry in earlier if entry["name"] not in names]
     record = {**schema.header("search", 1), "entries": [*others, *entries]}
     read_trials(record)
     files.write_text(options.out, json.dumps(record, indent=1) + "\n")

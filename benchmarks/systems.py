@@ -46,7 +46,8 @@ def measure(run: Run, data: str) -> dict[str, Any]:
     bench = edgefer("bench", int8, "--compare", float32, "--preset", "standard")
     inspection = edgefer("inspect", int8)
     latency = {
-        each["subject"]["scheme"]: {name: each[name] for name in MEASUREMENT_FIELDS} for each in bench["measurements"]
+        measurement["subject"]["scheme"]: {name: measurement[name] for name in MEASUREMENT_FIELDS}
+        for measurement in bench["measurements"]
     }
     return {
         "system": settings.system,

@@ -128,7 +128,9 @@ def peers_table(
         instructions: Instructions per inference with LiteRT, by SHA-256 and board. They do not fit an 80-column
             terminal and appear in the Markdown table only.
     """
-    timed = [each for each in measurements if each.threads == 1 and each.kernels == "default"]
+    timed = [
+        measurement for measurement in measurements if measurement.threads == 1 and measurement.kernels == "default"
+    ]
     macs = {inspection.sha256: inspection.macs for inspection in inspections}
     shipped = list(_shipped_rows(evaluations, timed, macs, instructions))
     known = [peer for peer in peers if any(getattr(peer, name) is not None for name in NUMBERS)]
@@ -155,14 +157,14 @@ def _shipped_rows(
     instructions: Mapping[str | None, Mapping[str, int]],
 ) -> Iterator[_Row]:
     files = [
-        each
-        for each in evaluations
-        if each.subject.get("file_bytes") and str(each.subject.get("scheme")).startswith("int8")
+        evaluation
+        for evaluation in evaluations
+        if evaluation.subject.get("file_bytes") and str(evaluation.subject.get("scheme")).startswith("int8")
     ]
-    for sha256 in dict.fromkeys(each.subject["sha256"] for each in files):
-        scored = [each for each in files if each.subject["sha256"] == sha256]
-        splits = {each.split: each.accuracy for each in reversed(scored)}
-        latencies = [each.p50_us for each in timed if each.subject.get("sha256") == sha256]
+    for sha256 in dict.fromkeys(evaluation.subject["sha256"] for evaluation in files):
+        scored = [evaluation for evaluation in files if evaluation.subject["sha256"] == sha256]
+        splits = {evaluation.split: evaluation.accuracy for evaluation in reversed(scored)}
+        latencies = [measurement.p50_us for measurement in timed if measurement.subject.get("sha256") == sha256]
         counts = instructions.get(sha256, {})
         name = str(scored[0].subject.get("file") or scored[0].model).removesuffix(".tflite")
         yield _Row(
@@ -224,7 +226,8 @@ def _without_interval(accuracy: Accuracy | None) -> str | None:
 def _legend(peers: Sequence[Peer], timed: Sequence[Measurement]) -> str:
     sentences = [f"models that edgefer ships. {PUBLIC} and {PRIVATE} of FER2013, {IMAGES:,} images each."]
     machines = [
-        f"{each.device.get('board') or each.device.get('cpu')}, {each.runtime} {each.runtime_version}" for each in timed
+        f"{timing.device.get('board') or timing.device.get('cpu')}, {timing.runtime} {timing.runtime_version}"
+        for timing in timed
     ]
     if machines:
         sentences.append(f"p50: of the model alone, {'; '.join(dict.fromkeys(machines))}, one thread.")

@@ -141,7 +141,7 @@ def _rows(evaluations: Sequence[Evaluation], measurements: Sequence[Measurement]
         timed = [measurement for measurement in measurements if _model_key(measurement) == model]
         pairs = [(evaluation, measurement) for measurement in timed for evaluation in _matching(measurement, scored)]
         rows += [Row(evaluation, measurement) for evaluation, measurement in pairs]
-        rows += [Row(each, None) for each in scored if not any(each is paired for paired, _ in pairs)]
+        rows += [Row(evaluation, None) for evaluation in scored if not any(evaluation is paired for paired, _ in pairs)]
         rows += [Row(None, measurement) for measurement in timed if not scored]
     return rows
 
@@ -151,7 +151,9 @@ def _matching(measurement: Measurement, evaluations: Sequence[Evaluation]) -> li
     chosen = []
     for images in dict.fromkeys(map(_images_key, evaluations)):
         candidates = [evaluation for evaluation in evaluations if _images_key(evaluation) == images]
-        same_runtime = [each for each in candidates if _evaluated_runtime(each) == _measured_runtime(measurement)]
+        same_runtime = [
+            candidate for candidate in candidates if _evaluated_runtime(candidate) == _measured_runtime(measurement)
+        ]
         chosen += same_runtime or candidates
     return chosen
 

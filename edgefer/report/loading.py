@@ -101,7 +101,7 @@ def _combine(parts: Iterable[Results]) -> Results:
             least[sha256] = min(agreement, least.get(sha256, agreement))
         for kind, records in result.extra.items():
             extra[kind] = (*extra.get(kind, ()), *records)
-    names = [each.name for each in dataclasses.fields(Results) if each.name not in ("least_agreements", "extra")]
+    names = [field.name for field in dataclasses.fields(Results) if field.name not in ("least_agreements", "extra")]
     lists: dict[str, Any] = {
         name: tuple(record for result in results for record in getattr(result, name)) for name in names
     }

@@ -98,10 +98,11 @@ class ModelCardData:
         """
         sha256, provenance = artifact.sha256, artifact.provenance
         quantized = [quantization for quantization in quantizations if quantization.sha256 == sha256]
-        scored = [each for each in results.evaluations if each.subject.get("sha256") == sha256]
+        scored = [evaluation for evaluation in results.evaluations if evaluation.subject.get("sha256") == sha256]
         # Quantize and evaluate can score the same split; the card shows each split once.
-        splits = {each.split: each for each in reversed([*(each.evaluation for each in quantized), *scored])}
-        benches = [each for each in results.measurements if each.subject.get("sha256") == sha256]
+        evaluations = [*(quantization.evaluation for quantization in quantized), *scored]
+        splits = {evaluation.split: evaluation for evaluation in reversed(evaluations)}
+        benches = [measurement for measurement in results.measurements if measurement.subject.get("sha256") == sha256]
         contract_only = cls(
             str(provenance.get("system", "?")), artifact.scheme, sha256, tuple(artifact.labels), file_bytes, provenance
         )
@@ -111,7 +112,7 @@ class ModelCardData:
             file_bytes=file_bytes,
             evaluations=tuple(sorted(splits.values(), key=lambda evaluation: evaluation.split != first)),
             benches=tuple(benches or [quantization.measurement for quantization in quantized]),
-            inspection=next((each for each in results.inspections if each.sha256 == sha256), None),
+            inspection=next((inspection for inspection in results.inspections if inspection.sha256 == sha256), None),
             least_agreement=results.least_agreements.get(sha256),
         )
 

@@ -89,7 +89,7 @@ class ReportData:
         parents = [quantization.float_evaluation for quantization in self.quantizations]
         trained = [training.evaluation for training in self.trainings if training.evaluation]
         evaluations = [*self.results.evaluations, *trained, *parents]
-        return tuple(each for each in evaluations if isinstance(each.subject.get("sha256"), str))
+        return tuple(evaluation for evaluation in evaluations if isinstance(evaluation.subject.get("sha256"), str))
 
     @cached_property
     def measurements(self) -> tuple[Measurement, ...]:
@@ -112,7 +112,7 @@ class ReportData:
     @property
     def highlighted(self) -> Quantization | None:
         """The first quantization that changed a label, or else the first one; a page shows it unfolded."""
-        changed = (each for each in self.quantizations if each.comparison.agreement < 1)
+        changed = (quantization for quantization in self.quantizations if quantization.comparison.agreement < 1)
         return next(changed, next(iter(self.quantizations), None))
 
     @cached_property
@@ -155,7 +155,10 @@ def read_report_data(paths: Sequence[Path], *, readers: Mapping[str, Reader] = N
 
 def _unique_trainings(trainings: Sequence[Training]) -> list[Training]:
     """Drop trainings that were read from two copies of the same record."""
-    keys = [(each.name, each.settings, each.environment, each.duration_s, each.best_epoch) for each in trainings]
+    keys = [
+        (training.name, training.settings, training.environment, training.duration_s, training.best_epoch)
+        for training in trainings
+    ]
     return [training for index, training in enumerate(trainings) if keys[index] not in keys[:index]]
 
 

@@ -308,9 +308,9 @@ def _check_plain(value: object, place: str) -> None:
         if isinstance(value, (dict, list, tuple)):
             if depth == MAX_DEPTH:
                 raise DataError("the record is too deep", why=f"expected at most {MAX_DEPTH} levels")
-            items = value.items() if isinstance(value, dict) else ((f"[{i}]", each) for i, each in enumerate(value))
+            items = value.items() if isinstance(value, dict) else ((f"[{i}]", item) for i, item in enumerate(value))
             separator = "." if place and isinstance(value, dict) else ""
-            pending.extend((each, f"{place}{separator}{name}", depth + 1) for name, each in items)
+            pending.extend((item, f"{place}{separator}{name}", depth + 1) for name, item in items)
 
 
 def _is_integer(value: object) -> bool:

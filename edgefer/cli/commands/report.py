@@ -74,7 +74,7 @@ def _tables(data: ReportData, *, as_markdown: bool, into: Path | None, section: 
     groups, tables = data.result_groups, data.results.tables()
     record = {**to_json(groups), "costs": costs_to_json(data.results.quantizations)}
     if into is not None:
-        update_document(into, "\n\n".join([markdown(groups), *(each.markdown() for each in tables)]), section=section)
+        update_document(into, "\n\n".join([markdown(groups), *(table.markdown() for table in tables)]), section=section)
         rows = sum(len(group.rows) for group in groups) + sum(len(table.rows) for table in tables)
         return Result(record, f"{into}: {rows} row{'s' if rows > 1 else ''} written")
     if as_markdown:

@@ -50,8 +50,13 @@ def _title(result: BenchmarkResult) -> Heading:
 def _benchmark(result: BenchmarkResult) -> Iterator[Block]:
     names = [_name(result, index) for index in range(len(result.measurements))]
     ratios = [
-        [names[each.second], names[each.first], f"{each.ratio:.2f}", "{:.2f} to {:.2f}".format(*each.interval)]
-        for each in result.comparisons
+        [
+            names[comparison.second],
+            names[comparison.first],
+            f"{comparison.ratio:.2f}",
+            "{:.2f} to {:.2f}".format(*comparison.interval),
+        ]
+        for comparison in result.comparisons
     ]
     if ratios:
         yield DataTable("Latency ratio, measured in turns", RATIO_HEADERS, ratios, text_columns=2)
@@ -82,7 +87,7 @@ def _stages(result: BenchmarkResult, index: int) -> list[CellContent] | None:
 
 def _soak(name: str, intervals: Sequence[SoakInterval]) -> Iterator[Block]:
     seconds = [interval.conditions.elapsed_s for interval in intervals]
-    times = {"p50": [each.p50_us for each in intervals], "p90": [each.p90_us for each in intervals]}
+    times = {"p50": [interval.p50_us for interval in intervals], "p90": [interval.p90_us for interval in intervals]}
     charts = [_over_time(f"latency of {name}, in microseconds", times, seconds)]
     for field, title in SENSORS.items():
         values = [getattr(interval.conditions, field) for interval in intervals]

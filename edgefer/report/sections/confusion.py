@@ -24,7 +24,9 @@ def confusion_section(data: ReportData) -> Section | None:
     parts = [*_quantizations(data), *_others(data)]
     if not parts:
         return None
-    selected = next((index for index, each in enumerate(data.quantizations) if each is data.highlighted), 0)
+    selected = next(
+        (index for index, quantization in enumerate(data.quantizations) if quantization is data.highlighted), 0
+    )
     choice = Choice("confusion", "Confusion matrices of", parts, selected=selected)
     return Section("confusion", "Confusion matrices", [Paragraph(NOTE), choice])
 

@@ -38,15 +38,19 @@ def latency_section(data: ReportData) -> Section | None:
     if not measurements:
         return None
     # Schemes differ by a factor of up to a hundred; on a linear scale only the slowest bar would be visible.
-    low = max(NANOSECOND_US, min(each.p50_us for each in measurements)) / 2
-    high = max(2 * low, *(each.p99_us for each in measurements))
+    low = max(NANOSECOND_US, min(measurement.p50_us for measurement in measurements)) / 2
+    high = max(2 * low, *(measurement.p99_us for measurement in measurements))
     rows = [_row(measurement, low, high) for measurement in measurements]
     histograms = [
-        _histogram(each, each.samples)
-        for each in measurements
-        if each.samples is not None and len(each.samples.invoke_ns)
+        _histogram(measurement, measurement.samples)
+        for measurement in measurements
+        if measurement.samples is not None and len(measurement.samples.invoke_ns)
     ]
-    warnings = [f"{_title(each)}: {'; '.join(each.warnings())}" for each in measurements if each.warnings()]
+    warnings = [
+        f"{_title(measurement)}: {'; '.join(measurement.warnings())}"
+        for measurement in measurements
+        if measurement.warnings()
+    ]
     blocks: list[Block] = [Paragraph(NOTE if histograms else f"{NOTE} {NO_SAMPLES}")]
     blocks += [Columns(histograms)] if histograms else []
     blocks.append(DataTable("Latency, in microseconds", HEADERS, rows, text_columns=3))

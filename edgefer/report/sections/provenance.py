@@ -32,12 +32,18 @@ def environment_section(data: ReportData) -> Section | None:
     provenances = distinct([model.artifact.provenance for model in data.models])
     provenances += [quantization.provenance for quantization in data.quantizations]
     converters = [
-        f"edgefer {each.get('edgefer', '?')}, {each['converter']}" for each in provenances if each.get("converter")
+        f"edgefer {provenance.get('edgefer', '?')}, {provenance['converter']}"
+        for provenance in provenances
+        if provenance.get("converter")
     ]
     rows += [("conversion", converter) for converter in distinct(converters)]
     machines = [
-        {**each.device, "runtime": f"{each.runtime} {each.runtime_version}", "edgefer": each.harness_version}
-        for each in data.measurements
+        {
+            **measurement.device,
+            "runtime": f"{measurement.runtime} {measurement.runtime_version}",
+            "edgefer": measurement.harness_version,
+        }
+        for measurement in data.measurements
     ]
     rows += [("benchmark", ", ".join(_name_values(machine))) for machine in distinct(machines)]
     if not rows:
@@ -57,7 +63,9 @@ def reproduce_section(data: ReportData) -> Section | None:
         title = f"{file}, the settings of {training.name}"
         settings_files.append(Details(title, [Code(settings_toml(training.settings))]))
     lines += _quantize_commands(data)
-    for file in distinct([str(each.subject["file"]) for each in data.measurements if each.subject.get("file")]):
+    for file in distinct(
+        [str(measurement.subject["file"]) for measurement in data.measurements if measurement.subject.get("file")]
+    ):
         lines.append(f"edgefer bench {shlex.quote(file)} --samples --out {shlex.quote(f'{file}.bench.json')}")
     if not lines:
         return None
@@ -72,8 +80,8 @@ def flattened(fields: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _quantize_commands(data: ReportData) -> list[str]:
     runs = {training.system: f"runs/{training.name}" for training in data.trainings}
-    origins = [(each.scheme, each.provenance) for each in data.quantizations]
-    origins += [(each.artifact.scheme, each.artifact.provenance) for each in data.models]
+    origins = [(quantization.scheme, quantization.provenance) for quantization in data.quantizations]
+    origins += [(model.artifact.scheme, model.artifact.provenance) for model in data.models]
     return distinct(
         [
             quantize_command(scheme, provenance, runs.get(str(provenance.get("system")), "RUN"))

@@ -58,7 +58,7 @@ def accuracy_section(data: ReportData) -> Section | None:
     if not data.quantizations:
         return None
     evaluations = [quantization.evaluation for quantization in data.quantizations]
-    images = ", ".join(dict.fromkeys(f"{each.split} of {each.data}" for each in evaluations))
+    images = ", ".join(dict.fromkeys(f"{evaluation.split} of {evaluation.data}" for evaluation in evaluations))
     note = (
         f"Each model and its float network labeled the same images ({images}), so the difference is more precise than "
         "either accuracy. A difference whose interval contains zero is within chance. McNemar's p is the probability "
@@ -93,8 +93,13 @@ def classes_section(data: ReportData) -> Section | None:
     """Build the recall per class before and after, one table per model; return None without any."""
     if not data.quantizations:
         return None
-    parts = [Details(f"{each.system}, {each.scheme}", [_classes(each)]) for each in data.quantizations]
-    selected = next((index for index, each in enumerate(data.quantizations) if each is data.highlighted), 0)
+    parts = [
+        Details(f"{quantization.system}, {quantization.scheme}", [_classes(quantization)])
+        for quantization in data.quantizations
+    ]
+    selected = next(
+        (index for index, quantization in enumerate(data.quantizations) if quantization is data.highlighted), 0
+    )
     choice = Choice("classes", "Classes of", parts, selected=selected)
     return Section("classes", "Classes", [choice, Paragraph(CLASSES_NOTE)])
 
@@ -104,7 +109,9 @@ def layers_section(data: ReportData) -> Section | None:
     known = [quantization for quantization in data.quantizations if quantization.layers]
     if not known:
         return None
-    parts = [Details(f"{each.system}, {each.scheme}", [_layers(each)]) for each in known]
+    parts = [
+        Details(f"{quantization.system}, {quantization.scheme}", [_layers(quantization)]) for quantization in known
+    ]
     return Section("layers", "Layers", [Paragraph(LAYERS_NOTE), Choice("layers", "Layers of", parts, selected=0)])
 
 

@@ -60,7 +60,7 @@ def points(data: ReportData) -> tuple[Point, ...]:
     complete = [point for point in known if point.device or point.file_bytes is not None]
     timed = {(point.model, point.scheme, point.images) for point in complete if point.device}
     # A measured model needs no second point without a device.
-    return tuple(each for each in complete if each.device or (each.model, each.scheme, each.images) not in timed)
+    return tuple(point for point in complete if point.device or (point.model, point.scheme, point.images) not in timed)
 
 
 def front(among: Sequence[Point], axis: str) -> tuple[Point, ...]:
@@ -75,7 +75,7 @@ def front(among: Sequence[Point], axis: str) -> tuple[Point, ...]:
     """
     known = [point for point in among if getattr(point, axis) is not None]
     best: list[Point] = []
-    for point in sorted(known, key=lambda each: (getattr(each, axis), -each.accuracy)):
+    for point in sorted(known, key=lambda point: (getattr(point, axis), -point.accuracy)):
         if not best or point.accuracy > best[-1].accuracy or _equal(point, best[-1], axis):
             best.append(point)
     return tuple(best)
@@ -89,7 +89,7 @@ def tradeoff_section(data: ReportData) -> Section | None:
     plot = ScatterPlot(
         caption=CAPTION,
         points=[asdict(point) for point in known],
-        axes={name: title for name, title in AXES.items() if any(getattr(each, name) is not None for each in known)},
+        axes={name: title for name, title in AXES.items() if any(getattr(point, name) is not None for point in known)},
         devices=list(dict.fromkeys(point.device for point in known if point.device)),
         images=list(dict.fromkeys(point.images for point in known)),
     )

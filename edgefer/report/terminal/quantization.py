@@ -47,15 +47,15 @@ def quantizations_text(quantizations: Sequence[Quantization]) -> str:
     """Render several quantizations of one network as one table."""
     rows = [
         [
-            each.scheme,
-            f"{each.file_bytes / 1024:,.0f}",
-            f"{100 * (each.evaluation.accuracy.share or 0.0):.2f}",
-            _points(each.comparison.difference_points, each.comparison.interval_points),
-            f"{each.comparison.p_value:.2g}",
-            f"{100 * each.comparison.agreement:.2f}",
-            f"{each.measurement.p50_us:,.0f}",
+            quantization.scheme,
+            f"{quantization.file_bytes / 1024:,.0f}",
+            f"{100 * (quantization.evaluation.accuracy.share or 0.0):.2f}",
+            _points(quantization.comparison.difference_points, quantization.comparison.interval_points),
+            f"{quantization.comparison.p_value:.2g}",
+            f"{100 * quantization.comparison.agreement:.2f}",
+            f"{quantization.measurement.p50_us:,.0f}",
         ]
-        for each in quantizations
+        for quantization in quantizations
     ]
     headers = [
         "scheme", "KiB", f"{quantizations[0].evaluation.split_name}, %", "points (95 %)", "p", "agree, %", "p50, us",
@@ -65,7 +65,7 @@ def quantizations_text(quantizations: Sequence[Quantization]) -> str:
             table(headers, rows),
             "",
             _fill("points, McNemar's p and agreement: each model against the float network, image by image"),
-            *(each.path for each in quantizations),
+            *(quantization.path for quantization in quantizations),
         ]
     )
 
@@ -107,8 +107,14 @@ def _scores(quantization: Quantization) -> str:
         (quantization.scheme, quantization.evaluation, comparison.quantized_ece),
     )
     rows = [
-        [name, _accuracy(each.accuracy), _accuracy(each.deduplicated), f"{100 * each.macro_f1:.1f}", f"{100 * ece:.1f}"]
-        for name, each, ece in models
+        [
+            name,
+            _accuracy(evaluation.accuracy),
+            _accuracy(evaluation.deduplicated),
+            f"{100 * evaluation.macro_f1:.1f}",
+            f"{100 * ece:.1f}",
+        ]
+        for name, evaluation, ece in models
     ]
     headers = ["", f"{quantization.evaluation.split_name}, %", "no duplicates, %", "macro-F1, %", "ECE, %"]
     return table(headers, rows)
@@ -138,8 +144,8 @@ def _temperature(fit: TemperatureFit, scheme: str) -> str:
 
 def _classes(quantization: Quantization) -> str:
     rows = [
-        [each.label, each.n, each.float_correct, each.quantized_correct, _signed(each.delta_points)]
-        for each in quantization.comparison.per_class
+        [delta.label, delta.n, delta.float_correct, delta.quantized_correct, _signed(delta.delta_points)]
+        for delta in quantization.comparison.per_class
     ]
     return table(["class", "n", "correct before", "correct now", "points"], rows)
 
@@ -184,22 +190,22 @@ def _search(search: AccuracySearch) -> str:
     first, last = search.candidates[0], search.candidates[-1]
     methods = [
         [
-            each.name,
-            f"{100 * min(each.accuracies):.2f} to {100 * max(each.accuracies):.2f}",
-            f"{each.agreement:.2%}",
-            f"{each.float_agreement:.2%}",
+            method.name,
+            f"{100 * min(method.accuracies):.2f} to {100 * max(method.accuracies):.2f}",
+            f"{method.agreement:.2%}",
+            f"{method.float_agreement:.2%}",
         ]
-        for each in search.methods
+        for method in search.methods
     ]
     candidates = [
         [
-            each.name,
-            _points(each.difference_points, each.interval_points),
-            f"{each.agreement:.2%}",
-            f"{each.model_bytes / 1024:,.0f}",
-            "yes" if each.within_bound else "no",
+            candidate.name,
+            _points(candidate.difference_points, candidate.interval_points),
+            f"{candidate.agreement:.2%}",
+            f"{candidate.model_bytes / 1024:,.0f}",
+            "yes" if candidate.within_bound else "no",
         ]
-        for each in search.candidates
+        for candidate in search.candidates
     ]
     intro = (
         f"Each calibration method on {len(search.methods[0].accuracies)} disjoint calibration sets. Equal labels: mean "
