@@ -1,7 +1,7 @@
 """An emulated arm64 board behind a real SSH server on loopback, started once for these tests.
 
-$EDGEFER_EMULATOR is the script that runs it (verbs: start, stop, exec, drop), $EDGEFER_EMULATED the folder where it was
-built. ``make test-board`` sets both.
+$EDGEFER_EMULATOR is the script that runs the board (verbs: start, stop, exec, drop), and $EDGEFER_EMULATED is the folder
+with its image. ``make test-board`` sets both.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PYTHONS = {"litert": "/opt/litert/bin/python", "tflite_runtime": "/opt/tflite/bi
 
 @dataclass(frozen=True)
 class Emulated:
-    """The board that runs."""
+    """A running board."""
 
     script: str
     folder: str
@@ -33,12 +33,12 @@ class Emulated:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
     def processes(self, word: str) -> list[str]:
-        """Command lines of the processes of the board's user that have ``word`` in them."""
+        """Return the command lines of the board's processes that contain ``word``."""
         listed = subprocess.run(["ps", "-eww", "-o", "args"], capture_output=True, text=True, check=True).stdout
         return [line for line in listed.splitlines() if word in line and "qemu-aarch64" in line]
 
     def config(self, tmp_path: Path, **changes: str) -> str:
-        """An ssh configuration like the board's, with other values in it."""
+        """Write a copy of the board's ssh configuration with ``changes``, and return its path."""
         lines = Path(self.facts["config"]).read_text().splitlines()
         kept = [line for line in lines if not line.strip().startswith(tuple(changes))]
         path = tmp_path / "ssh_config"
@@ -49,7 +49,7 @@ class Emulated:
 @pytest.fixture(scope="session")
 def emulated() -> Iterator[Emulated]:
     if not all(os.environ.get(name) for name in NAMES):
-        pytest.skip(f"wants an emulated board, by make test-board, which sets {' and '.join(NAMES)}")
+        pytest.skip(f"needs an emulated board: make test-board sets {' and '.join(NAMES)}")
     script, folder = (str(Path(os.environ[name]).resolve()) for name in NAMES)
     started = subprocess.run(["bash", script, "start", folder], capture_output=True, text=True, check=True).stdout
     facts = dict(line.split("=", 1) for line in started.splitlines() if "=" in line)

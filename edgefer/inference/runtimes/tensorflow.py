@@ -1,7 +1,7 @@
 """Interpreter of the TensorFlow wheel: a second, independently built runtime on machines that train.
 
-Its code is another version of LiteRT's in a wheel of 600 MB, so "auto" selects it last. This is the only module outside
-edgefer.workstation that may import TensorFlow, and only load() does.
+The wheel has 600 MB and contains another version of LiteRT's code, so "auto" selects it last. This is the only module
+outside edgefer.workstation that may import TensorFlow, and only load() does.
 """
 
 from __future__ import annotations
