@@ -27,7 +27,7 @@ class EvaluationSet:
     Attributes:
         data: format of the data set.
         split: name of the split, for results.
-        faces: uint8 (n, h, w).
+        faces: uint8 (n, h, w) in gray or (n, h, w, 3) in color.
         labels: int64 (n,), class indices.
         rows: int64 (n,), row of each image in its source.
         seen_in_training: bool (n,), True for images whose pixels also occur in Training; None without a Training split.

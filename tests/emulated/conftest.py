@@ -1,7 +1,7 @@
 """An emulated arm64 board behind a real SSH server on loopback, started once for these tests.
 
-$EDGEFER_EMULATOR is the script that runs the board (verbs: start, stop, exec, drop), and $EDGEFER_EMULATED is the folder
-with its image. ``make test-board`` sets both.
+$EDGEFER_EMULATOR is the script that runs the board (verbs: start, stop, exec, drop), and $EDGEFER_EMULATED is the
+folder with its image. ``make test-board`` sets both.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def emulated() -> Iterator[Emulated]:
 
 @pytest.fixture
 def board(emulated: Emulated, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Emulated:
-    """The board, under the name "board" in ssh's configuration."""
+    """Return the board, whose name in the ssh configuration is "board"."""
     monkeypatch.setenv("EDGEFER_SSH_CONFIG", emulated.facts["config"])
     monkeypatch.setenv("EDGEFER_DEVICES", str(tmp_path / "devices.toml"))
     return emulated

@@ -38,7 +38,7 @@ Mutation = Callable[[bytes, bytes, random.Random], bytes]
 
 
 def seal(model: bytes, like: bytes, **changes: Any) -> bytes:
-    """Append the contract of the file ``like`` to the flatbuffer ``model``, with a hash that fits.
+    """Append the contract of the file ``like`` to the flatbuffer ``model``, with the hash of ``model``.
 
     Args:
         model: a flatbuffer.
