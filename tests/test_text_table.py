@@ -34,7 +34,7 @@ def test_percent():
     assert percent(None) is None
 
 
-def test_emoji_codes_are_no_markup():
+def test_emoji_codes_are_not_markup():
     assert ":heart:.png" in table(["name"], [[":heart:.png"]])
 
 

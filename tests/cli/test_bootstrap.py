@@ -18,6 +18,6 @@ def test_an_old_python_can_parse_it():
 
 
 @pytest.mark.parametrize("name", sorted({*plugins.names("edgefer.inference.runtimes")} - {"tensorflow"}))
-def test_it_knows_the_import_name_of_each_runtime_for_boards(name):
+def test_it_has_the_import_name_of_each_runtime_for_boards(name):
     source = Path(plugins.load("edgefer.inference.runtimes", name).__file__).read_text()
     assert [module for module in bootstrap.RUNTIMES if f'"{module}.' in source]

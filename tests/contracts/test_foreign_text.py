@@ -1,4 +1,4 @@
-"""Text from records, boards and names of files cannot control a terminal, forge a line or become HTML or a link."""
+"""Text from records, boards and file names cannot control a terminal, forge a line, or become HTML or a link."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from edgefer.models import SHIPPED
 
 OLD = Path(__file__).parents[1] / "fixtures" / "before"
 CORPUS = [
-    "\x1b]52;c;cm0gLXJm\x07\x1b[31mRED",  # writes the clipboard
+    "\x1b]52;c;cm0gLXJm\x07\x1b[31mRED",  # writes to the clipboard
     "\x1b[2J\x1b[H", "\x1bP1$r\x1b\\", "\x9b31m", "\x9d0;title\x9c", "a\x08\x08b", "a\rb", "\x0e\x0f", "\x7f",
     "a\nedgefer: forged", "a\u2028b\u2029c", "a\x0bb\x0cc\x85d",
     "\u202egnp.exe", "\u2066x\u2069\u200f\u061c", "\u200bx\ufeff", "x\U000e0041", "\ud800", "caf\udce9",

@@ -366,7 +366,7 @@ def test_an_unreadable_picture_is_a_bad_row(faces, tmp_path):
 
 # A row of PublicTest, no row at all, and a row that another picture has already.
 @pytest.mark.parametrize("number", [28709, 10118481, 0])
-def test_numbers_that_are_no_rows_of_fer2013_are_ignored(number, faces, tmp_path):
+def test_numbers_that_are_not_rows_of_fer2013_are_ignored(number, faces, tmp_path):
     root = write_tree(tmp_path, faces)
     write_image(root / "train" / "sad" / f"Training_{number}.png", faces[0])
     dataset = load(root)

@@ -27,5 +27,5 @@ def test_endless_output_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
         stream.kill()
 
 
-def test_a_large_input_to_a_command_that_does_not_read_it_is_no_error() -> None:
+def test_a_large_input_to_a_command_that_does_not_read_it_is_not_an_error() -> None:
     assert run_process(["true"], name="shelf", stdin=bytes(10**6), timeout_s=30).exit_code == 0

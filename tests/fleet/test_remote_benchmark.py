@@ -117,8 +117,8 @@ def test_unwritable_cache_folder_is_an_error(own_cache: Path) -> None:
 def test_probe_finds_this_interpreter() -> None:
     with closing(connect(HERE)) as connection:
         facts = probe(connection)
-    mine = next(each for each in facts.interpreters if each.path == sys.executable)
-    assert mine.python == sys.version_info[:3]
+    interpreter = next(interpreter for interpreter in facts.interpreters if interpreter.path == sys.executable)
+    assert interpreter.python == sys.version_info[:3]
     assert Facts.from_json(facts.to_json()) == facts
     assert facts.runtimes
 

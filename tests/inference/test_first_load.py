@@ -137,13 +137,13 @@ def test_threads_that_open_a_model_at_once_start_one_child(unknown, children):
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root can write everywhere")
-def test_cache_folder_that_cannot_be_written_is_no_error(unknown, cache):
+def test_cache_folder_that_cannot_be_written_is_not_an_error(unknown, cache):
     cache.mkdir()
     cache.chmod(0o500)
     assert Classifier.from_artifact(unknown)
 
 
-def test_file_in_the_place_of_the_cache_folder_is_no_error(unknown, cache):
+def test_file_in_place_of_the_cache_folder_is_not_an_error(unknown, cache):
     cache.write_text("not a folder")
     assert Classifier.from_artifact(unknown)
 

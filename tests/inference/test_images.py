@@ -252,7 +252,7 @@ def test_the_thumbnail_of_a_camera_raw_file_is_not_taken_for_its_image(tmp_path:
 
 
 @pytest.mark.parametrize("word", [".", "*", "**/*", "*.jpg"])
-def test_leftovers_of_systems_are_no_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, word: str) -> None:
+def test_system_files_are_not_read_as_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, word: str) -> None:
     monkeypatch.chdir(tmp_path)
     leftovers = (
         "@eaDir/a.jpg/SYNOFILE_THUMB_M.jpg", ".Trash-1000/files/b.jpg", "__MACOSX/c.jpg", "._a.jpg", ".hidden.jpg",
@@ -276,7 +276,7 @@ def test_a_folder_may_have_the_name_of_a_picture(tmp_path: Path) -> None:
     assert names(tmp_path, expand_paths([str(tmp_path)])) == ["a.jpg/b.png"]
 
 
-def test_a_folder_that_cannot_be_listed_is_an_error_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_cannot_be_listed_is_a_separate_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("locked", "open"):
         (tmp_path / name).mkdir()
         written(tmp_path / name / "a.png")

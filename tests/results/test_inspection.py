@@ -29,7 +29,7 @@ def test_there_and_back(inspection: Inspection) -> None:
     assert Inspection.from_json(json.loads(json.dumps(inspection.to_json()))) == inspection
 
 
-def test_a_record_says_what_it_is(inspection: Inspection) -> None:
+def test_a_record_has_its_kind_and_version(inspection: Inspection) -> None:
     assert (inspection.to_json()["kind"], inspection.to_json()["schema_version"]) == ("inspection", 1)
     with pytest.raises(DataError):
         Inspection.from_json({**inspection.to_json(), "kind": "bench"})

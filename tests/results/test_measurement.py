@@ -111,7 +111,7 @@ def test_every_warning_has_its_numbers() -> None:
         assert measurement.to_json()["doubts"] == [warning]
 
 
-def test_waiting_for_other_threads_is_no_warning() -> None:
+def test_waiting_for_other_threads_does_not_cause_a_warning() -> None:
     quiet = quiet_measurement()
     parallel = replace(quiet, threads=2, set_to_get=slower(quiet.set_to_get, p50_ns=1.3))
     assert parallel.warnings() == ()

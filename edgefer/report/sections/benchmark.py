@@ -59,7 +59,7 @@ def _benchmark(result: BenchmarkResult) -> Iterator[Block]:
         for comparison in result.comparisons
     ]
     if ratios:
-        yield DataTable("Latency ratio, measured in turns", RATIO_HEADERS, ratios, text_columns=2)
+        yield DataTable("Latency ratio, measured alternately", RATIO_HEADERS, ratios, text_columns=2)
     if result.causes:
         yield Paragraph("Why int8 is not faster here:")
         yield BulletList(result.causes)

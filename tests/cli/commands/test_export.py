@@ -45,7 +45,7 @@ def test_a_model_that_a_microcontroller_cannot_run_is_rejected(refused, edgefer,
 
 
 @pytest.mark.parametrize("name", ["nowhere.tflite", "folder", "plain.tflite"])
-def test_a_file_that_is_no_artifact_is_named(refused, tmp_path, name):
+def test_the_error_for_another_kind_of_file_contains_its_name(refused, tmp_path, name):
     (tmp_path / "folder").mkdir()
     (tmp_path / "plain.tflite").write_bytes(SHIPPED.read_bytes()[:1000])
     assert name in refused("export", name, "--zip", code=1)

@@ -110,7 +110,7 @@ def test_without_valid_markers_the_document_is_not_changed(refused, results, tmp
         ("empty.json", ""),
     ],
 )
-def test_a_file_that_is_no_result_is_named(refused, results, tmp_path, name, content):
+def test_the_error_for_another_kind_of_file_contains_its_name(refused, results, tmp_path, name, content):
     (tmp_path / name).write_text(content)
     assert name in refused("report", results, name, code=1)
     assert name in refused("report", results, tmp_path, code=1)

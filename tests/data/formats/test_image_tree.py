@@ -63,7 +63,7 @@ def test_folders_of_splits_are_found_under_their_usual_names(splits, expected, t
         "train/happy/__MACOSX/1.png", "train/#recycle/1.png", ".Trash-1000/train/happy/1.png",
     ],
 )  # fmt: skip
-def test_leftovers_of_systems_are_no_pictures(name, tmp_path):
+def test_system_files_are_not_read_as_pictures(name, tmp_path):
     root = make_tree(tmp_path / "tree", "train", "test")
     expected = load(root).notes
     put(root / name)
@@ -126,7 +126,7 @@ def test_an_unreadable_folder_is_named(tmp_path):
         load(root)
 
 
-def test_a_pipe_is_no_picture(tmp_path):
+def test_a_pipe_is_not_read_as_a_picture(tmp_path):
     root = make_tree(tmp_path / "tree", "train", "test")
     os.mkfifo(root / "train" / "happy" / "pipe.png")
     with pytest.raises(DataError, match=r"train/happy/pipe\.png: cannot be read \(it is not a regular file\)"):

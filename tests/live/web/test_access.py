@@ -126,7 +126,7 @@ def test_pages_at_the_ends_of_tunnels_have_cookies_of_their_own(serve, client, m
 
 
 @pytest.mark.parametrize("path", ["/%ff", "/?token=%ff%fe", "/picture?after=%ff&viewer=%00", "/%00", "/?%ff=%ff&&=;"])
-def test_invalid_utf8_is_no_server_error(serve, client, make_result, path) -> None:
+def test_invalid_utf8_is_not_a_server_error(serve, client, make_result, path) -> None:
     server = serve()
     server.publish(make_result())
     assert client(server).get(path).status in (200, 404)

@@ -45,7 +45,7 @@ def test_benchmarks_show_ratios_causes_and_the_device_over_time(run_folder, cell
     section = benchmark_section(data)
     (title,) = [block.text for block in section.blocks if isinstance(block, Heading)]
     assert title == "small, int8 and small-float32, int8 on pi4, Cortex-A76"
-    (row,) = cells(data, "Latency ratio, measured in turns")
+    (row,) = cells(data, "Latency ratio, measured alternately")
     assert row["model"].startswith("small-float32")
     assert row["relative to"].startswith("small, int8")
     assert (row["ratio"], row["95 % interval"]) == ("1.10", "1.05 to 1.15")

@@ -66,7 +66,7 @@ def test_sensitive_layers_are_named(quantization, layer):
     assert text.endswith("\n\nnext: edgefer bench --device")
 
 
-def test_without_a_sensitive_layer_the_text_says_so_if_gains_were_measured(quantization, layer):
+def test_without_a_sensitive_layer_the_text_reports_it_if_gains_were_measured(quantization, layer):
     said = "no single layer reduces the logit SNR by 1 dB"
     measured = dataclasses.replace(quantization, layers=layer_rows({**layer, "float_gain_db": 0.2}, 2))
     assert said in quantization_text(dataclasses.replace(measured, sensitive_layers=()))

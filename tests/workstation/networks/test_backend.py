@@ -88,7 +88,7 @@ def test_a_damaged_keras_json_is_ignored(unpinned, content):
     assert pin_environment() == (f"{unpinned / 'keras.json'}, which cannot be read",)
 
 
-def test_the_file_that_keras_writes_itself_is_no_news(unpinned):
+def test_the_file_that_keras_writes_itself_is_not_reported(unpinned):
     defaults = {"floatx": "float32", "epsilon": 1e-07, "backend": "tensorflow", "image_data_format": "channels_last"}
     (unpinned / "keras.json").write_text(json.dumps(defaults))
     assert pin_environment() == ()
