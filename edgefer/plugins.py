@@ -10,19 +10,26 @@ from __future__ import annotations
 import contextlib
 import difflib
 import importlib
+import keyword
 import pkgutil
 from types import ModuleType
 from typing import Any
 
 from edgefer.errors import UsageError
 
-__all__ = ["load", "names", "read_constant"]
+__all__ = ["file_stem", "load", "names", "read_constant"]
 
 
 def names(package: str) -> tuple[str, ...]:
     """Return the sorted names of the plug-ins in ``package`` without importing them."""
     folder = importlib.import_module(package).__path__
-    return tuple(sorted(module.name for module in pkgutil.iter_modules(folder) if not module.name.startswith("_")))
+    modules = (module.name for module in pkgutil.iter_modules(folder))
+    return tuple(sorted(name.rstrip("_") for name in modules if not name.startswith("_")))
+
+
+def file_stem(name: str) -> str:
+    """Return the module name of a plug-in: ``name``, or ``name_`` if the name is a Python keyword."""
+    return f"{name}_" if keyword.iskeyword(name) else name
 
 
 def load(package: str, name: str) -> ModuleType:
@@ -40,7 +47,7 @@ def load(package: str, name: str) -> ModuleType:
             why=f"expected one of {', '.join(known)}" if known else f"{kind} is empty",
             hint=f"use {close[0]!r}" if close else f"use {known[0]!r}" if known else "",
         )
-    return importlib.import_module(f"{package}.{name}")
+    return importlib.import_module(f"{package}.{file_stem(name)}")
 
 
 def read_constant(package: str, name: str, constant: str) -> Any:
@@ -56,7 +63,7 @@ def read_constant(package: str, name: str, constant: str) -> Any:
     """
     import ast
 
-    for node in ast.parse(pkgutil.get_data(package, f"{name}.py") or b"").body:
+    for node in ast.parse(pkgutil.get_data(package, f"{file_stem(name)}.py") or b"").body:
         if isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == [constant]:
             with contextlib.suppress(ValueError):
                 return ast.literal_eval(node.value)

@@ -67,7 +67,7 @@ def _common_options() -> list[click.Option]:
 
 def summary(name: str) -> str:
     """Return the first line of the module docstring of a command, without importing the module."""
-    source = pkgutil.get_data(COMMANDS, f"{name}.py") or b""
+    source = pkgutil.get_data(COMMANDS, f"{plugins.file_stem(name)}.py") or b""
     return source.partition(b"\n")[0].decode().strip('"')
 
 

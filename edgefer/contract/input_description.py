@@ -40,10 +40,10 @@ def describe_range(spec: InputSpec) -> str:
     return f"mean={_join(spec.mean)},std={_join(spec.std)}"
 
 
-def describe_input(spec: InputSpec) -> str:
-    """Return channels, size and range, and what else is not the default."""
+def describe_input(spec: InputSpec, *, always_range: bool = False) -> str:
+    """Return channels and size, and what else is not the default; ``always_range`` includes the range 0..1 too."""
     parts = [f"{spec.channels} {spec.width}x{spec.height}"]
-    if not spec.is_plain:
+    if always_range or (spec.mean, spec.std) != RANGES["0..1"]:
         parts.append(describe_range(spec))
     if spec.resize != "area":
         parts.append(f"resized by {spec.resize}")

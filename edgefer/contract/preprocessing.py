@@ -24,7 +24,8 @@ from edgefer.contract.quantization_params import QuantParams, quantize
 from edgefer.errors import DataError
 
 __all__ = [
-    "FLOAT32", "MAX_SIDE", "RESIZING", "Clahe", "InputSpec", "encode", "encoder", "prepare", "prepare_all", "to_gray",
+    "CHANNELS", "FLOAT32", "MAX_SIDE", "RESIZING", "Clahe", "InputSpec", "encode", "encoder", "prepare", "prepare_all", "to_gray",
+    "with_channels",
 ]  # fmt: skip
 
 Image = npt.NDArray[np.uint8]
@@ -177,6 +178,11 @@ def prepare_all(images: npt.NDArray[np.uint8], spec: InputSpec) -> Image:
     for index, image in enumerate(images):
         prepared[index] = prepare(image, spec)
     return prepared
+
+
+def with_channels(faces: Image) -> Image:
+    """Return prepared faces, uint8 (n, *spec.shape), with an axis of channels: (n, h, w, 1) or (n, h, w, 3)."""
+    return faces[..., None] if faces.ndim == 3 else faces
 
 
 def to_gray(image: npt.NDArray[Any] | None) -> Image:

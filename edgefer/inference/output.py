@@ -13,7 +13,7 @@ format_table(results)
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,20 +56,57 @@ def caption(label: str, probability: float | None) -> str:
 
 
 def draw_boxes(image: npt.NDArray[np.uint8], captions: Sequence[tuple[FaceBox, str]]) -> npt.NDArray[np.uint8]:
-    """Return a copy of ``image``, uint8 BGR (h, w, 3), with boxes and a text for each."""
+    """Return a copy of ``image``, uint8 BGR (h, w, 3), with boxes and a text for each.
+
+    Texts do not cover each other unless the image has no room for all of them.
+    """
     drawn = np.ascontiguousarray(image).copy()
     height, width = drawn.shape[:2]
     thickness = max(1, round(max(height, width) / 500))
-    for box, text in captions:
+    for box, _ in captions:
         cv2.rectangle(drawn, (box.x, box.y), (box.x + box.width, box.y + box.height), BOX_COLOR, thickness)
+    backgrounds: list[FaceBox] = []
+    for box, text in captions:
         scale = max(0.4, box.width / 180)
         (wide, high), below = cv2.getTextSize(text, FONT, scale, thickness)
-        # Above the box if there is room, otherwise inside it; never beyond the right edge of the image.
-        left = max(0, min(box.x, width - wide))
-        bottom = box.y - below if box.y >= high + 2 * below else box.y + high + below
-        cv2.rectangle(drawn, (left, bottom - high - below), (left + wide, bottom + below), BOX_COLOR, -1)
-        cv2.putText(drawn, text, (left, bottom), FONT, scale, TEXT_COLOR, thickness, cv2.LINE_AA)
+        background = _place_text(box, (wide, high + 2 * below), (width, height), backgrounds)
+        backgrounds.append(background)
+        left, top = background.x, background.y
+        cv2.rectangle(drawn, (left, top), (left + wide, top + background.height), BOX_COLOR, -1)
+        cv2.putText(drawn, text, (left, top + high + below), FONT, scale, TEXT_COLOR, thickness, cv2.LINE_AA)
     return drawn
+
+
+def _place_text(box: FaceBox, size: tuple[int, int], image_size: tuple[int, int], taken: list[FaceBox]) -> FaceBox:
+    """Return the background for the text of ``box``, free of those in ``taken`` if there is room.
+
+    Args:
+        box: the face.
+        size, image_size: width and height of the background and of the image, pixels.
+        taken: backgrounds of other texts.
+    """
+    width, height = size
+    # Never beyond the right edge of the image.
+    left = max(0, min(box.x, image_size[0] - width))
+    for top in _candidate_tops(box, height, image_size[1]):
+        place = FaceBox(left, top, width, height)
+        if not any(_overlap(place, other) for other in taken):
+            return place
+    return FaceBox(left, box.y - height if box.y >= height else box.y, width, height)
+
+
+def _candidate_tops(box: FaceBox, height: int, image_height: int) -> Iterator[int]:
+    """Yield the tops for a text, the best first: above the box, in it, below it, then anywhere in the image."""
+    end, last = box.y + box.height, image_height - height - 1
+    yield from (top for top in (box.y - height, box.y, end + 1, end - height) if 0 <= top <= last)
+    yield from sorted(range(last + 1), key=lambda top: abs(top - box.y))
+
+
+def _overlap(one: FaceBox, other: FaceBox) -> bool:
+    return (
+        one.x <= other.x + other.width and other.x <= one.x + one.width
+        and one.y <= other.y + other.height and other.y <= one.y + one.height
+    )  # fmt: skip
 
 
 class AnnotatedImageWriter:

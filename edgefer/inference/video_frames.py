@@ -16,6 +16,7 @@ from edgefer import files
 from edgefer.contract.image_header import MAX_MEMORY_BYTES
 from edgefer.errors import DataError
 from edgefer.inference.image_source import DecodedImage, ImageSource
+from edgefer.processes import suppress_native_output
 
 __all__ = ["iter_frames"]
 
@@ -29,7 +30,8 @@ def iter_frames(file: str, *, every: int = 1) -> Iterator[ImageSource]:
     A container's frame rate can be missing or wrong, so it is not used. A video without any frame, and a frame that
     cannot be decoded, give a source that raises DataError.
     """
-    with files.utf8_path(Path(file)) as path:
+    # FFmpeg and OpenCV describe damage on stderr, with bytes of the file that a terminal would act on.
+    with files.utf8_path(Path(file)) as path, suppress_native_output():
         video = cv2.VideoCapture(path)
     number = 0
     try:
@@ -38,7 +40,7 @@ def iter_frames(file: str, *, every: int = 1) -> Iterator[ImageSource]:
             why, hint = f"{width:,.0f} x {height:,.0f} pixels", f"ffmpeg -i {file} -vf scale=1920:-2 smaller.mp4"
             yield _unreadable(file, DataError(f"{file}: the frames are too large to decode", why=why, hint=hint))
             return
-        while video.grab():
+        while _grab(video):
             if number % every == 0:
                 yield _frame(video, f"{file}#{number}")
             number += 1
@@ -51,8 +53,14 @@ def iter_frames(file: str, *, every: int = 1) -> Iterator[ImageSource]:
         )
 
 
+def _grab(video: cv2.VideoCapture) -> bool:
+    with suppress_native_output():
+        return video.grab()
+
+
 def _frame(video: cv2.VideoCapture, name: str) -> ImageSource:
-    decoded, frame = video.retrieve()
+    with suppress_native_output():
+        decoded, frame = video.retrieve()
     if not decoded:
         hint = "convert the video with ffmpeg"
         return _unreadable(name, DataError(f"{name}: OpenCV cannot decode the frame", why="it is damaged", hint=hint))

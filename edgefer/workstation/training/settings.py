@@ -177,9 +177,12 @@ class TrainSettings:
 def _check_channels(spec: InputSpec) -> None:
     """Raise UsageError if mean or std is no list of one number, or of one per channel."""
     try:
-        InputSpec.from_json(spec.to_json())
+        InputSpec.from_json({**spec.to_json(), "clahe": None})
     except DataError as error:
-        raise UsageError("input", why=error.why, hint="--set input.channels=gray") from error
+        raise UsageError(error.what, why=error.why, hint="--set input.channels=gray") from error
+    if spec.clahe is not None and spec.channels != "gray":
+        hint = "--set input.clahe=false"
+        raise UsageError(f"input.clahe with input.channels = {spec.channels!r}", why="expected 'gray'", hint=hint)
 
 
 CHOICES = {

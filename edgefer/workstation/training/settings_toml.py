@@ -112,9 +112,17 @@ def _merge(value: Any, delta: Mapping[str, Any], *, prefix: str = "") -> Any:
         elif isinstance(current, Mapping) or dataclasses.is_dataclass(current):
             raise UsageError(f"{prefix}{key} = {new!r}", why="it is a table", hint=f"--set {prefix}{key}.NAME=VALUE")
         else:
-            # Convert an int to a float, so that saved settings do not depend on the spelling.
-            changes[key] = float(new) if isinstance(current, float) and type(new) is int else new
+            changes[key] = _converted(new, current)
     return dataclasses.replace(value, **changes)
+
+
+def _converted(new: Any, current: Any) -> Any:
+    """Convert an int to a float and a list of numbers to a tuple, so that settings do not depend on the spelling."""
+    if isinstance(current, float) and type(new) is int:
+        return float(new)
+    if isinstance(current, tuple) and isinstance(new, list) and all(type(item) in (int, float) for item in new):
+        return tuple(map(float, new))
+    return new
 
 
 def _augment_preset(name: str) -> dict[str, Any]:
@@ -128,7 +136,7 @@ def _augment_preset(name: str) -> dict[str, Any]:
 
 def to_toml(settings: TrainSettings) -> str:
     """Serialize settings as TOML; from_toml() and ``edgefer train --settings`` read back an equal value."""
-    fields = dataclasses.asdict(settings)
+    fields = settings.to_json()
     tables = {name: fields.pop(name) for name in ("model", "input", "augment")}
     lines = _toml_lines(fields)
     for name, table in tables.items():

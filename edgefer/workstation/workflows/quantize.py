@@ -13,18 +13,14 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 import edgefer
 from edgefer import plugins
-from edgefer.contract.artifact import Artifact, Golden
+from edgefer.contract.artifact import Artifact
 from edgefer.contract.preprocessing import prepare_all
 from edgefer.data.evaluation_set import EvaluationSet
-from edgefer.data.synthetic import golden_faces
-from edgefer.errors import IncompatibleError
 from edgefer.inference.classifier import Classifier
 from edgefer.inference.first_load import trust_model
+from edgefer.inference.golden import record_golden_vectors
 from edgefer.progress import Progress, silent
 from edgefer.results.evaluation import Evaluation
 from edgefer.results.paired_comparison import LabelChange, PairedComparison, compare, label_changes
@@ -42,10 +38,8 @@ from edgefer.workstation.quantization.temperature_scaling import measure_confide
 from edgefer.workstation.training.keras_inference import evaluate_logits
 from edgefer.workstation.workflows.quantization_context import SCHEMES, QuantizationContext
 
-__all__ = ["Quantized", "quantize", "record_golden_vectors"]
+__all__ = ["Quantized", "quantize"]
 
-# One face of each expression, a very dark one and a very bright one; each takes 180 bytes of the file.
-GOLDEN_COUNT = 9
 # Real faces that, with the golden ones, measure the difference between kernels.
 TOLERANCE_FACES = 256
 STAGES = 4
@@ -169,29 +163,8 @@ def _provenance(
         "calibration": context.calibration.provenance() if scheme.NEEDS_CALIBRATION else None,
         "recipe": options.to_json(scheme.SUPPORTED_OPTIONS),
         **({"qat": tuned.provenance()} if tuned else {}),
-        "settings": dataclasses.asdict(settings),
+        "settings": settings.to_json(),
         "epochs": len(run.history()),
         **({"teachers": run.teachers} if run.teachers else {}),
         **({"parent": run.parent} if run.parent else {}),
     }
-
-
-def record_golden_vectors(bare: Artifact, faces: npt.NDArray[np.uint8]) -> Artifact:
-    """Return ``bare`` with golden vectors and the tolerance of their replay.
-
-    The golden outputs are those of the default kernels and of the reference kernels, which every runtime has. The
-    reference kernels lack a few operators, such as ELU; the built-in kernels, which round alike, then replace them.
-    Both also run real ``faces``. The tolerance is their largest difference plus one step; for float outputs, ten times
-    the difference, because float kernels only differ in the order of summation.
-    """
-    inputs = prepare_all(golden_faces(GOLDEN_COUNT), bare.input_spec)
-    trial, count = np.concatenate([inputs, faces]), len(inputs)
-    default = Classifier.from_artifact(bare, check=False).raw(trial)
-    try:
-        other = Classifier.from_artifact(bare, kernels="reference", check=False)
-    except IncompatibleError:
-        other = Classifier.from_artifact(bare, kernels="builtin", check=False)
-    reference = other.raw(trial)
-    difference = float(np.abs(default.astype(np.float64) - reference.astype(np.float64)).max())
-    tolerance = difference + 1 if np.issubdtype(default.dtype, np.integer) else max(10 * difference, 1e-4)
-    return dataclasses.replace(bare, golden=Golden(inputs, default[:count], reference[:count], tolerance))

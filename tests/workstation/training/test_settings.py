@@ -1,6 +1,8 @@
 import dataclasses
 import math
 
+from operator import attrgetter
+
 import pytest
 
 from edgefer import plugins
@@ -108,7 +110,7 @@ def test_a_table_rejects_a_plain_value(table):
 def test_an_invalid_choice_lists_the_valid_ones(name):
     message = rejection(f"{name}=nonsense")
     assert all(choice in message for choice in CHOICES[name])
-    assert all(getattr(assigned(f"{name}={choice}"), name) == choice for choice in CHOICES[name])
+    assert all(attrgetter(name)(assigned(f"{name}={choice}")) == choice for choice in CHOICES[name])
 
 
 @pytest.mark.parametrize("name", RANGES)

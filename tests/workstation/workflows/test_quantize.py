@@ -27,7 +27,8 @@ from edgefer.workstation.training.run import find_run, new_run
 from edgefer.workstation.workflows.quantization_context import QuantizationContext
 from edgefer.workstation.workflows.quantization_files import write_label_changes
 from edgefer.workstation.workflows.quantization_record import Thresholds, make_record
-from edgefer.workstation.workflows.quantize import quantize, record_golden_vectors
+from edgefer.inference.golden import record_golden_vectors
+from edgefer.workstation.workflows.quantize import quantize
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 

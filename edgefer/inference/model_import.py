@@ -1,0 +1,246 @@
+"""Give a contract to a .tflite of another program: its input, its labels, and golden vectors.
+
+    model = ForeignModel.open(Path("emotions.tflite"))
+    dataset = load(path, spec=model.spec)
+    choice = choose_input(model, dataset=dataset)   # finds input and labels, or raises UsageError
+    artifact = make_artifact(model, choice)
+
+Without a data set, the caller names the labels and the input.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+import edgefer
+from edgefer.contract.artifact import Artifact
+from edgefer.contract.input_description import describe_input, parse_input
+from edgefer.contract.preprocessing import InputSpec, prepare_all
+from edgefer.contract.quantization_params import dequantize
+from edgefer.data.dataset import Dataset
+from edgefer.data.naming import label_of
+from edgefer.data.synthetic import golden_faces
+from edgefer.errors import DataError, UsageError
+from edgefer.inference.first_load import check_first_load
+from edgefer.inference.golden import record_golden_vectors
+from edgefer.inference.input_search import (
+    InputSearch,
+    count_classes,
+    find_output,
+    search_input,
+    select_faces,
+    tensor_input,
+)  # fmt: skip
+from edgefer.inference.interpreters import run_faces
+from edgefer.inference.runtime import Runtime, select_runtime
+from edgefer.progress import Progress, silent
+
+__all__ = ["ForeignModel", "InputChoice", "choose_input", "make_artifact", "parse_labels", "sidecar_labels"]
+
+MAX_FILE_BYTES = 2**28
+MAX_LABEL_FILE_BYTES = 2**16
+# Training faces that, with the golden ones, measure the difference between kernels.
+TOLERANCE_FACES = 64
+PROBED_FACES = 8
+
+
+@dataclass(frozen=True, eq=False)
+class ForeignModel:
+    """A .tflite without a contract, loaded after a check in a subprocess.
+
+    Attributes:
+        name: name of the file.
+        content: the flatbuffer.
+        runtime: the loaded model.
+        spec: size and channels of its input, with the default range.
+        classes: number of outputs.
+    """
+
+    name: str
+    content: bytes
+    runtime: Runtime
+    spec: InputSpec
+    classes: int
+
+    @classmethod
+    def open(cls, path: Path, *, runtime: str | None = None) -> ForeignModel:
+        """Load a model file.
+
+        Raises:
+            DataError: the file cannot be read, is too large, crashes the runtime or exceeds its limits.
+            IncompatibleError: the runtime cannot load the model, or it is no classifier of one image.
+        """
+        try:
+            with path.open("rb") as file:
+                content = file.read(MAX_FILE_BYTES + 1)
+        except OSError as error:
+            raise DataError(f"cannot read {path}", why=error.strerror or str(error)) from error
+        if len(content) > MAX_FILE_BYTES:
+            raise DataError(f"{path} is too large for a model", why=f"it has more than {MAX_FILE_BYTES // 2**20} MiB")
+        return cls.load(content, name=path.name, runtime=runtime)
+
+    @classmethod
+    def load(cls, content: bytes, *, name: str, runtime: str | None = None) -> ForeignModel:
+        """Load a model from memory; open() lists the errors."""
+        module = select_runtime(runtime)
+        check_first_load(content, module, name=name)
+        loaded = module.open_model(content)
+        return cls(name, content, loaded, tensor_input(loaded), count_classes(loaded))
+
+
+@dataclass(frozen=True, eq=False)
+class InputChoice:
+    """How to feed a model and how to read its outputs.
+
+    Attributes:
+        spec: the input.
+        labels: class names in the order of the outputs.
+        labels_from: origin of the labels.
+        output: "logits" or "probabilities".
+        search: trials on a data set, or None without one.
+        notes: sentences for the user.
+    """
+
+    spec: InputSpec
+    labels: tuple[str, ...]
+    labels_from: str
+    output: str
+    search: InputSearch | None = None
+    notes: tuple[str, ...] = ()
+
+
+def parse_labels(text: str) -> tuple[str, ...]:
+    """Return the labels in the text of --labels: names separated by commas, or the path of a file with one per line.
+
+    Raises:
+        UsageError: a name is empty or occurs twice, or the file cannot be read.
+    """
+    path = Path(text)
+    names = _read_label_file(path) if "," not in text and path.is_file() else [name.strip() for name in text.split(",")]
+    if len(names) < 2 or not all(names) or len(set(names)) < len(names):
+        why = f"{len(names)} names, {len(set(names))} of them different; expected two or more, each once and not empty"
+        raise UsageError(f"--labels {text!r}", why=why, hint="--labels angry,happy,neutral")
+    return tuple(names)
+
+
+def choose_input(
+    model: ForeignModel,
+    *,
+    labels: Sequence[str] | None = None,
+    labels_from: str = "--labels",
+    words: str | None = None,
+    dataset: Dataset | None = None,
+    progress: Progress = silent,
+) -> InputChoice:
+    """Take what the caller names, and find the rest on the Training faces of a data set.
+
+    Args:
+        model: the loaded model.
+        labels: class names in the order of the outputs; None to find them.
+        labels_from: origin of ``labels``.
+        words: text of --input; None to find the input.
+        dataset: labeled faces; None if the caller names labels and input.
+        progress: called before each trial.
+
+    Raises:
+        UsageError: labels or input are missing, or the data does not decide them.
+        DataError: the numbers of labels and outputs differ.
+    """
+    spec = None if words is None else parse_input(words, model.spec)
+    if dataset is None:
+        return _take_given(model, labels, labels_from, spec)
+    classes = dataset.labels
+    names = None if labels is None else tuple(_canonical(name, classes) for name in labels)
+    split = dataset.split("Training")
+    known = np.isin(split.labels, [index for index, name in enumerate(classes) if names is None or name in names])
+    rows = np.flatnonzero(known)
+    if not len(rows):
+        why = f"the data has the classes {', '.join(classes)}"
+        raise UsageError(f"no faces with the labels {', '.join(names or ())}", why=why, hint="--labels")
+    rows = rows[select_faces(split.labels[rows])]
+    search = search_input(
+        model.runtime, split.pixels[rows], split.labels[rows], classes=classes, outputs=names, spec=spec,
+        progress=progress,
+    )  # fmt: skip
+    if search.problem and spec is None:
+        raise UsageError(
+            f"the input of {model.name} cannot be found on {len(rows):,} faces", why=search.problem,
+            hint="--input gray,0..1 and --labels, as the model was trained",
+        )  # fmt: skip
+    notes = (f"Check --input and --labels: {search.problem}.",) if search.problem else ()
+    return InputChoice(
+        search.best.spec, names or search.labels, labels_from if names else "the data", search.output, search, notes
+    )
+
+
+def make_artifact(model: ForeignModel, choice: InputChoice, *, dataset: Dataset | None = None) -> Artifact:
+    """Return the model with a contract: labels, input and golden vectors."""
+    bare = Artifact.bare(model.content, choice.labels, choice.spec, scheme="imported", output=choice.output)
+    faces = np.empty((0, *choice.spec.shape), np.uint8)
+    if dataset is not None:
+        faces = prepare_all(dataset.split("Training").pixels[:TOLERANCE_FACES], choice.spec)
+    golden = record_golden_vectors(bare, faces)
+    provenance = {
+        "system": Path(model.name).stem,
+        "edgefer": edgefer.__version__,
+        "imported": {"file": model.name, "sha256": bare.sha256, "labels_from": choice.labels_from},
+        **({"data": {"name": dataset.layout, "sha256": dataset.sha256}} if dataset is not None else {}),
+    }
+    return dataclasses.replace(golden, provenance=provenance)
+
+
+def sidecar_labels(path: Path, classes: int) -> tuple[tuple[str, ...], str] | None:
+    """Return the labels in MODEL.txt, MODEL.labels.txt or labels.txt beside a model, and the name of that file.
+
+    A file with another number of lines than the model has outputs is not about these outputs.
+    """
+    for candidate in (path.with_suffix(".txt"), path.with_suffix(".labels.txt"), path.with_name("labels.txt")):
+        if candidate.is_file():
+            names = _read_label_file(candidate)
+            if len(names) == len(set(names)) == classes:
+                return tuple(names), candidate.name
+    return None
+
+
+def _read_label_file(path: Path) -> list[str]:
+    try:
+        with path.open("rb") as file:
+            text = file.read(MAX_LABEL_FILE_BYTES).decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read labels from {path}", why=str(error), hint="one name per line, UTF-8") from error
+    return [name for line in text.splitlines() if (name := line.strip())]
+
+
+def _take_given(
+    model: ForeignModel, labels: Sequence[str] | None, labels_from: str, spec: InputSpec | None
+) -> InputChoice:
+    """Return the choice of the caller."""
+    if labels is None or spec is None:
+        missing = " and ".join(
+            name for name, value in (("--labels", labels), ("--input", spec)) if value is None
+        )  # fmt: skip
+        raise UsageError(
+            f"{model.name} has no contract: {missing} missing",
+            why=f"it takes {describe_input(model.spec)} and has {model.classes} outputs; its labels and the range of "
+            "its pixels are found on labeled faces, or given",
+            hint=f"--data PATH, or --labels NAME,NAME,... --input {model.spec.channels},0..1",
+        )
+    if len(labels) != model.classes:
+        what = f"{len(labels)} labels for a model with {model.classes} outputs"
+        raise DataError(what, why=", ".join(labels), hint="--labels with one name for each output, in their order")
+    faces = prepare_all(golden_faces(PROBED_FACES), spec)
+    outputs = dequantize(run_faces(model.runtime, faces, spec), model.runtime.output.params)
+    return InputChoice(spec, tuple(labels), labels_from, find_output(outputs))
+
+
+def _canonical(name: str, classes: Sequence[str]) -> str:
+    """Return the class of the data that a label means, or the label itself."""
+    if name in classes:
+        return name
+    known = label_of(name) if not name.isdigit() else None
+    return known if known is not None and known in classes else name
