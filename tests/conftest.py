@@ -30,12 +30,12 @@ from edgefer.inspection.flatbuffer import Model, Op, Subgraph, Tensor, load_sche
 from edgefer.models import SHIPPED
 
 DATA = Path(__file__).parent / "fixtures"
-# data/README.md has the measured spread between kernels and wheels.
+# fixtures/README.md has the measured spread between kernels and wheels.
 TOLERANCES = {"int8": 4.0, "float32": 2e-4}
 
 
 def drawn_faces(count: int, seed: int = 0) -> np.ndarray:
-    """uint8 (count, 48, 48): random grey blocks of random size, by integer arithmetic: the same everywhere."""
+    """Draw faces of random gray blocks, uint8 (count, 48, 48); integer arithmetic gives equal bytes everywhere."""
     rng = np.random.default_rng(seed)
     faces = []
     for blocks in rng.integers(2, 25, count):
@@ -47,7 +47,7 @@ def drawn_faces(count: int, seed: int = 0) -> np.ndarray:
 
 
 def tiny_artifact(scheme: str) -> Artifact:
-    """The tiny model of ``scheme`` with 24 golden vectors, whose outputs data/golden.npz holds."""
+    """Return the tiny model of ``scheme`` with 24 golden vectors, whose outputs are in fixtures/golden.npz."""
     inputs = drawn_faces(24)
     model = (DATA / f"tiny-{scheme}.tflite").read_bytes()
     with np.load(DATA / "golden.npz") as record:
@@ -56,7 +56,7 @@ def tiny_artifact(scheme: str) -> Artifact:
 
 
 def set_op_version(model: bytes, version: int) -> bytes:
-    """``model`` with the version of its first operator set: Model.operator_codes[0].version in its schema."""
+    """Return ``model`` with another version of its first operator: Model.operator_codes[0].version in the schema."""
     content = bytearray(model)
 
     def u16(at: int) -> int:
@@ -88,7 +88,7 @@ def pytest_configure():
 
 @pytest.fixture
 def locked_folders(monkeypatch):
-    """Deny the listing of each folder named "locked"; file modes do not stop the superuser, as whom containers run."""
+    """Deny the listing of each folder named "locked"; file modes do not restrict root, the user of containers."""
     listed = Path.iterdir
 
     def iterdir(path):
@@ -101,7 +101,7 @@ def locked_folders(monkeypatch):
 
 @pytest.fixture(scope="session")
 def with_op_version() -> Callable[[bytes, int], bytes]:
-    """A model's bytes and a version -> the same model, whose first operator claims that version."""
+    """Return a function that sets the version of the first operator of a model."""
     return set_op_version
 
 
@@ -133,7 +133,7 @@ def faces() -> np.ndarray:
 
 
 def make_tensor(dtype: str = "int8", shape: tuple[int, ...] = (1, 8), **changes: object) -> Tensor:
-    """A tensor of the main graph; per-tensor quantized where it is an integer."""
+    """Make a tensor of the main graph, with one scale if its values are integers."""
     scaled = dtype in ("int8", "uint8")
     plain: dict[str, object] = {
         "name": "t", "dtype": dtype, "shape": shape, "dynamic_dimensions": (), "buffer": 0, "constant": False,
@@ -143,7 +143,7 @@ def make_tensor(dtype: str = "int8", shape: tuple[int, ...] = (1, 8), **changes:
 
 
 def make_op(name: str, inputs: tuple[int, ...], outputs: tuple[int, ...], **changes: object) -> Op:
-    """A built-in operator of version 1."""
+    """Make a built-in operator of version 1."""
     return Op(**({"name": name, "version": 1, "custom": False, "inputs": inputs, "outputs": outputs} | changes))
 
 
@@ -153,25 +153,25 @@ def make_graph(tensors: list[Tensor], ops: list[Op], inputs: tuple[int, ...], ou
 
 @pytest.fixture
 def make() -> SimpleNamespace:
-    """Tensors, operators and graphs made by hand: make.tensor(), make.op(), make.graph()."""
+    """Return functions that make parts of a model: make.tensor(), make.op(), make.graph()."""
     return SimpleNamespace(tensor=make_tensor, op=make_op, graph=make_graph)
 
 
 @pytest.fixture(scope="session")
 def litert() -> ModuleType:
-    """The LiteRT wheel; skips where it is not installed."""
+    """Return the interpreter module of LiteRT; skip the test if it is not installed."""
     return pytest.importorskip("ai_edge_litert.interpreter")
 
 
 @pytest.fixture(scope="session")
 def tiny(litert: ModuleType) -> dict[str, Model]:
-    """The tiny models of data/, read, by scheme."""
+    """Return the parsed tiny models of fixtures/ by scheme."""
     return {scheme: read_model((DATA / f"tiny-{scheme}.tflite").read_bytes()) for scheme in TOLERANCES}
 
 
 @pytest.fixture(scope="session")
 def tiny_content() -> dict[str, bytes]:
-    """The files of the tiny models by scheme."""
+    """Return the content of the tiny models' files by scheme."""
     return {scheme: (DATA / f"tiny-{scheme}.tflite").read_bytes() for scheme in TOLERANCES}
 
 
@@ -182,7 +182,7 @@ def shipped(litert: ModuleType) -> Model:
 
 @pytest.fixture(scope="session")
 def crashing_artifact(shipped: Model) -> Artifact:
-    """The shipped model, whose first ADD overwrites the constant axes of its MEAN; LiteRT 2.3 ends by SIGABRT."""
+    """Return a shipped model whose first ADD overwrites the constant axes of its MEAN; it crashes LiteRT 2.3."""
     artifact, graph = Artifact.load(SHIPPED), shipped.main
     add = next(position for position, op in enumerate(graph.ops) if op.name == "ADD")
     axes = next(op.inputs[1] for op in graph.ops if op.name == "MEAN")
@@ -193,7 +193,7 @@ def crashing_artifact(shipped: Model) -> Artifact:
 
 
 def write_film(path: Path, frames: Iterable[np.ndarray], *, fps: float = 30) -> Path:
-    """A video of uint8 BGR frames (h, w, 3), nearly as they are: JPEG each, unless it is an .mp4."""
+    """Write uint8 BGR frames (h, w, 3) as a video: Motion JPEG with little loss, or MPEG-4 for an .mp4."""
     kind = "mp4v" if path.suffix == ".mp4" else "MJPG"
     writer = None
     for frame in frames:
@@ -207,7 +207,7 @@ def write_film(path: Path, frames: Iterable[np.ndarray], *, fps: float = 30) -> 
 
 @pytest.fixture(scope="session")
 def film() -> Callable[..., Path]:
-    """Write a video: film(path, frames, fps=30)."""
+    """Return a function that writes a video: film(path, frames, fps=30)."""
     return write_film
 
 
@@ -228,7 +228,7 @@ class Browser:
     def __init__(self, profile):
         asked, self._asking = os.pipe()
         self._answers, answering = os.pipe()
-        # As root, which a container often is, Chromium has no sandbox.
+        # Chromium has no sandbox for root, which is the usual user of a container.
         flags = [*FLAGS, f"--user-data-dir={profile}", *["--no-sandbox"] * (os.geteuid() == 0)]
         command = ["bash", "-c", START, "chromium", str(asked), str(answering), CHROMIUM, *flags]
         self._log = (Path(profile).parent / "chromium.log").open("w+")
@@ -240,17 +240,17 @@ class Browser:
         self._reader.start()
 
     def call(self, method, session=None, **parameters):
-        """What a method of the DevTools protocol returns."""
+        """Call a method of the DevTools protocol and return its result."""
         number, answer = next(self._numbers), queue.Queue(1)
         self._waiting[number] = answer
         message = {"id": number, "method": method, "params": parameters, **({"sessionId": session} if session else {})}
         os.write(self._asking, json.dumps(message).encode() + b"\0")
-        told = answer.get(timeout=ANSWER_S)
-        assert "error" not in told, (method, told)
-        return told["result"]
+        reply = answer.get(timeout=ANSWER_S)
+        assert "error" not in reply, (method, reply)
+        return reply["result"]
 
     def open(self, url, **options):
-        """A new page, with cookies of its own."""
+        """Open a page with separate cookies."""
         return Page(self, url, **options)
 
     def close(self):
@@ -269,15 +269,15 @@ class Browser:
                     if "id" in message:
                         self._waiting.pop(message["id"]).put(message)
                     elif message.get("sessionId") in self.pages:
-                        self.pages[message["sessionId"]].happened(message["method"], message["params"])
+                        self.pages[message["sessionId"]].record(message["method"], message["params"])
 
 
 class Page:
     """A page of the browser.
 
     Attributes:
-        errors: what was written to its console, and what it did wrong.
-        requests: the addresses that it asked for.
+        errors: messages on its console, exceptions and log entries.
+        requests: the addresses that it requested.
     """
 
     def __init__(self, browser, url, *, width=1280, height=900, dark=False, calm=False):
@@ -306,13 +306,13 @@ class Page:
         self.call("Emulation.setDeviceMetricsOverride", **settings)
 
     def evaluate(self, expression):
-        """The value of a JavaScript expression, or of what it promises."""
-        told = self.call("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
-        assert "exceptionDetails" not in told, told["exceptionDetails"]
-        return told["result"].get("value")
+        """Return the value of a JavaScript expression, after its promise has resolved."""
+        reply = self.call("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
+        assert "exceptionDetails" not in reply, reply["exceptionDetails"]
+        return reply["result"].get("value")
 
     def wait(self, expression, seconds=20):
-        """The value of an expression as soon as it is true."""
+        """Wait until an expression is true, and return its value."""
         until = time.monotonic() + seconds
         while not (value := self.evaluate(expression)):
             assert time.monotonic() < until, (expression, self.evaluate("document.body.innerText"), self.errors)
@@ -320,7 +320,7 @@ class Page:
         return value
 
     def press(self, key):
-        """A key of the keyboard."""
+        """Press and release a key."""
         for kind in ("rawKeyDown", "char", "keyUp"):
             text = {"text": "\r" if key == "Enter" else " "} if kind == "char" and key in ("Enter", " ") else {}
             if kind != "char" or text:
@@ -328,21 +328,22 @@ class Page:
                 self.call("Input.dispatchKeyEvent", type=kind, key=key, windowsVirtualKeyCode=code, **text)
 
     def screenshot(self, path):
-        """The whole page, however long."""
+        """Write a screenshot of the whole page."""
         size = self.call("Page.getLayoutMetrics")["cssContentSize"]
         clip = {"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1}
         taken = self.call("Page.captureScreenshot", captureBeyondViewport=True, clip=clip)
         path.write_bytes(base64.b64decode(taken["data"]))
 
-    def happened(self, method, told):
+    def record(self, method, event):
+        """Record an event of the DevTools protocol."""
         if method == "Runtime.consoleAPICalled":
-            self.errors.append(" ".join(str(each.get("value")) for each in told["args"]))
+            self.errors.append(" ".join(str(argument.get("value")) for argument in event["args"]))
         elif method == "Runtime.exceptionThrown":
-            self.errors.append(told["exceptionDetails"]["exception"].get("description", ""))
+            self.errors.append(event["exceptionDetails"]["exception"].get("description", ""))
         elif method == "Log.entryAdded":
-            self.errors.append(f"{told['entry']['text']} {told['entry'].get('url', '')}")
+            self.errors.append(f"{event['entry']['text']} {event['entry'].get('url', '')}")
         elif method == "Network.requestWillBeSent":
-            self.requests.append(told["request"]["url"])
+            self.requests.append(event["request"]["url"])
 
     def close(self):
         self._browser.pages.pop(self._session)
@@ -352,9 +353,9 @@ class Page:
 @pytest.fixture(scope="session")
 def chromium(tmp_path_factory):
     if CHROMIUM is None:
-        # Where CI is set, what cannot run fails.
-        how = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
-        how("there is no chromium; on Debian and Ubuntu: sudo apt install chromium")
+        # In CI, a missing browser is a failure.
+        stop = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
+        stop("chromium is not installed; on Debian and Ubuntu: sudo apt install chromium")
     browser = Browser(tmp_path_factory.mktemp("chromium") / "profile")
     yield browser
     browser.close()
@@ -362,7 +363,7 @@ def chromium(tmp_path_factory):
 
 @pytest.fixture
 def browser(chromium):
-    """Open pages: browser(url, width=390, dark=True)."""
+    """Return a function that opens pages: browser(url, width=390, dark=True)."""
     opened = []
 
     def open_page(url, **options):

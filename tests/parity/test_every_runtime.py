@@ -1,6 +1,6 @@
-"""The int8 model of every architecture, and the models that ship, in every runtime there is, in two Pythons.
+"""Outputs of every architecture in int8, and of the shipped models, on every runtime in two Pythons.
 
-Run by ``make test-parity``, which says in $EDGEFER_OLD_PYTHON where the Python with tflite-runtime 2.14 is.
+``make test-parity`` runs these tests. It sets $EDGEFER_OLD_PYTHON to the Python with tflite-runtime 2.14.
 """
 
 import dataclasses
@@ -34,15 +34,15 @@ if not OLD_PYTHON:
 ARCHITECTURES = plugins.names("edgefer.workstation.networks.architectures")
 SHIPPED = sorted(Path(edgefer.models.__file__).parent.glob("*.tflite"))
 RUNTIMES = ("litert", "tensorflow", "tflite_runtime")
-# Options that keep an architecture quick to train; the others are built as they are by default.
+# Options that keep the training of an architecture short; the others use their defaults.
 SMALL = {
     "compact": {"stem": 8, "width": 16, "depth": 1},
     "residual": {"stem": 16, "widths": [16, 32], "depths": [1, 1]},
-    # Without dropout: four epochs with it leave all logits within a step of each other, where a step is a label.
+    # Without dropout, because after four epochs with it all logits are within one step of each other.
     "vgg": {"width": 8, "dropout": 0.0, "dropout_growth": 0.0, "dense": 32, "dense_dropout": 0.0},
 }
 EPOCHS = 4
-# Of nets that saw a few hundred faces a few times; what trained ones reach on real faces is edgefer verify's to say.
+# For networks that were trained for four epochs on a few hundred faces; fully trained networks agree more often.
 LEAST_AGREEMENT = 0.97
 MOST_STEPS = 8
 
@@ -53,10 +53,10 @@ def faces():
 
 
 def verified(artifact, faces=None):
-    """``artifact`` in every configuration, all of which ran and kept the contract."""
-    # One thread: several of the built-in kernels' wait for each other by spinning, which takes a hundred times as long
-    # where they are more than the idle processors.
-    data = "drawn faces" if faces is not None else ""
+    """Run ``artifact`` in every configuration, check the golden vectors, and return the parity record."""
+    # One thread, because several threads of the built-in kernels wait for each other in busy loops. With fewer idle
+    # cores than threads, that takes a hundred times as long.
+    data = "synthetic faces" if faces is not None else ""
     parity = verify(artifact, faces, data=data, pythons=[OLD_PYTHON], threads=[1])
     print(parity_text(parity))
     assert not parity.failed
@@ -66,7 +66,7 @@ def verified(artifact, faces=None):
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_an_architecture_answers_alike_everywhere(name, faces, tmp_path):
+def test_the_outputs_of_an_architecture_agree_on_every_runtime(name, faces, tmp_path):
     changes = {"architecture": name, "model": SMALL.get(name, {}), "epochs": EPOCHS, "batch_size": 32}
     settings = dataclasses.replace(load_system("demo"), **changes)
     run = start(settings, faces, opened_with={"data": "synthetic"}, root=tmp_path)
@@ -82,7 +82,7 @@ def test_an_architecture_answers_alike_everywhere(name, faces, tmp_path):
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
-def test_a_model_that_ships_keeps_its_contract_everywhere(path):
+def test_a_shipped_model_reproduces_its_golden_vectors_on_every_runtime(path):
     assert verified(Artifact.load(path)).golden_vectors >= 9
 
 

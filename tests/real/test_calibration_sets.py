@@ -1,4 +1,4 @@
-"""The calibration sets that ship, against FER2013 itself where it lies beside the repository."""
+"""The shipped calibration sets match FER2013; skipped without ../shared/fer2013."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ REAL = Path(__file__).parents[3] / "shared" / "fer2013"
 CALIBRATION = Path(__file__).parents[2] / "calibration"
 SEED = 16
 
-pytestmark = pytest.mark.skipif(not REAL.is_dir(), reason="FER2013 is not beside the repository (../shared/fer2013)")
+pytestmark = pytest.mark.skipif(not REAL.is_dir(), reason="FER2013 is not in ../shared/fer2013")
 
 
 @pytest.fixture(scope="module")
@@ -32,28 +32,28 @@ def fer2013(tmp_path_factory) -> Iterator[Dataset]:
 
 
 @pytest.mark.parametrize("size", [210, 500])
-def test_every_row_fits(size, fer2013):
-    found = load_set(CALIBRATION / f"fer2013-{size}.csv", fer2013)
-    assert found.faces.shape == (size, 48, 48)
-    assert found.dropped == 0
+def test_every_row_matches_the_data_set(size, fer2013):
+    calibration = load_set(CALIBRATION / f"fer2013-{size}.csv", fer2013)
+    assert calibration.faces.shape == (size, 48, 48)
+    assert calibration.dropped == 0
 
 
 @pytest.mark.parametrize("size", [210, 500])
-def test_the_command_gives_them_byte_for_byte(size, fer2013):
-    chosen = calibration_pool(fer2013).select(size=size, seed=SEED)
-    assert to_csv(chosen).encode() == (CALIBRATION / f"fer2013-{size}.csv").read_bytes()
-    for tenths in (chosen.brightness, chosen.contrast):
-        assert np.bincount(tenths).tolist() == [size // 10] * 10
+def test_a_new_selection_gives_the_same_bytes(size, fer2013):
+    selection = calibration_pool(fer2013).select(size=size, seed=SEED)
+    assert to_csv(selection).encode() == (CALIBRATION / f"fer2013-{size}.csv").read_bytes()
+    for deciles in (selection.brightness, selection.contrast):
+        assert np.bincount(deciles).tolist() == [size // 10] * 10
 
 
-def test_it_is_what_fer2013_is_calibrated_with(fer2013):
+def test_the_default_set_of_fer2013_has_500_faces(fer2013):
     assert find_set(None, fer2013).name == "fer2013-500"
 
 
-def test_no_row_has_pixels_in_doubt():
+def test_no_row_has_recovered_pixels():
     with (REAL / "labels.csv").open(newline="") as file:
-        doubtful = {row["row"] for row in csv.DictReader(file) if row["recovered"] == "1"}
-    assert doubtful
+        recovered = {row["row"] for row in csv.DictReader(file) if row["recovered"] == "1"}
+    assert recovered
     for path in CALIBRATION.glob("*.csv"):
         with path.open(newline="") as file:
-            assert not doubtful & {row["row"] for row in csv.DictReader(file)}
+            assert not recovered & {row["row"] for row in csv.DictReader(file)}

@@ -1,4 +1,4 @@
-"""FER2013 itself, where it lies beside the repository; what is written from it is removed again."""
+"""FER2013 in all formats; skipped without ../shared/fer2013. The tests remove every file with its images."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ CLASSES = {
 }
 
 pytestmark = pytest.mark.skipif(
-    not MATERIALIZE.is_file(), reason="FER2013 is not beside the repository (../shared/fer2013)"
+    not MATERIALIZE.is_file(), reason="FER2013 is not in ../shared/fer2013"
 )
 
-# Measured in a process of its own, because the peak of a process never sinks. VmHWM and not ru_maxrss: that one also
-# counts the process which started it.
+# Measured in a separate process, because the peak memory of a process never falls. VmHWM instead of ru_maxrss, which
+# includes the memory of the parent.
 MEASURED_LOAD = """
 import json, re, sys, time
 from pathlib import Path
@@ -119,7 +119,7 @@ def test_the_whole_file(folder):
     whole = materialize(folder / "whole", "--csv", "--ferplus")
     command = [sys.executable, "-c", MEASURED_LOAD, whole / "fer2013.csv"]
     measured = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
-    # Reading is one thread's work; its CPU time, unlike the clock on the wall, does not depend on who else computes.
+    # Reading uses one thread. Its CPU time does not depend on the load of the machine, unlike wall-clock time.
     assert measured["cpu_s"] < 15
     assert measured["peak_kib"] < 1_000_000
     assert measured["calls"] > 100
