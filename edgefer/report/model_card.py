@@ -33,8 +33,8 @@ USE = (
     "expression and cause no harm when the model is wrong."
 )
 MISUSE = (
-    "A perceived expression is not an emotion: the model names how a face looks, not what a person feels. Do not use "
-    "it to judge people. In the European Union, inferring emotions at work and in schools is prohibited (AI Act, "
+    "A perceived expression is not an emotion: the model classifies how a face looks, not what a person feels. Do not "
+    "use it to judge people. In the European Union, inferring emotions at work and in schools is prohibited (AI Act, "
     "article 5) and most other uses of emotion recognition are high-risk (annex III)."
 )
 ABOUT_FER2013 = (
@@ -44,7 +44,7 @@ ABOUT_FER2013 = (
     "unknown for which groups this model performs worse."
 )
 ABOUT_SYNTHETIC = (
-    "edgefer draws synthetic faces. They show no person and need no license. Scores on them do not carry over to "
+    "edgefer draws synthetic faces. They show no person and need no license. Scores on them do not apply to "
     "photographs."
 )
 ABOUT_CUSTOM = (
@@ -160,7 +160,7 @@ def _cost(data: ModelCardData) -> str:
     return (
         f"Accuracy change from the float network: {comparison.difference_points:+.2f} points (95 %: {low:+.2f} to "
         f"{high:+.2f}), McNemar p = {comparison.p_value:.2g}. Both models give the same label to "
-        f"{100 * comparison.agreement:.2f} % of {comparison.n:,} images; only the parent is right on "
+        f"{100 * comparison.agreement:.2f} % of {comparison.n:,} images; only the float network is right on "
         f"{comparison.only_float:,}, only {scheme} on {comparison.only_quantized:,}. Expected calibration error, "
         f"both without a temperature: {100 * comparison.float_ece:.1f} % before quantization, "
         f"{100 * comparison.quantized_ece:.1f} % after.{kernels}"
