@@ -94,7 +94,7 @@ def check_message(outcome, words):
 
 
 @pytest.mark.parametrize(("words", "parameter"), INPUTS)
-def test_a_file_of_the_wrong_kind_is_a_message_at_once(edgefer, place, words, parameter):
+def test_a_file_of_the_wrong_kind_is_reported_before_any_work(edgefer, place, words, parameter):
     for value in KINDS:
         if (value, words[0]) in {("face.png", "predict"), ("folder", "train"), ("cut.tflite", "inspect")}:
             continue

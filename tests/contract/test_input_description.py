@@ -55,6 +55,6 @@ def test_channels_with_their_own_mean_have_their_own_column():
         ("rgb,mean=1/2", "does not fit the model"),
     ],
 )
-def test_input_that_makes_no_sense_is_refused(text, reason):
+def test_a_contradictory_input_is_refused(text, reason):
     with pytest.raises(UsageError, match=reason):
         parse_input(text, InputSpec())

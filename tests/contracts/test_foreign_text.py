@@ -31,7 +31,7 @@ CORPUS = [
 UNSAFE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff\U000e0000-\U000e007f]"
 )
-# Raw HTML, and links and images whose text or address is foreign.
+# Raw HTML, and links and images with untrusted text or addresses.
 MARKUP = re.compile(r"<(?!!-- results:)[a-zA-Z!/]|(?<!\\)\]\(")
 RECORDS = ("train", "quantize", "evaluate", "bench", "inspect", "verify")
 FIXED = ("kind",)

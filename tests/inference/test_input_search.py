@@ -126,7 +126,7 @@ def test_output_without_a_class_in_the_data_needs_its_label():
     assert search.best.accuracy > 0.95
 
 
-def test_model_that_answers_at_random_has_no_input():
+def test_a_model_with_random_outputs_has_no_input():
     _, faces, labels = faces_of(4)
     other, _, _ = faces_of(4, seed=9)
     search = search_input(TemplateModel(other, InputSpec(12, 12), order=range(4)), faces, labels, classes=CLASSES,

@@ -159,7 +159,7 @@ def test_nan_outputs_exceed_the_tolerance(best: str, artifact: Artifact, monkeyp
     assert json.loads(json.dumps(parity.to_json(), allow_nan=False))["rows"][-1]["golden_worst"] is None
 
 
-def test_other_python_has_its_own_rows(best: str, int8_artifact: Artifact) -> None:
+def test_another_python_has_separate_rows(best: str, int8_artifact: Artifact) -> None:
     parity = verify(int8_artifact, runtimes=[best], pythons=[sys.executable], threads=[1])
     assert [row.configuration.python for row in parity.rows] == [""] * 3 + [sys.executable] * 3
     assert set(parity.pythons) == {"", sys.executable}

@@ -56,7 +56,7 @@ def _open(run_folder: Path | None, data: DataOptions) -> Dataset:
     if run_folder is None:
         dataset = open_data(data)
         if "PublicTest" not in dataset.splits:
-            log("  Training runs select their best epoch on some of these images; --run RUN leaves them out.")
+            log("  Training runs select their best epoch on some of these images; --run RUN excludes them.")
         return dataset
     run = find_run(run_folder)
     dataset = open_data(data, spec=run.settings().input) if data.data else open_run_data(run, data)

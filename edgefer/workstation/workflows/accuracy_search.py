@@ -61,7 +61,7 @@ def search(
         trials: calibration sets that compare the methods; the first METHOD_SETS are used.
         base: options set by the user; the search keeps them.
         max_drop_points: bound of the loss against the float network, in percentage points.
-        progress: called with (steps done, steps, what runs).
+        progress: called with (steps done, steps, current step).
     """
     return _Search(context, base, max_drop_points, progress).run(trials)
 

@@ -67,7 +67,7 @@ def measure_stability(
         scheme: a scheme that calibrates and does not train.
         options: options of every quantization.
         sets: number of calibration sets to use, at least 2.
-        progress: called with (models scored, models, what runs).
+        progress: called with (models scored, models, current step).
     """
     images, labels = trials.context.images, []
     for index in range(sets):

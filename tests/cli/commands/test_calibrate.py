@@ -108,14 +108,14 @@ def test_quantize_rejects_an_invalid_calibration(refused, workplace, arguments, 
     assert workplace.int8.read_bytes() == before
 
 
-def test_a_run_that_validates_on_training_images_leaves_them_out_of_the_set(edgefer, data, tmp_path):
+def test_a_set_for_a_run_excludes_its_validation_images(edgefer, data, tmp_path):
     arrays = dict(np.load(data))
     kept = arrays["usage"] != "PublicTest"
     np.savez(tmp_path / "two.npz", **{name: values[kept] for name, values in arrays.items()})
     trained = edgefer("train", "--data", "two.npz", "--system", "compact_nano", "--epochs", 1, "--run", "run")
     assert trained.code == 0, trained.err
-    careless = edgefer("calibrate", "all.csv", "--data", "two.npz", "--size", 70)
-    assert "--run RUN leaves them out" in careless.err
+    without_run = edgefer("calibrate", "all.csv", "--data", "two.npz", "--size", 70)
+    assert "--run RUN excludes them" in without_run.err
     refusal = edgefer("quantize", "run", "--int8", "--calibration", "all.csv")
     assert refusal.code == 1
     assert "of Training, not in Training" in refusal.err

@@ -82,7 +82,7 @@ def test_system_files_are_not_read_as_pictures(name, tmp_path):
         ("test2/happy/deep/1.png", "test2/ (1 file)"),
     ],
 )
-def test_everything_left_out_is_named(name, note, tmp_path):
+def test_a_note_lists_everything_that_is_skipped(name, note, tmp_path):
     root = make_tree(tmp_path / "tree", "train", "test")
     put(root / name)
     assert sizes(root) == {"Training": 7, "PublicTest": 7}

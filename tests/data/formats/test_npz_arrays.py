@@ -62,7 +62,7 @@ DAMAGED = {
 
 
 @pytest.mark.parametrize("kind", DAMAGED)
-def test_damaged_arrays_are_named_with_what_was_found(kind, tmp_path):
+def test_the_error_for_a_damaged_array_has_its_value_and_the_expected_one(kind, tmp_path):
     content, message = DAMAGED[kind]
     path = tmp_path / "faces.npz"
     path.write_bytes(content)

@@ -112,7 +112,7 @@ def test_cookies_of_other_services_on_the_host_do_not_matter(serve, client, make
         assert http.get("/healthz", Cookie=header.replace(cookie[-64:], "0" * 64)).status == 401
 
 
-def test_pages_at_the_ends_of_tunnels_have_cookies_of_their_own(serve, client, make_result) -> None:
+def test_pages_at_the_ends_of_tunnels_have_separate_cookies(serve, client, make_result) -> None:
     server = serve(token=TOKEN)
     server.publish(make_result())
     http = client(server, token="")

@@ -139,7 +139,7 @@ def test_an_idle_video_repeats_its_last_image(serve, client, make_result, make_f
 
 
 @pytest.mark.parametrize("path", ["/events", "/video.mjpg"])
-def test_streams_tell_proxies_not_to_buffer_or_change_them(serve, client, make_result, path) -> None:
+def test_headers_of_streams_forbid_proxies_to_buffer_or_change_them(serve, client, make_result, path) -> None:
     server = serve()
     server.publish(make_result())
     with client(server).open(path) as stream:

@@ -26,7 +26,7 @@ def test_an_admitted_connection_is_never_closed() -> None:
     assert viewer not in open_all(connections, [("10.0.0.1", port) for port in range(50)])
 
 
-def test_a_host_with_many_connections_displaces_no_other_host() -> None:
+def test_a_host_with_many_connections_does_not_displace_others() -> None:
     connections = Connections(max_waiting=4)
     open_all(connections, [("10.0.0.2", 1)])
     closed = open_all(connections, [("10.0.0.1", port) for port in range(50)])

@@ -37,7 +37,7 @@ def test_the_accuracy_change_matches_the_record(data, cells, quantized):
     assert row["thresholds"] == "none missed"
 
 
-def test_the_calibrated_error_is_beside_the_uncalibrated_one(recorded, cells):
+def test_the_calibrated_error_is_next_to_the_uncalibrated_one(recorded, cells):
     fitted = {"n": 20, "temperature": 0.8, "ece": 0.04, "calibrated_ece": 0.0123}
     for fields, expected in (({"confidence": fitted}, "1.2"), ({}, None)):
         (row,) = cells(recorded(**fields), "Accuracy change")

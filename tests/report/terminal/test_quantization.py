@@ -45,7 +45,7 @@ def test_a_temperature_at_the_bound_of_its_fit_is_marked(quantization):
         assert "1.0 % with it" in text
 
 
-def test_calibration_trials_stand_before_the_next_command(quantization):
+def test_calibration_trials_come_before_the_next_command(quantization):
     text = quantization_text(dataclasses.replace(quantization, stability=STABILITY))
     assert "60.00 to 62.00 %, std 1.00 points" in text
     assert text.index("disjoint sets") < text.index("next:")
@@ -74,7 +74,7 @@ def test_without_a_sensitive_layer_the_text_reports_it_if_gains_were_measured(qu
     assert said not in quantization_text(dataclasses.replace(unmeasured, sensitive_layers=()))
 
 
-def test_a_search_stands_first_with_long_names_and_large_losses_in_80_columns(quantization):
+def test_a_search_comes_first_and_fits_80_columns_with_long_names_and_large_losses(quantization):
     names = ", ".join(f"stage{index}_block1_shortcut_conv" for index in range(3))
     worst = Candidate(f"{names} in float", "int8", {}, -54.32, (-61.23, -47.31), 0.1234, 4_000_000, 12.3, False)
     method = MethodResult("moving-average", (0.6, 0.62, 0.61), 0.97, 0.95)

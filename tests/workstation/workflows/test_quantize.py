@@ -79,7 +79,7 @@ def test_the_contract_tells_how_the_model_came_about(by_scheme, finished_run, fa
     assert provenance["scores"]["accuracy"] == by_scheme["int8"].evaluation.accuracy.share
 
 
-def test_the_contract_has_the_temperature_that_its_own_logits_want(by_scheme, faces):
+def test_the_contract_has_the_temperature_that_fits_its_logits(by_scheme, faces):
     images = faces.split("PublicTest")
     for quantized in by_scheme.values():
         classifier = Classifier.from_artifact(quantized.artifact)
