@@ -58,7 +58,7 @@ def parse_input(text: str, spec: InputSpec) -> InputSpec:
     Args:
         text: words separated by commas: channels, a range or mean=M and std=S, and an interpolation. M and S are one
             number, or one per channel separated by "/".
-        spec: size, and defaults of what the text leaves out.
+        spec: size, and defaults for everything that the text omits.
 
     Raises:
         UsageError: a word is unknown, or a number is out of range.

@@ -1,11 +1,11 @@
-"""Find out from labeled faces how a model without a contract expects its input, and which class each output is.
+"""Determine the input of a model without a contract, and the class of each output, with labeled faces.
 
     search = search_input(runtime, faces, labels, classes=dataset.labels)
     search.best.spec, search.labels                 # search.problem is empty if they are certain
 
-A model that is fed wrongly does not fail: it only scores less. Each plausible combination of channels, range and
-interpolation is therefore scored on the same faces. The best one is taken if McNemar's test separates it from every
-combination that gives other answers; the order of the outputs follows from the confusion matrix.
+A model with a wrong input does not fail; it only has a lower accuracy. Each plausible combination of channels, range and
+interpolation is therefore scored on the same faces. The best one is selected if McNemar's test separates it from every
+combination with other predictions. The order of the outputs follows from the confusion matrix.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ __all__ = [
 # Faces per class. With 700 faces, McNemar's test separates accuracies that differ by about five points.
 FACES_PER_CLASS = 100
 P_VALUE = 0.01
-# Combinations whose labels differ on fewer faces are the same for all practical purposes.
+# Combinations whose labels differ on fewer faces are treated as equal.
 EQUAL_SHARE = 0.97
 # Outputs that are matched with labels by dynamic programming over subsets.
 MAX_MATCHED = 12
@@ -47,12 +47,12 @@ LABELS_HINT = "--labels with one name for each output, in their order"
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """Score of one way to feed a model.
+    """Score of a model with one candidate input.
 
     Attributes:
         spec: the input.
         order: output of each class, or -1 for a class without an output.
-        hits: bool (n,), True for faces with the right answer in this order.
+        hits: bool (n,), True for faces with the correct label in this order.
         predictions: int64 (n,), index of the largest output.
     """
 
@@ -63,7 +63,7 @@ class Trial:
 
     @property
     def accuracy(self) -> float:
-        """Share of right answers, in 0..1."""
+        """Share of faces with the correct label, in 0..1."""
         return float(self.hits.mean())
 
 
@@ -150,7 +150,7 @@ def search_input(
         progress: called before each trial.
 
     Raises:
-        IncompatibleError: the model is no classifier of one image.
+        IncompatibleError: the model is not a classifier of one image.
         DataError: the number of outputs differs from that of the names, or the order cannot be found.
     """
     shape, count = tensor_input(runtime), count_classes(runtime)
@@ -186,7 +186,7 @@ def search_input(
 def _fix_order(outputs: Sequence[str], classes: Sequence[str], count: int) -> tuple[int, ...]:
     """Return the output of each class, or -1."""
     if len(outputs) != count or len(set(outputs)) != count:
-        why = f"the model has {count} outputs, and each needs a name of its own"
+        why = f"the model has {count} outputs, and each needs a different name"
         raise DataError(f"{len(outputs)} labels: {', '.join(outputs)}", why=why, hint=LABELS_HINT)
     return tuple(outputs.index(name) if name in outputs else -1 for name in classes)
 
@@ -260,7 +260,7 @@ def _assign(confusion: npt.NDArray[np.int64]) -> tuple[int, ...]:
 
 
 def _same(one: Trial, other: Trial) -> bool:
-    """Return True if two trials give the same answers, or differ too little to tell which is better."""
+    """Return True if two trials have the same predictions, or differ too little to rank them."""
     if one.order != other.order:
         return False
     agreement = float((one.predictions == other.predictions).mean())
@@ -276,7 +276,7 @@ def _ambiguity(trials: Sequence[Trial], chosen: Trial) -> str:
     chance = 1 / len(chosen.order)
     low, _ = wilson_interval(int(chosen.hits.sum()), len(chosen.hits), 0.99)
     if low <= CHANCE_MARGIN * chance:
-        return f"the best input gives {chosen.accuracy:.1%} right answers, hardly more than chance ({chance:.1%})"
+        return f"the best input gives {chosen.accuracy:.1%} accuracy, hardly more than chance ({chance:.1%})"
     rivals = [trial for trial in trials if not _same(trial, chosen) and _p_value(trial, chosen) > P_VALUE]
     if rivals:
         rival = max(rivals, key=lambda trial: trial.accuracy)
@@ -288,18 +288,18 @@ def _ambiguity(trials: Sequence[Trial], chosen: Trial) -> str:
 
 
 def _order_problem(trial: Trial, labels: npt.NDArray[np.int64], classes: Sequence[str]) -> str:
-    """Return the pair of classes whose outputs the data cannot tell apart, or an empty string."""
+    """Return a message about two classes whose outputs the data cannot distinguish, or an empty string."""
     for one, other in itertools.combinations(range(len(classes)), 2):
         right, swapped = (
             sum(int(((labels == label) & (trial.predictions == trial.order[output])).sum()) for label, output in pairs)
             for pairs in (((one, one), (other, other)), ((one, other), (other, one)))
         )
         if right <= swapped or mcnemar_p(right, swapped) > P_VALUE:
-            return f"the outputs for {classes[one]} and {classes[other]} cannot be told apart ({right} : {swapped})"
+            return f"the outputs for {classes[one]} and {classes[other]} cannot be distinguished ({right} : {swapped})"
     return ""
 
 
 def _select(trials: Sequence[Trial]) -> Trial:
-    """Return the best trial; among those with the same answers, the first, which is the most common input."""
+    """Return the best trial; among those with the same predictions, the first, which is the most common input."""
     first = max(trials, key=lambda trial: trial.accuracy)
     return next(trial for trial in trials if trial is first or _same(trial, first))

@@ -1,11 +1,11 @@
-"""Give a contract to a .tflite of another program: its input, its labels, and golden vectors.
+"""Add a contract to a .tflite of another program: its input, its labels, and golden vectors.
 
     model = ForeignModel.open(Path("emotions.tflite"))
     dataset = load(path, spec=model.spec)
     choice = choose_input(model, dataset=dataset)   # finds input and labels, or raises UsageError
     artifact = make_artifact(model, choice)
 
-Without a data set, the caller names the labels and the input.
+Without a data set, the caller passes the labels and the input.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class ForeignModel:
 
         Raises:
             DataError: the file cannot be read, is too large, crashes the runtime or exceeds its limits.
-            IncompatibleError: the runtime cannot load the model, or it is no classifier of one image.
+            IncompatibleError: the runtime cannot load the model, or it is not a classifier of one image.
         """
         try:
             with path.open("rb") as file:
@@ -95,7 +95,7 @@ class ForeignModel:
 
 @dataclass(frozen=True, eq=False)
 class InputChoice:
-    """How to feed a model and how to read its outputs.
+    """Input of a model and meaning of its outputs.
 
     Attributes:
         spec: the input.
@@ -137,18 +137,18 @@ def choose_input(
     dataset: Dataset | None = None,
     progress: Progress = silent,
 ) -> InputChoice:
-    """Take what the caller names, and find the rest on the Training faces of a data set.
+    """Use the labels and the input of the caller, and search for missing ones on the Training faces of a data set.
 
     Args:
         model: the loaded model.
         labels: class names in the order of the outputs; None to find them.
         labels_from: origin of ``labels``.
         words: text of --input; None to find the input.
-        dataset: labeled faces; None if the caller names labels and input.
+        dataset: labeled faces; None if the caller passes labels and input.
         progress: called before each trial.
 
     Raises:
-        UsageError: labels or input are missing, or the data does not decide them.
+        UsageError: labels or input are missing, or the data is not conclusive.
         DataError: the numbers of labels and outputs differ.
     """
     spec = None if words is None else parse_input(words, model.spec)
@@ -195,9 +195,9 @@ def make_artifact(model: ForeignModel, choice: InputChoice, *, dataset: Dataset 
 
 
 def sidecar_labels(path: Path, classes: int) -> tuple[tuple[str, ...], str] | None:
-    """Return the labels in MODEL.txt, MODEL.labels.txt or labels.txt beside a model, and the name of that file.
+    """Return the labels in MODEL.txt, MODEL.labels.txt or labels.txt next to a model, and the name of that file.
 
-    A file with another number of lines than the model has outputs is not about these outputs.
+    A file whose number of lines differs from the number of outputs is ignored.
     """
     for candidate in (path.with_suffix(".txt"), path.with_suffix(".labels.txt"), path.with_name("labels.txt")):
         if candidate.is_file():
@@ -227,7 +227,7 @@ def _take_given(
         raise UsageError(
             f"{model.name} has no contract: {missing} missing",
             why=f"it takes {describe_input(model.spec)} and has {model.classes} outputs; its labels and the range of "
-            "its pixels are found on labeled faces, or given",
+            "its pixels must be given, or are determined with labeled faces",
             hint=f"--data PATH, or --labels NAME,NAME,... --input {model.spec.channels},0..1",
         )
     if len(labels) != model.classes:

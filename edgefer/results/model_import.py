@@ -1,4 +1,4 @@
-"""Record of ``edgefer import``: the input of a model, its labels, and how both were found."""
+"""Record of ``edgefer import``: the input of a model, its labels, and the origin of both."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ __all__ = ["ModelImport", "TriedInput"]
 
 @dataclass(frozen=True)
 class TriedInput:
-    """Score of one way to feed the model.
+    """Score of the model with one candidate input.
 
     Attributes:
         input: description of the input.
-        accuracy: share of right answers on the faces, in 0..1.
+        accuracy: share of faces with the correct label, in 0..1.
     """
 
     input: str

@@ -122,7 +122,7 @@ def names_used(tree: ast.Module) -> set[str]:
         ("TFLiteConverter", "workstation/quantization/converter.py"),
         ("cvtColor", "contract/preprocessing.py"),
         ("createCLAHE", "contract/preprocessing.py"),
-        ("imdecode", "contract/preprocessing.py"),
+        ("imdecode", "contract/image_decoding.py"),
     ],
 )
 def test_these_functions_are_called_in_one_module(name: str, home: str) -> None:

@@ -129,7 +129,7 @@ def _parse_history(array: npt.NDArray[Any], row: type[Row], first_epoch: int | N
 def _parse_epoch(values: object, row: type[Row], index: int) -> Row:
     names = [item.name for item in dataclasses.fields(row)]
     if not isinstance(values, dict) or sorted(values) != sorted(names):
-        raise DataError(f"history[{index}] has other entries than {', '.join(names)}")
+        raise DataError(f"history[{index}] does not have the entries {', '.join(names)}")
     for name, value in values.items():
         kinds = int if name == "epoch" else (int, float)
         is_valid = isinstance(value, kinds) and not isinstance(value, bool)
