@@ -3,9 +3,9 @@
     search = search_input(runtime, faces, labels, classes=dataset.labels)
     search.best.spec, search.labels                 # search.problem is empty if they are certain
 
-A model with a wrong input does not fail; it only has a lower accuracy. Each plausible combination of channels, range and
-interpolation is therefore scored on the same faces. The best one is selected if McNemar's test separates it from every
-combination with other predictions. The order of the outputs follows from the confusion matrix.
+A model with a wrong input does not fail; it only has a lower accuracy. Each plausible combination of channels, range
+and interpolation is therefore scored on the same faces. The best one is selected if McNemar's test separates it from
+every combination with other predictions. The order of the outputs follows from the confusion matrix.
 """
 
 from __future__ import annotations

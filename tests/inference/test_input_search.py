@@ -141,7 +141,7 @@ def test_two_classes_that_the_model_confuses_have_no_order():
     labels = np.repeat(np.arange(4), 60)
     faces = np.clip(templates[labels] + generator.normal(0, 40, (240, 12, 12)), 0, 255).astype(np.uint8)
     search = search_input(TemplateModel(templates, InputSpec(12, 12), order=range(4)), faces, labels, classes=CLASSES)
-    assert "angry and happy cannot be told apart" in search.problem
+    assert "angry and happy cannot be distinguished" in search.problem
 
 
 def test_given_input_is_the_only_one_tried():

@@ -47,7 +47,7 @@ def test_a_written_state_is_read_back(path: Path) -> None:
         ({"history": np.array("[")}, "its history is not JSON"),
         ({"history": np.array("[" * 100_000)}, "its history is not JSON"),
         ({"history": np.array(3)}, "expected a list of epochs"),
-        ({"history": np.array('["x"]')}, "history[0] has other entries"),
+        ({"history": np.array('["x"]')}, "history[0] does not have the entries"),
         ({"v0": None}, "it has 1 variables, but not v0"),
         ({"v0": np.array([["x"] * 2] * 3)}, "v0 has the type <U1, expected numbers"),
         ({"v0": np.full((3, 2), np.nan, np.float32)}, "v0 has values that are not finite"),
@@ -71,7 +71,7 @@ def test_an_invalid_entry_is_named(path: Path, changes: dict[str, Any], message:
         ("loss", [1], "history[1].loss"),
         ("selection_accuracy", 1.5, "history[1].selection_accuracy is '1.5', expected a share from 0 to 1"),
         ("accuracy", float("nan"), "history[1].accuracy is 'nan'"),
-        ("unknown", 1, "history[1] has other entries"),
+        ("unknown", 1, "history[1] does not have the entries"),
     ],
 )
 def test_an_invalid_epoch_is_named(path: Path, name: str, value: Any, message: str) -> None:
