@@ -145,17 +145,17 @@ def trials_section(data: ReportData) -> Section | None:
     trials: list[Trial] = [trial for trials in data.results.extra.get("search", ()) for trial in trials]
     if not trials:
         return None
-    drawing: list[Block] = [Drawing(trials_svg(trials), "Point at a mark to read it.")]
+    drawing: list[Block] = [Drawing(trials_svg(trials), "Hover over a mark to show its values.")]
     return Section("search", "Search", [*drawing, *table_blocks("Trials", trials_table(trials))])
 
 
 def peers_section(data: ReportData) -> Section | None:
-    """Build the section on models by others; None without any."""
+    """Build the section on models of other projects; None without any."""
     if "peers" not in data.results.extra:
         return None
     # The names in the table for a terminal contain no Markdown.
     table = _peers_table(data).narrow
-    return Section("peers", "Models by others", table_blocks("By size", table)) if table else None
+    return Section("peers", "Other models", table_blocks("By size", table)) if table else None
 
 
 # Sections for edgefer.report.sections.report.build_report(data, parts=PARTS).
@@ -163,7 +163,7 @@ PARTS = (
     Part("instructions", "Instructions", instructions_section),
     Part("claims", "Reference systems", claims_section),
     Part("search", "Search", trials_section),
-    Part("peers", "Models by others", peers_section),
+    Part("peers", "Other models", peers_section),
 )
 
 

@@ -1,4 +1,4 @@
-"""Record the trainings of the search for the models that ship.
+"""Record the trainings of the search for the shipped models.
 
     python benchmarks/search.py RUN... --out benchmarks/results/search.json
 

@@ -19,7 +19,7 @@ FIGURE = ROOT / "docs" / "images" / "architecture.svg"
 WIDTH, MARGIN, GAP = 960, 16, 10
 BOX_HEIGHT, INNER_HEIGHT, TITLE = 44, 26, 24
 FONT = "font-family='system-ui, sans-serif'"
-# Packages that stay on the workstation; all others travel to a board.
+# Packages that stay on the workstation; all others are copied to boards.
 WORKSTATION_ONLY = {"fleet", "workstation"}
 
 

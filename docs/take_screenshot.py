@@ -3,7 +3,7 @@
     make demo
     python docs/take_screenshot.py
 
-The model of ``make demo`` is trained on drawn faces, so the picture shows no photograph of a person. Chromium must be
+The model of ``make demo`` is trained on synthetic faces, so the screenshot shows no photograph of a person. Chromium must be
 installed.
 """
 

@@ -1,4 +1,4 @@
-"""The project's own records: emulated boards, reference systems, the model search, and models by others.
+"""The project's own records: emulated boards, reference systems, the model search, and models of other projects.
 
     data = read_report_data(paths, readers=READERS)
     data.results.extra["arm64"], data.results.extra["search"]
@@ -18,7 +18,7 @@ from ledgers.trials import read_trials
 
 __all__ = ["READERS"]
 
-# A record of kind "arm64" holds one model; each of the others holds a list and is read as a tuple.
+# A record of kind "arm64" describes one model; each of the others contains a list and is read as a tuple.
 READERS: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
     "arm64": Arm64.from_json,
     "systems": read_claims,

@@ -19,7 +19,7 @@ __all__ = ["Claim", "claims_table", "read_claims"]
 
 KIND = "systems"
 SCHEMA_VERSION = 1
-# Repeated trainings differ by about this much, whatever the seed.
+# Repeated trainings differ by about this much.
 TOLERANCE_POINTS = 1.0
 HEADERS = (
     "system", "claimed", "reproduced, %", "without duplicates, %", "int8, %", "holds", "parameters", "MMACs",

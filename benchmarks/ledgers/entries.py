@@ -29,7 +29,7 @@ def check_entry(
     Args:
         fields: The entry.
         kind: Name of such an entry, for errors.
-        numbers: Fields that must hold a positive number, or None where it was not measured. A field whose name ends
+        numbers: Fields that must contain a positive number, or None if it was not measured. A field whose name ends
             with _percent must not exceed 100.
         optional: Further such fields, which may be absent.
         types: Further required fields and their types.

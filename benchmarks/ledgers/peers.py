@@ -1,4 +1,4 @@
-"""The shipped models beside models by others, smallest first, as a table.
+"""The shipped models and models of other projects as a table, smallest first.
 
     peers = read_peers(fields)                      # from benchmarks/peers.py
     peers_table(peers, evaluations=evaluations, measurements=measurements)
@@ -41,7 +41,7 @@ SHIPPED_MARK, REPORTED_MARK = "*", "†"
 
 @dataclass(frozen=True)
 class Peer:
-    """A model by others.
+    """A model of another project.
 
     Attributes:
         name: Name of the model.
@@ -121,7 +121,7 @@ def peers_table(
     """Tabulate models, one row each, the smallest first.
 
     Args:
-        peers: Models by others. A peer without any number gets no row; the legend contains its note.
+        peers: Models of other projects. A peer without any number gets no row; the legend contains its note.
         evaluations: Evaluations of edgefer's models; each int8 file among them gets a row.
         measurements: Latency measurements of these models.
         inspections: Inspections of these models.

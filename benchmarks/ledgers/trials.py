@@ -1,4 +1,4 @@
-"""The trainings of the search for the models that ship, as a table; trials_plot.py draws them.
+"""The trainings of the search for the shipped models as a table; trials_plot.py draws them.
 
     trials = read_trials(fields)                    # from benchmarks/search.py
     trials_table(trials)

@@ -96,7 +96,7 @@ def _mark(trial: Trial, size: float, x: float, y: float) -> Html:
 
 
 def _names(marks: Sequence[tuple[str, float, float]]) -> list[Html]:
-    """Place each name beside its mark, on the left near the right edge, and below a name that it would overlap."""
+    """Place each name next to its mark, on the left near the right edge, and below a name that it would overlap."""
     taken: list[tuple[float, float, float]] = []
     names = []
     for name, x, y in sorted(marks, key=lambda mark: mark[2]):

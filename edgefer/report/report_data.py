@@ -56,7 +56,7 @@ class ModelFile:
         file: File name.
         file_bytes: File size, including the contract.
         artifact: The model with its contract.
-        changes: Images whose label changes, from the .flips.csv beside the file; None without that file.
+        changes: Images whose label changes, from the .flips.csv next to the file; None without that file.
     """
 
     file: str

@@ -1,4 +1,4 @@
-"""benchmarks/peers.py: models by others can be timed, and rows that were not measured are kept."""
+"""benchmarks/peers.py: models of other projects can be timed, and rows that were not measured are kept."""
 
 import importlib.util
 import json

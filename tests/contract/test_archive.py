@@ -62,7 +62,7 @@ def test_entry_above_its_limit_is_named_and_not_decompressed(peak_memory):
     assert peak_memory() < 2**20
 
 
-def test_entry_that_claims_a_small_size_is_not_decompressed(peak_memory):
+def test_entry_that_declares_a_small_size_is_not_decompressed(peak_memory):
     content = bytearray(BOMB)
     # The uncompressed size in the directory, at offset 24 of its entry.
     struct.pack_into("<I", content, content.rindex(b"PK\1\2") + 24, 10)

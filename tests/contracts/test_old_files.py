@@ -125,7 +125,7 @@ def test_old_artifact_predicts_and_is_evaluated(edgefer, faces, tmp_path):
 def test_old_run_folder_is_quantized_with_its_settings_and_weights(edgefer, faces, tmp_path):
     run = shutil.copytree(RUN, tmp_path / "run")
     environment = json.loads((run / "environment.json").read_text())
-    # The drawn faces of the training take half a minute.
+    # Drawing the synthetic faces takes half a minute.
     environment["data"]["sha256"] = dataset.load(faces).sha256
     (run / "environment.json").write_text(json.dumps(environment))
     options = ("--int8", "--data", faces, "--calibration-size", 50, "--json")

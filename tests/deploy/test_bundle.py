@@ -74,7 +74,7 @@ def content(artifact):
 
 @pytest.fixture(scope="module")
 def board(content, tmp_path_factory):
-    """A folder with a bundle, a bundle without a model, and an image of a face."""
+    """Return a folder with a bundle, a bundle without a model, and an image of a face."""
     folder = tmp_path_factory.mktemp("board")
     files.write_bytes(folder / "bundle.pyz", content)
     files.write_bytes(folder / "empty.pyz", bundle())

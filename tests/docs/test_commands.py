@@ -80,7 +80,7 @@ def run(words):
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory):
-    """A folder with the files that the pages name."""
+    """Return a folder with the files in the commands of the pages."""
     folder = tmp_path_factory.mktemp("inputs")
     photo = cv2.imread(str(PHOTO))
     shutil.copy(PHOTO, folder / "photo.jpg")
@@ -97,7 +97,7 @@ def inputs(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def trained(inputs, tmp_path_factory):
-    """A copy of ``inputs`` with a short run, its int8 model and two results."""
+    """Return a copy of ``inputs`` with a short run, its int8 model and two results."""
     folder = tmp_path_factory.mktemp("trained") / "work"
     shutil.copytree(inputs, folder)
     with working_in(folder):
@@ -119,7 +119,7 @@ def test_commands_of_a_page_run_and_print_what_it_shows(page, inputs, request, t
     folder = tmp_path / "work"
     shutil.copytree(source, folder)
     if page.name == "README.md":
-        # Its commands train on drawn faces, which they do only without FER2013.
+        # Its commands train on synthetic faces, which requires a folder without FER2013.
         (folder / "fer2013.csv").unlink()
     monkeypatch.chdir(folder)
     for block in blocks(page, "console"):

@@ -101,19 +101,19 @@ def quantized(evaluated, measured):
 
 @pytest.fixture
 def hostile():
-    """A name that would run a script if a page did not escape it."""
+    """Return a name that would run a script if a page did not escape it."""
     return HOSTILE
 
 
 @pytest.fixture
 def layer():
-    """One operator of a record of --debug-layers."""
+    """Return one operator of a record of --debug-layers."""
     return dict(LAYER)
 
 
 @pytest.fixture
 def run_folder(quantized, evaluated, measured, tmp_path):
-    """A run folder with content for every section of a report."""
+    """Return a run folder with content for every section of a report."""
     run = tmp_path / "runs" / "first"
     run.mkdir(parents=True)
     (run / "settings.toml").write_text('system = "small"\nepochs = 2\n\n[augment]\nflip = true\n')

@@ -30,7 +30,7 @@ VALUES = (
 
 @pytest.fixture
 def records(run_folder, evaluated):
-    """One record of every kind that edgefer reads."""
+    """Return one record of every kind that edgefer reads."""
     records = {name: json.loads((run_folder / f"{name}.json").read_text()) for name in ("int8", "bench", "parity")}
     tensor = TensorFacts("face", "int8", (1, 48, 48, 1), False, 1 / 255, -128)
     inspection = Inspection(

@@ -12,7 +12,7 @@ from edgefer.results.measurement import BenchRequest, Measurement
 
 
 def quiet_measurement(runs: int = 2000) -> Measurement:
-    """A run of about 100 us on an idle machine, without warnings."""
+    """Return a measurement of about 100 us on an idle machine, without warnings."""
     invoke_ns = np.random.default_rng(0).integers(99_000, 101_000, runs)
     samples = Samples(invoke_ns[:50] + 9_000, invoke_ns, invoke_ns + 3_000, invoke_ns + 2_500)
     return Measurement(

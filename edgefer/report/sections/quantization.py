@@ -83,7 +83,7 @@ def changes_section(data: ReportData) -> Section | None:
         blocks = [table, Paragraph(CHANGES_NOTE)]
     note = "Row: row of the image in the data set. Images on which both models are most confident come first."
     if not listed:
-        note = "The .flips.csv beside a model lists the images; edgefer report RUN --html FILE shows them here."
+        note = "The .flips.csv next to a model lists the images; edgefer report RUN --html FILE shows them here."
     parts = [Details(f"{file}: {len(changes):,} images", [_images(file, changes)]) for file, changes in listed]
     choice = [Choice("flips", "Images of", parts, selected=0)] if parts else []
     return Section("flips", "Changed labels", [*blocks, *choice, Paragraph(note)])

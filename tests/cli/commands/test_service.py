@@ -88,7 +88,7 @@ print(json.dumps(observed))
 
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch):
-    """A home folder without configuration, and no running user manager."""
+    """Return a home folder without configuration and without a running user manager."""
     folder = tmp_path / "home"
     folder.mkdir()
     monkeypatch.setenv("HOME", str(folder))

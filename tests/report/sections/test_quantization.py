@@ -16,7 +16,7 @@ def data(run_folder):
 
 @pytest.fixture
 def recorded(quantized, tmp_path):
-    """The data of one quantization record."""
+    """Return the data of one quantization record."""
 
     def read(**fields):
         path = tmp_path / "quantization.json"

@@ -22,7 +22,7 @@ def test_no_point_beats_the_front(evaluated, measured, tmp_path):
     assert sorted(point.model for point in front(found, "p50_us")) == ["a", "b", "d"]
 
 
-def test_a_size_of_zero_is_left_out(measured, evaluated, tmp_path):
+def test_a_size_of_zero_is_omitted(measured, evaluated, tmp_path):
     record = measured().to_json()
     record["subject"]["file_bytes"] = 0
     (tmp_path / "a.json").write_text(json.dumps(record))

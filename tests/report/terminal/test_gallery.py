@@ -19,7 +19,7 @@ def scores():
 
 def test_both_report_files_have_the_values_of_the_evaluation(scores, tmp_path):
     logits, labels = scores
-    evaluation = evaluate(logits, labels, label_names=NAMES, split="PublicTest", model="small", data="drawn")
+    evaluation = evaluate(logits, labels, label_names=NAMES, split="PublicTest", model="small", data="synthetic")
     write_report(evaluation, tmp_path)
     assert (tmp_path / "report.txt").read_text() == report_text(evaluation) + "\n"
     with (tmp_path / "report.csv").open(newline="") as file:

@@ -41,7 +41,7 @@ SETTINGS = QatSettings(epochs=2, batch_size=32)
 
 @pytest.fixture
 def run(finished_run, tmp_path):
-    """A copy of the trained run that a test may change."""
+    """Return a copy of the trained run that a test may change."""
     return Run(Path(shutil.copytree(finished_run.folder, tmp_path / "run")))
 
 
@@ -72,7 +72,7 @@ def tune(network, split, calibration):
 
 @pytest.fixture(scope="module")
 def tuned(finished_run, tune, tmp_path_factory):
-    """A fine-tuning without interruption."""
+    """Return a fine-tuning without interruption."""
     folder = tmp_path_factory.mktemp("tuned") / "run"
     return tune(Run(Path(shutil.copytree(finished_run.folder, folder))))
 
