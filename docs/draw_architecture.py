@@ -79,7 +79,7 @@ def draw(config: configparser.ConfigParser) -> str:
         y += height + GAP
     parts.append(box(MARGIN, y, inner, BOX_HEIGHT, "  ".join(modules), fill="#f5f5f5", dashed=True))
     y += BOX_HEIGHT + GAP + 14
-    legend = "Imports point downwards only.  Orange: stays on the workstation.  Green: travels to the board."
+    legend = "Imports point only downwards.  Orange: only on the workstation.  Green: also on boards."
     parts.append(f"<text x='{MARGIN}' y='{y:g}' {FONT} font-size='13' fill='#102027'>{legend}</text>")
     height = y + MARGIN
     return (

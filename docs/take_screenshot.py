@@ -3,8 +3,8 @@
     make demo
     python docs/take_screenshot.py
 
-The model of ``make demo`` is trained on synthetic faces, so the screenshot shows no photograph of a person. Chromium must be
-installed.
+The model of ``make demo`` is trained on synthetic faces, so the screenshot shows no photograph of a person. Chromium
+must be installed.
 """
 
 from __future__ import annotations

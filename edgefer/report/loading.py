@@ -76,8 +76,8 @@ def read_results(paths: Sequence[Path], *, readers: Mapping[str, Reader] = NO_RE
             raises DataError where a field is missing or invalid.
 
     Raises:
-        DataError: A file cannot be read, contains no result or a result of an unknown kind, a field is missing or invalid,
-            or a folder contains no results. The message names the file and the field.
+        DataError: A file cannot be read, contains no result or a result of an unknown kind, a field is missing or
+            invalid, or a folder contains no results. The message names the file and the field.
         IncompatibleError: A newer edgefer wrote the result.
     """
     return _combine([_read(file, readers) for path in paths for file in _files(path)])

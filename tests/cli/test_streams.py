@@ -39,7 +39,7 @@ def on_a_terminal(*arguments, cwd, **environment):
 
 @pytest.fixture
 def pictures(tmp_path):
-    """Pictures whose names are not ASCII, not UTF-8, and an escape sequence."""
+    """Return pictures whose names are not ASCII, not UTF-8, and an escape sequence."""
     folder = tmp_path / "pictures"
     folder.mkdir()
     for name in ("a.pgm", "café.pgm", "中.pgm", "\x1b]52;c;x\x07\x1b[31m.pgm", "\u202egnp.pgm"):

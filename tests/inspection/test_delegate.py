@@ -22,7 +22,7 @@ class ListedNodes:
 
 @pytest.fixture
 def chain(make):
-    """CONV_2D -> AVERAGE_POOL_2D -> FULLY_CONNECTED -> SOFTMAX; 5 to 7 are constants."""
+    """Return CONV_2D -> AVERAGE_POOL_2D -> FULLY_CONNECTED -> SOFTMAX; tensors 5 to 7 are constants."""
     tensors = [make.tensor() for _ in range(5)] + [make.tensor(constant=True) for _ in range(3)]
     ops = [make.op("CONV_2D", (0, 5), (1,)), make.op("AVERAGE_POOL_2D", (1,), (2,)),
            make.op("FULLY_CONNECTED", (2, 6, 7), (3,)), make.op("SOFTMAX", (3,), (4,))]  # fmt: skip

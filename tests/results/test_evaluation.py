@@ -19,7 +19,7 @@ def logits_for(predictions: list[int], classes: int = 3) -> np.ndarray:
 
 @pytest.fixture
 def evaluation() -> Evaluation:
-    """Labels 0 0 0 1 1 2, predictions 0 0 1 1 1 0: sad is never predicted."""
+    """Return scores of labels 0 0 0 1 1 2 and predictions 0 0 1 1 1 0: sad is never predicted."""
     return evaluate(
         logits_for([0, 0, 1, 1, 1, 0]),
         np.array([0, 0, 0, 1, 1, 2]),

@@ -26,7 +26,7 @@ function choose(name, value) {
 
 @pytest.fixture
 def data(quantized, evaluated, measured, tmp_path):
-    """Three models on two devices; one is not on the front."""
+    """Return three models on two devices; one is not on the front."""
     folder = tmp_path / "results"
     folder.mkdir()
     records = {"int8": quantized()}

@@ -11,7 +11,7 @@ DIVERGENCE = Divergence(3, "CONV_2D", "stage1/relu", 32, 0.000824, 1.0, "steps")
 
 @pytest.fixture
 def parity():
-    """Fifteen rows of three runtimes, one in another Python; the reference kernels diverge at op 3."""
+    """Return fifteen rows of three runtimes, one in another Python; the reference kernels diverge at op 3."""
     rows = [
         Row(Configuration(name, kernels, threads, python), version, "", 1.0, True, 0.0547, 3.0, 0.9844, divergence)
         for name, version, python in (
