@@ -6,8 +6,8 @@
     write_json(text)                                # for programs
     csv.writer(DataStream())                        # for programs; escaped if stdout is a terminal
 
-A stream that cannot encode a character must not end a command in the middle of its output: it gets an ASCII
-replacement. A file name that is not UTF-8 keeps its bytes in data, so that another program can open the file.
+A character that a stream cannot encode is replaced by ASCII, so that it does not end a command in the middle of its
+output. A file name that is not UTF-8 keeps its bytes in data, so that another program can open the file.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ASCII = {"\u2500": "-", "\u2026": "...", "\u2192": "->"}
 
 
 def prepare_streams() -> None:
-    """Let stdout and stderr replace the characters that their encoding lacks."""
+    """Replace the characters that the encodings of stdout and stderr lack."""
     codecs.register_error(ERROR_HANDLER, _replace_characters)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

@@ -86,8 +86,8 @@ def read_avif(stream: BinaryIO, end: int) -> tuple[int, int, int] | None:
         return None
     width, height = max(sizes, key=lambda item: item[0] * item[1])
     primary = content[slice(*boxes[b"pitm"])] if b"pitm" in boxes else b""
-    own = _property_numbers(associations, int.from_bytes(primary[4:], "big"))
-    return width, height, _orientation([properties[number - 1] for number in own if 1 <= number <= len(properties)])
+    numbers = _property_numbers(associations, int.from_bytes(primary[4:], "big"))
+    return width, height, _orientation([properties[number - 1] for number in numbers if 1 <= number <= len(properties)])
 
 
 def _property_numbers(content: bytes, item: int) -> list[int]:

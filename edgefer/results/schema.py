@@ -214,12 +214,12 @@ def read(fields: Mapping[str, Any], kind: str, version: int) -> Fields:
     prefix = f"{record.place} has" if record.place else "record of"
     if record.get("kind") != kind:
         raise DataError(f"{prefix} kind {_shown(record.get('kind'))}", why=f"expected {kind!r}")
-    found = record.get("schema_version")
-    if not isinstance(found, int) or isinstance(found, bool):
-        raise DataError(f"{prefix} schema version {_shown(found)}", why="expected an integer")
-    if found > version:
+    written = record.get("schema_version")
+    if not isinstance(written, int) or isinstance(written, bool):
+        raise DataError(f"{prefix} schema version {_shown(written)}", why="expected an integer")
+    if written > version:
         raise IncompatibleError(
-            f"{prefix} kind {kind!r} and schema version {_shown(found)}",
+            f"{prefix} kind {kind!r} and schema version {_shown(written)}",
             why=f"this edgefer reads versions up to {version}",
             hint="pip install --upgrade edgefer",
         )

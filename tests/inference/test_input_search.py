@@ -161,7 +161,7 @@ def test_faces_of_another_size_try_every_interpolation():
 
 
 @pytest.mark.parametrize("shape", [(1, 12, 12, 2), (4, 12, 12, 1), (1, 144), (1, 1, 12, 12)])
-def test_model_of_something_else_than_one_image_is_refused(shape):
+def test_model_whose_input_is_not_one_image_is_refused(shape):
     templates, _, _ = faces_of(4)
     model = TemplateModel(templates, InputSpec(12, 12), order=range(4))
     model.input = dataclasses.replace(model.input, shape=shape)
