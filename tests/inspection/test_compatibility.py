@@ -5,8 +5,8 @@ from edgefer.inspection.flatbuffer import Model
 
 
 @pytest.fixture
-def judge(make):
-    """Return targets by name for a chain of operators on tensors of one type and shape."""
+def check_chain(make):
+    """Return a function that checks a chain of operators on tensors of one type and shape, by target."""
 
     def run(*ops, dtype: str = "int8", failure: str = "", subgraphs: int = 1, **tensor):
         tensors = [make.tensor(dtype, **tensor) for _ in range(len(ops) + 1)]
@@ -23,32 +23,32 @@ def judge(make):
     return run
 
 
-def test_plain_int8_model_runs_on_every_target(judge) -> None:
-    targets = judge("CONV_2D", "ADD", "FULLY_CONNECTED")
+def test_plain_int8_model_runs_on_every_target(check_chain) -> None:
+    targets = check_chain("CONV_2D", "ADD", "FULLY_CONNECTED")
     assert {target.fits for target in targets.values()} == {"yes"}
     assert [name for name, target in targets.items() if target.obstacles] == []
 
 
-def test_failed_run_is_the_obstacle_for_litert(judge) -> None:
-    targets = judge("CONV_2D", failure="Didn't find op for builtin opcode")
+def test_failed_run_is_the_obstacle_for_litert(check_chain) -> None:
+    targets = check_chain("CONV_2D", failure="Didn't find op for builtin opcode")
     assert (targets["litert"].fits, targets["litert"].obstacles) == ("no", ("Didn't find op for builtin opcode",))
 
 
-def test_operator_version_newer_than_2_14_is_an_obstacle(judge) -> None:
-    target = judge(("FULLY_CONNECTED", {"version": 12}), ("FULLY_CONNECTED", {"version": 12}))["tflite_runtime"]
+def test_operator_version_newer_than_2_14_is_an_obstacle(check_chain) -> None:
+    target = check_chain(("FULLY_CONNECTED", {"version": 12}), ("FULLY_CONNECTED", {"version": 12}))["tflite_runtime"]
     assert (target.fits, target.obstacles) == ("no", ("FULLY_CONNECTED version 12 needs TensorFlow Lite 2.17",))
 
 
-def test_unknown_operator_version_is_an_obstacle(judge) -> None:
-    assert "unknown to edgefer" in judge(("ADD", {"version": 77}))["tflite_runtime"].obstacles[0]
+def test_unknown_operator_version_is_an_obstacle(check_chain) -> None:
+    assert "unknown to edgefer" in check_chain(("ADD", {"version": 77}))["tflite_runtime"].obstacles[0]
 
 
-def test_tensor_type_newer_than_2_14_is_an_obstacle(judge) -> None:
-    assert "bfloat16" in judge("ADD", dtype="bfloat16")["tflite_runtime"].obstacles[0]
+def test_tensor_type_newer_than_2_14_is_an_obstacle(check_chain) -> None:
+    assert "bfloat16" in check_chain("ADD", dtype="bfloat16")["tflite_runtime"].obstacles[0]
 
 
-def test_custom_operator_is_an_obstacle_except_for_litert(judge) -> None:
-    targets = judge(("FlexErf", {"custom": True}))
+def test_custom_operator_is_an_obstacle_except_for_litert(check_chain) -> None:
+    targets = check_chain(("FlexErf", {"custom": True}))
     for name in ("tflite_runtime", "edgetpu", "tflm"):
         assert targets[name].fits == "no", name
         assert "FlexErf" in targets[name].obstacles[0]
@@ -66,26 +66,26 @@ def test_custom_operator_is_an_obstacle_except_for_litert(judge) -> None:
         (("FULLY_CONNECTED", {"version": 11}), {}, "2.15"),
     ],
 )
-def test_obstacles_for_the_edge_tpu(judge, op, tensor, obstacle) -> None:
-    target = judge(op, **tensor)["edgetpu"]
+def test_obstacles_for_the_edge_tpu(check_chain, op, tensor, obstacle) -> None:
+    target = check_chain(op, **tensor)["edgetpu"]
     assert target.fits == "no"
     assert obstacle in target.obstacles[0]
 
 
-def test_edge_tpu_runs_the_operators_before_the_first_obstacle(judge) -> None:
-    target = judge("CONV_2D", "ADD", "LEAKY_RELU", "ADD")["edgetpu"]
+def test_edge_tpu_runs_the_operators_before_the_first_obstacle(check_chain) -> None:
+    target = check_chain("CONV_2D", "ADD", "LEAKY_RELU", "ADD")["edgetpu"]
     assert (target.fits, len(target.obstacles)) == ("partly", 1)
     assert "first 2 operators run on it, the other 2" in target.notes[-1]
 
 
-def test_model_compiled_for_the_edge_tpu_is_recognized(judge) -> None:
-    target = judge(("edgetpu-custom-op", {"custom": True}))["edgetpu"]
+def test_model_compiled_for_the_edge_tpu_is_recognized(check_chain) -> None:
+    target = check_chain(("edgetpu-custom-op", {"custom": True}))["edgetpu"]
     assert target.fits == "yes"
     assert "already" in target.notes[0]
 
 
-def test_edge_tpu_accepts_one_subgraph(judge) -> None:
-    assert "3 subgraphs" in judge("ADD", subgraphs=3)["edgetpu"].obstacles[0]
+def test_edge_tpu_accepts_one_subgraph(check_chain) -> None:
+    assert "3 subgraphs" in check_chain("ADD", subgraphs=3)["edgetpu"].obstacles[0]
 
 
 @pytest.mark.parametrize(
@@ -98,21 +98,21 @@ def test_edge_tpu_accepts_one_subgraph(judge) -> None:
         ("POW", {}, "POW is not supported"),
     ],
 )
-def test_obstacles_for_tensorflow_lite_micro(judge, op, tensor, obstacle) -> None:
-    target = judge(op, **tensor)["tflm"]
+def test_obstacles_for_tensorflow_lite_micro(check_chain, op, tensor, obstacle) -> None:
+    target = check_chain(op, **tensor)["tflm"]
     assert target.fits == "no"
     assert obstacle in target.obstacles[0]
 
 
-def test_tensorflow_lite_micro_runs_a_dynamic_batch_as_batch_1(judge) -> None:
-    target = judge("ADD", dynamic_dimensions=(0,))["tflm"]
+def test_tensorflow_lite_micro_runs_a_dynamic_batch_as_batch_1(check_chain) -> None:
+    target = check_chain("ADD", dynamic_dimensions=(0,))["tflm"]
     assert (target.fits, target.obstacles) == ("yes", ())
     assert target.notes[0].startswith("with batch 1:")
-    assert judge("ADD")["tflm"].notes == ()
+    assert check_chain("ADD")["tflm"].notes == ()
 
 
-def test_negative_size_in_the_shape_is_an_obstacle_for_tensorflow_lite_micro(judge) -> None:
-    assert judge("ADD", shape=(-1, 8), dynamic_dimensions=(0,))["tflm"].fits == "no"
+def test_negative_size_in_the_shape_is_an_obstacle_for_tensorflow_lite_micro(check_chain) -> None:
+    assert check_chain("ADD", shape=(-1, 8), dynamic_dimensions=(0,))["tflm"].fits == "no"
 
 
 def test_reshape_to_a_size_that_the_data_decide_is_an_obstacle_for_tensorflow_lite_micro(make) -> None:
@@ -123,9 +123,9 @@ def test_reshape_to_a_size_that_the_data_decide_is_an_obstacle_for_tensorflow_li
     assert target.obstacles == ("shapes are decided at run time",)
 
 
-def test_per_channel_dense_layers_have_a_note(judge) -> None:
-    assert "wrong results" in judge("FULLY_CONNECTED")["tflm"].notes[0]
-    assert judge("ADD")["tflm"].notes == ()
+def test_per_channel_dense_layers_have_a_note(check_chain) -> None:
+    assert "wrong results" in check_chain("FULLY_CONNECTED")["tflm"].notes[0]
+    assert check_chain("ADD")["tflm"].notes == ()
 
 
 def test_listed_operators_exist_in_the_schema(litert) -> None:
