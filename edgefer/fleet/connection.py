@@ -77,7 +77,7 @@ class ConnectionModule(Protocol):
 
         Args:
             device: the device.
-            stop: setting it ends the running command, and each later one; None for none.
+            stop: setting it ends the running command, and each later one; None if nothing stops them.
         """
 
 

@@ -65,7 +65,7 @@ class PlanOptions:
         preset: an entry of PRESETS.
         runs, seconds, rounds: override the preset, or None.
         cooldown: start each round below this temperature, degrees Celsius, or None.
-        soak: seconds of continuous inference after the measurement; 0 for none.
+        soak: seconds of continuous inference after the measurement; 0 skips it.
         samples: keep the time of each run.
     """
 
