@@ -59,7 +59,7 @@ def test_predictions_do_not_overlap(drawn):
 
 
 def test_each_class_has_a_row_of_samples(drawn):
-    images = EvaluationSet("drawn", "PublicTest", FACES, np.arange(12) % 2, np.arange(12) + 500, None)
+    images = EvaluationSet("synthetic", "PublicTest", FACES, np.arange(12) % 2, np.arange(12) + 500, None)
     figure = drawn(draw_samples, images, [(0, 2, 4), (1,), ()])
     angry, happy = ["angry\nn = 6", "row 500", "row 502", "row 504"], ["happy\nn = 6", "row 501"]
     assert words(figure)[1:] == [*angry, *happy, "sad\nn = 0"]
