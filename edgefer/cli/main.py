@@ -165,7 +165,7 @@ def _print_result(context: click.Context, result: Result) -> None:
         if common.as_json or result.text:
             write_json(_to_json(result)) if common.as_json else write(result.text)
     finally:
-        # A reader of stdout that has exited, such as head, costs no file; and a full disk costs no output.
+        # The files are written even if a reader of stdout such as head has exited; the text is printed even on a full disk.
         try:
             texts = outputs.write_outputs(_writers(result, common.out))
         except EdgeferError:
@@ -242,7 +242,7 @@ def _redact(text: str) -> str:
 
 
 def _describe(error: Exception) -> str:
-    """Word an error in one line, and its hint in another."""
+    """Format an error as one line, and its hint as another."""
     if isinstance(error, EdgeferError):
         text, hint = printable(error.what, kept=""), printable(error.hint, kept="")
         # The reason may be a message of several lines from a library.

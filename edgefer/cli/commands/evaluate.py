@@ -62,7 +62,7 @@ def command(subject: Path | None, data: DataOptions, split: str, runtime: str | 
     run = None
     if subject is not None and subject.is_dir():
         if runtime is not None:
-            hint = "name a .tflite, or leave out --runtime"
+            hint = "pass a .tflite, or omit --runtime"
             raise UsageError("--runtime with a run", why="Keras evaluates runs", hint=hint)
         outputs, run = _score_run(subject, data, split)
     else:

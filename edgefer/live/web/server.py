@@ -32,8 +32,8 @@ __all__ = ["Server"]
 MIN_TOKEN_LENGTH = 12
 # Browsers send the cookies of all services on a host, and those may be thousands.
 MAX_HEADER_BYTES = 2**17
-# asyncio accepts as many connections at a time, and then reads their requests. Fewer than MAX_WAITING, so that none is
-# closed before it was read.
+# asyncio accepts up to this many connections before it reads their requests. The number is below MAX_WAITING, so that
+# no connection is closed before its request is read.
 BACKLOG = 128
 SHUTDOWN_S = 1
 START_TIMEOUT_S = 20.0

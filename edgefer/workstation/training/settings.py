@@ -175,7 +175,7 @@ class TrainSettings:
 
 
 def _check_channels(spec: InputSpec) -> None:
-    """Raise UsageError if mean or std is no list of one number, or of one per channel."""
+    """Raise UsageError if mean or std is not a list of one number, or of one per channel."""
     try:
         InputSpec.from_json({**spec.to_json(), "clahe": None})
     except DataError as error:

@@ -28,7 +28,7 @@ def test_the_artifact_is_in_the_newest_run_with_its_contract(workplace):
         assert set(archive.namelist()) == {"labels.txt", "edgefer.json", "golden.npz"}
 
 
-def test_the_float_parent_is_scored_on_the_same_images(workplace):
+def test_the_float_network_is_scored_on_the_same_images(workplace):
     record = workplace.quantized.record
     assert record["parent"]["accuracy"] == workplace.trained.record["evaluation"]["accuracy"]
     assert record["parent"]["split"] == record["evaluation"]["split"] == "PublicTest"

@@ -39,7 +39,7 @@ def by_scheme(finished_run, faces):
     return {scheme: quantize(context, scheme) for scheme in ("float32", "int8")}
 
 
-def test_float32_is_its_parent(by_scheme):
+def test_float32_equals_the_float_network(by_scheme):
     quantized = by_scheme["float32"]
     assert quantized.comparison.agreement == 1.0
     assert quantized.comparison.difference_points == 0.0
@@ -71,7 +71,7 @@ def test_operator_that_the_reference_kernels_lack_is_recorded_with_builtin_kerne
     assert Classifier.from_artifact(artifact).replay() <= artifact.golden.tolerance
 
 
-def test_the_contract_tells_how_the_model_came_about(by_scheme, finished_run, faces):
+def test_the_contract_contains_the_provenance_of_the_model(by_scheme, finished_run, faces):
     provenance = by_scheme["int8"].artifact.provenance
     assert provenance["system"] == finished_run.settings().system
     assert provenance["data"]["sha256"] == faces.sha256
@@ -117,7 +117,7 @@ def test_the_verdict_fits_the_two_evaluations(by_scheme):
 
 @pytest.fixture
 def written(by_scheme, tmp_path):
-    """An artifact on disk, and how long it takes there."""
+    """Return the path of a saved artifact, and its measurement."""
     path = tmp_path / "model.tflite"
     by_scheme["int8"].artifact.save(path)
     request = BenchRequest(model=str(path), minimum_runs=20, minimum_seconds=0.0, warmup_seconds=0.0)
@@ -186,7 +186,7 @@ def test_a_misspelt_scheme_quantizes_nothing(finished_run, faces):
         quantize(QuantizationContext(finished_run, faces), "itn8")
 
 
-def test_no_run_says_how_to_make_one(tmp_path):
+def test_a_missing_run_has_the_command_that_trains_one(tmp_path):
     with pytest.raises(DataError) as caught:
         find_run(None, root=tmp_path)
     assert caught.value.hint == "edgefer train"
