@@ -165,7 +165,7 @@ def _print_result(context: click.Context, result: Result) -> None:
         if common.as_json or result.text:
             write_json(_to_json(result)) if common.as_json else write(result.text)
     finally:
-        # The files are written even if a reader of stdout such as head has exited; the text is printed even on a full disk.
+        # Files are written even if a reader of stdout such as head has exited; text is printed even on a full disk.
         try:
             texts = outputs.write_outputs(_writers(result, common.out))
         except EdgeferError:
