@@ -22,7 +22,7 @@ from edgefer.errors import EdgeferError
 from edgefer.processes import suppress_native_output
 from edgefer.workstation.quantization.flatbuffer_editor import Flatbuffer
 
-__all__ = ["convert", "converting", "representative_images", "require_identity_input"]
+__all__ = ["convert", "convert_function", "converting", "representative_images", "require_identity_input"]
 
 
 def convert(model: Any, configure: Callable[[Any, Any], None] | None = None) -> bytes:
@@ -45,6 +45,23 @@ def convert(model: Any, configure: Callable[[Any, Any], None] | None = None) -> 
     converter._experimental_disable_per_channel_quantization_for_dense_layers = True
     if configure is not None:
         configure(tf, converter)
+    with converting("the model cannot be converted"):
+        return _with_short_names(converter.convert())
+
+
+def convert_function(function: Any, owner: Any) -> bytes:
+    """Convert a concrete TensorFlow function of one float32 image, with batch 1, to a float32 .tflite.
+
+    Args:
+        function: concrete function.
+        owner: object that holds its variables.
+
+    Raises:
+        EdgeferError: the converter fails.
+    """
+    import tensorflow as tf
+
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function], owner)
     with converting("the model cannot be converted"):
         return _with_short_names(converter.convert())
 

@@ -199,6 +199,29 @@ def compact(model: bytes) -> bytes:
     return bytes(builder.Output())
 
 
+def remove_softmax(model: bytes) -> tuple[bytes, bool]:
+    """Return a float .tflite without the softmax that computes its output, and True if there was one.
+
+    A softmax with a factor other than 1 stays, because its input would need a temperature.
+    """
+    from tensorflow.lite.tools import flatbuffer_utils
+
+    graph = Flatbuffer(model)
+    last = graph.ops[-1]
+    if last.kind != "SOFTMAX" or graph.outputs != last.outputs or graph.dtype(last.outputs[0]) != "float32":
+        return model, False
+    if last.options is None or last.options.beta != 1 or graph.uses(last.inputs[0]) != 1:
+        return model, False
+    content = flatbuffer_utils.read_model_from_bytearray(bytearray(model))
+    subgraph = content.subgraphs[0]
+    del subgraph.operators[-1]
+    subgraph.outputs = [last.inputs[0]]
+    for signature in content.signatureDefs or ():
+        for output in signature.outputs:
+            output.tensorIndex = last.inputs[0]
+    return bytes(flatbuffer_utils.convert_object_to_bytearray(content)), True
+
+
 def _sharing_builder() -> Any:
     """Create a builder that writes an array once, even if several tables refer to it.
 

@@ -41,7 +41,7 @@ def load_network(keras: Any, run: Run) -> Any:
     run.require_weights()
     if run.is_imported:
         return load_imported(keras, run)
-    network = build_network(keras, run.settings())
+    network = build_network(keras, run.settings(), classes=len(run.labels))
     hint = f"edgefer train --settings {run.folder / 'settings.toml'}   (a new run)"
     load_weights(network, run.best_weights, hint=hint)
     return network
@@ -73,6 +73,10 @@ def load_imported(keras: Any, run: Run) -> Any:
         why = "it was imported from a file that holds a graph; only the schemes int8 and float32 convert it"
         raise UsageError(what, why=why, hint=f"edgefer quantize --int8 {run.folder}")
     try:
+        if run.imported_network.suffix == ".h5":
+            import tf_keras
+
+            return tf_keras.models.load_model(run.imported_network, compile=False)
         return keras.saving.load_model(run.imported_network, compile=False)
     except (OSError, ValueError, TypeError, KeyError) as error:
         why = str(error).strip().partition("\n")[0]
@@ -88,11 +92,16 @@ def keras_logits(network: Any, faces: npt.NDArray[np.uint8], spec: InputSpec = I
 
 
 def flatbuffer_logits(
-    model: bytes, faces: npt.NDArray[np.uint8], spec: InputSpec, labels: tuple[str, ...] = LABELS
+    model: bytes,
+    faces: npt.NDArray[np.uint8],
+    spec: InputSpec,
+    labels: tuple[str, ...] = LABELS,
+    *,
+    output: str = "logits",
 ) -> npt.NDArray[np.float32]:
     """Compute the logits of a converted flatbuffer for prepared faces, uint8 (n, *spec.shape), float32 (n, classes)."""
     trust_model(model)
-    return Classifier.from_artifact(Artifact.bare(model, labels, spec), check=False).logits(faces)
+    return Classifier.from_artifact(Artifact.bare(model, labels, spec, output=output), check=False).logits(faces)
 
 
 def evaluate_run(run: Run, images: EvaluationSet) -> Evaluation:
@@ -104,7 +113,7 @@ def score_run(run: Run, images: EvaluationSet) -> ModelOutputs:
     """Evaluate the best weights of ``run`` in float32 and return the evaluation with its logits."""
     spec = run.settings().input
     if run.is_imported:
-        logits = flatbuffer_logits(run.imported_flatbuffer(), images.faces, spec, run.labels)
+        logits = flatbuffer_logits(run.imported_flatbuffer(), images.faces, spec, run.labels, output=run.output)
     else:
         logits = keras_logits(load_network(load_keras(), run), images.faces, spec)
     evaluation = evaluate_logits(logits, images, model=run.settings().system, subject=run.subject, labels=run.labels)

@@ -99,7 +99,8 @@ class Run:
     @property
     def imported_network(self) -> Path:
         """Path of the Keras network of an imported run; it exists if the source was a Keras model."""
-        return self.folder / "network.keras"
+        legacy = self.folder / "network.h5"
+        return legacy if legacy.exists() else self.folder / "network.keras"
 
     @property
     def is_imported(self) -> bool:
@@ -107,13 +108,19 @@ class Run:
         return (self.folder / "network.tflite").exists()
 
     def imported_flatbuffer(self) -> bytes:
-        """Read the float32 network of an imported run, with one face per batch and logits as output."""
+        """Read the float32 flatbuffer of an imported run, with batch 1."""
         return (self.folder / "network.tflite").read_bytes()
 
     @property
     def labels(self) -> tuple[str, ...]:
         """Class names in the order of the outputs."""
         return tuple(self._origin().get("labels", LABELS))
+
+    @property
+    def output(self) -> str:
+        """Kind of the network's output: "logits", or "probabilities" for an imported network with a softmax."""
+        imported = self._origin().get("imported", {})
+        return str(imported.get("output", "logits"))
 
     def require_trained(self, action: str) -> None:
         """Check that the network was trained here, for an ``action`` that an imported network does not support.
@@ -189,7 +196,7 @@ class Run:
         return self._read("environment.json", _parse_environment)
 
     def opened_with(self) -> dict[str, Any]:
-        """Return the options that opened the dataset: data, ferplus and skip_bad_rows."""
+        """Return the options that opened the dataset: data, ferplus and skip_bad_rows, and others that were set."""
         choice: dict[str, Any] = self.environment()["data"]["opened_with"]
         return choice
 
@@ -242,7 +249,7 @@ class Run:
     def _read(self, name: str, parse: Callable[[str], Content]) -> Content:
         try:
             return parse((self.folder / name).read_text())
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError, csv.Error) as error:
             raise DataError(f"cannot read {self.folder / name}", why=str(error), hint=RESTORE) from error
         except (DataError, UsageError) as error:
             hint = error.hint or RESTORE
@@ -273,10 +280,15 @@ def _parse_environment(text: str) -> dict[str, Any]:
     opened_with.optional(opened_with.text, "data")
     opened_with.optional(opened_with.text, "ferplus")
     opened_with.optional(opened_with.flag, "skip_bad_rows")
+    for name in ("split", "columns", "labels_map"):
+        if name in opened_with:
+            opened_with.text(name)
     if "labels" in record:
         record.texts("labels")
     if "imported" in record:
-        record.object("imported").text("file")
+        imported = record.object("imported")
+        imported.text("file")
+        imported.text("output")
     return record.to_plain()
 
 

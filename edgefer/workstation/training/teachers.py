@@ -1,7 +1,7 @@
 """Open teachers: training runs, and .tflite models with a contract.
 
 teachers = [open_teacher("runs/wide-1"), open_teacher("small")]
-teacher.logits(pixels)                          # float32 (n, 7), for raw uint8 (n, h, w) images
+teacher.logits(pixels)                          # float32 (n, classes), for raw uint8 (n, h, w) images
 teacher.reference                               # name and identity, for the record of the student
 """
 
@@ -18,7 +18,7 @@ from edgefer.contract.preprocessing import prepare_all
 from edgefer.inference.classifier import Classifier
 from edgefer.models import find_model, shipped
 from edgefer.workstation.networks.backend import load_keras
-from edgefer.workstation.training.keras_inference import keras_logits, load_network
+from edgefer.workstation.training.keras_inference import flatbuffer_logits, keras_logits, load_network
 from edgefer.workstation.training.run import Run, find_run
 
 __all__ = ["ModelTeacher", "RunTeacher", "Teacher", "open_teacher"]
@@ -40,7 +40,7 @@ class Teacher(Protocol):
         """Folder of stored logits, or None if there is none."""
 
     def logits(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Compute the logits, float32 (n, 7), of unprepared images, uint8 (n, h, w)."""
+        """Compute the logits, float32 (n, classes), of unprepared images, uint8 (n, h, w)."""
 
 
 class RunTeacher:
@@ -56,9 +56,14 @@ class RunTeacher:
         self._network: Any = None
 
     def logits(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Compute the logits, float32 (n, 7), of unprepared images, uint8 (n, h, w)."""
+        """Compute the logits, float32 (n, classes), of unprepared images, uint8 (n, h, w)."""
+        spec = self.run.settings().input
+        faces = prepare_all(pixels, spec)
+        if self.run.is_imported:
+            flatbuffer = self.run.imported_flatbuffer()
+            return flatbuffer_logits(flatbuffer, faces, spec, self.run.labels, output=self.run.output)
         self._network = self._network or load_network(load_keras(), self.run)
-        return keras_logits(self._network, prepare_all(pixels, self.run.settings().input))
+        return keras_logits(self._network, faces, spec)
 
 
 class ModelTeacher:
@@ -72,7 +77,7 @@ class ModelTeacher:
         self.cache = files.cache_folder("teachers")
 
     def logits(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Compute the logits, float32 (n, 7), of unprepared images, uint8 (n, h, w)."""
+        """Compute the logits, float32 (n, classes), of unprepared images, uint8 (n, h, w)."""
         return self._classifier.logits(prepare_all(pixels, self._classifier.artifact.input_spec))
 
 

@@ -153,7 +153,9 @@ class QuantizationContext:
 
     def score(self, flatbuffer: bytes) -> npt.NDArray[np.float32]:
         """Compute the logits of a flatbuffer for the validation images, float32 (n, classes)."""
-        return flatbuffer_logits(flatbuffer, self.images.faces, self.settings.input, self.run.labels)
+        return flatbuffer_logits(
+            flatbuffer, self.images.faces, self.settings.input, self.run.labels, output=self.run.output
+        )
 
     def sensitivity(self, options: QuantizationOptions, progress: Progress = silent) -> dict[str, float]:
         """Return the gain of the logits, in dB, from keeping each layer in float."""

@@ -120,7 +120,7 @@ def quantize(
     spec, labels = context.settings.input, context.run.labels
     trust_model(flatbuffer)
     bare = record_golden_vectors(
-        Artifact.bare(flatbuffer, labels, spec, scheme=scheme),
+        Artifact.bare(flatbuffer, labels, spec, scheme=scheme, output=context.run.output),
         prepare_all(context.split.training.pixels[:TOLERANCE_FACES], spec),
     )
     progress(3, STAGES, f"scoring {scheme}")
@@ -167,4 +167,5 @@ def _provenance(
         "epochs": len(run.history()),
         **({"teachers": run.teachers} if run.teachers else {}),
         **({"parent": run.parent} if run.parent else {}),
+        **({"imported": run.environment()["imported"]} if run.is_imported else {}),
     }

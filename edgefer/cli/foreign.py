@@ -1,0 +1,150 @@
+"""Import models of other programs for ``edgefer import`` and for the commands that take such a model directly.
+
+@feed_options                                   # --labels, --input
+def command(feed: FeedOptions) -> Result: ...
+
+record = import_tflite(path, data, feed, output)
+record, run = import_network(path, data, feed)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from edgefer.cli.options import DataOptions, log, open_data, option_group
+
+if TYPE_CHECKING:
+    from edgefer.data.dataset import Dataset
+    from edgefer.inference.model_import import ForeignModel, InputChoice
+    from edgefer.results.model_import import ModelImport
+    from edgefer.workstation.training.run import Run
+
+__all__ = ["FeedOptions", "feed_options", "import_network", "import_tflite"]
+
+
+@dataclass(frozen=True)
+class FeedOptions:
+    """What the user knows about the model of another program; None is found on the data.
+
+    Attributes:
+        labels: class names separated by commas, or the path of a file with one per line.
+        words: channels and range of the pixels.
+    """
+
+    labels: str | None = None
+    words: str | None = None
+
+
+feed_options = option_group(
+    "feed",
+    FeedOptions,
+    click.option(
+        "--labels", metavar="NAMES",
+        help="Class names in the order of the outputs: a,b,c or a file.  [default: found on the data]",
+    ),
+    click.option(
+        "--input", "words", metavar="WORDS",
+        help="Channels and range of the pixels, such as gray,-1..1 or rgb,imagenet.  [default: found on the data]",
+    ),
+)  # fmt: skip
+
+
+def import_tflite(path: Path, data: DataOptions, feed: FeedOptions, output: Path) -> ModelImport:
+    """Write a copy of a .tflite with a contract to ``output``.
+
+    Raises:
+        UsageError: labels or input cannot be found.
+        DataError: the model or the data set cannot be read.
+        IncompatibleError: the model is no classifier of one image.
+    """
+    from edgefer.file_kinds import TFLITE
+    from edgefer.inference.model_import import ForeignModel, make_artifact
+
+    model = ForeignModel.open(path)
+    choice, dataset = _choose(model, path, data, feed)
+    make_artifact(model, choice, dataset=dataset).save(output)
+    return _record(path, TFLITE, output, choice, dataset)
+
+
+def import_network(
+    path: Path, data: DataOptions, feed: FeedOptions, *, trust: bool = False, folder: Path | None = None
+) -> tuple[ModelImport, Run]:
+    """Write a run folder with the network of a Keras file or a SavedModel.
+
+    Raises:
+        UsageError: the file has no known format or could run code, or labels or input cannot be found.
+        DataError: the file or the data set cannot be read.
+        IncompatibleError: the network cannot be converted, or is no classifier of one image.
+    """
+    import tempfile
+
+    from edgefer.inference.first_load import trust_model
+    from edgefer.inference.model_import import ForeignModel
+    from edgefer.workstation.importing.network import read_network
+    from edgefer.workstation.workflows.import_network import create_imported_run
+
+    log(f"importing {path}")
+    with tempfile.TemporaryDirectory(prefix="edgefer-import-") as private:
+        network = read_network(path, folder=Path(private), trust=trust)
+        # The converter has just written it.
+        trust_model(network.flatbuffer)
+        model = ForeignModel.load(network.flatbuffer, name=path.name)
+        choice, dataset = _choose(model, path, data, feed)
+        opened_with = {
+            "data": data.data if dataset else None,
+            "ferplus": str(data.ferplus) if data.ferplus else None,
+            "skip_bad_rows": data.skip_bad_rows,
+        }
+        run = create_imported_run(network, choice, source=path, opened_with=opened_with, dataset=dataset, folder=folder)
+    return _record(path, network.kind, run.folder, choice, dataset, notes=network.notes), run
+
+
+def _choose(
+    model: ForeignModel, path: Path, data: DataOptions, feed: FeedOptions
+) -> tuple[InputChoice, Dataset | None]:
+    """Find input and labels, with the data set if the user names one or does not name both."""
+    from edgefer.contract.input_description import describe_input
+    from edgefer.data.dataset import resolve
+    from edgefer.inference.model_import import choose_input, parse_labels, sidecar_labels
+    from edgefer.progress import progress_bar
+
+    log(f"model: {path.name}, {describe_input(model.spec)}, {model.classes} outputs")
+    labels, source = (parse_labels(feed.labels), "--labels") if feed.labels else (None, "")
+    if labels is None and (sidecar := sidecar_labels(path, model.classes)):
+        labels, source = sidecar
+    is_complete = labels is not None and feed.words is not None
+    dataset = None
+    if data.data is not None or (not is_complete and resolve(None) is not None):
+        dataset = open_data(data, spec=model.spec)
+    with progress_bar("trying inputs") as progress:
+        choice = choose_input(
+            model, labels=labels, labels_from=source, words=feed.words, dataset=dataset, progress=progress
+        )
+    return choice, dataset
+
+
+def _record(
+    path: Path, kind: str, output: Path, choice: InputChoice, dataset: Dataset | None, *, notes: tuple[str, ...] = ()
+) -> ModelImport:
+    from edgefer.contract.input_description import describe_input
+    from edgefer.results.model_import import ModelImport, TriedInput
+
+    trials = choice.search.trials if choice.search else ()
+    return ModelImport(
+        file=path.name,
+        kind=kind,
+        path=str(output),
+        input=choice.spec.to_json(),
+        described_input=describe_input(choice.spec, always_range=True),
+        labels=choice.labels,
+        labels_from=choice.labels_from,
+        output=choice.output,
+        tried=tuple(TriedInput(describe_input(trial.spec, always_range=True), trial.accuracy) for trial in trials),
+        faces=len(trials[0].hits) if trials else 0,
+        data=dataset.layout if dataset else "",
+        notes=(*notes, *choice.notes),
+    )

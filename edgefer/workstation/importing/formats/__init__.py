@@ -1,0 +1,1 @@
+"""File formats of networks, one module each; see edgefer.workstation.importing.network."""

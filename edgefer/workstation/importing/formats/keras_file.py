@@ -1,0 +1,145 @@
+"""Keras models: .keras, and HDF5 files of Keras 1 to 3 that contain the architecture."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from edgefer.errors import DataError, IncompatibleError
+from edgefer.file_kinds import HDF5, KERAS, describe_kind
+from edgefer.workstation.importing.network import SourceNetwork
+from edgefer.workstation.networks.backend import load_keras
+from edgefer.workstation.quantization.converter import convert
+
+__all__ = ["DESCRIPTION", "find_code", "matches", "read"]
+
+DESCRIPTION = "a Keras model (.keras or .h5)"
+HINT = "save the whole model: model.save('my_model.keras')"
+MAX_CONFIG_BYTES = 2**26
+# Layers whose configuration is a program.
+CODE_LAYERS = ("Lambda", "TorchModuleWrapper", "TFSMLayer", "JaxLayer", "FlaxLayer")
+# Modules of Keras in the configuration of .keras files.
+KERAS_MODULES = ("keras", "tf_keras", "builtins", "tensorflow.keras", "keras_core")
+
+
+def matches(path: Path) -> bool:
+    """Return True for a file that Keras writes."""
+    return describe_kind(path) in (KERAS, HDF5)
+
+
+def find_code(path: Path) -> list[str]:
+    """Return the layers that run code of their author: Lambda and its kin, and classes that are not of Keras."""
+    config = _read_config(path)
+    return sorted({description for entry in _objects(config) if (description := _describe_code(entry))})
+
+
+def read(path: Path, *, trust: bool) -> SourceNetwork:
+    """Load the model, remove its softmax and convert it."""
+    keras = load_keras(backend="tensorflow")
+    model = _load(keras, path, trust=trust)
+    inputs = getattr(model, "inputs", None) or []
+    outputs = getattr(model, "outputs", None) or []
+    if (len(inputs), len(outputs)) != (1, 1):
+        what = f"{path.name} has {len(inputs)} inputs and {len(outputs)} outputs"
+        raise IncompatibleError(
+            what, why="expected one image and one row of scores", hint="edgefer import MODEL.tflite"
+        )
+    shape = tuple(model.input_shape)
+    if len(shape) != 4 or not all(isinstance(size, int) for size in shape[1:]):
+        why = "expected (None, height, width, channels) with fixed numbers"
+        raise IncompatibleError(f"{path.name} has an input of shape {shape}", why=why, hint="save it with a fixed size")
+    notes = []
+    logits = _without_softmax(model)
+    if logits is None:
+        notes.append("The softmax is inside another layer, so only int8 and float32 convert this network.")
+    flatbuffer = convert(model)
+    return SourceNetwork(flatbuffer, logits, tuple(notes))
+
+
+def _load(keras: Any, path: Path, *, trust: bool) -> Any:
+    errors = []
+    for load in _loaders(keras, path, trust=trust):
+        try:
+            return load()
+        # A file of another version can fail in any way.
+        except Exception as error:  # noqa: BLE001
+            errors.append(" ".join(str(error).split())[:200])
+    raise DataError(f"Keras cannot load {path.name}", why=errors[0], hint=HINT)
+
+
+def _loaders(keras: Any, path: Path, *, trust: bool) -> Iterator[Callable[[], Any]]:
+    yield lambda: keras.saving.load_model(path, compile=False, safe_mode=not trust)
+    if describe_kind(path) == HDF5:
+        # Keras 3 cannot read every file of Keras 2.
+        import tf_keras
+
+        yield lambda: tf_keras.models.load_model(path, compile=False, safe_mode=not trust)
+
+
+def _without_softmax(model: Any) -> Any | None:
+    """Return the model without its last softmax, the model itself if it ends in none, or None if it cannot be cut."""
+    import importlib
+
+    framework = importlib.import_module(type(model).__module__.partition(".")[0])
+    layers = framework.layers
+    last = model.layers[-1]
+    if isinstance(last, layers.Softmax) or (isinstance(last, layers.Activation) and _is_softmax(last)):
+        return framework.Model(model.inputs, last.input)
+    if not _is_softmax(last):
+        return None if isinstance(last, framework.Model) else model
+    last.activation = framework.activations.linear
+    return framework.Model(model.inputs, last(last.input))
+
+
+def _is_softmax(layer: Any) -> bool:
+    return getattr(getattr(layer, "activation", None), "__name__", "") == "softmax"
+
+
+def _read_config(path: Path) -> Any:
+    """Return the architecture in a file as JSON values, without loading the model."""
+    try:
+        if describe_kind(path) == KERAS:
+            with zipfile.ZipFile(path) as archive, archive.open("config.json") as file:
+                text = file.read(MAX_CONFIG_BYTES)
+        else:
+            import h5py
+
+            with h5py.File(path, "r") as file:
+                attribute = file.attrs.get("model_config")
+            if attribute is None:
+                why = "it contains weights without an architecture"
+                raise DataError(f"{path.name} is not a whole model", why=why, hint=HINT)
+            text = attribute if isinstance(attribute, bytes) else str(attribute).encode()
+        return json.loads(text)
+    except (OSError, ValueError, KeyError, RuntimeError, RecursionError, zipfile.BadZipFile) as error:
+        raise DataError(f"cannot read the architecture in {path.name}", why=str(error), hint=HINT) from error
+
+
+def _objects(value: Any) -> Iterator[Mapping[str, Any]]:
+    """Yield every JSON object that names a class or a function."""
+    pending = [value]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, dict):
+            if "class_name" in item:
+                yield item
+            pending += item.values()
+        elif isinstance(item, list):
+            pending += item
+
+
+def _describe_code(entry: Mapping[str, Any]) -> str:
+    """Return what code an object could run, or an empty string."""
+    name = str(entry["class_name"])
+    module = entry.get("module")
+    if name in CODE_LAYERS:
+        return f"a {name} layer"
+    if isinstance(module, str) and not any(module == own or module.startswith(f"{own}.") for own in KERAS_MODULES):
+        return f"the class {module}.{name}"
+    registered = entry.get("registered_name")
+    if isinstance(registered, str) and ">" in registered:
+        return f"the registered class {registered}"
+    return ""

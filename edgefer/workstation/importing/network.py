@@ -1,0 +1,160 @@
+"""Convert the network in a file of another program to a float32 flatbuffer, in a subprocess.
+
+    network = read_network(Path("my_model.h5"), folder=private)
+    network.flatbuffer                              # float32, batch 1, logits as output if the softmax could be removed
+    network.keras                                   # a Keras file with the same outputs, or None
+
+Keras builds layers from names in such a file, and TensorFlow runs its graph. A file that could run code of its author
+is therefore refused unless the user trusts it. A subprocess reads the file in any case, so it cannot change this
+process.
+
+A new file format is one module in ``formats/`` that implements NetworkFormat.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+from edgefer import files, plugins
+from edgefer.errors import DataError, EdgeferError, UsageError
+from edgefer.file_kinds import describe_kind
+from edgefer.processes import ChildResult, call_module, serve_request
+from edgefer.workstation.quantization.flatbuffer_editor import remove_softmax
+
+__all__ = ["FORMATS", "ImportedNetwork", "NetworkFormat", "SourceNetwork", "find_format", "read_network"]
+
+MODULE = "edgefer.workstation.importing.network"
+FORMATS = "edgefer.workstation.importing.formats"
+TIMEOUT_S = 600.0
+
+
+@dataclass(frozen=True)
+class SourceNetwork:
+    """The network in a file.
+
+    Attributes:
+        flatbuffer: float32 .tflite with batch 1.
+        keras: a Keras model with logits as output, or None if the file holds only a graph.
+        notes: sentences for the user.
+    """
+
+    flatbuffer: bytes
+    keras: Any = None
+    notes: tuple[str, ...] = ()
+
+
+class NetworkFormat(Protocol):
+    """Interface of a module in ``formats/``.
+
+    Attributes:
+        DESCRIPTION: noun phrase with an article.
+    """
+
+    DESCRIPTION: str
+
+    def matches(self, path: Path) -> bool:
+        """Return True if the file or folder at ``path`` has this format, without running it."""
+
+    def find_code(self, path: Path) -> list[str]:
+        """Return descriptions of what in the file could run code of its author."""
+
+    def read(self, path: Path, *, trust: bool) -> SourceNetwork:
+        """Load the file and convert its network.
+
+        Raises:
+            DataError: the file is damaged.
+            IncompatibleError: the network cannot be converted.
+        """
+
+
+@dataclass(frozen=True)
+class ImportedNetwork:
+    """Result of read_network().
+
+    Attributes:
+        kind: description of the file format.
+        flatbuffer: float32 .tflite with batch 1; its output is logits if the network ended in a softmax.
+        keras: path of a Keras file with the same outputs, or None.
+        notes: sentences for the user.
+    """
+
+    kind: str
+    flatbuffer: bytes
+    keras: Path | None
+    notes: tuple[str, ...]
+
+
+def find_format(path: Path) -> str | None:
+    """Return the name of the format of a file or folder, or None."""
+    for name in plugins.names(FORMATS):
+        if cast("NetworkFormat", plugins.load(FORMATS, name)).matches(path):
+            return name
+    return None
+
+
+def read_network(path: Path, *, folder: Path, trust: bool = False) -> ImportedNetwork:
+    """Convert the network in a file.
+
+    Args:
+        path: file or folder of another program.
+        folder: existing private folder for the results; the Keras file in it belongs to the caller.
+        trust: load files that could run code.
+
+    Raises:
+        UsageError: the file has no known format, or could run code and is not trusted.
+        DataError: the file is damaged, or reading it ends the subprocess.
+        IncompatibleError: the network cannot be converted.
+    """
+    name = find_format(path)
+    if name is None:
+        known = (plugins.read_constant(FORMATS, entry, "DESCRIPTION") for entry in plugins.names(FORMATS))
+        why = f"it is {describe_kind(path)}; expected {', '.join(known)}"
+        raise UsageError(f"cannot import {path}", why=why, hint="edgefer import MODEL")
+    module = cast("NetworkFormat", plugins.load(FORMATS, name))
+    code = module.find_code(path)
+    if code and not trust:
+        raise UsageError(
+            f"{path} could run code of its author",
+            why=f"it contains {', '.join(code[:3])}{', ...' if len(code) > 3 else ''}",
+            hint="--trust, if you know where the file comes from",
+        )
+
+    def describe_crash(child: ChildResult) -> EdgeferError:
+        why = f"the subprocess ended by {child.signal}" if child.signal else child.last_line or "it gave no answer"
+        if child.timed_out:
+            why = f"it took more than {TIMEOUT_S:g} s"
+        return DataError(f"cannot read {path}", why=why, hint="edgefer import MODEL")
+
+    request = {"path": str(path.absolute()), "format": name, "trust": trust, "folder": str(folder.absolute())}
+    reply = call_module(MODULE, request, folder=folder, describe_crash=describe_crash, timeout_s=TIMEOUT_S)
+    keras = next((file for file in folder.glob("network.*") if file.suffix in (".keras", ".h5")), None)
+    return ImportedNetwork(
+        module.DESCRIPTION, (folder / "network.tflite").read_bytes(), keras, tuple(map(str, reply["notes"]))
+    )
+
+
+def _serve(request: dict[str, Any]) -> dict[str, Any]:
+    """Convert the network of a request; the results are files in its folder."""
+    folder, trust = Path(request["folder"]), bool(request["trust"])
+    source = cast("NetworkFormat", plugins.load(FORMATS, request["format"])).read(Path(request["path"]), trust=trust)
+    flatbuffer, removed = remove_softmax(source.flatbuffer)
+    notes = list(source.notes)
+    if removed:
+        notes.append("The softmax at the end was removed: the model gives logits, which int8 represents better.")
+    if source.keras is not None:
+        suffix = ".h5" if type(source.keras).__module__.startswith("tf_keras") else ".keras"
+        source.keras.save(folder / f"network{suffix}")
+    files.write_bytes(folder / "network.tflite", flatbuffer)
+    return {"notes": notes}
+
+
+def main(request_path: str, reply_path: str) -> int:
+    """Serve one request of read_network() and return the exit code."""
+    return serve_request(request_path, reply_path, _serve)
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

@@ -1,0 +1,79 @@
+"""Write the network of another program to a run folder, so that every command that takes a run takes it.
+
+run = create_imported_run(network, choice, source=path, opened_with={...}, dataset=dataset)
+run.is_imported, run.labels, run.settings().input
+"""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import edgefer
+from edgefer import files
+from edgefer.data.dataset import Dataset
+from edgefer.inference.model_import import InputChoice
+from edgefer.workstation.importing.network import ImportedNetwork
+from edgefer.workstation.training.run import RUNS, Run, new_run
+from edgefer.workstation.training.settings import TrainSettings
+
+__all__ = ["create_imported_run"]
+
+# Name of the architecture in the settings of an imported run; no plug-in has it.
+IMPORTED = "imported"
+
+
+def create_imported_run(
+    network: ImportedNetwork,
+    choice: InputChoice,
+    *,
+    source: Path,
+    opened_with: Mapping[str, Any],
+    dataset: Dataset | None = None,
+    folder: Path | None = None,
+    root: Path = RUNS,
+) -> Run:
+    """Create a run folder with a network that was trained elsewhere.
+
+    Args:
+        network: the converted network; its Keras file is moved into the run folder.
+        choice: input, labels and kind of output.
+        source: file or folder that was imported.
+        opened_with: options that opened the data set; later commands reopen it with them.
+        dataset: data set that decided the choice, or None.
+        folder: run folder, or None for a new folder in ``root``.
+        root: folder of all runs.
+
+    Raises:
+        DataError: the folder contains a run.
+    """
+    settings = TrainSettings(system=source.stem, architecture=IMPORTED, input=choice.spec)
+    run = new_run(root, settings, folder=folder)
+    if network.keras is not None:
+        files.write_bytes(run.folder / network.keras.name, network.keras.read_bytes())
+    environment = {
+        "edgefer": edgefer.__version__,
+        "backend": "tensorflow",
+        "python": platform.python_version(),
+        "labels": list(choice.labels),
+        "data": {
+            "name": dataset.layout if dataset else "",
+            "source": dataset.source if dataset else "",
+            "sha256": dataset.sha256 if dataset else "",
+            "opened_with": dict(opened_with),
+        },
+        "imported": {
+            "file": source.name,
+            "kind": network.kind,
+            "output": choice.output,
+            "labels_from": choice.labels_from,
+            "sha256": hashlib.sha256(network.flatbuffer).hexdigest(),
+        },
+    }
+    run.save_json("environment.json", environment)
+    # The flatbuffer marks the run as imported, so it is written last.
+    files.write_bytes(run.folder / "network.tflite", network.flatbuffer)
+    return run
