@@ -12,6 +12,7 @@ import shutil
 import signal
 import struct
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -30,6 +31,9 @@ from edgefer.inspection.flatbuffer import Model, Op, Subgraph, Tensor, load_sche
 from edgefer.models import SHIPPED
 
 DATA = Path(__file__).parent / "fixtures"
+# Modules that tests of several folders import. The folder comes last, so that it hides no installed module.
+sys.path.append(str(Path(__file__).parent / "helpers"))
+
 # fixtures/README.md has the measured spread between kernels and wheels.
 TOLERANCES = {"int8": 4.0, "float32": 2e-4}
 

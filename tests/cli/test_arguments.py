@@ -9,8 +9,8 @@ import click
 import cv2
 import numpy as np
 import pytest
+from command_tree import leaf_commands
 
-from edgefer import plugins
 from edgefer.cli import main
 from edgefer.cli.outputs import InputName, OutputPath
 from edgefer.models import SHIPPED
@@ -24,25 +24,23 @@ SHORT = {
 # Arguments besides the one that is tested.
 OTHERS = {"predict": ["face.png"], "report": ["m.tflite"], "calibrate": ["set.csv"], "data check": ["faces.npz"]}
 # bench reads the data set for --accuracy, live a detector's model with a camera, quantize the data for a trained run.
-UNUSED = {("bench", "--data"), ("bench", "--ferplus"), ("live", "--detector-model"), ("service install", "--model"),
-          ("quantize", "--data"), ("quantize", "--ferplus"), ("train", "--resume")}
+UNUSED = {
+    ("bench", "--data"),
+    ("bench", "--ferplus"),
+    ("live", "--detector-model"),
+    ("service install", "--model"),
+    ("quantize", "--data"),
+    ("quantize", "--ferplus"),
+    ("train", "--resume"),
+}
 KINDS = ["empty", "folder", "face.png", "model.keras", "other.json", "list.json", "text.txt", "binary.bin", "run",
          "cut.tflite", "missing", "/dev/null", "n" * 300]  # fmt: skip
 NAMES = ["new\nline %s{x}%(y)s [bold]x[bold] caf\udce9 \x1b[31mred :heart:", "-dash"]
 
 
-def walk(command, words):
-    if isinstance(command, click.Group):
-        for name, subcommand in command.commands.items():
-            yield from walk(subcommand, [*words, name])
-    else:
-        yield words, command
-
-
 INPUTS = [
     pytest.param(words, parameter, id=f"{'-'.join(words)}-{parameter.name}")
-    for name in plugins.names(main.COMMANDS)
-    for words, command in walk(main.load_command(name), [name])
+    for words, command in leaf_commands()
     for parameter in command.params
     if isinstance(parameter.type, (click.Path, InputName)) and not isinstance(parameter.type, OutputPath)
     if (" ".join(words), parameter.opts[0]) not in UNUSED and words[0] != "devices"

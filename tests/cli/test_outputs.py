@@ -8,29 +8,15 @@ from pathlib import Path
 
 import click
 import pytest
+from command_tree import leaf_commands
 
-from edgefer import plugins
-from edgefer.cli import main
 from edgefer.cli.commands import predict
 from edgefer.cli.outputs import OutputPath
 from edgefer.errors import ThresholdNotMet
 from edgefer.models import SHIPPED
 from edgefer.text_table import Result
 
-
-def walk(command, words):
-    if isinstance(command, click.Group):
-        for name, subcommand in command.commands.items():
-            yield from walk(subcommand, [*words, name])
-    else:
-        yield words, command
-
-
-COMMANDS = [
-    (words, command)
-    for name in plugins.names(main.COMMANDS)
-    for words, command in walk(main.load_command(name), [name])
-]
+COMMANDS = leaf_commands()
 OUTPUTS = [
     pytest.param(words, command, parameter, id=f"{'-'.join(words)}-{parameter.name}")
     for words, command in COMMANDS

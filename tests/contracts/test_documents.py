@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 import cv2
 import pytest
+from command_tree import leaf_commands
 
 from edgefer.cli.deprecated_names import DEPRECATED
 from edgefer.cli.main import app
@@ -67,11 +68,7 @@ def test_commands_and_their_options_exist(document):
 def test_options_outside_of_command_lines_exist_in_some_command(document):
     # The changelog and the migration notes name the former options.
     former = {name for names in DEPRECATED.values() for name in names}
-    known = OTHER_PROGRAMS | former
-    for name in app.list_commands(click.Context(app)):
-        command = command_of([name])
-        leaves = command.commands.values() if isinstance(command, click.Group) else [command]
-        known |= set().union(*(options_of(leaf) for leaf in leaves))
+    known = OTHER_PROGRAMS.union(former, *(options_of(command) for _, command in leaf_commands()))
     named = re.findall(r"`(--[a-z0-9-]+)[^`\n]*`", document.read_text(encoding="utf-8"))
     assert set(named) <= known
 
