@@ -242,7 +242,7 @@ def _three_block(dataset: Dataset, folder: Path) -> Path:
     keras.utils.set_random_seed(0)
     faces = prepare_all(_calibration(dataset).faces[:100], settings.input)
     scheme = plugins.load("edgefer.workstation.quantization.schemes", "int8")
-    model = scheme.convert(FloatNetwork(build_network(keras, settings), faces), DEFAULTS)
+    model = scheme.convert(FloatNetwork(build_network(keras, settings, classes=len(dataset.labels)), faces), DEFAULTS)
     with_contract(model).save(folder / THREE_BLOCK)
     return folder / THREE_BLOCK
 

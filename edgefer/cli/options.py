@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MODEL_HELP", "PATH", "RUNTIMES", "SECONDS", "SPLITS", "SYNTHETIC", "DataOptions", "data_options",
     "detector_options", "log", "log_ignored_settings", "open_data", "open_model_data", "open_run_data",
-    "option_group", "parse_face_count", "parse_threads",
+    "option_group", "parse_face_count", "parse_threads", "select_classes",
 ]  # fmt: skip
 
 PATH = click.Path(path_type=Path)
@@ -220,7 +220,7 @@ def open_data(options: DataOptions, *, spec: InputSpec | None = None) -> Dataset
 
 
 def open_model_data(model: Path, artifact: Artifact, options: DataOptions) -> Dataset:
-    """Load the data set that measures the accuracy of a model.
+    """Load the data set that measures the accuracy of a model, with its classes.
 
     Without --data, it is the data set of the training run in the folder of the model, $EDGEFER_DATA or ./fer2013.csv.
     Synthetic faces measure only models that were trained on synthetic faces.
@@ -232,7 +232,7 @@ def open_model_data(model: Path, artifact: Artifact, options: DataOptions) -> Da
 
     Raises:
         UsageError: no data set was named or found.
-        DataError: the data set cannot be read.
+        DataError: the data set cannot be read, or has no faces of the model's classes.
     """
     from edgefer.data.dataset import resolve
 
@@ -249,7 +249,35 @@ def open_model_data(model: Path, artifact: Artifact, options: DataOptions) -> Da
                 why=f"no --data, $EDGEFER_DATA or ./fer2013.csv; it was trained on {trained_on or 'unknown data'}",
                 hint=f"--data PATH, or --data {SYNTHETIC} to test the tools with generated faces",
             )
-    return open_data(options, spec=artifact.input_spec)
+    return _selected(open_data(options, spec=artifact.input_spec), artifact.labels)
+
+
+def select_classes(dataset: Dataset, classes: tuple[str, ...]) -> Dataset:
+    """Return the faces of the classes in --classes, in their order.
+
+    Raises:
+        UsageError: the data set has no class of a name, or a name occurs twice.
+    """
+    from edgefer.data.naming import canonical_name, list_names, match_names
+
+    unknown = [name for name in classes if name not in match_names(classes, dataset.labels)]
+    if unknown:
+        why = f"{dataset.source} has the classes {dataset.class_counts()}"
+        hint = f"--classes {','.join(dataset.labels[:3])}"
+        raise UsageError(f"--classes names {list_names(unknown)}", why=why, hint=hint)
+    index_of = match_names(classes, dataset.labels)
+    labels = tuple(dataset.labels[index_of[name]] for name in classes)
+    if len(set(map(canonical_name, labels))) < max(2, len(labels)):
+        raise UsageError(f"--classes {','.join(classes)}", why="expected at least two different classes")
+    return _selected(dataset, labels)
+
+
+def _selected(dataset: Dataset, labels: tuple[str, ...]) -> Dataset:
+    """Return the faces of a model's classes, and print what is left out."""
+    selected = dataset.select(labels)
+    for note in selected.notes[len(dataset.notes) :]:
+        log(f"  {note}")
+    return selected
 
 
 def _saved_data_options(folder: Path) -> DataOptions:
@@ -265,7 +293,7 @@ def _saved_data_options(folder: Path) -> DataOptions:
 
 
 def open_run_data(run: Run, options: DataOptions, *, spec: InputSpec | None = None) -> Dataset:
-    """Load the data set that ``run`` was trained on; each option that is set overrides the run's own.
+    """Load the data set that ``run`` was trained on, with its classes; options that are set override the run's own.
 
     Args:
         run: the run.
@@ -274,11 +302,11 @@ def open_run_data(run: Run, options: DataOptions, *, spec: InputSpec | None = No
 
     Raises:
         UsageError: --ferplus with synthetic faces.
-        DataError: the data set cannot be read.
+        DataError: the data set cannot be read, or has no faces of the run's classes.
     """
     saved = run.opened_with()
     ferplus = options.ferplus or saved["ferplus"]
-    return open_data(
+    dataset = open_data(
         DataOptions(
             data=options.data or saved["data"],
             ferplus=Path(ferplus) if ferplus else None,
@@ -286,3 +314,4 @@ def open_run_data(run: Run, options: DataOptions, *, spec: InputSpec | None = No
         ),
         spec=spec or run.settings().input,
     )
+    return _selected(dataset, run.labels)

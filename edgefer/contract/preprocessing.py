@@ -24,8 +24,8 @@ from edgefer.contract.quantization_params import QuantParams, quantize
 from edgefer.errors import DataError
 
 __all__ = [
-    "CHANNELS", "FLOAT32", "MAX_SIDE", "RESIZING", "Clahe", "InputSpec", "encode", "encoder", "prepare", "prepare_all", "to_gray",
-    "with_channels",
+    "CHANNELS", "FLOAT32", "MAX_SIDE", "RESIZING", "Clahe", "InputSpec", "encode", "encoder", "prepare", "prepare_all",
+    "to_gray", "with_channels",
 ]  # fmt: skip
 
 Image = npt.NDArray[np.uint8]

@@ -13,9 +13,10 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +24,7 @@ import numpy.typing as npt
 from edgefer import plugins
 from edgefer.contract.labels import LABELS
 from edgefer.data import ferplus as ferplus_file, records
-from edgefer.data.naming import quote_name
+from edgefer.data.naming import list_names, match_names, quote_name
 from edgefer.data.recognition import FORMATS, Source, find_source
 from edgefer.data.records import SPLITS, BadRows, SampleTable
 from edgefer.errors import DataError
@@ -44,19 +45,26 @@ class Split:
 
     Attributes:
         pixels: uint8 (n, h, w); must not be modified in place, because ``digests`` is cached.
-        labels: int64 (n,), indices into LABELS.
+        labels: int64 (n,), indices into ``label_names``.
         rows: int64 (n,), ascending, the identity of each face in its source: the 0-based data row of a table or an
             array; for an image tree the row of fer2013.csv if the file names contain it, otherwise the position.
         votes: float32 (n, 10) FER+ votes, in the column order of fer2013new.csv, or None.
+        label_names: class names.
     """
 
     pixels: npt.NDArray[np.uint8]
     labels: npt.NDArray[np.int64]
     rows: npt.NDArray[np.int64]
     votes: npt.NDArray[np.float32] | None = None
+    label_names: tuple[str, ...] = LABELS
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def take(self, chosen: npt.NDArray[Any]) -> Split:
+        """Return the faces at these positions: int64 positions or a bool mask (n,)."""
+        votes = None if self.votes is None else self.votes[chosen]
+        return Split(self.pixels[chosen], self.labels[chosen], self.rows[chosen], votes, self.label_names)
 
     @functools.cached_property
     def digests(self) -> tuple[bytes, ...]:
@@ -77,9 +85,10 @@ class Dataset:
         source: file or folder that was read.
         layout: "fer2013.csv", "icml", "image tree", "images/train+validation", "npz" or "synthetic".
         splits: splits by name: "Training", "PublicTest", "PrivateTest"; missing ones have no entry.
-        sha256: hash over name, number of faces, labels and pixels of each split. Equal faces have equal hashes in every
-            lossless format; row numbers and votes are excluded.
+        sha256: hash over name, number of faces, labels and pixels of each split, and over class names other than those
+            of FER2013. Equal faces have equal hashes in every lossless format; row numbers and votes are excluded.
         notes: sentences for the user.
+        labels: class names, which the labels of the splits index; the splits carry them, too.
     """
 
     source: str
@@ -87,6 +96,62 @@ class Dataset:
     splits: dict[str, Split]
     sha256: str
     notes: tuple[str, ...] = ()
+    labels: tuple[str, ...] = LABELS
+
+    def __post_init__(self) -> None:
+        names = self.labels
+        splits = {
+            name: split if split.label_names == names else replace(split, label_names=names)
+            for name, split in self.splits.items()
+        }
+        object.__setattr__(self, "splits", splits)
+
+    def select(self, labels: Sequence[str]) -> Dataset:
+        """Return the faces of some classes, whose labels index ``labels``.
+
+        Faces of other classes are left out, with a note. A class without faces is accepted, because a model may have
+        more classes than the data. Names match if they are equal or synonyms, such as "Happiness" and "happy".
+
+        Args:
+            labels: class names in the order of a model's outputs.
+
+        Raises:
+            DataError: no face belongs to one of the classes.
+        """
+        labels = tuple(labels)
+        if labels == self.labels:
+            return self
+        index_of = match_names(self.labels, labels)
+        table = np.array([index_of.get(name, -1) for name in self.labels], np.int64)
+        splits = {}
+        for name, split in self.splits.items():
+            selected = table[split.labels]
+            kept = np.flatnonzero(selected >= 0)
+            if len(kept):
+                splits[name] = replace(split.take(kept), labels=selected[kept], label_names=labels)
+        if not splits:
+            raise DataError(
+                f"{self.source} has no images of {', '.join(map(quote_name, labels))}",
+                why=f"its classes are {self.class_counts()}",
+                hint='--labels-map FILE with a line for each class, such as joy = "happy"',
+            )
+        return Dataset(
+            self.source, self.layout, splits, _sha256(splits, labels), (*self.notes, *self._left_out(table)), labels
+        )
+
+    def class_counts(self) -> str:
+        """Return the classes with their numbers of images in all splits, for messages."""
+        counts = sum(np.bincount(split.labels, minlength=len(self.labels)) for split in self.splits.values())
+        return list_names([f"{name} ({count:,})" for name, count in zip(self.labels, np.atleast_1d(counts).tolist())])
+
+    def _left_out(self, table: npt.NDArray[np.int64]) -> tuple[str, ...]:
+        counts = sum(np.bincount(split.labels, minlength=len(self.labels)) for split in self.splits.values())
+        dropped = {self.labels[index]: int(np.atleast_1d(counts)[index]) for index in np.flatnonzero(table < 0)}
+        total = sum(dropped.values())
+        if not total:
+            return ()
+        names = list_names([f"{name} ({count:,})" for name, count in dropped.items()])
+        return (f"Left out: {total:,} images of other classes: {names}.",)
 
     def split(self, name: str) -> Split:
         """Return a split.
@@ -160,31 +225,34 @@ def load(
         source = find_source(path)
         table = _read(source, size, skip_bad_rows=skip_bad_rows, cache=cache, progress=progress)
     except OSError as error:
-        raise DataError(f"cannot read {quote_name(path)}", why=quote_name(str(error))) from error
+        hint = "check its permissions and the disk, or copy it again"
+        raise DataError(f"cannot read {quote_name(path)}", why=quote_name(str(error)), hint=hint) from error
     except MemoryError as error:
-        raise DataError(f"{quote_name(path)} is too large", why="its faces do not fit into memory") from error
+        why, hint = "its faces do not fit into memory", "a machine with more memory, or a smaller data set"
+        raise DataError(f"{quote_name(path)} is too large", why=why, hint=hint) from error
     if not len(table.labels):
         why = "; ".join((*table.notes, *source.notes)) or "it has no rows"
-        raise DataError(f"{quote_name(source.path)} has no usable images", why=why)
+        hint = "name another data set with --data"
+        raise DataError(f"{quote_name(source.path)} has no usable images", why=why, hint=hint)
     if ferplus is not None:
         table = ferplus_file.attach(ferplus, table)
     return _dataset(str(source.path), table.with_notes(source.notes))
 
 
 def ferplus_targets(split: Split) -> npt.NDArray[np.float32]:
-    """Convert FER+ votes to distributions over LABELS, float32 (n, 7).
+    """Convert FER+ votes to distributions over the classes of a split, float32 (n, classes).
 
-    Votes for contempt, unknown and no-face are dropped, and the others are normalized to a sum of 1. A face without
-    other votes gets its one-hot label.
+    Votes for other classes, unknown and no-face are dropped, and the others are normalized to a sum of 1. A face
+    without other votes gets its one-hot label.
 
     Raises:
         DataError: the split has no votes.
     """
     if split.votes is None:
         raise DataError("the data set has no FER+ votes", why="soft labels need them", hint="--ferplus fer2013new.csv")
-    votes = ferplus_file.in_label_order(split.votes)
+    votes = ferplus_file.in_label_order(split.votes, split.label_names)
     total = votes.sum(axis=1, keepdims=True)
-    one_hot = np.eye(len(LABELS), dtype=np.float32)[split.labels]
+    one_hot = np.eye(len(split.label_names), dtype=np.float32)[split.labels]
     return np.where(total > 0, votes / np.maximum(total, np.finfo(np.float32).tiny), one_hot).astype(np.float32)
 
 
@@ -235,22 +303,27 @@ def _dataset(source: str, table: SampleTable) -> Dataset:
         members = order[table.usage[order] == index]
         if len(members):
             votes = None if table.votes is None else table.votes[members]
-            splits[name] = Split(table.pixels[members], table.labels[members], table.rows[members], votes)
+            splits[name] = Split(
+                table.pixels[members], table.labels[members], table.rows[members], votes, table.label_names
+            )
     missing = tuple(f"There are no {name} images: {CONSEQUENCES[name]}." for name in SPLITS if name not in splits)
-    return Dataset(source, table.layout, splits, _sha256(splits), (*missing, *table.notes))
+    sha256 = _sha256(splits, table.label_names)
+    return Dataset(source, table.layout, splits, sha256, (*missing, *table.notes), table.label_names)
 
 
 def _pixel_digest(face: npt.NDArray[np.uint8]) -> bytes:
     return hashlib.sha256(np.ascontiguousarray(face).data).digest()
 
 
-def _sha256(splits: Mapping[str, Split]) -> str:
+def _sha256(splits: Mapping[str, Split], labels: tuple[str, ...] = LABELS) -> str:
     digest = hashlib.sha256()
+    if labels != LABELS:
+        digest.update("\n".join([*labels, ""]).encode(errors="surrogateescape"))
     for name in SPLITS:
         if name in splits:
             split = splits[name]
             digest.update(f"{name} {len(split)}\n".encode())
-            digest.update(split.labels.astype(np.uint8).tobytes())
+            digest.update(split.labels.astype(np.uint8 if labels == LABELS else "<i8").tobytes())
             digest.update(np.ascontiguousarray(split.pixels).data)
     return digest.hexdigest()
 

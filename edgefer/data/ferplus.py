@@ -28,13 +28,18 @@ __all__ = ["VOTES", "attach", "in_label_order"]
 
 VOTES = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt", "unknown", "NF")
 LABEL_OF_VOTE = {"happiness": "happy", "sadness": "sad", "anger": "angry"}
-COLUMN_OF_LABEL = [[LABEL_OF_VOTE.get(vote, vote) for vote in VOTES].index(label) for label in LABELS]
+VOTED_LABELS = tuple(LABEL_OF_VOTE.get(vote, vote) for vote in VOTES[:-2])
 HINT = "use the fer2013new.csv that belongs to this data set, or omit --ferplus"
 
 
-def in_label_order(votes: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Select the votes (n, 7) for LABELS, in their order, from votes (n, 10); drop contempt, unknown and NF."""
-    return votes[:, COLUMN_OF_LABEL]
+def in_label_order(votes: npt.NDArray[np.float32], labels: tuple[str, ...] = LABELS) -> npt.NDArray[np.float32]:
+    """Select the votes (n, classes) for ``labels`` from votes (n, 10); a class that FER+ lacks has no votes.
+
+    Votes for other classes, unknown and NF are dropped; LABELS lack contempt.
+    """
+    columns = [VOTED_LABELS.index(label) if label in VOTED_LABELS else -1 for label in labels]
+    selected: npt.NDArray[np.float32] = np.where(np.array(columns) >= 0, votes[:, columns], np.float32(0))
+    return selected
 
 
 def attach(path: Path, table: SampleTable) -> SampleTable:

@@ -1,21 +1,26 @@
 """Map the names of classes and splits in data sets to labels and splits, and quote values in messages.
 
-    label_of("Happiness"), label_of("3")            # "happy", "happy"
-    split_of("FER2013Train"), split_of("val")       # "Training", "PublicTest"
-    split_of("test")                                # TEST: assign_test() decides which test split it is
-    assign_test({"train", "test"})                  # "PublicTest"
-    quote("a\\x1b[2J")                               # 'a\\x1b[2J': without control characters
+label_of("Happiness"), label_of("3")            # "happy", "happy"
+split_of("FER2013Train"), split_of("val")       # "Training", "PublicTest"
+split_of("test")                                # TEST: assign_test() decides which test split it is
+assign_test({"train", "test"})                  # "PublicTest"
+canonical_name("Suprise")                       # "surprise"; unknown names stay as they are
+match_names(("anger", "joy"), LABELS)           # {"anger": 0}: indices into LABELS
+quote("a\\x1b[2J")                               # 'a\\x1b[2J': without control characters
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Set as AbstractSet
+from collections.abc import Sequence, Set as AbstractSet
 
 from edgefer.contract.labels import LABELS
 from edgefer.escaping import printable
 
-__all__ = ["LABEL_OF_NAME", "TEST", "assign_test", "label_of", "quote", "quote_name", "split_of"]
+__all__ = [
+    "CONTEMPT", "LABEL_OF_NAME", "TEST", "assign_test", "canonical_name", "is_class_name", "label_of", "list_names",
+    "match_names", "quote", "quote_name", "split_of",
+]  # fmt: skip
 
 TEST = "test"
 LABEL_OF_NAME = {
@@ -26,7 +31,13 @@ LABEL_OF_NAME = {
     "happiness": "happy",
     "sadness": "sad",
     "surprised": "surprise",
+    # A common misspelling in the folders of data sets.
+    "suprise": "surprise",
+    "suprised": "surprise",
+    "afraid": "fear",
 }
+# The eighth class of AffectNet, CK+ and FER+.
+CONTEMPT = "contempt"
 LABEL_OF_NUMBER = {str(index): label for index, label in enumerate(LABELS)}
 SPLIT_OF_WORD = {
     "train": "Training",
@@ -45,6 +56,7 @@ SPLIT_OF_WORD = {
 # Words around the name of a split, as in FER2013Train, train_set and images-test.
 DECORATION = re.compile(r"^(?:fer2013|ferplus|fer|images?)|(?:set|split|data|images?|folder)$")
 QUOTED_CHARACTERS = 40
+LISTED_NAMES = 8
 
 
 def label_of(name: str) -> str | None:
@@ -52,6 +64,27 @@ def label_of(name: str) -> str | None:
     text = name.strip()
     number = text[:-2] if text.endswith(".0") else text
     return LABEL_OF_NUMBER.get(number) or LABEL_OF_NAME.get(text.lower())
+
+
+def canonical_name(name: str) -> str:
+    """Return the label for the name of a class of FER2013 or contempt; any other name stays as it is."""
+    text = name.strip()
+    if text.lower() in (CONTEMPT, "contemptuous"):
+        return CONTEMPT
+    return LABEL_OF_NAME.get(text.lower(), text)
+
+
+def is_class_name(name: str) -> bool:
+    """Return True for a name of a class of FER2013, or of contempt."""
+    return canonical_name(name) in (*LABELS, CONTEMPT)
+
+
+def match_names(names: Sequence[str], labels: Sequence[str]) -> dict[str, int]:
+    """Return the index into ``labels`` of each name that is equal to a label, or a synonym of it."""
+    exact = {label: index for index, label in enumerate(labels)}
+    canonical = {canonical_name(label).lower(): index for index, label in reversed(list(enumerate(labels)))}
+    found = {name: exact.get(name, canonical.get(canonical_name(name).lower())) for name in names}
+    return {name: index for name, index in found.items() if index is not None}
 
 
 def split_of(name: str) -> str | None:
@@ -79,6 +112,11 @@ def quote(value: object, *, limit: int = QUOTED_CHARACTERS) -> str:
     """Quote a value of a file for a message: shortened, without control characters and undecodable bytes."""
     text = str(value)
     return repr(text if len(text) <= limit else text[:limit] + "...")
+
+
+def list_names(names: Sequence[object], *, limit: int = LISTED_NAMES) -> str:
+    """Return the first names for a message, separated by commas."""
+    return ", ".join(map(quote_name, names[:limit])) + (", ..." if len(names) > limit else "")
 
 
 def quote_name(name: object) -> str:

@@ -142,7 +142,8 @@ def _unknown_folder(path: Path) -> DataError:
     try:
         entries = [entry for entry in path.iterdir() if not files.is_filesystem_leftover(entry.name)]
     except OSError as error:
-        return DataError(f"cannot read {quote_name(path)}", why=error.strerror or str(error))
+        hint = "check its permissions"
+        return DataError(f"cannot read {quote_name(path)}", why=error.strerror or str(error), hint=hint)
     folders = sorted(entry.name for entry in entries if os.path.isdir(entry))  # noqa: PTH112
     others = [entry for entry in entries if entry.name not in folders]
     suffixes = Counter(entry.suffix.lower() or "no suffix" for entry in others)

@@ -4,7 +4,7 @@
     table = plugins.load("edgefer.data.formats", "csv_table").read(path, bad=bad, progress=silent)
     bad.check(path, skip=False, valid=len(table.labels))    # DataError with the first ten rows
 
-    path = cache_path(key, skip_bad_rows=False)             # ~/.cache/edgefer/<key>-v2.npz
+    path = cache_path(key, skip_bad_rows=False)             # ~/.cache/edgefer/<key>-v3.npz
     table = read_cache(path)                                # None if the entry is missing or damaged
     problem = write_cache(path, table)                      # empty on success
 
@@ -25,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgefer import files
+from edgefer.contract.labels import LABELS
 from edgefer.errors import DataError
 
 __all__ = ["SPLITS", "BadRows", "SampleTable", "cache_path", "file_sha256", "read_cache", "write_cache"]
@@ -40,7 +41,7 @@ class SampleTable:
 
     Attributes:
         pixels: uint8 (n, h, w); 48 x 48 for tables.
-        labels: int64 (n,), indices into LABELS.
+        labels: int64 (n,), indices into ``label_names``.
         usage: int8 (n,), indices into SPLITS.
         rows: int64 (n,), the identity of each face in its source: the 0-based data row of a table; for an image tree
             the row of fer2013.csv if the file names contain it, otherwise the position among the sorted names.
@@ -49,6 +50,7 @@ class SampleTable:
         row_count: number of data rows in the source, including unusable ones; None for an image tree.
         has_row_numbers: True if ``rows`` are row numbers of a table, False if they are positions.
         notes: sentences for the user.
+        label_names: class names.
     """
 
     pixels: npt.NDArray[np.uint8]
@@ -60,6 +62,7 @@ class SampleTable:
     row_count: int | None
     has_row_numbers: bool = True
     notes: tuple[str, ...] = ()
+    label_names: tuple[str, ...] = LABELS
 
     def with_notes(self, notes: tuple[str, ...]) -> SampleTable:
         """Return the same samples with additional notes."""
@@ -101,7 +104,8 @@ class BadRows:
         if not valid:
             verb = "is" if self.count == 1 else "are"
             first = "; ".join(self.first[:NAMED_IF_NONE_VALID])
-            raise DataError(f"{path} has no usable images: {rows} {verb} unusable", why=first)
+            hint = "correct the file, or name another data set"
+            raise DataError(f"{path} has no usable images: {rows} {verb} unusable", why=first, hint=hint)
         if not skip:
             hint = f"add --skip-bad-rows to use the other {valid:,}"
             raise DataError(f"{path} has {rows} that cannot be used", why=reasons, hint=hint)
@@ -118,7 +122,7 @@ def file_sha256(path: Path) -> str:
 
 
 # Increase it whenever a reader returns other samples for the same source.
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 
 def cache_path(key: str, *, skip_bad_rows: bool) -> Path | None:
@@ -151,6 +155,7 @@ def read_cache(path: Path) -> SampleTable | None:
                 row_count=facts["row_count"],
                 has_row_numbers=facts["has_row_numbers"],
                 notes=tuple(facts["notes"]),
+                label_names=tuple(facts["label_names"]),
             )
     except (OSError, EOFError, KeyError, ValueError, TypeError, zipfile.BadZipFile, zlib.error):
         return None
@@ -172,6 +177,7 @@ def write_cache(path: Path | None, table: SampleTable) -> str:
             "row_count": table.row_count,
             "has_row_numbers": table.has_row_numbers,
             "notes": table.notes,
+            "label_names": table.label_names,
         }
     )
     files.remove_leftovers(path)

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgefer.contract.labels import LABELS
 from edgefer.data.dataset import Dataset, Split
 from edgefer.data.ferplus import in_label_order
+from edgefer.data.naming import quote_name
 from edgefer.results import schema
 from edgefer.text_table import WIDTH, Result, percent, table
 
@@ -42,7 +42,7 @@ class DataCheck:
         groups_with_conflicting_labels: groups with more than one label.
         also_in_training: images of a test split that also occur in Training, by split; empty without Training.
         ferplus_agreement: fraction of images, by split, whose label has the most FER+ votes (or as many as another),
-            among those with a vote for any of LABELS; empty without votes.
+            among those with a vote for any class of the data set; empty without votes.
     """
 
     source: str
@@ -86,9 +86,9 @@ def check(dataset: Dataset) -> DataCheck:
             if training is not None and name != "Training"
         },
         ferplus_agreement={
-            name: _agreement(split.labels, split.votes)
+            name: _agreement(split.labels, in_label_order(split.votes, split.label_names))
             for name, split in dataset.splits.items()
-            if split.votes is not None and in_label_order(split.votes).any()
+            if split.votes is not None and in_label_order(split.votes, split.label_names).any()
         },
     )
 
@@ -97,7 +97,8 @@ def summary(report: DataCheck) -> Result:
     """Return the counts as a record and a text for the command line."""
     splits = list(report.classes)
     totals = {name: sum(counts.values()) for name, counts in report.classes.items()}
-    rows = [[label, *(f"{report.classes[name][label]:,}" for name in splits)] for label in LABELS]
+    labels = next(iter(report.classes.values()), {})
+    rows = [[quote_name(label), *(f"{report.classes[name][label]:,}" for name in splits)] for label in labels]
     rows.append(["all", *(f"{totals[name]:,}" for name in splits)])
     rows.append(["with a single gray value", *(f"{report.constant_images[name]:,}" for name in splits)])
     if report.also_in_training:
@@ -130,7 +131,8 @@ def _duplicate_groups(dataset: Dataset) -> list[list[tuple[str, int]]]:
 
 
 def _class_counts(split: Split) -> dict[str, int]:
-    return dict(zip(LABELS, np.bincount(split.labels, minlength=len(LABELS)).tolist(), strict=True))
+    counts = np.bincount(split.labels, minlength=len(split.label_names))
+    return dict(zip(split.label_names, counts.tolist(), strict=True))
 
 
 def _constant_count(pixels: Faces) -> int:
@@ -138,8 +140,7 @@ def _constant_count(pixels: Faces) -> int:
     return int((flat == flat[:, :1]).all(axis=1).sum())
 
 
-def _agreement(labels: npt.NDArray[np.int64], all_votes: npt.NDArray[np.float32]) -> float:
-    votes = in_label_order(all_votes)
+def _agreement(labels: npt.NDArray[np.int64], votes: npt.NDArray[np.float32]) -> float:
     voted = votes.sum(axis=1) > 0
     label_votes = votes[np.arange(len(votes)), labels]
     return float((label_votes == votes.max(axis=1))[voted].mean())

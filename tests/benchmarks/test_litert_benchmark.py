@@ -29,7 +29,7 @@ TURNS, RUNS, LEAST_MS = 9, 400, 0.3
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    flatbuffer = convert(build_network(load_keras(), load_system("compact_base")))
+    flatbuffer = convert(build_network(load_keras(), load_system("compact_base"), classes=7))
     inputs = np.zeros((1, 48, 48), np.uint8)
     no_logits = np.zeros((1, len(LABELS)), np.float32)
     bare = Artifact(flatbuffer, LABELS, InputSpec(), "float32", Golden(inputs, no_logits, no_logits, 1.0), {})

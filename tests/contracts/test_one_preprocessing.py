@@ -79,7 +79,7 @@ def test_the_cache_of_a_tree_belongs_to_one_size(pictures, tmp_path, monkeypatch
 
 
 def test_the_network_and_the_float_model_get_the_same_input(predicted):
-    layer = augmentation_layer(load_keras(), Augment(), height=48, width=48)
+    layer = augmentation_layer(load_keras(), Augment(), InputSpec())
     trained_on = np.asarray(layer(predicted[..., None], training=False))
     encoded = encoder(QuantParams(0.0, 0, "float32"))[predicted][..., None]
     assert trained_on.tobytes() == encoded.tobytes()

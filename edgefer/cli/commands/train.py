@@ -1,4 +1,4 @@
-"""Train a network on FER2013 or synthetic faces."""
+"""Train a network on a data set or on synthetic faces."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from edgefer.cli.options import (
     open_data,
     open_run_data,
     option_group,
+    select_classes,
 )
 from edgefer.cli.outputs import INPUT, OUTPUT_FOLDER, check_output
 from edgefer.errors import UsageError
@@ -47,6 +48,7 @@ class TrainOptions:
         epochs, seed, views: values of these settings, as text, or None.
         augments: augmentation presets or KEY=VALUE.
         teacher: run folders and models separated by commas, or None.
+        classes: class names in the order of the outputs, separated by commas; None for all classes of the data set.
         init_from: run that gives the initial weights, or None.
         run_folder: folder of the new run, or None for a default name.
     """
@@ -59,6 +61,7 @@ class TrainOptions:
     views: str | None
     augments: tuple[str, ...]
     teacher: str | None
+    classes: str | None
     init_from: Path | None
     run_folder: Path | None
 
@@ -84,6 +87,10 @@ train_options = option_group(
         "--views", metavar="N",
         help="Short for --set views=N: teachers and student see the same N augmented views of the images.",
     ),
+    click.option(
+        "--classes", metavar="NAME[,NAME...]",
+        help="Classes to train, in the order of the outputs.  [default: all classes of the data set]",
+    ),
     click.option("--init-from", type=PATH, metavar="RUN", help="Start from the settings and best weights of a run."),
     click.option(
         "--run", "run_folder", type=OUTPUT_FOLDER, metavar="FOLDER", help="Run folder.  [default: runs/TIME-SYSTEM]"
@@ -100,7 +107,7 @@ train_options = option_group(
     help="Resume an interrupted run; without RUN, the newest.",
 )  # fmt: skip
 def command(data: DataOptions, options: TrainOptions, tensorboard: bool, resume: str | None) -> Result:
-    """Train a network on FER2013, or on synthetic faces without a data set.
+    """Train a network on a data set, or on synthetic faces without one.
 
     The run folder stores settings, weights, history and plots. --resume continues an interrupted run and gives the same
     weights as an uninterrupted one. --init-from starts a run with the settings and best weights of another run, a new
@@ -111,6 +118,7 @@ def command(data: DataOptions, options: TrainOptions, tensorboard: bool, resume:
         edgefer train --data fer2013.csv --epochs 60 --augment strong
         edgefer train --system nano --teacher runs/wide-1,runs/wide-2 --views 48
         edgefer train --init-from runs/latest --set learning_rate=0.01
+        edgefer train --data my_faces/ --classes neutral,happy,angry
     """
     from edgefer.progress import progress_bar
     from edgefer.report.terminal.training import training_text
@@ -147,6 +155,10 @@ def _start(data: DataOptions, options: TrainOptions) -> tuple[Run, Dataset, Vali
         dataset, opened_with = open_run_data(parent, data, spec=settings.input), parent.opened_with()
     else:
         dataset = open_data(data, spec=settings.input)
+        if options.classes is not None:
+            dataset = select_classes(dataset, tuple(name.strip() for name in options.classes.split(",")))
+        elif parent is not None:
+            dataset = dataset.select(parent.labels)
         opened_with = {
             "data": SYNTHETIC if dataset.layout == SYNTHETIC else str(Path(dataset.source).resolve()),
             "ferplus": str(data.ferplus.resolve()) if data.ferplus else None,
@@ -166,6 +178,9 @@ def _settings(parent: Run | None, options: TrainOptions) -> TrainSettings:
     from edgefer.workstation.training.settings_toml import resolve
     from edgefer.workstation.workflows.train import load_system
 
+    if parent is not None and options.classes:
+        why = "the weights fit only the classes of their own run"
+        raise UsageError("--init-from with --classes", why=why, hint="leave out --classes")
     if parent is not None and options.system:
         why = "the weights fit only the network of their own run"
         raise UsageError("--init-from with --system", why=why, hint="leave out --system")
@@ -192,6 +207,7 @@ def _resume(resume: str, data: DataOptions, options: TrainOptions) -> tuple[Run,
         "--augment": options.augments,
         "--teacher": options.teacher,
         "--views": options.views,
+        "--classes": options.classes,
         "--init-from": options.init_from,
         "--run": options.run_folder,
         # The data set may have moved, but votes that the run started without would change its targets.

@@ -28,6 +28,7 @@ from edgefer.progress import Progress
 
 __all__ = ["cache_key", "is_complete", "matches", "read"]
 
+DAMAGED_HINT = "write or copy the file again"
 HINT = "np.savez('data.npz', pixels=..., emotion=..., usage=...)"
 VOTE_COLUMNS = 10
 LONGEST_USAGE = 64
@@ -135,7 +136,7 @@ def _read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
             return {name: _read_array(path, archive, name, header) for name, header in headers.items()}
     except DAMAGE as error:
         why = str(error) or type(error).__name__
-        raise DataError(f"{path} is damaged", why=quote_name(why)[:200], hint="write or copy the file again") from error
+        raise DataError(f"{path} is damaged", why=quote_name(why)[:200], hint=DAMAGED_HINT) from error
 
 
 def _read_header(
@@ -150,7 +151,8 @@ def _read_header(
         try:
             shape, order, dtype = HEADERS[version](file)
         except Exception as error:  # NumPy parses the header as Python, which can raise anything
-            raise DataError(f"{path}: array {name} has a damaged header", why=quote_name(str(error))[:200]) from error
+            why = quote_name(str(error))[:200]
+            raise DataError(f"{path}: array {name} has a damaged header", why=why, hint=DAMAGED_HINT) from error
         offset = file.tell()
     if dtype.hasobject:
         why = "the array contains Python objects; loading them could run code"
@@ -158,7 +160,7 @@ def _read_header(
     size = math.prod(shape) * dtype.itemsize
     if size != info.file_size - offset or size > limit:
         why = f"its header declares {dtype} {shape}, {size:,} bytes; the file has {info.file_size - offset:,}"
-        raise DataError(f"{path}: array {name} is damaged", why=why, hint="write or copy the file again")
+        raise DataError(f"{path}: array {name} is damaged", why=why, hint=DAMAGED_HINT)
     return shape, order, dtype
 
 

@@ -24,7 +24,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgefer.contract.labels import LABELS
 from edgefer.data.dataset import Dataset, Split
 from edgefer.data.records import file_sha256
 from edgefer.errors import DataError, UsageError
@@ -78,7 +77,8 @@ def draw_faces(training: Split, *, size: int | None = None, seed: int = 0) -> Dr
             hint=f"--calibration-size {max(1, len(training))}",
         )
     generator = np.random.default_rng(seed)
-    queues = [generator.permutation(np.flatnonzero(training.labels == label)) for label in range(len(LABELS))]
+    classes = range(len(training.label_names))
+    queues = [generator.permutation(np.flatnonzero(training.labels == label)) for label in classes]
     # Each turn takes one face of every class that has faces left, so rare classes run out first.
     order = [queue[turn] for turn in range(size) for queue in queues if turn < len(queue)]
     return DrawnFaces(training.pixels[np.array(order[:size])], seed)
@@ -89,7 +89,7 @@ class SelectedFaces:
     """Training images selected for calibration, in the order of their rows.
 
     Attributes:
-        rows, labels: int64 (n,), as in Split.
+        rows, labels, label_names: as in Split.
         faces: uint8 (n, h, w).
         digests: as in Split, one per face.
         brightness, contrast: int64 (n,), decile of each face among the pool, 0 to 9, by the mean and by the standard
@@ -102,6 +102,7 @@ class SelectedFaces:
     digests: tuple[bytes, ...]
     brightness: Integers
     contrast: Integers
+    label_names: tuple[str, ...]
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -167,7 +168,7 @@ def calibration_pool(dataset: Dataset) -> CalibrationPool:
     is_constant = contrast == 0
     kept = np.flatnonzero(~is_duplicate & ~is_constant)
     return CalibrationPool(
-        split=Split(training.pixels[kept], training.labels[kept], training.rows[kept]),
+        split=training.take(kept),
         digests=tuple(training.digests[index] for index in kept.tolist()),
         brightness=_deciles(brightness[kept]),
         contrast=_deciles(contrast[kept]),
@@ -179,7 +180,9 @@ def calibration_pool(dataset: Dataset) -> CalibrationPool:
 def selection_record(selection: SelectedFaces, pool: CalibrationPool, path: Path) -> dict[str, Any]:
     """Return a record of kind "calibration_set" for the set written to ``path``."""
     selected, available = (
-        dict(zip(LABELS, np.bincount(labels, minlength=len(LABELS)).tolist(), strict=True))
+        dict(
+            zip(selection.label_names, np.bincount(labels, minlength=len(selection.label_names)).tolist(), strict=True)
+        )
         for labels in (selection.labels, pool.split.labels)
     )
     return {
@@ -198,14 +201,14 @@ def selection_record(selection: SelectedFaces, pool: CalibrationPool, path: Path
 
 
 def _take_turns(pool: CalibrationPool, sets: int, size: int, seed: int) -> list[list[int]]:
-    count = len(pool.split)
+    count, classes = len(pool.split), len(pool.split.label_names)
     ranks = _ranks(pool.digests, seed)
-    remaining = [np.flatnonzero(pool.split.labels == label) for label in range(len(LABELS))]
+    remaining = [np.flatnonzero(pool.split.labels == label) for label in range(classes)]
     # Uses of each decile per set and class; the last class entry counts all classes.
-    uses = np.zeros((sets, len(LABELS) + 1, 2, DECILES), np.int64)
+    uses = np.zeros((sets, classes + 1, 2, DECILES), np.int64)
     selected: list[list[int]] = [[] for _ in range(sets)]
     while min(map(len, selected)) < size:
-        for label in range(len(LABELS)):
+        for label in range(classes):
             for members, use in zip(selected, uses, strict=True):
                 if len(members) == size or not len(remaining[label]):
                     continue
@@ -229,6 +232,7 @@ def _selected(pool: CalibrationPool, members: list[int]) -> SelectedFaces:
         tuple(pool.digests[member] for member in members),
         pool.brightness[members],
         pool.contrast[members],
+        split.label_names,
     )
 
 
@@ -246,7 +250,7 @@ def _brightness_and_contrast(pixels: npt.NDArray[np.uint8]) -> tuple[Integers, I
     They are the sum of the pixels, and the variance times the squared number of pixels.
     """
     count = pixels[0].size if len(pixels) else 0
-    sums = pixels.sum(axis=(1, 2), dtype=np.int64)
+    sums = pixels.reshape(len(pixels), -1).sum(axis=1, dtype=np.int64)
     squares = np.array([np.square(image, dtype=np.int64).sum() for image in pixels], np.int64)
     return sums, count * squares - sums**2
 

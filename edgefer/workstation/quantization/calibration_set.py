@@ -24,7 +24,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgefer.contract.labels import LABELS
 from edgefer.data.dataset import Dataset, Split
 from edgefer.data.records import BadRows
 from edgefer.errors import DataError
@@ -68,7 +67,7 @@ class CalibrationSet:
 def to_csv(selection: SelectedFaces) -> str:
     """Return the content of a set's file, with a header and one line per face."""
     rows = zip(selection.rows.tolist(), selection.digests, selection.labels.tolist())
-    lines = [f"{row},{_digits(digest)},{LABELS[label]}" for row, digest, label in rows]
+    lines = [f"{row},{_digits(digest)},{selection.label_names[label]}" for row, digest, label in rows]
     return "\n".join([",".join(HEADER), *lines]) + "\n"
 
 
@@ -212,7 +211,7 @@ def _problem(cells: list[str], entries: dict[int, str]) -> str:
         return f"row {int(row)} occurs twice"
     if not re.fullmatch(f"[0-9a-f]{{{DIGITS}}}", digits):
         return f"{digits!r} is not {DIGITS} hex digits"
-    return "" if label in LABELS else f"{label!r} is not a class"
+    return "" if label else "the class is missing"
 
 
 def _mismatch(row: int, digits: str, digest: bytes, tests: dict[str, Split]) -> str:

@@ -1,10 +1,10 @@
 """Augment images in a Keras layer that runs on the training device, on any Keras backend.
 
-    layer = augmentation_layer(keras, Augment(rotation_degrees=15), height=48, width=48)
+    layer = augmentation_layer(keras, Augment(rotation_degrees=15), InputSpec())
     images = layer(pixels, training=True)           # uint8 (n, 48, 48, 1) -> float32 in [0, 1]
 
-At inference the layer only divides by 255, so the training model always takes raw pixels. Flip, rotation, shear, zoom
-and shift form one affine matrix, so each image is interpolated only once.
+At inference the layer only applies mean and std of the input, so the training model always takes raw pixels. Flip,
+rotation, shear, zoom and shift form one affine matrix, so each image is interpolated only once.
 """
 
 from __future__ import annotations
@@ -12,17 +12,20 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from edgefer.contract.preprocessing import InputSpec
 from edgefer.workstation.training.settings import Augment
 
 __all__ = ["augmentation_layer"]
 
 
-def augmentation_layer(keras: Any, settings: Augment, *, height: int, width: int) -> Any:
-    """Create a layer that augments images as ``settings`` describes.
+def augmentation_layer(keras: Any, settings: Augment, spec: InputSpec) -> Any:
+    """Create a layer that augments images as ``settings`` describes, and applies mean and std of ``spec``.
 
     Returns:
-        A layer from uint8 (n, height, width, 1) to float32 of that shape in [0, 1].
+        A layer from uint8 (n, height, width, channels) to float32 of that shape, (pixel - mean) / std.
     """
+    height, width = spec.height, spec.width
+    is_plain = (spec.mean, spec.std) == ((0.0,), (255.0,))
     ops, random = keras.ops, keras.random
     is_affine = settings.flip or settings.rotation_degrees or settings.shift or settings.zoom or settings.shear_degrees
 
@@ -32,9 +35,9 @@ def augmentation_layer(keras: Any, settings: Augment, *, height: int, width: int
             self.seeds = random.SeedGenerator(0)
 
         def call(self, pixels: Any, training: bool = False) -> Any:
-            images = ops.cast(pixels, "float32") / 255.0
             if not training:
-                return images
+                return self.normalize(ops.cast(pixels, "float32"))
+            images = ops.cast(pixels, "float32") / 255.0
             count = ops.shape(images)[0]
             if is_affine:
                 images = self.transform(images, count)
@@ -42,7 +45,13 @@ def augmentation_layer(keras: Any, settings: Augment, *, height: int, width: int
                 images = self.adjust_light(images, count)
             if settings.erasing:
                 images = self.erase(images, count)
-            return images
+            return images if is_plain else self.normalize(images * 255.0)
+
+        def normalize(self, pixels: Any) -> Any:
+            if is_plain:
+                return pixels / 255.0
+            mean, std = (ops.convert_to_tensor(values, "float32") for values in (spec.mean, spec.std))
+            return (pixels - mean) / std
 
         def uniform(self, count: Any, low: float, high: float) -> Any:
             return random.uniform((count,), low, high, dtype="float32", seed=self.seeds)

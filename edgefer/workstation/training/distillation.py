@@ -3,7 +3,7 @@
     teachers = [open_teacher("runs/wide-1"), open_teacher("small")]
     computed = compute_teacher_logits(teachers, training, settings)
     save_teacher_logits(run, computed, training.rows)
-    soft_targets(run, training, settings).at(epoch)                 # float32 (n, 7)
+    soft_targets(run, training, settings).at(epoch)                 # float32 (n, classes)
 
 Teachers run before training, never during it: on a CPU, running large teachers in every step of a small student would
 dominate the training time. With ``settings.views``, each epoch uses one of that many augmented views of all images, and
@@ -58,8 +58,8 @@ def compute_teacher_logits(
         progress: progress callback.
 
     Returns:
-        float32 (1, n, 7), averaged over the views that ``settings.distill_views`` selects; with ``settings.views``,
-        float32 (views, n, 7).
+        float32 (1, n, classes), averaged over the views that ``settings.distill_views`` selects; with
+        ``settings.views``, float32 (views, n, classes).
 
     Raises:
         DataError: the weights of a run cannot be loaded.
@@ -110,14 +110,15 @@ def fixed_views(faces: npt.NDArray[np.uint8], selection: str) -> Iterator[npt.ND
     """Yield the views of ``faces`` for one value of ``distill_views``, padded by edge replication.
 
     Args:
-        faces: uint8 (n, h, w).
+        faces: uint8 (n, h, w) or (n, h, w, 3).
         selection: "plain", "mirror" or "crops".
 
     Yields:
-        uint8 (n, h, w).
+        uint8, the shape of ``faces``.
     """
-    _, height, width = faces.shape
-    padded = np.pad(faces, ((0, 0), (SHIFT, SHIFT), (SHIFT, SHIFT)), mode="edge")
+    height, width = faces.shape[1:3]
+    padding = [(0, 0), (SHIFT, SHIFT), (SHIFT, SHIFT), (0, 0)]
+    padded = np.pad(faces, padding[: faces.ndim], mode="edge")
     corners = [(SHIFT, SHIFT), (0, 0), (0, 2 * SHIFT), (2 * SHIFT, 0), (2 * SHIFT, 2 * SHIFT)]
     for top, left in corners if selection == "crops" else corners[:1]:
         view = padded[:, top : top + height, left : left + width]

@@ -20,8 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgefer.contract.labels import LABELS
-from edgefer.contract.preprocessing import prepare_all
+from edgefer.contract.preprocessing import prepare_all, with_channels
 from edgefer.data.dataset import Split, ferplus_targets
 from edgefer.workstation.training.settings import Augment, TrainSettings
 from edgefer.workstation.training.soft_targets import SoftTargets
@@ -51,27 +50,28 @@ def make_epoch(
         training: prepared training images.
         settings: training settings.
         epoch: epoch number, counted from 0.
-        soft_targets: float32 (len(training), 7), teacher probabilities. They are appended to the targets.
-        per_class_recall: float64 (7,), training recall of each class after the previous epoch, for dynamic class
+        soft_targets: float32 (len(training), classes), teacher probabilities. They are appended to the targets.
+        per_class_recall: float64 (classes,), training recall of each class after the previous epoch, for dynamic class
             weights. None before the first epoch.
 
     Returns:
-        Pixels uint8 (n, h, w, 1), targets float32 (n, 7) or (n, 14) with ``soft_targets``, and weights float32 (n,).
+        Pixels uint8 (n, h, w, channels), targets float32 (n, classes) or (n, 2 * classes) with ``soft_targets``, and
+        weights float32 (n,).
     """
     generator = np.random.default_rng([settings.seed, 0, epoch])
-    order = generator.permutation(_draw(training.labels, settings, generator))
-    order = order[: steps_per_epoch(training.labels, settings) * settings.batch_size]
+    order = generator.permutation(_draw(training, settings, generator))
+    order = order[: steps_per_epoch(training, settings) * settings.batch_size]
     targets = _targets(training, settings)
     if soft_targets is not None:
         targets = np.concatenate([targets, soft_targets], axis=1)
-    per_class = class_weights(training.labels, settings, per_class_recall=per_class_recall)
-    batch = training.pixels[order, ..., None], targets[order], per_class[training.labels[order]]
+    per_class = class_weights(training, settings, per_class_recall=per_class_recall)
+    batch = with_channels(training.pixels[order]), targets[order], per_class[training.labels[order]]
     return _mix(*batch, augment=settings.augment, generator=generator)
 
 
-def steps_per_epoch(labels: npt.NDArray[np.int64], settings: TrainSettings) -> int:
+def steps_per_epoch(training: Split, settings: TrainSettings) -> int:
     """Count the batches of an epoch without building it; images that fill no batch make one short batch."""
-    return max(1, int(_draws_per_class(labels, settings).sum()) // settings.batch_size)
+    return max(1, int(_draws_per_class(training, settings).sum()) // settings.batch_size)
 
 
 class EpochLoader:
@@ -118,21 +118,21 @@ def epoch_loader(
         yield EpochLoader(training, settings, soft_targets, executor)
 
 
-def _draw(labels: npt.NDArray[np.int64], settings: TrainSettings, generator: np.random.Generator) -> Any:
+def _draw(training: Split, settings: TrainSettings, generator: np.random.Generator) -> Any:
     """Draw image indices with oversampled rare classes; without oversampling, return the image count."""
     if not settings.oversampling:
-        return len(labels)
+        return len(training)
     parts = []
-    for label, draws in enumerate(_draws_per_class(labels, settings)):
-        members = np.flatnonzero(labels == label)
+    for label, draws in enumerate(_draws_per_class(training, settings)):
+        members = np.flatnonzero(training.labels == label)
         repeats, remainder = divmod(draws, max(1, len(members)))
         parts += [np.tile(members, repeats), generator.permutation(members)[:remainder]]
     return np.concatenate(parts)
 
 
-def _draws_per_class(labels: npt.NDArray[np.int64], settings: TrainSettings) -> npt.NDArray[np.int64]:
-    """Count how often an epoch draws an image of each class, as int64 (7,)."""
-    counts = np.bincount(labels, minlength=len(LABELS))
+def _draws_per_class(training: Split, settings: TrainSettings) -> npt.NDArray[np.int64]:
+    """Count how often an epoch draws an image of each class, as int64 (classes,)."""
+    counts = np.bincount(training.labels, minlength=len(training.label_names))
     if not settings.oversampling:
         return counts
     share, cap = settings.oversampling, settings.oversampling_cap
@@ -140,17 +140,18 @@ def _draws_per_class(labels: npt.NDArray[np.int64], settings: TrainSettings) -> 
 
 
 def _targets(split: Split, settings: TrainSettings) -> npt.NDArray[np.float32]:
-    """Compute the target distributions (n, 7): one-hot labels, mixed with FER+ votes if present, then smoothed."""
-    targets = np.eye(len(LABELS), dtype=np.float32)[split.labels]
+    """Compute the target distributions (n, classes): one-hot labels, mixed with FER+ votes, then smoothed."""
+    classes = len(split.label_names)
+    targets = np.eye(classes, dtype=np.float32)[split.labels]
     if split.votes is not None:
         targets += settings.ferplus_weight * (ferplus_targets(split) - targets)
-    return targets * np.float32(1 - settings.label_smoothing) + np.float32(settings.label_smoothing / len(LABELS))
+    return targets * np.float32(1 - settings.label_smoothing) + np.float32(settings.label_smoothing / classes)
 
 
 def class_weights(
-    labels: npt.NDArray[np.int64], settings: TrainSettings, *, per_class_recall: npt.NDArray[np.float64] | None = None
+    training: Split, settings: TrainSettings, *, per_class_recall: npt.NDArray[np.float64] | None = None
 ) -> npt.NDArray[np.float32]:
-    """Compute the loss weight of each class as float32 (7,).
+    """Compute the loss weight of each class as float32 (classes,).
 
     Weights have a mean of 1 over all images; absent classes have weight 0.
 
@@ -159,7 +160,7 @@ def class_weights(
     Sinha et al., "Class-Wise Difficulty-Balanced Loss", ACCV 2020, equation 3. The recall is measured on training
     images, so the validation split does not influence the weights.
     """
-    counts = np.bincount(labels, minlength=len(LABELS))
+    counts = np.bincount(training.labels, minlength=len(training.label_names))
     present = counts > 0
     if settings.class_weights == "balanced":
         raw = 1 / np.maximum(counts, 1)
@@ -169,9 +170,9 @@ def class_weights(
     elif settings.class_weights == "dynamic" and per_class_recall is not None:
         raw = np.maximum(1 - per_class_recall, MIN_ERROR_RATE) ** settings.dynamic_tau
     else:
-        raw = np.ones(len(LABELS))
+        raw = np.ones(len(counts))
     raw = np.where(present, raw, 0.0)
-    weights: npt.NDArray[np.float32] = (raw * len(labels) / (raw * counts).sum()).astype(np.float32)
+    weights: npt.NDArray[np.float32] = (raw * len(training) / (raw * counts).sum()).astype(np.float32)
     return weights
 
 

@@ -72,8 +72,9 @@ def _train(split: ValidationSplit, settings: TrainSettings, run: Run, progress: 
     soft = soft_targets(run, split.training, settings)
     # Views are augmented before the preprocessing.
     unprepared, split = split.training, split.prepare(settings.input)
-    steps = steps_per_epoch(split.training.labels, settings)
-    trainer = Trainer(load_keras(), settings, steps_per_epoch=steps, distill=soft is not None)
+    steps = steps_per_epoch(split.training, settings)
+    classes = len(split.training.label_names)
+    trainer = Trainer(load_keras(), settings, steps_per_epoch=steps, classes=classes, distill=soft is not None)
     history = trainer.restore(run)
     if run.parent is not None and not history:
         _load_parent(trainer, run, split)

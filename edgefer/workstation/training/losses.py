@@ -1,8 +1,10 @@
 """Training losses and the accuracy metric, on any Keras backend.
 
-    loss, accuracy = training_loss(keras, settings, distill=False), label_accuracy(keras)
+    loss = training_loss(keras, settings, classes=7, distill=False)
+    accuracy = label_accuracy(keras, classes=7)
 
-Targets are (n, 7) distributions, or (n, 14) with teachers; the last seven columns are the teachers' probabilities.
+Targets are (n, classes) distributions, or (n, 2 * classes) with teachers; the last columns are the teachers'
+probabilities.
 """
 
 from __future__ import annotations
@@ -10,16 +12,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from edgefer.contract.labels import LABELS
 from edgefer.workstation.training.settings import TrainSettings
 
 __all__ = ["label_accuracy", "training_loss"]
 
-CLASSES = len(LABELS)
 
-
-def training_loss(keras: Any, settings: TrainSettings, *, distill: bool) -> Any:
-    """Create a Keras loss of logits (n, 7) from ``settings.loss``, with distillation if ``distill``.
+def training_loss(keras: Any, settings: TrainSettings, *, classes: int, distill: bool) -> Any:
+    """Create a Keras loss of logits (n, classes) from ``settings.loss``, with distillation if ``distill``.
 
     The focal loss is from Lin et al., "Focal Loss for Dense Object Detection", ICCV 2017, summed over soft targets.
     Distillation is from Hinton et al., "Distilling the Knowledge in a Neural Network", arXiv:1503.02531. Its loss is
@@ -37,10 +36,10 @@ def training_loss(keras: Any, settings: TrainSettings, *, distill: bool) -> Any:
 
     def loss(targets: Any, logits: Any) -> Any:
         logits = ops.cast(logits, "float32")
-        from_labels = label_loss(targets[:, :CLASSES], logits)
+        from_labels = label_loss(targets[:, :classes], logits)
         if not distill:
             return from_labels
-        teacher = targets[:, CLASSES:]
+        teacher = targets[:, classes:]
         log_student = ops.log_softmax(logits / temperature, axis=-1)
         log_teacher = ops.log(ops.maximum(teacher, 1e-12))
         divergence = ops.sum(teacher * (log_teacher - log_student), axis=-1)
@@ -49,10 +48,10 @@ def training_loss(keras: Any, settings: TrainSettings, *, distill: bool) -> Any:
     return loss
 
 
-def label_accuracy(keras: Any) -> Callable[[Any, Any], Any]:
+def label_accuracy(keras: Any, *, classes: int) -> Callable[[Any, Any], Any]:
     """Create a Keras metric: the fraction of images with the predicted class equal to the target class."""
 
     def accuracy(targets: Any, logits: Any) -> Any:
-        return keras.metrics.categorical_accuracy(targets[:, :CLASSES], logits)
+        return keras.metrics.categorical_accuracy(targets[:, :classes], logits)
 
     return accuracy

@@ -5,12 +5,11 @@ from __future__ import annotations
 import inspect
 import re
 import textwrap
-import warnings
 from pathlib import Path
 from typing import Any
 
 from edgefer import plugins
-from edgefer.contract.labels import LABELS
+from edgefer.contract.preprocessing import CHANNELS
 from edgefer.errors import DataError, UsageError
 from edgefer.workstation.training.settings import TrainSettings
 
@@ -19,19 +18,24 @@ __all__ = ["build_network", "check_options", "load_weights"]
 ARCHITECTURES = "edgefer.workstation.networks.architectures"
 
 
-def build_network(keras: Any, settings: TrainSettings) -> Any:
+def build_network(keras: Any, settings: TrainSettings, *, classes: int) -> Any:
     """Build the architecture of ``settings`` with fresh weights.
 
+    Args:
+        keras: the Keras module.
+        settings: training settings.
+        classes: number of outputs.
+
     Returns:
-        A Keras model from float32 (n, h, w, 1) in [0, 1] to logits (n, 7).
+        A Keras model from float32 (n, h, w, channels) to logits (n, classes).
 
     Raises:
         UsageError: the architecture does not exist, or cannot be built with these options and this input size.
     """
     module = plugins.load(ARCHITECTURES, settings.architecture)
-    shape = (settings.input.height, settings.input.width, 1)
+    shape = (settings.input.height, settings.input.width, CHANNELS[settings.input.channels])
     try:
-        return module.build(keras, input_shape=shape, classes=len(LABELS), **settings.model)
+        return module.build(keras, input_shape=shape, classes=classes, **settings.model)
     except (ValueError, TypeError) as error:
         options = ", ".join(f"model.{name}={value!r}" for name, value in settings.model.items())
         raise UsageError(
@@ -53,14 +57,32 @@ def load_weights(network: Any, path: Path, *, hint: str) -> None:
     Raises:
         DataError: the file is damaged or belongs to another network.
     """
+    import h5py  # a dependency of Keras
+
     try:
-        with warnings.catch_warnings():
-            # Keras only warns when it leaves some weights unloaded.
-            warnings.simplefilter("error", UserWarning)
-            network.load_weights(path)
-    except (OSError, ValueError, KeyError, UserWarning) as error:
+        with h5py.File(path, "r") as file:
+            saved = _count_arrays(file)
+        # Keras leaves weights that the file lacks as they are and only warns, and it ignores weights of other layers.
+        if saved != len(network.weights):
+            raise ValueError(f"it has {saved} weights, and the network has {len(network.weights)}")
+        network.load_weights(path)
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
         why = str(error).strip().partition("\n")[0]
         raise DataError(f"cannot load {path}", why=why, hint=hint) from error
+
+
+def _count_arrays(group: Any) -> int:
+    """Return the number of arrays below a group of an HDF5 file."""
+    import h5py
+
+    arrays: list[str] = []
+
+    def visit(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset):
+            arrays.append(name)
+
+    group.visititems(visit)
+    return len(arrays)
 
 
 def check_options(settings: TrainSettings) -> None:

@@ -1,7 +1,7 @@
 """Teacher probabilities of all training images, for every epoch or for each view.
 
-    targets = SoftTargets(encode(probabilities))    # float (views, n, 7) -> uint8
-    targets.at(epoch)                               # float32 (n, 7)
+    targets = SoftTargets(encode(probabilities))    # float (views, n, classes) -> uint8
+    targets.at(epoch)                               # float32 (n, classes)
 
 One view of FER2013 takes 0.2 MB instead of 0.8 MB.
 """
@@ -25,13 +25,13 @@ class SoftTargets:
     """Teacher probabilities of the training images.
 
     Attributes:
-        stored: float32 (1, n, 7), the probabilities of all epochs; or uint8 (views, n, 7), as encode() returns them.
+        stored: float32 (1, n, classes), the probabilities of all epochs; or uint8 (views, n, classes) as of encode().
     """
 
     stored: npt.NDArray[Any]
 
     def at(self, epoch: int) -> npt.NDArray[np.float32]:
-        """Return the probabilities of an epoch, float32 (n, 7); ``epoch`` counts from 0."""
+        """Return the probabilities of an epoch, float32 (n, classes); ``epoch`` counts from 0."""
         stored: npt.NDArray[Any] = self.stored[epoch % len(self.stored)]
         if stored.dtype != np.uint8:
             return stored

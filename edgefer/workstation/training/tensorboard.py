@@ -1,6 +1,6 @@
 """Write TensorBoard logs of a training with TensorFlow; TensorBoard itself is not required.
 
-    log_epoch(run.folder / "tensorboard", epoch)    # then: tensorboard --logdir runs
+log_epoch(run.folder / "tensorboard", epoch)    # then: tensorboard --logdir runs
 """
 
 from __future__ import annotations
@@ -25,7 +25,5 @@ def log_epoch(folder: Path, epoch: Epoch) -> None:
     ]
     writer = tf.summary.create_file_writer(str(folder))
     with writer.as_default():
-        tf.summary.experimental.write_raw_pb(
-            tf.compat.v1.Summary(value=scalars).SerializeToString(), step=epoch.epoch
-        )
+        tf.summary.experimental.write_raw_pb(tf.compat.v1.Summary(value=scalars).SerializeToString(), step=epoch.epoch)
     writer.close()

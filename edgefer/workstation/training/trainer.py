@@ -1,6 +1,6 @@
 """Train a network, maintain its averaged weights, and save and restore the complete training state.
 
-    trainer = Trainer(keras, settings, steps_per_epoch=224)
+    trainer = Trainer(keras, settings, steps_per_epoch=224, classes=7)
     history = trainer.restore(run)
     metrics = trainer.run_epoch(data, epoch=len(history), learning_rate=0.1, progress=progress)
     trainer.save(run, [*history, epoch])            # an Epoch of these metrics and the validation score
@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgefer import files
-from edgefer.contract.labels import LABELS
+from edgefer.contract.preprocessing import FLOAT32, encode, encoder, with_channels
 from edgefer.data.dataset import Split
 from edgefer.errors import DataError, UsageError
 from edgefer.progress import Progress
@@ -79,38 +79,40 @@ class Trainer:
 
     Attributes:
         raw: trainable weights without averaging, from which the next epoch continues.
-        per_class_recall: float64 (7,), recall of each class on training images; None until it is measured.
+        per_class_recall: float64 (classes,), recall of each class on training images; None until it is measured.
         compiles_epochs: run an epoch as one compiled program instead of with fit().
     """
 
     @_restored_generators()
-    def __init__(self, keras: Any, settings: TrainSettings, *, steps_per_epoch: int, distill: bool = False) -> None:
+    def __init__(
+        self, keras: Any, settings: TrainSettings, *, steps_per_epoch: int, classes: int, distill: bool = False
+    ) -> None:
         """Build the network and its optimizer.
 
         Args:
             keras: the Keras module.
             settings: training settings.
             steps_per_epoch: batches per epoch, for the time constant of the weight average.
+            classes: number of outputs of the network.
             distill: targets contain teacher probabilities.
         """
-        self.keras, self.settings = keras, settings
+        self.keras, self.settings, self.classes = keras, settings, classes
         keras.utils.set_random_seed(settings.seed)
         policy = keras.config.dtype_policy()
         keras.config.set_dtype_policy("mixed_bfloat16" if settings.precision == "bfloat16" else "float32")
         try:
-            self.net = build_network(keras, settings)
+            self.net = build_network(keras, settings, classes=classes)
         finally:
             keras.config.set_dtype_policy(policy)
-        height, width = settings.input.height, settings.input.width
-        pixels = keras.Input((height, width, 1), dtype="uint8", name="pixels")
+        pixels = keras.Input(settings.input.tensor_shape[1:], dtype="uint8", name="pixels")
         # Views are augmented before the training.
         augment = NO_AUGMENT if settings.views else settings.augment
-        faces = augmentation_layer(keras, augment, height=height, width=width)(pixels)
+        faces = augmentation_layer(keras, augment, settings.input)(pixels)
         self.model = keras.Model(pixels, self.net(faces))
         self.model.compile(
             optimizer=_optimizer(keras, settings, steps_per_epoch),
-            loss=training_loss(keras, settings, distill=distill),
-            weighted_metrics=[label_accuracy(keras)],
+            loss=training_loss(keras, settings, classes=classes, distill=distill),
+            weighted_metrics=[label_accuracy(keras, classes=classes)],
             # TensorFlow's image transform has no XLA kernel, and XLA slows these small networks down on a CPU.
             jit_compile=False if keras.backend.backend() == "tensorflow" else "auto",
         )
@@ -132,11 +134,11 @@ class Trainer:
         """Train for one epoch; leave averaged weights in the network and raw weights in ``raw``.
 
         Args:
-            data: pixels uint8 (n, h, w, 1), targets float32 (n, classes) and sample weights float32 (n,).
+            data: pixels uint8 (n, h, w, channels), targets float32 (n, classes) and sample weights float32 (n,).
             epoch: epoch number, counted from 0.
             learning_rate: learning rate of the epoch.
             progress: progress callback.
-            plain: training images without augmentation, uint8 (n, h, w), if those in ``data`` are augmented.
+            plain: training images without augmentation, uint8 (n, *input.shape), if those in ``data`` are augmented.
         """
         self.model.optimizer.learning_rate = learning_rate
         started_ns = time.monotonic_ns()
@@ -145,7 +147,7 @@ class Trainer:
         if self.settings.ema_epochs:
             # On JAX the weights and their average now share buffers, which predict() would donate.
             self._assign(self.values_of(self.model.trainable_variables))
-            self._refresh_statistics(data[0] if plain is None else _sample(plain)[..., None])
+            self._refresh_statistics(data[0] if plain is None else with_channels(_sample(plain)))
         duration_s = round((time.monotonic_ns() - started_ns) / 1e9, 1)
         return EpochMetrics(logs["loss"], logs["accuracy"], duration_s)
 
@@ -211,18 +213,18 @@ class Trainer:
         count = min(STATISTICS_BATCHES, len(pixels) // size)
         batches = pixels[: count * size].reshape(count, size, *pixels.shape[1:])
         if self.compiles_epochs:
-            refresh_statistics(self.net, layers, batches.astype(np.float32) / np.float32(255))
+            refresh_statistics(self.net, layers, encode(encoder(FLOAT32, self.settings.input), batches))
             return
         for index, batch in enumerate(batches):
             for layer in layers:
                 layer.momentum = index / (index + 1)  # running mean over the batches
-            self.net(batch.astype(np.float32) / np.float32(255), training=True)
+            self.net(encode(encoder(FLOAT32, self.settings.input), batch), training=True)
         for layer, momentum in zip(layers, momenta):
             layer.momentum = momentum
 
     def averaged_logits(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Compute the logits of uint8 (n, h, w) as float32 (n, 7) with the current weights of the network."""
-        logits = self.model.predict(pixels[..., None], batch_size=EVALUATION_BATCH, verbose=0)
+        """Compute the logits of uint8 (n, *input.shape), float32 (n, classes), with the current weights."""
+        logits = self.model.predict(with_channels(pixels), batch_size=EVALUATION_BATCH, verbose=0)
         return np.asarray(logits, np.float32)
 
     def update_per_class_recall(self, training: Split) -> None:
@@ -231,8 +233,8 @@ class Trainer:
             return
         chosen = np.linspace(0, len(training) - 1, min(len(training), RECALL_IMAGES)).astype(np.int64)
         labels, predictions = training.labels[chosen], self.averaged_logits(training.pixels[chosen]).argmax(axis=1)
-        counts = np.bincount(labels, minlength=len(LABELS))
-        correct = np.bincount(labels[predictions == labels], minlength=len(LABELS))
+        counts = np.bincount(labels, minlength=self.classes)
+        correct = np.bincount(labels[predictions == labels], minlength=self.classes)
         self.per_class_recall = correct / np.maximum(counts, 1)
 
     def load(self, path: Any) -> None:
@@ -320,7 +322,7 @@ def read_training_state(run: Run) -> State[Epoch] | None:
         return None
     try:
         state = read_state(run.state, Epoch)
-        _check_recall(state.extra.get("recalls"))
+        _check_recall(state.extra.get("recalls"), len(run.labels))
         saved = from_toml(str(state.extra["settings"])) if "settings" in state.extra else run.settings()
     except (DataError, UsageError) as error:
         why = f"{error}; {run.best_weights.name} still has the best weights so far"
@@ -331,11 +333,11 @@ def read_training_state(run: Run) -> State[Epoch] | None:
     return state
 
 
-def _check_recall(recall: npt.NDArray[Any] | None) -> None:
+def _check_recall(recall: npt.NDArray[Any] | None, classes: int) -> None:
     if recall is None:
         return
-    if recall.shape != (len(LABELS),) or recall.dtype.kind != "f" or not ((recall >= 0) & (recall <= 1)).all():
-        raise DataError(f"recalls has invalid values, expected {len(LABELS)} shares from 0 to 1")
+    if recall.shape != (classes,) or recall.dtype.kind != "f" or not ((recall >= 0) & (recall <= 1)).all():
+        raise DataError(f"recalls has invalid values, expected {classes} shares from 0 to 1")
 
 
 def _other_settings(run: Run, why: str) -> DataError:

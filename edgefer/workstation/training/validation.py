@@ -15,7 +15,6 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from edgefer.contract.labels import LABELS
 from edgefer.contract.preprocessing import InputSpec, prepare_all
 from edgefer.data.dataset import Dataset, Split
 from edgefer.errors import DataError
@@ -58,11 +57,11 @@ def validation_split(dataset: Dataset, settings: TrainSettings) -> ValidationSpl
         return ValidationSplit(training, dataset.split("PublicTest"), "PublicTest")
     generator = np.random.default_rng([settings.seed, 1])
     held_out = np.zeros(len(training), bool)
-    for label in range(len(LABELS)):
+    for label in range(len(training.label_names)):
         members = generator.permutation(np.flatnonzero(training.labels == label))
         held_out[members[: round(len(members) * settings.selection_share)]] = True
     name = f"{settings.selection_share:.0%} of Training"
-    return ValidationSplit(_subset(training, ~held_out), _subset(training, held_out), name)
+    return ValidationSplit(training.take(~held_out), training.take(held_out), name)
 
 
 def drop_validation(dataset: Dataset, split: ValidationSplit) -> Dataset:
@@ -76,7 +75,7 @@ def validation_loss(logits: npt.NDArray[np.float32], validation: Split, *, what:
     """Compute the cross-entropy in nats.
 
     Args:
-        logits: float32 (n, 7).
+        logits: float32 (n, classes).
         validation: validation images, with n labels.
         what: message of the error.
         hint: hint of the error.
@@ -88,8 +87,3 @@ def validation_loss(logits: npt.NDArray[np.float32], validation: Split, *, what:
     if not np.isfinite(loss):
         raise DataError(what, why=f"the validation loss is {loss}", hint=hint)
     return loss
-
-
-def _subset(split: Split, chosen: npt.NDArray[np.bool_]) -> Split:
-    votes = None if split.votes is None else split.votes[chosen]
-    return Split(split.pixels[chosen], split.labels[chosen], split.rows[chosen], votes)

@@ -39,15 +39,15 @@ def make_view(pixels: npt.NDArray[np.uint8], augment: Augment, *, seed: int, vie
     augmentation.py. Brightness and contrast follow, then erasing.
 
     Args:
-        pixels: uint8 (n, h, w).
+        pixels: uint8 (n, h, w) or (n, h, w, 3).
         augment: augmentation without mixup and CutMix.
         seed: seed of the training.
         view: number of the view.
 
     Returns:
-        uint8 (n, h, w).
+        uint8, the shape of ``pixels``.
     """
-    count, height, width = pixels.shape
+    count, height, width = pixels.shape[:3]
     generator = np.random.default_rng([seed, 4, view])
     matrices = _affine_matrices(augment, generator, count, height, width)
     gain = np.asarray(generator.uniform(1 - augment.contrast, 1 + augment.contrast, count))

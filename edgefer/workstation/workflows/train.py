@@ -21,8 +21,10 @@ from typing import Any
 
 import edgefer
 from edgefer import files, plugins
+from edgefer.contract.labels import LABELS
 from edgefer.data.dataset import Dataset
 from edgefer.data.evaluation_set import make_evaluation_set
+from edgefer.data.naming import list_names
 from edgefer.errors import DataError
 from edgefer.progress import Progress, silent
 from edgefer.results import schema
@@ -59,12 +61,18 @@ def load_system(name: str) -> TrainSettings:
 
 
 def check_start(
-    settings: TrainSettings, *, folder: Path | None = None, parent: Run | None = None, teachers: Sequence[Teacher] = ()
+    settings: TrainSettings,
+    *,
+    labels: Sequence[str] = LABELS,
+    folder: Path | None = None,
+    parent: Run | None = None,
+    teachers: Sequence[Teacher] = (),
 ) -> None:
     """Check everything about a new run that does not need its data set, before the data set is read.
 
     Args:
         settings, folder, parent, teachers: as in start().
+        labels: class names; before the data set is read, any number of classes serves to check the settings.
 
     Raises:
         UsageError: the architecture does not exist or lacks an option, or the settings ignore the teachers.
@@ -72,7 +80,8 @@ def check_start(
     """
     check_options(settings)
     check_teachers(teachers, settings)
-    network = build_network(load_keras(), settings)
+    classes = len(labels) if parent is None else len(parent.labels)
+    network = build_network(load_keras(), settings, classes=classes)
     if parent is not None:
         parent.require_weights()
         hint = f"use architecture, model and input of {parent.folder / 'settings.toml'}"
@@ -111,11 +120,16 @@ def start(
         DataError: the folder contains a run, the data set lacks a split, or the weights of the parent or of a teacher
             cannot be loaded.
     """
-    check_start(settings, folder=folder, parent=parent, teachers=teachers)
+    check_start(settings, labels=dataset.labels, folder=folder, parent=parent, teachers=teachers)
+    if parent is not None and parent.labels != dataset.labels:
+        why = f"its classes are {list_names(parent.labels)}; those of the data are {list_names(dataset.labels)}"
+        raise DataError(f"the weights of {parent.folder} do not fit the data set", why=why, hint="omit --init-from")
     split = split or validation_split(dataset, settings)
     check_trainable(split, settings)
     # Create the folder after everything that can fail: without weights, it would still be the newest run.
     environment = _environment(dataset, opened_with)
+    if dataset.labels != LABELS:
+        environment["labels"] = list(dataset.labels)
     if parent is not None:
         environment["parent"] = parent.reference
     logits = compute_teacher_logits(teachers, split.training, settings, progress=progress) if teachers else None

@@ -200,3 +200,22 @@ def test_init_from_takes_settings_and_data_of_the_other_run(edgefer, refused, wo
     assert outcome.record["evaluation"]["accuracy"]["correct"] >= before["evaluation"]["accuracy"]["correct"]
     assert outcome.record["environment"]["parent"]["sha256"]
     assert str(workplace.data) in outcome.err
+
+
+def test_the_classes_of_a_run_define_its_outputs_and_are_remembered(edgefer, workplace, tmp_path):
+    outcome = edgefer(
+        "train", "--data", workplace.data, "--system", "compact_nano", "--epochs", "1", "--set", "warmup_epochs=0",
+        "--classes", "neutral,happiness,angry", "--run", tmp_path / "three", "--json",
+    )  # fmt: skip
+    assert outcome.code == 0, outcome.err
+    assert outcome.record["evaluation"]["label_names"] == ["neutral", "happy", "angry"]
+    assert Run(tmp_path / "three").labels == ("neutral", "happy", "angry")
+    evaluated = edgefer("evaluate", tmp_path / "three", "--json")
+    assert evaluated.record["accuracy"] == outcome.record["evaluation"]["accuracy"]
+    assert "images of other classes: disgust" in evaluated.err
+
+
+def test_unknown_classes_are_refused_with_those_of_the_data(refused, workplace):
+    error = refused("train", "--data", workplace.data, "--classes", "neutral,joyful", code=2)
+    assert "--classes names joyful" in error
+    assert "has the classes angry (" in error

@@ -115,7 +115,7 @@ def test_shipped_sets_exclude_duplicates(faces, selection, path):
         (b"row,pixels_sha256,class\n-1,0123456789abcdef,happy\n", "line 2: '-1' is not a row number"),
         (b"row,pixels_sha256,class\n1,0123456789ABCDEF,happy\n", "'0123456789ABCDEF' is not 16 hex digits"),
         (b"row,pixels_sha256,class\n1,0123,happy\n", "'0123' is not 16 hex digits"),
-        (b"row,pixels_sha256,class\n1,0123456789abcdef,joy\n", "'joy' is not a class"),
+        (b"row,pixels_sha256,class\n1,0123456789abcdef,\n", "the class is missing"),
         (b"row,pixels_sha256,class\n" + b"1,0123456789abcdef,happy\n" * 2, "line 3: row 1 occurs twice"),
     ],
 )

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from edgefer.contract.preprocessing import encoder
+from edgefer.contract.preprocessing import InputSpec, encoder
 from edgefer.contract.quantization_params import QuantParams
 from edgefer.workstation.networks.backend import load_keras
 from edgefer.workstation.training.augmentation import augmentation_layer
@@ -15,7 +15,7 @@ OFF = Augment(
 
 
 def layer_with(**options):
-    return augmentation_layer(load_keras(), replace(OFF, **options), height=48, width=48)
+    return augmentation_layer(load_keras(), replace(OFF, **options), InputSpec())
 
 
 @pytest.fixture

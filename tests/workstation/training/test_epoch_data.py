@@ -44,25 +44,25 @@ def test_class_weights_have_a_mean_of_one_over_all_images() -> None:
     training = split_of([80, 10, 10])
     for kind in ("none", "balanced", "effective", "dynamic"):
         settings = replace(NO_MIXING, class_weights=kind)
-        weights = class_weights(training.labels, settings, per_class_recall=np.array([0.9, 0.5, 0.0, 0, 0, 0, 0]))
+        weights = class_weights(training, settings, per_class_recall=np.array([0.9, 0.5, 0.0, 0, 0, 0, 0]))
         assert weights[training.labels].mean() == pytest.approx(1, rel=1e-5)
         assert not weights[3:].any()
 
 
 def test_each_kind_of_class_weights_follows_its_formula() -> None:
-    labels = split_of([80, 10, 10]).labels
-    balanced = class_weights(labels, replace(NO_MIXING, class_weights="balanced"))
+    training = split_of([80, 10, 10])
+    balanced = class_weights(training, replace(NO_MIXING, class_weights="balanced"))
     assert balanced[1] / balanced[0] == pytest.approx(8)
-    effective = class_weights(labels, replace(NO_MIXING, class_weights="effective", effective_beta=0.99))
+    effective = class_weights(training, replace(NO_MIXING, class_weights="effective", effective_beta=0.99))
     assert effective[1] / effective[0] == pytest.approx((1 - 0.99**80) / (1 - 0.99**10))
     recall = np.array([0.9, 0.5, 1.0, 0, 0, 0, 0])
-    dynamic = class_weights(labels, replace(NO_MIXING, class_weights="dynamic"), per_class_recall=recall)
+    dynamic = class_weights(training, replace(NO_MIXING, class_weights="dynamic"), per_class_recall=recall)
     assert dynamic[1] / dynamic[0] == pytest.approx(5)
     assert dynamic[2] / dynamic[0] == pytest.approx(0.5)  # full recall leaves the minimum weight
     settings = replace(NO_MIXING, class_weights="dynamic", dynamic_tau=0.5)
-    milder = class_weights(labels, settings, per_class_recall=recall)
+    milder = class_weights(training, settings, per_class_recall=recall)
     assert milder[1] / milder[0] == pytest.approx(5**0.5)
-    before = class_weights(labels, replace(NO_MIXING, class_weights="dynamic"))
+    before = class_weights(training, replace(NO_MIXING, class_weights="dynamic"))
     assert before[:3].tolist() == [1, 1, 1]
 
 
@@ -130,5 +130,5 @@ def test_steps_are_counted_without_building_the_epoch(oversampling: float, batch
     training = split_of([40, 4, 15, 0, 30])
     settings = replace(NO_MIXING, oversampling=oversampling, batch_size=batch_size)
     images = len(make_epoch(training, settings, epoch=0)[0])
-    assert steps_per_epoch(training.labels, settings) == max(1, images // batch_size)
+    assert steps_per_epoch(training, settings) == max(1, images // batch_size)
     assert images % batch_size == 0 or images < batch_size

@@ -28,7 +28,7 @@ pixels = generator.integers(0, 256, (64, 48, 48, 1)).astype(np.uint8)
 data = pixels, np.eye(7, dtype=np.float32)[generator.integers(0, 7, 64)], generator.random(64).astype(np.float32)
 
 def train(compiled):
-    trainer, metrics, logits = Trainer(keras, settings, steps_per_epoch=4), [], []
+    trainer, metrics, logits = Trainer(keras, settings, steps_per_epoch=4, classes=7), [], []
     trainer.compiles_epochs = compiled
     for epoch in range(2):
         metrics.append(trainer.run_epoch(data, epoch=epoch, learning_rate=0.005, progress=lambda *_: None))

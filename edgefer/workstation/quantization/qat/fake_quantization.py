@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edgefer.contract.preprocessing import with_channels
 from edgefer.processes import suppress_native_output
 
 __all__ = ["fake_quantize", "sync_ranges"]
@@ -94,7 +95,7 @@ def _ranges(tf_keras: Any, base: Any, faces: npt.NDArray[np.uint8]) -> dict[str,
     outputs = tf_keras.Model(base.input, [layer.output for layer in base.layers])
     lows, highs = [], []
     for start in range(0, len(faces), BATCH):
-        batch = faces[start : start + BATCH, ..., None].astype(np.float32) / np.float32(255)
+        batch = with_channels(faces[start : start + BATCH]).astype(np.float32) / np.float32(255)
         values = [np.asarray(value) for value in outputs(batch, training=False)]
         lows.append([value.min() for value in values])
         highs.append([value.max() for value in values])

@@ -23,8 +23,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edgefer import files
+from edgefer.contract.preprocessing import InputSpec
 from edgefer.data.dataset import Split
-from edgefer.errors import DataError
+from edgefer.errors import DataError, UsageError
 from edgefer.progress import Progress, silent
 from edgefer.workstation.networks.backend import load_keras
 from edgefer.workstation.quantization.qat.fake_quantization import fake_quantize
@@ -70,11 +71,15 @@ class FineTuned:
 
 
 def require_supported(run: Run) -> None:
-    """Raise UsageError if quantization-aware training does not support the network of ``run``."""
+    """Raise UsageError if quantization-aware training does not support the network or the input of ``run``."""
+    spec = run.settings().input
+    if (spec.mean, spec.std) != (InputSpec.mean, InputSpec.std):
+        why = "fake quantization of the input has the range 0 to 1"
+        raise UsageError(f"int8_qat with input.mean = {spec.mean}, input.std = {spec.std}", why=why, hint="--int8")
     load_keras(backend="tensorflow")
     import tf_keras
 
-    check_supported(build_network(tf_keras, run.settings()))
+    check_supported(build_network(tf_keras, run.settings(), classes=len(run.labels)))
 
 
 def finetune(

@@ -1,7 +1,7 @@
 """Rebuild a trained network in tf_keras in the form that quantization-aware training needs.
 
-    check_supported(build_network(tf_keras, settings))      # UsageError names the unsupported layer and the reason
-    base = qat_base(network, settings, faces)               # same outputs, verified on faces
+    check_supported(build_network(tf_keras, settings, classes=7))   # UsageError lists unsupported layers with reasons
+    base = qat_base(network, settings, faces)                       # same outputs, verified on faces
 
 tensorflow-model-optimization (tfmot) supports tf_keras but not Keras 3. The rebuilt network has the weights of the
 trained one, with each batch normalization folded into the layer before it. Training then updates only parameters that
@@ -137,7 +137,7 @@ def _bounds(options: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def qat_base(network: Any, settings: TrainSettings, faces: npt.NDArray[np.uint8]) -> Any:
-    """Rebuild a Keras network in tf_keras with folded normalization: float32 (n, h, w, 1) -> logits (n, 7).
+    """Rebuild a Keras network in tf_keras with folded normalization: float32 (n, h, w, 1) -> logits (n, classes).
 
     Args:
         network: trained Keras network of ``settings``.
@@ -150,7 +150,7 @@ def qat_base(network: Any, settings: TrainSettings, faces: npt.NDArray[np.uint8]
     """
     import tf_keras
 
-    plain = build_network(tf_keras, settings)
+    plain = build_network(tf_keras, settings, classes=network.output_shape[-1])
     check_supported(plain)
     plain.set_weights(network.get_weights())
     base = folded(plain)

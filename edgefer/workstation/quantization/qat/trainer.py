@@ -105,7 +105,7 @@ class QatTrainer:
         import tf_keras
 
         self.base, self.model, self.settings, self.plan = base, model, settings, plan
-        self.augment = augmentation_layer(keras, plan.augment, height=plan.input.height, width=plan.input.width)
+        self.augment = augmentation_layer(keras, plan.augment, plan.input)
         # No weight decay: it would move the trained weights away from those of the float network.
         self.optimizer = tf_keras.optimizers.Adam(settings.learning_rate)
         self.optimizer.build(model.trainable_variables)
@@ -121,7 +121,7 @@ class QatTrainer:
         """Train for one epoch and synchronize the ranges of the kernels.
 
         Args:
-            data: pixels uint8 (n, h, w, 1), targets float32 (n, classes) and sample weights float32 (n,).
+            data: pixels uint8 (n, h, w, channels), targets float32 (n, classes) and sample weights float32 (n,).
             epoch: epoch number, counted from 0.
             rates: learning rates at the start and at the end of the epoch; linear in between.
             progress: progress callback.
