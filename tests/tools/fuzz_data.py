@@ -1,24 +1,14 @@
-"""Run ``edgefer data check`` on damaged data sets and check that every damage ends in one sentence.
-
-    python -m tests.tools.fuzz_data --count 1000
-    python -m tests.tools.fuzz_data --first 4711 --count 1 --keep /tmp/mutants       # repeat one mutant
-
-The data sets are tables in several encodings and archives, NumPy archives, image trees and pictures. The checks are
-those of fuzz_models: no signal, no hang, at most a GiB of memory, no internal error, no control character.
-"""
+"""Damaged data sets: tables in several encodings and archives, NumPy archives, and image trees."""
 
 from __future__ import annotations
 
-import argparse
 import gzip
 import io
 import os
 import random
 import shutil
 import struct
-import sys
 import tarfile
-import tempfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -28,9 +18,9 @@ import numpy as np
 
 from edgefer.contract.labels import LABELS
 from edgefer.data.synthetic import golden_faces
-from tests.tools.fuzz_models import Tally, prepare_folder, run_command
+from tests.tools.fuzzing import Case
 
-__all__ = ["MAKERS", "make_mutant"]
+__all__ = ["make", "prepare"]
 
 FACES = golden_faces(21)
 USAGE = ["Training"] * 7 + ["PublicTest"] * 7 + ["PrivateTest"] * 7
@@ -207,42 +197,14 @@ def _tar(content: bytes) -> bytes:
 MAKERS: dict[str, Callable[[Path, random.Random], Path]] = {"csv": _csv, "npz": _npz, "tree": _tree}
 
 
-def make_mutant(folder: Path, seed: int) -> tuple[str, Path]:
-    """Write a damaged data set below ``folder``; return its kind and its path. Equal seeds give equal data sets."""
+def prepare(folder: Path) -> None:
+    """Write no file: each data set is complete."""
+
+
+def make(folder: Path, seed: int) -> Case:
+    """Write a damaged data set."""
     rng = random.Random(seed)
     kind = rng.choice(list(MAKERS))
-    return kind, MAKERS[kind](folder, rng)
-
-
-def main() -> int:
-    """Check the requested mutants and print the counts; return 1 if a check failed."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--count", type=int, default=300, help="number of mutants")
-    parser.add_argument("--first", type=int, default=0, help="seed of the first mutant")
-    parser.add_argument("--keep", type=Path, help="folder for mutants that fail the check")
-    options = parser.parse_args()
-    tally = Tally()
-    with tempfile.TemporaryDirectory(prefix="edgefer-fuzz-") as name:
-        folder = Path(name)
-        prepare_folder(folder)
-        for seed in range(options.first, options.first + options.count):
-            data = folder / "data"
-            shutil.rmtree(data, ignore_errors=True)
-            data.mkdir()
-            kind, path = make_mutant(data, seed)
-            arguments = ["data", "check", str(path), *(["--skip-bad-rows"] if seed % 2 else [])]
-            outcome = run_command(arguments, folder)
-            tally.add(kind, f"mutant {seed} ({kind})", outcome)
-            if outcome.problem and options.keep:
-                shutil.copytree(data, options.keep / str(seed), symlinks=True, copy_function=_copy)
-    tally.print_summary(options.count)
-    return 1 if tally.failures else 0
-
-
-def _copy(source: str, target: str) -> None:
-    if Path(source).is_file():
-        shutil.copy2(source, target)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    path = MAKERS[kind](folder / "input", rng)
+    arguments = ("data", "check", str(path), *(["--skip-bad-rows"] if seed % 2 else []))
+    return Case(kind, (arguments,))

@@ -9,6 +9,7 @@ flatbuffer.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import io
 import json
@@ -262,7 +263,7 @@ def _edit_facts(content: bytes, other: bytes, rng: random.Random) -> bytes:
             del parent[key]
             facts = facts or {"x": 0}
         else:
-            parent[key] = rng.choice(HOSTILE_VALUES)
+            parent[key] = copy.deepcopy(rng.choice(HOSTILE_VALUES))
     return write_contract(flatbuffer(content), {**entries, "edgefer.json": json.dumps(facts).encode()})
 
 
@@ -318,7 +319,8 @@ def _edit_golden(content: bytes, other: bytes, rng: random.Random) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for member, value in members.items():
-            archive.writestr(member, value)
+            # Without the time, or equal seeds would give different sizes after the outer compression.
+            archive.writestr(zipfile.ZipInfo(member), value, zipfile.ZIP_DEFLATED)
     golden = buffer.getvalue() if rng.random() < 0.9 else rng.choice((b"", b"PK", bytes(BOMB_BYTES)))
     return write_contract(flatbuffer(content), {**entries, "golden.npz": golden})
 
