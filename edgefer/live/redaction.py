@@ -44,8 +44,9 @@ HARMLESS_VALUE = re.compile(
 SHORT_WORD = re.compile(r"[a-z]{1,9}[\d.]{0,4}", re.IGNORECASE)
 # Such as a stream key, unlike the values that people type or that the documentation of a camera lists.
 RANDOM_TEXT = re.compile(r"(?=.*[A-Z])(?=.*[a-z])(?=.*\d)[A-Za-z0-9]{16,}|eyJ[\w.-]{16,}")
-# An address within a text, up to a space, a quotation mark or a bracket.
-ADDRESS_IN_TEXT = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:)+//[^\s'\"<>]+")
+# An address within a text, up to a space, a quotation mark or a bracket. Schemes are bounded, or the search would take
+# seconds in a long text without an address.
+ADDRESS_IN_TEXT = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]{0,30}:){1,4}//[^\s'\"<>]+")
 
 
 def redact_address(address: str) -> str:
@@ -120,8 +121,8 @@ def _userinfo_length(location: str) -> int:
 
 
 def _redact_path(path: str) -> str:
-    parameter = re.search(r"[^/]*?(?:=|%3d)", path, re.IGNORECASE)
-    begin = parameter.start() if parameter else len(path)
+    equals = re.search(r"=|%3d", path, re.IGNORECASE)
+    begin = path.rfind("/", 0, equals.start()) + 1 if equals else len(path)
     return _redact_segments(path[:begin]) + _redact_parameters(path[begin:], PATH_SEPARATOR)
 
 

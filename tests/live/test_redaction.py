@@ -134,6 +134,17 @@ def test_addresses_in_a_text_are_redacted_and_other_urls_are_not() -> None:
     assert shown == f"see https://example.org/a#b, not (rtsp://cam/x) or 'http://cam/v?pw={HIDDEN}'"
 
 
+@pytest.mark.parametrize("prefix", ["", "rtsp://cam/"])
+@pytest.mark.parametrize("part", ["x", "x.", "x:", "x/", "a=1&"])
+def test_a_long_text_is_searched_in_linear_time(prefix: str, part: str) -> None:
+    # Quadratic time would be minutes.
+    redact_text(prefix + part * 200_000)
+
+
+def test_an_address_behind_a_long_word_is_redacted() -> None:
+    assert redact_text(f"{'x' * 500}rtsp://me:{SECRET}@cam/x") == f"{'x' * 500}rtsp://cam/x"
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has /proc")
 def test_secrets_disappear_from_the_command_line_of_the_process() -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
