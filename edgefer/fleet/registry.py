@@ -19,12 +19,14 @@ from typing import Any
 
 from edgefer import files
 from edgefer.errors import DataError, UsageError
+from edgefer.results.schema import Fields
 
 __all__ = ["LOCAL", "Device", "Limits", "Registry"]
 
 LOCAL = "local"
 NUMBER = re.compile(r"\d+(\.\d+)?")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+MAX_SHOWN = 60
 
 
 @dataclass(frozen=True)
@@ -101,10 +103,10 @@ class Device:
         """Create a device from the output of to_toml().
 
         Raises:
-            DataError: unknown key, or a value of the wrong type.
+            DataError: unknown key, a value of the wrong type, or a number that is not finite.
         """
         if not isinstance(values, Mapping):
-            raise DataError(f"the device {name} is {values!r}", why=f"expected a table: [{name}]")
+            raise DataError(f"the device {name} is {_shorten(values)}", why=f"expected a table: [{name}]")
         types: dict[str, Any] = {
             "address": str, "kind": str, "python": str, "runtime": str, "threads": list, "tags": list,
             "limits": Mapping, "facts": Mapping,
@@ -112,13 +114,16 @@ class Device:
         _check_types(f"device {name}", values, types)
         limits = values.get("limits", {})
         _check_types(f"limits of {name}", limits, {limit.name: (int, float) for limit in fields(Limits)})
-        plain = {key: values[key] for key in ("address", "kind", "python", "runtime", "facts") if key in values}
+        # JSON has neither dates nor numbers that are not finite.
+        Fields(limits, f"limits of {name}").to_plain()
+        facts = Fields(values.get("facts", {}), f"facts of {name}").to_plain()
+        plain = {key: values[key] for key in ("address", "kind", "python", "runtime") if key in values}
         threads, tags = tuple(values.get("threads", ())), tuple(values.get("tags", ()))
         if not all(isinstance(count, int) and count > 0 for count in threads):
-            raise DataError(f"threads = {list(threads)} of {name}", why="expected positive integers")
+            raise DataError(f"threads = {_shorten(list(threads))} of {name}", why="expected positive integers")
         if not all(isinstance(tag, str) for tag in tags):
-            raise DataError(f"tags = {list(tags)} of {name}", why="expected strings")
-        return cls(name, threads=threads, tags=tags, limits=Limits(**limits), **plain)
+            raise DataError(f"tags = {_shorten(list(tags))} of {name}", why="expected strings")
+        return cls(name, threads=threads, tags=tags, limits=Limits(**limits), facts=facts, **plain)
 
 
 @dataclass(frozen=True)
@@ -246,9 +251,14 @@ def _default_path() -> Path:
 def _check_types(subject: str, values: Mapping[str, Any], types: Mapping[str, Any]) -> None:
     for key, value in values.items():
         if key not in types:
-            raise DataError(f"unknown key {key!r} in the {subject}", why=f"expected one of {', '.join(types)}")
+            raise DataError(f"unknown key {_shorten(key)} in the {subject}", why=f"expected one of {', '.join(types)}")
         if not isinstance(value, types[key]) or isinstance(value, bool):
-            raise DataError(f"{key} = {value!r} in the {subject}", why=f"expected {_type_names(types[key])}")
+            raise DataError(f"{key} = {_shorten(value)} in the {subject}", why=f"expected {_type_names(types[key])}")
+
+
+def _shorten(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
 
 
 def _type_names(types: Any) -> str:

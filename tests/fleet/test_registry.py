@@ -107,6 +107,9 @@ def test_invalid_names_are_refused(path: Path, name: str) -> None:
         ("[pi4]\ntags = [1]\n", "tags"),
         ("[pi4.limits]\np90 = 3\n", "'p90'"),
         ("[pi4.limits]\np90_us = true\n", "p90_us"),
+        ("[pi4.limits]\np90_us = nan\n", "limits of pi4.p90_us is nan"),
+        ("[pi4.facts]\ncores = [inf]\n", "facts of pi4.cores[0] is inf"),
+        ("[pi4.facts]\nboard = 1979-05-27\n", "facts of pi4.board"),
     ],
 )
 def test_invalid_file_is_reported_with_its_path_and_fault(tmp_path: Path, text: str, message: str) -> None:
@@ -116,6 +119,14 @@ def test_invalid_file_is_reported_with_its_path_and_fault(tmp_path: Path, text: 
         Registry.read(path)
     assert message in str(caught.value)
     assert str(path) in str(caught.value)
+
+
+def test_a_long_value_is_shortened_in_the_error(tmp_path: Path) -> None:
+    path = tmp_path / "devices.toml"
+    path.write_text(f"[pi4]\nlimits = '{'x' * 10_000}'\n")
+    with pytest.raises(DataError) as caught:
+        Registry.read(path)
+    assert len(caught.value.what) < 200
 
 
 def test_default_path_is_the_working_folder_then_the_configuration(
