@@ -149,7 +149,10 @@ def test_a_small_file_with_a_huge_size_is_rejected_before_it_is_decoded(name, mo
     "content",
     [
         b"", b"BM", b"\xff\xd8\xff", b"II*\0", b"GIF89a", b"P5", b"\0\0\0\x0cjP  \r\n\x87\n", b"RIFF\0\0\0\0WEBP",
-        b"P7\nENDHDR", b"\x59\xa6\x6a\x95", b"%PDF-1.7", bytes(100),
+        b"P7\nENDHDR", b"\x59\xa6\x6a\x95", b"%PDF-1.7", bytes(100), b"P7\nWIDTH 6\nDEPTH 3\nENDHDR\n",
+        b"P5\n48 " + b"9" * 400 + b"\n255\n", b"PF\n-48 48\n-1\n",
+        b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y 48 +X " + b"9" * 400 + b"\n",
+        b"\xff\xd8\xff\xc2\0\x11\x08\0\x30\0\x30\x03\1\0\0\2\0\0\3\0\0",  # sampling factors of 0
     ],
 )  # fmt: skip
 def test_a_damaged_header_gives_none(content):

@@ -18,6 +18,7 @@ import pytest
 
 from edgefer.errors import DataError
 from edgefer.inference.images import expand_paths, iter_sources
+from edgefer.processes import allow_output_suppression
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
 
@@ -173,6 +174,18 @@ def test_a_damaged_video_gives_one_error(tmp_path: Path) -> None:
     (picture,) = iter_sources([str(tmp_path / "clip.mp4")])
     with pytest.raises(DataError, match="not a video"):
         picture.read()
+
+
+def test_bytes_of_a_damaged_video_do_not_reach_the_terminal(
+    tmp_path: Path, film: Callable[..., Path], capfd: pytest.CaptureFixture[str]
+) -> None:
+    video = film(tmp_path / "clip.avi", [np.zeros((48, 64, 3), np.uint8)])
+    video.write_bytes(video.read_bytes().replace(b"LIST", b"\x07\x1b\x9b\xff", 1))
+    with allow_output_suppression():
+        (picture,) = iter_sources([str(video)])
+        with pytest.raises(DataError, match="not a video that OpenCV can read"):
+            picture.read()
+    assert capfd.readouterr() == ("", "")
 
 
 def test_the_name_of_a_video_need_not_be_utf8(tmp_path):

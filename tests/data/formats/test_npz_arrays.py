@@ -68,6 +68,7 @@ def test_the_error_for_a_damaged_array_has_its_value_and_the_expected_one(kind, 
     path.write_bytes(content)
     with pytest.raises(DataError, match=message) as caught:
         load(path)
+    assert caught.value.hint
     assert "--skip-bad-rows" not in str(caught.value)
 
 
