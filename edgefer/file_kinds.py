@@ -27,8 +27,8 @@ COMMANDS = {
     TFLITE: "edgefer evaluate {}", IMAGE: "edgefer predict {}", VIDEO: "edgefer predict {}",
     ARRAYS: "edgefer data check {}", TABLE: "edgefer data check {}", JSON: "edgefer report {}",
     TOML: "edgefer train --settings {}", RUN: "edgefer evaluate {}",
-    KERAS: "a run folder of edgefer train: edgefer quantize RUN --int8",
-    HDF5: "the run folder that contains it: edgefer quantize RUN --int8",
+    KERAS: "edgefer quantize {} --int8 --data PATH",
+    HDF5: "edgefer quantize {} --int8 --data PATH",
 }  # fmt: skip
 
 

@@ -9,6 +9,8 @@ record, run = import_network(path, data, feed)
 
 from __future__ import annotations
 
+import atexit
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +18,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edgefer.cli.options import DataOptions, log, open_data, option_group
+from edgefer.errors import UsageError
 
 if TYPE_CHECKING:
     from edgefer.data.dataset import Dataset
@@ -23,7 +26,10 @@ if TYPE_CHECKING:
     from edgefer.results.model_import import ModelImport
     from edgefer.workstation.training.run import Run
 
-__all__ = ["FeedOptions", "feed_options", "import_network", "import_tflite"]
+__all__ = ["NO_DATA", "FeedOptions", "feed_options", "find_contract", "import_network", "import_tflite"]
+
+
+NO_DATA = DataOptions()
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,59 @@ feed_options = option_group(
 )  # fmt: skip
 
 
+def find_contract(
+    named: Path | None, feed: FeedOptions, *, data: DataOptions = NO_DATA, needs_labels: bool = True
+) -> Path:
+    """Return the path of the model of a command: the default, as named, or a copy with a contract.
+
+    The copy of a model without a contract exists until the process ends.
+
+    Args:
+        named: path of a .tflite, name of a shipped model, or None for the default.
+        feed: labels and input of a model without a contract.
+        data: data set that finds what ``feed`` leaves out.
+        needs_labels: raise UsageError if labels or input stay unknown. Otherwise the copy has numbered classes and the
+            range 0..1, which serve to measure latency and to compare runtimes.
+
+    Raises:
+        UsageError: labels or input of a model without a contract cannot be found, or a model with one needs none.
+        DataError: the model or the data set cannot be read.
+        IncompatibleError: the model is no classifier of one image.
+    """
+    from edgefer.contract.artifact import has_contract
+    from edgefer.models import find_model
+
+    path, reason = find_model(named)
+    if has_contract(path):
+        log(f"model: {path} ({reason})")
+        if feed != FeedOptions():
+            option = "--labels" if feed.labels is not None else "--input"
+            why = "its contract defines labels and input"
+            raise UsageError(f"{option} with {path}", why=why, hint=f"edgefer import {path} {option} ...")
+        return path
+    folder = tempfile.TemporaryDirectory(prefix="edgefer-contract-")
+    atexit.register(folder.cleanup)
+    output = Path(folder.name, path.name)
+    if feed == FeedOptions() and data.data is None and not needs_labels:
+        _write_unknown(path, output)
+        return output
+    record = import_tflite(path, data, feed, output)
+    log(f"input: {record.described_input}; labels: {', '.join(record.labels)} (from {record.labels_from})")
+    return output
+
+
+def _write_unknown(path: Path, output: Path) -> None:
+    """Write a copy of a model whose labels and input are unknown."""
+    from edgefer.contract.input_description import describe_input
+    from edgefer.inference.model_import import ForeignModel, InputChoice, make_artifact
+
+    model = ForeignModel.open(path)
+    labels = tuple(f"class {index}" for index in range(model.classes))
+    make_artifact(model, InputChoice(model.spec, labels, "nothing", "logits")).save(output)
+    log(f"model: {path.name}, {describe_input(model.spec)}, {model.classes} outputs; it has no contract")
+    log("its inputs are synthetic faces with values in 0..1, and nothing checks its answers (edgefer import does)")
+
+
 def import_tflite(path: Path, data: DataOptions, feed: FeedOptions, output: Path) -> ModelImport:
     """Write a copy of a .tflite with a contract to ``output``.
 
@@ -80,8 +139,6 @@ def import_network(
         DataError: the file or the data set cannot be read.
         IncompatibleError: the network cannot be converted, or is no classifier of one image.
     """
-    import tempfile
-
     from edgefer.inference.first_load import trust_model
     from edgefer.inference.model_import import ForeignModel
     from edgefer.workstation.importing.network import read_network

@@ -31,7 +31,7 @@ from edgefer.contract.preprocessing import InputSpec
 from edgefer.errors import DataError, EdgeferError, IncompatibleError
 from edgefer.statistics import softmax
 
-__all__ = ["Artifact", "Golden"]
+__all__ = ["Artifact", "Golden", "has_contract"]
 
 # Version 2 adds inputs in color or with mean and std, and outputs that are probabilities. Other models keep version 1.
 CONTRACT_VERSION = 2
@@ -187,7 +187,7 @@ class Artifact:
         """
         if FACTS.encode() not in content:
             why = "edgefer appends labels, input and golden vectors to its models; another program wrote this file"
-            raise DataError("the model has no contract", why=why, hint="edgefer quantize --int8 RUN")
+            raise DataError("the model has no contract", why=why, hint="edgefer import MODEL --data PATH")
         entries = read_entries(content, ENTRY_LIMITS)
         facts = Fields.parse(entries[FACTS], entry=FACTS)
         _check_version(facts)
@@ -239,6 +239,15 @@ class Artifact:
             return cls.from_bytes(content)
         except EdgeferError as error:
             raise type(error)(f"{path}: {error.what}", why=error.why, hint=error.hint) from error
+
+
+def has_contract(path: Path) -> bool:
+    """Return True if a file contains a contract, which may be damaged; False if it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return FACTS.encode() in file.read(MAX_FILE_BYTES)
+    except OSError:
+        return False
 
 
 def _check_version(facts: Fields) -> None:

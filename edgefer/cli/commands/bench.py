@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgefer.cli.foreign import NO_DATA, FeedOptions, feed_options, find_contract
 from edgefer.cli.options import (
     PATH,
     RUNTIMES,
@@ -118,12 +119,13 @@ plan_options = option_group(
     help="Number of PublicTest faces of --data to score.",
 )  # fmt: skip
 @data_options
+@feed_options
 @click.option("--strict", is_flag=True, help="Exit code 6 if the device was throttled or loaded.")
 @click.option("--output-dir", type=OUTPUT_FOLDER, metavar="FOLDER", help="Write one JSON file per device.")
 def command(
     model: Path | None, devices: tuple[str, ...], tag: str | None, compare: Path | None, python: str | None,
-    options: PlanOptions, faces: Path | None, face_count: int | None, data: DataOptions, strict: bool,
-    output_dir: Path | None,
+    options: PlanOptions, faces: Path | None, face_count: int | None, data: DataOptions, feed: FeedOptions,
+    strict: bool, output_dir: Path | None,
 ) -> Result:  # fmt: skip
     """Measure the latency of MODEL on a device, its accuracy there, and the device state during the benchmark.
 
@@ -141,17 +143,18 @@ def command(
         edgefer bench --threads 1,2,4 --soak 10m
     """
     from edgefer.benchmark.session import select_interpreters
-    from edgefer.models import find_model
 
     names = _device_names(devices, tag)
     is_local = set(names) == {LOCAL} and not tag
     if python and not is_local:
         hint = "edgefer devices add NAME USER@HOST --python PATH"
         raise UsageError("--python with a board", why="it names an interpreter on this machine", hint=hint)
-    path, reason = find_model(model)
-    log(f"model: {path} ({reason})")
+    wanted = data if face_count is not None else NO_DATA
+    first = find_contract(model, feed, data=wanted, needs_labels=face_count is not None)
     log(f"device: {', '.join((*names, *([f'all tagged {tag}'] if tag else [])))}")
-    models = [path] if compare is None else [path, find_model(compare)[0]]
+    models = [first]
+    if compare is not None:
+        models.append(find_contract(compare, FeedOptions(), needs_labels=False))
     plan = _make_plan(models, options, face_count)
     # A missing runtime, and a device that is not registered, are reported before the data set is read.
     selected = () if is_local else _select_devices(names, tag)

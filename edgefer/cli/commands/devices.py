@@ -126,7 +126,7 @@ def probe(name: str) -> Result:
     (device,) = Registry.read().select([name])
     with closing(connect(device)) as connection:
         facts = probe_board(connection, [device.python] if device.python else [])
-    return _result(_save_facts(device, facts), _describe(name, facts), facts)
+    return _probed(device, facts, _describe(name, facts))
 
 
 @command.command()
@@ -158,9 +158,8 @@ def setup(name: str, runtime: str, offline: bool, wheels: Path | None) -> Result
         )
         facts = probe_board(connection, [python])
     facts.select_runtime(runtime, device=name)  # raises if the new environment lacks the runtime
-    device = _save_facts(device, facts)
     log(f"{runtime}: {python}")
-    return _result(device, f"{_describe(name, facts)}\nnext: edgefer bench --device {name}", facts)
+    return _probed(device, facts, f"{_describe(name, facts)}\nnext: edgefer bench --device {name}")
 
 
 @command.command()
@@ -193,20 +192,23 @@ def _result(device: Device, text: str, facts: Facts | None = None) -> Result:
     return Result({**schema.header("device", 1), "name": device.name, **device.to_toml(), **probed}, text)
 
 
-def _save_facts(device: Device, facts: Facts) -> Device:
-    """Store a summary of a probe in devices.toml, if the device is registered there."""
+def _probed(device: Device, facts: Facts, text: str) -> Result:
+    """Return the result of a probe; save() stores a summary in devices.toml, if the device is registered there."""
     from edgefer.fleet.registry import Registry
 
-    registry = Registry.read()
-    if device.name not in registry.devices:
-        return device
+    if device.name not in Registry.read().devices:
+        return _result(device, text, facts)
     values = {
         "board": facts.board, "machine": facts.machine, "cores": facts.cores, "ram_mib": facts.ram_bytes // 2**20,
         "dot_product": facts.dot_product, "os": facts.os, "runtimes": facts.runtimes,
     }  # fmt: skip
-    device = replace(device, facts={name: value for name, value in values.items() if value is not None})
-    registry.with_device(device).save()
-    return device
+    probed = replace(device, facts={name: value for name, value in values.items() if value is not None})
+
+    def save() -> str:
+        Registry.read().with_device(probed).save()
+        return ""
+
+    return replace(_result(probed, text, facts), save=save)
 
 
 def _describe(name: str, facts: Facts) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edgefer.cli.foreign import FeedOptions, feed_options, find_contract
 from edgefer.cli.options import (
     PATH,
     RUNTIMES,
@@ -31,12 +32,15 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("subject", metavar="[MODEL|RUN]", required=False, type=PATH)
 @data_options
+@feed_options
 @click.option("--split", type=click.Choice(list(SPLITS)), default="public", show_default=True, help="Split to score.")
 @click.option("--runtime", metavar="NAME", help=f"Runtime for a .tflite: {RUNTIMES}.  [default: the best installed]")
 @click.option(
     "--pictures", type=OUTPUT_FOLDER, metavar="FOLDER", help="Write plots to FOLDER, each with its data as .csv."
 )
-def command(subject: Path | None, data: DataOptions, split: str, runtime: str | None, pictures: Path | None) -> Result:
+def command(
+    subject: Path | None, data: DataOptions, feed: FeedOptions, split: str, runtime: str | None, pictures: Path | None
+) -> Result:
     """Score a .tflite or a trained run: accuracy with its confidence interval, per-class recall, confusion matrix.
 
     The default is the newest artifact, or the shipped model if there is none. A run is scored on the data set of its
@@ -66,7 +70,7 @@ def command(subject: Path | None, data: DataOptions, split: str, runtime: str | 
             raise UsageError("--runtime with a run", why="Keras evaluates runs", hint=hint)
         outputs, run = _score_run(subject, data, split)
     else:
-        outputs = _score_model(subject, data, split, runtime)
+        outputs = _score_model(subject, feed, data, split, runtime)
     save = functools.partial(_write_plots, outputs, pictures, run) if pictures is not None else None
     return Result(outputs.evaluation.to_json(), evaluation_text(outputs.evaluation), save=save)
 
@@ -101,15 +105,15 @@ def _score_run(folder: Path, data: DataOptions, split: str) -> tuple[ModelOutput
     return score_run(run, make_evaluation_set(dataset, dataset.split(name), name=name, spec=run.settings().input)), run
 
 
-def _score_model(model: Path | None, data: DataOptions, split: str, runtime: str | None) -> ModelOutputs:
+def _score_model(
+    model: Path | None, feed: FeedOptions, data: DataOptions, split: str, runtime: str | None
+) -> ModelOutputs:
     from edgefer.data.evaluation_set import ModelOutputs, make_evaluation_set
     from edgefer.inference.classifier import Classifier
     from edgefer.inference.evaluation import compute_logits, evaluate_logits
-    from edgefer.models import find_model
     from edgefer.progress import progress_bar
 
-    path, reason = find_model(model)
-    log(f"model: {path} ({reason})")
+    path = find_contract(model, feed, data=data)
     classifier = Classifier.open(path, runtime=runtime)  # a wrong file is reported before the data set is read
     dataset = open_model_data(path, classifier.artifact, data)
     name = SPLITS[split]

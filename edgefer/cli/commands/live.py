@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edgefer import plugins
+from edgefer.cli.foreign import FeedOptions, feed_options, find_contract
 from edgefer.cli.options import MODEL_HELP, PATH, RUNTIMES, detector_options, log, option_group
 from edgefer.cli.streams import write
 from edgefer.errors import IncompatibleError, UsageError
@@ -145,12 +146,13 @@ output_options = option_group(
 @click.command()
 @source_options
 @pipeline_options
+@feed_options
 @output_options
 @click.option("--frames", type=click.IntRange(1), metavar="N", help="Stop after N frames.")
 @click.option("--seconds", type=click.FloatRange(0, min_open=True), metavar="S", help="Stop after S seconds.")
 def command(
-    source_options: SourceOptions, pipeline_options: PipelineOptions, output: OutputOptions, frames: int | None,
-    seconds: float | None,
+    source_options: SourceOptions, pipeline_options: PipelineOptions, feed: FeedOptions, output: OutputOptions,
+    frames: int | None, seconds: float | None,
 ) -> Result:  # fmt: skip
     """Detect the faces in live video and classify the expression of each, frame by frame.
 
@@ -172,10 +174,8 @@ def command(
     require_opencv()
     from edgefer.live.runner import run_live, stop_on_signals
     from edgefer.live.session import Live
-    from edgefer.models import find_model
 
-    path, reason = find_model(pipeline_options.model)
-    log(f"model: {path} ({reason})")
+    path = find_contract(pipeline_options.model, feed)
     source, has_window = _find_source(source_options), _has_window(output)
     live = Live(
         _open_pipeline(path, pipeline_options),

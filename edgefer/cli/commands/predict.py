@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edgefer.cli.foreign import FeedOptions, feed_options, find_contract
 from edgefer.cli.options import MODEL_HELP, PATH, RUNTIMES, detector_options, log, option_group
-from edgefer.cli.outputs import INPUT, OUTPUT_FOLDER
+from edgefer.cli.outputs import INPUT, OUTPUT_FOLDER, describe_os_error
 from edgefer.cli.streams import DataStream, write, write_json
-from edgefer.errors import DataError, UsageError
+from edgefer.errors import DataError, OutputError, UsageError
 from edgefer.text_table import Result
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ pipeline_options = option_group(
 @click.command()
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...", type=INPUT)
 @pipeline_options
+@feed_options
 @click.option(
     "--every", type=click.IntRange(1), default=1, show_default=True, metavar="N", help="Use each N-th frame of a video."
 )
@@ -67,8 +69,8 @@ pipeline_options = option_group(
     "--draw", type=OUTPUT_FOLDER, metavar="FOLDER", help="Write the pictures with boxes and labels to FOLDER."
 )
 def command(
-    sources: tuple[str, ...], pipeline: PipelineOptions, every: int, workers: int | None, jsonl: bool, as_csv: bool,
-    draw: Path | None,
+    sources: tuple[str, ...], pipeline: PipelineOptions, feed: FeedOptions, every: int, workers: int | None,
+    jsonl: bool, as_csv: bool, draw: Path | None,
 ) -> Result:  # fmt: skip
     """Detect the faces in pictures and classify the expression of each.
 
@@ -83,7 +85,6 @@ def command(
     """
     from edgefer.inference.images import expand_paths
     from edgefer.inference.output import format_table, to_record
-    from edgefer.models import find_model
     from edgefer.results import schema
 
     if jsonl and as_csv:
@@ -93,13 +94,16 @@ def command(
     if other_files:
         log(f"skipped, neither images nor videos: {_names([str(path) for path in other_files])}")
     _check_annotated(files, draw)
-    path, reason = find_model(pipeline.model)
-    log(f"model: {path} ({reason})")
+    path = find_contract(pipeline.model, feed)
     open_pipeline = _opener(path, pipeline)
     labels = open_pipeline().classifier.artifact.labels  # fails before the first picture, not in a worker
-    results = _predict(files, open_pipeline, every=every, workers=workers, is_cropped=pipeline.no_detect, draw=draw)
+    unwritten: list[OSError] = []
+    results = _predict(
+        files, open_pipeline, every=every, workers=workers, is_cropped=pipeline.no_detect, draw=draw,
+        unwritten=unwritten,
+    )  # fmt: skip
     images = list(_stream(results, labels, jsonl=jsonl, as_csv=as_csv))
-    failure = _failure(images)
+    failure = _failure(images) or _write_failure(unwritten)
     predictions = [to_record(image, labels) for image in images]
     record = {**schema.header("predictions", 2), "model": str(path), "predictions": predictions}
     return Result(record, "" if jsonl or as_csv else format_table(images), failure)
@@ -131,9 +135,12 @@ def _opener(model: Path, options: PipelineOptions) -> Callable[[], Pipeline]:
 
 def _predict(
     files: tuple[str, ...], open_pipeline: Callable[[], Pipeline], *, every: int, workers: int | None,
-    is_cropped: bool, draw: Path | None,
+    is_cropped: bool, draw: Path | None, unwritten: list[OSError],
 ) -> Iterator[ImageResult]:  # fmt: skip
-    """Yield the result of each picture in order, without its image; write the annotated image first."""
+    """Yield the result of each picture in order, without its image; write the annotated image first.
+
+    The first image that cannot be written adds its error to ``unwritten``, and no other is written.
+    """
     from dataclasses import replace
 
     from edgefer.inference.images import iter_sources
@@ -151,8 +158,11 @@ def _predict(
         results = predict_batch(pictures, open_pipeline, workers=workers, batch=batch, keep_images=writer is not None)
         for number, result in enumerate(results):
             progress(number, max(len(files), number + 1), "")
-            if writer is not None:
-                writer.add(result)
+            if writer is not None and not unwritten:
+                try:
+                    writer.add(result)
+                except OSError as error:  # such as a full disk, which must not end the predictions
+                    unwritten.append(error)
             # Thousands of images would not fit in memory.
             yield replace(result, image=None)
 
@@ -191,6 +201,13 @@ def _failure(images: list[ImageResult]) -> DataError | None:
     names = _names([image.name for image in images if image.problem is not None])
     what = f"{len(problems)} of {len(images)} pictures could not be read"
     return DataError(what, why=names, hint="omit these files")
+
+
+def _write_failure(unwritten: list[OSError]) -> OutputError | None:
+    if not unwritten:
+        return None
+    what, why = "the predictions were printed, but not all pictures were written", describe_os_error(unwritten[0])
+    return OutputError(what, why=why, hint="free space or check the permissions, then run the command again")
 
 
 def _names(names: list[str]) -> str:

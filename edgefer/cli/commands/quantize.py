@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgefer import plugins
+from edgefer.cli.foreign import FeedOptions, feed_options, import_network
 from edgefer.cli.options import PATH, DataOptions, data_options, log, log_ignored_settings, open_run_data, option_group
 from edgefer.cli.outputs import check_output
 from edgefer.errors import ThresholdNotMet, UsageError
+from edgefer.file_kinds import RUN, describe_kind
 from edgefer.text_table import Result
 
 if TYPE_CHECKING:
@@ -185,10 +187,12 @@ threshold_options = option_group(
 
 
 @click.command()
-@click.argument("run_folder", metavar="[RUN]", required=False, type=PATH)
+@click.argument("subject", metavar="[RUN|MODEL]", required=False, type=PATH)
 @scheme_flags
 @scheme_options
 @data_options
+@feed_options
+@click.option("--trust", is_flag=True, help="Load a MODEL that could run code of its author.")
 @calibration_options
 @click.option("--target", metavar="NAME", help="Require a model for litert, tflite-runtime, edgetpu or tflm.")
 @arithmetic_options
@@ -196,11 +200,13 @@ threshold_options = option_group(
 @click.option("--debug-layers", is_flag=True, help="Report the error of each layer, and the most sensitive layers.")
 @threshold_options
 def command(
-    run_folder: Path | None, flagged: tuple[str, ...], selection: SchemeOptions, data: DataOptions,
-    calibration: CalibrationOptions, target: str | None, arithmetic: ArithmeticOptions, qat: QatOptions,
+    subject: Path | None, flagged: tuple[str, ...], selection: SchemeOptions, data: DataOptions, feed: FeedOptions,
+    trust: bool, calibration: CalibrationOptions, target: str | None, arithmetic: ArithmeticOptions, qat: QatOptions,
     debug_layers: bool, thresholds: ThresholdOptions,
 ) -> Result:  # fmt: skip
     """Convert a trained RUN (default: the newest) to a .tflite that carries its contract.
+
+    MODEL, a Keras model or a SavedModel of another program, is imported first, as by edgefer import.
 
     Select one scheme; --int8 is a good start. All other options have defaults. The .tflite is written to the run folder
     and compared with its float network, image by image. Beside it, .flips.csv lists each image whose label changed, and
@@ -209,6 +215,7 @@ def command(
     \b
     Example:
         edgefer quantize --int8
+        edgefer quantize my_model.h5 --int8 --data my_faces/
         edgefer quantize --int8 runs/latest --max-drop 0.5
         edgefer quantize --all
         edgefer quantize --int8 --debug-layers
@@ -218,7 +225,6 @@ def command(
         edgefer quantize --int8 --calibration my-set.csv --calibration-trials 5
     """
     from edgefer.workstation.training.keras_inference import check_network
-    from edgefer.workstation.training.run import find_run
     from edgefer.workstation.workflows.quantize_plan import run_quantization
 
     schemes = _select_schemes(flagged, selection)
@@ -228,10 +234,10 @@ def command(
         _check_qat(schemes, qat)
     for plan in plans:
         plan.check()
-    run = find_run(run_folder)
+    run = _open_run(subject, data, feed, trust=trust)
     run.require_weights()
     log_ignored_settings()
-    log(f"run: {run.folder} ({'as named' if run_folder else 'the newest'}); {run.progress_note()}")
+    log(f"run: {run.folder} ({'as named' if subject else 'the newest'}); {run.progress_note()}")
     check_output("the run folder", run.folder, is_folder=True)
     check_network(run, backend="tensorflow")
     for plan in plans:
@@ -240,23 +246,45 @@ def command(
     return _result(run, [run_quantization(run, dataset, plan, _console()) for plan in plans])
 
 
+def _open_run(subject: Path | None, data: DataOptions, feed: FeedOptions, *, trust: bool) -> Run:
+    """Return the run, or import the model of another program into a new one."""
+    from edgefer.report.terminal.model_import import import_text
+    from edgefer.workstation.importing.network import find_format
+    from edgefer.workstation.training.run import find_run
+
+    if subject is not None and describe_kind(subject) != RUN and find_format(subject) is not None:
+        record, run = import_network(subject, data, feed, trust=trust)
+        log(f"{import_text(record)}\n")
+        return run
+    if feed != FeedOptions():
+        option = "--labels" if feed.labels is not None else "--input"
+        raise UsageError(f"{option} with a run", why="the run defines labels and input", hint=f"omit {option}")
+    return find_run(subject)
+
+
 def _result(run: Run, quantizations: list[Quantization]) -> Result:
-    """Write the model cards; return one record and text for all quantizations, and the first missed threshold."""
+    """Return a record and a text for all quantizations, and the first missed threshold; save() writes the cards."""
+    from edgefer.report.terminal.quantization import quantization_text, quantizations_text
+    from edgefer.results import schema
+
+    failure = next((_threshold_error(each) for each in quantizations if each.missed_thresholds), None)
+    save = functools.partial(_write_cards, run, quantizations)
+    if len(quantizations) == 1:
+        (quantization,) = quantizations
+        return Result(quantization.to_json(), quantization_text(quantization), failure, save)
+    record = {**schema.header("quantizations", 1), "quantizations": [each.to_json() for each in quantizations]}
+    return Result(record, quantizations_text(quantizations), failure, save)
+
+
+def _write_cards(run: Run, quantizations: list[Quantization]) -> str:
     from edgefer import files
     from edgefer.report.model_card import card
     from edgefer.report.model_card_data import ModelCardData
-    from edgefer.report.terminal.quantization import quantization_text, quantizations_text
-    from edgefer.results import schema
 
     for quantization in quantizations:
         text = card(ModelCardData.of(quantization), run=f"runs/{run.folder.resolve().name}")
         files.write_text(Path(quantization.path).with_suffix(".card.md"), text)
-    failure = next((_threshold_error(each) for each in quantizations if each.missed_thresholds), None)
-    if len(quantizations) == 1:
-        (quantization,) = quantizations
-        return Result(quantization.to_json(), quantization_text(quantization), failure)
-    record = {**schema.header("quantizations", 1), "quantizations": [each.to_json() for each in quantizations]}
-    return Result(record, quantizations_text(quantizations), failure)
+    return ""
 
 
 def _threshold_error(quantization: Quantization) -> ThresholdNotMet:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edgefer.cli.foreign import FeedOptions, feed_options, find_contract
 from edgefer.cli.options import PATH, RUNTIMES, SYNTHETIC, DataOptions, log, open_data, parse_face_count, parse_threads
 from edgefer.cli.outputs import INPUT
 from edgefer.errors import EdgeferError, IncompatibleError, ThresholdNotMet
@@ -34,6 +35,7 @@ def parse_faces(text: str) -> int | None:
     help="Data set, as for evaluate; the faces come from PublicTest.  "
     "[default: $EDGEFER_DATA, else ./fer2013.csv, else only the golden vectors]",
 )
+@feed_options
 @click.option(
     "--faces", "face_count", type=parse_faces, default="256", show_default=True, metavar="N|all",
     help="Number of faces, spread evenly over PublicTest.",
@@ -57,8 +59,8 @@ def parse_faces(text: str) -> int | None:
     help="Exit code 3 if any two configurations agree on fewer labels, or one fails to run.",
 )
 def command(
-    model: Path | None, data: str | None, face_count: int | None, runtime: str | None, threads: tuple[int, ...],
-    pythons: tuple[str, ...], min_agreement: float | None,
+    model: Path | None, data: str | None, feed: FeedOptions, face_count: int | None, runtime: str | None,
+    threads: tuple[int, ...], pythons: tuple[str, ...], min_agreement: float | None,
 ) -> Result:  # fmt: skip
     """Run MODEL with every installed runtime and kind of kernel, and report where and how far the outputs differ.
 
@@ -74,13 +76,11 @@ def command(
 
     from edgefer.contract.artifact import Artifact
     from edgefer.inspection.parity import list_configurations, verify
-    from edgefer.models import find_model
     from edgefer.progress import progress_bar
     from edgefer.report.terminal.parity import parity_text
 
     runtimes = [name.strip() for name in runtime.split(",")] if runtime else None
-    path, reason = find_model(model)
-    log(f"model: {path} ({reason})")
+    path = find_contract(model, feed, data=DataOptions(data), needs_labels=False)
     artifact = Artifact.load(path)
     list_configurations(runtimes, pythons, threads)  # a missing runtime is reported before the data set is read
     faces, source = _read_faces(data, face_count, artifact.input_spec)
