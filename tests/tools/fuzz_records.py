@@ -202,7 +202,7 @@ def _damage_run_file(run: Path, rng: random.Random) -> None:
     if path.suffix == ".json":
         try:
             record = json.loads(path.read_bytes())
-        except ValueError:
+        except (ValueError, RecursionError):  # damaged already
             return
         path.write_bytes(_text(_change(record, rng), rng))
     elif path.suffix == ".npz":

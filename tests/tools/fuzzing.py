@@ -222,8 +222,8 @@ def _run_batch(kind: Kind, seeds: range, folder: Path, timeout_s: float) -> Iter
             started.seed, started.group, started.command, problem, code, usage.ru_maxrss * 1024, timeout_s,
             _last_line(output),
         )  # fmt: skip
-    elif code == CRASHED:
-        raise RuntimeError("the fuzzer itself failed; its traceback is above")
+    elif code != 0:
+        raise RuntimeError(f"the fuzzer itself ended with exit code {code}")
 
 
 def _work(kind: Kind, seeds: range, folder: Path, timeout_s: float, pipe: int) -> None:
