@@ -10,7 +10,8 @@ from __future__ import annotations
 __all__ = ["LITERT", "LITERT_MACHINES", "NUMPY", "NUMPY_1", "OPENCV", "OPENCV_FOR_NUMPY_1", "TFLITE_RUNTIME"]
 
 NUMPY = "numpy>=1.26.4,<3"
-OPENCV = "opencv-python-headless>=4.11,<5"
+# OpenCV 4.10 and 4.11 write to an uninitialized pointer while they decode some JPEG files (CVE-2025-53644).
+OPENCV = "opencv-python-headless>=4.12,<5"
 LITERT = "ai-edge-litert>=2.3,<3"
 # Values of platform.machine() with LiteRT wheels; other machines need tflite-runtime.
 LITERT_MACHINES = ("x86_64", "AMD64", "aarch64", "arm64")
