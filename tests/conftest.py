@@ -82,7 +82,7 @@ def set_op_version(model: bytes, version: int) -> bytes:
 
 
 def pytest_configure():
-    """Let the processes that tests start receive SIGINT and SIGHUP.
+    """Restore the default handlers of SIGINT and SIGHUP, which the child processes of tests inherit.
 
     nohup ignores SIGHUP, a shell without job control ignores SIGINT in background jobs, and children inherit both.
     """

@@ -148,7 +148,7 @@ def _picture(face: np.ndarray, rng: random.Random) -> bytes:
     suffix = rng.choice((".png", ".jpg", ".bmp", ".tiff", ".webp", ".pgm"))
     content = bytearray(_encoded(face, suffix))
     if rng.random() < 0.5:
-        # Sizes stand in the first bytes of every format.
+        # Sizes are in the first bytes of every format.
         place = rng.randrange(min(len(content) - 4, 600))
         struct.pack_into(rng.choice("<>") + "I", content, place, rng.choice(HOSTILE_NUMBERS))
     return _damage(bytes(content), rng)

@@ -1,4 +1,4 @@
-"""Give a model of another program a contract."""
+"""Add a contract to a model from another program."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from edgefer.text_table import Result
 def command(
     model: Path, data: DataOptions, feed: FeedOptions, trust: bool, output: Path | None, folder: Path | None
 ) -> Result:
-    """Find out how MODEL expects its input and which class each output is, and write both into a contract.
+    """Determine the input of MODEL and the class of each output, and write both into a contract.
 
     MODEL is a .tflite, a Keras model (.keras or .h5) or a SavedModel folder. A .tflite is copied with its contract. Of
     other models, edgefer writes a run folder, which quantize, evaluate, bench and report take like a trained run.
 
     With --data, every plausible combination of channels, pixel range and interpolation is scored on Training faces, and
     the outputs are matched with the classes. The best combination is taken if it is significantly better than all
-    others. A model that is fed wrongly does not fail; it only has a lower accuracy.
+    others. A model with a wrong input does not fail; it only has a lower accuracy.
 
     \b
     Example:
@@ -48,6 +48,6 @@ def command(
         record = import_tflite(model, data, feed, output or Path(f"{model.stem}-edgefer.tflite"))
     else:
         if output is not None:
-            raise UsageError("--output with a model that is no .tflite", why="it becomes a run", hint="--run FOLDER")
+            raise UsageError("--output with a model that is not a .tflite", why="it becomes a run", hint="--run FOLDER")
         record = import_network(model, data, feed, trust=trust, folder=folder)[0]
     return Result(record.to_json(), import_text(record))

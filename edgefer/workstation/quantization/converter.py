@@ -54,7 +54,7 @@ def convert_function(function: Any, owner: Any) -> bytes:
 
     Args:
         function: concrete function.
-        owner: object that holds its variables.
+        owner: object with its variables.
 
     Raises:
         EdgeferError: the converter fails.

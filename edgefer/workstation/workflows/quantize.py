@@ -82,9 +82,9 @@ def quantize(
         context: the run, its data and its calibration faces.
         scheme: name of a scheme plugin.
         options: numeric options.
-        target: require a model that runs there, one of TARGETS in options.py; None requires none.
+        target: require a model that runs there, one of TARGETS in options.py; None for no requirement.
         qat: settings of a scheme that trains; None uses the defaults.
-        progress: called with (stages done, stages, what runs).
+        progress: called with (stages done, stages, current stage).
 
     Raises:
         UsageError: unknown scheme, an option that the scheme does not support, or a network that cannot be trained

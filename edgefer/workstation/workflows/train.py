@@ -111,7 +111,7 @@ def start(
         split: result of validation_split(), which is computed if omitted.
         folder: run folder, or None for a new folder in ``root``.
         root: folder of all runs.
-        parent: run whose best weights are the initial weights; optimizer and schedule start anew.
+        parent: run whose best weights are the initial weights; optimizer and schedule start from the beginning.
         teachers: classifiers to distill. Their logits on the training images are computed here, which takes a while.
         progress: progress callback of the teachers.
 
@@ -196,7 +196,7 @@ def complete(
     evaluation = evaluate_run(run, images)
     history = run.history()
     best = best_epoch(history, settings, baseline=run.baseline())
-    # Number 0 stands for the initial weights, if no epoch exceeded them.
+    # Number 0 means the initial weights, if no epoch exceeded them.
     number = history[best].epoch if best >= 0 else 0
     metrics = {"best_epoch": number, "epochs": len(history), "evaluation": evaluation.to_json()}
     run.save_json("metrics.json", metrics)
