@@ -180,10 +180,10 @@ def _settings(parent: Run | None, options: TrainOptions) -> TrainSettings:
 
     if parent is not None and options.classes:
         why = "the weights fit only the classes of their own run"
-        raise UsageError("--init-from with --classes", why=why, hint="leave out --classes")
+        raise UsageError("--init-from with --classes", why=why, hint="omit --classes")
     if parent is not None and options.system:
         why = "the weights fit only the network of their own run"
-        raise UsageError("--init-from with --system", why=why, hint="leave out --system")
+        raise UsageError("--init-from with --system", why=why, hint="omit --system")
     base = load_system(options.system or "compact_small") if parent is None else parent.settings()
     shorthands = {"epochs": options.epochs, "seed": options.seed, "views": options.views}
     assignments = [f"augment.{value}" if "=" in value else f"augment={value}" for value in options.augments]
@@ -218,7 +218,7 @@ def _resume(resume: str, data: DataOptions, options: TrainOptions) -> tuple[Run,
         raise UsageError(
             f"--resume with {', '.join(conflicts)}",
             why="a run keeps the settings that it was started with",
-            hint="leave them out, or start a new run without --resume",
+            hint="omit them, or start a new run without --resume",
         )
     check_resume(run)
     check_output("the run folder", run.folder, is_folder=True)

@@ -191,7 +191,7 @@ def test_invalid_starting_points_are_rejected_before_a_run_folder_exists(refused
 
 def test_init_from_takes_settings_and_data_of_the_other_run(edgefer, refused, workplace, tmp_path):
     error = refused("train", "--init-from", workplace.run, "--system", "compact_small", code=2)
-    assert "leave out --system" in error
+    assert "omit --system" in error
     folder = tmp_path / "again"
     outcome = edgefer("train", "--init-from", workplace.run, "--run", folder, "--set", "learning_rate=0.001", "--json")
     assert outcome.code == 0, outcome.err
