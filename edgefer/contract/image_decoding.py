@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgefer.contract.exif import orient
-from edgefer.contract.image_header import MAX_MEMORY_BYTES, read_header
+from edgefer.contract.image_header import memory_limit, read_header
 from edgefer.errors import DataError
 
 __all__ = ["read_image"]
@@ -21,6 +21,8 @@ Image = npt.NDArray[np.uint8]
 DECODING = {
     1: cv2.IMREAD_COLOR, 2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4, 8: cv2.IMREAD_REDUCED_COLOR_8,
 }  # fmt: skip
+# Every supported board has this much memory.
+SMALL_MEMORY_BYTES = 32 * 2**20
 # End markers of formats; other programs display images without them.
 ENDS = {"jpeg": b"\xff\xd9", "png": b"\0\0\0\0IEND\xae\x42\x60\x82"}
 # Bytes at the end of a JPEG that contain at least one block but less than a row of blocks; height of a row of blocks.
@@ -43,7 +45,9 @@ def read_image(content: bytes, *, reduction: int = 1) -> Image:
     header = read_header(io.BytesIO(content))
     if header is None:
         raise _cannot_read(content)
-    if header.memory_bytes(reduction) > MAX_MEMORY_BYTES:
+    # A face takes microseconds to decode, and reading the limit a hundred.
+    memory_bytes = header.memory_bytes(reduction)
+    if memory_bytes > SMALL_MEMORY_BYTES and memory_bytes > memory_limit():
         why = f"{header.width:,} x {header.height:,} pixels"
         raise DataError("the image is too large to decode", why=why, hint="crop it to the face")
     # Versions of OpenCV differ in the formats whose orientation they apply.

@@ -14,16 +14,25 @@ import re
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import BinaryIO
 
 from edgefer.contract.exif import ORIENTATION, read_tags
 from edgefer.contract.media_boxes import read_avif, read_codestream, read_jp2
 from edgefer.media_signatures import START_BYTES, image_format
 
-__all__ = ["MAX_MEMORY_BYTES", "ImageHeader", "is_camera_raw", "read_header"]
+__all__ = ["MAX_MEMORY_BYTES", "ImageHeader", "is_camera_raw", "memory_limit", "read_header"]
 
 # Largest estimate for one image; 200 million pixels of most formats.
 MAX_MEMORY_BYTES = 1_200_000_000
+# Share of the available memory that decoded images may take.
+MEMORY_SHARE = 0.75
+# Limit of the control group in version 2 and version 1, and the statistic of memory that is not cached files. A
+# container has its own group at the root.
+GROUP_MEMORY = (
+    ("memory.max", "memory.stat", "anon"),
+    ("memory/memory.limit_in_bytes", "memory/memory.stat", "total_rss"),
+)
 # Memory of cv2.imdecode() at its peak, bytes per pixel, measured with OpenCV 4.14: the BGR image twice, and the
 # intermediate images of some formats.
 BYTES_PER_PIXEL = {"gif": 13.0, "jp2": 17.0, "avif": 18.0}
@@ -73,6 +82,35 @@ class ImageHeader:
         else:
             per_pixel = BYTES_PER_PIXEL.get(self.format, DEFAULT_BYTES_PER_PIXEL)
         return round(self.pixels * (per_pixel + self.coefficient_bytes))
+
+
+def memory_limit(*, root: Path = Path("/")) -> int:
+    """Return the largest estimate of memory for decoding, in bytes.
+
+    It is MAX_MEMORY_BYTES, or three quarters of the available memory on a board or in a container with less.
+
+    Args:
+        root: root of the file system, for tests.
+    """
+    available = [MAX_MEMORY_BYTES / MEMORY_SHARE]
+    match = re.search(r"^MemAvailable:\s*(\d+) kB$", _read_text(root / "proc/meminfo"), re.MULTILINE)
+    if match:
+        available.append(int(match[1]) * 1024)
+    for limit, statistics, name in GROUP_MEMORY:
+        group = root / "sys/fs/cgroup"
+        text = _read_text(group / limit).strip()
+        # The limit is "max" in version 2, and a number beyond any memory in version 1, if there is none.
+        used = re.search(rf"^{name} (\d+)$", _read_text(group / statistics), re.MULTILINE) if text.isdecimal() else None
+        if used:
+            available.append(max(0, int(text) - int(used[1])))
+    return int(min(available) * MEMORY_SHARE)
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return ""
 
 
 def read_header(stream: BinaryIO) -> ImageHeader | None:

@@ -20,7 +20,7 @@ from typing import BinaryIO
 
 from edgefer import files
 from edgefer.contract.image_decoding import read_image
-from edgefer.contract.image_header import MAX_MEMORY_BYTES, ImageHeader, read_header
+from edgefer.contract.image_header import MAX_MEMORY_BYTES, ImageHeader, memory_limit, read_header
 from edgefer.errors import DataError
 from edgefer.inference.image_source import DecodedImage, ImageSource
 from edgefer.inference.media_type import VIDEO_SUFFIXES, is_media, media_type
@@ -193,9 +193,11 @@ def _choose_reduction(header: ImageHeader | None, size_bytes: int) -> tuple[int,
     estimates = [(reduction, size_bytes + header.memory_bytes(reduction)) for reduction in REDUCTIONS]
     reductions = estimates if header.is_scalable else estimates[:1]
     # Coefficients of a progressive JPEG take memory at any reduction.
-    limit = MAX_MEMORY_BYTES if not header.is_scalable or header.coefficient_bytes else REDUCED_MEMORY_BYTES
-    fitting = [item for item in reductions if item[1] <= REDUCED_MEMORY_BYTES] or [
-        item for item in reductions[-1:] if item[1] <= limit
+    largest = memory_limit()
+    limit = largest if not header.is_scalable or header.coefficient_bytes else REDUCED_MEMORY_BYTES
+    reduced = min(REDUCED_MEMORY_BYTES, largest)
+    fitting = [item for item in reductions if item[1] <= reduced] or [
+        item for item in reductions[-1:] if item[1] <= min(limit, largest)
     ]
     if not fitting:
         raise _too_large(f"{header.width:,} x {header.height:,} pixels in {size_bytes:,} bytes")

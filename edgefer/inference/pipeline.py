@@ -19,7 +19,7 @@ from queue import SimpleQueue
 import numpy as np
 import numpy.typing as npt
 
-from edgefer.contract.image_header import MAX_MEMORY_BYTES
+from edgefer.contract.image_header import memory_limit
 from edgefer.errors import DataError
 from edgefer.inference.classifier import Classifier, Prediction
 from edgefer.inference.face_detection import LONGEST_SIDE, FaceBox, FaceDetector
@@ -27,7 +27,7 @@ from edgefer.inference.image_source import DecodedImage, ImageSource
 
 __all__ = ["Face", "ImageResult", "Pipeline", "predict_batch"]
 
-# Batches that are submitted before their results are consumed; MAX_MEMORY_BYTES bounds their total memory.
+# Batches that are submitted before their results are consumed; memory_limit() bounds their total memory.
 BATCHES_PER_WORKER = 3
 BATCH_MEMORY_BYTES = 50_000_000
 
@@ -121,7 +121,7 @@ def predict_batch(
     """Yield a result per picture, in the order of ``pictures``.
 
     Decoding, detection and classification release the GIL, so threads run in parallel. All workers together hold images
-    of at most MAX_MEMORY_BYTES, as estimated by the sources.
+    of at most memory_limit() bytes, as estimated by the sources.
 
     Args:
         pictures: sources; the workers decode them.
@@ -133,7 +133,7 @@ def predict_batch(
     Raises:
         EdgeferError: an error of ``make_pipeline``.
     """
-    pipelines = SimpleQueue[Pipeline]()
+    pipelines, limit = SimpleQueue[Pipeline](), memory_limit()
 
     def predict(sources: Sequence[ImageSource]) -> list[ImageResult]:
         pipeline = pipelines.get()
@@ -149,7 +149,7 @@ def predict_batch(
                 memory_bytes = sum(source.memory_bytes for source in sources)
                 while submitted and (
                     len(submitted) >= BATCHES_PER_WORKER * workers
-                    or memory_bytes + _memory_in_use(submitted, keep_images) > MAX_MEMORY_BYTES
+                    or memory_bytes + _memory_in_use(submitted, keep_images) > limit
                 ):
                     yield from submitted.popleft()[0].result()
                 if opened < workers:

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from edgefer import files
-from edgefer.contract.image_header import MAX_MEMORY_BYTES
+from edgefer.contract.image_header import memory_limit
 from edgefer.errors import DataError
 from edgefer.inference.image_source import DecodedImage, ImageSource
 from edgefer.processes import suppress_native_output
@@ -36,7 +36,7 @@ def iter_frames(file: str, *, every: int = 1) -> Iterator[ImageSource]:
     number = 0
     try:
         width, height = video.get(cv2.CAP_PROP_FRAME_WIDTH), video.get(cv2.CAP_PROP_FRAME_HEIGHT)
-        if width * height * BYTES_PER_PIXEL > MAX_MEMORY_BYTES:
+        if width * height * BYTES_PER_PIXEL > memory_limit():
             why, hint = f"{width:,.0f} x {height:,.0f} pixels", f"ffmpeg -i {file} -vf scale=1920:-2 smaller.mp4"
             yield _unreadable(file, DataError(f"{file}: the frames are too large to decode", why=why, hint=hint))
             return

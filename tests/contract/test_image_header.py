@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from edgefer.contract.image_decoding import read_image
-from edgefer.contract.image_header import MAX_MEMORY_BYTES, read_header
+from edgefer.contract.image_header import MAX_MEMORY_BYTES, memory_limit, read_header
 from edgefer.errors import DataError
 
 HEIGHT, WIDTH = 40, 72
@@ -281,3 +281,29 @@ def test_half_a_picture_is_rejected(extension, share):
     content = encode(extension, image)
     with pytest.raises(DataError, match="cut short|cannot read"):
         read_image(content[: int(share * len(content))])
+
+
+@pytest.mark.parametrize(
+    ("files", "limit"),
+    [
+        ({}, MAX_MEMORY_BYTES),
+        ({"proc/meminfo": "MemTotal: 8000000 kB\nMemAvailable:    7000000 kB\n"}, MAX_MEMORY_BYTES),
+        ({"proc/meminfo": "MemTotal: 480000 kB\nMemAvailable:     300000 kB\n"}, 230_400_000),
+        ({"sys/fs/cgroup/memory.max": "max\n", "sys/fs/cgroup/memory.stat": "anon 1\nfile 7\n"}, MAX_MEMORY_BYTES),
+        ({"sys/fs/cgroup/memory.max": "500\n", "sys/fs/cgroup/memory.stat": "anon 100\nfile 350\n"}, 300),
+        ({"sys/fs/cgroup/memory.max": "5\n", "sys/fs/cgroup/memory.stat": "anon 10\n"}, 0),
+        (
+            {
+                "sys/fs/cgroup/memory/memory.limit_in_bytes": "400000000\n",
+                "sys/fs/cgroup/memory/memory.stat": "cache 9\ntotal_rss 0\n",
+            },
+            300_000_000,
+        ),
+    ],
+)
+def test_the_memory_limit_shrinks_with_the_available_memory(tmp_path, files, limit):
+    for name, text in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    assert memory_limit(root=tmp_path) == limit
