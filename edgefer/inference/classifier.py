@@ -24,7 +24,7 @@ from edgefer.contract.preprocessing import encode, encoder, prepare
 from edgefer.contract.quantization_params import dequantize
 from edgefer.errors import DataError, IncompatibleError
 from edgefer.inference.first_load import check_first_load
-from edgefer.inference.runtime import Runtime, cannot_run, select_runtime
+from edgefer.inference.runtime import MODEL_HINT, Runtime, cannot_run, select_runtime
 
 __all__ = ["Classifier", "Prediction"]
 
@@ -233,4 +233,5 @@ def _check(artifact: Artifact, runtime: str | None, kernels: str, *, name: str =
 
 def _check_shape(tensor: str, shape: tuple[int, ...], expected: tuple[int, ...]) -> None:
     if shape != expected:
-        raise IncompatibleError(f"the model's {tensor} has shape {shape}", why=f"its contract specifies {expected}")
+        what, why = f"the model's {tensor} has shape {shape}", f"its contract specifies {expected}"
+        raise IncompatibleError(what, why=why, hint=MODEL_HINT)

@@ -25,7 +25,7 @@ from edgefer import plugins
 from edgefer.contract.preprocessing import InputSpec, encode, encoder
 from edgefer.errors import EdgeferError, IncompatibleError, UsageError
 from edgefer.inference.first_load import check_first_load, is_trusted, trust_model
-from edgefer.inference.runtime import RUNTIMES, Runtime, cannot_run, select_runtime
+from edgefer.inference.runtime import MODEL_HINT, RUNTIMES, Runtime, cannot_run, select_runtime
 from edgefer.processes import ChildResult, call_module, serve_request
 from edgefer.results.parity import Configuration
 
@@ -109,7 +109,7 @@ def run_faces(runtime: Runtime, faces: npt.NDArray[np.uint8], spec: InputSpec = 
     shape = runtime.input.shape
     if int(np.prod(shape)) != int(np.prod(faces.shape[1:])):
         raise IncompatibleError(
-            f"a model with an input of shape {shape}", why=f"the faces have shape {faces.shape[1:]}"
+            f"a model with an input of shape {shape}", why=f"the faces have shape {faces.shape[1:]}", hint=MODEL_HINT
         )
     table = encoder(runtime.input.params, spec)
     outputs = np.empty((len(faces), int(np.prod(runtime.output.shape))), runtime.output.params.dtype)

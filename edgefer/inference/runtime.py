@@ -24,13 +24,15 @@ from edgefer.errors import IncompatibleError, UsageError
 from edgefer.processes import suppress_native_output
 
 __all__ = [
-    "InterpreterRuntime", "Runtime", "RuntimeModule", "TensorSpec", "cannot_run", "open_interpreter", "select_runtime",
+    "MODEL_HINT", "InterpreterRuntime", "Runtime", "RuntimeModule", "TensorSpec", "cannot_run", "open_interpreter",
+    "select_runtime",
 ]  # fmt: skip
 
 RUNTIMES = "edgefer.inference.runtimes"
 # No board has more cores. LiteRT starts any number of threads: a hundred thousand crash the process.
 MAX_THREADS = 1024
 
+MODEL_HINT = "edgefer inspect MODEL shows its tensors; quantize or convert it again"
 RUNTIME_HINT = "select another runtime with --runtime, or pip install --upgrade ai-edge-litert"
 # The reference kernels of LiteRT lack operators that its other kernels have, such as ELU.
 KERNELS_HINT = 'kernels="builtin"'
@@ -140,9 +142,8 @@ class InterpreterRuntime:
         """
         inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
         if (len(inputs), len(outputs)) != (1, 1):
-            raise IncompatibleError(
-                f"a model with {len(inputs)} inputs and {len(outputs)} outputs", why="expected one of each"
-            )
+            what = f"a model with {len(inputs)} inputs and {len(outputs)} outputs"
+            raise IncompatibleError(what, why="expected one of each", hint=MODEL_HINT)
         self.name, self.version = name, version
         self.input, self.output = _tensor_spec(inputs[0]), _tensor_spec(outputs[0])
         self._input_index, self._output_index = inputs[0]["index"], outputs[0]["index"]
@@ -197,7 +198,8 @@ def open_interpreter(
         raise UsageError(f"no kernels {kernels!r}", why=f"expected {', '.join(RESOLVERS)}", hint="leave it out")
     # tflite-runtime does not verify a flatbuffer and crashes on other files, so check the file identifier here.
     if model[4:8] != b"TFL3":
-        raise IncompatibleError("not a TensorFlow Lite model", why="the file identifier TFL3 is missing")
+        why = "the file identifier TFL3 is missing"
+        raise IncompatibleError("not a TensorFlow Lite model", why=why, hint=MODEL_HINT)
     resolver = getattr(wheel.OpResolverType, RESOLVERS[kernels])
     try:
         with suppress_native_output():
@@ -254,6 +256,7 @@ def _tensor_spec(details: dict[str, Any]) -> TensorSpec:
         raise IncompatibleError(
             f"an input or output of the model has dtype {dtype.name} and scale {scale:g}",
             why="expected floats, or integers with a positive scale",
+            hint=MODEL_HINT,
         )
     params = QuantParams(scale=float(scale), zero_point=int(zero_point), dtype=dtype.name)
     return TensorSpec(shape=tuple(int(size) for size in details["shape"]), params=params)

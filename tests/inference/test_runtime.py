@@ -72,8 +72,9 @@ def test_an_unknown_op_version_is_reported_with_the_message_of_the_runtime(
 
 @pytest.mark.parametrize("content", [b"", b"not a model at all", b"\0" * 4096])
 def test_files_that_are_not_models_are_rejected(module, content: bytes) -> None:
-    with pytest.raises(IncompatibleError, match="TFL3"):
+    with pytest.raises(IncompatibleError, match="TFL3") as caught:
         module.open_model(content)
+    assert caught.value.hint
 
 
 def test_litert_rejects_a_truncated_model(int8_artifact: Artifact) -> None:
