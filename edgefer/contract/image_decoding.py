@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edgefer.contract.exif import orient
+from edgefer.contract.exif import orient, read_tags
 from edgefer.contract.image_header import memory_limit, read_header
 from edgefer.errors import DataError
 
@@ -25,6 +25,10 @@ DECODING = {
 SMALL_MEMORY_BYTES = 32 * 2**20
 # End markers of formats; other programs display images without them.
 ENDS = {"jpeg": b"\xff\xd9", "png": b"\0\0\0\0IEND\xae\x42\x60\x82"}
+# Tags and values of TIFF files.
+BITS_PER_SAMPLE, SAMPLES_PER_PIXEL, EXTRA_SAMPLES = 258, 277, 338
+ASSOCIATED_ALPHA, UNASSOCIATED_ALPHA = 1, 2
+ROWS = 64
 # Bytes at the end of a JPEG that contain at least one block but less than a row of blocks; height of a row of blocks.
 LAST_BYTES, MAX_MISSING_ROWS = 16, 16
 
@@ -52,7 +56,8 @@ def read_image(content: bytes, *, reduction: int = 1) -> Image:
         raise DataError("the image is too large to decode", why=why, hint="crop it to the face")
     # Versions of OpenCV differ in the formats whose orientation they apply.
     flags = DECODING[reduction] | cv2.IMREAD_IGNORE_ORIENTATION
-    image = _decode(content, flags)
+    is_multiplied = header.format == "tiff" and _is_multiplied(content)
+    image = _decode_straight(content) if is_multiplied else _decode(content, flags)
     if image is None and header.format in ENDS:
         image = _decode_without_end(content, header.format, flags)
     if image is None:
@@ -76,6 +81,30 @@ def _decode(content: bytes, flags: int) -> Image | None:
         why = f"OpenCV: {error.err or error}"
         raise DataError("the image is too large to decode", why=why, hint="crop it to the face") from error
     return None if image is None else np.asarray(image, np.uint8)
+
+
+def _is_multiplied(content: bytes) -> bool:
+    """Return True for a TIFF file whose colors OpenCV returns multiplied by alpha; those of a PNG file are not.
+
+    libtiff multiplies colors with separate alpha, and leaves those that the file stores multiplied.
+    """
+    tags = read_tags(io.BytesIO(content))
+    is_rgba = tags.get(SAMPLES_PER_PIXEL) == (4,) and set(tags.get(BITS_PER_SAMPLE, ())) == {8}
+    return is_rgba and tags.get(EXTRA_SAMPLES, (0,))[0] in (ASSOCIATED_ALPHA, UNASSOCIATED_ALPHA)
+
+
+def _decode_straight(content: bytes) -> Image | None:
+    """Decode a TIFF file with alpha, and divide the colors by it; a transparent pixel becomes black."""
+    decoded = _decode(content, cv2.IMREAD_UNCHANGED)
+    if decoded is None or decoded.ndim != 3 or decoded.shape[2] != 4:
+        return _decode(content, DECODING[1] | cv2.IMREAD_IGNORE_ORIENTATION)
+    image = np.empty((*decoded.shape[:2], 3), np.uint8)
+    # In parts, because the intermediate values take four times the memory.
+    for start in range(0, len(image), ROWS):
+        part = decoded[start : start + ROWS].astype(np.uint32)
+        alpha = np.maximum(part[..., 3:], 1)
+        image[start : start + ROWS] = np.minimum((part[..., :3] * 255 + alpha // 2) // alpha, 255)
+    return image
 
 
 def _decode_without_end(content: bytes, kind: str, flags: int) -> Image | None:

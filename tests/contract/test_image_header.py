@@ -307,3 +307,23 @@ def test_the_memory_limit_shrinks_with_the_available_memory(tmp_path, files, lim
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     assert memory_limit(root=tmp_path) == limit
+
+
+@pytest.mark.parametrize("multiplied", [True, False])
+def test_the_colors_of_a_tiff_file_with_alpha_are_those_of_the_png_file(multiplied):
+    pillow = pytest.importorskip("PIL.Image")
+    alpha = np.full((HEIGHT, WIDTH), 255, np.uint8)
+    alpha[:, :20], alpha[:4] = 200, 0
+    stored = IMAGE * (alpha[..., None] / 255 if multiplied else 1)
+    image = np.dstack([stored.round().astype(np.uint8)[..., ::-1], alpha])
+    file = io.BytesIO()
+    pillow.fromarray(image).save(file, "TIFF")
+    content = file.getvalue()
+    entry = struct.pack("<HHIHH", 338, 3, 1, 2, 0)  # ExtraSamples: alpha that is not multiplied
+    assert content.count(entry) == 1
+    content = content.replace(entry, struct.pack("<HHIHH", 338, 3, 1, 1 if multiplied else 2, 0))
+    decoded = read_image(content).astype(int)
+    visible = alpha > 0
+    assert np.abs(decoded - IMAGE)[visible].max() <= 2
+    assert (decoded[alpha == 255] == IMAGE[alpha == 255]).all()
+    assert (decoded[~visible] == 0).all()
