@@ -31,6 +31,7 @@ __all__ = ["benchmark_lock", "cache_folder", "evaluate_in_subprocess", "measure_
 # Parts of the time limit of a measurement. Reference kernels take about one second per run on the slowest board.
 START_S, SECONDS_PER_RUN, SECONDS_FACTOR = 60.0, 2.0, 10.0
 WARMUP_RUNS = 50
+MORE_MEMORY = "close other programs, or add swap space: free -m"
 
 
 def measure_in_subprocess(request: BenchRequest, *, python: str = "", timeout_s: float | None = None) -> Measurement:
@@ -88,11 +89,13 @@ def _describe_crash(child: ChildResult, model: str) -> EdgeferError:
     what = f"the benchmark process of {model} ended"
     if child.timed_out:
         return MeasurementInvalid(f"{what} at its time limit", why="the runs take too long", hint="a smaller --runs")
+    if child.allocation_failed:
+        return EdgeferError(f"{what} with exit code {child.exit_code}", why="the memory ran out", hint=MORE_MEMORY)
     if child.signal is None:
-        return EdgeferError(f"{what} with exit code {child.exit_code}", why=child.last_line)
+        return EdgeferError(f"{what} with exit code {child.exit_code}", why=child.last_line, hint="edgefer doctor")
     # The kernel sends SIGKILL when memory runs out. Any other signal is a crash in native code.
     if child.signal == "SIGKILL":
-        return EdgeferError(f"{what} by SIGKILL", why="the device may have run out of memory")
+        return EdgeferError(f"{what} by SIGKILL", why="the device may have run out of memory", hint=MORE_MEMORY)
     return EdgeferError(
         f"{what} by {child.signal}", why=child.last_line or "the runtime crashed", hint="choose another --runtime"
     )

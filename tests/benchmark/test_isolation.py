@@ -101,6 +101,23 @@ def test_a_measurement_that_exceeds_its_time_limit_is_ended(request_for_tiny: Be
         measure_in_subprocess(replace(request_for_tiny, minimum_seconds=60.0), timeout_s=0.5)
 
 
+@pytest.mark.parametrize(
+    ("code", "hint"),
+    [
+        ("raise MemoryError", "add swap space"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "add swap space"),
+        ("raise RuntimeError('broken')", "edgefer doctor"),
+    ],
+)
+def test_the_fix_of_a_failed_measurement_follows_from_its_cause(
+    tmp_path: Path, request_for_tiny: BenchRequest, monkeypatch: pytest.MonkeyPatch, code: str, hint: str
+) -> None:
+    run_in_child(code, tmp_path, monkeypatch)
+    with pytest.raises(EdgeferError) as caught:
+        measure_in_subprocess(request_for_tiny)
+    assert hint in caught.value.hint
+
+
 @pytest.mark.parametrize("name", ["SIGSEGV", "SIGKILL"])
 def test_a_crash_reports_the_signal(
     name: str, tmp_path: Path, request_for_tiny: BenchRequest, monkeypatch: pytest.MonkeyPatch
