@@ -121,6 +121,8 @@ def load_keras(*, backend: str | None = None) -> Any:
     except ImportError as error:
         extra = "workstation" if name == "tensorflow" else f"workstation,{name}"
         hint = f"in a checkout of edgefer: pip install -e '.[{extra}]'"
+        if not isinstance(error, ModuleNotFoundError):  # installed, but damaged or without a library of the system
+            hint = f"python -c 'import {name}'   (the complete message), then: pip install --force-reinstall {name}"
         raise EdgeferError(f"cannot import Keras on {name}", why=str(error), hint=hint) from error
     except RuntimeError as error:  # such as JAX_PLATFORMS=tpu on a machine without one
         hint = "unset JAX_PLATFORMS" if os.environ.get("JAX_PLATFORMS") else "KERAS_BACKEND=tensorflow"

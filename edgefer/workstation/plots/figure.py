@@ -50,6 +50,8 @@ def require_matplotlib() -> None:
         import matplotlib.backends.backend_agg  # noqa: F401
     except ImportError as error:
         hint = "in a checkout of edgefer: pip install -e '.[workstation]'"
+        if not isinstance(error, ModuleNotFoundError):  # installed, but damaged or without a library of the system
+            hint = "pip install --force-reinstall matplotlib"
         raise EdgeferError("matplotlib cannot be imported", why=f"plots need it; {error}", hint=hint) from error
     except (OSError, ValueError) as error:
         # A matplotlibrc in the working folder is read whatever $MATPLOTLIBRC is.
