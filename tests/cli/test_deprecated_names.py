@@ -1,4 +1,4 @@
-"""Former option names work for one release, say so on stderr, and are hidden from --help."""
+"""Former option names work for one release with a notice on stderr, and are hidden from --help."""
 
 import click
 import pytest

@@ -102,7 +102,7 @@ def records(text, tmp_path):
     return [f"{name}.json" for name in RECORDS]
 
 
-def test_functions_leave_nothing_that_acts(text):
+def test_escaped_text_contains_no_control_character_and_no_markup(text):
     check_terminal(printable(text, kept=""))
     check_markdown(escape_markdown(text))
     assert printable("happy, \u00e9, \u4e2d, \U0001f600") == "happy, \u00e9, \u4e2d, \U0001f600"

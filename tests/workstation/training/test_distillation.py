@@ -104,7 +104,7 @@ def test_a_stopped_training_with_views_ends_with_the_same_weights(teacher, faces
     assert len(whole.history()) == 2
 
 
-def test_a_model_that_ships_can_teach(faces, with_views, tmp_path, monkeypatch):
+def test_a_shipped_model_can_be_a_teacher(faces, with_views, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     teacher = open_teacher("nano")
     settings = dataclasses.replace(with_views, views=1)

@@ -14,6 +14,7 @@ from edgefer.data.dataset import synthetic_dataset
 from edgefer.data.synthetic import golden_faces
 from edgefer.errors import DataError, EdgeferError, IncompatibleError, UsageError
 from edgefer.inference.classifier import Classifier
+from edgefer.inference.golden import record_golden_vectors
 from edgefer.inference.runtime import select_runtime
 from edgefer.results.measurement import BenchRequest
 from edgefer.statistics import softmax
@@ -27,7 +28,6 @@ from edgefer.workstation.training.run import find_run, new_run
 from edgefer.workstation.workflows.quantization_context import QuantizationContext
 from edgefer.workstation.workflows.quantization_files import write_label_changes
 from edgefer.workstation.workflows.quantization_record import Thresholds, make_record
-from edgefer.inference.golden import record_golden_vectors
 from edgefer.workstation.workflows.quantize import quantize
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
@@ -181,7 +181,7 @@ def test_a_run_without_weights_is_refused(finished_run, faces, tmp_path):
     assert "--resume" in caught.value.hint
 
 
-def test_a_misspelt_scheme_quantizes_nothing(finished_run, faces):
+def test_a_misspelled_scheme_is_refused(finished_run, faces):
     with pytest.raises(UsageError, match="itn8"):
         quantize(QuantizationContext(finished_run, faces), "itn8")
 
@@ -241,7 +241,7 @@ def test_weights_of_another_network_are_named(finished_run, faces, tmp_path):
         quantize(QuantizationContext(run, faces), "float32")
 
 
-def test_what_the_converter_does_not_know_is_an_error_of_ours():
+def test_an_operator_that_the_converter_rejects_is_an_edgefer_error():
     from edgefer.workstation.networks.backend import load_keras
 
     keras = load_keras()
@@ -251,7 +251,7 @@ def test_what_the_converter_does_not_know_is_an_error_of_ours():
         convert(unknown)
 
 
-def test_the_input_range_is_pinned_even_when_calibration_is_dim(finished_run):
+def test_the_input_range_is_0_to_1_even_with_dark_calibration_faces(finished_run):
     from edgefer.workstation.networks.backend import load_keras
     from edgefer.workstation.training.keras_inference import load_network
 
