@@ -51,8 +51,8 @@ LONGEST_QUOTE = 300
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 # Environment variable with the process ID of a child's parent.
 PARENT = "EDGEFER_PARENT"
-# TensorFlow reads the level when it is imported.
-QUIET_VARIABLES = {"TF_CPP_MIN_LOG_LEVEL": "3"}
+# TensorFlow and OpenCV read the levels when they are imported, FFmpeg with the first video.
+QUIET_VARIABLES = {"TF_CPP_MIN_LOG_LEVEL": "3", "OPENCV_LOG_LEVEL": "SILENT", "OPENCV_FFMPEG_LOGLEVEL": "-8"}
 # Output belongs to the process, so only one thread of a command may suppress it.
 _thread = threading.local()
 _suppressing_thread = threading.Lock()
@@ -245,7 +245,8 @@ def error_from_json(fields: Mapping[str, Any]) -> EdgeferError:
 def allow_output_suppression() -> Iterator[None]:
     """Let suppress_native_output() work in this thread until the block ends; commands call this, a library does not.
 
-    Within the block, TensorFlow logs errors only, unless the environment sets TF_CPP_MIN_LOG_LEVEL.
+    Within the block, TensorFlow logs errors only, and OpenCV and FFmpeg log nothing, unless the environment sets the
+    level.
     """
     if getattr(_thread, "may_suppress", False) or not _suppressing_thread.acquire(blocking=False):
         yield

@@ -144,12 +144,13 @@ def test_a_warning_to_ignore_is_ignored_within_the_block_only():
     assert [str(warning.message) for warning in caught] == ["other", "deprecated afterwards"]
 
 
-def test_the_log_level_of_tensorflow_is_set_for_commands_only(monkeypatch):
-    monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)
+@pytest.mark.parametrize("name", ["TF_CPP_MIN_LOG_LEVEL", "OPENCV_LOG_LEVEL", "OPENCV_FFMPEG_LOGLEVEL"])
+def test_the_log_level_of_a_library_is_set_for_commands_only(monkeypatch, name):
+    monkeypatch.delenv(name, raising=False)
     with allow_output_suppression():
-        assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == "3"
-    assert "TF_CPP_MIN_LOG_LEVEL" not in os.environ
-    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "0")
+        assert os.environ[name]
+    assert name not in os.environ
+    monkeypatch.setenv(name, "0")
     with allow_output_suppression():
-        assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == "0"
-    assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == "0"
+        assert os.environ[name] == "0"
+    assert os.environ[name] == "0"

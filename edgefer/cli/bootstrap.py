@@ -14,6 +14,7 @@ if __name__ == "__main__":
     if sys.version_info < (3, 10):  # noqa: UP036 - a board may have an older one
         sys.exit("edgefer: Python 3.10 to 3.13 is required, this is " + version + "\n  try: python3.11 " + sys.argv[0])
     import importlib.util
+    import os
     import platform
     import shlex
     import sysconfig
@@ -33,6 +34,8 @@ if __name__ == "__main__":
     else:
         packages = {"numpy": requirements.NUMPY_1, "cv2": requirements.OPENCV_FOR_NUMPY_1}
         runtime = [requirements.NUMPY_1, requirements.TFLITE_RUNTIME]
+    # OpenCV reads its log level when it is imported, see edgefer.processes.QUIET_VARIABLES.
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     missing, reasons = [], []
     for module, requirement in packages.items() if needs_packages else ():
         # Import instead of find: an OpenCV with window support is found but fails to load without libGL.

@@ -40,7 +40,6 @@ __all__ = [
 CAMERAS = "edgefer.live.cameras"
 STREAM_VARIABLE = "EDGEFER_STREAM"
 DEFAULT_SIZE = (640, 480)
-FFMPEG_QUIET, LOG_SILENT = "-8", 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,6 +205,9 @@ class OpenCvCamera:
     ) -> OpenCvCamera | None:
         """Open ``location`` with an OpenCV backend; return None on failure.
 
+        OpenCV and FFmpeg print each failed attempt and each damaged frame, unless their log levels are set, see
+        edgefer.processes.allow_output_suppression().
+
         Args:
             location: device path, file or URL.
             name: name for error messages.
@@ -213,11 +215,6 @@ class OpenCvCamera:
             is_file: True for a video file.
             parameters: alternating cv2.CAP_PROP_* ids and values to open the capture with.
         """
-        # FFmpeg and OpenCV would print each failed attempt and each damaged frame to the terminal.
-        os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", FFMPEG_QUIET)
-        # OpenCV 4 moved this function between two releases.
-        set_level = cv2.setLogLevel if hasattr(cv2, "setLogLevel") else cv2.utils.logging.setLogLevel
-        set_level(LOG_SILENT)
         capture = cv2.VideoCapture(location, backend, parameters)
         return cls(capture, name, is_file=is_file) if capture.isOpened() else None
 

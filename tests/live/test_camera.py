@@ -1,25 +1,29 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
+import cv2
 import numpy as np
 import pytest
 
 from edgefer.errors import DeviceUnreachable, IncompatibleError, UsageError
 from edgefer.live.camera import Source, find_source
 
-OPEN_VIDEO = """
+OPEN_SOURCE = """
 import sys
-from edgefer.errors import DataError
-from edgefer.live.camera import Source
-try:
-    Source("video", sys.argv[1]).open()
-except DataError as error:
-    print("clip.mp4" in str(error))
+from edgefer.errors import EdgeferError
+from edgefer.processes import allow_output_suppression
+with allow_output_suppression():                # as in a command
+    from edgefer.live.camera import Source
+    try:
+        Source(sys.argv[1], sys.argv[2]).open()
+    except EdgeferError as error:
+        print(str(error))
 """
 IMAGES = [np.full((48, 64, 3), level, np.uint8) for level in (20, 90, 160, 230)]
 
@@ -93,15 +97,27 @@ def test_an_unreadable_video_is_an_error_and_opencv_prints_nothing(
     path = tmp_path / "clip.mp4"
     if content is not None:
         path.write_bytes(content)
-    # FFmpeg reads its log level once per process, so the test needs a process in which no video has been opened.
-    child = subprocess.run([sys.executable, "-c", OPEN_VIDEO, str(path)], capture_output=True, text=True, check=False)
-    assert (child.returncode, child.stdout.strip(), child.stderr) == (0, "True", "")
+    child = open_source("video", str(path))
+    assert (child.returncode, "clip.mp4" in child.stdout, child.stderr) == (0, True, "")
 
 
-def test_a_missing_camera_is_an_error_and_opencv_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+def open_source(kind: str, location: str) -> subprocess.CompletedProcess[str]:
+    """Open a source in a process of its own; FFmpeg reads its log level once per process."""
+    command = [sys.executable, "-c", OPEN_SOURCE, kind, location]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_a_missing_camera_is_an_error_and_opencv_prints_nothing() -> None:
+    child = open_source("v4l2", "97")
+    assert (child.returncode, "/dev/video97" in child.stdout, child.stderr) == (0, True, "")
+
+
+def test_a_camera_does_not_change_the_environment_or_the_log_level_of_a_program() -> None:
+    before, get_level = dict(os.environ), getattr(cv2, "getLogLevel", None) or cv2.utils.logging.getLogLevel
+    level = get_level()
     with pytest.raises(DeviceUnreachable, match="/dev/video97"):
         Source("v4l2", "97").open()
-    assert capfd.readouterr().err == ""
+    assert (dict(os.environ), get_level()) == (before, level)
 
 
 def test_picamera2_needs_its_package(monkeypatch: pytest.MonkeyPatch) -> None:

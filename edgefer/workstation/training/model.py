@@ -61,28 +61,30 @@ def load_weights(network: Any, path: Path, *, hint: str) -> None:
 
     try:
         with h5py.File(path, "r") as file:
-            saved = _count_arrays(file)
+            saved = _array_shapes(file)
+        expected = sorted(tuple(weight.shape) for weight in network.weights)
         # Keras leaves weights that the file lacks as they are and only warns, and it ignores weights of other layers.
-        if saved != len(network.weights):
-            raise ValueError(f"it has {saved} weights, and the network has {len(network.weights)}")
+        if saved != expected:
+            what = f"it has {len(saved)} weights" if len(saved) != len(expected) else "its weights have other shapes"
+            raise ValueError(f"{what}, and the network has {len(expected)}")
         network.load_weights(path)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         why = str(error).strip().partition("\n")[0]
         raise DataError(f"cannot load {path}", why=why, hint=hint) from error
 
 
-def _count_arrays(group: Any) -> int:
-    """Return the number of arrays below a group of an HDF5 file."""
+def _array_shapes(group: Any) -> list[tuple[int, ...]]:
+    """Return the shapes of all arrays below a group of an HDF5 file, sorted."""
     import h5py
 
-    arrays: list[str] = []
+    shapes: list[tuple[int, ...]] = []
 
     def visit(name: str, item: Any) -> None:
         if isinstance(item, h5py.Dataset):
-            arrays.append(name)
+            shapes.append(tuple(item.shape))
 
     group.visititems(visit)
-    return len(arrays)
+    return sorted(shapes)
 
 
 def check_options(settings: TrainSettings) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import random
+import shutil
+import threading
+import warnings
 
 import numpy as np
 import pytest
@@ -14,6 +17,7 @@ from edgefer.report.terminal.training import training_text
 from edgefer.workstation.plots.gallery import write_gallery
 from edgefer.workstation.training.keras_inference import load_network, score_run
 from edgefer.workstation.training.loop import train
+from edgefer.workstation.training.run import Run
 from edgefer.workstation.training.validation import validation_split
 from edgefer.workstation.workflows.train import complete, start, training_record
 
@@ -74,6 +78,50 @@ def test_the_weights_of_another_network_are_rejected(finished_run, faces, tmp_pa
     with pytest.raises(DataError, match="cannot load"):
         start(other, faces, opened_with=OPENED, root=tmp_path, parent=finished_run)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_warning_of_another_thread_stays_a_warning_while_weights_are_loaded(finished_run):
+    import keras
+
+    errors, loaded = [], threading.Event()
+
+    def warn():
+        while not loaded.is_set():
+            try:
+                warnings.warn("of another thread", UserWarning, stacklevel=1)
+            except UserWarning as error:
+                errors.append(error)
+                return
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        thread = threading.Thread(target=warn)
+        thread.start()
+        try:
+            load_network(keras, finished_run)
+        finally:
+            loaded.set()
+            thread.join()
+    assert not errors
+
+
+def test_additional_and_missing_weights_are_named(finished_run, tmp_path):
+    import h5py
+    import keras
+
+    for damage, count in ((lambda file: file.__delitem__("layers/conv2d/vars/0"), -1), (add_array, 1)):
+        run = Run(tmp_path / f"run{count}")
+        shutil.copytree(finished_run.folder, run.folder)
+        with h5py.File(run.best_weights, "r+") as file:
+            damage(file)
+        expected = len(load_network(keras, finished_run).weights)
+        with pytest.raises(DataError, match="cannot load") as caught:
+            load_network(keras, run)
+        assert f"it has {expected + count} weights, and the network has {expected}" in caught.value.why
+
+
+def add_array(file):
+    file["layers/other/vars/0"] = [1.0]
 
 
 @pytest.mark.parametrize(
