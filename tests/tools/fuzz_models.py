@@ -1,7 +1,7 @@
 """Damaged models: bytes, fields of the flatbuffer and members of the contract; see model_mutations.
 
 Commands load an unknown model in a subprocess first. Here that subprocess is a fork of this process, which takes
-milliseconds. Every two hundredth model starts a new Python as usual, with the commands that take seconds.
+milliseconds. Every four hundredth model starts a new Python as usual, with the commands that take seconds.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ LONG_COMMANDS = (
     ("export", MODEL, "--zip", "--c-array", "--output-dir", "input/out"),
     ("predict", "face.png", "--no-detect", "--model", MODEL),
 )
-LONG_SHARE = 200
+LONG_SHARE = 400
 
 
 def prepare(folder: Path) -> None:
