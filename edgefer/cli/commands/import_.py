@@ -26,8 +26,9 @@ def command(
 ) -> Result:
     """Determine the input of MODEL and the class of each output, and write both into a contract.
 
-    MODEL is a .tflite, a Keras model (.keras or .h5) or a SavedModel folder. A .tflite is copied with its contract. Of
-    other models, edgefer writes a run folder, which quantize, evaluate, bench and report take like a trained run.
+    MODEL is a .tflite, a Keras model (.keras or .h5), a SavedModel folder or an .onnx file. A .tflite is copied with
+    its contract. Of other models, edgefer writes a run folder, which quantize, evaluate, bench and report take like a
+    trained run.
 
     With --data, every plausible combination of channels, pixel range and interpolation is scored on Training faces, and
     the outputs are matched with the classes. The best combination is taken if it is significantly better than all

@@ -1,0 +1,196 @@
+"""A model of another program gets a contract, and the commands take it without one."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+from edgefer.contract.artifact import Artifact
+from edgefer.contract.labels import LABELS
+from edgefer.contract.preprocessing import InputSpec
+from edgefer.workstation.networks.backend import load_keras
+from edgefer.workstation.quantization.converter import convert
+
+NAMES = ",".join(LABELS)
+RANGE = InputSpec(mean=(127.5,), std=(127.5,))
+
+
+TEMPLATES = np.linspace(60, 200, 7)[:, None, None] + np.random.default_rng(0).uniform(-40, 40, (7, 48, 48))
+
+
+@pytest.fixture(scope="session")
+def patterns(tmp_path_factory):
+    """Return an .npz of noisy templates, one per class, that the foreign model classifies."""
+    generator = np.random.default_rng(1)
+    emotion = np.arange(420) % 7
+    pixels = np.clip(TEMPLATES[emotion] + generator.normal(0, 30, (420, 48, 48)), 0, 255).astype(np.uint8)
+    path = tmp_path_factory.mktemp("patterns") / "patterns.npz"
+    np.savez(path, pixels=pixels, emotion=emotion, usage=np.repeat(["Training", "PublicTest"], [280, 140]))
+    return path
+
+
+@pytest.fixture(scope="session")
+def foreign(tmp_path_factory):
+    """Return a .tflite without a contract that compares its input, in -1..1, with the templates."""
+    keras = load_keras(backend="tensorflow")
+    model = keras.Sequential([keras.Input((48, 48, 1)), keras.layers.Flatten(), keras.layers.Dense(7, name="logits")])
+    weights = (TEMPLATES.reshape(7, -1) / 127.5 - 1).astype(np.float32)
+    model.layers[-1].set_weights([weights.T, -0.5 * (weights**2).sum(axis=1)])
+    path = tmp_path_factory.mktemp("foreign") / "emotions.tflite"
+    path.write_bytes(convert(model))
+    return path
+
+
+def test_input_and_labels_are_found_on_the_data(edgefer, foreign, patterns, tmp_path):
+    result = edgefer("import", foreign, "--data", patterns)
+    assert result.code == 0, result.err
+    assert re.search(r"gray 48x48, -1\.\.1 +\d+\.\d\d % +taken", result.out)
+    artifact = Artifact.load(tmp_path / "emotions-edgefer.tflite")
+    assert artifact.model == foreign.read_bytes()
+    assert (artifact.labels, artifact.input_spec) == (LABELS, RANGE)
+    assert artifact.output == "logits"
+    assert artifact.provenance["imported"]["labels_from"] == "the data"
+
+
+def test_record_lists_every_input_that_was_tried(edgefer, foreign, patterns):
+    record = edgefer("import", foreign, "--data", patterns, "--json").record
+    assert record["kind"] == "import"
+    assert record["input"] == json.loads(json.dumps(RANGE.to_json()))
+    assert record["faces"] == 280
+    accuracies = [trial["accuracy"] for trial in record["tried"]]
+    assert len(accuracies) == 4
+    assert accuracies == sorted(accuracies, reverse=True)
+
+
+def test_given_labels_and_input_need_no_data(edgefer, foreign, tmp_path):
+    result = edgefer("import", foreign, "--labels", NAMES, "--input", "gray,-1..1", "--output", "mine.tflite")
+    assert result.code == 0, result.err
+    artifact = Artifact.load(tmp_path / "mine.tflite")
+    assert artifact.input_spec == RANGE
+    assert artifact.labels == LABELS
+    assert "--labels" in result.out
+
+
+def test_labels_beside_the_model_are_read(edgefer, foreign, tmp_path):
+    model = tmp_path / "net.tflite"
+    model.write_bytes(foreign.read_bytes())
+    (tmp_path / "labels.txt").write_text("\n".join(reversed(LABELS)))
+    assert edgefer("import", model, "--input", "0..1").code == 0
+    assert Artifact.load(tmp_path / "net-edgefer.tflite").labels == tuple(reversed(LABELS))
+
+
+def test_labels_file_of_another_length_is_not_about_these_outputs(edgefer, foreign, tmp_path):
+    model = tmp_path / "net.tflite"
+    model.write_bytes(foreign.read_bytes())
+    (tmp_path / "labels.txt").write_text("cat\ndog\n")
+    result = edgefer("import", model, "--input", "0..1")
+    assert result.code == 2
+    assert "--labels missing" in result.err
+
+
+def test_import_without_data_labels_and_input_tells_the_ways_out(edgefer, foreign, tmp_path):
+    result = edgefer("import", foreign)
+    assert result.code == 2
+    assert "--labels and --input missing" in result.err
+    assert "edgefer import emotions.tflite --data PATH" in result.err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("labels", "reason"),
+    [("happy,sad", "2 labels"), (f"{NAMES},happy", "7 of them different"), ("happy,,sad", "not empty")],
+)
+def test_labels_that_do_not_fit_are_refused(edgefer, foreign, labels, reason):
+    result = edgefer("import", foreign, "--labels", labels, "--input", "0..1")
+    assert result.code != 0
+    assert reason in result.err
+
+
+def test_faces_that_the_model_cannot_tell_apart_need_the_input(edgefer, foreign, tmp_path):
+    generator = np.random.default_rng(0)
+    pixels = generator.integers(0, 256, (280, 48, 48), dtype=np.uint8)
+    np.savez(tmp_path / "noise.npz", pixels=pixels, emotion=np.arange(280) % 7, usage=np.repeat("Training", 280))
+    result = edgefer("import", foreign, "--data", "noise.npz")
+    assert result.code == 2
+    assert "hardly more than chance" in result.err
+    assert not (tmp_path / "emotions-edgefer.tflite").exists()
+
+
+def test_file_of_no_known_format_is_refused(edgefer, tmp_path):
+    (tmp_path / "model.pt").write_bytes(b"PK\x03\x04pytorch")
+    result = edgefer("import", "model.pt")
+    assert result.code == 2
+    assert "cannot import model.pt" in result.err
+    assert "a Keras model (.keras or .h5)" in result.err
+
+
+def test_tflite_becomes_no_run(edgefer, foreign):
+    result = edgefer("import", foreign, "--labels", NAMES, "--input", "0..1", "--run", "runs/mine")
+    assert result.code == 2
+    assert "--run with a .tflite" in result.err
+
+
+def test_evaluate_takes_a_model_without_a_contract(edgefer, foreign, patterns):
+    result = edgefer("evaluate", foreign, "--data", patterns, "--json")
+    assert result.code == 0, result.err
+    assert result.record["accuracy"]["share"] == 1
+    assert "input: gray 48x48, -1..1" in result.err
+
+
+def test_evaluate_with_a_wrong_input_is_less_accurate(edgefer, foreign, patterns):
+    result = edgefer("evaluate", foreign, "--data", patterns, "--input", "0..1", "--labels", NAMES, "--json")
+    assert result.code == 0, result.err
+    assert result.record["accuracy"]["share"] < 0.5
+
+
+def test_bench_of_a_model_without_a_contract_says_that_nothing_checks_its_answers(edgefer, foreign):
+    result = edgefer("bench", foreign, "--runs", 3, "--seconds", 0)
+    assert result.code == 0, result.err
+    assert "nothing checks its answers" in result.err
+    assert "emotions.tflite" in result.out
+
+
+def test_bench_scores_a_model_without_a_contract_on_data(edgefer, foreign, patterns):
+    result = edgefer("bench", foreign, "--runs", 3, "--seconds", 0, "--accuracy", "full", "--data", patterns, "--json")
+    assert result.code == 0, result.err
+    assert "labels: angry" in result.err
+
+
+def test_verify_compares_the_kernels_of_a_model_without_a_contract(edgefer, foreign):
+    result = edgefer("verify", foreign, "--runtime", "litert", "--json")
+    assert result.code == 0, result.err
+    assert all(row["golden_ok"] for row in result.record["rows"])
+
+
+def test_predict_needs_labels_and_input(edgefer, foreign, tmp_path):
+    import cv2
+
+    cv2.imwrite(str(tmp_path / "face.png"), np.full((48, 48), 100, np.uint8))
+    asked = edgefer("predict", "face.png", "--no-detect", "--model", foreign)
+    assert asked.code == 2
+    assert "edgefer import" in asked.err
+    told = edgefer(
+        "predict", "face.png", "--no-detect", "--model", foreign, "--labels", NAMES, "--input", "0..1", "--json"
+    )
+    assert told.code == 0, told.err
+    assert told.record["predictions"][0]["faces"][0]["label"] in LABELS
+
+
+def test_labels_of_a_model_with_a_contract_are_not_replaced_silently(edgefer, workplace):
+    result = edgefer("bench", workplace.int8, "--labels", "a,b,c,d,e,f,g")
+    assert result.code == 2
+    assert "its contract defines labels and input" in result.err
+
+
+def test_quantize_refuses_labels_for_a_run(edgefer, workplace):
+    result = edgefer("quantize", "--int8", workplace.run, "--labels", NAMES)
+    assert result.code == 2
+    assert "the run defines labels and input" in result.err
+
+
+def test_imported_model_can_be_inspected(edgefer, foreign):
+    edgefer("import", foreign, "--labels", NAMES, "--input", "gray,-1..1")
+    result = edgefer("inspect", "emotions-edgefer.tflite")
+    assert result.code == 0
+    assert "contract: imported, gray 48x48, -1..1" in result.out
