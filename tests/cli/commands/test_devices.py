@@ -1,9 +1,13 @@
+import resource
+import sys
+
 import pytest
 
 
 @pytest.fixture(autouse=True)
 def registry(tmp_path, monkeypatch):
     monkeypatch.setenv("EDGEFER_DEVICES", str(tmp_path / "devices.toml"))
+    return tmp_path / "devices.toml"
 
 
 def test_a_board_is_added_listed_and_removed(edgefer):
@@ -24,6 +28,22 @@ def test_a_probe_of_this_machine_lists_its_runtimes_and_is_not_registered(edgefe
     assert outcome.code == 0, outcome.err
     assert outcome.record["found"]["interpreters"]
     assert edgefer("devices", "list", "--json").record["devices"] == {}
+
+
+def test_a_probe_is_printed_even_if_it_cannot_be_stored(edgefer, registry):
+    registry.write_text(f'[here]\nkind = "local"\npython = "{sys.executable}"\n')
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # The limit has the effect of a full disk.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        outcome = edgefer("devices", "probe", "here", "--json")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert outcome.code == 7
+    assert outcome.record["found"]["interpreters"]
+    assert "the result was printed but not written" in outcome.err
+    assert edgefer("devices", "probe", "here").code == 0
+    assert edgefer("devices", "list", "--json").record["devices"]["here"]["facts"]["cores"] >= 1
 
 
 @pytest.mark.parametrize(

@@ -141,6 +141,19 @@ def test_annotated_pictures_keep_their_names(edgefer, workplace, tmp_path):
     assert 0.001 < changed.mean() < 0.1
 
 
+@pytest.mark.parametrize("output", [[], ["--csv"], ["--json"]])
+def test_a_picture_that_cannot_be_written_costs_no_prediction(edgefer, workplace, tmp_path, output):
+    shutil.copy(PORTRAIT, tmp_path / "one.jpg")
+    shutil.copy(PORTRAIT, tmp_path / "two.jpg")
+    (tmp_path / "annotated/one.png").mkdir(parents=True)  # a folder in place of the file
+    outcome = edgefer("predict", "one.jpg", "two.jpg", "--draw", "annotated", "--model", workplace.int8, *output)
+    assert outcome.code == 7
+    assert "one.jpg" in outcome.out
+    assert "two.jpg" in outcome.out
+    assert "not all pictures were written" in outcome.err
+    assert "one.png" in outcome.err
+
+
 def test_a_picture_without_a_face_is_listed(edgefer, workplace, tmp_path):
     cv2.imwrite(str(tmp_path / "wall.png"), np.full((200, 200, 3), 90, np.uint8))
     outcome = edgefer("predict", "wall.png", "--model", workplace.int8)
