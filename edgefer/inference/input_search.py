@@ -280,10 +280,10 @@ def _ambiguity(trials: Sequence[Trial], chosen: Trial) -> str:
     rivals = [trial for trial in trials if not _same(trial, chosen) and _p_value(trial, chosen) > P_VALUE]
     if rivals:
         rival = max(rivals, key=lambda trial: trial.accuracy)
-        return (
-            f"{describe_input(chosen.spec, always_range=True)} ({chosen.accuracy:.1%}) is not significantly better than "
-            f"{describe_input(rival.spec, always_range=True)} ({rival.accuracy:.1%})"
+        best, other = (
+            f"{describe_input(trial.spec, always_range=True)} ({trial.accuracy:.1%})" for trial in (chosen, rival)
         )
+        return f"{best} is not significantly better than {other}"
     return ""
 
 

@@ -228,7 +228,7 @@ def _take_given(
             f"{model.name} has no contract: {missing} missing",
             why=f"it takes {describe_input(model.spec)} and has {model.classes} outputs; its labels and the range of "
             "its pixels must be given, or are determined with labeled faces",
-            hint=f"edgefer import {model.name} --data PATH, or --labels NAME,NAME,... --input {model.spec.channels},0..1",
+            hint=f"edgefer import {model.name} --data PATH, or --labels A,B,... --input {model.spec.channels},0..1",
         )
     if len(labels) != model.classes:
         what = f"{len(labels)} labels for a model with {model.classes} outputs"
