@@ -13,6 +13,7 @@ runtime, 6 invalid measurement, 7 result printed but not written, 129 SIGHUP, 13
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import os
 import pkgutil
@@ -38,6 +39,22 @@ __all__ = ["COMMANDS", "app", "load_command", "main", "run", "summary"]
 
 COMMANDS = "edgefer.cli.commands"
 INTERRUPTED = 130
+# Fixes of errors of the system, anywhere in a command.
+OS_ERROR_HINTS = {
+    errno.ENOSPC: "free space: df -h",
+    errno.EDQUOT: "free space within your quota: quota -s",
+    errno.EROFS: "another path, on a file system that can be written",
+    errno.EACCES: "another path, or check its permissions: ls -ld",
+    errno.EPERM: "another path, or check its permissions: ls -ld",
+    errno.ENOENT: "check the path",
+    errno.ENOTDIR: "check the path: a file is in place of a folder",
+    errno.EISDIR: "check the path: a folder is in place of a file",
+    errno.ENAMETOOLONG: "a shorter name",
+    errno.EMFILE: "a higher limit on open files: ulimit -n 4096",
+    errno.ENOMEM: "close other programs, or add swap space: free -m",
+    errno.EIO: "another disk: this one reports errors, see dmesg",
+}
+OTHER_OS_ERROR_HINT = "another path, or free space and check the permissions"
 
 
 @dataclass
@@ -249,9 +266,8 @@ def _describe(error: Exception) -> str:
         text += f": {printable(' '.join(error.why.split()), kept='')}" if error.why else ""
         return f"{text}\n  try: {hint}" if hint else text
     if isinstance(error, OSError) and error.strerror:
-        # Such as a full disk or a folder without write permission, anywhere in a command.
         text = printable(outputs.describe_os_error(error), kept="")
-        return f"{text}\n  try: another path, or free space and check the permissions"
+        return f"{text}\n  try: {OS_ERROR_HINTS.get(error.errno or 0, OTHER_OS_ERROR_HINT)}"
     if isinstance(error, ModuleNotFoundError) and str(error.name).startswith("edgefer."):
         # A bundle omits the packages that only a workstation uses.
         return f"a bundle does not contain {error.name}\n  try: the same command where edgefer is installed"

@@ -1,6 +1,7 @@
 """The command line as a whole: help, usage errors, exit codes, common options, signals and colors."""
 
 import contextlib
+import errno
 import json
 import os
 import pty
@@ -229,3 +230,22 @@ def test_a_signal_ends_a_command_without_leftovers(tmp_path, name, code):
     assert process.returncode == code
     assert "interrupted" in errors if name == "SIGINT" else f"ended by {name}" in errors
     assert [path.name for path in tmp_path.iterdir()] == ["cache"]
+
+
+@pytest.mark.parametrize(
+    ("number", "fix"),
+    [
+        (errno.ENOSPC, "df -h"), (errno.EROFS, "can be written"), (errno.EACCES, "permissions"),
+        (errno.ENOENT, "check the path"), (errno.EMFILE, "ulimit -n"), (errno.ENOMEM, "swap space"),
+        (errno.ETXTBSY, "another path"),
+    ],
+)  # fmt: skip
+def test_the_fix_of_a_system_error_follows_from_its_number(edgefer, monkeypatch, number, fix):
+    def fails(*arguments, **options):
+        raise OSError(number, os.strerror(number), "/some/path")
+
+    monkeypatch.setattr("edgefer.models.find_model", fails)
+    outcome = edgefer("inspect", "model.tflite")
+    assert outcome.code == 1
+    assert "/some/path" in outcome.err
+    assert fix in outcome.err.partition("try: ")[2]
