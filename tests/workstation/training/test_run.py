@@ -34,7 +34,11 @@ def run(finished_run, tmp_path):
         ("history.csv", Run.history),
     ],
 )
-@pytest.mark.parametrize("content", [b"{", b"a,b\n1,2\n", b"\xff\xfe"], ids=["cut", "other", "binary"])
+@pytest.mark.parametrize(
+    "content",
+    [b"{", b"a,b\n1,2\n", b"\xff\xfe", b"x" * 200_000, b"x = " + b"[" * 100_000],
+    ids=["cut", "other", "binary", "long", "deep"],
+)
 def test_a_damaged_file_is_named(run, name, read, content):
     (run.folder / name).write_bytes(content)
     with pytest.raises(DataError, match=name) as caught:
