@@ -43,10 +43,10 @@ def drawn_faces(count: int, seed: int = 0) -> np.ndarray:
     rng = np.random.default_rng(seed)
     faces = []
     for blocks in rng.integers(2, 25, count):
-        greys = rng.integers(0, 256, (blocks, blocks), np.uint8)
-        greys.flat[:2] = 0, 255
+        grays = rng.integers(0, 256, (blocks, blocks), np.uint8)
+        grays.flat[:2] = 0, 255
         position = np.arange(48) * blocks // 48
-        faces.append(greys[np.ix_(position, position)])
+        faces.append(grays[np.ix_(position, position)])
     return np.stack(faces)
 
 
@@ -222,23 +222,25 @@ FLAGS = (
 )  # fmt: skip
 # The pipe is read from descriptor 3 and written to 4.
 START = 'exec "${@:3}" 3<&"$1" 4>&"$2"'
-ANSWER_S = 60
-LOOK_S = 0.05
+REPLY_TIMEOUT_S = 60
+POLL_S = 0.05
 
 
 class Browser:
     """A running Chromium."""
 
     def __init__(self, profile):
-        asked, self._asking = os.pipe()
-        self._answers, answering = os.pipe()
+        commands_read, self._commands = os.pipe()
+        self._replies, replies_write = os.pipe()
         # Chromium has no sandbox for root, which is the usual user of a container.
         flags = [*FLAGS, f"--user-data-dir={profile}", *["--no-sandbox"] * (os.geteuid() == 0)]
-        command = ["bash", "-c", START, "chromium", str(asked), str(answering), CHROMIUM, *flags]
+        command = ["bash", "-c", START, "chromium", str(commands_read), str(replies_write), CHROMIUM, *flags]
         self._log = (Path(profile).parent / "chromium.log").open("w+")
-        self._process = subprocess.Popen(command, pass_fds=(asked, answering), stdout=self._log, stderr=self._log)
-        os.close(asked)
-        os.close(answering)
+        self._process = subprocess.Popen(
+            command, pass_fds=(commands_read, replies_write), stdout=self._log, stderr=self._log
+        )
+        os.close(commands_read)
+        os.close(replies_write)
         self._numbers, self._waiting, self.pages = itertools.count(1), {}, {}
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -248,8 +250,8 @@ class Browser:
         number, answer = next(self._numbers), queue.Queue(1)
         self._waiting[number] = answer
         message = {"id": number, "method": method, "params": parameters, **({"sessionId": session} if session else {})}
-        os.write(self._asking, json.dumps(message).encode() + b"\0")
-        reply = answer.get(timeout=ANSWER_S)
+        os.write(self._commands, json.dumps(message).encode() + b"\0")
+        reply = answer.get(timeout=REPLY_TIMEOUT_S)
         assert "error" not in reply, (method, reply)
         return reply["result"]
 
@@ -259,13 +261,13 @@ class Browser:
 
     def close(self):
         self.call("Browser.close")
-        self._process.wait(ANSWER_S)
-        os.close(self._asking)
-        self._reader.join(ANSWER_S)
+        self._process.wait(REPLY_TIMEOUT_S)
+        os.close(self._commands)
+        self._reader.join(REPLY_TIMEOUT_S)
         self._log.close()
 
     def _read(self):
-        with os.fdopen(self._answers, "rb") as pipe:
+        with os.fdopen(self._replies, "rb") as pipe:
             kept = b""
             while chunk := os.read(pipe.fileno(), 2**16):
                 *whole, kept = (kept + chunk).split(b"\0")
@@ -320,7 +322,7 @@ class Page:
         until = time.monotonic() + seconds
         while not (value := self.evaluate(expression)):
             assert time.monotonic() < until, (expression, self.evaluate("document.body.innerText"), self.errors)
-            time.sleep(LOOK_S)
+            time.sleep(POLL_S)
         return value
 
     def press(self, key):

@@ -1,4 +1,4 @@
-"""Formats are recognized alike in error messages, in folders of images and before decoding."""
+"""Error messages, folders of images and the decoder recognize the same formats."""
 
 import io
 

@@ -82,7 +82,7 @@ def test_only_a_plain_https_address_becomes_a_link(source):
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"public_percent": 658}, "up to 100"), ({"bytes": 0}, "above 0"),
         ({"measured_here": 1}, "'measured_here' is int"),
@@ -90,8 +90,8 @@ def test_only_a_plain_https_address_becomes_a_link(source):
     ],
     ids=str,
 )  # fmt: skip
-def test_an_invalid_field_names_its_peer(changes, said):
+def test_an_invalid_field_names_its_peer(changes, message):
     with pytest.raises(DataError) as caught:
         read_peers(record(entry("fine"), entry("odd", **changes)))
     assert "peer 'odd'" in str(caught.value)
-    assert said in str(caught.value)
+    assert message in str(caught.value)

@@ -42,7 +42,7 @@ def test_the_table_fits_a_terminal():
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"public_int8_percent": 0.66e3}, "up to 100"), ({"bytes": -1}, "above 0"), ({"bytes": True}, "above 0"),
         ({"p50_us": float("inf")}, "above 0"), ({"p50_us": float("nan")}, "above 0"),
@@ -52,23 +52,23 @@ def test_the_table_fits_a_terminal():
     ],
     ids=str,
 )  # fmt: skip
-def test_an_invalid_field_names_its_trial(changes, said):
+def test_an_invalid_field_names_its_trial(changes, message):
     with pytest.raises(DataError) as caught:
         read_trials(record(entry("first"), entry("second", **changes)))
     assert "trial 'second'" in str(caught.value)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("fields", "said"),
+    ("fields", "message"),
     [
         ({"kind": "search"}, "schema version"), (schema.header("search", 1), "entries"), (record(), "has no trials"),
         (record(entry("a"), entry("a")), "'a'"), (record("a"), "a trial is str"), (record({}), "without 'name'"),
     ],
     ids=str,
 )  # fmt: skip
-def test_an_invalid_search_is_refused(fields, said):
-    with pytest.raises(DataError, match=said):
+def test_an_invalid_search_is_refused(fields, message):
+    with pytest.raises(DataError, match=message):
         read_trials(fields)
 
 

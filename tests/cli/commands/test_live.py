@@ -302,19 +302,19 @@ def test_a_closed_pipe_stops_it_without_a_traceback(video):
 
 
 def test_a_terminal_of_80_columns_shows_the_dashboard(video):
-    ours, theirs = pty.openpty()
-    process = started("--video", video, "--every-frame", "--no-window", stdout=subprocess.DEVNULL, stderr=theirs)
-    os.close(theirs)
+    controller, terminal = pty.openpty()
+    process = started("--video", video, "--every-frame", "--no-window", stdout=subprocess.DEVNULL, stderr=terminal)
+    os.close(terminal)
     shown = b""
     while True:
         try:
-            read = os.read(ours, 65536)
+            read = os.read(controller, 65536)
         except OSError:  # the program has closed its end
             break
         if not read:
             break
         shown += read
-    os.close(ours)
+    os.close(controller)
     assert process.wait(20) == 0
     text = shown.decode()
     for word in ("fps", "detect", "the classifier is", "happy"):

@@ -67,11 +67,11 @@ def test_sensitive_layers_are_named(quantization, layer):
 
 
 def test_without_a_sensitive_layer_the_text_reports_it_if_gains_were_measured(quantization, layer):
-    said = "no single layer reduces the logit SNR by 1 dB"
+    note = "no single layer reduces the logit SNR by 1 dB"
     measured = dataclasses.replace(quantization, layers=layer_rows({**layer, "float_gain_db": 0.2}, 2))
-    assert said in quantization_text(dataclasses.replace(measured, sensitive_layers=()))
+    assert note in quantization_text(dataclasses.replace(measured, sensitive_layers=()))
     unmeasured = dataclasses.replace(quantization, layers=layer_rows({**layer, "float_gain_db": None}, 2))
-    assert said not in quantization_text(dataclasses.replace(unmeasured, sensitive_layers=()))
+    assert note not in quantization_text(dataclasses.replace(unmeasured, sensitive_layers=()))
 
 
 def test_a_search_comes_first_and_fits_80_columns_with_long_names_and_large_losses(quantization):

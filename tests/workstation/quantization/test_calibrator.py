@@ -128,7 +128,7 @@ def test_compatibility_notes_the_early_kernels_that_miscompute_dense_per_channel
         np.zeros((70, 48, 48), np.uint8),
         np.random.default_rng(0).integers(0, 256, (1, 48, 48), np.uint8),
     ],
-    ids=["equal", "grey", "black", "one"],
+    ids=["equal", "gray", "black", "one"],
 )
 def test_calibration_faces_without_variation_make_a_model_that_runs(small_network, drawn, faces, method):
     model = Calibrator(convert(small_network), faces).quantize(QuantizationOptions(calibration_method=method))
