@@ -54,6 +54,8 @@ def read_image(content: bytes, *, reduction: int = 1) -> Image:
     if memory_bytes > SMALL_MEMORY_BYTES and memory_bytes > memory_limit():
         why = f"{header.width:,} x {header.height:,} pixels"
         raise DataError("the image is too large to decode", why=why, hint="crop it to the face")
+    if header.format == "png" and _has_chunk_beyond_end(content):
+        raise DataError("the image was cut short", why="a chunk ends after the file", hint="copy it again")
     # Versions of OpenCV differ in the formats whose orientation they apply.
     flags = DECODING[reduction] | cv2.IMREAD_IGNORE_ORIENTATION
     is_multiplied = header.format == "tiff" and _is_multiplied(content)
@@ -63,6 +65,17 @@ def read_image(content: bytes, *, reduction: int = 1) -> Image:
     if image is None:
         raise _cannot_read(content)
     return orient(image, header.orientation)
+
+
+def _has_chunk_beyond_end(content: bytes) -> bool:
+    """Return True if a chunk of a PNG declares more bytes than the file has; OpenCV would allocate up to 2 GiB."""
+    place = 8
+    while place + 8 <= len(content):
+        if content[place + 4 : place + 8] == b"IEND":
+            return False
+        place += 12 + int.from_bytes(content[place : place + 4], "big")
+    # The last chunk may lack its checksum and IEND.
+    return place > len(content) + 12
 
 
 def _cannot_read(content: bytes) -> DataError:

@@ -327,3 +327,12 @@ def test_the_colors_of_a_tiff_file_with_alpha_are_those_of_the_png_file(multipli
     assert np.abs(decoded - IMAGE)[visible].max() <= 2
     assert (decoded[alpha == 255] == IMAGE[alpha == 255]).all()
     assert (decoded[~visible] == 0).all()
+
+
+def test_a_png_chunk_that_ends_after_the_file_is_not_decoded(monkeypatch):
+    content = bytearray(encode(".png", IMAGE))
+    place = content.index(b"IDAT") - 4
+    struct.pack_into(">I", content, place, 0x7F000001)
+    monkeypatch.setattr(cv2, "imdecode", lambda *arguments: pytest.fail("decoded"))
+    with pytest.raises(DataError, match="cut short"):
+        read_image(bytes(content))
