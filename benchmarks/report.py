@@ -2,9 +2,9 @@
 
     python benchmarks/report.py                     # what ``make tables`` runs
 
-- Each folder of results, systems.json, search.json and peers.json fill the sections of their names, in every document
-  that has such a section: README.md, benchmarks/README.md and docs/. The quantizations among the results of the
-  shipped models also fill a section "quantization".
+- Each folder of results, systems.json, search.json, peers.json and bring-your-own.json fill the sections of their
+  names, in every document that has such a section: README.md, benchmarks/README.md and docs/. The quantizations among
+  the results of the shipped models also fill a section "quantization".
 - Each shipped model gets a card from all results of its flatbuffer, with its instructions on emulated boards.
 - The search is also drawn, as benchmarks/search.svg.
 
@@ -21,6 +21,7 @@ from pathlib import Path
 from ledgers import READERS
 from ledgers.arm64 import Arm64, instructions_table, parity_table
 from ledgers.claims import claims_table
+from ledgers.foreign import networks_table
 from ledgers.peers import peers_table
 from ledgers.trials import Trial, trials_table
 from ledgers.trials_plot import trials_svg
@@ -89,6 +90,10 @@ def update(root: Path) -> Iterator[str]:
         counts = [results / "arm64-emulated" / f"{path.stem}.arm64.json" for path in models]
         inputs = [peers, *(path for path in [results / "shipped", *counts] if path.exists())]
         yield from place("peers", _peers_table(read(inputs)).markdown())
+    foreign = results / "bring-your-own.json"
+    if foreign.exists():
+        (networks,) = read([foreign]).results.extra["bring_your_own"]
+        yield from place("bring-your-own", networks_table(networks).markdown())
 
 
 def _write_card(path: Path, data: ReportData) -> str:

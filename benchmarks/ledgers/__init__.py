@@ -1,4 +1,4 @@
-"""The project's own records: emulated boards, reference systems, the model search, and models of other projects.
+"""The project's own records: emulated boards, reference systems, the search, other models, and imported networks.
 
     data = read_report_data(paths, readers=READERS)
     data.results.extra["arm64"], data.results.extra["search"]
@@ -13,6 +13,7 @@ from typing import Any
 
 from ledgers.arm64 import Arm64
 from ledgers.claims import read_claims
+from ledgers.foreign import read_networks
 from ledgers.peers import read_peers
 from ledgers.trials import read_trials
 
@@ -24,4 +25,5 @@ READERS: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
     "systems": read_claims,
     "search": read_trials,
     "peers": read_peers,
+    "bring_your_own": read_networks,
 }
