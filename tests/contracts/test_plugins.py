@@ -1,5 +1,6 @@
 """Every plug-in fulfills the contract of its kind; a new plug-in is tested here without a new test."""
 
+import functools
 import importlib
 import inspect
 import re
@@ -201,9 +202,13 @@ OPERATORS = {
 def converted(name, *, scheme):
     """Return the object tree of an untrained architecture's flatbuffer."""
     flatbuffer_utils = pytest.importorskip("ai_edge_litert.tools.flatbuffer_utils")
+    return flatbuffer_utils.convert_bytearray_to_object(bytearray(converted_bytes(name, scheme)))
+
+
+@functools.cache  # two tests read each int8 model
+def converted_bytes(name, scheme):
     faces = np.random.default_rng(0).integers(0, 256, (8, 48, 48), np.uint8)
-    flatbuffer = converted_by(plugins.load(SCHEMES, scheme), faces, name)
-    return flatbuffer_utils.convert_bytearray_to_object(bytearray(flatbuffer))
+    return converted_by(plugins.load(SCHEMES, scheme), faces, name)
 
 
 def converted_by(scheme, faces, name, **options):
@@ -288,7 +293,7 @@ def test_a_scheme_converts_to_a_model_that_runs(name):
 @entries(FORMATS)
 def test_a_format_matches_only_its_own_files(name, tmp_path):
     data_format = plugins.load(FORMATS, name)
-    assert list(inspect.signature(data_format.read).parameters) == ["path", "size", "bad", "progress"]
+    assert list(inspect.signature(data_format.read).parameters) == ["path", "options", "bad", "progress"]
     (tmp_path / "empty").touch()
     (tmp_path / "noise").write_bytes(bytes(range(256)) * 20)
     (tmp_path / "text.csv").write_text("a,b\n1,2\n")
@@ -356,7 +361,7 @@ def test_a_platform_has_a_preference_and_reads_files_below_any_root(name, tmp_pa
 
 
 @entries(DETECTORS)
-def test_a_detector_states_its_model_and_its_crop_and_detects_nothing_in_a_gray_image(name, tmp_path):
+def test_a_detector_declares_its_crop_and_detects_no_face_in_a_gray_image(name, tmp_path):
     module = plugins.load(DETECTORS, name)
     assert 0.5 < module.CROP_SCALE < 2
     assert -0.5 < module.CROP_SHIFT < 0.5
@@ -374,7 +379,7 @@ def test_a_detector_states_its_model_and_its_crop_and_detects_nothing_in_a_gray_
 
 
 @entries(CAMERAS)
-def test_a_camera_states_whether_it_is_live_and_rejects_a_missing_source(name, tmp_path):
+def test_a_camera_declares_live_as_a_bool_and_rejects_a_missing_source(name, tmp_path):
     module = plugins.load(CAMERAS, name)
     assert isinstance(module.LIVE, bool)
     assert list(inspect.signature(module.open_camera).parameters) == ["location", "size"]
