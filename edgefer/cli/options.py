@@ -1,7 +1,7 @@
 """Options, parsers and helpers that several commands share.
 
     @click.command()
-    @data_options                                   # --data, --ferplus, --skip-bad-rows
+    @data_options                                   # --data, --ferplus, --skip-bad-rows, --split, ...
     @click.option("--threads", type=parse_threads)
     def command(data: DataOptions, threads: tuple[int, ...] | None) -> Result:
         dataset = open_data(data)
@@ -39,8 +39,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MODEL_HELP", "PATH", "RUNTIMES", "SECONDS", "SPLITS", "SYNTHETIC", "DataOptions", "data_options",
+    "data_options_without_split",
     "detector_options", "log", "log_ignored_settings", "open_data", "open_model_data", "open_run_data",
-    "option_group", "parse_face_count", "parse_threads", "select_classes",
+    "option_group", "parse_columns", "parse_face_count", "parse_threads", "select_classes",
 ]  # fmt: skip
 
 PATH = click.Path(path_type=Path)
@@ -49,6 +50,7 @@ DETECTORS = ", ".join(plugins.names("edgefer.inference.detectors"))
 MODEL_HELP = "A .tflite.  [default: the newest artifact, else the shipped model]"
 SPLITS = {"public": "PublicTest", "private": "PrivateTest", "train": "Training"}
 SYNTHETIC = "synthetic"
+COLUMN_ROLES = ("label", "pixels", "path", "split", "subject")
 Callback = TypeVar("Callback", bound=Callable[..., Any])
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -109,7 +111,7 @@ def option_group(name: str, kind: Callable[..., Any], *options: Decorator) -> Ca
 
     Args:
         name: parameter of the command that receives the dataclass.
-        kind: the dataclass; each of its fields is the name of one option.
+        kind: the dataclass; each of its fields is the name of one option, or has a default.
         options: click.option() decorators, in the order of --help.
     """
     fields = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
@@ -117,7 +119,7 @@ def option_group(name: str, kind: Callable[..., Any], *options: Decorator) -> Ca
     def decorate(callback: Callback) -> Callback:
         @functools.wraps(callback)
         def grouped(*args: Any, **values: Any) -> Any:
-            group = kind(**{field: values.pop(field) for field in fields})
+            group = kind(**{field: values.pop(field) for field in fields if field in values})
             return callback(*args, **{name: group}, **values)
 
         decorated: Callable[..., Any] = grouped
@@ -136,26 +138,92 @@ class DataOptions:
         data: path of the data set, "synthetic", or None for the default.
         ferplus: file with FER+ votes of the same images, or None.
         skip_bad_rows: skip invalid rows; otherwise an invalid row is an error.
+        shares: sizes of the splits, such as "80/10/10", for a data set without test splits; or None.
+        columns: columns of a table by role, such as "label=mood,path=file"; or None.
+        labels_map: names that models use, by class name of the data set; or None.
+        split_if_needed: leave a data set with test splits as it is; otherwise ``shares`` is an error for it.
     """
 
     data: str | None = None
     ferplus: Path | None = None
     skip_bad_rows: bool = False
+    shares: str | None = None
+    columns: str | None = None
+    labels_map: Mapping[str, str] | None = None
+    split_if_needed: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the options that open the data set again, without the path of the data and of the votes."""
+        optional = {"split": self.shares, "columns": self.columns, "labels_map": self.labels_map}
+        return {"skip_bad_rows": self.skip_bad_rows, **{name: value for name, value in optional.items() if value}}
+
+    def with_defaults(self, saved: Mapping[str, Any]) -> DataOptions:
+        """Return these options, with those of a run in place of the ones that are not set."""
+        ferplus = self.ferplus or saved["ferplus"]
+        return DataOptions(
+            data=self.data or saved["data"],
+            ferplus=Path(ferplus) if ferplus else None,
+            skip_bad_rows=self.skip_bad_rows or saved["skip_bad_rows"],
+            shares=self.shares or saved.get("split"),
+            columns=self.columns or saved.get("columns"),
+            labels_map=self.labels_map or saved.get("labels_map"),
+            split_if_needed=not self.shares,
+        )
 
 
-data_options = option_group(
-    "data",
-    DataOptions,
+class LabelsMap(click.ParamType):  # type: ignore[type-arg]
+    """A TOML file with the names that models use, by class name of a data set."""
+
+    name = "file"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Mapping[str, str]:
+        """Read the file."""
+        from edgefer.data.class_names import read_labels_map
+
+        return value if isinstance(value, Mapping) else read_labels_map(Path(value))
+
+
+DATA_OPTIONS = (
     click.option(
         "--data",
         type=INPUT,
         metavar="PATH",
-        help="fer2013.csv, icml_face_data.csv, an image tree, an .npz, or 'synthetic' for generated faces.  "
+        help="A table such as fer2013.csv, folders of pictures, an .npz, or 'synthetic' for generated faces.  "
         "[default: the data of the run, else $EDGEFER_DATA, else ./fer2013.csv; for training, else synthetic]",
     ),
     click.option("--ferplus", type=PATH, metavar="FILE", help="FER+ votes for the same images (fer2013new.csv)."),
     click.option("--skip-bad-rows", is_flag=True, help="Skip invalid rows instead of failing."),
-)
+    click.option(
+        "--columns", metavar="ROLE=NAME,...",
+        help="Columns of a table: label and pixels or path, also split and subject.",
+    ),
+    click.option(
+        "--labels-map", type=LabelsMap(), metavar="FILE",
+        help='TOML file with class names of the data and those of the model, such as joy = "happy".',
+    ),
+)  # fmt: skip
+SPLIT_OPTION = click.option(
+    "--split", "shares", metavar="PERCENT",
+    help="Split data without test splits, such as 80/10/10, by subject if known.",
+)  # fmt: skip
+data_options = option_group("data", DataOptions, *DATA_OPTIONS, SPLIT_OPTION)
+# For commands whose --split names the split to score.
+data_options_without_split = option_group("data", DataOptions, *DATA_OPTIONS)
+
+
+def parse_columns(text: str) -> dict[str, str]:
+    """Parse columns by role such as "label=mood,path=file".
+
+    Raises:
+        UsageError: a role is unknown or lacks a name, or label or one of pixels and path is missing.
+    """
+    pairs = [pair.partition("=") for pair in text.split(",")]
+    columns = {role.strip(): name.strip() for role, _, name in pairs}
+    is_complete = "label" in columns and ("pixels" in columns) != ("path" in columns)
+    if not is_complete or not set(columns) <= set(COLUMN_ROLES) or not all(columns.values()):
+        why = f"expected label=NAME with pixels=NAME or path=NAME; the roles are {', '.join(COLUMN_ROLES)}"
+        raise UsageError(f"--columns {text}", why=why, hint="--columns label=expression,path=file")
+    return columns
 
 
 def detector_options(callback: Callback) -> Callback:
@@ -194,9 +262,15 @@ def open_data(options: DataOptions, *, spec: InputSpec | None = None) -> Dataset
         UsageError: --ferplus with synthetic faces.
         DataError: the data set cannot be read.
     """
+    from edgefer.contract.preprocessing import InputSpec
     from edgefer.data.dataset import load, resolve, synthetic_dataset
+    from edgefer.data.splitting import SplitShares
     from edgefer.progress import progress_bar
 
+    split = SplitShares.parse(options.shares) if options.shares else None
+    if split is not None and options.split_if_needed:
+        split = dataclasses.replace(split, if_needed=True)
+    columns = parse_columns(options.columns) if options.columns else None
     path = None if options.data == SYNTHETIC else resolve(options.data)
     if path is None:
         if options.ferplus:
@@ -209,7 +283,10 @@ def open_data(options: DataOptions, *, spec: InputSpec | None = None) -> Dataset
     with progress_bar(f"reading {path.name}") as progress:
         dataset = load(
             path,
-            size=(spec.height, spec.width) if spec else (48, 48),
+            spec=spec or InputSpec(),
+            split=split,
+            columns=columns,
+            labels_map=options.labels_map,
             ferplus=options.ferplus,
             skip_bad_rows=options.skip_bad_rows,
             progress=progress,
@@ -240,8 +317,8 @@ def open_model_data(model: Path, artifact: Artifact, options: DataOptions) -> Da
         trained_on = artifact.provenance.get("data", {}).get("name")
         saved = _saved_data_options(model.resolve().parent)
         if saved.data is not None:
-            ferplus, skip = options.ferplus or saved.ferplus, options.skip_bad_rows or saved.skip_bad_rows
-            options = DataOptions(saved.data, None if saved.data == SYNTHETIC else ferplus, skip)
+            options = options.with_defaults({**dataclasses.asdict(saved), "split": saved.shares})
+            options = dataclasses.replace(options, ferplus=None if saved.data == SYNTHETIC else options.ferplus)
             log(f"data of the run in {model.parent}:")
         elif resolve(None) is None and trained_on != SYNTHETIC:
             raise UsageError(
@@ -285,11 +362,14 @@ def _saved_data_options(folder: Path) -> DataOptions:
     try:
         saved = json.loads((folder / "environment.json").read_text(encoding="utf-8"))["data"]["opened_with"]
         data, ferplus, skip_bad_rows = saved["data"], saved["ferplus"], saved["skip_bad_rows"]
-    except (OSError, ValueError, LookupError, TypeError):
+        split, columns, labels_map = saved.get("split"), saved.get("columns"), saved.get("labels_map")
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return DataOptions()
-    if not isinstance(data, str) or not isinstance(ferplus, (str, type(None))):
+    if not isinstance(data, str) or not all(isinstance(text, (str, type(None))) for text in (ferplus, split, columns)):
         return DataOptions()
-    return DataOptions(data, Path(ferplus) if ferplus else None, skip_bad_rows is True)
+    if not isinstance(labels_map, (dict, type(None))):
+        return DataOptions()
+    return DataOptions(data, Path(ferplus) if ferplus else None, skip_bad_rows is True, split, columns, labels_map)
 
 
 def open_run_data(run: Run, options: DataOptions, *, spec: InputSpec | None = None) -> Dataset:
@@ -304,14 +384,5 @@ def open_run_data(run: Run, options: DataOptions, *, spec: InputSpec | None = No
         UsageError: --ferplus with synthetic faces.
         DataError: the data set cannot be read, or has no faces of the run's classes.
     """
-    saved = run.opened_with()
-    ferplus = options.ferplus or saved["ferplus"]
-    dataset = open_data(
-        DataOptions(
-            data=options.data or saved["data"],
-            ferplus=Path(ferplus) if ferplus else None,
-            skip_bad_rows=options.skip_bad_rows or saved["skip_bad_rows"],
-        ),
-        spec=spec or run.settings().input,
-    )
+    dataset = open_data(options.with_defaults(run.opened_with()), spec=spec or run.settings().input)
     return _selected(dataset, run.labels)

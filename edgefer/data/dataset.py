@@ -1,7 +1,7 @@
-"""Load FER2013 from any supported format as uint8 faces and labels in three splits.
+"""Load faces from any supported format as uint8 pixels and labels in three splits.
 
     path = resolve(None)                            # --data, $EDGEFER_DATA, ./fer2013.csv, or None
-    dataset = load(path, size=(64, 64)) if path else synthetic_dataset()
+    dataset = load(path, spec=InputSpec(64, 64)) if path else synthetic_dataset()
     training = dataset.split("Training")            # pixels uint8 (n, h, w), labels int64 (n,)
 
 The source assigns rows to splits; Dataset.notes reports what it does not record and what was left out. Faces are parsed
@@ -23,10 +23,13 @@ import numpy.typing as npt
 
 from edgefer import plugins
 from edgefer.contract.labels import LABELS
+from edgefer.contract.preprocessing import InputSpec
 from edgefer.data import ferplus as ferplus_file, records
+from edgefer.data.class_names import with_canonical_classes
 from edgefer.data.naming import list_names, match_names, quote_name
 from edgefer.data.recognition import FORMATS, Source, find_source
-from edgefer.data.records import SPLITS, BadRows, SampleTable
+from edgefer.data.records import SPLITS, BadRows, ReadOptions, SampleTable
+from edgefer.data.splitting import SplitShares, assign_splits
 from edgefer.errors import DataError
 from edgefer.progress import Progress, silent
 
@@ -37,6 +40,11 @@ CONSEQUENCES = {
     "PublicTest": "models are selected on a part of Training",
     "PrivateTest": "the final score is not possible",
 }
+SPLIT_HINTS = {
+    "Training": "--data with a data set that has images for training",
+    "PublicTest": "--split 80/10/10 when a run is trained, or --data with a data set that has a test split",
+    "PrivateTest": "--split 80/10/10 when a run is trained, or --data with a data set that has two test splits",
+}
 
 
 @dataclass(frozen=True)
@@ -44,7 +52,7 @@ class Split:
     """The faces of one split.
 
     Attributes:
-        pixels: uint8 (n, h, w); must not be modified in place, because ``digests`` is cached.
+        pixels: uint8 (n, h, w), or BGR (n, h, w, 3); must not be modified in place, because ``digests`` is cached.
         labels: int64 (n,), indices into ``label_names``.
         rows: int64 (n,), ascending, the identity of each face in its source: the 0-based data row of a table or an
             array; for an image tree the row of fer2013.csv if the file names contain it, otherwise the position.
@@ -83,7 +91,8 @@ class Dataset:
 
     Attributes:
         source: file or folder that was read.
-        layout: "fer2013.csv", "icml", "image tree", "images/train+validation", "npz" or "synthetic".
+        layout: "fer2013.csv", "icml", "image tree", "images/train+validation", "npz", "synthetic", or another layout of
+            the formats.
         splits: splits by name: "Training", "PublicTest", "PrivateTest"; missing ones have no entry.
         sha256: hash over name, number of faces, labels and pixels of each split, and over class names other than those
             of FER2013. Equal faces have equal hashes in every lossless format; row numbers and votes are excluded.
@@ -151,7 +160,7 @@ class Dataset:
         if not total:
             return ()
         names = list_names([f"{name} ({count:,})" for name, count in dropped.items()])
-        return (f"Left out: {total:,} images of other classes: {names}.",)
+        return (f"Skipped: {total:,} images of other classes: {names}.",)
 
     def split(self, name: str) -> Split:
         """Return a split.
@@ -163,7 +172,7 @@ class Dataset:
             raise DataError(
                 f"{self.source} has no {name} images",
                 why=f"it has {_counted(self.splits)}",
-                hint=f"use --data with a data set that has {name}" if name in SPLITS else f"use {', '.join(SPLITS)}",
+                hint=SPLIT_HINTS[name] if name in SPLITS else f"use {', '.join(SPLITS)}",
             )
         return self.splits[name]
 
@@ -201,7 +210,10 @@ def resolve(data: str | None, *, environ: Mapping[str, str] = os.environ, folder
 def load(
     path: Path,
     *,
-    size: tuple[int, int] = (48, 48),
+    spec: InputSpec = InputSpec(),
+    split: SplitShares | None = None,
+    columns: Mapping[str, str] | None = None,
+    labels_map: Mapping[str, str] | None = None,
     ferplus: Path | None = None,
     skip_bad_rows: bool = False,
     cache: bool = True,
@@ -211,19 +223,24 @@ def load(
 
     Args:
         path: fer2013.csv, icml_face_data.csv, a .npz file, an image tree, or a folder that contains one of them.
-        size: height and width of the model's input, at which pictures of an image tree are read. Shrinking them to 48 x
-            48 first would train on other pixels than a board computes. Tables and arrays always have 48 x 48 pixels.
+        spec: input of the model. Pictures are read at its size, in gray or BGR. Shrinking them to 48 x 48 first would
+            train on other pixels than a board computes. Tables and arrays keep their size.
+        split: sizes of the splits, for a source without test splits.
+        columns: columns of a table by role: "label", "pixels" or "path", and optionally "split" and "subject".
+        labels_map: class names of the source and the names that models use; synonyms need no entry.
         ferplus: fer2013new.csv with the FER+ votes of the same faces.
         skip_bad_rows: leave out unusable rows, with a note; otherwise an unusable row is an error.
         cache: store the parsed faces in the user's cache folder; a damaged cache entry is replaced.
         progress: callback for the progress.
 
     Raises:
+        UsageError: ``split`` is given for a source with test splits.
         DataError: ``path`` contains no data set, rows are unusable, or the votes do not belong to the faces.
     """
+    options = ReadOptions(spec, columns or {}, needs_splits=split is None)
     try:
-        source = find_source(path)
-        table = _read(source, size, skip_bad_rows=skip_bad_rows, cache=cache, progress=progress)
+        source = find_source(path, columns=options.columns)
+        table = _read(source, options, skip_bad_rows=skip_bad_rows, cache=cache, progress=progress)
     except OSError as error:
         hint = "check its permissions and the disk, or copy it again"
         raise DataError(f"cannot read {quote_name(path)}", why=quote_name(str(error)), hint=hint) from error
@@ -236,6 +253,10 @@ def load(
         raise DataError(f"{quote_name(source.path)} has no usable images", why=why, hint=hint)
     if ferplus is not None:
         table = ferplus_file.attach(ferplus, table)
+    numbers = getattr(plugins.load(FORMATS, source.format_name), "CLASS_NAMES", {})
+    table = with_canonical_classes(table, labels_map or {}, defaults=numbers)
+    if split is not None:
+        table = assign_splits(table, split)
     return _dataset(str(source.path), table.with_notes(source.notes))
 
 
@@ -278,18 +299,16 @@ def synthetic_dataset(
     return Dataset(f"synthetic faces, seed {seed}", "synthetic", splits, _sha256(splits), (note,))
 
 
-def _read(
-    source: Source, size: tuple[int, int], *, skip_bad_rows: bool, cache: bool, progress: Progress
-) -> SampleTable:
+def _read(source: Source, options: ReadOptions, *, skip_bad_rows: bool, cache: bool, progress: Progress) -> SampleTable:
     reader = plugins.load(FORMATS, source.format_name)
-    key = reader.cache_key(source.path, size=size) if cache else ""
+    key = reader.cache_key(source.path, options=options) if cache else ""
     entry = records.cache_path(key, skip_bad_rows=skip_bad_rows) if key else None
     cached = records.read_cache(entry) if entry else None
     if cached is not None:
         progress(1, 1, "from the cache")
         return cached
     bad = BadRows()
-    table: SampleTable = reader.read(source.path, size=size, bad=bad, progress=progress)
+    table: SampleTable = reader.read(source.path, options=options, bad=bad, progress=progress)
     table = table.with_notes(bad.check(source.path, skip=skip_bad_rows, valid=len(table.labels)))
     problem = records.write_cache(entry, table) if key else ""
     note = f"The faces could not be cached ({problem}), so the next command parses them again."

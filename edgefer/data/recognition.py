@@ -13,7 +13,7 @@ import io
 import os
 import zipfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -21,7 +21,8 @@ from pathlib import Path
 from edgefer import files, plugins
 from edgefer.contract.image_header import read_header
 from edgefer.contract.labels import LABELS
-from edgefer.data.naming import LABEL_OF_NAME, quote, quote_name, split_of
+from edgefer.data.naming import is_class_name, list_names, quote, quote_name, split_of
+from edgefer.data.pictures import folders_in
 from edgefer.data.table_columns import split_line
 from edgefer.data.table_text import DAMAGE, decode_head
 from edgefer.errors import DataError
@@ -33,6 +34,7 @@ FORMATS = "edgefer.data.formats"
 TABLE_SUFFIXES = (".csv", ".tsv", ".npz", ".csv.gz")
 DEPTH = 3
 ENTRY_LIMIT = 200_000
+LOOSE_FOLDER_LIMIT = 2_000
 HEAD_BYTES = 1 << 16
 EXPECTED = "a table with the columns emotion, pixels and Usage, or folders such as train/happy/ and test/happy/"
 # By the first bytes of a file: what it is, and how to get a data set from it.
@@ -71,8 +73,12 @@ class Source:
     notes: tuple[str, ...] = ()
 
 
-def find_source(path: Path) -> Source:
+def find_source(path: Path, *, columns: Mapping[str, str] | None = None) -> Source:
     """Find the data set in a file or a folder.
+
+    Args:
+        path: file or folder.
+        columns: columns of a table by role; they make the file a table of pixels, or of paths.
 
     A folder may contain several: a single fer2013.csv takes precedence, then the highest folder, then the only complete
     one.
@@ -82,7 +88,12 @@ def find_source(path: Path) -> Source:
     """
     if not os.path.exists(path):  # noqa: PTH110 - Path.exists() raises for a name that is too long
         raise _missing(path)
-    candidates = list(_candidates(path))
+    if columns:
+        if not path.is_file():
+            why = f"{quote_name(path)} is not a file"
+            raise DataError("--columns without a table", why=why, hint="--data TABLE.csv --columns label=...,path=...")
+        return Source("picture_table" if "path" in columns else "csv_table", path)
+    candidates = list(_candidates(path)) or list(_loose_candidates(path))
     if not candidates:
         raise _unknown_folder(path) if path.is_dir() else _unknown_file(path)
     depth = min(len(source.path.parts) for source in candidates)
@@ -95,16 +106,18 @@ def find_source(path: Path) -> Source:
     if len(chosen) > 1:
         raise DataError(
             f"{quote_name(path)} contains {len(chosen)} data sets",
-            why=_listed([str(source.path) for source in chosen]),
+            why=list_names([str(source.path) for source in chosen]),
             hint=f"name one of them: {quote_name(str(chosen[0].path))}",
         )
     others = [str(source.path) for source in candidates if source is not chosen[0]]
-    return replace(chosen[0], notes=(f"Not read: {_listed(others)}.",) if others else ())
+    return replace(chosen[0], notes=(f"Not read: {list_names(others)}.",) if others else ())
 
 
 def _candidates(path: Path) -> Iterator[Source]:
     """Yield the path itself, and tables and trees up to three levels below, if they are in a known format."""
-    formats = {name: plugins.load(FORMATS, name) for name in plugins.names(FORMATS)}
+    modules = {name: plugins.load(FORMATS, name) for name in plugins.names(FORMATS)}
+    names = sorted(modules, key=lambda name: getattr(modules[name], "IS_GENERAL", False))
+    formats = {name: modules[name] for name in names}
     level, left = [path], ENTRY_LIMIT
     for depth in range(DEPTH + 1):
         below: list[Path] = []
@@ -117,6 +130,19 @@ def _candidates(path: Path) -> Iterator[Source]:
                 left -= len(children)
                 below += [child for child in children if os.path.isdir(child) or _is_table_name(child)]  # noqa: PTH112
         level = below
+
+
+def _loose_candidates(path: Path) -> Iterator[Source]:
+    """Yield the path or the highest folders below it whose class folders have unknown names."""
+    modules = {name: plugins.load(FORMATS, name) for name in plugins.names(FORMATS)}
+    formats = {name: module for name, module in modules.items() if hasattr(module, "matches_loosely")}
+    level = [path]
+    for _ in range(DEPTH + 1):
+        found = [Source(name, entry) for entry in level for name in formats if formats[name].matches_loosely(entry)]
+        if found:
+            yield from found
+            return
+        level = list(islice((child for entry in level for child in folders_in(entry)), LOOSE_FOLDER_LIMIT))
 
 
 def _children(folder: Path, limit: int) -> list[Path]:
@@ -150,24 +176,20 @@ def _unknown_folder(path: Path) -> DataError:
     content = []
     if folders:
         noun = "folder" if len(folders) == 1 else "folders"
-        content.append(f"{len(folders):,} {noun} ({_listed([f'{name}/' for name in folders])})")
+        content.append(f"{len(folders):,} {noun} ({list_names([f'{name}/' for name in folders])})")
     if others:
         kinds = [f"{count:,} {suffix}" for suffix, count in suffixes.most_common(3)]
-        content.append(f"{len(others):,} {'file' if len(others) == 1 else 'files'} ({_listed(kinds)})")
+        content.append(f"{len(others):,} {'file' if len(others) == 1 else 'files'} ({list_names(kinds)})")
     why = f"it contains {' and '.join(content)}" if content else "the folder is empty"
     hint = EXPECTED
-    if any(name.lower() in LABEL_OF_NAME for name in folders):
-        why = f"the classes ({_listed(folders)}) are in no folder of a split"
-        hint = "move the classes into train/ and test/"
+    if any(map(is_class_name, folders)):
+        why = f"the folders of classes ({list_names(folders)}) contain no pictures"
+        hint = "JPEG or PNG files in the folder of each class"
     elif any(map(split_of, folders)):
         why += f"; no folder of a split contains a folder of a class, such as {LABELS[3]}/"
     elif archive := next((entry for entry in others if entry.suffix in (".zip", ".gz", ".tgz", ".tar")), None):
         hint = f"--data {quote_name(str(archive))}"
     return DataError(f"{quote_name(path)} contains no data set", why=why, hint=hint)
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(map(quote_name, names[:8])) + (", ..." if len(names) > 8 else "")
 
 
 def _unknown_file(path: Path) -> DataError:
@@ -232,5 +254,5 @@ def _zip_type(path: Path) -> tuple[str, str]:
         return "it is an Excel workbook", "save it as CSV"
     if "content.xml" in names:
         return "it is an OpenDocument spreadsheet", "save it as CSV"
-    shown = _listed([name for name in names if not name.endswith("/")])
+    shown = list_names([name for name in names if not name.endswith("/")])
     return f"it is a ZIP archive without a table: {shown or 'empty'}", "unpack it: unzip {path}"

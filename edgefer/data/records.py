@@ -1,7 +1,8 @@
 """Tables of samples that data formats return, records of unusable rows, and a cache of parsed data sets.
 
     bad = BadRows()
-    table = plugins.load("edgefer.data.formats", "csv_table").read(path, bad=bad, progress=silent)
+    reader = plugins.load("edgefer.data.formats", "csv_table")
+    table = reader.read(path, options=ReadOptions(), bad=bad, progress=silent)
     bad.check(path, skip=False, valid=len(table.labels))    # DataError with the first ten rows
 
     path = cache_path(key, skip_bad_rows=False)             # ~/.cache/edgefer/<key>-v3.npz
@@ -18,17 +19,20 @@ import hashlib
 import json
 import zipfile
 import zlib
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from edgefer import files
 from edgefer.contract.labels import LABELS
+from edgefer.contract.preprocessing import InputSpec
 from edgefer.errors import DataError
 
-__all__ = ["SPLITS", "BadRows", "SampleTable", "cache_path", "file_sha256", "read_cache", "write_cache"]
+__all__ = ["SPLITS", "BadRows", "ReadOptions", "SampleTable", "cache_path", "file_sha256", "read_cache", "write_cache"]
 
 SPLITS = ("Training", "PublicTest", "PrivateTest")
 NAMED_BAD_ROWS = 10
@@ -40,7 +44,7 @@ class SampleTable:
     """Faces in the order of their source.
 
     Attributes:
-        pixels: uint8 (n, h, w); 48 x 48 for tables.
+        pixels: uint8 (n, h, w), or BGR (n, h, w, 3); 48 x 48 for tables.
         labels: int64 (n,), indices into ``label_names``.
         usage: int8 (n,), indices into SPLITS.
         rows: int64 (n,), the identity of each face in its source: the 0-based data row of a table; for an image tree
@@ -50,7 +54,8 @@ class SampleTable:
         row_count: number of data rows in the source, including unusable ones; None for an image tree.
         has_row_numbers: True if ``rows`` are row numbers of a table, False if they are positions.
         notes: sentences for the user.
-        label_names: class names.
+        label_names: class names, as the source spells them.
+        subjects: int64 (n,), the person in each face, or None if the source does not tell them apart.
     """
 
     pixels: npt.NDArray[np.uint8]
@@ -63,10 +68,26 @@ class SampleTable:
     has_row_numbers: bool = True
     notes: tuple[str, ...] = ()
     label_names: tuple[str, ...] = LABELS
+    subjects: npt.NDArray[np.int64] | None = None
 
     def with_notes(self, notes: tuple[str, ...]) -> SampleTable:
         """Return the same samples with additional notes."""
         return replace(self, notes=(*self.notes, *notes))
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """Options of a reader.
+
+    Attributes:
+        spec: input of the model. Pictures are read at its size and channels; tables and arrays keep their size.
+        columns: columns of a table by role: "label", "pixels", "path", "split" and "subject".
+        needs_splits: False if the caller splits the samples, so that a source without splits is complete.
+    """
+
+    spec: InputSpec = InputSpec()
+    columns: Mapping[str, str] = field(default_factory=dict)
+    needs_splits: bool = True
 
 
 class BadRows:
@@ -150,12 +171,13 @@ def read_cache(path: Path) -> SampleTable | None:
                 labels=archive["labels"],
                 usage=archive["usage"],
                 rows=archive["rows"],
-                votes=None,
+                votes=archive.get("votes"),
                 layout=facts["layout"],
                 row_count=facts["row_count"],
                 has_row_numbers=facts["has_row_numbers"],
                 notes=tuple(facts["notes"]),
                 label_names=tuple(facts["label_names"]),
+                subjects=archive.get("subjects"),
             )
     except (OSError, EOFError, KeyError, ValueError, TypeError, zipfile.BadZipFile, zlib.error):
         return None
@@ -180,6 +202,7 @@ def write_cache(path: Path | None, table: SampleTable) -> str:
             "label_names": table.label_names,
         }
     )
+    optional: dict[str, Any] = {"votes": table.votes, "subjects": table.subjects}
     files.remove_leftovers(path)
     try:
         with files.atomic_write(path) as temporary:
@@ -190,6 +213,7 @@ def write_cache(path: Path | None, table: SampleTable) -> str:
                 usage=table.usage,
                 rows=table.rows,
                 facts=np.array(facts),
+                **{name: values for name, values in optional.items() if values is not None},
             )
     except OSError as error:
         return error.strerror or str(error)

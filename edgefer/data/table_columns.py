@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import csv
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from edgefer.data.naming import label_of, split_of
@@ -26,6 +27,7 @@ PIXEL_COLUMN = re.compile(r"(?:pixels?|px|p)[\s_.\-]*\d+")
 LEAST_PIXEL_COLUMNS = 100
 LEAST_PIXELS = 256
 NUMBER = re.compile(r"[\d.]+")
+NO_ROLES: Mapping[str, str] = {}
 SEPARATOR_LINE = re.compile(r"sep=(.)\s*$", re.IGNORECASE)
 
 
@@ -37,7 +39,7 @@ class Columns:
         names: names in the header, in lower case; empty without a header.
         width: number of columns.
         delimiter: character between cells.
-        emotion, usage: positions of the columns, or None.
+        emotion, usage, subject: positions of the columns, or None.
         pixels: position of the column with all pixels, or positions of columns with one pixel each.
         skipped: lines before the first data row: blank lines, Excel's "sep=;" and the header.
     """
@@ -49,6 +51,7 @@ class Columns:
     usage: int | None
     pixels: tuple[int, ...]
     skipped: int
+    subject: int | None = None
 
     def split(self, line: str) -> list[str]:
         """Split a line into cells without quotes and surrounding spaces."""
@@ -61,8 +64,13 @@ class Columns:
         return cells[:-1] if len(cells) == self.width + 1 and not cells[-1] else cells
 
 
-def find_columns(head: str) -> Columns | None:
-    """Return the columns of a table, or None for a text without pixels."""
+def find_columns(head: str, roles: Mapping[str, str] = NO_ROLES) -> Columns | None:
+    """Return the columns of a table, or None for a text without pixels.
+
+    Args:
+        head: beginning of the text.
+        roles: names of the columns "label", "pixels", "split" and "subject", where they differ from the usual ones.
+    """
     lines = head.splitlines()
     skipped = next((index for index, line in enumerate(lines) if line.strip()), len(lines))
     separator = SEPARATOR_LINE.match(lines[skipped]) if skipped < len(lines) else None
@@ -72,7 +80,8 @@ def find_columns(head: str) -> Columns | None:
         return None
     for delimiter in separator[1] if separator else DELIMITERS:
         cells = split_line(lines[skipped], delimiter)
-        columns = _from_header(cells, delimiter, skipped) or _from_row(cells, delimiter, skipped)
+        columns = _from_header(cells, delimiter, skipped, roles)
+        columns = columns or (None if roles else _from_row(cells, delimiter, skipped))
         if columns is not None:
             return columns
     return None
@@ -91,17 +100,20 @@ def _plain_cells(line: str, delimiter: str) -> list[str]:
     return [cell.strip(' \t\r\n"') for cell in line.split(delimiter)]
 
 
-def _from_header(cells: list[str], delimiter: str, skipped: int) -> Columns | None:
+def _from_header(cells: list[str], delimiter: str, skipped: int, roles: Mapping[str, str]) -> Columns | None:
+    chosen = {role: (name.lower(),) for role, name in roles.items()}
     names = tuple(cell.strip(" \t\r\n\"'\ufeff").lower() for cell in cells)
-    pixels = tuple(index for index, name in enumerate(names) if name == "pixels")[:1]
+    pixels = tuple(index for index, name in enumerate(names) if name in chosen.get("pixels", ("pixels",)))[:1]
     if not pixels:
         pixels = tuple(index for index, name in enumerate(names) if PIXEL_COLUMN.fullmatch(name))
         if len(pixels) < LEAST_PIXEL_COLUMNS:
             return None
     emotion, usage = (
-        next((names.index(name) for name in choices if name in names), None) for choices in (EMOTION_NAMES, USAGE_NAMES)
+        next((names.index(name) for name in choices if name in names), None)
+        for choices in (chosen.get("label", EMOTION_NAMES), chosen.get("split", USAGE_NAMES))
     )
-    return Columns(names, len(cells), delimiter, emotion, usage, pixels, skipped + 1)
+    subject = next((names.index(name) for name in chosen.get("subject", ()) if name in names), None)
+    return Columns(names, len(cells), delimiter, emotion, usage, pixels, skipped + 1, subject)
 
 
 def _from_row(cells: list[str], delimiter: str, skipped: int) -> Columns | None:

@@ -6,7 +6,7 @@ import pytest
 
 from edgefer.contract.artifact import Artifact
 from edgefer.contract.image_decoding import read_image
-from edgefer.contract.preprocessing import Clahe, InputSpec, encoder, prepare, prepare_all
+from edgefer.contract.preprocessing import Clahe, InputSpec, encode, encoder, prepare, prepare_all
 from edgefer.contract.quantization_params import QuantParams
 from edgefer.data.dataset import load
 from edgefer.data.evaluation_set import make_evaluation_set
@@ -57,11 +57,15 @@ def sorted_bytes(faces):
         InputSpec(40, 72),
         InputSpec(128, 128, Clahe()),
         InputSpec(48, 48, Clahe(clip_limit=3.0, tiles=4)),
+        InputSpec(64, 64, channels="rgb"),
+        InputSpec(96, 80, channels="bgr", resize="linear"),
+        InputSpec(30, 96, channels="rgb", mean=(123.0, 117.0, 104.0), std=(58.0,), resize="cubic"),
+        InputSpec(224, 224, resize="nearest"),
     ],
 )
 def test_training_evaluation_calibration_and_prediction_get_the_same_bytes(spec, pictures):
     predicted = predicted_inputs(pictures, spec)
-    dataset = load(pictures, size=(spec.height, spec.width), cache=False)
+    dataset = load(pictures, spec=spec, cache=False)
     training = dataset.split("Training")
     splits = ValidationSplit(training, training, "PublicTest").prepare(spec)
     assert sorted_bytes(splits.training.pixels) == sorted_bytes(predicted)
@@ -71,11 +75,21 @@ def test_training_evaluation_calibration_and_prediction_get_the_same_bytes(spec,
     assert sorted_bytes(prepare_all(draw_faces(training, size=5).faces, spec)) == sorted_bytes(predicted)
 
 
-def test_the_cache_of_a_tree_belongs_to_one_size(pictures, tmp_path, monkeypatch):
+def test_the_cache_of_a_tree_belongs_to_one_size_and_to_gray_or_color(pictures, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    for size in ((48, 48), (64, 64), (48, 48)):
-        expected = predicted_inputs(pictures, InputSpec(*size))
-        assert sorted_bytes(load(pictures, size=size).split("Training").pixels) == sorted_bytes(expected)
+    color = InputSpec(64, 64, channels="bgr")
+    for spec in (InputSpec(), InputSpec(64, 64), color, InputSpec(64, 64, resize="cubic"), InputSpec(), color):
+        expected = predicted_inputs(pictures, spec)
+        assert sorted_bytes(load(pictures, spec=spec).split("Training").pixels) == sorted_bytes(expected)
+
+
+@pytest.mark.parametrize("mean", [(0.0,), (123.0, 117.0, 104.0)])
+def test_training_in_color_feeds_the_network_like_the_float_model(pictures, mean):
+    spec = InputSpec(64, 64, channels="rgb", mean=mean, std=(255.0,) if mean == (0.0,) else (58.0,))
+    faces = predicted_inputs(pictures, spec)
+    layer = augmentation_layer(load_keras(), Augment(), spec)
+    trained_on = np.asarray(layer(faces, training=False))
+    assert trained_on.tobytes() == encode(encoder(QuantParams(0.0, 0, "float32"), spec), faces).tobytes()
 
 
 def test_the_network_and_the_float_model_get_the_same_input(predicted):

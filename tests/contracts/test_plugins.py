@@ -14,6 +14,7 @@ from command_tree import leaf_commands
 
 from edgefer import plugins
 from edgefer.contract.labels import LABELS
+from edgefer.data.records import ReadOptions
 from edgefer.errors import EdgeferError, IncompatibleError, UsageError
 from edgefer.fleet.registry import Device
 from edgefer.inference.runtime import RuntimeModule, select_runtime
@@ -301,7 +302,7 @@ def test_a_format_matches_only_its_own_files(name, tmp_path):
     for other in ("empty", "noise", "text.csv", "folder", "nowhere"):
         assert data_format.matches(tmp_path / other) is False
     (tmp_path / "source").write_text("anything")
-    assert isinstance(data_format.cache_key(tmp_path / "source", size=(48, 48)), str)
+    assert isinstance(data_format.cache_key(tmp_path / "source", options=ReadOptions()), str)
     assert isinstance(data_format.is_complete(tmp_path / "source"), bool)
 
 

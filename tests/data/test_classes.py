@@ -33,7 +33,7 @@ def test_a_selection_reorders_the_labels_and_leaves_out_other_classes(seven):
         assert [selected.labels[label] for label in split.labels] == [names[index] for index in kept]
         assert split.label_names == ("neutral", "happy", "angry")
     assert selected.sha256 != seven.sha256
-    assert selected.notes[-1] == ("Left out: 28 images of other classes: disgust (7), fear (7), sad (7), surprise (7).")
+    assert selected.notes[-1] == ("Skipped: 28 images of other classes: disgust (7), fear (7), sad (7), surprise (7).")
 
 
 def test_labels_of_a_model_match_synonyms_and_may_have_no_faces(seven):

@@ -81,7 +81,7 @@ def test_votes_in_place_of_the_data_are_an_option(tmp_path):
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (["happy/1.png", "sad/1.png"], "the classes (happy, sad) are in no folder of a split"),
+        (["happy/1.png", "sad/1.png"], "the folders of classes (happy, sad) contain no pictures"),
         (["train/1.png", "test/2.png"], "no folder of a split contains a folder of a class"),
         (["a.txt", "b.txt", "deep/c.txt"], "1 folder (deep/) and 2 files (2 .txt)"),
         ([], "the folder is empty"),

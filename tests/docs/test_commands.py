@@ -17,6 +17,7 @@ import cv2
 import pytest
 
 from edgefer.cli import main
+from edgefer.contract.labels import LABELS
 from edgefer.data.synthetic import draw
 from edgefer.workstation.networks.backend import load_keras
 from edgefer.workstation.quantization.converter import convert
@@ -68,6 +69,21 @@ def write_csv(path):
     path.write_text("\n".join(lines) + "\n")
 
 
+def write_class_folders(folder):
+    """Write my_faces/ with pictures of ten persons in three classes, and a table of some of them."""
+    faces, labels = draw(210, seed=5)
+    rows = ["file,mood"]
+    for index, (face, label) in enumerate(zip(faces, labels, strict=True)):
+        name = {"angry": "anger", "happy": "happiness", "neutral": "neutral"}.get(LABELS[label])
+        if name:
+            path = folder / "my_faces" / name / f"person{index % 10}" / f"{index}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(path), face)
+            rows.append(f"{path.relative_to(folder)},{'froh' if name == 'happiness' else 'traurig'}")
+    (folder / "moods.csv").write_text("\n".join(rows) + "\n")
+    (folder / "names.toml").write_text('froh = "happy"\ntraurig = "sad"\n')
+
+
 @contextlib.contextmanager
 def working_in(folder):
     with pytest.MonkeyPatch.context() as patch:
@@ -96,6 +112,7 @@ def inputs(tmp_path_factory):
         writer.write(photo)
     writer.release()
     write_csv(folder / "fer2013.csv")
+    write_class_folders(folder)
     return folder
 
 

@@ -59,6 +59,6 @@ def _open(run_folder: Path | None, data: DataOptions) -> Dataset:
             log("  Training runs select their best epoch on some of these images; --run RUN excludes them.")
         return dataset
     run = find_run(run_folder)
-    dataset = open_data(data, spec=run.settings().input) if data.data else open_run_data(run, data)
+    dataset = open_run_data(run, data)
     run.require_data(dataset)
     return drop_validation(dataset, validation_split(dataset, run.settings()))

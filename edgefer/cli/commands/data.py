@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import dataclasses
 
 import click
 
-from edgefer.cli.options import PATH, DataOptions, open_data
+from edgefer.cli.options import DataOptions, data_options, open_data
 from edgefer.cli.outputs import INPUT
 from edgefer.text_table import Result
 
@@ -23,9 +23,8 @@ def command() -> None:
 
 @command.command()
 @click.argument("path", metavar="PATH", type=INPUT)
-@click.option("--ferplus", type=PATH, metavar="FILE", help="FER+ votes for the same images (fer2013new.csv).")
-@click.option("--skip-bad-rows", is_flag=True, help="Skip invalid rows instead of failing.")
-def check(path: str, ferplus: Path | None, skip_bad_rows: bool) -> Result:
+@data_options
+def check(path: str, data: DataOptions) -> Result:
     """Count classes, constant images and exact duplicates.
 
     PATH is a data set as for --data of the other commands.
@@ -33,7 +32,8 @@ def check(path: str, ferplus: Path | None, skip_bad_rows: bool) -> Result:
     \b
     Example:
         edgefer data check fer2013.csv
+        edgefer data check my_faces/ --split 80/10/10
     """
     from edgefer.data.validation import check as check_dataset, summary
 
-    return summary(check_dataset(open_data(DataOptions(path, ferplus, skip_bad_rows))))
+    return summary(check_dataset(open_data(dataclasses.replace(data, data=path))))

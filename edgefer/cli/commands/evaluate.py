@@ -14,7 +14,7 @@ from edgefer.cli.options import (
     RUNTIMES,
     SPLITS,
     DataOptions,
-    data_options,
+    data_options_without_split,
     log,
     log_ignored_settings,
     open_model_data,
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("subject", metavar="[MODEL|RUN]", required=False, type=PATH)
-@data_options
+@data_options_without_split
 @feed_options
 @click.option("--split", type=click.Choice(list(SPLITS)), default="public", show_default=True, help="Split to score.")
 @click.option("--runtime", metavar="NAME", help=f"Runtime for a .tflite: {RUNTIMES}.  [default: the best installed]")

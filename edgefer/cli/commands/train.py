@@ -162,7 +162,7 @@ def _start(data: DataOptions, options: TrainOptions) -> tuple[Run, Dataset, Vali
         opened_with = {
             "data": SYNTHETIC if dataset.layout == SYNTHETIC else str(Path(dataset.source).resolve()),
             "ferplus": str(data.ferplus.resolve()) if data.ferplus else None,
-            "skip_bad_rows": data.skip_bad_rows,
+            **data.to_json(),
         }
     split = validation_split(dataset, settings)
     with progress_bar("computing teacher logits") as progress:

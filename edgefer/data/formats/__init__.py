@@ -1,10 +1,12 @@
-"""Data formats of FER2013, one module each.
+"""Data formats, one module each.
 
     matches(path) -> bool                           # decide by content, without reading all of it
     is_complete(path) -> bool                       # labels and splits are present
-    cache_key(path, *, size) -> str                 # equal for equal content; empty if reading needs no cache
-    read(path, *, size, bad, progress) -> SampleTable   # unusable rows go to ``bad``
+    cache_key(path, *, options) -> str              # equal for equal content; empty if reading needs no cache
+    read(path, *, options, bad, progress) -> SampleTable    # unusable rows go to ``bad``
 
-``size`` is the height and width at which pictures are read. Tables and arrays contain 48 x 48 pixels and ignore it.
-A new format is one more module with these four functions.
+``options`` is a ReadOptions with the input of the model, at whose size pictures are read. A new format is one more
+module with these four functions. A format that matches any tree of class folders has ``IS_GENERAL = True``, so that
+formats of particular data sets precede it, and matches_loosely(path), which is called if no format matches. A format
+with numbered classes names them in ``CLASS_NAMES``.
 """

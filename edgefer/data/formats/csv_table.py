@@ -1,24 +1,27 @@
 """Tables with one face per line: fer2013.csv, icml_face_data.csv, and the same columns from other tools.
 
-    read(Path("fer2013.csv"), size=(48, 48), bad=BadRows(), progress=silent)
+    read(Path("fer2013.csv"), options=ReadOptions(), bad=BadRows(), progress=silent)
 
 The columns emotion, pixels and Usage are found by name, in any order, with any of the delimiters comma, semicolon, tab
-and bar. Compressed tables, tables in an archive, UTF-16, quotes and all line ends are supported. Emotions are 0 to 6 or
-names. Bad rows are located by their line number in an editor: the first line is 1.
+and bar. Compressed tables, tables in an archive, UTF-16, quotes and all line ends are supported. Emotions are 0 to 6 as
+in FER2013, also 7 for contempt as in CK+, or class names of at least two rows each. Bad rows are located by their
+line number in an editor: the first line is 1.
 """
 
 from __future__ import annotations
 
+import functools
+import hashlib
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 
 from edgefer.contract.labels import LABELS
-from edgefer.data.naming import TEST, assign_test, label_of, quote, quote_name, split_of
-from edgefer.data.records import SPLITS, BadRows, SampleTable, file_sha256
-from edgefer.data.table_columns import Columns, find_columns
+from edgefer.data.naming import CONTEMPT, TEST, assign_test, canonical_name, label_of, quote, quote_name, split_of
+from edgefer.data.records import SPLITS, BadRows, ReadOptions, SampleTable, file_sha256
+from edgefer.data.table_columns import NO_ROLES, Columns, find_columns
 from edgefer.data.table_text import Table, open_table
 from edgefer.errors import DataError
 from edgefer.progress import Progress
@@ -33,6 +36,10 @@ HINT = "a table with the columns emotion, pixels and Usage, as in fer2013.csv"
 # The lookup parses and validates in one step: a text that is not an integer in 0..255 has no entry.
 PIXEL = {str(value): value for value in range(256)}
 UNASSIGNED = len(SPLITS)
+# A class in a table has at least two rows; a single one is a misspelling.
+LEAST_ROWS = LEAST_CLASSES = 2
+LONGEST_NAME = 40
+CONTEMPT_NUMBERS = ("7", "7.0")
 
 
 class _BadRow(ValueError):
@@ -53,23 +60,31 @@ def is_complete(path: Path) -> bool:
         return table is not None
 
 
-def cache_key(path: Path, *, size: tuple[int, int]) -> str:
-    """Return the hash of the file."""
-    return file_sha256(path)
+def cache_key(path: Path, *, options: ReadOptions) -> str:
+    """Return a hash of the file, and of the columns that are read."""
+    columns = "".join(f" {role}={name}" for role, name in sorted(options.columns.items()))
+    key = file_sha256(path) + columns + (" unsplit" if not options.needs_splits else "")
+    is_plain = options.needs_splits and not columns
+    return key if is_plain else hashlib.sha256(key.encode(errors="backslashreplace")).hexdigest()
 
 
-def read(path: Path, *, size: tuple[int, int], bad: BadRows, progress: Progress) -> SampleTable:
+def read(path: Path, *, options: ReadOptions, bad: BadRows, progress: Progress) -> SampleTable:
     """Read all rows of 48 x 48 pixels.
 
     Raises:
         DataError: a column is missing, the content is damaged, or the emotions count from 1.
     """
+    roles = options.columns
     accepts = _has_all_columns if is_complete(path) else _has_pixels
+    if roles:
+        accepts = functools.partial(_has_pixels, roles=roles)
     with open_table(path, accepts=accepts) as table:
-        columns = find_columns(table.head) if table else None
+        columns = find_columns(table.head, roles) if table else None
         if table is None or columns is None:
-            raise DataError(f"{path} has no column of pixels", why="its content changed during reading", hint=HINT)
-        _require_columns(path, columns, table.head)
+            head = table.head if table else path.open("rb").read(1000).decode(errors="replace")
+            why = f"its first line is {quote(next(iter(head.splitlines()), ''), limit=100)}"
+            raise DataError(f"{path} has no column {roles.get('pixels', 'of pixels')}", why=why, hint=HINT)
+        _require_columns(path, columns, table.head, needs_splits=options.needs_splits)
         try:
             rows = _Rows(columns)
             rows.read(table, path.stat().st_size, bad, progress)
@@ -84,7 +99,9 @@ class _Rows:
 
     def __init__(self, columns: Columns) -> None:
         self.columns = columns
-        self.pixels, self.labels, self.usage = bytearray(), bytearray(), bytearray()
+        self.pixels, self.usage = bytearray(), bytearray()
+        self.labels: list[str] = []
+        self.subjects: list[str] = []
         self.rows: list[int] = []
         self.lines: list[int] = []
         self.count = 0
@@ -113,46 +130,69 @@ class _Rows:
     def table(self, bad: BadRows, notes: tuple[str, ...]) -> SampleTable:
         """Return the rows, and move rows of an unknown test split to ``bad``."""
         usage = np.frombuffer(self.usage, np.int8).copy()
+        label_names = self._label_names()
         kept = np.ones(len(usage), np.bool_)
+        for position, label in enumerate(self.labels):
+            if label not in label_names:
+                kept[position] = False
+                bad.add(f"line {self.lines[position]}", _unknown_emotion(label))
         tests = [name for name in self.split_names if split_of(name) == TEST]
         if tests:
             split = assign_test(frozenset(self.split_names))
             if split:
                 usage[usage == UNASSIGNED] = SPLITS.index(split)
             else:
-                kept = usage != UNASSIGNED
-                for index in np.flatnonzero(~kept):
+                unassigned = kept & (usage == UNASSIGNED)
+                kept &= usage != UNASSIGNED
+                for index in np.flatnonzero(unassigned):
                     bad.add(f"line {self.lines[index]}", f"Usage {quote(tests[0])} is PublicTest or PrivateTest")
         notes = (*notes, *self._split_notes())
+        index_of = {name: index for index, name in enumerate(label_names)}
+        subjects = np.unique(np.array(self.subjects or [""]), return_inverse=True)[1].astype(np.int64)
         names = self.columns.names
         usage_first = self.columns.usage is not None and self.columns.usage < self.columns.pixels[0]
         return SampleTable(
             pixels=np.frombuffer(self.pixels, np.uint8).reshape(-1, SIDE, SIDE)[kept],
-            labels=np.frombuffer(self.labels, np.uint8).astype(np.int64)[kept],
+            labels=np.array([index_of.get(label, 0) for label in self.labels], np.int64)[kept],
             usage=usage[kept],
             rows=np.array(self.rows, np.int64)[kept],
             votes=None,
             layout="icml" if names and usage_first else "fer2013.csv",
             row_count=self.count,
             notes=notes,
+            label_names=label_names,
+            subjects=subjects[kept] if len(set(self.subjects)) > 1 else None,
         )
+
+    def _label_names(self) -> tuple[str, ...]:
+        """Return the classes: those of FER2013, also contempt if its number occurs twice, or names of two rows each."""
+        counts = Counter(self.labels)
+        if any(label_of(emotion) and emotion.strip()[:1].isdecimal() for emotion in self.emotions):
+            seven = {label for label in counts if label not in LABELS}
+            is_contempt = seven == {CONTEMPT} and counts[CONTEMPT] >= LEAST_ROWS
+            return (*LABELS, CONTEMPT) if is_contempt else LABELS
+        names = tuple(sorted(name for name in counts if name in LABELS or counts[name] >= LEAST_ROWS))
+        return LABELS if len(names) < LEAST_CLASSES or set(names) == set(LABELS) else names
 
     def _add(self, line: str, number: int) -> None:
         cells = self.columns.split(line)
         if len(cells) != self.columns.width:
             raise _BadRow(f"{len(cells)} columns, expected {self.columns.width}")
-        emotion, usage = cells[self.columns.emotion or 0], cells[self.columns.usage or 0]
+        columns = self.columns
+        emotion, usage = cells[columns.emotion or 0], SPLITS[0] if columns.usage is None else cells[columns.usage]
         self.emotions[emotion if len(emotion) < 8 else ""] += 1
-        label = label_of(emotion)
-        if label is None:
-            raise _BadRow(f"emotion is {quote(emotion)}, expected 0 to {len(LABELS) - 1} or a name such as 'happy'")
+        label = label_of(emotion) or (CONTEMPT if emotion in CONTEMPT_NUMBERS else canonical_name(emotion))
+        if label[:1].isdecimal() or not label or len(label) > LONGEST_NAME:
+            raise _BadRow(_unknown_emotion(emotion))
         split = split_of(usage)
         if split is None:
             raise _BadRow(f"Usage is {quote(usage)}, expected {', '.join(SPLITS)}")
-        pixels = self.columns.pixels
+        pixels = columns.pixels
         self.pixels += _face(cells[pixels[0]].split() if len(pixels) == 1 else [cells[index] for index in pixels])
         self.split_names[usage] += 1
-        self.labels.append(LABELS.index(label))
+        self.labels.append(label)
+        if columns.subject is not None:
+            self.subjects.append(cells[columns.subject])
         self.usage.append(UNASSIGNED if split == TEST else SPLITS.index(split))
         self.rows.append(self.count)
         self.lines.append(number)
@@ -169,8 +209,13 @@ class _Rows:
         return tuple(notes)
 
 
-def _has_pixels(head: str) -> bool:
-    return find_columns(head) is not None
+def _unknown_emotion(emotion: str) -> str:
+    shown = "7" if emotion == CONTEMPT else emotion
+    return f"emotion is {quote(shown)}, expected 0 to {len(LABELS) - 1} or a name such as 'happy'"
+
+
+def _has_pixels(head: str, roles: Mapping[str, str] = NO_ROLES) -> bool:
+    return find_columns(head, roles) is not None
 
 
 def _has_all_columns(head: str) -> bool:
@@ -202,8 +247,9 @@ def _joined_lines(table: Table, columns: Columns) -> Iterator[tuple[int, str]]:
         yield number, line
 
 
-def _require_columns(path: Path, columns: Columns, head: str) -> None:
-    missing = [name for name, at in (("emotion", columns.emotion), ("Usage", columns.usage)) if at is None]
+def _require_columns(path: Path, columns: Columns, head: str, *, needs_splits: bool) -> None:
+    required = [("emotion", columns.emotion), *([("Usage", columns.usage)] if needs_splits else [])]
+    missing = [name for name, at in required if at is None]
     if not missing:
         return
     names = ", ".join(quote(name, limit=20) for name in columns.names[:8]) + (", ..." if len(columns.names) > 8 else "")
@@ -213,7 +259,7 @@ def _require_columns(path: Path, columns: Columns, head: str) -> None:
     raise DataError(
         f"{path} has no column {' and no column '.join(missing)}",
         why=f"{f'its columns are {names}' if names else 'it has no header'}, its first row is {row}{consequence}",
-        hint=HINT,
+        hint="--columns label=NAME,pixels=NAME" if "emotion" in missing else f"--split 80/10/10, or {HINT}",
     )
 
 

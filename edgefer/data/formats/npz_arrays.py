@@ -1,9 +1,12 @@
 """NumPy archives (.npz) with the arrays pixels, emotion and usage, and optionally votes.
 
-    pixels  uint8 (n, 48, 48) or (n, 48, 48, 1)
-    emotion integers (n,), indices into LABELS
-    usage   text (n,), "Training", "PublicTest" or "PrivateTest"
+    pixels  uint8 (n, h, w), (n, h, w, 1), or RGB (n, h, w, 3); also "images", "faces", "data" or "x"
+    emotion integers (n,), indices into LABELS or label_names, or names; also "labels", "label" or "y"
+    usage   text (n,), "Training", "PublicTest" or "PrivateTest"; also "split" or "splits"
     votes   numbers (n, 10), FER+ votes in the column order of fer2013new.csv
+    label_names text (classes,); also "class_names" or "classes"
+
+Archives of Keras style have x_train and y_train, and likewise x_val and x_test, instead of usage.
 
 Arrays are validated by their headers before they are read, so a header that declares more data than the file has, or
 Python objects, is an error. Reading is fast, so nothing is cached.
@@ -20,8 +23,10 @@ import numpy as np
 import numpy.typing as npt
 
 from edgefer.contract.labels import LABELS
-from edgefer.data.naming import TEST, assign_test, quote, quote_name, split_of
-from edgefer.data.records import SPLITS, BadRows, SampleTable
+from edgefer.contract.preprocessing import prepare_all
+from edgefer.data.naming import TEST, assign_test, list_names, quote, quote_name, split_of
+from edgefer.data.pictures import stored_spec
+from edgefer.data.records import SPLITS, BadRows, ReadOptions, SampleTable
 from edgefer.data.table_text import DAMAGE, size_limit
 from edgefer.errors import DataError
 from edgefer.progress import Progress
@@ -33,7 +38,19 @@ HINT = "np.savez('data.npz', pixels=..., emotion=..., usage=...)"
 VOTE_COLUMNS = 10
 LONGEST_USAGE = 64
 MOST_VOTES = 1_000_000
+MOST_CLASSES = 1000
 REQUIRED = ("pixels", "emotion", "usage")
+NAMES = {
+    "pixels": ("pixels", "images", "faces", "data", "x"),
+    "emotion": ("emotion", "emotions", "labels", "label", "y"),
+    "usage": ("usage", "split", "splits"),
+    "votes": ("votes",),
+    "label_names": ("label_names", "class_names", "classes"),
+}
+# Arrays of Keras style, by split.
+PARTS = {"Training": ("train",), "PublicTest": ("val", "valid", "validation"), "PrivateTest": ("test",)}
+SIDES = range(8, 4097)
+SIDE = 48
 HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
@@ -60,48 +77,74 @@ def is_complete(path: Path) -> bool:
         return False
 
 
-def cache_key(path: Path, *, size: tuple[int, int]) -> str:
+def cache_key(path: Path, *, options: ReadOptions) -> str:
     """Return an empty key: a cache would not be faster than the file."""
     return ""
 
 
-def read(path: Path, *, size: tuple[int, int], bad: BadRows, progress: Progress) -> SampleTable:
+def read(path: Path, *, options: ReadOptions, bad: BadRows, progress: Progress) -> SampleTable:
     """Read the arrays; rows with an unknown emotion or usage are bad.
 
     Raises:
         DataError: an array is missing or damaged, or has another shape or dtype than described above.
     """
-    arrays = _read_arrays(path)
-    pixels, emotion, usage, votes = arrays["pixels"], arrays["emotion"], arrays["usage"], arrays.get("votes")
+    arrays = _read_arrays(path, needs_usage=options.needs_splits)
+    pixels, emotion, votes = arrays["pixels"], arrays["emotion"], arrays.get("votes")
     count = len(pixels)
-    pixels = pixels.reshape(count, *pixels.shape[1:3])
+    usage = arrays.get("usage", np.full(count, SPLITS[0]))
+    pixels = pixels[..., ::-1] if pixels.shape[3:] == (3,) else pixels.reshape(count, *pixels.shape[1:3])
     if votes is not None:
         invalid = np.argwhere(~((votes >= 0) & (votes <= MOST_VOTES)))
         if len(invalid):
             row, column = invalid[0].tolist()
             why = f"row {row} (from 0), column {column} is {votes[row, column]}, expected 0 to {MOST_VOTES:,}"
             raise DataError(f"{path}: array votes has invalid numbers", why=why, hint=HINT)
-    text = np.char.strip(np.char.decode(usage, "utf-8", "replace") if usage.dtype.kind == "S" else usage)
+    text = _text(usage)
     splits = _splits(text)
+    label_names, emotion = _classes(path, emotion, arrays.get("label_names"))
     labels = emotion.astype(np.int64)
-    is_good = (splits >= 0) & (emotion >= 0) & (emotion < len(LABELS))
+    is_good = (splits >= 0) & (emotion >= 0) & (emotion < len(label_names))
     for row in np.flatnonzero(~is_good):
         if splits[row] < 0:
             reason = f"usage is {quote(text[row])}, expected {', '.join(SPLITS)}"
         else:
-            reason = f"emotion is {emotion[row]}, expected 0 to {len(LABELS) - 1}"
+            reason = f"emotion is {emotion[row]}, expected 0 to {len(label_names) - 1}"
         bad.add(f"row {row} (from 0)", reason)
     progress(count, count, "rows")
     kept = np.flatnonzero(is_good)
+    faces = pixels[kept]
+    if pixels.shape[1:] != (SIDE, SIDE):
+        faces = prepare_all(faces, stored_spec(options.spec))
     return SampleTable(
-        pixels=pixels[kept],
+        pixels=faces,
         labels=labels[kept],
         usage=splits[kept],
         rows=kept.astype(np.int64),
         votes=None if votes is None else votes[kept].astype(np.float32),
         layout="npz",
         row_count=count,
+        label_names=label_names,
     )
+
+
+def _classes(
+    path: Path, emotion: npt.NDArray[Any], names: npt.NDArray[Any] | None
+) -> tuple[tuple[str, ...], npt.NDArray[Any]]:
+    """Return the class names, and the index of each row's class."""
+    if emotion.dtype.kind in "US":
+        found, positions = np.unique(_text(emotion), return_inverse=True)
+        return tuple(map(str, found)), positions.reshape(-1)
+    if names is None:
+        return LABELS, emotion
+    texts = tuple(map(str, _text(names)))
+    if len(set(texts)) < len(texts) or not all(texts):
+        why = f"it has {list_names(texts)}, expected different names"
+        raise DataError(f"{path}: array label_names is invalid", why=why, hint=HINT)
+    return texts, emotion
+
+
+def _text(values: npt.NDArray[Any]) -> npt.NDArray[np.str_]:
+    return np.char.strip(np.char.decode(values, "utf-8", "replace") if values.dtype.kind == "S" else values)
 
 
 def _splits(usage: npt.NDArray[np.str_]) -> npt.NDArray[np.int8]:
@@ -112,8 +155,8 @@ def _splits(usage: npt.NDArray[np.str_]) -> npt.NDArray[np.int8]:
     return np.array([SPLITS.index(split) if split in SPLITS else -1 for split in splits], np.int8)[positions]
 
 
-def _read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
-    """Read the arrays that the module describes.
+def _read_arrays(path: Path, *, needs_usage: bool) -> dict[str, npt.NDArray[Any]]:
+    """Read the arrays that the module describes, by their usual names.
 
     Raises:
         DataError: an array is missing, damaged, or has another shape or dtype.
@@ -121,22 +164,54 @@ def _read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
     try:
         with zipfile.ZipFile(path) as archive:
             names = [name.removesuffix(".npy") for name in archive.namelist()]
-            missing = [name for name in REQUIRED if name not in names]
+            parts = _parts(names)
+            if parts:
+                arrays = [_read_group(path, archive, group) for _, group in parts]
+                usage = [np.full(len(part["pixels"]), split) for (split, _), part in zip(parts, arrays)]
+                extra = _found(names, ("label_names",))
+                merged = {role: np.concatenate([part[role] for part in arrays]) for role in ("pixels", "emotion")}
+                return {**merged, "usage": np.concatenate(usage), **_read_group(path, archive, extra)}
+            found = _found(names, tuple(NAMES))
+            missing = [name for name in REQUIRED if name not in found and (name != "usage" or needs_usage)]
             if missing:
-                present = ", ".join(map(quote_name, names[:8])) + (", ..." if len(names) > 8 else "")
                 what = f"{path} has no array {' and no array '.join(missing)}"
-                raise DataError(what, why=f"its arrays are {present}", hint=HINT)
-            limit = size_limit(path.stat().st_size)
-            wanted = [name for name in (*REQUIRED, "votes") if name in names]
-            # The headers are small; all of them must fit before the pixels are read.
-            headers = {name: _read_header(path, archive, name, limit) for name in wanted}
-            count = headers["pixels"][0][0] if headers["pixels"][0] else 0
-            for name, (shape, _, dtype) in headers.items():
-                _require(path, name, shape, dtype, count)
-            return {name: _read_array(path, archive, name, header) for name, header in headers.items()}
+                hint = f"--split 80/10/10, or {HINT}" if missing == ["usage"] else HINT
+                raise DataError(what, why=f"its arrays are {list_names(names)}", hint=hint)
+            return _read_group(path, archive, found)
     except DAMAGE as error:
         why = str(error) or type(error).__name__
         raise DataError(f"{path} is damaged", why=quote_name(why)[:200], hint=DAMAGED_HINT) from error
+
+
+def _found(names: list[str], roles: tuple[str, ...]) -> dict[str, str]:
+    """Return the names of the arrays that are present, by role."""
+    lower = {name.lower(): name for name in reversed(names)}
+    matches = {role: next((lower[name] for name in NAMES[role] if name in lower), None) for role in roles}
+    return {role: name for role, name in matches.items() if name is not None}
+
+
+def _parts(names: list[str]) -> list[tuple[str, dict[str, str]]]:
+    """Return the splits of an archive of Keras style with the names of their arrays; empty for other archives."""
+    lower = {name.lower(): name for name in names}
+    parts = []
+    for split, words in PARTS.items():
+        for word in words:
+            if f"x_{word}" in lower and f"y_{word}" in lower:
+                parts.append((split, {"pixels": lower[f"x_{word}"], "emotion": lower[f"y_{word}"]}))
+    if [split for split, _ in parts] == ["Training", "PrivateTest"]:
+        parts[1] = ("PublicTest", parts[1][1])
+    return parts
+
+
+def _read_group(path: Path, archive: zipfile.ZipFile, names: dict[str, str]) -> dict[str, npt.NDArray[Any]]:
+    """Read arrays by role; all of them have one entry per face."""
+    limit = size_limit(path.stat().st_size)
+    # The headers are small; all of them must fit before the pixels are read.
+    headers = {role: _read_header(path, archive, name, limit) for role, name in names.items()}
+    shape = headers["pixels"][0] if "pixels" in headers else ()
+    for role, (own, _, dtype) in headers.items():
+        _require(path, names[role], role, own, dtype, shape[0] if shape else 0)
+    return {role: _read_array(path, archive, names[role], header) for role, header in headers.items()}
 
 
 def _read_header(
@@ -175,16 +250,21 @@ def _read_array(
     return flat.reshape(shape, order="F" if is_fortran else "C")
 
 
-def _require(path: Path, name: str, shape: tuple[int, ...], dtype: np.dtype[Any], count: int) -> None:
+def _require(path: Path, name: str, role: str, shape: tuple[int, ...], dtype: np.dtype[Any], count: int) -> None:
     """Raise DataError unless shape and dtype are those that the module describes."""
-    if name == "pixels":
-        is_valid = dtype == np.uint8 and shape[1:] in ((48, 48), (48, 48, 1)) and len(shape) > 1
-        expected = "uint8 (n, 48, 48)"
-    elif name == "emotion":
-        is_valid, expected = shape == (count,) and dtype.kind in "iu", f"integers ({count},)"
-    elif name == "usage":
-        characters = dtype.itemsize // (4 if dtype.kind == "U" else 1)
-        is_valid = shape == (count,) and dtype.kind in "US" and 0 < characters <= LONGEST_USAGE
+    characters = dtype.itemsize // (4 if dtype.kind == "U" else 1)
+    is_text = dtype.kind in "US" and 0 < characters <= LONGEST_USAGE
+    if role == "pixels":
+        is_image = len(shape) > 2 and shape[1] in SIDES and shape[2] in SIDES and shape[3:] in ((), (1,), (3,))
+        is_valid, expected = dtype == np.uint8 and is_image, "uint8 (n, 48, 48), or another height and width"
+    elif role == "emotion":
+        is_valid = shape == (count,) and (dtype.kind in "iu" or is_text)
+        expected = f"integers ({count},)"
+    elif role == "label_names":
+        is_valid = len(shape) == 1 and 0 < shape[0] <= MOST_CLASSES and is_text
+        expected = f"text (classes,) of at most {LONGEST_USAGE} characters"
+    elif role == "usage":
+        is_valid = shape == (count,) and is_text
         expected = f"text ({count},) of at most {LONGEST_USAGE} characters"
     else:
         is_valid = shape == (count, VOTE_COLUMNS) and dtype.kind in "iuf"

@@ -280,9 +280,11 @@ def _parse_environment(text: str) -> dict[str, Any]:
     opened_with.optional(opened_with.text, "data")
     opened_with.optional(opened_with.text, "ferplus")
     opened_with.optional(opened_with.flag, "skip_bad_rows")
-    for name in ("split", "columns", "labels_map"):
+    for name in ("split", "columns"):
         if name in opened_with:
             opened_with.text(name)
+    if "labels_map" in opened_with:
+        opened_with.object("labels_map")
     if "labels" in record:
         record.texts("labels")
     if "imported" in record:

@@ -2,9 +2,12 @@ import functools
 import json
 import shutil
 
+import cv2
 import pytest
 
+from edgefer.contract.labels import LABELS
 from edgefer.data import dataset
+from edgefer.data.synthetic import draw
 from edgefer.workstation.training.run import Run, find_run
 
 
@@ -219,3 +222,47 @@ def test_unknown_classes_are_refused_with_those_of_the_data(refused, workplace):
     error = refused("train", "--data", workplace.data, "--classes", "neutral,joyful", code=2)
     assert "--classes names joyful" in error
     assert "has the classes angry (" in error
+
+
+@pytest.fixture(scope="module")
+def own_faces(tmp_path_factory):
+    """Return a folder with folders of three classes, in which each person has a folder."""
+    folder = tmp_path_factory.mktemp("own") / "faces"
+    faces, labels = draw(84, seed=6)
+    for index, (face, label) in enumerate(zip(faces, labels)):
+        name = {"angry": "wut", "happy": "freude", "neutral": "neutral"}.get(LABELS[label])
+        if name:
+            path = folder / name / f"person{index % 4}" / f"{index}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            assert cv2.imwrite(str(path), face)
+    return folder
+
+
+def test_a_run_remembers_split_and_names_of_its_own_data(edgefer, own_faces, tmp_path):
+    names = tmp_path / "names.toml"
+    names.write_text('wut = "angry"\nfreude = "happy"\n')
+    run = tmp_path / "run"
+    outcome = edgefer(
+        "train", "--data", own_faces, "--split", "50/25/25", "--labels-map", names, "--system", "compact_nano",
+        "--epochs", "1", "--set", "warmup_epochs=0", "--set", "batch_size=4", "--set", "input.channels=rgb",
+        "--run", run, "--json",
+    )  # fmt: skip
+    assert outcome.code == 0, outcome.err
+    names.unlink()
+    assert Run(run).labels == ("angry", "happy", "neutral")
+    assert "Split by subject (2, 1, 1 subjects) with seed 0" in outcome.err
+    scored = edgefer("evaluate", run, "--split", "private", "--json")
+    assert scored.code == 0, scored.err
+    assert scored.record["n"] == Run(run).environment()["data"]["images"]["PrivateTest"]
+    quantized = edgefer("quantize", run, "--int8", "--json")
+    assert quantized.code == 0, quantized.err
+    again = edgefer("evaluate", Run(run).artifact("int8"), "--json")
+    assert again.record["label_names"] == ["angry", "happy", "neutral"]
+
+
+def test_options_of_data_are_checked_before_the_data_is_read(refused, own_faces, tmp_path):
+    assert "--split 80/30" in refused("train", "--data", own_faces, "--split", "80/30", code=2)
+    assert "--columns mood=label" in refused("train", "--data", own_faces, "--columns", "mood=label", code=2)
+    (tmp_path / "names.toml").write_text("angry = 1\n")
+    error = refused("train", "--data", own_faces, "--labels-map", tmp_path / "names.toml", code=3)
+    assert "'angry' is '1', expected a class name" in error

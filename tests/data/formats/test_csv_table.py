@@ -86,9 +86,7 @@ VARIANTS = {
     "no header": PLAIN.partition("\n")[2],
     "no header, other order": make_table(lambda e, i, u: f"{u};{e};{joined(i)}", header=""),
     "blank lines first": "\n \n" + PLAIN,
-    "zip with incomplete tables": zipped(
-        a_csv=b"emotion,pixels\n", b_csv=PLAIN.encode(), c_csv=b"pixels\n"
-    ),
+    "zip with incomplete tables": zipped(a_csv=b"emotion,pixels\n", b_csv=PLAIN.encode(), c_csv=b"pixels\n"),
     "a delimiter at the end of each line": make_table(lambda e, i, u: f"{e},{joined(i)},{u},"),
     "line breaks within pixels": make_table(
         lambda e, i, u: f'{e},"[{chr(10).join(" ".join(map(str, row)) for row in FACES[i].tolist())}]",{u}'

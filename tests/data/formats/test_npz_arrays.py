@@ -7,7 +7,9 @@ import zipfile
 import numpy as np
 import pytest
 
+from edgefer.contract.preprocessing import InputSpec
 from edgefer.data.dataset import load
+from edgefer.data.splitting import SplitShares
 from edgefer.errors import DataError
 
 PIXELS = np.random.default_rng(5).integers(0, 256, (14, 48, 48), np.uint8)
@@ -53,7 +55,7 @@ DAMAGED = {
     "other arrays": (packed(pixels=None, x_train=PIXELS), "no array pixels: its arrays are emotion, usage, x_train"),
     "float pixels": (packed(pixels=PIXELS / 255), r"array pixels is float64 .*expected uint8 \(n, 48, 48\)"),
     "a scalar": (packed(pixels=np.array(7, np.uint8)), r"array pixels is uint8 \(\)"),
-    "other sizes": (packed(pixels=np.zeros((14, 64, 64), np.uint8)), r"array pixels is uint8 \(14, 64, 64\)"),
+    "flat images": (packed(pixels=np.zeros((14, 2304), np.uint8)), r"array pixels is uint8 \(14, 2304\)"),
     "one-hot emotions": (packed(emotion=np.eye(7)[np.arange(14) % 7]), r"array emotion is float64 \(14, 7\)"),
     "votes of another length": (packed(votes=np.ones((3, 10))), r"votes is float64 \(3, 10\): expected numbers \(14"),
     "negative votes": (packed(votes=-np.ones((14, 10))), r"row 0 \(from 0\), column 0 is -1.0, expected 0 to"),
@@ -89,3 +91,33 @@ def test_a_huge_emotion_is_unknown(tmp_path):
     path.write_bytes(packed(emotion=emotion))
     with pytest.raises(DataError, match=r"row 3 \(from 0\): emotion is 18446744073709551615, expected 0 to 6"):
         load(path)
+
+
+def test_other_names_sizes_and_colors_are_read(tmp_path):
+    colored = np.random.default_rng(6).integers(0, 256, (14, 64, 40, 3), np.uint8)
+    path = tmp_path / "faces.npz"
+    names = np.array(["calm", "tense"])
+    np.savez(path, images=colored, labels=np.arange(14) % 2, split=ARRAYS["usage"], class_names=names)
+    dataset = load(path, spec=InputSpec(64, 40, channels="rgb"))
+    assert dataset.labels == ("calm", "tense")
+    assert np.array_equal(dataset.split("PublicTest").pixels, colored[7:, ..., ::-1])
+    assert load(path).split("Training").pixels.shape == (7, 48, 48)
+
+
+def test_arrays_of_keras_style_are_splits(tmp_path):
+    path = tmp_path / "faces.npz"
+    words = np.array(["happy", "sad"] * 7)
+    np.savez(path, x_train=PIXELS[:10], y_train=words[:10], x_test=PIXELS[10:], y_test=words[10:])
+    dataset = load(path)
+    assert dataset.labels == ("happy", "sad")
+    assert {name: len(split) for name, split in dataset.splits.items()} == {"Training": 10, "PublicTest": 4}
+    assert np.array_equal(dataset.split("PublicTest").pixels, PIXELS[10:])
+
+
+def test_an_archive_without_splits_is_split_on_request(tmp_path):
+    path = tmp_path / "faces.npz"
+    path.write_bytes(packed(usage=None))
+    with pytest.raises(DataError, match="no array usage") as caught:
+        load(path)
+    assert "--split 80/10/10" in caught.value.hint
+    assert len(load(path, split=SplitShares.parse("50/50")).split("PublicTest")) == 7

@@ -1,0 +1,241 @@
+"""List the pictures of a tree with folders of classes: train/<class>/* with test/<class>/*, or <class>/* alone.
+
+    tree = survey(Path("my_faces"))
+    table = read_tree(Path("my_faces"), options=ReadOptions(), bad=BadRows(), progress=silent)
+
+Splits are matched by folder name, and each folder with pictures in a split is a class. Without folders of splits, all
+pictures belong to Training. File names that start with a split of FER2013 ("PrivateTest_00032298.jpg") separate
+PublicTest from PrivateTest. Without such names, all of test/ becomes PublicTest, and a note reports it. Another note
+lists the skipped folders and files, except hidden files, trash folders and thumbnails. The person in a picture is the
+folder within the class (happy/S005/1.png), or is read from a file name as in CK+, KDEF and JAFFE.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from edgefer import files
+from edgefer.contract.labels import LABELS
+from edgefer.data.naming import TEST, assign_test, canonical_name, is_class_name, quote_name, split_of
+from edgefer.data.pictures import (
+    Picture,
+    folders_in,
+    holds_pictures,
+    is_picture,
+    pictures_key,
+    read_pictures,
+    subject_of,
+)
+from edgefer.data.records import SPLITS, BadRows, ReadOptions, SampleTable
+from edgefer.progress import Progress
+
+__all__ = ["Tree", "class_folder_names", "has_class_folders", "read_tree", "survey", "tree_key"]
+
+PREFIX = re.compile(rf"({'|'.join(SPLITS)})_(\d+)?")
+# The rows of fer2013.csv (https://www.kaggle.com/c/challenges-in-representation-learning-facial-expression-recognition).
+ROWS_OF_SPLIT = {"Training": range(28709), "PublicTest": range(28709, 32298), "PrivateTest": range(32298, 35887)}
+NAMED_LEFTOVERS = 5
+LEAST_CLASSES = 2
+UNSPECIFIED_TEST = (
+    "The file names in {folder}/ do not distinguish PublicTest from PrivateTest, so all of {folder}/ is scored as "
+    "PublicTest. The score is not comparable with published ones, and PrivateTest is missing."
+)
+
+
+@dataclass(frozen=True)
+class Tree:
+    """Content of a tree.
+
+    Attributes:
+        pictures: files in class folders, by split folder, class folder and name; with the name of the split folder as
+            split, or Training.
+        unreadable: folders that cannot be listed, with the reason.
+        notes: folders and files that are left out, and classes that some splits lack.
+        folders: names of the split folders; empty for a tree without splits.
+    """
+
+    pictures: tuple[Picture, ...]
+    unreadable: tuple[tuple[str, str], ...]
+    notes: tuple[str, ...]
+    folders: tuple[str, ...]
+
+
+def has_class_folders(path: Path, *, any_name: bool = False) -> bool:
+    """Return True for a folder with folders of classes, directly or in the folder of a split.
+
+    Without ``any_name``, one of them must have the name of a class of FER2013, contempt, or a digit.
+    """
+    return bool(_split_folders(path, any_name=any_name) or _class_folders(path, any_name=any_name))
+
+
+def tree_key(path: Path, options: ReadOptions) -> str:
+    """Return a hash over all pictures of a tree, the omitted files and the size; see pictures_key()."""
+    tree = survey(path)
+    return pictures_key(tree.pictures, options.spec, tree.unreadable, tree.notes)
+
+
+def read_tree(path: Path, *, options: ReadOptions, bad: BadRows, progress: Progress) -> SampleTable:
+    """Read all pictures of a tree; unreadable ones, and those in the folder of another split, are bad."""
+    tree = survey(path)
+    for name, reason in tree.unreadable:
+        bad.add(quote_name(name), reason)
+    split_of_test, notes = _test_split(tree)
+    pictures = [_with_split(picture, split_of_test) for picture in tree.pictures] if tree.folders else tree.pictures
+    has_validation = any(map(_is_validation, tree.folders)) and TEST not in set(map(split_of, tree.folders))
+    layout = "images/train+validation" if has_validation else "image tree" if tree.folders else "class folders"
+    notes = (*notes, *tree.notes)
+    return read_pictures(pictures, layout=layout, spec=options.spec, bad=bad, progress=progress, notes=notes)
+
+
+def class_folder_names(path: Path) -> set[str]:
+    """Return the names of all folders in the folders of splits, for formats that number their classes."""
+    return {entry.name for folder in folders_in(path) if split_of(folder.name) for entry in folders_in(folder)}
+
+
+def survey(path: Path) -> Tree:
+    """List the pictures of a tree with their classes and the folders of their splits."""
+    splits = _split_folders(path) or _split_folders(path, any_name=True)
+    pictures: list[Picture] = []
+    unreadable: list[tuple[str, str]] = []
+    classes = [] if splits else _class_folders(path) or _class_folders(path, any_name=True)
+    used = {*splits, *classes}
+    omitted = [_description(entry, path) for entry in _entries(path) if entry not in used and _may_hold_images(entry)]
+    for split in splits or [path]:
+        for entry in _entries(split) if splits else classes:
+            if not os.path.isdir(entry) or not _is_class(entry):  # noqa: PTH112 - Path.is_dir() may raise
+                omitted.append(_description(entry, path))
+                continue
+            walk = files.walk_files(entry)
+            unreadable += [
+                (folder.relative_to(path).as_posix(), f"the folder cannot be listed ({error.strerror or error})")
+                for folder, error in walk.unreadable
+            ]
+            pictures += [_picture(file, path, split.name if splits else SPLITS[0], entry) for file in walk.files]
+    place = "class folder of a split" if splits else "class folder"
+    notes = [f"Skipped, not in a {place}: {', '.join(_first(omitted))}."] if omitted else []
+    folders = tuple(dict.fromkeys(picture.split for picture in pictures)) if splits else ()
+    return Tree(tuple(pictures), tuple(unreadable), (*notes, *_missing_classes(pictures, folders)), folders)
+
+
+def _test_split(tree: Tree) -> tuple[str, tuple[str, ...]]:
+    """Return the split of test folders, or "" if each file name contains it, and notes about it."""
+    folders = sorted(tree.folders)
+    validation = [name for name in folders if _is_validation(name)]
+    notes = tuple(
+        f"{quote_name(name)}/ is scored as PublicTest, although its images may not be those of FER2013."
+        for name in validation
+    )
+    tests = [name for name in folders if split_of(name) == TEST]
+    # If some names contain the split, a name without it is bad: it could belong to PrivateTest.
+    if not tests or any(_prefix(picture)[0] for picture in tree.pictures if picture.split in tests):
+        return "", notes
+    split = assign_test(frozenset(folders))
+    if split == "PrivateTest":
+        public = next(name for name in folders if split_of(name) == "PublicTest")
+        return split, (*notes, f"{tests[0]}/ is scored as PrivateTest, because the tree also contains {public}/.")
+    if split == "PublicTest":
+        is_fer2013 = {canonical_name(picture.label) for picture in tree.pictures} == set(LABELS)
+        note = UNSPECIFIED_TEST if is_fer2013 else "{folder}/ is scored as PublicTest."
+        return split, (*notes, note.format(folder=quote_name(tests[0])))
+    return "", notes
+
+
+def _is_validation(folder: str) -> bool:
+    return split_of(folder) == "PublicTest" and "public" not in folder.lower()
+
+
+def _with_split(picture: Picture, split_of_test: str) -> Picture:
+    """Return a picture with its split, or with a problem if its name contradicts its folder or lacks a split."""
+    folder, (prefix, number) = split_of(picture.split), _prefix(picture)
+    split = (split_of_test or prefix) if folder == TEST else str(folder)
+    if not split:
+        problem = "its name does not contain a split (other names in the folder do)"
+        return replace(picture, split=SPLITS[0], problem=problem)
+    # Validation images may come from Training. Test images in train/, and the reverse, are a leak.
+    is_training_share = _is_validation(picture.split) and prefix == "Training"
+    differs = prefix not in ("", split) and not is_training_share
+    if differs or (folder == TEST and split == "Training"):
+        return replace(picture, split=split, problem=f"it is in {picture.split}/ (its name starts with {prefix})")
+    return replace(picture, split=split, number=number if number in ROWS_OF_SPLIT[split] else None)
+
+
+def _prefix(picture: Picture) -> tuple[str, int | None]:
+    """Return the split of FER2013 in a file name, or "", and the number after it, or None."""
+    stem = picture.path.stem
+    match = PREFIX.match(stem)
+    if not match:
+        return "", None
+    return match[1], int(match[2]) if match[2] and match.end() == len(stem) else None
+
+
+def _picture(file: Path, root: Path, split: str, folder: Path) -> Picture:
+    inner = file.relative_to(folder).parts
+    subject = inner[0] if len(inner) > 1 else subject_of(file.stem)
+    return Picture(file, file.relative_to(root).as_posix(), folder.name, split, subject)
+
+
+def _missing_classes(pictures: Sequence[Picture], folders: Sequence[str]) -> Iterator[str]:
+    """Report classes that some split folders lack."""
+    labels = {
+        folder: {canonical_name(picture.label) for picture in pictures if picture.split == folder} for folder in folders
+    }
+    everywhere = set().union(*labels.values())
+    order = [*LABELS, *sorted(everywhere - set(LABELS))]
+    for folder, present in labels.items():
+        missing = [quote_name(label) for label in order if label in everywhere - present]
+        if missing:
+            yield f"{quote_name(folder)}/ has no images of {', '.join(missing)}, other splits do."
+
+
+def _description(entry: Path, root: Path) -> str:
+    """Return the name of a file, or of a folder with its number of files."""
+    name = quote_name(entry.relative_to(root).as_posix())
+    if not os.path.isdir(entry):  # noqa: PTH112
+        return name
+    count = len(files.walk_files(entry).files)
+    return f"{name}/ ({count:,} {'file' if count == 1 else 'files'})"
+
+
+def _may_hold_images(entry: Path) -> bool:
+    """Return True for a folder or a picture beside the folders that are read, False for a document."""
+    return os.path.isdir(entry) or is_picture(entry)  # noqa: PTH112
+
+
+def _first(names: Sequence[str]) -> list[str]:
+    others = len(names) - NAMED_LEFTOVERS
+    return [*names[:NAMED_LEFTOVERS], f"and {others:,} others"] if others > 0 else list(names)
+
+
+def _split_folders(path: Path, *, any_name: bool = False) -> list[Path]:
+    """Return the folders of splits that contain a folder of a class; with ``any_name``, of a class of any name."""
+    is_class = _is_class if any_name else _has_known_name
+    return [folder for folder in folders_in(path) if split_of(folder.name) and any(map(is_class, folders_in(folder)))]
+
+
+def _class_folders(path: Path, *, any_name: bool = False) -> list[Path]:
+    """Return the class folders of a tree without splits; without ``any_name``, one must have a known name."""
+    folders = [folder for folder in folders_in(path) if not split_of(folder.name)]
+    if not any_name and not any(map(_has_known_name, folders)):
+        return []
+    classes = [folder for folder in folders if holds_pictures(folder)]
+    is_known = any_name or any(map(_has_known_name, classes))
+    return classes if len(classes) >= LEAST_CLASSES and is_known else []
+
+
+def _is_class(folder: Path) -> bool:
+    return is_class_name(folder.name) or holds_pictures(folder)
+
+
+def _has_known_name(folder: Path) -> bool:
+    return is_class_name(folder.name) or (folder.name.isdecimal() and len(folder.name) == 1 and holds_pictures(folder))
+
+
+def _entries(folder: Path) -> list[Path]:
+    """List a folder without filesystem leftovers; return nothing for a file."""
+    if not os.path.isdir(folder):  # noqa: PTH112
+        return []
+    return sorted(entry for entry in folder.iterdir() if not files.is_filesystem_leftover(entry.name))

@@ -1,0 +1,98 @@
+"""Give the classes of a data set their canonical names and order.
+
+    table = with_canonical_classes(table, {"joie": "happy"})
+
+Synonyms such as happiness and anger become the names of FER2013; contempt and unknown names stay as they are. The order
+is that of FER2013 if all classes are among its seven, otherwise alphabetical.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from edgefer.contract.labels import LABELS
+from edgefer.data.naming import canonical_name, list_names, quote, quote_name
+from edgefer.data.records import SampleTable
+from edgefer.errors import DataError
+
+__all__ = ["read_labels_map", "with_canonical_classes"]
+
+MAX_CLASSES = 1000
+NO_NAMES: Mapping[str, str] = {}
+HINT = '--labels-map FILE with one line per class, such as "1" = "happy"'
+
+
+def read_labels_map(path: Path) -> dict[str, str]:
+    """Read a TOML file that gives each class name of a data set the name that models use.
+
+    Raises:
+        DataError: the file cannot be read, or is not a table of texts.
+    """
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError) as error:
+        why = quote_name(str(error))
+        raise DataError(f"cannot read the labels map {quote_name(path)}", why=why, hint='joy = "happy"') from error
+    wrong = next((key for key, value in values.items() if not isinstance(value, str) or not value.strip()), None)
+    if wrong is not None or not values:
+        why = f"{quote(wrong)} is {quote(values[wrong])}, expected a class name" if wrong is not None else "it is empty"
+        raise DataError(f"{quote_name(path)} is not a labels map", why=why, hint='joy = "happy"')
+    return {key: value.strip() for key, value in values.items()}
+
+
+def with_canonical_classes(
+    table: SampleTable, names: Mapping[str, str], *, defaults: Mapping[str, str] = NO_NAMES
+) -> SampleTable:
+    """Return the samples with canonical class names in their order, with a note on renamed classes.
+
+    Args:
+        table: samples with the class names of their source.
+        names: class names of the source and their replacements; synonyms need no entry.
+        defaults: the same, as the format defines them; ``names`` takes precedence.
+
+    Raises:
+        DataError: the classes are numbers without a meaning, or there are too many.
+    """
+    lower = {name.lower(): label for name, label in {**defaults, **names}.items()}
+    renamed = {name: lower.get(name.lower()) or canonical_name(name) for name in table.label_names}
+    numbers = [name for name, label in renamed.items() if label.isdecimal()]
+    if numbers:
+        raise DataError(
+            f"the classes {list_names(numbers)} are numbers",
+            why=f"their meaning is unknown; there are {_counts(table)}",
+            hint=HINT,
+        )
+    unique = set(renamed.values())
+    if len(unique) > MAX_CLASSES:
+        why = f"at most {MAX_CLASSES:,} are supported; the first are {list_names(sorted(unique))}"
+        raise DataError(f"the data set has {len(unique):,} classes", why=why)
+    notes = [f"{quote_name(name)} is {quote_name(label)}" for name, label in renamed.items() if _differs(name, label)]
+    unused = [name for name in names if name.lower() not in {item.lower() for item in table.label_names}]
+    if unused:
+        table = table.with_notes((f"The labels map has other classes than the data: {list_names(unused)}.",))
+    if notes:
+        table = table.with_notes((f"Class names: {', '.join(notes)}.",))
+    if tuple(renamed.values()) == table.label_names == LABELS:
+        return table
+    order = tuple(label for label in LABELS if label in unique) if unique <= set(LABELS) else tuple(sorted(unique))
+    positions = np.array([order.index(renamed[name]) for name in table.label_names], np.int64)
+    return replace(table, labels=positions[table.labels], label_names=order)
+
+
+def _differs(name: str, label: str) -> bool:
+    return name.strip().lower() != label.lower()
+
+
+def _counts(table: SampleTable) -> str:
+    counts = np.bincount(table.labels, minlength=len(table.label_names)).tolist()
+    return list_names([f"{name} ({count:,} images)" for name, count in zip(table.label_names, counts)])

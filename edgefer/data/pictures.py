@@ -1,0 +1,235 @@
+"""Read the picture files of a data set as faces at the input size of a model.
+
+    pictures = [Picture(path, "train/happy/1.png", "happy"), ...]
+    key = pictures_key(pictures, spec)              # equal for unchanged files
+    table = read_pictures(pictures, layout="image tree", spec=spec, bad=bad, progress=silent)
+
+Pictures of any size and color go through edgefer.contract.preprocessing, as on a board. Faces are gray, or BGR for a
+model in color: prepare_all() then applies the order of the channels and the contrast equalization.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from edgefer import files
+from edgefer.contract.image_decoding import read_image
+from edgefer.contract.image_header import read_header
+from edgefer.contract.preprocessing import InputSpec, prepare
+from edgefer.data.naming import quote_name
+from edgefer.data.records import SPLITS, BadRows, SampleTable
+from edgefer.errors import DataError
+from edgefer.progress import Progress
+
+__all__ = [
+    "Picture", "folders_in", "holds_pictures", "is_picture", "pictures_key", "read_pictures", "sample_files",
+    "stored_spec", "subject_of",
+]  # fmt: skip
+
+PROGRESS_EVERY_FILES = 256
+PICTURE_LIMIT_BYTES = 64 << 20
+DECODING_LIMIT_BYTES = 400 << 20
+SAMPLED_FILES = 64
+# CK+ (S010_004_00000017.png), KDEF (AF01ANS.JPG), JAFFE (KA.AN1.39.tiff), and names such as subject12_happy_3.png.
+SUBJECT_IN_NAME = (
+    re.compile(r"(S\d{3})_\d{3}_\d{8}"),
+    re.compile(r"[AB]([FM]\d{2})(?:AF|AN|DI|HA|NE|SA|SU)(?:S|HL|HR|FL|FR)$", re.IGNORECASE),
+    re.compile(r"([A-Z]{2})\.(?:AN|DI|FE|HA|NE|SA|SU)\d\.\d+$"),
+    re.compile(r"((?:subject|subj|sub|person|participant|id)[_\-]?\d+)(?=[_\-. ]|$)", re.IGNORECASE),
+)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture file of a data set.
+
+    Attributes:
+        path: path of the file.
+        name: name for messages, relative to the data set.
+        label: class name, as found.
+        split: name of the split.
+        subject: person in the picture, or "" if unknown.
+        number: row of fer2013.csv that the picture shows, or None.
+        votes: ten FER+ votes, or empty.
+        problem: the reason why the picture is unusable, or "".
+    """
+
+    path: Path
+    name: str
+    label: str
+    split: str = SPLITS[0]
+    subject: str = ""
+    number: int | None = None
+    votes: tuple[float, ...] = ()
+    problem: str = ""
+
+
+def stored_spec(spec: InputSpec) -> InputSpec:
+    """Return the spec at which pictures are stored for a model: its size, in gray or BGR, without equalization."""
+    channels = "gray" if spec.channels == "gray" else "bgr"
+    return InputSpec(spec.height, spec.width, channels=channels, resize=spec.resize)
+
+
+def pictures_key(pictures: Sequence[Picture], spec: InputSpec, *more: object) -> str:
+    """Return a hash over name, label, split, bytes and times of every picture, and the stored spec.
+
+    The content is not hashed, because opening 35,887 small files takes as long as parsing them. A replaced file has
+    another change time (ctime), which unpacking tools cannot set, unlike mtime. A copied tree is read again.
+    """
+    stored = stored_spec(spec)
+    size = f"{stored.height} x {stored.width} {stored.channels} {stored.resize}"
+    digest = hashlib.sha256(f"{cv2.__version__} {size}\n".encode())
+    for picture in pictures:
+        stat = picture.path.stat() if picture.path.exists() else _lstat(picture.path)
+        times = "missing" if stat is None else f"{stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns}"
+        facts = (picture.label, picture.split, picture.subject, picture.votes, picture.problem)
+        digest.update(os.fsencode(picture.name))
+        digest.update(f"\0{times} {facts!r}\n".encode(errors="backslashreplace"))
+    digest.update(repr(more).encode(errors="backslashreplace"))
+    return digest.hexdigest()
+
+
+def read_pictures(
+    pictures: Sequence[Picture],
+    *,
+    layout: str,
+    spec: InputSpec,
+    bad: BadRows,
+    progress: Progress,
+    notes: tuple[str, ...] = (),
+) -> SampleTable:
+    """Read all pictures; unreadable ones and those with a problem are bad.
+
+    The rows are those of fer2013.csv if each picture has a different one, otherwise positions.
+    """
+    stored = stored_spec(spec)
+    good, pixels = [], bytearray()
+    for position, picture in enumerate(pictures):
+        try:
+            if picture.problem:
+                raise DataError(picture.problem)
+            pixels += _face(picture.path, stored).tobytes()
+        except DataError as error:
+            bad.add(quote_name(picture.name), f"{error.what} ({error.why})" if error.why else error.what)
+        else:
+            good.append(position)
+        if position % PROGRESS_EVERY_FILES == 0:
+            progress(position, len(pictures), "images")
+    progress(len(pictures), len(pictures), "images")
+    kept = [pictures[position] for position in good]
+    names = tuple(sorted({picture.label for picture in kept}))
+    index_of = {name: index for index, name in enumerate(names)}
+    numbers = [picture.number for picture in kept if picture.number is not None]
+    are_rows = bool(kept) and len(set(numbers)) == len(kept)
+    votes = [picture.votes for picture in kept]
+    return SampleTable(
+        pixels=np.frombuffer(pixels, np.uint8).reshape(-1, *stored.shape),
+        labels=np.array([index_of[picture.label] for picture in kept], np.int64),
+        usage=np.array([SPLITS.index(picture.split) for picture in kept], np.int8),
+        rows=np.array(numbers if are_rows else good, np.int64),
+        votes=np.array(votes, np.float32) if kept and all(votes) else None,
+        layout=layout,
+        row_count=None,
+        has_row_numbers=are_rows,
+        notes=notes,
+        label_names=names,
+        subjects=_subjects(kept),
+    )
+
+
+def _subjects(pictures: Sequence[Picture]) -> npt.NDArray[np.int64] | None:
+    """Return the index of each picture's subject, or None if a subject is unknown or all pictures show one."""
+    names = sorted({picture.subject for picture in pictures})
+    if len(names) < 2 or "" in names:
+        return None
+    index_of = {name: index for index, name in enumerate(names)}
+    return np.array([index_of[picture.subject] for picture in pictures], np.int64)
+
+
+def subject_of(stem: str) -> str:
+    """Return the person in the name of a file without its suffix, or ""."""
+    match = next((match for pattern in SUBJECT_IN_NAME if (match := pattern.match(stem))), None)
+    return match[1].upper() if match else ""
+
+
+def folders_in(folder: Path) -> list[Path]:
+    """List the folders in a folder, without filesystem leftovers; return nothing for a file."""
+    try:
+        with os.scandir(folder) as entries:
+            names = sorted(entry.name for entry in entries if entry.is_dir())
+    except OSError:
+        return []
+    return [folder / name for name in names if not files.is_filesystem_leftover(name)]
+
+
+def sample_files(folder: Path, *, limit: int = SAMPLED_FILES, depth: int = 1) -> Iterator[Path]:
+    """Yield the first files in a folder, and below it to a depth, without filesystem leftovers."""
+    left = limit
+    level = [folder]
+    for _ in range(depth + 1):
+        below: list[Path] = []
+        for entry in level:
+            try:
+                with os.scandir(entry) as entries:
+                    children = list(islice(entries, limit))
+            except OSError:
+                continue
+            for child in sorted(children, key=lambda child: child.name):
+                if files.is_filesystem_leftover(child.name):
+                    continue
+                if child.is_dir():
+                    below.append(Path(child.path))
+                elif left > 0:
+                    left -= 1
+                    yield Path(child.path)
+        level = below[:limit]
+
+
+def holds_pictures(folder: Path) -> bool:
+    """Return True if one of the first files in a folder, or one level below, is a picture."""
+    return any(map(is_picture, sample_files(folder)))
+
+
+def is_picture(path: Path) -> bool:
+    """Return True for a regular file that starts like a picture."""
+    try:
+        if not path.is_file():
+            return False
+        with path.open("rb") as file:
+            return read_header(file) is not None
+    except OSError:
+        return False
+
+
+def _lstat(path: Path) -> os.stat_result | None:
+    try:
+        return path.lstat()
+    except OSError:
+        return None
+
+
+def _face(path: Path, spec: InputSpec) -> npt.NDArray[np.uint8]:
+    try:
+        if path.exists() and not path.is_file():
+            raise DataError("cannot be read", why="it is not a regular file")
+        if path.stat().st_size > PICTURE_LIMIT_BYTES:
+            raise DataError("too large", why=f"{path.stat().st_size:,} bytes, at most {PICTURE_LIMIT_BYTES:,}")
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError("cannot be read", why=error.strerror or str(error)) from error
+    header = read_header(io.BytesIO(content))
+    if header is not None and header.memory_bytes() > DECODING_LIMIT_BYTES:
+        why = f"{header.width:,} x {header.height:,} pixels, {header.memory_bytes() >> 20:,} MiB in memory"
+        raise DataError("too large for an image of a face", why=why)
+    return prepare(read_image(content), spec)

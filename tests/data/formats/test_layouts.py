@@ -1,0 +1,282 @@
+"""The layouts of public data sets, written with synthetic faces."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from edgefer.contract.labels import LABELS
+from edgefer.contract.preprocessing import InputSpec
+from edgefer.data.dataset import Dataset, load
+from edgefer.data.ferplus import VOTES
+from edgefer.data.splitting import SplitShares
+from edgefer.errors import DataError, UsageError
+
+EIGHT = ("angry", "contempt", "disgust", "fear", "happy", "neutral", "sad", "surprise")
+
+
+def counts(dataset: Dataset) -> dict[str, dict[str, int]]:
+    return {
+        name: dict(sorted(Counter(dataset.labels[label] for label in split.labels).items()))
+        for name, split in dataset.splits.items()
+    }
+
+
+def faces_of(dataset: Dataset, split: str, label: str) -> list[bytes]:
+    faces = dataset.split(split)
+    return sorted(face.tobytes() for face in faces.pixels[faces.labels == dataset.labels.index(label)])
+
+
+RAF = ("surprise", "fear", "disgust", "happy", "sad", "angry", "neutral")
+
+
+def test_raf_db_by_folders(drawn, put):
+    for number, label in enumerate(RAF, start=1):
+        for index, face in enumerate(drawn[label]):
+            root = put(f"{'train' if index else 'test'}/{number}/{label}_{index}.png", face)
+    dataset = load(root)
+    assert (dataset.layout, dataset.labels) == ("RAF-DB", LABELS)
+    assert counts(dataset) == {
+        "Training": dict.fromkeys(sorted(LABELS), 3),
+        "PublicTest": dict.fromkeys(sorted(LABELS), 1),
+    }
+    for label in LABELS:
+        assert faces_of(dataset, "PublicTest", label) == [drawn[label][0].tobytes()]
+    # The meaning that the user gives to numbers precedes that of RAF-DB.
+    own = load(root, labels_map={str(number): f"class {number}" for number in range(1, 8)})
+    assert own.labels == tuple(f"class {number}" for number in range(1, 8))
+
+
+def test_raf_db_by_its_list(drawn, put):
+    lines = []
+    for number, label in enumerate(RAF, start=1):
+        for index, split in enumerate(("train", "train", "test")):
+            stem = f"{split}_{number}{index:04d}"
+            root = put(f"Image/aligned/{stem}_aligned.jpg", drawn[label][index])
+            lines.append(f"{stem}.jpg {number}")
+    (root / "EmoLabel").mkdir()
+    listed = root / "EmoLabel" / "list_patition_label.txt"
+    listed.write_text("\n".join(lines) + "\n")
+    dataset = load(root)
+    assert (dataset.layout, dataset.labels) == ("RAF-DB", LABELS)
+    assert counts(dataset)["Training"] == dict.fromkeys(sorted(LABELS), 2)
+    listed.write_text("\n".join([*lines, "train_90000.jpg 8", "train_90001.jpg 3"]))
+    with pytest.raises(DataError, match="2 rows .*the class is '8', expected 1 to 7; train_90001.jpg: cannot be read"):
+        load(root)
+
+
+AFFECTNET = ("neutral", "happy", "sad", "surprise", "fear", "disgust", "angry", "contempt")
+
+
+def test_affectnet_by_folders(drawn, put):
+    for number, label in enumerate(AFFECTNET):
+        for index, split in enumerate(("train", "train", "val")):
+            root = put(f"{split}/{number}/{index}.png", drawn.get(label, drawn["sad"])[index])
+    dataset = load(root)
+    assert (dataset.layout, dataset.labels) == ("AffectNet", EIGHT)
+    assert counts(dataset) == {"Training": dict.fromkeys(EIGHT, 2), "PublicTest": dict.fromkeys(EIGHT, 1)}
+    assert faces_of(dataset, "PublicTest", "happy") == [drawn["happy"][2].tobytes()]
+
+
+def test_affectnet_by_annotations(drawn, put):
+    for split in ("train_set", "val_set"):
+        for number in (0, 1, 7, 8):
+            root = put(f"{split}/images/{number}.png", drawn["happy"][number % 4])
+            (root / split / "annotations").mkdir(exist_ok=True)
+            np.save(root / split / "annotations" / f"{number}_exp.npy", np.array(str(number)))
+            np.save(root / split / "annotations" / f"{number}_val.npy", np.array("0.5"))
+    dataset = load(root)
+    assert dataset.labels == ("contempt", "happy", "neutral")
+    assert counts(dataset)["PublicTest"] == {"contempt": 1, "happy": 1, "neutral": 1}
+    assert "Skipped: 2 images without one of the eight expressions: 8 (2)." in dataset.notes
+    np.save(root / "train_set" / "annotations" / "1_exp.npy", np.array("smile"))
+    with pytest.raises(DataError, match=r"train_set/images/1\.png: 1_exp\.npy has no number"):
+        load(root)
+
+
+def test_ck_plus_as_distributed(drawn, put):
+    for subject in range(1, 5):
+        name = f"S{subject:03d}/001/S{subject:03d}_001_00000011"
+        put(f"cohn-kanade-images/{name[:-2]}01.png", drawn["neutral"][0])
+        root = put(f"cohn-kanade-images/{name}.png", drawn["happy"][subject - 1])
+        emotion = root / "Emotion" / f"{name}_emotion.txt"
+        emotion.parent.mkdir(parents=True)
+        emotion.write_text("   5.0000000e+00\n" if subject < 4 else "   2.0000000e+00\n")
+    dataset = load(root, split=SplitShares.parse("50/50"))
+    assert dataset.layout == "CK+"
+    assert dataset.labels == ("contempt", "happy")
+    assert sum(len(split) for split in dataset.splits.values()) == 4
+    assert any("by subject (2, 2 subjects)" in note for note in dataset.notes)
+
+
+def test_the_folders_of_ck48_carry_the_subject_in_file_names(drawn, put):
+    for index, (folder, label) in enumerate((("anger", "angry"), ("contempt", "sad"), ("happy", "happy"))):
+        for subject in range(4):
+            root = put(f"CK+48/{folder}/S{subject:03d}_{index:03d}_00000017.png", drawn[label][subject])
+    dataset = load(root, split=SplitShares.parse("50/25/25:3"))
+    assert dataset.labels == ("angry", "contempt", "happy")
+    assert counts(dataset) == {
+        "Training": {"angry": 2, "contempt": 2, "happy": 2},
+        "PublicTest": {"angry": 1, "contempt": 1, "happy": 1},
+        "PrivateTest": {"angry": 1, "contempt": 1, "happy": 1},
+    }
+
+
+def test_the_table_of_ck_plus_has_contempt_as_7(drawn, tmp_path):
+    rows = ["emotion,pixels,Usage"]
+    for number, label in enumerate((*LABELS, "sad")):
+        for face in drawn[label]:
+            rows.append(f"{number},{' '.join(map(str, face.ravel().tolist()))},Training")
+    path = tmp_path / "ckextended.csv"
+    path.write_text("\n".join(rows) + "\n")
+    assert load(path).labels == EIGHT
+    assert counts(load(path))["Training"] == dict.fromkeys(EIGHT, 4)
+
+
+def test_ferplus_folders_have_votes(drawn, put):
+    votes = {"happiness": [0, 9, 1, 0, 0, 0, 0, 0, 0, 0], "contempt": [1, 0, 0, 0, 2, 0, 0, 7, 0, 0]}
+    votes["NF"] = [0, 0, 0, 0, 0, 0, 0, 0, 1, 9]
+    for folder in ("FER2013Train", "FER2013Valid", "FER2013Test"):
+        lines = []
+        for index, cells in enumerate(votes.values()):
+            root = put(f"{folder}/fer{index:07d}.png", drawn["happy"][index])
+            lines.append(f'fer{index:07d}.png,"(0, 0, 48, 48)",{",".join(map(str, cells))}')
+        (root / folder / "label.csv").write_text("\n".join(lines) + "\n")
+    for _ in range(2):  # the second time, from the cache
+        dataset = load(root)
+        assert dataset.layout == "FER+ folders"
+        expected = {"contempt": 1, "happy": 1}
+        assert counts(dataset) == {"Training": expected, "PublicTest": expected, "PrivateTest": expected}
+        assert dataset.split("Training").votes[0, VOTES.index("happiness")] == 9
+        assert "Skipped: 3 images with most votes for unknown or no face." in dataset.notes
+
+
+CODES = {"AF": "fear", "AN": "angry", "DI": "disgust", "HA": "happy", "NE": "neutral", "SA": "sad", "SU": "surprise"}
+
+
+def test_kdef_by_file_name(drawn, put):
+    for person in ("F01", "F02", "M01", "M02"):
+        for code, label in CODES.items():
+            for session, face in zip("AB", drawn[label]):
+                root = put(f"KDEF/{session}{person}/{session}{person}{code}S.JPG", face)
+    dataset = load(root, split=SplitShares.parse("50/25/25"))
+    assert (dataset.layout, dataset.labels) == ("KDEF", LABELS)
+    # A person's two sessions stay together.
+    assert counts(dataset)["Training"] == dict.fromkeys(sorted(LABELS), 4)
+    assert counts(dataset)["PrivateTest"] == dict.fromkeys(sorted(LABELS), 2)
+
+
+def test_jaffe_by_file_name(drawn, put):
+    for person in ("KA", "KL"):
+        for code, label in {**CODES, "FE": "fear"}.items():
+            if code != "AF":
+                root = put(f"jaffe/{person}.{code}1.{10 + len(label)}.tiff", drawn[label][0])
+    (root / "jaffe" / "README").write_text("JAFFE")
+    dataset = load(root)
+    assert (dataset.layout, dataset.labels) == ("JAFFE", LABELS)
+    assert counts(dataset) == {"Training": dict.fromkeys(sorted(LABELS), 2)}
+    assert "Skipped: 1 files with other names." in dataset.notes
+
+
+def test_class_folders_without_splits_are_training(drawn, put):
+    for folder, label in (("happy", "happy"), ("Neutral", "neutral"), ("anger", "angry")):
+        for index, face in enumerate(drawn[label]):
+            root = put(f"{folder}/{index}.png", face)
+    dataset = load(root)
+    assert dataset.labels == ("angry", "happy", "neutral")
+    assert counts(dataset) == {"Training": {"angry": 4, "happy": 4, "neutral": 4}}
+    assert "Class names: anger is angry." in dataset.notes
+
+
+def test_unknown_class_names_stay_and_a_map_renames_them(drawn, put):
+    for folder, label in (("content", "happy"), ("calm", "neutral")):
+        for split in ("train", "test"):
+            root = put(f"faces/{split}/{folder}/1.png", drawn[label][0])
+    assert load(root).labels == ("calm", "content")
+    renamed = load(root, labels_map={"Content": "happy", "calm": "neutral", "cross": "angry"})
+    assert renamed.labels == ("happy", "neutral")
+    assert "Class names: calm is neutral, content is happy." in renamed.notes
+    assert "The labels map has other classes than the data: cross." in renamed.notes
+
+
+def test_numbered_classes_of_an_unknown_data_set_need_a_map(drawn, put):
+    for number in range(3):
+        for split in ("train", "test"):
+            root = put(f"{split}/{number}/1.png", drawn["happy"][number])
+    with pytest.raises(DataError, match=r"the classes 0, 1, 2 are numbers: .*0 \(2 images\)") as caught:
+        load(root)
+    assert "--labels-map" in caught.value.hint
+    assert load(root, labels_map={"0": "sad", "1": "happy", "2": "calm"}).labels == ("calm", "happy", "sad")
+
+
+def test_a_table_of_paths(drawn, put):
+    rows = ["file;mood;who;fold"]
+    for label in ("happy", "sad"):
+        for index, face in enumerate(drawn[label]):
+            root = put(f"pictures/{label}{index}.png", face)
+            rows.append(f"pictures/{label}{index}.png;{label};p{index % 2};{('train', 'test')[index % 2]}")
+    table = root / "faces.csv"
+    table.write_text("\n".join(rows))
+    columns = {"path": "file", "label": "mood"}
+    assert counts(load(table, columns=columns)) == {"Training": {"happy": 4, "sad": 4}}
+    two = {"happy": 2, "sad": 2}
+    assert counts(load(table, columns={**columns, "split": "Fold"})) == {"Training": two, "PublicTest": two}
+    by_subject = load(table, columns={**columns, "subject": "who"}, split=SplitShares.parse("50/50"))
+    assert any("by subject (1, 1 subjects)" in note for note in by_subject.notes)
+    with pytest.raises(UsageError, match=r"no column emotion: its columns are file, mood, who, fold"):
+        load(table, columns={"path": "file", "label": "emotion"})
+
+
+def test_a_table_of_pixels_with_other_column_names(drawn, tmp_path):
+    rows = ["mood,face"]
+    for label in ("happy", "sad"):
+        rows += [f"{label},{' '.join(map(str, face.ravel().tolist()))}" for face in drawn[label]]
+    path = tmp_path / "faces.csv"
+    path.write_text("\n".join(rows))
+    with pytest.raises(DataError, match="its first line is 'mood', 'face'"):
+        load(path)
+    columns = {"label": "mood", "pixels": "face"}
+    with pytest.raises(DataError, match="no column Usage") as caught:
+        load(path, columns=columns)
+    assert "--split 80/10/10" in caught.value.hint
+    dataset = load(path, columns=columns, split=SplitShares.parse("50/25/25"))
+    assert dataset.labels == ("happy", "sad")
+    assert counts(dataset)["Training"] == {"happy": 2, "sad": 2}
+
+
+def test_a_split_is_stratified_seeded_and_keeps_identical_faces_together(drawn, put):
+    for label, faces in drawn.items():
+        for index in range(20):
+            root = put(f"{label}/{index}.png", faces[index % 4] if index < 8 else np.roll(faces[0], index, axis=0))
+    datasets = [load(root, split=SplitShares.parse(text)) for text in ("60/20/20", "60/20/20", "60/20/20:1")]
+    assert datasets[0].sha256 == datasets[1].sha256 != datasets[2].sha256
+    for split, count in (("Training", 12), ("PublicTest", 4), ("PrivateTest", 4)):
+        assert all(abs(number - count) <= 1 for number in counts(datasets[0])[split].values())
+    training = datasets[0].split("Training")
+    assert not datasets[0].split("PublicTest").duplicates_of(training).any()
+
+
+def test_a_data_set_with_test_splits_is_not_split_again(drawn, put):
+    for split in ("train", "test"):
+        root = put(f"{split}/happy/1.png", drawn["happy"][0])
+    with pytest.raises(UsageError, match="it has Training and PublicTest"):
+        load(root, split=SplitShares.parse("80/10/10"))
+
+
+@pytest.mark.parametrize("text", ["80/10", "80/10/10/0", "100", "0/50/50", "a/b", "80/10/10:", "90/20"])
+def test_invalid_shares_are_refused(text):
+    with pytest.raises(UsageError, match="--split"):
+        SplitShares.parse(text)
+
+
+def test_pictures_are_read_at_the_size_and_in_the_channels_of_the_model(drawn, put):
+    for label in ("happy", "sad"):
+        colored = np.stack([drawn[label][index] for index in range(3)], axis=2)
+        root = put(f"{label}/1.png", np.kron(colored, np.ones((2, 2, 1), np.uint8)))
+    assert load(root).split("Training").pixels.shape == (2, 48, 48)
+    for channels in ("rgb", "bgr"):
+        pixels = load(root, spec=InputSpec(96, 96, channels=channels)).split("Training").pixels
+        assert pixels.shape == (2, 96, 96, 3)
+        assert np.array_equal(pixels[0, ::2, ::2, 2], drawn["happy"][2])
