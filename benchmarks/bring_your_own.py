@@ -28,6 +28,7 @@ from reference_networks import REFERENCES, Reference, save, train
 from edgefer import files
 from edgefer.benchmark.session import run_benchmark
 from edgefer.contract.artifact import Artifact
+from edgefer.contract.input_description import describe_input
 from edgefer.contract.preprocessing import FLOAT32, InputSpec, encode, encoder, prepare_all
 from edgefer.data.dataset import Dataset, load
 from edgefer.errors import EdgeferError, UsageError
@@ -92,19 +93,19 @@ def _measure(name: str, path: Path, reference: Reference | None, options: argpar
         run_commands({"quantize": [str(target), "--int8", "--data", data]}, folder, commands)
         (model,) = target.glob("*-int8.tflite")
         network = (target / "network.tflite").read_bytes()
-    dataset = load(options.data, spec=spec).select(names)
+    dataset = load(options.data).select(names)
     public = dataset.split(SPLIT)
     faces = prepare_all(public.pixels, spec)
     artifact = Artifact.load(model)
     hits = score(artifact.model, names, spec, faces) == public.labels
     row: dict[str, Any] = {
         "name": name,
-        "what": reference.what if reference else imported["kind"],
+        "what": reference.what if reference else path.name,
         "source": options.source if reference is None else "trained by benchmarks/bring_your_own.py",
         "file_bytes": _size(path),
         "classes": len(names),
-        "input": imported["described_input"],
-        "trained_with": None if reference is None else _describe(reference.spec),
+        "input": describe_input(spec, always_range=True),
+        "trained_with": None if reference is None else describe_input(reference.spec, always_range=True),
         "is_found": None if reference is None else spec == reference.spec,
         "labels_from": imported["labels_from"],
         "output": imported["output"],
@@ -281,12 +282,6 @@ def _select_networks(options: argparse.Namespace) -> Iterator[tuple[str, Path]]:
 
 def _is_legacy(path: Path, reference: Reference | None) -> bool:
     return reference.legacy if reference else path.suffix in (".h5", ".hdf5")
-
-
-def _describe(spec: InputSpec) -> str:
-    from edgefer.contract.input_description import describe_input
-
-    return describe_input(spec, always_range=True)
 
 
 def _size(path: Path) -> int:

@@ -121,10 +121,12 @@ def count_classes(runtime: Runtime) -> int:
     return shape[1]
 
 
-def select_faces(labels: npt.NDArray[np.int64], *, seed: int = 0) -> npt.NDArray[np.int64]:
-    """Return ascending indices of at most FACES_PER_CLASS faces of each class."""
+def select_faces(
+    labels: npt.NDArray[np.int64], *, per_class: int = FACES_PER_CLASS, seed: int = 0
+) -> npt.NDArray[np.int64]:
+    """Return ascending indices of at most ``per_class`` faces of each class."""
     generator = np.random.default_rng(seed)
-    chosen = [generator.permutation(np.flatnonzero(labels == label))[:FACES_PER_CLASS] for label in np.unique(labels)]
+    chosen = [generator.permutation(np.flatnonzero(labels == label))[:per_class] for label in np.unique(labels)]
     return np.sort(np.concatenate(chosen))
 
 
@@ -273,7 +275,8 @@ def _p_value(one: Trial, other: Trial) -> float:
 
 def _ambiguity(trials: Sequence[Trial], chosen: Trial) -> str:
     """Return why ``chosen`` is not clearly the best trial, or an empty string."""
-    chance = 1 / len(chosen.order)
+    # A class without an output has no faces here.
+    chance = 1 / sum(output >= 0 for output in chosen.order)
     low, _ = wilson_interval(int(chosen.hits.sum()), len(chosen.hits), 0.99)
     if low <= CHANCE_MARGIN * chance:
         return f"the best input gives {chosen.accuracy:.1%} accuracy, hardly more than chance ({chance:.1%})"

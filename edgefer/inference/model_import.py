@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 import edgefer
 from edgefer.contract.artifact import Artifact
@@ -47,6 +48,8 @@ MAX_LABEL_FILE_BYTES = 2**16
 # Training faces that, with the golden ones, measure the difference between kernels.
 TOLERANCE_FACES = 64
 PROBED_FACES = 8
+# Faces per class if fewer do not decide, as for a model of low accuracy.
+MORE_FACES_PER_CLASS = 400
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,14 +165,21 @@ def choose_input(
     if not len(rows):
         why = f"the data has the classes {', '.join(classes)}"
         raise UsageError(f"no faces with the labels {', '.join(names or ())}", why=why, hint="--labels")
-    rows = rows[select_faces(split.labels[rows])]
-    search = search_input(
-        model.runtime, split.pixels[rows], split.labels[rows], classes=classes, outputs=names, spec=spec,
-        progress=progress,
-    )  # fmt: skip
+    chosen = rows[select_faces(split.labels[rows])]
+    more = rows[select_faces(split.labels[rows], per_class=MORE_FACES_PER_CLASS)]
+
+    def search_on(indices: npt.NDArray[np.int64]) -> InputSearch:
+        pixels, known_labels = split.pixels[indices], split.labels[indices]
+        return search_input(
+            model.runtime, pixels, known_labels, classes=classes, outputs=names, spec=spec, progress=progress
+        )
+
+    search = search_on(chosen)
+    if search.problem and len(more) > len(chosen):
+        search, chosen = search_on(more), more
     if search.problem and spec is None:
         raise UsageError(
-            f"the input of {model.name} cannot be found on {len(rows):,} faces", why=search.problem,
+            f"the input of {model.name} cannot be found on {len(chosen):,} faces", why=search.problem,
             hint="--input gray,0..1 and --labels, as the model was trained",
         )  # fmt: skip
     notes = (f"Check --input and --labels: {search.problem}.",) if search.problem else ()
