@@ -159,8 +159,11 @@ def test_conversion_uses_tensorflow_with_any_training_backend(workplace, scratch
 def test_a_missed_threshold_is_exit_code_3_and_keeps_the_file(edgefer, workplace, scratch):
     made = scratch / workplace.int8.name
     made.unlink()
-    outcome = edgefer("quantize", scratch, "--int8", "--calibration-size", 50, "--max-bytes", 1000, "--json")
+    outcome = edgefer("quantize", scratch, "--int8", "--max-bytes", 1000, "--json")
     assert outcome.code == 3
+    # The default number of faces is 500, and Training has 280.
+    assert "calibration: 280 faces drawn from Training, seed 0" in outcome.err
+    assert "calibration: 50 faces drawn from Training, seed 0" in workplace.quantized.err
     assert outcome.record["gates_broken"]
     assert "bytes (at most 1,000 allowed)" in outcome.err
     assert made.exists()
@@ -180,10 +183,17 @@ def test_all_quantizes_with_every_scheme_and_prints_one_table(edgefer, scratch):
     assert records["int8"]["file_bytes"] < records["float16"]["file_bytes"] < records["float32"]["file_bytes"]
 
 
+def check_layers_without_gains(record):
+    """Check the layers of a scheme that cannot keep layers in float."""
+    assert {layer["float_gain_db"] for layer in record["layers"]} == {None}
+    assert record["layers"][0]["weight_snr_db"] > 20
+
+
 def test_int8_qat_trains_with_the_given_options_and_only_once(edgefer, scratch):
     options = ("--calibration-size", 50, "--qat-epochs", 2, "--qat-learning-rate", 1e-3, "--distill-weight", 0.5)
-    first = edgefer("quantize", scratch, "--int8-qat", *options, "--json")
+    first = edgefer("quantize", scratch, "--int8-qat", *options, "--debug-layers", "--json")
     assert first.code == 0, first.err
+    check_layers_without_gains(first.record)
     qat = first.record["provenance"]["qat"]
     assert (qat["epochs"], qat["learning_rate"], qat["distill"]) == (2, 1e-3, 0.5)
     assert qat["best_epoch"] in (1, 2)
@@ -241,9 +251,9 @@ def test_each_model_gets_a_card(workplace):
 
 
 @pytest.mark.slow
-def test_debug_layers_writes_a_table_and_a_plot_of_the_error_of_each_layer(edgefer, scratch, workplace):
+def test_debug_layers_writes_a_table_and_a_plot_of_the_error_of_each_layer(edgefer, scratch, workplace, tmp_path):
     options = ("--calibration-size", 50, "--target", "litert", "--debug-layers")
-    outcome = edgefer("quantize", scratch, "--int8", *options)
+    outcome = edgefer("quantize", scratch, "--int8", *options, "--out", "record.json")
     assert outcome.code == 0, outcome.err
     assert widest(outcome.out) <= 80
     assert "next: edgefer bench --device" in outcome.out.splitlines()[-1]
@@ -253,20 +263,16 @@ def test_debug_layers_writes_a_table_and_a_plot_of_the_error_of_each_layer(edgef
     assert all(20 < float(row["activation_snr_db"]) < 80 for row in rows)
     assert all(bool(row["float_gain_db"]) == bool(row["weight_snr_db"]) for row in rows)
     assert cv2.imread(str(scratch / f"{workplace.int8.stem}.layers.png")).shape[1] > 500
-    record = edgefer("quantize", scratch, "--int8", *options, "--json").record
+    record = json.loads((tmp_path / "record.json").read_text())
     assert [layer["layer"] for layer in record["layers"]] == [row["layer"] for row in rows]
     assert isinstance(record["culprits"], list)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("scheme", ["int16x8", "int8_qat"])
-def test_schemes_without_float_layers_have_no_gain_from_them(edgefer, scratch, scheme):
-    options = ("--qat-epochs", 1) if scheme == "int8_qat" else ()
-    arguments = ("--scheme", scheme, "--calibration-size", 50, "--debug-layers", "--json", *options)
-    outcome = edgefer("quantize", scratch, *arguments)
+def test_a_scheme_without_float_layers_has_no_gain_from_them(edgefer, scratch):
+    outcome = edgefer("quantize", scratch, "--int16x8", "--calibration-size", 50, "--debug-layers", "--json")
     assert outcome.code == 0, outcome.err
-    assert {layer["float_gain_db"] for layer in outcome.record["layers"]} == {None}
-    assert outcome.record["layers"][0]["weight_snr_db"] > 20
+    check_layers_without_gains(outcome.record)
 
 
 @pytest.mark.slow
@@ -283,20 +289,18 @@ def test_auto_selects_the_first_options_that_satisfy_the_threshold(edgefer, scra
 
 
 @pytest.mark.slow
-def test_auto_falls_back_to_int8_qat_and_fails_if_that_misses_the_threshold_too(edgefer, scratch):
+def test_auto_falls_back_to_int8_qat_and_fails_if_that_misses_the_threshold_too(edgefer, scratch, tmp_path):
     options = ("--auto", "--calibration-size", 50, "--max-drop", -100, "--qat-epochs", 1, "--per-tensor")
-    outcome = edgefer("quantize", scratch, *options, "--json")
+    outcome = edgefer("quantize", scratch, *options, "--out", "record.json")
     assert outcome.code == 3, outcome.err
+    assert widest(outcome.out) <= 80
+    assert "int8_qat, trained" in outcome.out
     assert "no candidate is within the bound; int8_qat trains" in outcome.err
     assert "int8_qat ignores: per channel" in outcome.err
-    record = outcome.record
+    record = json.loads((tmp_path / "record.json").read_text())
     assert (record["scheme"], record["search"]["tries"][-1]["scheme"]) == ("int8_qat", "int8_qat")
     assert not any(candidate["holds"] for candidate in record["search"]["tries"])
     assert record["gates_broken"]
-    text = edgefer("quantize", scratch, *options)
-    assert text.code == 3
-    assert widest(text.out) <= 80
-    assert "int8_qat, trained" in text.out
 
 
 @pytest.mark.slow

@@ -23,7 +23,7 @@ from edgefer.workstation.training.settings import TrainSettings
 from edgefer.workstation.training.validation import validation_split
 from edgefer.workstation.workflows.train import complete, start
 
-EPOCHS = 4
+EPOCHS = 3
 # Enables all stateful parts: momentum, averaged weights, dropout, augmentation, normalization.
 TRAIN = f"""
 import dataclasses, sys
@@ -66,7 +66,7 @@ def uninterrupted(tmp_path_factory):
 @pytest.mark.slow
 def test_a_training_killed_at_random_points_ends_with_the_same_bits(uninterrupted, tmp_path):
     folder, chance, kills = tmp_path / "run", random.Random(), 0
-    while kills < 3:
+    while kills < 2:
         process = start_training(folder)
         # Let each process complete an epoch, then kill it at a random time.
         before = state_time(folder)

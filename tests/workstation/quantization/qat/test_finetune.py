@@ -62,7 +62,7 @@ def split(faces, settings):
 
 @pytest.fixture(scope="module")
 def tune(network, split, calibration):
-    """Fine-tune a run; arguments replace the defaults of finetune()."""
+    """Return a function that fine-tunes a run; arguments replace the defaults of finetune()."""
 
     def call(run, settings=SETTINGS, *, calibration=calibration, **options):
         return finetune(run, network, split, settings, calibration=calibration, **options)
@@ -277,14 +277,19 @@ def test_the_compact_architecture_is_supported(finished_run):
 
 
 @pytest.fixture(scope="module")
-def artifacts(finished_run, faces, tmp_path_factory):
-    run = Run(Path(shutil.copytree(finished_run.folder, tmp_path_factory.mktemp("artifacts") / "run")))
-    context = QuantizationContext(run, faces, draw_faces(faces.split("Training"), size=140))
+def quantized_run(finished_run, tmp_path_factory):
+    return Run(Path(shutil.copytree(finished_run.folder, tmp_path_factory.mktemp("artifacts") / "run")))
+
+
+@pytest.fixture(scope="module")
+def artifacts(quantized_run, faces):
+    context = QuantizationContext(quantized_run, faces, draw_faces(faces.split("Training"), size=140))
     return {scheme: quantize(context, scheme, qat=SETTINGS) for scheme in ("int8", "int8_qat")}
 
 
-def test_quantizing_again_gives_the_same_bytes(artifacts, finished_run, faces, tmp_path):
-    run = Run(Path(shutil.copytree(finished_run.folder, tmp_path / "run")))
+def test_quantizing_a_copy_with_its_fine_tuning_gives_the_same_bytes(artifacts, quantized_run, faces, tmp_path):
+    """The fine-tuning itself is repeated in the tests of interruptions."""
+    run = Run(Path(shutil.copytree(quantized_run.folder, tmp_path / "run")))
     context = QuantizationContext(run, faces, draw_faces(faces.split("Training"), size=140))
     again = quantize(context, "int8_qat", qat=SETTINGS)
     assert again.artifact.to_bytes() == artifacts["int8_qat"].artifact.to_bytes()
