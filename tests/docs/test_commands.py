@@ -14,6 +14,7 @@ from pathlib import Path
 
 import click
 import cv2
+import numpy as np
 import pytest
 
 from edgefer.cli import main
@@ -21,8 +22,6 @@ from edgefer.contract.labels import LABELS
 from edgefer.data.synthetic import draw
 from edgefer.workstation.networks.backend import load_keras
 from edgefer.workstation.quantization.converter import convert
-from edgefer.workstation.training.keras_inference import load_network
-from edgefer.workstation.training.run import Run
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -130,16 +129,27 @@ def trained(inputs, tmp_path_factory):
         ):
             code, _, err = run(line.split())
             assert code == 0, err
-        write_foreign_models(Path("runs/demo"))
+        write_foreign_models()
     return folder
 
 
-def write_foreign_models(folder):
-    """Write the network of a run as programs other than edgefer would: my_model.h5 and emotions.tflite."""
-    run_folder = Run(folder)
-    network = load_network(load_keras(backend="tensorflow"), run_folder)
-    network.save("my_model.h5")
-    Path("emotions.tflite").write_bytes(convert(network))
+def write_foreign_models():
+    """Write my_pictures/, noisy copies of one template per class, and two models that compare an image with them."""
+    generator = np.random.default_rng(0)
+    templates = np.linspace(60, 200, len(LABELS))[:, None, None] + generator.uniform(-40, 40, (len(LABELS), 48, 48))
+    for split, count in (("train", 40), ("val", 20)):
+        for label, template in zip(LABELS, templates):
+            folder = Path("my_pictures", split, label)
+            folder.mkdir(parents=True)
+            for number in range(count):
+                face = template + generator.normal(0, 30, template.shape)
+                cv2.imwrite(str(folder / f"{number}.png"), np.clip(face, 0, 255).astype(np.uint8))
+    keras = load_keras(backend="tensorflow")
+    model = keras.Sequential([keras.Input((48, 48, 1)), keras.layers.Flatten(), keras.layers.Dense(len(LABELS))])
+    weights = (templates.reshape(len(LABELS), -1) / 127.5 - 1).astype(np.float32)
+    model.layers[-1].set_weights([weights.T, -0.5 * (weights**2).sum(axis=1)])
+    model.save("my_model.h5")
+    Path("emotions.tflite").write_bytes(convert(model))
 
 
 @pytest.mark.slow
@@ -148,7 +158,7 @@ def test_commands_of_a_page_run_and_print_what_it_shows(page, inputs, request, t
     monkeypatch.delenv("EDGEFER_DATA", raising=False)
     source = inputs if page.name in STANDALONE else request.getfixturevalue("trained")
     folder = tmp_path / "work"
-    shutil.copytree(source, folder)
+    shutil.copytree(source, folder, symlinks=True)
     if page.name == "README.md":
         # Its commands train on synthetic faces, which requires a folder without FER2013.
         (folder / "fer2013.csv").unlink()

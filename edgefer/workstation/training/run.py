@@ -312,8 +312,8 @@ def new_run(root: Path, settings: TrainSettings, *, folder: Path | None = None) 
     Raises:
         DataError: ``folder`` already holds a run, or is not a folder.
     """
+    check_new_folder(folder, root=root)
     if folder is not None:
-        check_new_folder(folder)
         folder.mkdir(parents=True, exist_ok=True)
     else:
         folder = _fresh_folder(root, settings.system)
@@ -322,12 +322,18 @@ def new_run(root: Path, settings: TrainSettings, *, folder: Path | None = None) 
     return Run(folder)
 
 
-def check_new_folder(folder: Path) -> None:
-    """Check that a new run can be created in ``folder``.
+def check_new_folder(folder: Path | None, *, root: Path = RUNS) -> None:
+    """Check that a new run can be created in ``folder``, or in a new folder in ``root``, and linked as root/latest.
 
     Raises:
-        DataError: ``folder`` already holds a run, or is not a folder.
+        DataError: ``folder`` already holds a run or is not a folder, or root/latest is not a link.
     """
+    latest = root / "latest"
+    if latest.exists() and not latest.is_symlink():
+        why = f"it links to the newest run; a copy of {root}/ can turn the link into a folder"
+        raise DataError(f"{latest} is not a link", why=why, hint=f"mv {latest} {root}/earlier")
+    if folder is None:
+        return
     if (folder / "settings.toml").exists():
         raise DataError(f"{folder} already contains a run", hint=f"edgefer train --resume {folder}")
     if folder.exists() and not folder.is_dir():

@@ -86,8 +86,7 @@ def check_start(
         parent.require_weights()
         hint = f"use architecture, model and input of {parent.folder / 'settings.toml'}"
         load_weights(network, parent.best_weights, hint=hint)
-    if folder is not None:
-        check_new_folder(folder)
+    check_new_folder(folder)
 
 
 def start(

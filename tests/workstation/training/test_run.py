@@ -108,3 +108,12 @@ def test_only_temporary_files_of_a_killed_training_are_deleted(run):
     with run.only_trainer():
         hidden = [name for name in os.listdir(run.folder) if name.startswith(".")]
     assert sorted(hidden) == sorted([*unrelated, ".cache"])
+
+
+def test_latest_that_a_copy_turned_into_a_folder_is_kept(tmp_path):
+    (tmp_path / "latest").mkdir(parents=True)
+    (tmp_path / "latest" / "settings.toml").touch()
+    with pytest.raises(DataError, match="latest is not a link") as caught:
+        new_run(tmp_path, TrainSettings())
+    assert caught.value.hint.startswith("mv ")
+    assert [path.name for path in tmp_path.iterdir()] == ["latest"]
