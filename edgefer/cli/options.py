@@ -259,7 +259,7 @@ def open_data(options: DataOptions, *, spec: InputSpec | None = None) -> Dataset
         spec: input of the model; pictures of an image tree are read at its size, by default at 48 x 48.
 
     Raises:
-        UsageError: --ferplus with synthetic faces.
+        UsageError: --ferplus, --split, --columns or --labels-map with synthetic faces, or one of them is invalid.
         DataError: the data set cannot be read.
     """
     from edgefer.contract.preprocessing import InputSpec
@@ -275,6 +275,11 @@ def open_data(options: DataOptions, *, spec: InputSpec | None = None) -> Dataset
     if path is None:
         if options.ferplus:
             raise UsageError("--ferplus without --data", why="synthetic faces have no FER+ votes", hint="--data FILE")
+        for option, value in (
+            ("--split", options.shares), ("--columns", options.columns), ("--labels-map", options.labels_map),
+        ):  # fmt: skip
+            if value and not options.split_if_needed:
+                raise UsageError(f"{option} with synthetic faces", why="they are complete", hint="--data PATH")
         why = "as requested" if options.data == SYNTHETIC else "no --data, no $EDGEFER_DATA and no ./fer2013.csv"
         log(f"data: synthetic faces ({why})")
         with progress_bar("generating faces") as progress:

@@ -22,7 +22,8 @@ from edgefer.errors import DataError
 
 __all__ = ["read_labels_map", "with_canonical_classes"]
 
-MAX_CLASSES = 1000
+# As in the contract of a model.
+MAX_CLASSES, LONGEST_NAME = 1000, 100
 NO_NAMES: Mapping[str, str] = {}
 HINT = '--labels-map FILE with one line per class, such as "1" = "happy"'
 
@@ -73,6 +74,10 @@ def with_canonical_classes(
             hint=HINT,
         )
     unique = set(renamed.values())
+    unusable = next((label for label in unique if not _is_usable(label)), None)
+    if unusable is not None:
+        why = f"expected at most {LONGEST_NAME} printable characters"
+        raise DataError(f"{quote(unusable)} is not usable as a class name", why=why, hint="rename the class")
     if len(unique) > MAX_CLASSES:
         why = f"at most {MAX_CLASSES:,} are supported; the first are {list_names(sorted(unique))}"
         raise DataError(f"the data set has {len(unique):,} classes", why=why)
@@ -87,6 +92,10 @@ def with_canonical_classes(
     order = tuple(label for label in LABELS if label in unique) if unique <= set(LABELS) else tuple(sorted(unique))
     positions = np.array([order.index(renamed[name]) for name in table.label_names], np.int64)
     return replace(table, labels=positions[table.labels], label_names=order)
+
+
+def _is_usable(label: str) -> bool:
+    return 0 < len(label) <= LONGEST_NAME and label.isprintable() and label == label.strip()
 
 
 def _differs(name: str, label: str) -> bool:

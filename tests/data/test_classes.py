@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from edgefer.contract.labels import LABELS
+from edgefer.data.class_names import with_canonical_classes
 from edgefer.data.dataset import Dataset, Split, ferplus_targets, synthetic_dataset
 from edgefer.data.ferplus import VOTES
 from edgefer.data.naming import canonical_name
+from edgefer.data.records import SampleTable
 from edgefer.errors import DataError
 
 
@@ -64,3 +66,14 @@ def test_ferplus_targets_follow_the_selected_classes():
 )  # fmt: skip
 def test_synonyms_map_to_the_canonical_name_and_unknown_names_stay(name, label):
     assert canonical_name(name) == label
+
+
+@pytest.mark.parametrize("name", ["\x1b[2J", "\udcff", "a" * 101, "a\nb"])
+def test_a_class_name_that_no_model_can_carry_is_refused(name):
+    faces = SampleTable(
+        pixels=np.zeros((1, 48, 48), np.uint8), labels=np.int64([0]), usage=np.int8([0]), rows=np.int64([0]),
+        votes=None, layout="test", row_count=1, label_names=(name,),
+    )  # fmt: skip
+    with pytest.raises(DataError, match="is not usable as a class name") as caught:
+        with_canonical_classes(faces, {})
+    assert str(caught.value).replace("\n", "").isprintable()

@@ -27,6 +27,7 @@ import numpy.typing as npt
 
 from edgefer import files
 from edgefer.data.dataset import Split
+from edgefer.data.naming import list_names, match_names
 from edgefer.errors import DataError, UsageError
 from edgefer.progress import Progress, silent
 from edgefer.statistics import softmax
@@ -62,9 +63,10 @@ def compute_teacher_logits(
         ``settings.views``, float32 (views, n, classes).
 
     Raises:
-        DataError: the weights of a run cannot be loaded.
+        DataError: the weights of a run cannot be loaded, or a teacher lacks a class of the student.
     """
     views = settings.views or 1
+    columns = [_columns(teacher, training.label_names) for teacher in teachers]
     logits = []
     for number in range(views):
         make_pixels = functools.cache(functools.partial(_make_pixels, training, settings, number))
@@ -75,10 +77,21 @@ def compute_teacher_logits(
         for index, teacher in enumerate(teachers):
             note = f"computing teacher logits: {teacher.name}"
             progress(number * len(teachers) + index, views * len(teachers), note)
-            per_teacher.append(_cached_logits(teacher, training, selection, make_pixels))
+            per_teacher.append(_cached_logits(teacher, training, selection, make_pixels)[:, columns[index]])
         logits.append(np.stack(per_teacher).mean(axis=0, dtype=np.float32))
     averaged: Logits = np.stack(logits)
     return averaged
+
+
+def _columns(teacher: Teacher, labels: tuple[str, ...]) -> list[int]:
+    """Return the output of a teacher for each class of the student; a teacher may have more classes."""
+    index_of = match_names(labels, teacher.labels)
+    missing = [label for label in labels if label not in index_of]
+    if missing:
+        why = f"its classes are {list_names(teacher.labels)}"
+        hint = "--classes with classes of the teacher, or another --teacher"
+        raise DataError(f"the teacher {teacher.name} lacks the classes {list_names(missing)}", why=why, hint=hint)
+    return [index_of[label] for label in labels]
 
 
 def _make_pixels(training: Split, settings: TrainSettings, view: int) -> list[npt.NDArray[np.uint8]]:

@@ -39,6 +39,10 @@ class Teacher(Protocol):
     def cache(self) -> Path | None:
         """Folder of stored logits, or None if there is none."""
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Class names in the order of the outputs."""
+
     def logits(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Compute the logits, float32 (n, classes), of unprepared images, uint8 (n, h, w)."""
 
@@ -51,6 +55,7 @@ class RunTeacher:
         run.require_weights()
         self.run = run
         self.name = run.settings().system
+        self.labels = run.labels
         self.reference = run.reference
         self.cache: Path | None = run.folder
         self._network: Any = None
@@ -73,6 +78,7 @@ class ModelTeacher:
         """Open the model."""
         self._classifier = Classifier.open(path)
         self.name = path.name
+        self.labels = self._classifier.artifact.labels
         self.reference = {"run": path.name, **self._classifier.subject}
         self.cache = files.cache_folder("teachers")
 

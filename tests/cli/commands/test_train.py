@@ -264,5 +264,6 @@ def test_options_of_data_are_checked_before_the_data_is_read(refused, own_faces,
     assert "--split 80/30" in refused("train", "--data", own_faces, "--split", "80/30", code=2)
     assert "--columns mood=label" in refused("train", "--data", own_faces, "--columns", "mood=label", code=2)
     (tmp_path / "names.toml").write_text("angry = 1\n")
-    error = refused("train", "--data", own_faces, "--labels-map", tmp_path / "names.toml", code=3)
+    error = refused("train", "--data", own_faces, "--labels-map", tmp_path / "names.toml", code=1)
     assert "'angry' is '1', expected a class name" in error
+    assert "--split with synthetic faces" in refused("train", "--data", "synthetic", "--split", "80/10/10", code=2)

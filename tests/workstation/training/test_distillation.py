@@ -6,6 +6,7 @@ import pytest
 
 from edgefer.errors import DataError, UsageError
 from edgefer.statistics import softmax
+from edgefer.workstation.networks.backend import load_keras
 from edgefer.workstation.training.distillation import (
     compute_teacher_logits,
     fixed_views,
@@ -157,3 +158,15 @@ def test_saved_logits_of_other_images_are_refused(teacher, faces, with_views, tm
     save_teacher_logits(run, np.zeros((3, len(training), 7), np.float32), training.rows + 1)
     with pytest.raises(DataError, match="other images"):
         soft_targets(run, training, with_views)
+
+
+def test_a_student_takes_the_outputs_of_its_classes_from_a_teacher_with_more(teacher, faces, settings):
+    settings = dataclasses.replace(settings, distill_views="plain", views=0)
+    both = faces.select(("neutral", "happy"))
+    training = both.split("Training")
+    all_logits = keras_logits(load_network(load_keras(), teacher.run), training.pixels)
+    expected = all_logits[:, [faces.labels.index("neutral"), faces.labels.index("happy")]]
+    np.testing.assert_allclose(compute_teacher_logits([teacher], training, settings)[0], expected, atol=1e-5)
+    other = dataclasses.replace(training, label_names=("neutral", "calm"))
+    with pytest.raises(DataError, match="lacks the classes calm: its classes are angry"):
+        compute_teacher_logits([teacher], other, settings)
