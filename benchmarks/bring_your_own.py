@@ -28,7 +28,7 @@ from reference_networks import REFERENCES, Reference, save, train
 from edgefer import files
 from edgefer.benchmark.session import run_benchmark
 from edgefer.contract.artifact import Artifact
-from edgefer.contract.input_description import describe_input
+from edgefer.contract.input_description import describe_input, describe_range
 from edgefer.contract.preprocessing import FLOAT32, InputSpec, encode, encoder, prepare_all
 from edgefer.data.dataset import Dataset, load
 from edgefer.errors import EdgeferError, UsageError
@@ -85,7 +85,8 @@ def _measure(name: str, path: Path, reference: Reference | None, options: argpar
     commands: dict[str, int] = {}
     target = folder / "model.tflite" if is_tflite else folder / "run"
     folder.mkdir(exist_ok=True)
-    imported = _import(path, target, [*labels, "--data", data], folder, commands)
+    arguments = [*labels, "--data", data]
+    imported = _import(path, target, arguments, folder, commands, reference)
     spec, names = InputSpec.from_json(imported["input"]), tuple(imported["labels"])
     if is_tflite:
         model, network = target, None
@@ -106,7 +107,8 @@ def _measure(name: str, path: Path, reference: Reference | None, options: argpar
         "classes": len(names),
         "input": describe_input(spec, always_range=True),
         "trained_with": None if reference is None else describe_input(reference.spec, always_range=True),
-        "is_found": None if reference is None else spec == reference.spec,
+        "is_found": not imported.get("refused"),
+        "refused": imported.get("refused"),
         "labels_from": imported["labels_from"],
         "output": imported["output"],
         "n": len(public),
@@ -184,14 +186,25 @@ def run_commands(calls: dict[str, list[str]], folder: Path, codes: dict[str, int
         codes[name] = _call([sys.executable, "-m", "edgefer", name, *arguments], folder, name, check=False).returncode
 
 
-def _import(path: Path, target: Path, arguments: list[str], folder: Path, codes: dict[str, int]) -> dict[str, Any]:
-    """Import a file with edgefer and return the record; a target of an earlier, interrupted call is replaced."""
+def _import(
+    path: Path, target: Path, arguments: list[str], folder: Path, codes: dict[str, int], reference: Reference | None
+) -> dict[str, Any]:
+    """Import a file with edgefer and return the record, or that of an earlier, interrupted call.
+
+    A network that was trained too briefly to decide is imported again with --input; ``refused`` has the message.
+    """
     record = folder / "import.json"
     if not (record.exists() and target.exists()):
         option = "--output" if path.suffix == ".tflite" else "--run"
-        command = ["import", str(path.absolute()), option, str(target), *arguments, "--json"]
-        done = _call([sys.executable, "-m", "edgefer", *command], folder, "import")
-        files.write_text(record, done.stdout)
+        command = [sys.executable, "-m", "edgefer", "import", str(path.absolute()), option, str(target), *arguments]
+        done, refused = _call([*command, "--json"], folder, "import", check=False), None
+        if done.returncode and reference is not None:
+            refused = done.stderr[done.stderr.index("edgefer: ") :].splitlines()[0]
+            words = f"{reference.spec.channels},{describe_range(reference.spec)}"
+            done = _call([*command, "--input", words, "--json"], folder, "import")
+        elif done.returncode:
+            raise EdgeferError(f"importing {path} failed", why=done.stderr.strip()[-500:])
+        files.write_text(record, json.dumps({**json.loads(done.stdout), "refused": refused}))
     codes["import"] = 0
     content: dict[str, Any] = json.loads(record.read_text())
     return content

@@ -14,17 +14,20 @@ A new file format is one module in ``formats/`` that implements NetworkFormat.
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, cast
 
 from edgefer import files, plugins
-from edgefer.errors import DataError, EdgeferError, UsageError
+from edgefer.errors import DataError, EdgeferError, IncompatibleError, UsageError
 from edgefer.file_kinds import describe_kind
 from edgefer.processes import ChildResult, call_module, serve_request
 from edgefer.workstation.quantization.flatbuffer_editor import remove_softmax
 
-__all__ = ["FORMATS", "ImportedNetwork", "NetworkFormat", "SourceNetwork", "find_format", "read_network"]
+__all__ = [
+    "FORMATS", "ImportedNetwork", "NetworkFormat", "SourceNetwork", "check_input", "find_format", "read_network",
+]  # fmt: skip
 
 MODULE = "edgefer.workstation.importing.network"
 FORMATS = "edgefer.workstation.importing.formats"
@@ -39,11 +42,13 @@ class SourceNetwork:
         flatbuffer: float32 .tflite with batch 1.
         keras: a Keras model with logits as output, or None if the file holds only a graph.
         notes: sentences for the user.
+        is_cut: True if a softmax at the end was removed.
     """
 
     flatbuffer: bytes
     keras: Any = None
     notes: tuple[str, ...] = ()
+    is_cut: bool = False
 
 
 class NetworkFormat(Protocol):
@@ -85,6 +90,22 @@ class ImportedNetwork:
     flatbuffer: bytes
     keras: Path | None
     notes: tuple[str, ...]
+
+
+def check_input(name: str, shape: Sequence[int | None], *, hint: str) -> None:
+    """Check the shape of the input of a network, with the batch first.
+
+    Raises:
+        IncompatibleError: it is not one image of fixed size with one or three channels last.
+    """
+    shape = tuple(shape)
+    problem = f"{name} has an input of shape {shape}"
+    if len(shape) != 4 or not all(isinstance(size, int) for size in shape[1:]):
+        why = "expected (None, height, width, channels) with fixed numbers"
+        raise IncompatibleError(problem, why=why, hint="save it with a fixed size: keras.Input((48, 48, 1))")
+    if shape[3] not in (1, 3):
+        order = "the channels seem to come first; " if shape[1] in (1, 3) else ""
+        raise IncompatibleError(problem, why=f"{order}expected 1 or 3 channels in the last place", hint=hint)
 
 
 def find_format(path: Path) -> str | None:
@@ -142,7 +163,7 @@ def _serve(request: dict[str, Any]) -> dict[str, Any]:
     source = cast("NetworkFormat", plugins.load(FORMATS, request["format"])).read(Path(request["path"]), trust=trust)
     flatbuffer, removed = remove_softmax(source.flatbuffer)
     notes = list(source.notes)
-    if removed:
+    if removed or source.is_cut:
         notes.append("The softmax at the end was removed: the model gives logits, which int8 represents better.")
     if source.keras is not None:
         suffix = ".h5" if type(source.keras).__module__.startswith("tf_keras") else ".keras"

@@ -37,6 +37,7 @@ class Op:
         layer: name of its Keras layer, derived from tensor names.
         inputs, outputs: tensor indices; -1 marks an omitted input.
         options: the options object of the schema, or None.
+        weighted: True if input 1 is a trained kernel.
     """
 
     kind: str
@@ -44,11 +45,7 @@ class Op:
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     options: Any
-
-    @property
-    def weighted(self) -> bool:
-        """True if input 1 is a trained kernel."""
-        return self.kind in WEIGHTED
+    weighted: bool
 
 
 class Flatbuffer:
@@ -72,9 +69,11 @@ class Flatbuffer:
         kind = self._utils.opcode_to_name(self._model, operator.opcodeIndex)
         inputs, outputs = (tuple(map(int, indices)) for indices in (operator.inputs, operator.outputs))
         # The converter names the output of the last operator after the converted function, but not its weights.
-        names = [self.name(inputs[1])] if kind in WEIGHTED else []
+        # Input 1 of a fully connected layer can be another activation.
+        weighted = kind in WEIGHTED and self.constant(inputs[1])
+        names = [self.name(inputs[1])] if weighted else []
         layer = _layer([name for name in (*names, self.name(outputs[0])) if name])
-        return Op(kind, layer, inputs, outputs, operator.builtinOptions)
+        return Op(kind, layer, inputs, outputs, operator.builtinOptions, weighted)
 
     @property
     def computing(self) -> list[Op]:

@@ -116,6 +116,8 @@ class InputStatistics:
 def apply_gptq(model: bytes, observed: InputStatistics, *, second_order: bool, bias_correction: bool) -> bytes:
     """Return the int8 model with GPTQ-rounded weights and corrected biases; float layers stay unchanged.
 
+    The model is returned unchanged if the quantizer has merged or split layers, so that none can be paired.
+
     Args:
         model: int8 .tflite of the float graph in ``observed``.
         observed: input statistics of the float graph.
@@ -123,7 +125,10 @@ def apply_gptq(model: bytes, observed: InputStatistics, *, second_order: bool, b
         bias_correction: correct biases.
     """
     origin, graph = observed.graph, Flatbuffer(model)
-    for index, (float_op, op) in enumerate(zip(origin.computing, graph.computing, strict=True)):
+    pairs = _pair(origin, graph)
+    if not pairs:
+        return model
+    for index, float_op, op in pairs:
         mean = observed.mean(index)
         # Weights shared by two operators cannot fit the inputs of both.
         if mean is None or graph.dtype(op.inputs[1]) != "int8" or graph.uses(op.inputs[1]) > 1:
@@ -141,6 +146,22 @@ def apply_gptq(model: bytes, observed: InputStatistics, *, second_order: bool, b
             bias = np.round((origin.values(float_op.inputs[2]) + mean_error) / bias_scale)
             graph.set_values(op.inputs[2], np.clip(bias, *LIMITS))
     return graph.to_bytes()
+
+
+def _pair(origin: Flatbuffer, graph: Flatbuffer) -> list[tuple[int, Op, Op]]:
+    """Return the index in ``origin.computing`` of each weighted operator, the operator, and its int8 counterpart.
+
+    The quantizer may rewrite other operators, such as activations. Empty if the weighted ones are not the same.
+    """
+    indexed = [(index, op) for index, op in enumerate(origin.computing) if op.weighted]
+    partners = [op for op in graph.computing if op.weighted]
+    kinds, partner_kinds = (
+        [(op.kind, source.shape(op.inputs[1])) for op in ops]
+        for source, ops in ((origin, [op for _, op in indexed]), (graph, partners))
+    )
+    if kinds != partner_kinds:
+        return []
+    return [(index, op, partner) for (index, op), partner in zip(indexed, partners)]
 
 
 def _round(weights: Array, scales: Array, covariance: Array, *, floor: float = 0.0) -> Array:

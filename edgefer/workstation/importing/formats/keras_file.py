@@ -10,7 +10,7 @@ from typing import Any
 
 from edgefer.errors import DataError, IncompatibleError
 from edgefer.file_kinds import HDF5, KERAS, describe_kind
-from edgefer.workstation.importing.network import SourceNetwork
+from edgefer.workstation.importing.network import SourceNetwork, check_input
 from edgefer.workstation.networks.backend import load_keras
 from edgefer.workstation.quantization.converter import convert
 
@@ -47,16 +47,16 @@ def read(path: Path, *, trust: bool) -> SourceNetwork:
         raise IncompatibleError(
             what, why="expected one image and one row of scores", hint="edgefer import MODEL.tflite"
         )
-    shape = tuple(model.input_shape)
-    if len(shape) != 4 or not all(isinstance(size, int) for size in shape[1:]):
-        why = "expected (None, height, width, channels) with fixed numbers"
-        raise IncompatibleError(f"{path.name} has an input of shape {shape}", why=why, hint="save it with a fixed size")
-    notes = []
+    check_input(path.name, model.input_shape, hint="build it with data_format='channels_last'")
+    if find_code(path):
+        # Later commands would have to load the code again, without --trust.
+        note = "Its layers run code of their author, so only int8 and float32 convert this network."
+        return SourceNetwork(convert(model), notes=(note,))
     logits = _without_softmax(model)
     if logits is None:
-        notes.append("The softmax is inside another layer, so only int8 and float32 convert this network.")
-    flatbuffer = convert(model)
-    return SourceNetwork(flatbuffer, logits, tuple(notes))
+        note = "The softmax is inside another layer, so only int8 and float32 convert this network."
+        return SourceNetwork(convert(model), notes=(note,))
+    return SourceNetwork(convert(logits), logits, is_cut=logits is not model)
 
 
 def _load(keras: Any, path: Path, *, trust: bool) -> Any:
@@ -67,7 +67,9 @@ def _load(keras: Any, path: Path, *, trust: bool) -> Any:
         # A file of another version can fail in any way.
         except Exception as error:  # noqa: BLE001
             errors.append(" ".join(str(error).split())[:200])
-    raise DataError(f"Keras cannot load {path.name}", why=errors[0], hint=HINT)
+    # Only the program of its author has the classes.
+    hint = "model.export('my_model') where its classes exist, and edgefer import my_model" if trust else HINT
+    raise DataError(f"Keras cannot load {path.name}", why=errors[0], hint=hint)
 
 
 def _loaders(keras: Any, path: Path, *, trust: bool) -> Iterator[Callable[[], Any]]:
@@ -80,7 +82,10 @@ def _loaders(keras: Any, path: Path, *, trust: bool) -> Iterator[Callable[[], An
 
 
 def _without_softmax(model: Any) -> Any | None:
-    """Return the model without its last softmax, the model itself if it ends in none, or None if it cannot be cut."""
+    """Return the model without its last softmax, the model itself if it ends in none, or None if it cannot be cut.
+
+    The model must not be used afterwards.
+    """
     import importlib
 
     framework = importlib.import_module(type(model).__module__.partition(".")[0])
@@ -88,10 +93,18 @@ def _without_softmax(model: Any) -> Any | None:
     last = model.layers[-1]
     if isinstance(last, layers.Softmax) or (isinstance(last, layers.Activation) and _is_softmax(last)):
         return framework.Model(model.inputs, last.input)
+    if isinstance(last, framework.Model):
+        return None if _ends_in_softmax(framework, last) else model
     if not _is_softmax(last):
-        return None if isinstance(last, framework.Model) else model
+        return model
     last.activation = framework.activations.linear
     return framework.Model(model.inputs, last(last.input))
+
+
+def _ends_in_softmax(framework: Any, layer: Any) -> bool:
+    while isinstance(layer, framework.Model) and layer.layers:
+        layer = layer.layers[-1]
+    return isinstance(layer, framework.layers.Softmax) or _is_softmax(layer)
 
 
 def _is_softmax(layer: Any) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgefer.errors import DataError, IncompatibleError
-from edgefer.workstation.importing.network import SourceNetwork
+from edgefer.workstation.importing.network import SourceNetwork, check_input
 from edgefer.workstation.quantization.converter import convert_function
 
 __all__ = ["DESCRIPTION", "find_code", "matches", "read"]
@@ -60,9 +60,9 @@ def read(path: Path, *, trust: bool) -> SourceNetwork:
     ((input_name, spec),) = inputs.items()
     (output_name,) = outputs
     shape = spec.shape.as_list() if spec.shape.rank is not None else []
-    if len(shape) != 4 or None in shape[1:] or spec.dtype != tf.float32:
-        why = "expected float32 (None, height, width, channels) with fixed numbers"
-        raise IncompatibleError(f"{path} has an input of {spec.dtype.name} {shape}", why=why, hint=HINT)
+    check_input(path.name, shape, hint=HINT)
+    if spec.dtype != tf.float32:
+        raise IncompatibleError(f"{path} has an input of type {spec.dtype.name}", why="expected float32", hint=HINT)
     function = tf.function(lambda image: signature(**{input_name: image})[output_name])
     concrete = function.get_concrete_function(tf.TensorSpec([1, *shape[1:]], tf.float32, name="face"))
     return SourceNetwork(convert_function(concrete, loaded))

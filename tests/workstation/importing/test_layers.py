@@ -1,0 +1,183 @@
+"""Layers that edgefer's own networks lack convert and quantize, and the softmax at the end is cut off."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("tensorflow", reason="imports are for a workstation")
+
+from edgefer.contract.preprocessing import FLOAT32, InputSpec, encode, encoder
+from edgefer.data.synthetic import draw
+from edgefer.inference.first_load import trust_model
+from edgefer.inference.interpreters import run_faces
+from edgefer.inference.runtime import select_runtime
+from edgefer.statistics import softmax
+from edgefer.workstation.quantization.calibrator import Calibrator
+from edgefer.workstation.quantization.options import DEFAULTS, QuantizationOptions
+
+SPEC = InputSpec(24, 24)
+SCHEMES = "edgefer.workstation.quantization.schemes"
+
+
+@pytest.fixture(scope="module")
+def faces():
+    import cv2
+
+    return np.stack([cv2.resize(face, (24, 24), interpolation=cv2.INTER_AREA) for face in draw(80, seed=4)[0]])
+
+
+@pytest.fixture(scope="module")
+def keras(frameworks):
+    return frameworks[False]
+
+
+def encoded(faces):
+    return encode(encoder(FLOAT32, SPEC), faces)[..., None]
+
+
+def outputs(model, faces):
+    """Run faces through a .tflite and return its outputs in real numbers, float64 (n, classes)."""
+    trust_model(model)
+    runtime = select_runtime(None).open_model(model)
+    raw = run_faces(runtime, faces, SPEC).astype(np.float64)
+    params = runtime.output.params
+    return raw if params.dtype == "float32" else (raw - params.zero_point) * params.scale
+
+
+def saved(keras, body, path, *, seed=0):
+    """Save a network with random weights; body(layers, input) returns its output."""
+    keras.utils.set_random_seed(seed)
+    face = keras.Input((24, 24, 1))
+    model = keras.Model(face, body(keras.layers, face))
+    model.save(path)
+    return model
+
+
+def stem(layers, face, **options):
+    return layers.Conv2D(8, 3, strides=2, padding="same", **{"activation": "relu", **options})(face)
+
+
+def dense_softmax(layers, face):
+    return layers.Dense(3, activation="softmax")(layers.GlobalAveragePooling2D()(stem(layers, face)))
+
+
+def activation_layer(layers, face):
+    return layers.Activation("softmax")(layers.GlobalAveragePooling2D()(layers.Conv2D(3, 3)(stem(layers, face))))
+
+
+def softmax_layer(layers, face):
+    return layers.Softmax()(layers.Dense(3)(layers.Flatten()(stem(layers, face))))
+
+
+def temperature(layers, face):
+    logits = layers.Dense(3)(layers.GlobalAveragePooling2D()(stem(layers, face)))
+    return layers.Softmax()(layers.Rescaling(1 / 2.5)(logits))
+
+
+@pytest.mark.parametrize("body", [dense_softmax, activation_layer, softmax_layer, temperature])
+def test_softmax_at_the_end_is_removed_and_the_probabilities_stay(keras, read, faces, tmp_path, body):
+    model = saved(keras, body, tmp_path / "net.keras")
+    expected = np.asarray(model(encoded(faces)))
+    source, flatbuffer, _ = read(tmp_path / "net.keras")
+    logits = outputs(flatbuffer, faces)
+    assert (np.abs(logits.sum(axis=1) - 1) > 1e-3).any()
+    np.testing.assert_allclose(softmax(logits), expected, atol=1e-5)
+    # Schemes that need layers convert the Keras network, which has to give the same outputs.
+    np.testing.assert_allclose(np.asarray(source.keras(encoded(faces))), logits, atol=1e-4)
+
+
+def test_softmax_inside_a_nested_model_is_removed_from_the_flatbuffer(keras, read, faces, tmp_path):
+    head = keras.Sequential([keras.Input((8,)), keras.layers.Dense(3, activation="softmax")])
+    body = lambda layers, face: head(layers.GlobalAveragePooling2D()(stem(layers, face)))  # noqa: E731
+    model = saved(keras, body, tmp_path / "net.keras")
+    source, flatbuffer, is_cut = read(tmp_path / "net.keras")
+    assert is_cut
+    assert source.keras is None
+    assert "inside another layer" in source.notes[0]
+    np.testing.assert_allclose(softmax(outputs(flatbuffer, faces)), np.asarray(model(encoded(faces))), atol=1e-5)
+
+
+def test_network_without_a_softmax_is_kept_as_it_is(keras, read, faces, tmp_path):
+    head = keras.Sequential([keras.Input((8,)), keras.layers.Dense(3)])
+    body = lambda layers, face: head(layers.GlobalAveragePooling2D()(stem(layers, face)))  # noqa: E731
+    model = saved(keras, body, tmp_path / "net.keras")
+    source, flatbuffer, is_cut = read(tmp_path / "net.keras")
+    assert not is_cut
+    assert not source.is_cut
+    assert source.keras is not None
+    np.testing.assert_allclose(outputs(flatbuffer, faces), np.asarray(model(encoded(faces))), atol=1e-4)
+
+
+def prelu(layers, face):
+    return layers.PReLU(alpha_initializer="random_uniform", shared_axes=[1, 2])(stem(layers, face, activation=None))
+
+
+def prelu_per_position(layers, face):
+    return layers.PReLU(alpha_initializer="random_uniform")(stem(layers, face, activation=None))
+
+
+def leaky_relu(layers, face):
+    return layers.LeakyReLU(0.2)(layers.BatchNormalization()(stem(layers, face, activation=None)))
+
+
+def separable(layers, face):
+    return layers.SeparableConv2D(12, 3, depth_multiplier=2, activation="relu")(stem(layers, face))
+
+
+def elu_then_norm(layers, face):
+    return layers.BatchNormalization()(stem(layers, face, activation="elu"))
+
+
+def hard_swish(layers, face):
+    x = stem(layers, face, activation="hard_silu")
+    gate = layers.GlobalAveragePooling2D(keepdims=True)(x)
+    gate = layers.Conv2D(8, 1, activation="hard_sigmoid")(layers.Conv2D(4, 1, activation="relu")(gate))
+    return layers.Multiply()([x, gate])
+
+
+def relu6_and_swish(layers, face):
+    return layers.Conv2D(8, 3, activation="silu")(stem(layers, face, activation="relu6"))
+
+
+def branches(layers, face):
+    x = stem(layers, face)
+    left = layers.Conv2D(8, 1, padding="same", activation="relu")(x)
+    right = layers.AveragePooling2D(3, strides=1, padding="same")(x)
+    return layers.Concatenate()([layers.Add()([left, right]), layers.Maximum()([left, x])])
+
+
+def grouped_and_dilated(layers, face):
+    x = layers.Conv2D(8, 3, dilation_rate=2, activation="relu")(stem(layers, face))
+    return layers.Conv2D(8, 3, groups=2, padding="same", activation="relu")(x)
+
+
+def shared_weights(layers, face):
+    convolution = layers.Conv2D(8, 3, padding="same", activation="relu")
+    return convolution(convolution(stem(layers, face)))
+
+
+FOREIGN = [
+    prelu, prelu_per_position, leaky_relu, separable, elu_then_norm, hard_swish, relu6_and_swish, branches,
+    grouped_and_dilated, shared_weights,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("body", FOREIGN)
+def test_foreign_layers_keep_their_outputs_in_int8(keras, read, faces, tmp_path, body):
+    def network(layers, face):
+        x = layers.Flatten()(layers.MaxPooling2D(2)(body(layers, face)))
+        x = layers.Dropout(0.5)(layers.Dense(16, activation="relu")(x))
+        return layers.Dense(3)(x)
+
+    model = saved(keras, network, tmp_path / "net.keras")
+    _, flatbuffer, _ = read(tmp_path / "net.keras")
+    expected = outputs(flatbuffer, faces)
+    np.testing.assert_allclose(expected, np.asarray(model(encoded(faces))), atol=1e-3)
+    trust_model(flatbuffer)
+    calibrator = Calibrator(flatbuffer, faces[:60], SPEC)
+    refined, plain = (
+        np.square(outputs(calibrator.quantize(options), faces[60:]) - expected[60:]).mean()
+        for options in (DEFAULTS, QuantizationOptions("int8", rounding="nearest", bias_correction=False))
+    )
+    assert refined < 0.1 * expected[60:].var()
+    # A difference within a step of the output is no loss.
+    assert refined < 1.5 * plain + (np.ptp(expected) / 255) ** 2
