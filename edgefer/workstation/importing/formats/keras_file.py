@@ -92,13 +92,13 @@ def _without_softmax(model: Any) -> Any | None:
     layers = framework.layers
     last = model.layers[-1]
     if isinstance(last, layers.Softmax) or (isinstance(last, layers.Activation) and _is_softmax(last)):
-        return framework.Model(model.inputs, last.input)
+        return framework.Model(model.inputs[0], last.input)
     if isinstance(last, framework.Model):
         return None if _ends_in_softmax(framework, last) else model
     if not _is_softmax(last):
         return model
     last.activation = framework.activations.linear
-    return framework.Model(model.inputs, last(last.input))
+    return framework.Model(model.inputs[0], last(last.input))
 
 
 def _ends_in_softmax(framework: Any, layer: Any) -> bool:
