@@ -10,6 +10,7 @@ most votes for unknown or no face are left out.
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -76,7 +77,7 @@ def _listed(folder: Path, split: str) -> Iterator[Picture | None]:
             if len(cells) != CELLS:
                 raise ValueError(f"{len(cells)} columns, expected {CELLS}")
             votes = tuple(map(float, cells[2:]))
-            if min(votes) < 0 or max(votes) == 0:
+            if not all(0 <= vote < math.inf for vote in votes) or not any(votes):
                 raise ValueError(f"the votes are {quote(' '.join(cells[2:]))}")
         except ValueError as error:
             yield Picture(folder, f"{folder.name}/{LIST}, line {number}", "", split, problem=str(error))

@@ -151,6 +151,9 @@ def test_ferplus_folders_have_votes(drawn, put):
         assert counts(dataset) == {"Training": expected, "PublicTest": expected, "PrivateTest": expected}
         assert dataset.split("Training").votes[0, VOTES.index("happiness")] == 9
         assert "Skipped: 3 images with most votes for unknown or no face." in dataset.notes
+    (root / "FER2013Test" / "label.csv").write_text('fer0000000.png,"(0, 0, 48, 48)",nan,1,0,0,0,0,0,0,0,0\n')
+    with pytest.raises(DataError, match=r"FER2013Test/label\.csv, line 1: the votes are 'nan 1 0"):
+        load(root)
 
 
 CODES = {"AF": "fear", "AN": "angry", "DI": "disgust", "HA": "happy", "NE": "neutral", "SA": "sad", "SU": "surprise"}
