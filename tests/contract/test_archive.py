@@ -87,7 +87,11 @@ def test_archive_with_many_entries_is_rejected():
         read_entries(archive({"a.txt": b"x"} | {f"{number}": b"" for number in range(1000)}), LIMITS)
 
 
-@pytest.mark.parametrize("content", [b"", b"no zip", b"PK\5\6" + bytes(18), archive({"a.txt": b"x" * 99})[:-30]])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"no zip", b"PK\5\6" + bytes(18), archive({"a.txt": b"x" * 99})[:-30]],
+    ids=["empty", "no zip", "no entries", "cut"],
+)
 def test_damaged_archive_is_rejected(content):
     with pytest.raises(DataError, match="contract is (damaged|incomplete)"):
         read_entries(content, LIMITS)
