@@ -39,8 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MODEL_HELP", "PATH", "RUNTIMES", "SECONDS", "SPLITS", "SYNTHETIC", "DataOptions", "data_options",
-    "data_options_without_split",
-    "detector_options", "log", "log_ignored_settings", "open_data", "open_model_data", "open_run_data",
+    "data_options_without_data", "data_options_without_split", "detector_options", "log", "log_ignored_settings", "open_data", "open_model_data", "open_run_data",
     "option_group", "parse_columns", "parse_face_count", "parse_threads", "select_classes",
 ]  # fmt: skip
 
@@ -183,14 +182,14 @@ class LabelsMap(click.ParamType):  # type: ignore[type-arg]
         return value if isinstance(value, Mapping) else read_labels_map(Path(value))
 
 
-DATA_OPTIONS = (
-    click.option(
-        "--data",
-        type=INPUT,
-        metavar="PATH",
-        help="A table such as fer2013.csv, folders of pictures, an .npz, or 'synthetic' for generated faces.  "
-        "[default: the data of the run, else $EDGEFER_DATA, else ./fer2013.csv; for training, else synthetic]",
-    ),
+DATA_OPTION = click.option(
+    "--data",
+    type=INPUT,
+    metavar="PATH",
+    help="A table such as fer2013.csv, folders of pictures, an .npz, or 'synthetic' for generated faces.  "
+    "[default: the data of the run, else $EDGEFER_DATA, else ./fer2013.csv; for training, else synthetic]",
+)
+LAYOUT_OPTIONS = (
     click.option("--ferplus", type=PATH, metavar="FILE", help="FER+ votes for the same images (fer2013new.csv)."),
     click.option("--skip-bad-rows", is_flag=True, help="Skip invalid rows instead of failing."),
     click.option(
@@ -206,9 +205,11 @@ SPLIT_OPTION = click.option(
     "--split", "shares", metavar="PERCENT",
     help="Split data without test splits, such as 80/10/10, by subject if known.",
 )  # fmt: skip
-data_options = option_group("data", DataOptions, *DATA_OPTIONS, SPLIT_OPTION)
+data_options = option_group("data", DataOptions, DATA_OPTION, *LAYOUT_OPTIONS, SPLIT_OPTION)
 # For commands whose --split names the split to score.
-data_options_without_split = option_group("data", DataOptions, *DATA_OPTIONS)
+data_options_without_split = option_group("data", DataOptions, DATA_OPTION, *LAYOUT_OPTIONS)
+# For commands whose argument is the data set.
+data_options_without_data = option_group("data", DataOptions, *LAYOUT_OPTIONS, SPLIT_OPTION)
 
 
 def parse_columns(text: str) -> dict[str, str]:

@@ -6,7 +6,7 @@ import dataclasses
 
 import click
 
-from edgefer.cli.options import DataOptions, data_options, open_data
+from edgefer.cli.options import DataOptions, data_options_without_data, open_data
 from edgefer.cli.outputs import INPUT
 from edgefer.text_table import Result
 
@@ -23,7 +23,7 @@ def command() -> None:
 
 @command.command()
 @click.argument("path", metavar="PATH", type=INPUT)
-@data_options
+@data_options_without_data
 def check(path: str, data: DataOptions) -> Result:
     """Count classes, constant images and exact duplicates.
 
