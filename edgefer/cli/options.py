@@ -39,8 +39,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MODEL_HELP", "PATH", "RUNTIMES", "SECONDS", "SPLITS", "SYNTHETIC", "DataOptions", "data_options",
-    "data_options_without_data", "data_options_without_split", "detector_options", "log", "log_ignored_settings", "open_data", "open_model_data", "open_run_data",
-    "option_group", "parse_columns", "parse_face_count", "parse_threads", "select_classes",
+    "data_options_without_data", "data_options_without_split", "detector_options", "log", "log_ignored_settings",
+    "open_data", "open_model_data", "open_run_data", "option_group", "parse_columns", "parse_face_count",
+    "parse_threads", "select_classes",
 ]  # fmt: skip
 
 PATH = click.Path(path_type=Path)
