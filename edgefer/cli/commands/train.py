@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,6 +46,7 @@ class TrainOptions:
         system: system to start from, or None for the default.
         settings: TOML file with changes to the system, or None.
         assignments: single settings, KEY=VALUE.
+        architecture: name of an architecture, or FILE.py or FILE.py:FUNCTION, or None.
         epochs, seed, views: values of these settings, as text, or None.
         augments: augmentation presets or KEY=VALUE.
         teacher: run folders and models separated by commas, or None.
@@ -56,6 +58,7 @@ class TrainOptions:
     system: str | None
     settings: Path | None
     assignments: tuple[str, ...]
+    architecture: str | None
     epochs: str | None
     seed: str | None
     views: str | None
@@ -73,6 +76,10 @@ train_options = option_group(
     click.option("--settings", type=PATH, metavar="FILE", help="TOML file with settings that override the system's."),
     click.option(
         "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Override one setting; may be repeated."
+    ),
+    click.option(
+        "--architecture", metavar="NAME|FILE.py[:FUNCTION]",
+        help="An architecture of the catalog, or a function of your own like the build() of one.",
     ),
     click.option("--epochs", metavar="N", help="Short for --set epochs=N."),
     click.option("--seed", metavar="N", help="Short for --set seed=N."),
@@ -119,6 +126,7 @@ def command(data: DataOptions, options: TrainOptions, tensorboard: bool, resume:
         edgefer train --system nano --teacher runs/wide-1,runs/wide-2 --views 48
         edgefer train --init-from runs/latest --set learning_rate=0.01
         edgefer train --data my_faces/ --classes neutral,happy,angry
+        edgefer train --architecture my_net.py:build --set model.width=32
     """
     from edgefer.progress import progress_bar
     from edgefer.report.terminal.training import training_text
@@ -184,12 +192,28 @@ def _settings(parent: Run | None, options: TrainOptions) -> TrainSettings:
     if parent is not None and options.system:
         why = "the weights fit only the network of their own run"
         raise UsageError("--init-from with --system", why=why, hint="omit --system")
+    if parent is not None and options.architecture:
+        why = "the weights fit only the network of their own run"
+        raise UsageError("--init-from with --architecture", why=why, hint="omit --architecture")
     base = load_system(options.system or "compact_small") if parent is None else parent.settings()
     shorthands = {"epochs": options.epochs, "seed": options.seed, "views": options.views}
     assignments = [f"augment.{value}" if "=" in value else f"augment={value}" for value in options.augments]
+    if options.architecture:
+        assignments += _architecture(options.architecture, named=options.system is not None)
     assignments += options.assignments
     assignments += [f"{key}={value}" for key, value in shorthands.items() if value is not None]
     return resolve(base, file=options.settings, assignments=assignments)
+
+
+def _architecture(text: str, *, named: bool) -> list[str]:
+    """Return the settings for the value of --architecture; without a named system, a file also names the system."""
+    from edgefer.workstation.training.architecture_file import register_file
+
+    file, _, function = text.partition(":")
+    if not file.endswith(".py"):
+        return [f"architecture={text}"]
+    name = f"architecture={register_file(Path(file), function or 'build')}"
+    return [name] if named else [name, f"system={json.dumps(Path(file).stem)}"]
 
 
 def _resume(resume: str, data: DataOptions, options: TrainOptions) -> tuple[Run, Dataset, ValidationSplit]:
@@ -202,6 +226,7 @@ def _resume(resume: str, data: DataOptions, options: TrainOptions) -> tuple[Run,
         "--system": options.system,
         "--settings": options.settings,
         "--set": options.assignments,
+        "--architecture": options.architecture,
         "--epochs": options.epochs,
         "--seed": options.seed,
         "--augment": options.augments,

@@ -5,12 +5,14 @@ from __future__ import annotations
 import inspect
 import re
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from edgefer import plugins
 from edgefer.contract.preprocessing import CHANNELS
 from edgefer.errors import DataError, UsageError
+from edgefer.workstation.training.architecture_file import find_build, is_file_architecture
 from edgefer.workstation.training.settings import TrainSettings
 
 __all__ = ["build_network", "check_options", "load_weights"]
@@ -32,11 +34,13 @@ def build_network(keras: Any, settings: TrainSettings, *, classes: int) -> Any:
     Raises:
         UsageError: the architecture does not exist, or cannot be built with these options and this input size.
     """
-    module = plugins.load(ARCHITECTURES, settings.architecture)
+    build = _find_build(settings.architecture)
+    # Code of the user can fail in any way; that of the catalog only raises for values that do not fit.
+    failures = Exception if is_file_architecture(settings.architecture) else (ValueError, TypeError)
     shape = (settings.input.height, settings.input.width, CHANNELS[settings.input.channels])
     try:
-        return module.build(keras, input_shape=shape, classes=classes, **settings.model)
-    except (ValueError, TypeError) as error:
+        return build(keras, input_shape=shape, classes=classes, **settings.model)
+    except failures as error:
         options = ", ".join(f"model.{name}={value!r}" for name, value in settings.model.items())
         raise UsageError(
             f"{settings.architecture} cannot be built for {shape[0]}x{shape[1]} pixels with {options or 'defaults'}",
@@ -44,6 +48,14 @@ def build_network(keras: Any, settings: TrainSettings, *, classes: int) -> Any:
             why=textwrap.shorten(re.sub(r"\x1b\[\d*m", "", str(error)), 240),
             hint="omit the overrides of model.* and input.*",
         ) from error
+
+
+def _find_build(architecture: str) -> Callable[..., Any]:
+    """Return the function that builds an architecture of the catalog or of a file."""
+    if is_file_architecture(architecture):
+        return find_build(architecture)
+    build: Callable[..., Any] = plugins.load(ARCHITECTURES, architecture).build
+    return build
 
 
 def load_weights(network: Any, path: Path, *, hint: str) -> None:
@@ -93,15 +105,15 @@ def check_options(settings: TrainSettings) -> None:
     Raises:
         UsageError: the architecture has no such option, or the value has the wrong type.
     """
-    build = plugins.load(ARCHITECTURES, settings.architecture).build
+    build = _find_build(settings.architecture)
     parameters = inspect.signature(build).parameters
     options = {name: parameters[name].default for name in parameters if name not in ("keras", "input_shape", "classes")}
     for name, value in settings.model.items():
         if name not in options:
             raise UsageError(
                 f"{settings.architecture} has no option model.{name}",
-                why=f"expected one of {', '.join(options)}",
-                hint=f"--set model.{next(iter(options))}=VALUE",
+                why=f"expected one of {', '.join(options)}" if options else "it has no options",
+                hint=f"--set model.{next(iter(options))}=VALUE" if options else f"omit model.{name}",
             )
         # Settings accept an int for a float; TOML and JSON represent a tuple as a list.
         expected = {tuple: list}.get(type(options[name]), type(options[name]))

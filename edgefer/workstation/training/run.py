@@ -32,6 +32,7 @@ from edgefer.errors import DataError, UsageError
 from edgefer.file_kinds import RUN, command_for, describe_kind
 from edgefer.results import schema
 from edgefer.results.evaluation import Evaluation
+from edgefer.workstation.training.architecture_file import is_file_architecture, register_source, source_of
 from edgefer.workstation.training.schedule import Epoch, ValidationScore
 from edgefer.workstation.training.settings import TrainSettings
 from edgefer.workstation.training.settings_toml import from_toml, to_toml
@@ -54,6 +55,11 @@ class Run:
     def best_weights(self) -> Path:
         """Path of the weights of the best epoch on the validation split."""
         return self.folder / "best.weights.h5"
+
+    @property
+    def architecture(self) -> Path:
+        """Path of the source of an architecture that is not in the catalog."""
+        return self.folder / "architecture.py"
 
     @property
     def last_weights(self) -> Path:
@@ -180,12 +186,15 @@ class Run:
         return {"system": self.settings().system, "scheme": "keras", "sha256": digest}
 
     def settings(self) -> TrainSettings:
-        """Read the settings of the run.
+        """Read the settings of the run, and make the source of its architecture known if the run contains it.
 
         Raises:
             DataError: settings.toml is missing or damaged.
         """
-        return self._read("settings.toml", from_toml)
+        settings = self._read("settings.toml", from_toml)
+        if is_file_architecture(settings.architecture) and self.architecture.exists():
+            register_source(self.architecture.read_bytes())
+        return settings
 
     def metrics(self) -> dict[str, Any] | None:
         """Read metrics.json; return None until the training is complete."""
@@ -317,6 +326,9 @@ def new_run(root: Path, settings: TrainSettings, *, folder: Path | None = None) 
         folder.mkdir(parents=True, exist_ok=True)
     else:
         folder = _fresh_folder(root, settings.system)
+    source = source_of(settings.architecture)
+    if source is not None:
+        files.write_bytes(Run(folder).architecture, source)
     files.write_text(folder / "settings.toml", to_toml(settings))
     files.link_to(root / "latest", os.path.relpath(folder.resolve(), root.resolve()))
     return Run(folder)
