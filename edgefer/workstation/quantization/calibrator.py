@@ -45,7 +45,7 @@ from edgefer.errors import DataError, UsageError
 from edgefer.inference.runtime import InterpreterRuntime, open_interpreter, select_runtime
 from edgefer.workstation.quantization.converter import converting
 from edgefer.workstation.quantization.flatbuffer_editor import Flatbuffer
-from edgefer.workstation.quantization.gptq import InputStatistics, apply_gptq
+from edgefer.workstation.quantization.gptq import InputStatistics, absorb_constant_inputs, apply_gptq
 from edgefer.workstation.quantization.options import QuantizationOptions
 
 __all__ = ["Calibrator", "Ranges", "activations"]
@@ -183,11 +183,20 @@ class Calibrator:
         """
         kept = _kept_float(self.graph, options.float_layers)
         self._ranges.apply(options.calibration_method, self.spec.range)
-        model = _quantize(self.graph.to_bytes(), options, kept)
-        second_order = options.rounding == "gptq"
-        if second_order or options.bias_correction:
-            model = apply_gptq(model, self._moments, second_order=second_order, bias_correction=options.bias_correction)
-        return model
+        second_order, calibrated = options.rounding == "gptq", self.graph.to_bytes()
+        if not (second_order or options.bias_correction):
+            return _quantize(calibrated, options, kept)
+        if options.bias_correction:
+            calibrated = absorb_constant_inputs(calibrated, self._moments, self._step)
+        return apply_gptq(
+            _quantize(calibrated, options, kept), self._moments, origin=Flatbuffer(calibrated),
+            second_order=second_order, bias_correction=options.bias_correction,
+        )  # fmt: skip
+
+    def _step(self, tensor: int) -> float:
+        """Return the quantization step of an activation, with the ranges that were applied last."""
+        low, high = self.graph.range(tensor)
+        return (max(high, 0.0) - min(low, 0.0)) / 255
 
 
 def _require_finite(graph: Flatbuffer) -> None:

@@ -148,6 +148,11 @@ class Flatbuffer:
             np.array([] if zero_points is None else zero_points, np.int64),
         )
 
+    def range(self, tensor: int) -> tuple[float, float]:
+        """Return what set_range() set."""
+        params = self._graph.tensors[tensor].quantization
+        return float(params.min[0]), float(params.max[0])
+
     def set_range(self, tensor: int, low: float, high: float) -> None:
         """Set the calibrated range of an activation, which the quantizer reads."""
         from tensorflow.lite.python.schema_py_generated import QuantizationParametersT

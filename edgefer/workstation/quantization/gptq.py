@@ -3,7 +3,7 @@
     statistics = InputStatistics(graph, faces=len(faces))
     for values in activations(model, faces):
         statistics.observe(values)
-    better = apply_gptq(int8_model, statistics, second_order=True, bias_correction=True)
+    better = apply_gptq(int8_model, statistics, origin=graph, second_order=True, bias_correction=True)
 
 Rounding each weight to the nearest step minimizes the error of the weight, not of the layer output. Inputs of a layer
 are correlated (the pixels of a face are all bright or all dark), so rounding errors of one sign add up. Two methods
@@ -28,7 +28,7 @@ import numpy.typing as npt
 
 from edgefer.workstation.quantization.flatbuffer_editor import Flatbuffer, Op
 
-__all__ = ["InputStatistics", "apply_gptq"]
+__all__ = ["InputStatistics", "absorb_constant_inputs", "apply_gptq"]
 
 Array = npt.NDArray[Any]
 # Sampled patches per face; neighboring patches are nearly identical.
@@ -39,6 +39,8 @@ BATCH_FACES = 25
 DAMPING = 1e-3
 # Minimum damping, relative to the mean square of the inputs: the rounding error of float32 sums.
 NOISE = 1e-5
+# Share of the output variance from which the rounding error of nearly constant inputs counts.
+NOISE_SHARE = 0.1
 ATTEMPTS = 6
 LARGEST = 127
 LIMITS = (-(2**31) + 1, 2**31 - 1)
@@ -101,7 +103,7 @@ class InputStatistics:
 
     def round(self, index: int, weights: Array, scales: Array, *, centred: bool) -> Array | None:
         """Return integer weights (groups, outputs, inputs) of an operator, or None without a covariance."""
-        key = (index, centred, scales.tobytes())
+        key = (index, centred, scales.tobytes() + weights.tobytes())
         # Variants of one network differ in ranges and float layers, but share the scales of their weights.
         if key not in self._rounded:
             covariance, second = (self.covariance(index, centred=option) for option in (centred, False))
@@ -113,18 +115,54 @@ class InputStatistics:
         return self._rounded[key]
 
 
-def apply_gptq(model: bytes, observed: InputStatistics, *, second_order: bool, bias_correction: bool) -> bytes:
+def absorb_constant_inputs(model: bytes, observed: InputStatistics, step_of: Callable[[int], float]) -> bytes:
+    """Return the float model with inputs of layers that int8 cannot resolve replaced by their mean, in the bias.
+
+    A normalization after an activation gives nearly constant inputs large weights, which multiply the rounding error of
+    the input and widen the scale of all other weights. A layer changes only if that error would exceed NOISE_SHARE of
+    the variance of its outputs.
+
+    Args:
+        model: float .tflite, the graph in ``observed``.
+        observed: input statistics of the float graph.
+        step_of: function from a tensor index to the quantization step of the activation.
+    """
+    graph, is_changed = Flatbuffer(model), False
+    for index, op in enumerate(graph.computing):
+        mean = observed.mean(index)
+        covariance = observed.covariance(index, centred=True) if mean is not None else None
+        if mean is None or covariance is None or graph.uses(op.inputs[1]) > 1:
+            continue
+        weights = _rows(graph, op).astype(np.float64)
+        error = step_of(op.inputs[0]) ** 2 / 12  # variance of a uniform rounding error
+        variance = np.maximum(np.einsum("gii->gi", covariance), 0.0)
+        share = np.where(variance < error, variance / (variance + error), 1.0)[:, None, :]
+        lost = float((np.square(weights) * (share < 1)).sum()) * error
+        if lost <= NOISE_SHARE * float(np.einsum("goi,gij,goj->", weights, covariance, weights)):
+            continue
+        kept = weights * share
+        bias = graph.values(op.inputs[2]) + np.einsum("goi,gi->go", weights - kept, mean).reshape(-1)
+        graph.set_values(op.inputs[1], _from_rows(kept, op, graph.shape(op.inputs[1])))
+        graph.set_values(op.inputs[2], bias)
+        is_changed = True
+    return graph.to_bytes() if is_changed else model
+
+
+def apply_gptq(
+    model: bytes, observed: InputStatistics, *, origin: Flatbuffer, second_order: bool, bias_correction: bool
+) -> bytes:
     """Return the int8 model with GPTQ-rounded weights and corrected biases; float layers stay unchanged.
 
     The model is returned unchanged if the quantizer has merged or split layers, so that none can be paired.
 
     Args:
-        model: int8 .tflite of the float graph in ``observed``.
+        model: int8 .tflite of ``origin``.
         observed: input statistics of the float graph.
+        origin: the float graph, or a variant of it with other weights.
         second_order: round weights with GPTQ.
         bias_correction: correct biases.
     """
-    origin, graph = observed.graph, Flatbuffer(model)
+    graph = Flatbuffer(model)
     pairs = _pair(origin, graph)
     if not pairs:
         return model
