@@ -219,6 +219,9 @@ def _call(
         EdgeferError: it fails and ``check`` is set.
     """
     environment = {**os.environ, "EDGEFER_DATA": "", "CUDA_VISIBLE_DEVICES": "-1"}
+    if name == "train":
+        # With oneDNN, TensorFlow 2.21 corrupts memory when it trains layers of eight channels.
+        environment["TF_ENABLE_ONEDNN_OPTS"] = "0"
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     files.write_text(folder / f"{name}.log", f"{done.stdout}\n{done.stderr}")
     if check and done.returncode:
