@@ -6,7 +6,7 @@ import pytest
 from edgefer.workstation.quantization.calibrator import Calibrator, activations
 from edgefer.workstation.quantization.converter import convert
 from edgefer.workstation.quantization.flatbuffer_editor import Flatbuffer
-from edgefer.workstation.quantization.gptq import PATCHES, InputStatistics
+from edgefer.workstation.quantization.gptq import PATCHES, InputStatistics, absorb_constant_inputs
 from edgefer.workstation.quantization.options import QuantizationOptions
 
 
@@ -281,3 +281,54 @@ def test_grouped_and_dilated_convolutions_are_left_to_the_quantizer(build, drawn
         if before.weighted
     }
     assert changed == {"stem": True, "groups": False, "dilated": False, "logits": True}
+
+
+@pytest.fixture
+def nearly_constant(build, drawn):
+    """Build a network with a hidden unit of nearly constant value that the last layer multiplies by 300.
+
+    A normalization after an activation trains such weights.
+    """
+
+    def body(layers, face):
+        x = layers.Flatten()(layers.AveragePooling2D(12)(face))
+        x = layers.Dense(8, activation="relu", name="hidden")(x)
+        return layers.Dense(7, name="logits")(x)
+
+    network = build(body)
+    hidden, logits = network.get_layer("hidden"), network.get_layer("logits")
+    kernel, bias = hidden.get_weights()
+    kernel *= 40
+    kernel[:, 0], bias[0] = 1e-4, 5
+    hidden.set_weights([kernel, bias])
+    kernel, bias = logits.get_weights()
+    kernel[0] = np.linspace(-300, 300, 7)
+    logits.set_weights([kernel, bias - 5 * kernel[0]])
+    return Calibrator(convert(network), drawn)
+
+
+def logit_error(calibrator, options, drawn):
+    """Return the mean squared error of the int8 logits, relative to their variance."""
+    models = (calibrator.model, calibrator.quantize(options))
+    rows = []
+    for model in models:
+        graph = Flatbuffer(model)
+        (output,) = graph.outputs
+        scales, zero_points = graph.scales(output)
+        values = [read(output)[0].astype(np.float64) for read in activations(model, drawn)]
+        rows.append(np.array(values) if not len(scales) else (np.array(values) - zero_points) * scales)
+    return np.square(rows[1] - rows[0]).mean() / rows[0].var()
+
+
+def test_nearly_constant_inputs_with_large_weights_move_to_the_bias(nearly_constant, drawn):
+    assert logit_error(nearly_constant, QuantizationOptions(io="int8"), drawn) < 0.01
+    plain = QuantizationOptions(io="int8", rounding="nearest", bias_correction=False)
+    assert logit_error(nearly_constant, plain, drawn) > 0.1
+
+
+def test_network_without_nearly_constant_inputs_keeps_its_weights(depthwise_network, drawn):
+    model = convert(depthwise_network)
+    statistics = InputStatistics(Flatbuffer(model), faces=len(drawn))
+    for values in activations(model, drawn):
+        statistics.observe(values)
+    assert absorb_constant_inputs(model, statistics, lambda tensor: 1e-5) is model
