@@ -14,8 +14,9 @@ from bring_your_own import convert_plainly, score
 from reference_networks import AFFECTNET, REFERENCES, save, train
 
 from edgefer import plugins
+from edgefer.contract.input_description import describe_input
 from edgefer.contract.preprocessing import InputSpec, prepare_all
-from edgefer.errors import DataError
+from edgefer.errors import DataError, UsageError
 from edgefer.inference.classifier import Classifier
 from edgefer.inference.first_load import trust_model
 from edgefer.inference.model_import import ForeignModel, choose_input, make_artifact
@@ -25,13 +26,12 @@ from edgefer.workstation.quantization.options import DEFAULTS
 from edgefer.workstation.training.keras_inference import keras_logits
 
 pytestmark = pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
-# Size in pixels, width factor and epochs (0 fits only the last layer); the sizes of the benchmark would take minutes.
+# Size in pixels, width factor and epochs; the sizes of the benchmark would take minutes.
 SMALL = {
     "mini_xception": (40, 0.5, 2),
-    "sequential": (32, 0.25, 3),
-    "rescaling": (32, 0.25, 3),
-    "elu": (32, 0.25, 2),
-    "mobilenet_v2": (48, 1.0, 0),
+    "sequential": (32, 0.25, 6),
+    "rescaling": (32, 0.25, 6),
+    "elu": (32, 0.25, 3),
     "subclassed": (40, 0.5, 3),
 }
 CALIBRATION = 150
@@ -57,16 +57,6 @@ class Case:
     hits: Any
 
 
-def fit_head(keras, model, faces, labels, spec):
-    """Fit the last layer to the features of a network with random weights, by ridge regression."""
-    features = keras_logits(keras.Model(model.input, model.layers[-1].input), faces, spec).astype(np.float64)
-    mean, std = features.mean(axis=0), features.std(axis=0) + 1e-6
-    scaled = (features - mean) / std
-    targets = np.eye(3)[labels] - 1 / 3
-    weights = np.linalg.solve(scaled.T @ scaled + 30 * np.eye(scaled.shape[1]), scaled.T @ targets) * 10
-    model.layers[-1].set_weights([weights / std[:, None], -(mean / std) @ weights])
-
-
 @pytest.fixture(scope="module", params=[*SMALL])
 def case(request, three_classes, frameworks, read, tmp_path_factory):
     reference, (size, width, epochs) = REFERENCES[request.param], SMALL[request.param]
@@ -76,10 +66,7 @@ def case(request, three_classes, frameworks, read, tmp_path_factory):
     model = reference.build(keras, width=width, size=size, classes=3)
     training, test = three_classes.split("Training"), three_classes.split("PublicTest")
     faces = prepare_all(training.pixels, spec)
-    if epochs:
-        train(model, faces, training.labels, spec=spec, epochs=epochs)
-    else:
-        fit_head(keras, model, faces, training.labels, spec)
+    train(model, faces, training.labels, spec=spec, epochs=epochs)
     path = save(model, reference, tmp_path_factory.mktemp("foreign"))
     predictions = keras_logits(model, prepare_all(test.pixels, spec), spec).argmax(axis=1)
     flatbuffer = read(path)[1]
@@ -87,11 +74,21 @@ def case(request, three_classes, frameworks, read, tmp_path_factory):
     return Case(reference, spec, path, flatbuffer, predictions, predictions == test.labels)
 
 
-def test_input_is_found_as_the_network_was_trained(case, three_classes):
-    choice = choose_input(ForeignModel.load(case.flatbuffer, name=case.path.name), dataset=three_classes)
-    assert choice.spec == case.spec
-    assert choice.labels == three_classes.labels
-    assert choice.output == "logits"
+def test_input_is_found_as_the_network_was_trained_or_two_are_too_close(case, three_classes):
+    model, expected = (
+        ForeignModel.load(case.flatbuffer, name=case.path.name),
+        describe_input(case.spec, always_range=True),
+    )
+    try:
+        choice = choose_input(model, dataset=three_classes)
+    except UsageError as error:
+        found, reason = "", f"{error.why}"
+    else:
+        found, reason = describe_input(choice.spec, always_range=True), ""
+    # A brief training can leave two inputs of nearly the same accuracy, which the refusal names.
+    assert found == expected or (expected in reason and "is not significantly better than" in reason)
+    if found:
+        assert (choice.labels, choice.output) == (three_classes.labels, "logits")
 
 
 def test_imported_network_selects_the_same_classes(case, three_classes):
@@ -119,8 +116,8 @@ def eight(three_classes, frameworks, tmp_path_factory):
     dataset, spec = three_classes.select(AFFECTNET), InputSpec(32, 32)
     training = dataset.split("Training")
     frameworks[False].utils.set_random_seed(2)
-    model = REFERENCES["float_tflite"].build(frameworks[False], width=0.25, size=32, classes=8)
-    train(model, prepare_all(training.pixels, spec), training.labels, spec=spec, epochs=2)
+    model = REFERENCES["sequential"].build(frameworks[False], width=0.25, size=32, classes=8)
+    train(model, prepare_all(training.pixels, spec), training.labels, spec=spec, epochs=6)
     folder = tmp_path_factory.mktemp("tflite")
     return {name: save(model, REFERENCES[name], folder) for name in ("float_tflite", "quantized_tflite")}
 
