@@ -19,14 +19,14 @@ import numpy as np
 import numpy.typing as npt
 
 import edgefer
-from edgefer.contract.artifact import Artifact
+from edgefer.contract.artifact import Artifact, has_contract
 from edgefer.contract.input_description import describe_input, parse_input
 from edgefer.contract.preprocessing import InputSpec, prepare_all
 from edgefer.contract.quantization_params import dequantize
 from edgefer.data.dataset import Dataset
 from edgefer.data.naming import label_of
 from edgefer.data.synthetic import golden_faces
-from edgefer.errors import DataError, UsageError
+from edgefer.errors import DataError, IncompatibleError, UsageError
 from edgefer.inference.first_load import check_first_load
 from edgefer.inference.golden import record_golden_vectors
 from edgefer.inference.input_search import (
@@ -72,7 +72,7 @@ class ForeignModel:
 
     @classmethod
     def open(cls, path: Path, *, runtime: str | None = None) -> ForeignModel:
-        """Load a model file.
+        """Load a model file; a contract in it is ignored.
 
         Raises:
             DataError: the file cannot be read, is too large, crashes the runtime or exceeds its limits.
@@ -85,7 +85,12 @@ class ForeignModel:
             raise DataError(f"cannot read {path}", why=error.strerror or str(error)) from error
         if len(content) > MAX_FILE_BYTES:
             raise DataError(f"{path} is too large for a model", why=f"it has more than {MAX_FILE_BYTES // 2**20} MiB")
-        return cls.load(content, name=path.name, runtime=runtime)
+        if has_contract(path):
+            content = Artifact.load(path).model
+        try:
+            return cls.load(content, name=path.name, runtime=runtime)
+        except IncompatibleError as error:
+            raise IncompatibleError(f"{path}: {error.what}", why=error.why, hint=error.hint) from error
 
     @classmethod
     def load(cls, content: bytes, *, name: str, runtime: str | None = None) -> ForeignModel:

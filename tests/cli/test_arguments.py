@@ -22,7 +22,10 @@ SHORT = {
     "train": ["--system", "demo", "--epochs", "1"],
 }  # fmt: skip
 # Arguments besides the one that is tested.
-OTHERS = {"predict": ["face.png"], "report": ["m.tflite"], "calibrate": ["set.csv"], "data check": ["faces.npz"]}
+OTHERS = {
+    "predict": ["face.png"], "import": ["m.tflite"], "report": ["m.tflite"], "calibrate": ["set.csv"],
+    "data check": ["faces.npz"],
+}  # fmt: skip
 # bench reads the data set for --accuracy, live a detector's model with a camera, quantize the data for a trained run.
 UNUSED = {
     ("bench", "--data"),
@@ -114,12 +117,15 @@ def test_a_name_is_printed_as_it_is(edgefer, place, words, parameter, name):
 
 @pytest.mark.parametrize(("name", "command"), [
     ("face.png", "edgefer predict face.png"), ("m.tflite", "edgefer evaluate m.tflite"),
-    ("model.keras", "edgefer quantize RUN --int8"), ("faces.npz", "edgefer data check faces.npz"),
+    ("model.keras", "edgefer quantize model.keras --int8 --data PATH"), ("faces.npz", "edgefer data check faces.npz"),
     ("run", "edgefer evaluate run"),
 ])  # fmt: skip
 @pytest.mark.parametrize("words", [["report"], ["inspect"], ["quantize", "--int8"], ["train", "--init-from"]], ids=str)
 def test_the_hint_names_the_command_that_takes_the_file(edgefer, place, name, command, words):
-    accepted = {"face.png": (), "m.tflite": ("report", "inspect"), "run": ("report", "quantize", "train")}
+    accepted = {
+        "face.png": (), "model.keras": ("quantize",), "m.tflite": ("report", "inspect"),
+        "run": ("report", "quantize", "train"),
+    }  # fmt: skip
     if words[0] in accepted.get(name, ()):
         pytest.skip("the command takes the file")
     outcome = edgefer(*words, name)

@@ -8,7 +8,7 @@ import click
 
 from edgefer.cli.foreign import FeedOptions, feed_options, import_network, import_tflite
 from edgefer.cli.options import PATH, DataOptions, data_options
-from edgefer.cli.outputs import OUTPUT_FILE
+from edgefer.cli.outputs import OUTPUT_FILE, OUTPUT_FOLDER
 from edgefer.errors import UsageError
 from edgefer.file_kinds import TFLITE, describe_kind
 from edgefer.text_table import Result
@@ -20,7 +20,7 @@ from edgefer.text_table import Result
 @feed_options
 @click.option("--trust", is_flag=True, help="Load a Keras file or a SavedModel that could run code of its author.")
 @click.option("--output", type=OUTPUT_FILE, metavar="FILE", help="For a .tflite.  [default: MODEL-edgefer.tflite]")
-@click.option("--run", "folder", type=PATH, metavar="FOLDER", help="For other models.  [default: runs/TIME-MODEL]")
+@click.option("--run", "folder", type=OUTPUT_FOLDER, metavar="FOLDER", help="For other models.  [default: runs/TIME-MODEL]")
 def command(
     model: Path, data: DataOptions, feed: FeedOptions, trust: bool, output: Path | None, folder: Path | None
 ) -> Result:

@@ -80,9 +80,9 @@ def test_invalid_arguments_get_a_hint(refused, workplace, subject, options, code
     assert named in refused("evaluate", subject, *options, code=code)
 
 
-def test_a_bare_flatbuffer_has_no_contract(refused, workplace, tmp_path):
+def test_a_bare_flatbuffer_needs_labels_and_input(refused, workplace, tmp_path):
     (tmp_path / "bare.tflite").write_bytes(Artifact.load(workplace.int8).model)
-    assert "edgefer quantize" in refused("evaluate", "bare.tflite", "--data", workplace.data, code=1)
+    assert "edgefer import bare.tflite --data PATH" in refused("evaluate", "bare.tflite", code=2)
 
 
 def test_without_data_a_model_in_a_run_folder_is_scored_on_the_data_of_the_run(edgefer, workplace, scratch):
@@ -126,7 +126,7 @@ def test_a_run_is_scored_on_its_training_data_by_default(edgefer, workplace):
 
 
 def test_a_run_takes_no_runtime(refused, workplace):
-    assert "name a .tflite" in refused("evaluate", workplace.run, "--runtime", "litert", code=2)
+    assert "pass a .tflite" in refused("evaluate", workplace.run, "--runtime", "litert", code=2)
 
 
 PICTURES = ("confusion_counts", "confusion_shares", "errors", "reliability", "samples", "predictions")
