@@ -11,8 +11,10 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-# Tests of timings want the machine for themselves.
+# The environments are built one after another, and pytest uses the cores.
 .NOTPARALLEL:
+# Each worker holds TensorFlow and a trained network, about 2 GiB.
+WORKERS ?= $(shell nproc 2>/dev/null | awk '{print ($$1 > 4) ? 4 : $$1}')
 
 CANDIDATES := python3 python3.11 python3.12 python3.13 python3.10
 # A name on the PATH may be a stub of a version manager that only prints an error, so each is asked to run.
@@ -56,7 +58,7 @@ check: install
 
 test-workstation: install
 	@echo "--- The workstation: every test"
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 test-install: .venv-board/.installed wheel
 	@echo "--- A board: the wheel and what it requires, no TensorFlow"

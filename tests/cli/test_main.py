@@ -41,15 +41,16 @@ def test_version(edgefer):
     assert __version__ in edgefer("--version").out
 
 
-def test_help_is_about_as_fast_as_importing_click():
-    commands = {"click": ["-c", "import click"], "help": ["-m", "edgefer", "--help"]}
-    seconds = {name: [] for name in commands}
-    for _ in range(7):
-        for name, arguments in commands.items():
-            begin = time.perf_counter()
-            subprocess.run([sys.executable, *arguments], env=environment(), stdout=subprocess.DEVNULL, check=True)
-            seconds[name].append(time.perf_counter() - begin)
-    assert min(seconds["help"]) <= 2 * min(seconds["click"])
+def test_help_imports_no_command_and_no_large_package():
+    """The summaries come from the source text, so that --help takes little more than the import of click."""
+    script = (
+        "import sys; from edgefer.cli import main; main.run(['--help']); "
+        "large = ('edgefer.cli.commands.', 'numpy', 'cv2'); "
+        "print(*(name for name in sys.modules if name.startswith(large)), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], env=environment(), capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == ""
+    assert "quantize" in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,9 @@ from edgefer.text_table import Result
 @feed_options
 @click.option("--trust", is_flag=True, help="Load a Keras file or a SavedModel that could run code of its author.")
 @click.option("--output", type=OUTPUT_FILE, metavar="FILE", help="For a .tflite.  [default: MODEL-edgefer.tflite]")
-@click.option("--run", "folder", type=OUTPUT_FOLDER, metavar="FOLDER", help="For other models.  [default: runs/TIME-MODEL]")
+@click.option(
+    "--run", "folder", type=OUTPUT_FOLDER, metavar="FOLDER", help="For other models.  [default: runs/TIME-MODEL]"
+)
 def command(
     model: Path, data: DataOptions, feed: FeedOptions, trust: bool, output: Path | None, folder: Path | None
 ) -> Result:

@@ -62,7 +62,7 @@ def make_record(
         quantized: the quantization.
         path: file of the artifact.
         measurement: latency of that file.
-        thresholds: conditions that the model must meet; the record names those that it misses.
+        thresholds: conditions that the model must meet; the record lists those that it does not meet.
         layers: layer_record() of each layer.
         sensitive: names of the sensitive layers.
         stability: result of calibration trials.

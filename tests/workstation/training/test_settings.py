@@ -1,6 +1,5 @@
 import dataclasses
 import math
-
 from operator import attrgetter
 
 import pytest
