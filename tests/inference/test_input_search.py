@@ -111,7 +111,7 @@ def test_labels_of_the_caller_are_not_searched():
     assert wrong.problem
     with pytest.raises(DataError, match="3 labels"):
         search_input(model, faces, labels, classes=CLASSES, outputs=names[:3])
-    with pytest.raises(DataError, match="a name of its own"):
+    with pytest.raises(DataError, match="a different name"):
         search_input(model, faces, labels, classes=CLASSES, outputs=("happy", "happy", "angry", "sad"))
 
 
