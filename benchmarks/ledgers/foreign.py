@@ -23,13 +23,14 @@ __all__ = ["Int8Model", "Network", "networks_table", "read_networks"]
 KIND = "bring_your_own"
 SCHEMA_VERSION = 1
 HEADERS = (
-    "network", "input, as found", "float, %", "plain int8, %", "edgefer int8, %", "p", "int8 KiB: plain, edgefer",
+    "network", "input", "float, %", "plain int8, %", "edgefer int8, %", "p", "int8 KiB: plain, edgefer",
     "p50, us: plain, edgefer", "commands",
 )  # fmt: skip
 LEGEND = (
     "PublicTest of FER2013 with 95 % intervals; networks with other classes are scored on the classes that they share. "
     "plain: TFLiteConverter with Optimize.DEFAULT and int8 input and output, calibrated with the same faces. "
     "p: McNemar's test of the two int8 models. p50: of the model alone, one thread, in turns. "
+    "given: the import refused to choose an input of this briefly trained network, so --input named it. "
     "A .tflite is copied with a contract and not converted; float is its own accuracy."
 )
 
@@ -67,7 +68,7 @@ class Network:
         name: name of the network or of its file.
         what: short description.
         source: origin of the file.
-        described_input: input that the import found.
+        described_input: input that the import found, or that was given because it refused to choose.
         n: number of test faces.
         float_correct: number of test faces that the imported float network classifies correctly.
         plain: int8 model of TensorFlow's converter; None if the file is a .tflite.
@@ -106,7 +107,7 @@ class Network:
             name=fields["name"],
             what=fields["what"],
             source=fields["source"],
-            described_input=fields["input"],
+            described_input=fields["input"] + (" (given)" if fields.get("refused") else ""),
             n=fields["n"],
             float_correct=fields["float_correct"],
             plain=plain,

@@ -55,3 +55,8 @@ def test_damaged_entry_is_refused(change):
 def test_record_of_another_kind_is_refused():
     with pytest.raises(DataError):
         read_networks({**record(ENTRY), "kind": "peers"})
+
+
+def test_input_that_was_given_is_marked():
+    (network,) = read_networks(record({**ENTRY, "refused": "the input cannot be found"}))
+    assert network.described_input == "gray 64x64, -1..1 (given)"
