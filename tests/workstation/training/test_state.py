@@ -83,7 +83,7 @@ def test_an_invalid_epoch_is_named(path: Path, name: str, value: Any, message: s
 
 
 def test_the_epochs_of_another_kind_of_training_are_refused(path: Path) -> None:
-    with pytest.raises(DataError, match="other entries than epoch, .*, agreement"):
+    with pytest.raises(DataError, match=r"history\[0\] does not have the entries epoch, .*, agreement"):
         read_state(path, QatEpoch)
 
 
