@@ -15,6 +15,7 @@ SHELL := bash
 .NOTPARALLEL:
 # Each worker holds TensorFlow and a trained network, about 2 GiB.
 WORKERS ?= $(shell nproc 2>/dev/null | awk '{print ($$1 > 4) ? 4 : $$1}')
+ON_ALL_CORES = -n $(WORKERS) --dist loadfile
 
 CANDIDATES := python3 python3.11 python3.12 python3.13 python3.10
 # A name on the PATH may be a stub of a version manager that only prints an error, so each is asked to run.
@@ -58,18 +59,18 @@ check: install
 
 test-workstation: install
 	@echo "--- The workstation: every test"
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+	$(BIN)/python -m pytest $(ON_ALL_CORES)
 
 test-install: .venv-board/.installed wheel
 	@echo "--- A board: the wheel and what it requires, no TensorFlow"
 	@.venv-board/bin/python $(PIP_INSTALL) --no-deps --force-reinstall dist/*.whl
-	.venv-board/bin/pytest $(BOARD_TESTS)
+	.venv-board/bin/pytest $(ON_ALL_CORES) $(BOARD_TESTS)
 
 ifneq ($(OLD_PYTHON),)
 test-oldest: .venv-oldest/.installed wheel
 	@echo "--- The oldest board: tflite-runtime 2.14, numpy 1 and the lower bounds of pyproject.toml"
 	@.venv-oldest/bin/python $(PIP_INSTALL) --no-deps --force-reinstall dist/*.whl
-	.venv-oldest/bin/pytest $(BOARD_TESTS)
+	.venv-oldest/bin/pytest $(ON_ALL_CORES) $(BOARD_TESTS)
 
 test-parity: install .venv-oldest/.installed
 	@echo "--- The same answers: every architecture in LiteRT, TensorFlow and tflite-runtime 2.14"
@@ -112,7 +113,7 @@ wheel: install
 
 .venv-board/.installed: pyproject.toml constraints.txt | wheel
 	@$(call new_venv,.venv-board,$(PYTHON))
-	@.venv-board/bin/python $(PIP_INSTALL) $(PINNED) "$$(echo dist/*.whl)[live]" pytest
+	@.venv-board/bin/python $(PIP_INSTALL) $(PINNED) "$$(echo dist/*.whl)[live]" pytest pytest-xdist
 	@touch $@
 
 # Without dependencies, because LiteRT would be one: here tflite-runtime is alone, as it is on a 32-bit ARM board.
