@@ -208,7 +208,7 @@ def _no_garbage_collection() -> Iterator[None]:
 
 def _check_faces(faces: npt.NDArray[Any], artifact: Artifact) -> None:
     spec = artifact.input_spec
-    if faces.dtype != np.uint8 or len(faces) == 0 or faces.shape[1:] != spec.shape:
+    if faces.dtype != np.uint8 or faces.shape[1:] != spec.shape or len(faces) == 0:
         raise DataError(
             f"faces of shape {faces.shape} and dtype {faces.dtype}",
             why=f"expected uint8 (n, {', '.join(map(str, spec.shape))}) with n >= 1",

@@ -173,7 +173,9 @@ def test_an_interrupt_is_exit_code_130_and_leaves_no_file(workplace, tmp_path):
     out, err = process.communicate(timeout=30)
     assert process.returncode == 130
     assert out == ""
-    assert err.strip() == "edgefer: interrupted"
+    # The progress of the first round may precede it.
+    assert err.splitlines()[-1] == "edgefer: interrupted"
+    assert "Traceback" not in err
     assert os.listdir(tmp_path) == []
 
 

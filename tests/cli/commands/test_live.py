@@ -92,13 +92,13 @@ def test_faces_are_detected_classified_and_tracked_until_they_leave(edgefer, vid
     assert sorted(map(sorted, numbers.values())) == [[0], [1], [2]]
     expected = [sum(scene["number"] in entry[1] for entry in CAST) for scene in scenes]
     assert all(len(scene["faces"]) <= count for scene, count in zip(scenes, expected))
-    assert scenes[-1]["budget"]["sentence"].startswith("the classifier is ")
+    assert scenes[-1]["budget"]["sentence"].startswith("the classifier takes ")
 
 
 def test_the_summary_has_the_time_of_each_stage(edgefer, video):
     outcome = edgefer("live", "--video", video, "--every-frame", "--model", SHIPPED, "--no-window", "--frames", 40)
     assert outcome.code == 0, outcome.err
-    for word in ("fps", "grab", "detect", "preprocess", "invoke", "draw", "the classifier is"):
+    for word in ("fps", "grab", "detect", "preprocess", "invoke", "draw", "the classifier takes"):
         assert word in outcome.out
     assert max(map(len, outcome.out.splitlines())) <= 80
     record = edgefer("live", "--video", video, "--every-frame", "--model", SHIPPED, "--no-window", "--json").record
@@ -176,7 +176,7 @@ def test_signals_stop_it_and_print_the_summary(video, number, code):
     assert process.returncode == code, error
     assert json.loads(first)["number"] >= 0
     assert all(json.loads(line) for line in rest.splitlines())
-    assert "the classifier is" in error or "no face has been classified" in error
+    assert "the classifier takes" in error or "no face has been classified" in error
     assert "Traceback" not in error
 
 
@@ -317,5 +317,5 @@ def test_a_terminal_of_80_columns_shows_the_dashboard(video):
     os.close(controller)
     assert process.wait(20) == 0
     text = shown.decode()
-    for word in ("fps", "detect", "the classifier is", "happy"):
+    for word in ("fps", "detect", "the classifier takes", "happy"):
         assert word in text

@@ -98,4 +98,4 @@ def test_changed_images_are_listed_by_row_and_label(data, cells, recorded):
     assert [list(row.values()) for row in rows] == [
         ["17", "happy", "happy", "sad", "51.2", "45.7"], ["4", "sad", "fear", "sad", "40.0", "39.0"],
     ]  # fmt: skip
-    assert "The .flips.csv beside a model lists the images" in render_page(build_report(recorded()))
+    assert "The .flips.csv next to a model lists the images" in render_page(build_report(recorded()))

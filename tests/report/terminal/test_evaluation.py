@@ -11,7 +11,7 @@ NAMES = ("angry", "happy", "sad")
 def evaluated(labels, predictions, **options):
     labels, predictions = np.array(labels), np.array(predictions)
     logits = np.eye(len(NAMES), dtype=np.float32)[predictions]
-    return evaluate(logits, labels, label_names=NAMES, split="PublicTest", model="small", data="synthetic", **options)
+    return evaluate(logits, labels, label_names=NAMES, split="PublicTest", model="small", data="patterns", **options)
 
 
 @pytest.fixture
