@@ -1,7 +1,7 @@
 """Recognize the kind of a file by its first bytes, and return the command for such files, for error messages.
 
-describe_kind(Path("face.png"))                 # "a PNG image"
-command_for(Path("face.png"))                   # "edgefer predict face.png"
+    describe_kind(Path("face.png"))                 # "a PNG image"
+    command_for(Path("face.png"))                   # "edgefer predict face.png"
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Write files atomically, and list the files of a folder without the leftovers of file systems.
 
-with atomic_write(path) as temporary:           # a temporary name in the same folder, renamed on success
-    np.savez(temporary, pixels=pixels)
-write_text(path, "...")
+    with atomic_write(path) as temporary:           # a temporary name in the same folder, renamed on success
+        np.savez(temporary, pixels=pixels)
+    write_text(path, "...")
 
 walk = walk_files(folder)                       # without hidden files, trash folders and thumbnails
 walk.files, walk.unreadable

@@ -1,8 +1,8 @@
 """Recognize image and video formats by the first bytes of a file.
 
-image_format(start)                             # "png", a format that OpenCV decodes
-unsupported_image(start)                        # "HEIC", a format that OpenCV does not decode
-video_format(start)                             # "Matroska"
+    image_format(start)                             # "png", a format that OpenCV decodes
+    unsupported_image(start)                        # "HEIC", a format that OpenCV does not decode
+    video_format(start)                             # "Matroska"
 
 Each function returns None for all other content. START_BYTES bytes are enough for all formats.
 """

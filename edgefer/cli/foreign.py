@@ -1,10 +1,10 @@
-"""Import models of other programs for ``edgefer import`` and for the commands that take such a model directly.
+"""Import models from other programs, for ``edgefer import`` and for commands that take such a model directly.
 
-@feed_options                                   # --labels, --input
-def command(feed: FeedOptions) -> Result: ...
+    @feed_options                                   # --labels, --input
+    def command(feed: FeedOptions) -> Result: ...
 
-record = import_tflite(path, data, feed, output)
-record, run = import_network(path, data, feed)
+    record = import_tflite(path, data, feed, output)
+    record, run = import_network(path, data, feed)
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ NO_DATA = DataOptions()
 
 @dataclass(frozen=True)
 class FeedOptions:
-    """What the user knows about the model of another program; None is found on the data.
+    """Labels and input of a model without a contract, as given by the user.
+
+    Each is determined with labeled faces if it is None.
 
     Attributes:
         labels: class names separated by commas, or the path of a file with one per line.
@@ -50,11 +52,11 @@ feed_options = option_group(
     FeedOptions,
     click.option(
         "--labels", metavar="NAMES",
-        help="Class names in the order of the outputs: a,b,c or a file.  [default: found on the data]",
+        help="Class names in the order of the outputs: a,b,c or a file.  [default: determined with the data]",
     ),
     click.option(
         "--input", "words", metavar="WORDS",
-        help="Channels and range of the pixels, such as gray,-1..1 or rgb,imagenet.  [default: found on the data]",
+        help="Channels and range of the pixels, such as gray,-1..1 or rgb,imagenet.  [default: determined with the data]",
     ),
 )  # fmt: skip
 
@@ -62,21 +64,21 @@ feed_options = option_group(
 def find_contract(
     named: Path | None, feed: FeedOptions, *, data: DataOptions = NO_DATA, needs_labels: bool = True
 ) -> Path:
-    """Return the path of the model of a command: the default, as named, or a copy with a contract.
+    """Return the path of a model with a contract: the named model, the default one, or a copy of a model without one.
 
     The copy of a model without a contract exists until the process ends.
 
     Args:
         named: path of a .tflite, name of a shipped model, or None for the default.
         feed: labels and input of a model without a contract.
-        data: data set that finds what ``feed`` leaves out.
-        needs_labels: raise UsageError if labels or input stay unknown. Otherwise the copy has numbered classes and the
+        data: labeled faces, to determine labels or input that are missing in ``feed``.
+        needs_labels: require labels and input. Otherwise the copy has numbered classes and the
             range 0..1, which serve to measure latency and to compare runtimes.
 
     Raises:
-        UsageError: labels or input of a model without a contract cannot be found, or a model with one needs none.
+        UsageError: labels or input cannot be determined, or ``feed`` has values for a model with a contract.
         DataError: the model or the data set cannot be read.
-        IncompatibleError: the model is no classifier of one image.
+        IncompatibleError: the model is not a classifier of one image.
     """
     from edgefer.contract.artifact import has_contract
     from edgefer.models import find_model
@@ -109,16 +111,16 @@ def _write_unknown(path: Path, output: Path) -> None:
     labels = tuple(f"class {index}" for index in range(model.classes))
     make_artifact(model, InputChoice(model.spec, labels, "nothing", "logits")).save(output)
     log(f"model: {path.name}, {describe_input(model.spec)}, {model.classes} outputs; it has no contract")
-    log("its inputs are synthetic faces with values in 0..1, and nothing checks its answers (edgefer import does)")
+    log("its inputs are synthetic faces with values in 0..1, and its outputs are not checked (see edgefer import)")
 
 
 def import_tflite(path: Path, data: DataOptions, feed: FeedOptions, output: Path) -> ModelImport:
     """Write a copy of a .tflite with a contract to ``output``.
 
     Raises:
-        UsageError: labels or input cannot be found.
+        UsageError: labels or input cannot be determined.
         DataError: the model or the data set cannot be read.
-        IncompatibleError: the model is no classifier of one image.
+        IncompatibleError: the model is not a classifier of one image.
     """
     from edgefer.file_kinds import TFLITE
     from edgefer.inference.model_import import ForeignModel, make_artifact
@@ -135,9 +137,9 @@ def import_network(
     """Write a run folder with the network of a Keras file or a SavedModel.
 
     Raises:
-        UsageError: the file has no known format or could run code, or labels or input cannot be found.
+        UsageError: the file has no known format or could run code, or labels or input cannot be determined.
         DataError: the file or the data set cannot be read.
-        IncompatibleError: the network cannot be converted, or is no classifier of one image.
+        IncompatibleError: the network cannot be converted, or is not a classifier of one image.
     """
     from edgefer.inference.first_load import trust_model
     from edgefer.inference.model_import import ForeignModel
@@ -163,7 +165,7 @@ def import_network(
 def _choose(
     model: ForeignModel, path: Path, data: DataOptions, feed: FeedOptions
 ) -> tuple[InputChoice, Dataset | None]:
-    """Find input and labels, with the data set if the user names one or does not name both."""
+    """Determine input and labels; the data set is read if the user names one, or omits input or labels."""
     from edgefer.contract.input_description import describe_input
     from edgefer.data.dataset import resolve
     from edgefer.inference.model_import import choose_input, parse_labels, sidecar_labels

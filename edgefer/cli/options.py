@@ -357,7 +357,7 @@ def select_classes(dataset: Dataset, classes: tuple[str, ...]) -> Dataset:
 
 
 def _selected(dataset: Dataset, labels: tuple[str, ...]) -> Dataset:
-    """Return the faces of a model's classes, and print what is left out."""
+    """Return the faces of a model's classes, and print a note on the others."""
     selected = dataset.select(labels)
     for note in selected.notes[len(dataset.notes) :]:
         log(f"  {note}")

@@ -1,7 +1,7 @@
 """Read the tags of a TIFF file or of the EXIF block of a JPEG, PNG or WebP file, and apply the orientation.
 
-tags = read_tags(stream)                        # {256: (4000,), 257: (3000,), ...} of the first directory
-upright = orient(image, tags[ORIENTATION][0])
+    tags = read_tags(stream)                        # {256: (4000,), 257: (3000,), ...} of the first directory
+    upright = orient(image, tags[ORIENTATION][0])
 """
 
 from __future__ import annotations

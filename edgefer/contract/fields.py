@@ -1,7 +1,7 @@
 """Read fields of a JSON object with checks of type and range; errors name the field.
 
-fields = Fields.parse(content, entry="edgefer.json")
-fields.object("input").integer("height", 1, 512)        # input.height is 0, expected an integer from 1 to 512
+    fields = Fields.parse(content, entry="edgefer.json")
+    fields.object("input").integer("height", 1, 512)        # input.height is 0, expected an integer from 1 to 512
 """
 
 from __future__ import annotations

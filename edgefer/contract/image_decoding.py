@@ -1,6 +1,6 @@
 """Decode image files to uint8 BGR arrays.
 
-image = read_image(path.read_bytes())           # uint8 BGR (h, w, 3), upright
+    image = read_image(path.read_bytes())           # uint8 BGR (h, w, 3), upright
 """
 
 from __future__ import annotations

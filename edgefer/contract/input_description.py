@@ -1,7 +1,7 @@
 """Write the input of a model as text, for --input and for messages.
 
-spec = parse_input("rgb,-1..1", InputSpec(96, 96))
-describe_input(spec)                            # "rgb 96x96, -1..1"
+    spec = parse_input("rgb,-1..1", InputSpec(96, 96))
+    describe_input(spec)                            # "rgb 96x96, -1..1"
 """
 
 from __future__ import annotations
@@ -41,7 +41,12 @@ def describe_range(spec: InputSpec) -> str:
 
 
 def describe_input(spec: InputSpec, *, always_range: bool = False) -> str:
-    """Return channels and size, and what else is not the default; ``always_range`` includes the range 0..1 too."""
+    """Describe channels and size, and other values that are not the default.
+
+    Args:
+        spec: the input.
+        always_range: include the range even if it is 0..1.
+    """
     parts = [f"{spec.channels} {spec.width}x{spec.height}"]
     if always_range or (spec.mean, spec.std) != RANGES["0..1"]:
         parts.append(describe_range(spec))

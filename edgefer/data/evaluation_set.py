@@ -1,8 +1,8 @@
 """Prepare the images that evaluate a model; they are the same for a Keras run and a .tflite.
 
-images = make_evaluation_set(dataset, dataset.split("PublicTest"), name="PublicTest", spec=artifact.input_spec)
-images.faces, images.labels, images.seen_in_training
-outputs = ModelOutputs(images, logits, evaluation)
+    images = make_evaluation_set(dataset, dataset.split("PublicTest"), name="PublicTest", spec=artifact.input_spec)
+    images.faces, images.labels, images.seen_in_training
+    outputs = ModelOutputs(images, logits, evaluation)
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 """Map the names of classes and splits in data sets to labels and splits, and quote values in messages.
 
-label_of("Happiness"), label_of("3")            # "happy", "happy"
-split_of("FER2013Train"), split_of("val")       # "Training", "PublicTest"
-split_of("test")                                # TEST: assign_test() decides which test split it is
-assign_test({"train", "test"})                  # "PublicTest"
-canonical_name("Suprise")                       # "surprise"; unknown names stay as they are
-match_names(("anger", "joy"), LABELS)           # {"anger": 0}: indices into LABELS
-quote("a\\x1b[2J")                               # 'a\\x1b[2J': without control characters
+    label_of("Happiness"), label_of("3")            # "happy", "happy"
+    split_of("FER2013Train"), split_of("val")       # "Training", "PublicTest"
+    split_of("test")                                # TEST: assign_test() decides which test split it is
+    assign_test({"train", "test"})                  # "PublicTest"
+    canonical_name("Suprise")                       # "surprise"; unknown names stay as they are
+    match_names(("anger", "joy"), LABELS)           # {"anger": 0}: indices into LABELS
+    quote("a\\x1b[2J")                               # 'a\\x1b[2J': without control characters
 """
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ class SampleTable:
         has_row_numbers: True if ``rows`` are row numbers of a table, False if they are positions.
         notes: sentences for the user.
         label_names: class names, as the source spells them.
-        subjects: int64 (n,), the person in each face, or None if the source does not tell them apart.
+        subjects: int64 (n,), the person in each face, or None if the source does not distinguish them.
     """
 
     pixels: npt.NDArray[np.uint8]

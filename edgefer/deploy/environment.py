@@ -1,7 +1,7 @@
 """Check the environment of this machine: Python, packages, runtimes, camera, GPU and throttling.
 
-for check in check_environment():
-    check.name, check.status, check.text, check.fix
+    for check in check_environment():
+        check.name, check.status, check.text, check.fix
 """
 
 from __future__ import annotations

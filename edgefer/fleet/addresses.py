@@ -1,9 +1,9 @@
 """Addresses of boards, in every form that OpenSSH takes.
 
-address = parse_address("pi@[fd00::1]:2222")
-address.target, address.port                    # "pi@fd00::1", "2222"
-address.known_hosts_name                        # "[fd00::1]:2222"
-parse_address("ssh://pi@board:2222")
+    address = parse_address("pi@[fd00::1]:2222")
+    address.target, address.port                    # "pi@fd00::1", "2222"
+    address.known_hosts_name                        # "[fd00::1]:2222"
+    parse_address("ssh://pi@board:2222")
 """
 
 from __future__ import annotations

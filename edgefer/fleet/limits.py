@@ -1,6 +1,6 @@
 """Check the outcomes of a benchmark against the limits of each device.
 
-failure = check_limits(outcomes, devices, strict=True)
+    failure = check_limits(outcomes, devices, strict=True)
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Record golden vectors: synthetic faces with the outputs of this machine, and the tolerance of their replay.
 
-artifact = record_golden_vectors(Artifact.bare(model, labels, spec), faces)
-artifact.golden.check(outputs)                  # on another machine
+    artifact = record_golden_vectors(Artifact.bare(model, labels, spec), faces)
+    artifact.golden.check(outputs)                  # on another machine
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Recognize images and videos by their content; names matter only if the content is damaged.
 
-media_type(Path("IMG_0001"))                    # MediaType("image", "AVIF"), by the first bytes
-is_media(Path("broken.jpg"))                    # True: the name promises a picture
+    media_type(Path("IMG_0001"))                    # MediaType("image", "AVIF"), by the first bytes
+    is_media(Path("broken.jpg"))                    # True: the name promises a picture
 """
 
 from __future__ import annotations

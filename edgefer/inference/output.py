@@ -1,13 +1,13 @@
 """Format predictions: annotated images, JSON, CSV and text tables.
 
-annotated = draw_faces(image, faces)            # a copy
-annotated = draw_boxes(image, [(box, "happy 91%")])
-AnnotatedImageWriter(Path("annotated")).add(result)
+    annotated = draw_faces(image, faces)            # a copy
+    annotated = draw_boxes(image, [(box, "happy 91%")])
+    AnnotatedImageWriter(Path("annotated")).add(result)
 
-to_record(result, labels)                       # one image with its faces, for --json
-to_json_lines(result, labels)                   # one line per face
-to_csv_rows(result)                             # one row per face, for CSV_HEADER
-format_table(results)
+    to_record(result, labels)                       # one image with its faces, for --json
+    to_json_lines(result, labels)                   # one line per face
+    to_csv_rows(result)                             # one row per face, for CSV_HEADER
+    format_table(results)
 """
 
 from __future__ import annotations

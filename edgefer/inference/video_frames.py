@@ -1,7 +1,7 @@
 """Read the frames of a video file as image sources.
 
-for source in iter_frames("clip.mp4", every=10):
-    source.name, source.read()                  # "clip.mp4#10", uint8 BGR (h, w, 3)
+    for source in iter_frames("clip.mp4", every=10):
+        source.name, source.read()                  # "clip.mp4#10", uint8 BGR (h, w, 3)
 """
 
 from __future__ import annotations

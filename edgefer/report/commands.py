@@ -1,8 +1,8 @@
 """Commands and settings that reproduce a model, from its provenance.
 
-quantize_command("int8", provenance, "runs/first")
-train_command("runs/first", settings="settings.toml", data="fer2013.csv", origin=provenance)
-settings_toml(provenance["settings"])           # input of edgefer train --settings
+    quantize_command("int8", provenance, "runs/first")
+    train_command("runs/first", settings="settings.toml", data="fer2013.csv", origin=provenance)
+    settings_toml(provenance["settings"])           # input of edgefer train --settings
 """
 
 from __future__ import annotations

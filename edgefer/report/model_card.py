@@ -1,7 +1,7 @@
 """Render the model card of an artifact: intended use, training data, accuracy, limits and boards.
 
-card(ModelCardData.of(quantization), run="runs/first")      # Markdown, for NAME.card.md beside NAME.tflite
-card(ModelCardData.of_file(artifact, file_bytes, results, quantizations))
+    card(ModelCardData.of(quantization), run="runs/first")      # Markdown, for NAME.card.md beside NAME.tflite
+    card(ModelCardData.of_file(artifact, file_bytes, results, quantizations))
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The facts in a model card, from a quantization or from a .tflite and its results.
 
-ModelCardData.of(quantization)
-ModelCardData.of_file(artifact, file_bytes, results, quantizations)
+    ModelCardData.of(quantization)
+    ModelCardData.of_file(artifact, file_bytes, results, quantizations)
 """
 
 from __future__ import annotations

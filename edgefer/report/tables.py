@@ -1,7 +1,7 @@
 """A table of results that renders as Markdown for a document or as text for a terminal.
 
-table = Table(("model", "runtime", "Pi 4"), rows, "Million instructions per inference.", text_columns=2)
-table.markdown(), table.text()
+    table = Table(("model", "runtime", "Pi 4"), rows, "Million instructions per inference.", text_columns=2)
+    table.markdown(), table.text()
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Record of a search for the cheapest int8 model within an accuracy bound.
 
-search.methods                                  # calibration methods, the one closest to the float network first
-search.candidates                               # every model that was scored, in order
-search.to_json()                                # the "search" entry of a quantization record
+    search.methods                                  # calibration methods, the one closest to the float network first
+    search.candidates                               # every model that was scored, in order
+    search.to_json()                                # the "search" entry of a quantization record
 """
 
 from __future__ import annotations

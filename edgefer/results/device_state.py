@@ -1,7 +1,7 @@
 """Device state during a benchmark: temperature, clock, throttling, load and power.
 
-state = DeviceState(elapsed_s=0.0, temperature_c=48.0, clock_mhz=1800.0, governor="ondemand")
-warnings_for([before, during, after], capacity=4)   # reasons against quoting what was measured meanwhile
+    state = DeviceState(elapsed_s=0.0, temperature_c=48.0, clock_mhz=1800.0, governor="ondemand")
+    warnings_for([before, during, after], capacity=4)   # reasons against quoting what was measured meanwhile
 """
 
 from __future__ import annotations

@@ -206,7 +206,7 @@ def command(
 ) -> Result:  # fmt: skip
     """Convert a trained RUN (default: the newest) to a .tflite that carries its contract.
 
-    MODEL, a Keras model or a SavedModel of another program, is imported first, as by edgefer import.
+    MODEL, a Keras model, SavedModel or ONNX file from another program, is imported first, as by edgefer import.
 
     Select one scheme; --int8 is a good start. All other options have defaults. The .tflite is written to the run folder
     and compared with its float network, image by image. Beside it, .flips.csv lists each image whose label changed, and
@@ -247,7 +247,7 @@ def command(
 
 
 def _open_run(subject: Path | None, data: DataOptions, feed: FeedOptions, *, trust: bool) -> Run:
-    """Return the run, or import the model of another program into a new one."""
+    """Return the run, or import a model from another program into a new run."""
     from edgefer.report.terminal.model_import import import_text
     from edgefer.workstation.importing.network import find_format
     from edgefer.workstation.training.run import find_run

@@ -1,6 +1,6 @@
 """The section on benchmarks: ratios between models, causes of slow int8, stages, and long runs.
 
-benchmark_section(data)
+    benchmark_section(data)
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The section on confusion matrices: of the float network, of the quantized model, and their difference.
 
-confusion_section(data)
+    confusion_section(data)
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The section on latency: percentiles of each benchmark, and histograms where raw samples were recorded.
 
-latency_section(data)
+    latency_section(data)
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The section on .tflite files: input, size, parameters and contract.
 
-models_section(data)
+    models_section(data)
 """
 
 from __future__ import annotations

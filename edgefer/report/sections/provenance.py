@@ -1,7 +1,7 @@
 """The sections on machines and versions, and on the commands that reproduce the results.
 
-environment_section(data), reproduce_section(data)
-flattened({"augment": {"flip": True}})          # [("augment.flip", "true")]
+    environment_section(data), reproduce_section(data)
+    flattened({"augment": {"flip": True}})          # [("augment.flip", "true")]
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The section on accuracy against latency and file size, with the Pareto front.
 
-points(data), front(points, "p50_us")
-tradeoff_section(data)
+    points(data), front(points, "p50_us")
+    tradeoff_section(data)
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The section on training: data, duration, scores, learning curves and settings.
 
-training_section(data)
+    training_section(data)
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Render quantizations and calibration sets as text for a terminal.
 
-quantization_text(quantization)                 # files, scores, change from the float network, classes, next step
-quantizations_text([first, second])             # one table of several schemes
-calibration_set_text(record)
+    quantization_text(quantization)                 # files, scores, change from the float network, classes, next step
+    quantizations_text([first, second])             # one table of several schemes
+    calibration_set_text(record)
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Networks of other programs as float flatbuffers."""
+"""Networks from other programs, as float flatbuffers."""

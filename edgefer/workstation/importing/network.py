@@ -1,4 +1,4 @@
-"""Convert the network in a file of another program to a float32 flatbuffer, in a subprocess.
+"""Convert the network in a file from another program to a float32 flatbuffer, in a subprocess.
 
     network = read_network(Path("my_model.h5"), folder=private)
     network.flatbuffer                              # float32, batch 1, logits as output if the softmax could be removed
@@ -64,7 +64,7 @@ class NetworkFormat(Protocol):
         """Return True if the file or folder at ``path`` has this format, without running it."""
 
     def find_code(self, path: Path) -> list[str]:
-        """Return descriptions of what in the file could run code of its author."""
+        """Return descriptions of the parts of the file that could run code of its author."""
 
     def read(self, path: Path, *, trust: bool) -> SourceNetwork:
         """Load the file and convert its network.
@@ -120,7 +120,7 @@ def read_network(path: Path, *, folder: Path, trust: bool = False) -> ImportedNe
     """Convert the network in a file.
 
     Args:
-        path: file or folder of another program.
+        path: file or folder from another program.
         folder: existing private folder for the results; the Keras file in it belongs to the caller.
         trust: load files that could run code.
 

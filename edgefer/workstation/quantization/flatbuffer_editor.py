@@ -149,7 +149,7 @@ class Flatbuffer:
         )
 
     def range(self, tensor: int) -> tuple[float, float]:
-        """Return what set_range() set."""
+        """Return the calibrated range (low, high) that set_range() stored."""
         params = self._graph.tensors[tensor].quantization
         return float(params.min[0]), float(params.max[0])
 

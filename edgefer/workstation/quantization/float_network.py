@@ -1,9 +1,9 @@
 """A trained float network and the results that every quantization of it shares.
 
-network = FloatNetwork(model, faces)
-network.flatbuffer                              # converted on first use
-network.calibrator                              # calibrated on first use
-network.with_faces(other_faces).calibrator      # converted once, calibrated with other faces
+    network = FloatNetwork(model, faces)
+    network.flatbuffer                              # converted on first use
+    network.calibrator                              # calibrated on first use
+    network.with_faces(other_faces).calibrator      # converted once, calibrated with other faces
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Run and evaluate Keras networks on the same images, and with the same record, as converted models.
 
-evaluation = evaluate_run(run, make_evaluation_set(dataset, split, name="PublicTest", spec=InputSpec()))
-outputs = score_run(run, images)                # also returns the logits
+    evaluation = evaluate_run(run, make_evaluation_set(dataset, split, name="PublicTest", spec=InputSpec()))
+    outputs = score_run(run, images)                # also returns the logits
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Open teachers: training runs, and .tflite models with a contract.
 
-teachers = [open_teacher("runs/wide-1"), open_teacher("small")]
-teacher.logits(pixels)                          # float32 (n, classes), for raw uint8 (n, h, w) images
-teacher.reference                               # name and identity, for the record of the student
+    teachers = [open_teacher("runs/wide-1"), open_teacher("small")]
+    teacher.logits(pixels)                          # float32 (n, classes), for raw uint8 (n, h, w) images
+    teacher.reference                               # name and identity, for the record of the student
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Write TensorBoard logs of a training with TensorFlow; TensorBoard itself is not required.
 
-log_epoch(run.folder / "tensorboard", epoch)    # then: tensorboard --logdir runs
+    log_epoch(run.folder / "tensorboard", epoch)    # then: tensorboard --logdir runs
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Measure how much a quantized model depends on the faces that calibrate it.
 
-trials = CalibrationTrials(context, context.select_disjoint(5))
-trials.labels(0, "int8", options)               # labels of the model calibrated with the first set
-stability = measure_stability(trials, "int8", options, sets=5)
-stability.accuracies, stability.std_points, stability.agreement
+    trials = CalibrationTrials(context, context.select_disjoint(5))
+    trials.labels(0, "int8", options)               # labels of the model calibrated with the first set
+    stability = measure_stability(trials, "int8", options, sets=5)
+    stability.accuracies, stability.std_points, stability.agreement
 """
 
 from __future__ import annotations

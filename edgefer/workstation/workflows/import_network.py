@@ -1,7 +1,7 @@
-"""Write the network of another program to a run folder, so that every command that takes a run takes it.
+"""Write an imported network to a run folder, so that it works with every command for runs.
 
-run = create_imported_run(network, choice, source=path, opened_with={...}, dataset=dataset)
-run.is_imported, run.labels, run.settings().input
+    run = create_imported_run(network, choice, source=path, opened_with={...}, dataset=dataset)
+    run.is_imported, run.labels, run.settings().input
 """
 
 from __future__ import annotations

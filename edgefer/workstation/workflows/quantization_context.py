@@ -1,9 +1,9 @@
 """State shared by everything that one ``edgefer quantize`` does with a run.
 
-context = QuantizationContext(run, dataset)
-context.float_logits                            # computed on first use, like every other part
-context.flatbuffer("int8", options)             # converted once per scheme and options
-context.logits("int8", options)                 # on the validation images
+    context = QuantizationContext(run, dataset)
+    context.float_logits                            # computed on first use, like every other part
+    context.flatbuffer("int8", options)             # converted once per scheme and options
+    context.logits("int8", options)                 # on the validation images
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Write the files of a quantization next to its artifact.
 
-write_label_changes(quantized, path)            # NAME.flips.csv, NAME.flips.png
-write_layers(layers, sensitive, path)           # NAME.layers.csv, NAME.layers.png
+    write_label_changes(quantized, path)            # NAME.flips.csv, NAME.flips.png
+    write_layers(layers, sensitive, path)           # NAME.layers.csv, NAME.layers.png
 """
 
 from __future__ import annotations

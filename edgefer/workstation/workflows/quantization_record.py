@@ -1,8 +1,8 @@
 """Create the record of a quantization and check its thresholds.
 
-thresholds = Thresholds(max_drop_points=0.3, max_bytes=100_000)
-quantization = make_record(quantized, path, measurement, thresholds=thresholds)
-quantization.missed_thresholds                       # one clause per missed threshold
+    thresholds = Thresholds(max_drop_points=0.3, max_bytes=100_000)
+    quantization = make_record(quantized, path, measurement, thresholds=thresholds)
+    quantization.missed_thresholds                       # one clause per missed threshold
 """
 
 from __future__ import annotations

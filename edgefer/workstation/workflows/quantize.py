@@ -1,10 +1,10 @@
 """Quantize a run: convert it, compare it with the float network, and attach the contract.
 
-context = QuantizationContext(run, dataset)
-quantized = quantize(context, "int8")
-quantized.artifact.save(run.artifact("int8"))
-quantized.comparison.difference_points, quantized.comparison.p_value
-quantized.temperature_fit.temperature
+    context = QuantizationContext(run, dataset)
+    quantized = quantize(context, "int8")
+    quantized.artifact.save(run.artifact("int8"))
+    quantized.comparison.difference_points, quantized.comparison.p_value
+    quantized.temperature_fit.temperature
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Run one quantization, from the selection of its calibration faces to its record: ``edgefer quantize``.
 
-plan = QuantizationPlan("int8", options=QuantizationOptions(io="uint8"), thresholds=Thresholds(max_drop_points=0.5))
-plan.check()                                    # rejects contradictory options before anything is read
-quantization = run_quantization(run, dataset, plan, console)
+    plan = QuantizationPlan("int8", options=QuantizationOptions(io="uint8"), thresholds=Thresholds(max_drop_points=0.5))
+    plan.check()                                    # rejects contradictory options before anything is read
+    quantization = run_quantization(run, dataset, plan, console)
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ def matches(path: Path) -> bool:
 
 
 def find_code(path: Path) -> list[str]:
-    """Return the layers that run code of their author: Lambda and its kin, and classes that are not of Keras."""
+    """Return the layers that run code of their author: Lambda and similar layers, and classes from other packages."""
     config = _read_config(path)
     return sorted({description for entry in _objects(config) if (description := _describe_code(entry))})
 
@@ -145,7 +145,7 @@ def _objects(value: Any) -> Iterator[Mapping[str, Any]]:
 
 
 def _describe_code(entry: Mapping[str, Any]) -> str:
-    """Return what code an object could run, or an empty string."""
+    """Return a description of the code that an object could run, or an empty string."""
     name = str(entry["class_name"])
     module = entry.get("module")
     if name in CODE_LAYERS:
