@@ -56,7 +56,8 @@ feed_options = option_group(
     ),
     click.option(
         "--input", "words", metavar="WORDS",
-        help="Channels and range of the pixels, such as gray,-1..1 or rgb,imagenet.  [default: determined with the data]",
+        help="Channels and range of the pixels, such as gray,-1..1 or rgb,imagenet.  "
+        "[default: determined with the data]",
     ),
 )  # fmt: skip
 
