@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgefer.cli.options import DataOptions, log, open_data, option_group
+from edgefer.cli.data_options import DataOptions, open_data
+from edgefer.cli.options import log, option_group
 from edgefer.errors import UsageError
 
 if TYPE_CHECKING:

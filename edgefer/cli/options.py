@@ -1,10 +1,8 @@
 """Options, parsers and helpers that several commands share.
 
     @click.command()
-    @data_options                                   # --data, --ferplus, --skip-bad-rows, --split, ...
     @click.option("--threads", type=parse_threads)
-    def command(data: DataOptions, threads: tuple[int, ...] | None) -> Result:
-        dataset = open_data(data)
+    def command(threads: tuple[int, ...] | None) -> Result: ...
 
 Options that belong together arrive as one frozen dataclass:
 
@@ -16,41 +14,27 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 
 from edgefer import plugins
-from edgefer.cli.outputs import INPUT
 from edgefer.cli.streams import write
 from edgefer.errors import UsageError
 from edgefer.escaping import printable
 
-if TYPE_CHECKING:
-    from edgefer.contract.artifact import Artifact
-    from edgefer.contract.preprocessing import InputSpec
-    from edgefer.data.dataset import Dataset
-    from edgefer.workstation.training.run import Run
-
 __all__ = [
-    "MODEL_HELP", "PATH", "RUNTIMES", "SECONDS", "SPLITS", "SYNTHETIC", "DataOptions", "data_options",
-    "data_options_without_data", "data_options_without_split", "detector_options", "log", "log_ignored_settings",
-    "open_data", "open_model_data", "open_run_data", "option_group", "parse_columns", "parse_face_count",
-    "parse_threads", "select_classes",
+    "MODEL_HELP", "PATH", "RUNTIMES", "SECONDS", "detector_options", "log", "log_ignored_settings", "option_group",
+    "parse_face_count", "parse_threads",
 ]  # fmt: skip
 
 PATH = click.Path(path_type=Path)
 RUNTIMES = ", ".join(plugins.names("edgefer.inference.runtimes"))
 DETECTORS = ", ".join(plugins.names("edgefer.inference.detectors"))
 MODEL_HELP = "A .tflite.  [default: the newest artifact, else the shipped model]"
-SPLITS = {"public": "PublicTest", "private": "PrivateTest", "train": "Training"}
-SYNTHETIC = "synthetic"
-COLUMN_ROLES = ("label", "pixels", "path", "split", "subject")
 Callback = TypeVar("Callback", bound=Callable[..., Any])
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -130,104 +114,6 @@ def option_group(name: str, kind: Callable[..., Any], *options: Decorator) -> Ca
     return decorate
 
 
-@dataclass(frozen=True)
-class DataOptions:
-    """The data set that a command line names.
-
-    Attributes:
-        data: path of the data set, "synthetic", or None for the default.
-        ferplus: file with FER+ votes of the same images, or None.
-        skip_bad_rows: skip invalid rows; otherwise an invalid row is an error.
-        shares: sizes of the splits, such as "80/10/10", for a data set without test splits; or None.
-        columns: columns of a table by role, such as "label=mood,path=file"; or None.
-        labels_map: names that models use, by class name of the data set; or None.
-        split_if_needed: leave a data set with test splits as it is; otherwise ``shares`` is an error for it.
-    """
-
-    data: str | None = None
-    ferplus: Path | None = None
-    skip_bad_rows: bool = False
-    shares: str | None = None
-    columns: str | None = None
-    labels_map: Mapping[str, str] | None = None
-    split_if_needed: bool = False
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the options that open the data set again, without the path of the data and of the votes."""
-        optional = {"split": self.shares, "columns": self.columns, "labels_map": self.labels_map}
-        return {"skip_bad_rows": self.skip_bad_rows, **{name: value for name, value in optional.items() if value}}
-
-    def with_defaults(self, saved: Mapping[str, Any]) -> DataOptions:
-        """Return these options, with those of a run in place of the ones that are not set."""
-        ferplus = self.ferplus or saved["ferplus"]
-        return DataOptions(
-            data=self.data or saved["data"],
-            ferplus=Path(ferplus) if ferplus else None,
-            skip_bad_rows=self.skip_bad_rows or saved["skip_bad_rows"],
-            shares=self.shares or saved.get("split"),
-            columns=self.columns or saved.get("columns"),
-            labels_map=self.labels_map or saved.get("labels_map"),
-            split_if_needed=not self.shares,
-        )
-
-
-class LabelsMap(click.ParamType):  # type: ignore[type-arg]
-    """A TOML file with the names that models use, by class name of a data set."""
-
-    name = "file"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Mapping[str, str]:
-        """Read the file."""
-        from edgefer.data.class_names import read_labels_map
-
-        return value if isinstance(value, Mapping) else read_labels_map(Path(value))
-
-
-DATA_OPTION = click.option(
-    "--data",
-    type=INPUT,
-    metavar="PATH",
-    help="A table such as fer2013.csv, folders of pictures, an .npz, or 'synthetic' for generated faces.  "
-    "[default: the data of the run, else $EDGEFER_DATA, else ./fer2013.csv; for training, else synthetic]",
-)
-LAYOUT_OPTIONS = (
-    click.option("--ferplus", type=PATH, metavar="FILE", help="FER+ votes for the same images (fer2013new.csv)."),
-    click.option("--skip-bad-rows", is_flag=True, help="Skip invalid rows instead of failing."),
-    click.option(
-        "--columns", metavar="ROLE=NAME,...",
-        help="Columns of a table: label and pixels or path, also split and subject.",
-    ),
-    click.option(
-        "--labels-map", type=LabelsMap(), metavar="FILE",
-        help='TOML file with class names of the data and those of the model, such as joy = "happy".',
-    ),
-)  # fmt: skip
-SPLIT_OPTION = click.option(
-    "--split", "shares", metavar="PERCENT",
-    help="Split data without test splits, such as 80/10/10, by subject if known.",
-)  # fmt: skip
-data_options = option_group("data", DataOptions, DATA_OPTION, *LAYOUT_OPTIONS, SPLIT_OPTION)
-# For commands whose --split names the split to score.
-data_options_without_split = option_group("data", DataOptions, DATA_OPTION, *LAYOUT_OPTIONS)
-# For commands whose argument is the data set.
-data_options_without_data = option_group("data", DataOptions, *LAYOUT_OPTIONS, SPLIT_OPTION)
-
-
-def parse_columns(text: str) -> dict[str, str]:
-    """Parse columns by role such as "label=mood,path=file".
-
-    Raises:
-        UsageError: a role is unknown or lacks a name, or label or one of pixels and path is missing.
-    """
-    pairs = [pair.partition("=") for pair in text.split(",")]
-    columns = {role.strip(): name.strip() for role, _, name in pairs}
-    is_complete = "label" in columns and ("pixels" in columns) != ("path" in columns)
-    if not is_complete or not set(columns) <= set(COLUMN_ROLES) or not all(columns.values()):
-        why = f"expected label=NAME with pixels=NAME or path=NAME; the roles are {', '.join(COLUMN_ROLES)}"
-        raise UsageError(f"--columns {text}", why=why, hint="--columns label=expression,path=file")
-    return columns
-
-
 def detector_options(callback: Callback) -> Callback:
     """Add --detector and --detector-model to a command."""
     callback = click.option(
@@ -248,148 +134,3 @@ def log_ignored_settings() -> None:
     choices = ", ".join(f"{name}={value}" for name, value in numeric_choices().items())
     if choices:
         log(f"weights may differ in their last bits from those of other runs: {choices}")
-
-
-def open_data(options: DataOptions, *, spec: InputSpec | None = None) -> Dataset:
-    """Load the data set, and print which one.
-
-    Without --data, FER2013 is taken from $EDGEFER_DATA or ./fer2013.csv; synthetic faces are generated if neither
-    exists.
-
-    Args:
-        options: the data set.
-        spec: input of the model; pictures of an image tree are read at its size, by default at 48 x 48.
-
-    Raises:
-        UsageError: --ferplus, --split, --columns or --labels-map with synthetic faces, or one of them is invalid.
-        DataError: the data set cannot be read.
-    """
-    from edgefer.contract.preprocessing import InputSpec
-    from edgefer.data.dataset import load, resolve, synthetic_dataset
-    from edgefer.data.splitting import SplitShares
-    from edgefer.progress import progress_bar
-
-    split = SplitShares.parse(options.shares) if options.shares else None
-    if split is not None and options.split_if_needed:
-        split = dataclasses.replace(split, if_needed=True)
-    columns = parse_columns(options.columns) if options.columns else None
-    path = None if options.data == SYNTHETIC else resolve(options.data)
-    if path is None:
-        if options.ferplus:
-            raise UsageError("--ferplus without --data", why="synthetic faces have no FER+ votes", hint="--data FILE")
-        for option, value in (
-            ("--split", options.shares), ("--columns", options.columns), ("--labels-map", options.labels_map),
-        ):  # fmt: skip
-            if value and not options.split_if_needed:
-                raise UsageError(f"{option} with synthetic faces", why="they are complete", hint="--data PATH")
-        why = "as requested" if options.data == SYNTHETIC else "no --data, no $EDGEFER_DATA and no ./fer2013.csv"
-        log(f"data: synthetic faces ({why})")
-        with progress_bar("generating faces") as progress:
-            return synthetic_dataset(progress=progress)
-    log(f"data: {path}")
-    with progress_bar(f"reading {path.name}") as progress:
-        dataset = load(
-            path,
-            spec=spec or InputSpec(),
-            split=split,
-            columns=columns,
-            labels_map=options.labels_map,
-            ferplus=options.ferplus,
-            skip_bad_rows=options.skip_bad_rows,
-            progress=progress,
-        )
-    for note in dataset.notes:
-        log(f"  {note}")
-    return dataset
-
-
-def open_model_data(model: Path, artifact: Artifact, options: DataOptions) -> Dataset:
-    """Load the data set that measures the accuracy of a model, with its classes.
-
-    Without --data, it is the data set of the training run in the folder of the model, $EDGEFER_DATA or ./fer2013.csv.
-    Synthetic faces measure only models that were trained on synthetic faces.
-
-    Args:
-        model: path of the model.
-        artifact: content of the model.
-        options: options of the command line.
-
-    Raises:
-        UsageError: no data set was named or found.
-        DataError: the data set cannot be read, or has no faces of the model's classes.
-    """
-    from edgefer.data.dataset import resolve
-
-    if options.data is None:
-        trained_on = artifact.provenance.get("data", {}).get("name")
-        saved = _saved_data_options(model.resolve().parent)
-        if saved.data is not None:
-            options = options.with_defaults({**dataclasses.asdict(saved), "split": saved.shares})
-            options = dataclasses.replace(options, ferplus=None if saved.data == SYNTHETIC else options.ferplus)
-            log(f"data of the run in {model.parent}:")
-        elif resolve(None) is None and trained_on != SYNTHETIC:
-            raise UsageError(
-                f"no data set to measure the accuracy of {model.name}",
-                why=f"no --data, $EDGEFER_DATA or ./fer2013.csv; it was trained on {trained_on or 'unknown data'}",
-                hint=f"--data PATH, or --data {SYNTHETIC} to test the tools with generated faces",
-            )
-    return _selected(open_data(options, spec=artifact.input_spec), artifact.labels)
-
-
-def select_classes(dataset: Dataset, classes: tuple[str, ...]) -> Dataset:
-    """Return the faces of the classes in --classes, in their order.
-
-    Raises:
-        UsageError: the data set has no class of a name, or a name occurs twice.
-    """
-    from edgefer.data.naming import canonical_name, list_names, match_names
-
-    unknown = [name for name in classes if name not in match_names(classes, dataset.labels)]
-    if unknown:
-        why = f"{dataset.source} has the classes {dataset.class_counts()}"
-        hint = f"--classes {','.join(dataset.labels[:3])}"
-        raise UsageError(f"--classes names {list_names(unknown)}", why=why, hint=hint)
-    index_of = match_names(classes, dataset.labels)
-    labels = tuple(dataset.labels[index_of[name]] for name in classes)
-    if len(set(map(canonical_name, labels))) < max(2, len(labels)):
-        raise UsageError(f"--classes {','.join(classes)}", why="expected at least two different classes")
-    return _selected(dataset, labels)
-
-
-def _selected(dataset: Dataset, labels: tuple[str, ...]) -> Dataset:
-    """Return the faces of a model's classes, and print a note on the others."""
-    selected = dataset.select(labels)
-    for note in selected.notes[len(dataset.notes) :]:
-        log(f"  {note}")
-    return selected
-
-
-def _saved_data_options(folder: Path) -> DataOptions:
-    """Return the options that opened the data set of the run in ``folder``; without a run, all of them are unset."""
-    try:
-        saved = json.loads((folder / "environment.json").read_text(encoding="utf-8"))["data"]["opened_with"]
-        data, ferplus, skip_bad_rows = saved["data"], saved["ferplus"], saved["skip_bad_rows"]
-        split, columns, labels_map = saved.get("split"), saved.get("columns"), saved.get("labels_map")
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
-        return DataOptions()
-    if not isinstance(data, str) or not all(isinstance(text, (str, type(None))) for text in (ferplus, split, columns)):
-        return DataOptions()
-    if not isinstance(labels_map, (dict, type(None))):
-        return DataOptions()
-    return DataOptions(data, Path(ferplus) if ferplus else None, skip_bad_rows is True, split, columns, labels_map)
-
-
-def open_run_data(run: Run, options: DataOptions, *, spec: InputSpec | None = None) -> Dataset:
-    """Load the data set that ``run`` was trained on, with its classes; options that are set override the run's own.
-
-    Args:
-        run: the run.
-        options: options of the command line.
-        spec: input of the model; the one of the run by default.
-
-    Raises:
-        UsageError: --ferplus with synthetic faces.
-        DataError: the data set cannot be read, or has no faces of the run's classes.
-    """
-    dataset = open_data(options.with_defaults(run.opened_with()), spec=spec or run.settings().input)
-    return _selected(dataset, run.labels)

@@ -13,19 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgefer.cli.data_options import DataOptions, data_options, open_model_data
 from edgefer.cli.foreign import NO_DATA, FeedOptions, feed_options, find_contract
-from edgefer.cli.options import (
-    PATH,
-    RUNTIMES,
-    SECONDS,
-    DataOptions,
-    data_options,
-    log,
-    open_model_data,
-    option_group,
-    parse_face_count,
-    parse_threads,
-)
+from edgefer.cli.options import PATH, RUNTIMES, SECONDS, log, option_group, parse_face_count, parse_threads
 from edgefer.cli.outputs import OUTPUT_FOLDER
 from edgefer.errors import EdgeferError, UsageError
 from edgefer.results.benchmark_plan import PRESETS

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgefer.cli.options import PATH, DataOptions, data_options, log, open_data, open_run_data
+from edgefer.cli.data_options import DataOptions, data_options, open_data, open_run_data
+from edgefer.cli.options import PATH, log
 from edgefer.cli.outputs import OUTPUT_FILE
 from edgefer.text_table import Result
 

@@ -6,7 +6,7 @@ import dataclasses
 
 import click
 
-from edgefer.cli.options import DataOptions, data_options_without_data, open_data
+from edgefer.cli.data_options import DataOptions, data_options_without_data, open_data
 from edgefer.cli.outputs import INPUT
 from edgefer.text_table import Result
 

@@ -8,18 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edgefer.cli.data_options import SPLITS, DataOptions, data_options_without_split, open_model_data, open_run_data
 from edgefer.cli.foreign import FeedOptions, feed_options, find_contract
-from edgefer.cli.options import (
-    PATH,
-    RUNTIMES,
-    SPLITS,
-    DataOptions,
-    data_options_without_split,
-    log,
-    log_ignored_settings,
-    open_model_data,
-    open_run_data,
-)
+from edgefer.cli.options import PATH, RUNTIMES, log, log_ignored_settings
 from edgefer.cli.outputs import OUTPUT_FOLDER
 from edgefer.errors import UsageError
 from edgefer.text_table import Result

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
+from edgefer.cli.data_options import DataOptions, data_options
 from edgefer.cli.foreign import FeedOptions, feed_options, import_network, import_tflite
-from edgefer.cli.options import PATH, DataOptions, data_options
+from edgefer.cli.options import PATH
 from edgefer.cli.outputs import OUTPUT_FILE, OUTPUT_FOLDER
 from edgefer.errors import UsageError
 from edgefer.file_kinds import TFLITE, describe_kind

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgefer import plugins
+from edgefer.cli.data_options import DataOptions, data_options, open_run_data
 from edgefer.cli.foreign import FeedOptions, feed_options, import_network
-from edgefer.cli.options import PATH, DataOptions, data_options, log, log_ignored_settings, open_run_data, option_group
+from edgefer.cli.options import PATH, log, log_ignored_settings, option_group
 from edgefer.cli.outputs import check_output
 from edgefer.errors import ThresholdNotMet, UsageError
 from edgefer.file_kinds import RUN, describe_kind

@@ -10,18 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from edgefer import plugins
-from edgefer.cli.options import (
-    PATH,
-    SYNTHETIC,
-    DataOptions,
-    data_options,
-    log,
-    log_ignored_settings,
-    open_data,
-    open_run_data,
-    option_group,
-    select_classes,
-)
+from edgefer.cli.data_options import SYNTHETIC, DataOptions, data_options, open_data, open_run_data, select_classes
+from edgefer.cli.options import PATH, log, log_ignored_settings, option_group
 from edgefer.cli.outputs import INPUT, OUTPUT_FOLDER, check_output
 from edgefer.errors import UsageError
 from edgefer.text_table import Result

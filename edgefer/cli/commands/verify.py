@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edgefer.cli.data_options import SYNTHETIC, DataOptions, open_data
 from edgefer.cli.foreign import FeedOptions, feed_options, find_contract
-from edgefer.cli.options import PATH, RUNTIMES, SYNTHETIC, DataOptions, log, open_data, parse_face_count, parse_threads
+from edgefer.cli.options import PATH, RUNTIMES, log, parse_face_count, parse_threads
 from edgefer.cli.outputs import INPUT
 from edgefer.errors import EdgeferError, IncompatibleError, ThresholdNotMet
 from edgefer.text_table import Result, percent
