@@ -62,10 +62,15 @@ class DataOptions:
     labels_map: Mapping[str, str] | None = None
     split_if_needed: bool = False
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the options that open the data set again, without the path of the data and of the votes."""
+    def opened_with(self, dataset: Dataset) -> dict[str, Any]:
+        """Return JSON-compatible values with which a later command opens ``dataset`` again; see with_defaults()."""
         optional = {"split": self.shares, "columns": self.columns, "labels_map": self.labels_map}
-        return {"skip_bad_rows": self.skip_bad_rows, **{name: value for name, value in optional.items() if value}}
+        return {
+            "data": SYNTHETIC if dataset.layout == SYNTHETIC else str(Path(dataset.source).resolve()),
+            "ferplus": str(self.ferplus.resolve()) if self.ferplus else None,
+            "skip_bad_rows": self.skip_bad_rows,
+            **{name: value for name, value in optional.items() if value},
+        }
 
     def with_defaults(self, saved: Mapping[str, Any]) -> DataOptions:
         """Return these options, with those of a run in place of the ones that are not set."""
@@ -276,8 +281,11 @@ def open_run_data(run: Run, options: DataOptions, *, spec: InputSpec | None = No
         spec: input of the model; the one of the run by default.
 
     Raises:
-        UsageError: --ferplus with synthetic faces.
+        UsageError: --ferplus with synthetic faces, or the run was imported without a data set and none is named.
         DataError: the data set cannot be read, or has no faces of the run's classes.
     """
-    dataset = open_data(options.with_defaults(run.opened_with()), spec=spec or run.settings().input)
-    return _selected(dataset, run.labels)
+    merged = options.with_defaults(run.opened_with())
+    if merged.data is None:
+        why = "its network was imported without a data set"
+        raise UsageError(f"no data set for {run.folder}", why=why, hint="--data PATH")
+    return _selected(open_data(merged, spec=spec or run.settings().input), run.labels)

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import atexit
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -31,6 +32,8 @@ __all__ = ["NO_DATA", "FeedOptions", "feed_options", "find_contract", "import_ne
 
 
 NO_DATA = DataOptions()
+# Entry of a run that was imported without a data set.
+NO_DATA_SET: Mapping[str, Any] = {"data": None, "ferplus": None, "skip_bad_rows": False}
 
 
 @dataclass(frozen=True)
@@ -155,12 +158,10 @@ def import_network(
         trust_model(network.flatbuffer)
         model = ForeignModel.load(network.flatbuffer, name=path.name)
         choice, dataset = _choose(model, path, data, feed)
-        opened_with = {
-            "data": data.data if dataset else None,
-            "ferplus": str(data.ferplus) if data.ferplus else None,
-            "skip_bad_rows": data.skip_bad_rows,
-        }
-        run = create_imported_run(network, choice, source=path, opened_with=opened_with, dataset=dataset, folder=folder)
+        run = create_imported_run(
+            network, choice, source=path, dataset=dataset, folder=folder,
+            opened_with=data.opened_with(dataset) if dataset else NO_DATA_SET,
+        )  # fmt: skip
     return _record(path, network.kind, run.folder, choice, dataset, notes=network.notes), run
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edgefer import plugins
-from edgefer.cli.data_options import SYNTHETIC, DataOptions, data_options, open_data, open_run_data, select_classes
+from edgefer.cli.data_options import DataOptions, data_options, open_data, open_run_data, select_classes
 from edgefer.cli.options import PATH, log, log_ignored_settings, option_group
 from edgefer.cli.outputs import INPUT, OUTPUT_FOLDER, check_output
 from edgefer.errors import UsageError
@@ -157,11 +157,7 @@ def _start(data: DataOptions, options: TrainOptions) -> tuple[Run, Dataset, Vali
             dataset = select_classes(dataset, tuple(name.strip() for name in options.classes.split(",")))
         elif parent is not None:
             dataset = dataset.select(parent.labels)
-        opened_with = {
-            "data": SYNTHETIC if dataset.layout == SYNTHETIC else str(Path(dataset.source).resolve()),
-            "ferplus": str(data.ferplus.resolve()) if data.ferplus else None,
-            **data.to_json(),
-        }
+        opened_with = data.opened_with(dataset)
     split = validation_split(dataset, settings)
     with progress_bar("computing teacher logits") as progress:
         run = start(

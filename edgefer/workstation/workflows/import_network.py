@@ -7,18 +7,17 @@
 from __future__ import annotations
 
 import hashlib
-import platform
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import edgefer
 from edgefer import files
 from edgefer.data.dataset import Dataset
 from edgefer.inference.model_import import InputChoice
 from edgefer.workstation.importing.network import ImportedNetwork
 from edgefer.workstation.training.run import RUNS, Run, new_run
 from edgefer.workstation.training.settings import TrainSettings
+from edgefer.workstation.workflows.environment import describe_data, describe_machine
 
 __all__ = ["create_imported_run"]
 
@@ -54,17 +53,11 @@ def create_imported_run(
     run = new_run(root, settings, folder=folder)
     if network.keras is not None:
         files.write_bytes(run.folder / network.keras.name, network.keras.read_bytes())
+    no_data = {"source": "", "sha256": "", "opened_with": dict(opened_with)}
     environment = {
-        "edgefer": edgefer.__version__,
-        "backend": "tensorflow",
-        "python": platform.python_version(),
+        **describe_machine("tensorflow"),
         "labels": list(choice.labels),
-        "data": {
-            "name": dataset.layout if dataset else "",
-            "source": dataset.source if dataset else "",
-            "sha256": dataset.sha256 if dataset else "",
-            "opened_with": dict(opened_with),
-        },
+        "data": no_data if dataset is None else describe_data(dataset, opened_with),
         "imported": {
             "file": source.name,
             "kind": network.kind,

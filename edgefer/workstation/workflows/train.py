@@ -11,15 +11,10 @@ complete() accepts any run folder and performs only the remaining steps.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import importlib.metadata
-import os
-import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import edgefer
 from edgefer import files, plugins
 from edgefer.contract.labels import LABELS
 from edgefer.data.dataset import Dataset
@@ -41,13 +36,13 @@ from edgefer.workstation.training.settings import TrainSettings
 from edgefer.workstation.training.teachers import Teacher
 from edgefer.workstation.training.trainer import read_training_state
 from edgefer.workstation.training.validation import ValidationSplit, validation_split
+from edgefer.workstation.workflows.environment import describe_data, describe_machine, votes_sha256
 
 __all__ = ["check_resume", "check_start", "complete", "load_system", "start", "training_record"]
 
 SYSTEMS = "edgefer.workstation.training.systems"
 # Paths on this machine. A training record may be published; the run folder stays private.
 PRIVATE = ("source", "opened_with")
-PACKAGES = ("keras", "tensorflow", "jax", "torch", "numpy", "opencv-python-headless")
 
 
 def load_system(name: str) -> TrainSettings:
@@ -126,7 +121,8 @@ def start(
     split = split or validation_split(dataset, settings)
     check_trainable(split, settings)
     # Create the folder after everything that can fail: without weights, it would still be the newest run.
-    environment = _environment(dataset, opened_with)
+    environment = describe_machine(load_keras().backend.backend())
+    environment["data"] = describe_data(dataset, opened_with)
     if dataset.labels != LABELS:
         environment["labels"] = list(dataset.labels)
     if parent is not None:
@@ -180,7 +176,7 @@ def complete(
     """
     settings, environment = run.settings(), run.environment()
     run.require_data(dataset)
-    if environment["data"].get("votes_sha256") != _votes_sha256(dataset):
+    if environment["data"].get("votes_sha256") != votes_sha256(dataset):
         votes = environment["data"]["opened_with"].get("ferplus")
         raise DataError(
             f"{run.folder} was started with {'other' if votes else 'no'} FER+ votes",
@@ -223,36 +219,3 @@ def training_record(run: Run) -> dict[str, Any]:
         **metrics,
         "duration_s": sum(epoch.duration_s for epoch in run.history()),
     }
-
-
-def _environment(dataset: Dataset, opened_with: Mapping[str, Any]) -> dict[str, Any]:
-    """Collect versions, machine, backend and data, on which results depend besides the settings."""
-    versions = {}
-    for package in PACKAGES:
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return {
-        "edgefer": edgefer.__version__,
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-        "system": platform.system(),
-        "cpu_count": os.cpu_count(),
-        "backend": load_keras().backend.backend(),
-        "packages": versions,
-        "data": {
-            "source": dataset.source,
-            "layout": dataset.layout,
-            "sha256": dataset.sha256,
-            "votes_sha256": _votes_sha256(dataset),
-            "opened_with": dict(opened_with),
-            "images": {name: len(split) for name, split in dataset.splits.items()},
-        },
-    }
-
-
-def _votes_sha256(dataset: Dataset) -> str | None:
-    """Return the SHA-256 of the FER+ votes of Training; None for a data set without votes."""
-    votes = dataset.split("Training").votes
-    return None if votes is None else hashlib.sha256(votes.tobytes()).hexdigest()

@@ -3,6 +3,7 @@
 import json
 import re
 
+import cv2
 import numpy as np
 import pytest
 
@@ -31,14 +32,20 @@ def patterns(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def foreign(tmp_path_factory):
-    """Return a .tflite without a contract that compares its input, in -1..1, with the templates."""
+def network():
+    """Return a Keras model that compares its input, in -1..1, with the templates."""
     keras = load_keras(backend="tensorflow")
     model = keras.Sequential([keras.Input((48, 48, 1)), keras.layers.Flatten(), keras.layers.Dense(7, name="logits")])
     weights = (TEMPLATES.reshape(7, -1) / 127.5 - 1).astype(np.float32)
     model.layers[-1].set_weights([weights.T, -0.5 * (weights**2).sum(axis=1)])
+    return model
+
+
+@pytest.fixture(scope="session")
+def foreign(network, tmp_path_factory):
+    """Return the model as a .tflite without a contract."""
     path = tmp_path_factory.mktemp("foreign") / "emotions.tflite"
-    path.write_bytes(convert(model))
+    path.write_bytes(convert(network))
     return path
 
 
@@ -164,8 +171,6 @@ def test_verify_compares_the_kernels_of_a_model_without_a_contract(edgefer, fore
 
 
 def test_predict_needs_labels_and_input(edgefer, foreign, tmp_path):
-    import cv2
-
     cv2.imwrite(str(tmp_path / "face.png"), np.full((48, 48), 100, np.uint8))
     asked = edgefer("predict", "face.png", "--no-detect", "--model", foreign)
     assert asked.code == 2
@@ -194,3 +199,37 @@ def test_imported_model_can_be_inspected(edgefer, foreign):
     result = edgefer("inspect", "emotions-edgefer.tflite")
     assert result.code == 0
     assert "contract: imported, gray 48x48, -1..1" in result.out
+
+
+@pytest.mark.slow
+def test_run_reopens_the_data_with_the_options_of_the_import(edgefer, network, tmp_path):
+    generator = np.random.default_rng(3)
+    for label, template in zip(LABELS, TEMPLATES):
+        (tmp_path / "mine" / label).mkdir(parents=True)
+        for number in range(40):
+            face = np.clip(template + generator.normal(0, 30, template.shape), 0, 255).astype(np.uint8)
+            cv2.imwrite(str(tmp_path / "mine" / label / f"{number}.png"), face)
+    network.save(tmp_path / "my_model.keras")
+    imported = edgefer("import", "my_model.keras", "--data", "mine", "--split", "60/20/20", "--run", "runs/mine")
+    assert imported.code == 0, imported.err
+    environment = json.loads((tmp_path / "runs/mine/environment.json").read_text())
+    assert environment["data"]["opened_with"] == {
+        "data": str(tmp_path / "mine"), "ferplus": None, "skip_bad_rows": False, "split": "60/20/20",
+    }  # fmt: skip
+    assert environment["packages"]["keras"]
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    result = edgefer("evaluate", tmp_path / "runs/mine", "--json", cwd=elsewhere)
+    assert result.code == 0, result.err
+    assert (result.record["n"], result.record["accuracy"]["share"]) == (56, 1)
+
+
+@pytest.mark.slow
+def test_run_that_was_imported_without_data_is_not_quantized_with_synthetic_faces(edgefer, network, tmp_path):
+    network.save(tmp_path / "my_model.keras")
+    imported = edgefer("import", "my_model.keras", "--labels", NAMES, "--input", "gray,-1..1", "--run", "runs/mine")
+    assert imported.code == 0, imported.err
+    result = edgefer("quantize", "--int8", "runs/mine")
+    assert result.code == 2
+    assert "no data set for runs/mine" in result.err
+    assert "--data PATH" in result.err
