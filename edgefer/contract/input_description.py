@@ -48,7 +48,7 @@ def describe_input(spec: InputSpec, *, always_range: bool = False) -> str:
         always_range: include the range even if it is 0..1.
     """
     parts = [f"{spec.channels} {spec.width}x{spec.height}"]
-    if always_range or (spec.mean, spec.std) != RANGES["0..1"]:
+    if always_range or not spec.has_unit_range:
         parts.append(describe_range(spec))
     if spec.resize != "area":
         parts.append(f"resized by {spec.resize}")

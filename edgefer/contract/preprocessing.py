@@ -93,6 +93,11 @@ class InputSpec:
         return (1, self.height, self.width, CHANNELS[self.channels])
 
     @property
+    def has_unit_range(self) -> bool:
+        """True if the model computes with pixel / 255."""
+        return (self.mean, self.std) == (InputSpec.mean, InputSpec.std)
+
+    @property
     def range(self) -> tuple[float, float]:
         """Input values of a black and of a white pixel, the smallest and the largest of all channels."""
         table = encoder(FLOAT32, self)

@@ -150,12 +150,17 @@ class Dataset:
 
     def class_counts(self) -> str:
         """Return the classes with their numbers of images in all splits, for messages."""
-        counts = sum(np.bincount(split.labels, minlength=len(self.labels)) for split in self.splits.values())
-        return list_names([f"{name} ({count:,})" for name, count in zip(self.labels, np.atleast_1d(counts).tolist())])
+        return list_names([f"{name} ({count:,})" for name, count in zip(self.labels, self._counts())])
+
+    def _counts(self) -> list[int]:
+        counts = np.zeros(len(self.labels), np.int64)
+        for split in self.splits.values():
+            counts += np.bincount(split.labels, minlength=len(self.labels))
+        return counts.tolist()
 
     def _left_out(self, table: npt.NDArray[np.int64]) -> tuple[str, ...]:
-        counts = sum(np.bincount(split.labels, minlength=len(self.labels)) for split in self.splits.values())
-        dropped = {self.labels[index]: int(np.atleast_1d(counts)[index]) for index in np.flatnonzero(table < 0)}
+        counts = self._counts()
+        dropped = {self.labels[index]: counts[index] for index in np.flatnonzero(table < 0)}
         total = sum(dropped.values())
         if not total:
             return ()

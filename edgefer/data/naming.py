@@ -12,14 +12,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence, Set as AbstractSet
+from collections.abc import Iterable, Sequence, Set as AbstractSet
 
 from edgefer.contract.labels import LABELS
 from edgefer.escaping import printable
 
 __all__ = [
     "CONTEMPT", "LABEL_OF_NAME", "TEST", "assign_test", "canonical_name", "is_class_name", "label_of", "list_names",
-    "match_names", "quote", "quote_name", "split_of",
+    "match_names", "quote", "quote_name", "split_of", "splits_of",
 ]  # fmt: skip
 
 TEST = "test"
@@ -106,6 +106,13 @@ def assign_test(names: AbstractSet[str]) -> str:
     if "PrivateTest" in splits:
         return "" if "PublicTest" in splits else "PublicTest"
     return "PrivateTest" if "PublicTest" in splits else "PublicTest"
+
+
+def splits_of(names: Iterable[str]) -> dict[str, str]:
+    """Return the split of each name; "" for other text, and for a test set that assign_test() cannot assign."""
+    known = frozenset(names)
+    test = assign_test(known)
+    return {name: test if split_of(name) == TEST else split_of(name) or "" for name in known}
 
 
 def quote(value: object, *, limit: int = QUOTED_CHARACTERS) -> str:

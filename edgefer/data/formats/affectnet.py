@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from edgefer.data.class_folders import class_folder_names, read_tree, tree_key
-from edgefer.data.naming import TEST, assign_test, quote, quote_name, split_of
+from edgefer.data.naming import quote, quote_name, split_of, splits_of
 from edgefer.data.pictures import Picture, folders_in, pictures_key, read_pictures
 from edgefer.data.records import BadRows, ReadOptions, SampleTable
 from edgefer.progress import Progress
@@ -79,16 +79,15 @@ def _annotated(path: Path) -> list[Path]:
 def _annotated_pictures(path: Path) -> Iterator[Picture]:
     """Yield the pictures; a label is the number in the annotation."""
     folders = _annotated(path)
-    test = assign_test(frozenset(folder.name for folder in folders))
+    splits = splits_of(folder.name for folder in folders)
     for folder in folders:
-        split = test if split_of(folder.name) == TEST else str(split_of(folder.name))
         pictures = {picture.stem: picture for picture in sorted((folder / "images").iterdir())}
         for annotation in sorted((folder / "annotations").glob(f"*{ANNOTATION}")):
             stem = annotation.name.removesuffix(ANNOTATION)
             picture = pictures.get(stem, folder / "images" / f"{stem}.jpg")
             name = f"{folder.name}/images/{picture.name}"
             label, problem = _annotation(annotation)
-            yield Picture(picture, name, label, split, problem=problem)
+            yield Picture(picture, name, label, splits[folder.name], problem=problem)
 
 
 def _annotation(path: Path) -> tuple[str, str]:

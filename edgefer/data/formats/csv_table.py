@@ -19,7 +19,17 @@ from pathlib import Path
 import numpy as np
 
 from edgefer.contract.labels import LABELS
-from edgefer.data.naming import CONTEMPT, TEST, assign_test, canonical_name, label_of, quote, quote_name, split_of
+from edgefer.data.naming import (
+    CONTEMPT,
+    TEST,
+    assign_test,
+    canonical_name,
+    label_of,
+    quote,
+    quote_name,
+    split_of,
+    splits_of,
+)  # fmt: skip
 from edgefer.data.records import SPLITS, BadRows, ReadOptions, SampleTable, file_sha256
 from edgefer.data.table_columns import NO_ROLES, Columns, find_columns
 from edgefer.data.table_text import Table, open_table
@@ -38,6 +48,7 @@ PIXEL = {str(value): value for value in range(256)}
 UNASSIGNED = len(SPLITS)
 # A class in a table has at least two rows; a single one is a misspelling.
 LEAST_ROWS = LEAST_CLASSES = 2
+HEAD_BYTES = 1000
 LONGEST_NAME = 40
 CONTEMPT_NUMBERS = ("7", "7.0")
 
@@ -81,8 +92,7 @@ def read(path: Path, *, options: ReadOptions, bad: BadRows, progress: Progress) 
     with open_table(path, accepts=accepts) as table:
         columns = find_columns(table.head, roles) if table else None
         if table is None or columns is None:
-            head = table.head if table else path.open("rb").read(1000).decode(errors="replace")
-            why = f"its first line is {quote(next(iter(head.splitlines()), ''), limit=100)}"
+            why = f"its first line is {quote(next(iter(_head(path, table).splitlines()), ''), limit=100)}"
             raise DataError(f"{path} has no column {roles.get('pixels', 'of pixels')}", why=why, hint=HINT)
         _require_columns(path, columns, table.head, needs_splits=options.needs_splits)
         try:
@@ -92,6 +102,14 @@ def read(path: Path, *, options: ReadOptions, bad: BadRows, progress: Progress) 
             raise DataError(f"{path}: {error.what}", why=error.why, hint="copy or download the file again") from error
     _require_numbers_from_0(path, rows)
     return rows.table(bad, _notes(table, columns))
+
+
+def _head(path: Path, table: Table | None) -> str:
+    """Return the beginning of a table, or of the file if it contains none."""
+    if table is not None:
+        return table.head
+    with path.open("rb") as file:
+        return file.read(HEAD_BYTES).decode(errors="replace")
 
 
 class _Rows:
@@ -199,11 +217,8 @@ class _Rows:
 
     def _split_notes(self) -> tuple[str, ...]:
         """Report names of splits that FER2013 does not use."""
-        names = frozenset(self.split_names)
-        test = assign_test(names)
         notes = []
-        for name in sorted(names):
-            split = test if split_of(name) == TEST else split_of(name)
+        for name, split in sorted(splits_of(self.split_names).items()):
             if split and split.lower() != name.lower() and split != "Training":
                 notes.append(f"Usage {quote(name)} is scored as {split}.")
         return tuple(notes)

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edgefer.data.ferplus import VOTED_LABELS, VOTES
-from edgefer.data.naming import TEST, assign_test, quote, split_of
+from edgefer.data.naming import quote, split_of, splits_of
 from edgefer.data.pictures import Picture, folders_in, pictures_key, read_pictures
 from edgefer.data.records import BadRows, ReadOptions, SampleTable
 from edgefer.progress import Progress
@@ -57,11 +57,8 @@ def _folders(path: Path) -> list[Path]:
 def _pictures(path: Path) -> tuple[list[Picture], int]:
     """Return the pictures with an expression, and the number of the others."""
     folders = _folders(path)
-    test = assign_test(frozenset(folder.name for folder in folders))
-    pictures = []
-    for folder in folders:
-        split = test if split_of(folder.name) == TEST else str(split_of(folder.name))
-        pictures += list(_listed(folder, split))
+    splits = splits_of(folder.name for folder in folders)
+    pictures = [picture for folder in folders for picture in _listed(folder, splits[folder.name])]
     kept = [picture for picture in pictures if picture is not None]
     return kept, len(pictures) - len(kept)
 

@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from edgefer.contract.labels import LABELS
 from edgefer.contract.preprocessing import prepare_all
-from edgefer.data.naming import TEST, assign_test, list_names, quote, quote_name, split_of
+from edgefer.data.naming import list_names, quote, quote_name, splits_of
 from edgefer.data.pictures import stored_spec
 from edgefer.data.records import SPLITS, BadRows, ReadOptions, SampleTable
 from edgefer.data.table_text import DAMAGE, size_limit
@@ -150,8 +150,8 @@ def _text(values: npt.NDArray[Any]) -> npt.NDArray[np.str_]:
 def _splits(usage: npt.NDArray[np.str_]) -> npt.NDArray[np.int8]:
     """Return indices into SPLITS (n,), -1 for unknown names."""
     names, positions = np.unique(usage, return_inverse=True)
-    test = assign_test(frozenset(names.tolist()))
-    splits = [test if (split := split_of(str(name))) == TEST else split for name in names]
+    split_by_name = splits_of(map(str, names))
+    splits = [split_by_name[str(name)] for name in names]
     return np.array([SPLITS.index(split) if split in SPLITS else -1 for split in splits], np.int8)[positions]
 
 

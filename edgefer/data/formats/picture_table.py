@@ -8,10 +8,10 @@ Without a column of splits, all pictures belong to Training.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from edgefer.data.naming import TEST, assign_test, list_names, quote, split_of
+from edgefer.data.naming import list_names, quote, splits_of
 from edgefer.data.pictures import Picture, pictures_key, read_pictures
 from edgefer.data.records import SPLITS, BadRows, ReadOptions, SampleTable
 from edgefer.data.table_columns import DELIMITERS, split_line
@@ -52,9 +52,8 @@ def read(path: Path, *, options: ReadOptions, bad: BadRows, progress: Progress) 
 
 def _pictures(path: Path, options: ReadOptions) -> list[Picture]:
     rows = list(_rows(path, options))
-    names = frozenset(row["split"] for _, row in rows if "split" in row)
-    test = assign_test(names)
-    return [_picture(path.parent, line, row, test) for line, row in rows]
+    splits = splits_of(row["split"] for _, row in rows if "split" in row)
+    return [_picture(path.parent, line, row, splits) for line, row in rows]
 
 
 def _rows(path: Path, options: ReadOptions) -> Iterator[tuple[int, dict[str, str]]]:
@@ -89,9 +88,8 @@ def _positions(path: Path, header: list[str], options: ReadOptions) -> dict[str,
     return {role: lower.index(name.lower()) for role, name in options.columns.items()}
 
 
-def _picture(folder: Path, line: int, row: dict[str, str], test: str) -> Picture:
-    split = split_of(row["split"]) if "split" in row else SPLITS[0]
-    split = test if split == TEST else split
+def _picture(folder: Path, line: int, row: dict[str, str], splits: Mapping[str, str]) -> Picture:
+    split = splits[row["split"]] if "split" in row else SPLITS[0]
     label, name = row.get("label", "").strip(), row["path"].strip()
     problem = "" if split else f"line {line}: the split is {quote(row.get('split', ''))}, expected {', '.join(SPLITS)}"
     problem = problem or ("" if label else f"line {line}: the class is empty")

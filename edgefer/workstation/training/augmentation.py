@@ -25,7 +25,6 @@ def augmentation_layer(keras: Any, settings: Augment, spec: InputSpec) -> Any:
         A layer from uint8 (n, height, width, channels) to float32 of that shape, (pixel - mean) / std.
     """
     height, width = spec.height, spec.width
-    is_plain = (spec.mean, spec.std) == ((0.0,), (255.0,))
     ops, random = keras.ops, keras.random
     is_affine = settings.flip or settings.rotation_degrees or settings.shift or settings.zoom or settings.shear_degrees
 
@@ -45,10 +44,10 @@ def augmentation_layer(keras: Any, settings: Augment, spec: InputSpec) -> Any:
                 images = self.adjust_light(images, count)
             if settings.erasing:
                 images = self.erase(images, count)
-            return images if is_plain else self.normalize(images * 255.0)
+            return images if spec.has_unit_range else self.normalize(images * 255.0)
 
         def normalize(self, pixels: Any) -> Any:
-            if is_plain:
+            if spec.has_unit_range:
                 return pixels / 255.0
             mean, std = (ops.convert_to_tensor(values, "float32") for values in (spec.mean, spec.std))
             return (pixels - mean) / std

@@ -23,7 +23,6 @@ import numpy as np
 import numpy.typing as npt
 
 from edgefer import files
-from edgefer.contract.preprocessing import InputSpec
 from edgefer.data.dataset import Split
 from edgefer.errors import DataError, UsageError
 from edgefer.progress import Progress, silent
@@ -73,7 +72,7 @@ class FineTuned:
 def require_supported(run: Run) -> None:
     """Raise UsageError if quantization-aware training does not support the network or the input of ``run``."""
     spec = run.settings().input
-    if (spec.mean, spec.std) != (InputSpec.mean, InputSpec.std):
+    if not spec.has_unit_range:
         why = "fake quantization of the input has the range 0 to 1"
         raise UsageError(f"int8_qat with input.mean = {spec.mean}, input.std = {spec.std}", why=why, hint="--int8")
     load_keras(backend="tensorflow")

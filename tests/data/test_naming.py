@@ -1,0 +1,19 @@
+"""Names of splits in data sets."""
+
+import pytest
+
+from edgefer.data.naming import splits_of
+
+
+@pytest.mark.parametrize(
+    "expected",
+    [
+        {"train": "Training", "test": "PublicTest"},
+        {"Training": "Training", "val": "PublicTest", "test": "PrivateTest"},
+        {"PublicTest": "PublicTest", "PrivateTest": "PrivateTest", "test": ""},
+        {"train": "Training", "holiday": ""},
+        {},
+    ],
+)
+def test_splits_of_names_depend_on_the_other_names(expected):
+    assert splits_of(expected) == expected
