@@ -85,15 +85,16 @@ def _write_plots(outputs: ModelOutputs, folder: Path, run: Run | None) -> str:
 
 def _score_run(folder: Path, data: DataOptions, split: str) -> tuple[ModelOutputs, Run]:
     from edgefer.data.evaluation_set import make_evaluation_set
-    from edgefer.workstation.training.keras_inference import check_network, score_run
+    from edgefer.workstation.training.keras_inference import load_trained, score_run
     from edgefer.workstation.training.run import find_run
 
     run = find_run(folder)
     log_ignored_settings()
     log(f"run: {run.folder}")
-    check_network(run)
+    network = load_trained(run)  # damaged weights are reported before the data set is read
     dataset, name = open_run_data(run, data), SPLITS[split]
-    return score_run(run, make_evaluation_set(dataset, dataset.split(name), name=name, spec=run.settings().input)), run
+    images = make_evaluation_set(dataset, dataset.split(name), name=name, spec=run.settings().input)
+    return score_run(run, images, network), run
 
 
 def _score_model(

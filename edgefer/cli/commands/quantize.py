@@ -225,7 +225,7 @@ def command(
         edgefer quantize --int8 --target tflm
         edgefer quantize --int8 --calibration my-set.csv --calibration-trials 5
     """
-    from edgefer.workstation.training.keras_inference import check_network
+    from edgefer.workstation.training.keras_inference import load_trained
     from edgefer.workstation.workflows.quantize_plan import run_quantization
 
     schemes = _select_schemes(flagged, selection)
@@ -240,11 +240,11 @@ def command(
     log_ignored_settings()
     log(f"run: {run.folder} ({'as named' if subject else 'the newest'}); {run.progress_note()}")
     check_output("the run folder", run.folder, is_folder=True)
-    check_network(run, backend="tensorflow")
+    network = load_trained(run, backend="tensorflow")
     for plan in plans:
         plan.check_run(run)
     dataset = open_run_data(run, data)
-    return _result(run, [run_quantization(run, dataset, plan, _console()) for plan in plans])
+    return _result(run, [run_quantization(run, dataset, plan, _console(), network) for plan in plans])
 
 
 def _open_run(subject: Path | None, data: DataOptions, feed: FeedOptions, *, trust: bool) -> Run:

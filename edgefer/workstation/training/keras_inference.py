@@ -24,8 +24,8 @@ from edgefer.workstation.training.model import build_network, load_weights
 from edgefer.workstation.training.run import Run
 
 __all__ = [
-    "check_network", "evaluate_logits", "evaluate_run", "flatbuffer_logits", "keras_logits", "load_imported",
-    "load_network", "score_run",
+    "evaluate_logits", "evaluate_run", "flatbuffer_logits", "keras_logits", "load_imported", "load_network",
+    "load_trained", "score_run",
 ]  # fmt: skip
 
 BATCH = 256
@@ -47,8 +47,8 @@ def load_network(keras: Any, run: Run) -> Any:
     return network
 
 
-def check_network(run: Run, *, backend: str | None = None) -> None:
-    """Check that the network of ``run`` can be loaded, before any slow work.
+def load_trained(run: Run, *, backend: str | None = None) -> Any | None:
+    """Load the network of a trained run before any slow work; return None for an imported run, which is a flatbuffer.
 
     Args:
         run: trained or imported run.
@@ -57,8 +57,7 @@ def check_network(run: Run, *, backend: str | None = None) -> None:
     Raises:
         DataError: the run has no weights, or they are damaged or do not match the settings.
     """
-    if not run.is_imported:
-        load_network(load_keras(backend=backend), run)
+    return None if run.is_imported else load_network(load_keras(backend=backend), run)
 
 
 def load_imported(keras: Any, run: Run) -> Any:
@@ -109,13 +108,19 @@ def evaluate_run(run: Run, images: EvaluationSet) -> Evaluation:
     return score_run(run, images).evaluation
 
 
-def score_run(run: Run, images: EvaluationSet) -> ModelOutputs:
-    """Evaluate the best weights of ``run`` in float32 and return the evaluation with its logits."""
+def score_run(run: Run, images: EvaluationSet, network: Any | None = None) -> ModelOutputs:
+    """Evaluate the best weights of ``run`` in float32 and return the evaluation with its logits.
+
+    Args:
+        run: trained or imported run.
+        images: evaluation set.
+        network: result of load_trained(), which is loaded if omitted.
+    """
     spec = run.settings().input
     if run.is_imported:
         logits = flatbuffer_logits(run.imported_flatbuffer(), images.faces, spec, run.labels, output=run.output)
     else:
-        logits = keras_logits(load_network(load_keras(), run), images.faces, spec)
+        logits = keras_logits(network or load_network(load_keras(), run), images.faces, spec)
     evaluation = evaluate_logits(logits, images, model=run.settings().system, subject=run.subject, labels=run.labels)
     return ModelOutputs(images, logits, evaluation)
 

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -57,13 +58,21 @@ class QuantizationContext:
         calibration: calibration faces and their provenance; assign it before the first use of any other part.
     """
 
-    def __init__(self, run: Run, dataset: Dataset, calibration: CalibrationSet | DrawnFaces | None = None) -> None:
+    def __init__(
+        self,
+        run: Run,
+        dataset: Dataset,
+        calibration: CalibrationSet | DrawnFaces | None = None,
+        *,
+        model: Any | None = None,
+    ) -> None:
         """Create a context.
 
         Args:
             run: training run.
             dataset: Training calibrates, the validation split scores.
             calibration: calibration faces; None draws 500 faces from Training, or all if there are fewer.
+            model: Keras network of a trained run with the weights of its best epoch; None loads it on first use.
 
         Raises:
             DataError: the run was trained on other data.
@@ -72,6 +81,7 @@ class QuantizationContext:
         self.run, self.dataset, self.settings = run, dataset, run.settings()
         if calibration is not None:
             self.calibration = calibration
+        self._model = model
         self._flatbuffers: dict[tuple[str, QuantizationOptions], bytes] = {}
         self._logits: dict[tuple[str, QuantizationOptions], npt.NDArray[np.float32]] = {}
         self._sensitivities: dict[QuantizationOptions, dict[str, float]] = {}
@@ -110,7 +120,7 @@ class QuantizationContext:
             return FloatNetwork(
                 None, spec=spec, flatbuffer=flatbuffer, load_model=lambda: load_imported(keras, self.run)
             )
-        return FloatNetwork(load_network(keras, self.run), spec=spec)
+        return FloatNetwork(self._model or load_network(keras, self.run), spec=spec)
 
     @cached_property
     def calibrated(self) -> FloatNetwork:

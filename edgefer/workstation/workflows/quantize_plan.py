@@ -128,16 +128,25 @@ class QuantizationPlan:
         return AUTO_MAX_DROP_POINTS if bound is None else bound
 
 
-def run_quantization(run: Run, dataset: Dataset, plan: QuantizationPlan, console: Console) -> Quantization:
+def run_quantization(
+    run: Run, dataset: Dataset, plan: QuantizationPlan, console: Console, network: Any | None = None
+) -> Quantization:
     """Quantize a run, write the artifact and its files to the run folder, and return the record.
 
     A model that misses a threshold is written too; ``missed_thresholds`` of the record names the threshold.
+
+    Args:
+        run: trained or imported run.
+        dataset: data set of the run.
+        plan: everything that the quantization does.
+        console: messages, progress and the benchmark.
+        network: the loaded Keras network of a trained run; loaded if omitted.
     """
     scheme = plugins.load(SCHEMES, plan.scheme)
     if scheme.NEEDS_TRAINING:
         epochs = (plan.qat or QatSettings()).epochs
         console.log(f"{plan.scheme} trains for {epochs} epoch{'s' * (epochs != 1)}, which takes minutes on FER2013")
-    context = QuantizationContext(run, dataset)
+    context = QuantizationContext(run, dataset, model=network)
     if scheme.NEEDS_CALIBRATION:
         context.calibration = _select_calibration(context, plan, console)
     # Before anything slow: Training may be too small for the sets.
