@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import dataclasses
 import itertools
 import json
@@ -226,6 +227,19 @@ REPLY_TIMEOUT_S = 60
 POLL_S = 0.05
 
 
+# What Chromium answers to an evaluation whose document is replaced before it ends.
+NAVIGATION_ERRORS = (
+    "Inspected target navigated or closed",
+    "Execution context was destroyed.",
+    "Cannot find context with specified id",
+    "Cannot find default execution context",
+)
+
+
+class PageNavigated(AssertionError):
+    """The page loaded another document during a call."""
+
+
 class Browser:
     """A running Chromium."""
 
@@ -252,6 +266,8 @@ class Browser:
         message = {"id": number, "method": method, "params": parameters, **({"sessionId": session} if session else {})}
         os.write(self._commands, json.dumps(message).encode() + b"\0")
         reply = answer.get(timeout=REPLY_TIMEOUT_S)
+        if "error" in reply and reply["error"]["message"] in NAVIGATION_ERRORS:
+            raise PageNavigated(method, reply)
         assert "error" not in reply, (method, reply)
         return reply["result"]
 
@@ -320,10 +336,13 @@ class Page:
     def wait(self, expression, seconds=20):
         """Wait until an expression is true, and return its value."""
         until = time.monotonic() + seconds
-        while not (value := self.evaluate(expression)):
+        while True:
+            # An evaluation fails if the page navigates meanwhile; the next one sees the new document.
+            with contextlib.suppress(PageNavigated):
+                if value := self.evaluate(expression):
+                    return value
             assert time.monotonic() < until, (expression, self.evaluate("document.body.innerText"), self.errors)
             time.sleep(POLL_S)
-        return value
 
     def press(self, key):
         """Press and release a key."""
