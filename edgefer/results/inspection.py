@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 from edgefer.results import schema
@@ -18,6 +19,8 @@ from edgefer.results import schema
 __all__ = ["Contract", "Inspection", "OpFacts", "Target", "TensorFacts"]
 
 KIND = "inspection"
+# A damaged file may hold any scale that float32 can express; inspect reports it.
+MAX_FLOAT32 = (2 - 2**-23) * 2.0**127
 SCHEMA_VERSION = 1
 
 
@@ -226,7 +229,7 @@ def _read_tensor(record: schema.Fields) -> TensorFacts:
         dtype=record.text("dtype"),
         shape=record.integers("shape"),
         dynamic=record.flag("dynamic"),
-        scale=record.optional(record.number, "scale"),
+        scale=record.optional(partial(record.number, low=-MAX_FLOAT32, high=MAX_FLOAT32), "scale"),
         zero_point=record.optional(record.integer, "zero_point"),
     )
 

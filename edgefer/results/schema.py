@@ -100,7 +100,7 @@ class Fields(Mapping[str, Any]):
 
     def number(self, key: str, *, low: float = -MAX_NUMBER, high: float = MAX_NUMBER) -> float:
         """Return an integer or a finite float in ``low``..``high``."""
-        expected = f"a finite number{_range(low, high, MAX_NUMBER)}"
+        expected = f"a number{_range(low, high, MAX_NUMBER) or f' of at most {MAX_NUMBER:g}'}"
         value: float = self._require(key, expected)
         if not _is_number(value) or not low <= value <= high:
             raise self.invalid(key, expected)
@@ -150,7 +150,7 @@ class Fields(Mapping[str, Any]):
 
     def numbers(self, key: str, *, length: int | None = None) -> tuple[float, ...]:
         """Return a list of finite numbers, ``length`` of them if given, as a tuple."""
-        return self._items(key, length, lambda value: _is_number(value) and abs(value) <= MAX_NUMBER, "a finite number")
+        return self._items(key, length, lambda value: _is_number(value) and abs(value) <= MAX_NUMBER, f"a number of at most {MAX_NUMBER:g}")
 
     def interval(self, key: str) -> tuple[float, float]:
         """Return a list of two numbers, the lower bound first."""

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import pytest
@@ -35,6 +36,16 @@ def test_a_record_has_its_kind_and_version(inspection: Inspection) -> None:
         Inspection.from_json({**inspection.to_json(), "kind": "bench"})
     with pytest.raises(IncompatibleError):
         Inspection.from_json({**inspection.to_json(), "schema_version": 2})
+
+
+@pytest.mark.parametrize("scale", [5.3e36, 1e-45, 3.4028234e38])
+def test_every_scale_of_float32_is_read_again(inspection: Inspection, scale: float) -> None:
+    face = TensorFacts("face", "int8", (1, 48, 48, 1), False, scale, -128)
+    record = {**inspection.to_json(), "inputs": [dataclasses.asdict(face)]}
+    assert Inspection.from_json(record).inputs == (face,)
+    record["inputs"][0]["scale"] = 1e39
+    with pytest.raises(DataError, match="scale is 1e\\+39"):
+        Inspection.from_json(record)
 
 
 def test_main_ops_and_targets(inspection: Inspection) -> None:
