@@ -75,7 +75,7 @@ def has_class_folders(path: Path, *, any_name: bool = False) -> bool:
 def tree_key(path: Path, options: ReadOptions) -> str:
     """Return a hash over all pictures of a tree, the omitted files and the size; see pictures_key()."""
     tree = survey(path)
-    return pictures_key(tree.pictures, options.spec, tree.unreadable, tree.notes)
+    return pictures_key(tree.pictures, options, tree.unreadable, tree.notes)
 
 
 def read_tree(path: Path, *, options: ReadOptions, bad: BadRows, progress: Progress) -> SampleTable:
@@ -88,7 +88,7 @@ def read_tree(path: Path, *, options: ReadOptions, bad: BadRows, progress: Progr
     has_validation = any(map(_is_validation, tree.folders)) and TEST not in set(map(split_of, tree.folders))
     layout = "images/train+validation" if has_validation else "image tree" if tree.folders else "class folders"
     notes = (*notes, *tree.notes)
-    return read_pictures(pictures, layout=layout, spec=options.spec, bad=bad, progress=progress, notes=notes)
+    return read_pictures(pictures, layout=layout, options=options, bad=bad, progress=progress, notes=notes)
 
 
 def class_folder_names(path: Path) -> set[str]:

@@ -1,8 +1,8 @@
 """Read the picture files of a data set as faces at the input size of a model.
 
     pictures = [Picture(path, "train/happy/1.png", "happy"), ...]
-    key = pictures_key(pictures, spec)              # equal for unchanged files
-    table = read_pictures(pictures, layout="image tree", spec=spec, bad=bad, progress=silent)
+    key = pictures_key(pictures, options)           # equal for unchanged files
+    table = read_pictures(pictures, layout="image tree", options=options, bad=bad, progress=silent)
 
 Pictures of any size and color go through edgefer.contract.preprocessing, as on a board. Faces are gray, or BGR for a
 model in color: prepare_all() then applies the order of the channels and the contrast equalization.
@@ -14,7 +14,7 @@ import hashlib
 import io
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -27,8 +27,8 @@ from edgefer import files
 from edgefer.contract.image_decoding import read_image
 from edgefer.contract.image_header import read_header
 from edgefer.contract.preprocessing import InputSpec, prepare
-from edgefer.data.naming import quote_name
-from edgefer.data.records import SPLITS, BadRows, SampleTable
+from edgefer.data.naming import list_names, quote_name
+from edgefer.data.records import SPLITS, BadRows, FaceCrop, ReadOptions, SampleTable
 from edgefer.errors import DataError
 from edgefer.progress import Progress
 
@@ -41,6 +41,7 @@ PROGRESS_EVERY_FILES = 256
 PICTURE_LIMIT_BYTES = 64 << 20
 DECODING_LIMIT_BYTES = 400 << 20
 SAMPLED_FILES = 64
+NAMED_FACELESS = 3
 # CK+ (S010_004_00000017.png), KDEF (AF01ANS.JPG), JAFFE (KA.AN1.39.tiff), and names such as subject12_happy_3.png.
 SUBJECT_IN_NAME = (
     re.compile(r"(S\d{3})_\d{3}_\d{8}"),
@@ -55,7 +56,7 @@ class Picture:
     """A picture file of a data set.
 
     Attributes:
-        path: path of the file.
+        path: path of the file, or of the archive or table that contains the picture.
         name: name for messages, relative to the data set.
         label: class name, as found.
         split: name of the split.
@@ -63,6 +64,7 @@ class Picture:
         number: row of fer2013.csv that the picture shows, or None.
         votes: ten FER+ votes, or empty.
         problem: the reason why the picture is unusable, or "".
+        content: returns the encoded picture, or raises DataError; None for a file of its own.
     """
 
     path: Path
@@ -73,6 +75,7 @@ class Picture:
     number: int | None = None
     votes: tuple[float, ...] = ()
     problem: str = ""
+    content: Callable[[], bytes] | None = None
 
 
 def stored_spec(spec: InputSpec) -> InputSpec:
@@ -81,15 +84,17 @@ def stored_spec(spec: InputSpec) -> InputSpec:
     return InputSpec(spec.height, spec.width, channels=channels, resize=spec.resize)
 
 
-def pictures_key(pictures: Sequence[Picture], spec: InputSpec, *more: object) -> str:
-    """Return a hash over name, label, split, bytes and times of every picture, and the stored spec.
+def pictures_key(pictures: Sequence[Picture], options: ReadOptions, *more: object) -> str:
+    """Return a hash over name, label, split, bytes and times of every picture, the stored spec and the crop.
 
     The content is not hashed, because opening 35,887 small files takes as long as parsing them. A replaced file has
     another change time (ctime), which unpacking tools cannot set, unlike mtime. A copied tree is read again.
     """
-    stored = stored_spec(spec)
+    stored = stored_spec(options.spec)
     size = f"{stored.height} x {stored.width} {stored.channels} {stored.resize}"
     digest = hashlib.sha256(f"{cv2.__version__} {size}\n".encode())
+    if options.crop is not None:
+        digest.update(f"crop {options.crop.name}\n".encode())
     for picture in pictures:
         stat = picture.path.stat() if picture.path.exists() else _lstat(picture.path)
         times = "missing" if stat is None else f"{stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns}"
@@ -104,26 +109,32 @@ def read_pictures(
     pictures: Sequence[Picture],
     *,
     layout: str,
-    spec: InputSpec,
+    options: ReadOptions,
     bad: BadRows,
     progress: Progress,
     notes: tuple[str, ...] = (),
 ) -> SampleTable:
     """Read all pictures; unreadable ones and those with a problem are bad.
 
+    With a crop, pictures without a face are left out, with a note.
+
     The rows are those of fer2013.csv if each picture has a different one, otherwise positions.
     """
-    stored = stored_spec(spec)
-    good, pixels = [], bytearray()
+    stored = stored_spec(options.spec)
+    good, pixels, faceless = [], bytearray(), []
     for position, picture in enumerate(pictures):
         try:
             if picture.problem:
                 raise DataError(picture.problem)
-            pixels += _face(picture.path, stored).tobytes()
+            face = _face(picture, stored, options.crop)
         except DataError as error:
             bad.add(quote_name(picture.name), f"{error.what} ({error.why})" if error.why else error.what)
         else:
-            good.append(position)
+            if face is None:
+                faceless.append(picture.name)
+            else:
+                pixels += face.tobytes()
+                good.append(position)
         if position % PROGRESS_EVERY_FILES == 0:
             progress(position, len(pictures), "images")
     progress(len(pictures), len(pictures), "images")
@@ -142,7 +153,7 @@ def read_pictures(
         layout=layout,
         row_count=None,
         has_row_numbers=are_rows,
-        notes=notes,
+        notes=(*notes, *_faceless_notes(faceless)),
         label_names=names,
         subjects=_subjects(kept),
     )
@@ -219,17 +230,30 @@ def _lstat(path: Path) -> os.stat_result | None:
         return None
 
 
-def _face(path: Path, spec: InputSpec) -> npt.NDArray[np.uint8]:
+def _faceless_notes(names: Sequence[str]) -> Iterator[str]:
+    if names:
+        noun = "picture" if len(names) == 1 else "pictures"
+        yield f"Skipped: {len(names):,} {noun} without a detected face: {list_names(names, limit=NAMED_FACELESS)}."
+
+
+def _face(picture: Picture, spec: InputSpec, crop: FaceCrop | None) -> npt.NDArray[np.uint8] | None:
+    """Return the face in a picture at the size of a spec, or None if the crop has none."""
+    content = _file_content(picture.path) if picture.content is None else picture.content()
+    header = read_header(io.BytesIO(content))
+    if header is not None and header.memory_bytes() > DECODING_LIMIT_BYTES:
+        why = f"{header.width:,} x {header.height:,} pixels, {header.memory_bytes() >> 20:,} MiB in memory"
+        raise DataError("too large for an image of a face", why=why)
+    image = read_image(content)
+    face = image if crop is None else crop.find(image)
+    return None if face is None else prepare(face, spec)
+
+
+def _file_content(path: Path) -> bytes:
     try:
         if path.exists() and not path.is_file():
             raise DataError("cannot be read", why="it is not a regular file")
         if path.stat().st_size > PICTURE_LIMIT_BYTES:
             raise DataError("too large", why=f"{path.stat().st_size:,} bytes, at most {PICTURE_LIMIT_BYTES:,}")
-        content = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise DataError("cannot be read", why=error.strerror or str(error)) from error
-    header = read_header(io.BytesIO(content))
-    if header is not None and header.memory_bytes() > DECODING_LIMIT_BYTES:
-        why = f"{header.width:,} x {header.height:,} pixels, {header.memory_bytes() >> 20:,} MiB in memory"
-        raise DataError("too large for an image of a face", why=why)
-    return prepare(read_image(content), spec)

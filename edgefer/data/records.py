@@ -19,7 +19,7 @@ import hashlib
 import json
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,10 @@ from edgefer.contract.labels import LABELS
 from edgefer.contract.preprocessing import InputSpec
 from edgefer.errors import DataError
 
-__all__ = ["SPLITS", "BadRows", "ReadOptions", "SampleTable", "cache_path", "file_sha256", "read_cache", "write_cache"]
+__all__ = [
+    "SPLITS", "BadRows", "FaceCrop", "ReadOptions", "SampleTable", "cache_path", "file_sha256", "read_cache",
+    "write_cache",
+]  # fmt: skip
 
 SPLITS = ("Training", "PublicTest", "PrivateTest")
 NAMED_BAD_ROWS = 10
@@ -76,6 +79,19 @@ class SampleTable:
 
 
 @dataclass(frozen=True)
+class FaceCrop:
+    """Crop of a face from a picture of a scene.
+
+    Attributes:
+        name: face detector and its parameters, for cache keys.
+        find: returns the crop of the largest face in uint8 (h, w) or BGR (h, w, 3), or None without a face.
+    """
+
+    name: str
+    find: Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.uint8] | None]
+
+
+@dataclass(frozen=True)
 class ReadOptions:
     """Options of a reader.
 
@@ -83,11 +99,13 @@ class ReadOptions:
         spec: input of the model. Pictures are read at its size and channels; tables and arrays keep their size.
         columns: columns of a table by role: "label", "pixels", "path", "split" and "subject".
         needs_splits: False if the caller splits the samples, so that a source without splits is complete.
+        crop: crop of the face in each picture; None for pictures of faces.
     """
 
     spec: InputSpec = InputSpec()
     columns: Mapping[str, str] = field(default_factory=dict)
     needs_splits: bool = True
+    crop: FaceCrop | None = None
 
 
 class BadRows:

@@ -47,7 +47,7 @@ def cache_key(path: Path, *, options: ReadOptions) -> str:
     """Return a hash over all pictures and their classes; see pictures_key()."""
     if not _annotated(path):
         return tree_key(path, options)
-    return pictures_key(list(_annotated_pictures(path)), options.spec)
+    return pictures_key(list(_annotated_pictures(path)), options)
 
 
 def read(path: Path, *, options: ReadOptions, bad: BadRows, progress: Progress) -> SampleTable:
@@ -61,7 +61,7 @@ def read(path: Path, *, options: ReadOptions, bad: BadRows, progress: Progress) 
         numbers = ", ".join(f"{number} ({count:,})" for number, count in sorted(others.items()))
         notes = (f"Skipped: {sum(others.values()):,} images without one of the eight expressions: {numbers}.",)
     known = [picture for picture in pictures if not _is_other(picture.label)]
-    return read_pictures(known, layout=LAYOUT, spec=options.spec, bad=bad, progress=progress, notes=notes)
+    return read_pictures(known, layout=LAYOUT, options=options, bad=bad, progress=progress, notes=notes)
 
 
 def _is_other(label: str) -> bool:

@@ -36,12 +36,12 @@ def is_complete(path: Path) -> bool:
 
 def cache_key(path: Path, *, options: ReadOptions) -> str:
     """Return a hash over all labeled pictures and their classes; see pictures_key()."""
-    return pictures_key(list(_pictures(path)), options.spec)
+    return pictures_key(list(_pictures(path)), options)
 
 
 def read(path: Path, *, options: ReadOptions, bad: BadRows, progress: Progress) -> SampleTable:
     """Read the labeled frame of each sequence for a model."""
-    return read_pictures(list(_pictures(path)), layout=LAYOUT, spec=options.spec, bad=bad, progress=progress)
+    return read_pictures(list(_pictures(path)), layout=LAYOUT, options=options, bad=bad, progress=progress)
 
 
 def _folders(path: Path) -> tuple[Path | None, Path | None]:

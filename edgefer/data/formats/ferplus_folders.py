@@ -40,14 +40,14 @@ def is_complete(path: Path) -> bool:
 def cache_key(path: Path, *, options: ReadOptions) -> str:
     """Return a hash over all pictures and their votes; see pictures_key()."""
     pictures, left_out = _pictures(path)
-    return pictures_key(pictures, options.spec, left_out)
+    return pictures_key(pictures, options, left_out)
 
 
 def read(path: Path, *, options: ReadOptions, bad: BadRows, progress: Progress) -> SampleTable:
     """Read all pictures with an expression, and their votes, for a model."""
     pictures, left_out = _pictures(path)
     notes = (f"Skipped: {left_out:,} images with most votes for unknown or no face.",) if left_out else ()
-    return read_pictures(pictures, layout=LAYOUT, spec=options.spec, bad=bad, progress=progress, notes=notes)
+    return read_pictures(pictures, layout=LAYOUT, options=options, bad=bad, progress=progress, notes=notes)
 
 
 def _folders(path: Path) -> list[Path]:

@@ -43,7 +43,7 @@ def is_complete(path: Path) -> bool:
 
 def cache_key(path: Path, *, options: ReadOptions) -> str:
     """Return a hash over all pictures and their classes; see pictures_key()."""
-    return pictures_key(list(_pictures(path)), options.spec)
+    return pictures_key(list(_pictures(path)), options)
 
 
 def read(path: Path, *, options: ReadOptions, bad: BadRows, progress: Progress) -> SampleTable:
@@ -51,7 +51,7 @@ def read(path: Path, *, options: ReadOptions, bad: BadRows, progress: Progress) 
     pictures = list(_pictures(path))
     others = len(files.walk_files(path).files) - len(pictures)
     notes = (f"Skipped: {others:,} files with other names.",) if others else ()
-    return read_pictures(pictures, layout=_layout(path), spec=options.spec, bad=bad, progress=progress, notes=notes)
+    return read_pictures(pictures, layout=_layout(path), options=options, bad=bad, progress=progress, notes=notes)
 
 
 def _layout(path: Path) -> str:

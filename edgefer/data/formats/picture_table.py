@@ -36,7 +36,7 @@ def is_complete(path: Path) -> bool:
 
 def cache_key(path: Path, *, options: ReadOptions) -> str:
     """Return a hash over all pictures and their classes; see pictures_key()."""
-    return pictures_key(list(_pictures(path, options)), options.spec)
+    return pictures_key(list(_pictures(path, options)), options)
 
 
 def read(path: Path, *, options: ReadOptions, bad: BadRows, progress: Progress) -> SampleTable:
@@ -47,7 +47,7 @@ def read(path: Path, *, options: ReadOptions, bad: BadRows, progress: Progress) 
         DataError: the file is not a table.
     """
     pictures = list(_pictures(path, options))
-    return read_pictures(pictures, layout=LAYOUT, spec=options.spec, bad=bad, progress=progress)
+    return read_pictures(pictures, layout=LAYOUT, options=options, bad=bad, progress=progress)
 
 
 def _pictures(path: Path, options: ReadOptions) -> list[Picture]:

@@ -47,7 +47,7 @@ def cache_key(path: Path, *, options: ReadOptions) -> str:
     list_file = _list_file(path)
     if list_file is None:
         return tree_key(path, options)
-    return pictures_key(list(_listed_pictures(path, list_file)), options.spec)
+    return pictures_key(list(_listed_pictures(path, list_file)), options)
 
 
 def read(path: Path, *, options: ReadOptions, bad: BadRows, progress: Progress) -> SampleTable:
@@ -55,7 +55,7 @@ def read(path: Path, *, options: ReadOptions, bad: BadRows, progress: Progress) 
     list_file = _list_file(path)
     if list_file is not None:
         pictures = list(_listed_pictures(path, list_file))
-        return read_pictures(pictures, layout=LAYOUT, spec=options.spec, bad=bad, progress=progress)
+        return read_pictures(pictures, layout=LAYOUT, options=options, bad=bad, progress=progress)
     return replace(read_tree(path, options=options, bad=bad, progress=progress), layout=LAYOUT)
 
 
