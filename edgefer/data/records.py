@@ -5,7 +5,7 @@
     table = reader.read(path, options=ReadOptions(), bad=bad, progress=silent)
     bad.check(path, skip=False, valid=len(table.labels))    # DataError with the first ten rows
 
-    path = cache_path(key, skip_bad_rows=False)             # ~/.cache/edgefer/<key>-v3.npz
+    path = cache_path(key, skip_bad_rows=False)             # ~/.cache/edgefer/<key>-v4.npz
     table = read_cache(path)                                # None if the entry is missing or damaged
     problem = write_cache(path, table)                      # empty on success
 
@@ -161,7 +161,7 @@ def file_sha256(path: Path) -> str:
 
 
 # Increase it whenever a reader returns other samples for the same source.
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 
 
 def cache_path(key: str, *, skip_bad_rows: bool) -> Path | None:

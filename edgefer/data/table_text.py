@@ -31,8 +31,8 @@ __all__ = ["DAMAGE", "HEAD_BYTES", "Table", "decode_head", "open_table", "size_l
 
 HEAD_BYTES = 1 << 18
 PIECE_BYTES = 1 << 14
-# A line with 2,304 pixels has about 9,000 characters.
-LINE_LIMIT = 1 << 20
+# A line with 2,304 pixels has about 9,000 characters, one with 1,024 x 1,024 four million.
+LINE_LIMIT = 5 << 20
 MEMBER_LIMIT = 1000
 BLANK_LINE_LIMIT = 1_000_000
 TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".data")
@@ -72,7 +72,7 @@ class Table:
         """Yield line numbers, from 1, and lines with any line end.
 
         Raises:
-            DataError: a line has more than a million characters, a million lines are blank, or the content is damaged.
+            DataError: a line has more than 5 million characters, a million lines are blank, or the content is damaged.
         """
         number = blank = 0
         while True:

@@ -4,12 +4,14 @@
 
 The columns emotion, pixels and Usage are found by name, in any order, with any of the delimiters comma, semicolon, tab
 and bar. Compressed tables, tables in an archive, UTF-16, quotes and all line ends are supported. Emotions are 0 to 6 as
-in FER2013, also 7 for contempt as in CK+, or class names of at least two rows each. Bad rows are located by their
-line number in an editor: the first line is 1.
+in FER2013, also 7 for contempt as in CK+, or class names of at least two rows each. All rows have the pixels of a
+square of one size. Rows of 48 x 48 keep their size; others are resized for the model, as pictures are. Bad rows are
+located by their line number in an editor: the first line is 1.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 from collections import Counter, deque
@@ -19,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from edgefer.contract.labels import LABELS
+from edgefer.contract.preprocessing import InputSpec
 from edgefer.data.naming import (
     CONTEMPT,
     TEST,
@@ -30,6 +33,8 @@ from edgefer.data.naming import (
     split_of,
     splits_of,
 )  # fmt: skip
+from edgefer.data.pictures import stored_spec
+from edgefer.data.pixel_rows import SIDE, BadPixels, PixelRows, parse_pixels, require_scenes, resized
 from edgefer.data.records import SPLITS, BadRows, ReadOptions, SampleTable, file_sha256
 from edgefer.data.table_columns import NO_ROLES, Columns, find_columns
 from edgefer.data.table_text import Table, open_table
@@ -38,13 +43,10 @@ from edgefer.progress import Progress
 
 __all__ = ["cache_key", "is_complete", "matches", "read"]
 
-SIDE = 48
 PROGRESS_EVERY_ROWS = 256
 LINES_OF_ROW = 100
 MIB = 1 << 20
-HINT = "a table with the columns emotion, pixels and Usage, as in fer2013.csv"
-# The lookup parses and validates in one step: a text that is not an integer in 0..255 has no entry.
-PIXEL = {str(value): value for value in range(256)}
+HINT = "a table with a column of classes and a column of pixels: --columns label=NAME,pixels=NAME"
 UNASSIGNED = len(SPLITS)
 # A class in a table has at least two rows; a single one is a misspelling.
 LEAST_ROWS = LEAST_CLASSES = 2
@@ -72,19 +74,23 @@ def is_complete(path: Path) -> bool:
 
 
 def cache_key(path: Path, *, options: ReadOptions) -> str:
-    """Return a hash of the file, and of the columns that are read."""
+    """Return a hash of the file, of the columns that are read, and of the spec if the pictures are resized for it."""
     columns = "".join(f" {role}={name}" for role, name in sorted(options.columns.items()))
     key = file_sha256(path) + columns + (" unsplit" if not options.needs_splits else "")
     is_plain = options.needs_splits and not columns
+    if _first_size(path, options.columns) != SIDE * SIDE:
+        is_plain, key = False, f"{key} {stored_spec(options.spec)}"
     return key if is_plain else hashlib.sha256(key.encode(errors="backslashreplace")).hexdigest()
 
 
 def read(path: Path, *, options: ReadOptions, bad: BadRows, progress: Progress) -> SampleTable:
-    """Read all rows of 48 x 48 pixels.
+    """Read all rows.
 
     Raises:
+        UsageError: faces are to be detected in the rows.
         DataError: a column is missing, the content is damaged, or the emotions count from 1.
     """
+    require_scenes(path, options)
     roles = options.columns
     accepts = _has_all_columns if is_complete(path) else _has_pixels
     if roles:
@@ -101,7 +107,7 @@ def read(path: Path, *, options: ReadOptions, bad: BadRows, progress: Progress) 
         except DataError as error:
             raise DataError(f"{path}: {error.what}", why=error.why, hint="copy or download the file again") from error
     _require_numbers_from_0(path, rows)
-    return rows.table(bad, _notes(table, columns))
+    return rows.table(options.spec, bad, _notes(table, columns))
 
 
 def _head(path: Path, table: Table | None) -> str:
@@ -117,7 +123,7 @@ class _Rows:
 
     def __init__(self, columns: Columns) -> None:
         self.columns = columns
-        self.pixels, self.usage = bytearray(), bytearray()
+        self.pixels, self.usage = PixelRows(), bytearray()
         self.labels: list[str] = []
         self.subjects: list[str] = []
         self.rows: list[int] = []
@@ -137,7 +143,7 @@ class _Rows:
                 continue
             try:
                 self._add(line, number)
-            except _BadRow as problem:
+            except (_BadRow, BadPixels) as problem:
                 cut = "" if line.endswith("\n") else " (the file ends within this line and may be cut off)"
                 bad.add(f"line {number}", f"{problem}{cut}")
             self.count += 1
@@ -145,7 +151,7 @@ class _Rows:
                 progress(min(read_bytes // MIB, total_mib - 1), total_mib, "MiB")
         progress(total_mib, total_mib, "MiB")
 
-    def table(self, bad: BadRows, notes: tuple[str, ...]) -> SampleTable:
+    def table(self, spec: InputSpec, bad: BadRows, notes: tuple[str, ...]) -> SampleTable:
         """Return the rows, and move rows of an unknown test split to ``bad``."""
         usage = np.frombuffer(self.usage, np.int8).copy()
         label_names = self._label_names()
@@ -167,20 +173,28 @@ class _Rows:
         notes = (*notes, *self._split_notes())
         index_of = {name: index for index, name in enumerate(label_names)}
         subjects = np.unique(np.array(self.subjects or [""]), return_inverse=True)[1].astype(np.int64)
-        names = self.columns.names
-        usage_first = self.columns.usage is not None and self.columns.usage < self.columns.pixels[0]
+        faces = self.pixels.array()
         return SampleTable(
-            pixels=np.frombuffer(self.pixels, np.uint8).reshape(-1, SIDE, SIDE)[kept],
+            pixels=resized(faces if kept.all() else faces[kept], spec),
             labels=np.array([index_of.get(label, 0) for label in self.labels], np.int64)[kept],
             usage=usage[kept],
             rows=np.array(self.rows, np.int64)[kept],
             votes=None,
-            layout="icml" if names and usage_first else "fer2013.csv",
+            layout=self._layout(label_names),
             row_count=self.count,
             notes=notes,
             label_names=label_names,
             subjects=subjects[kept] if len(set(self.subjects)) > 1 else None,
         )
+
+    def _layout(self, label_names: tuple[str, ...]) -> str:
+        """Return "fer2013.csv" or "icml" for the classes, size and splits of FER2013, else "pixel table"."""
+        columns = self.columns
+        splits = {name.strip().lower() for name in self.split_names}
+        is_fer2013 = label_names == LABELS and self.pixels.side == SIDE and splits <= {name.lower() for name in SPLITS}
+        if columns.usage is None or not is_fer2013:
+            return "pixel table"
+        return "icml" if columns.names and columns.usage < columns.pixels[0] else "fer2013.csv"
 
     def _label_names(self) -> tuple[str, ...]:
         """Return the classes: those of FER2013, also contempt if its number occurs twice, or names of two rows each."""
@@ -206,7 +220,8 @@ class _Rows:
         if split is None:
             raise _BadRow(f"Usage is {quote(usage)}, expected {', '.join(SPLITS)}")
         pixels = columns.pixels
-        self.pixels += _face(cells[pixels[0]].split() if len(pixels) == 1 else [cells[index] for index in pixels])
+        tokens = cells[pixels[0]].split() if len(pixels) == 1 else [cells[index] for index in pixels]
+        self.pixels.add(parse_pixels(tokens), place=f"line {number}")
         self.split_names[usage] += 1
         self.labels.append(label)
         if columns.subject is not None:
@@ -236,6 +251,24 @@ def _has_pixels(head: str, roles: Mapping[str, str] = NO_ROLES) -> bool:
 def _has_all_columns(head: str) -> bool:
     columns = find_columns(head)
     return columns is not None and columns.emotion is not None and columns.usage is not None
+
+
+def _first_size(path: Path, roles: Mapping[str, str]) -> int:
+    """Return the number of pixels in the first row of a table; 0 if they cannot be parsed."""
+    with open_table(path, accepts=functools.partial(_has_pixels, roles=roles)) as table:
+        columns = find_columns(table.head, roles) if table else None
+        if table is None or columns is None:
+            return 0
+        for line in table.head.splitlines()[columns.skipped :]:
+            cells = columns.split(line)
+            if len(cells) == columns.width:
+                pixels = columns.pixels
+                tokens = cells[pixels[0]].split() if len(pixels) == 1 else [cells[index] for index in pixels]
+                with contextlib.suppress(BadPixels):
+                    return len(parse_pixels(tokens))
+            if line.strip():
+                break
+    return 0
 
 
 def _joined_lines(table: Table, columns: Columns) -> Iterator[tuple[int, str]]:
@@ -298,44 +331,3 @@ def _notes(table: Table, columns: Columns) -> tuple[str, ...]:
         order = ", ".join(cells.get(index, "(unused)") for index in range(columns.width))
         notes.append(f"The table has no header; its columns were identified by their content: {quote_name(order)}.")
     return tuple(notes)
-
-
-def _face(tokens: list[str]) -> bytes:
-    try:
-        face = bytes(map(PIXEL.__getitem__, tokens))
-    except KeyError:
-        face = _parse_other_numbers(" ".join(tokens))
-    if len(face) != SIDE * SIDE:
-        side = round(len(face) ** 0.5)
-        size = f" ({side} x {side})" if side * side == len(face) and side else ""
-        raise _BadRow(f"pixels has {len(face):,} values{size}, expected {SIDE * SIDE:,} (48 x 48)")
-    return face
-
-
-def _parse_other_numbers(text: str) -> bytes:
-    """Parse pixels such as "[70, 80]" and "70.0 80.0"."""
-    tokens = text.strip("[]() ").replace(",", " ").replace(";", " ").split()
-    face = bytearray()
-    for position, token in enumerate(tokens, start=1):
-        try:
-            number = float(token)
-        except ValueError as error:
-            if "..." in token:
-                raise _BadRow(f"pixels is abbreviated: value {position} is '...'") from error
-            raise _BadRow(f"pixels: value {position} is {quote(token, limit=20)}, expected a number") from error
-        if not (0 <= number <= 255 and number.is_integer()):
-            reason = f"pixels: value {position} is {quote(token, limit=20)}, expected an integer in 0..255"
-            raise _BadRow(_fractions(tokens) or reason)
-        face.append(int(number))
-    return bytes(face)
-
-
-def _fractions(tokens: list[str]) -> str:
-    """Return the reason for pixels that are fractions in 0..1, or an empty string."""
-    try:
-        numbers = [float(token) for token in tokens]
-    except ValueError:
-        return ""
-    if numbers and min(numbers) >= 0 and max(numbers) <= 1:
-        return f"pixels has fractions from {min(numbers):g} to {max(numbers):g}, expected integers in 0..255"
-    return ""

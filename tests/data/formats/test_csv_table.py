@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from edgefer.contract.labels import LABELS
+from edgefer.contract.preprocessing import InputSpec, prepare, prepare_all
 from edgefer.data.dataset import Dataset, load
 from edgefer.errors import DataError
 
@@ -142,7 +143,15 @@ def test_test_rows_are_public_without_a_validation_split(tmp_path):
 
 ALL_BAD = {
     "fractions": (lambda e, i, u: f"{e},{' '.join(f'{v / 255:.4f}' for v in values(i))},{u}", "fractions from 0 to 1"),
-    "64 x 64": (lambda e, i, u: f"{e},{' '.join(['7'] * 4096)},{u}", "4,096 values (64 x 64), expected 2,304"),
+    "not square": (
+        lambda e, i, u: f"{e},{' '.join(['7'] * 2400)},{u}",
+        "line 2: pixels has 2,400 values, expected the square of a number, such as 2,304 (48 x 48)",
+    ),
+    "in color": (
+        lambda e, i, u: f"{e},{' '.join(['7'] * 6912)},{u}",
+        "6,912 values (48 x 48 in 3 channels; tables of pixels are gray), expected the square of a number",
+    ),
+    "1 x 1": (lambda e, i, u: f"{e},7,{u}", "pixels has 1 value, expected the square of a number"),
     "abbreviated": (lambda e, i, u: f"{e},[{' '.join(['7'] * 300)} ... 4],{u}", "value 301 is '...'"),
     "unknown emotions": (lambda e, i, u: f"smile,{joined(i)},{u}", "emotion is 'smile', expected 0 to 6"),
     "unknown splits": (lambda e, i, u: f"{e},{joined(i)},fold1", "Usage is 'fold1', expected Training"),
@@ -156,6 +165,48 @@ def test_skipping_is_not_advised_if_no_row_is_usable(kind, tmp_path):
         load_bytes(tmp_path, make_table(row))
     assert reason in caught.value.why
     assert "--skip-bad-rows" not in str(caught.value)
+
+
+def of_side(side: int, *, emotion: int = 0, usage: str = "Training") -> str:
+    row = np.random.default_rng([side, emotion]).integers(0, 256, side * side).tolist()
+    return f"{emotion},{' '.join(map(str, row))},{usage}"
+
+
+@pytest.mark.parametrize("side", [16, 64, 100])
+@pytest.mark.parametrize("header", ["emotion,pixels,Usage\n", ""])
+def test_rows_of_any_square_size_are_resized_like_pictures(side, header, tmp_path):
+    path = tmp_path / "data.csv"
+    rows = [of_side(side, emotion=emotion) for emotion in range(7)]
+    path.write_text(header + "\n".join(rows) + "\n")
+    faces = [np.array(row.split(",")[1].split(), np.uint8).reshape(side, side) for row in rows]
+    for spec in (InputSpec(), InputSpec(32, 32), InputSpec(side, side), InputSpec(48, 48, channels="rgb")):
+        for _ in range(2):  # the second time, from the cache
+            dataset = load(path, spec=spec)
+            assert dataset.layout == "pixel table"
+            pixels = prepare_all(dataset.split("Training").pixels, spec)
+            assert np.array_equal(pixels, [prepare(face, spec) for face in faces])
+
+
+def test_rows_of_mixed_sizes_are_refused_with_the_first_of_each(tmp_path):
+    path = tmp_path / "data.csv"
+    rows = [of_side(64, emotion=emotion) for emotion in range(3)] + [of_side(48), of_side(50)]
+    path.write_text("\n".join(["emotion,pixels,Usage", *rows]) + "\n")
+    with pytest.raises(DataError, match="2 rows that cannot be used") as caught:
+        load(path)
+    assert caught.value.why == (
+        "line 5: pixels has 2,304 values (48 x 48), expected 4,096 (64 x 64) as in line 2; "
+        "line 6: pixels has 2,500 values (50 x 50), expected 4,096 (64 x 64) as in line 2"
+    )
+    assert len(load(path, skip_bad_rows=True).split("Training")) == 3
+
+
+def test_only_a_table_with_the_classes_size_and_splits_of_fer2013_has_its_layout(tmp_path):
+    assert load_bytes(tmp_path, PLAIN).layout == "fer2013.csv"
+    others = (
+        make_table(lambda e, i, u: f"{e},{joined(i)},{CODES[u]}"),
+        make_table(lambda e, i, u: f"{'happy' if e < 4 else 'bored'},{joined(i)},{u}"),
+    )
+    assert [load_bytes(tmp_path, table).layout for table in others] == ["pixel table", "pixel table"]
 
 
 def test_the_advice_to_skip_names_the_remaining_rows(tmp_path):
@@ -204,8 +255,8 @@ def test_a_table_of_blank_lines_is_refused(tmp_path):
 
 
 def test_an_endless_line_is_refused(tmp_path):
-    with pytest.raises(DataError, match="line 23 has more than 1,048,576 characters"):
-        load_bytes(tmp_path, PLAIN + "0," + "1 " * 600_000)
+    with pytest.raises(DataError, match="line 23 has more than 5,242,880 characters"):
+        load_bytes(tmp_path, PLAIN + "0," + "1 " * 2_700_000)
 
 
 def test_a_stray_quote_costs_one_line(tmp_path):
