@@ -6,25 +6,23 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import importlib.util
 import platform as python_platform
 import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast
+from typing import cast
 
+from edgefer.deploy.check import Check, Status, installed_version
+from edgefer.deploy.gpu_checks import gpu_checks
 from edgefer.device import platform, sysfs
 from edgefer.plugins import load, names
 from edgefer.processes import ChildResult, run_code
 from edgefer.requirements import NUMPY, NUMPY_1, OPENCV
 
-__all__ = ["Check", "check_environment", "check_import", "missing_library"]
+__all__ = ["check_environment", "check_import", "missing_library"]
 
-Status = Literal["ok", "note", "broken"]
 IMPORT_TIMEOUT_S = 120.0
 IS_32_BIT = sys.maxsize <= 2**32
 # Metadata shows only that a package is installed; an import shows that it works on this machine.
@@ -47,33 +45,17 @@ LIBRARIES = {
 OPENCV_PACKAGES = ("opencv-python-headless", "opencv-python", "opencv-contrib-python", "opencv-contrib-python-headless")
 
 
-@dataclass(frozen=True)
-class Check:
-    """Result of one check.
-
-    Attributes:
-        name: subject of the check.
-        status: "ok"; "note" for a finding that does not prevent benchmarks; "broken" for one that does.
-        text: the finding.
-        fix: command that fixes the problem, or empty.
-    """
-
-    name: str
-    status: Status
-    text: str
-    fix: str = ""
-
-
 def check_environment() -> Iterator[Check]:
     """Yield the results of all checks; packages are imported in subprocesses."""
     version = sys.version_info[:3]
     supported = (3, 10) <= version[:2] <= (3, 13)
     text = ".".join(map(str, version)) + (", 32-bit" if IS_32_BIT else "")
     yield Check("Python", "ok" if supported else "broken", text, "" if supported else "install Python 3.10 to 3.13")
-    numpy = check_import("numpy", "numpy", _version("numpy"), f'pip install "{NUMPY}"', wrong_processor=SYSTEM_PACKAGES)
+    version_of_numpy, pip = installed_version("numpy"), f'pip install "{NUMPY}"'
+    numpy = check_import("numpy", "numpy", version_of_numpy, pip, wrong_processor=SYSTEM_PACKAGES)
     yield numpy
     pip = f'pip install "{OPENCV}"'
-    yield check_import("OpenCV", "cv2", _version(*OPENCV_PACKAGES), pip, wrong_processor=SYSTEM_PACKAGES)
+    yield check_import("OpenCV", "cv2", installed_version(*OPENCV_PACKAGES), pip, wrong_processor=SYSTEM_PACKAGES)
     # The runtime plug-ins import numpy in this process.
     yield from _runtimes() if numpy.status == "ok" else [Check("runtime", "note", "not checked: it needs numpy")]
     yield from _extras()
@@ -145,8 +127,8 @@ def _runtimes() -> Iterator[Check]:
             checks.append(Check(name, "note", "not available for 32-bit systems"))
         elif version is None:
             checks.append(Check(name, "note", "not installed", module.INSTALL))
-        elif name == "tflite_runtime" and not str(_version("numpy")).startswith("1."):
-            text = f"{version} is installed, but does not work with numpy {_version('numpy')}"
+        elif name == "tflite_runtime" and not str(installed_version("numpy")).startswith("1."):
+            text = f"{version} is installed, but does not work with numpy {installed_version('numpy')}"
             checks.append(Check(name, "note", text, f'pip install "{NUMPY_1}"'))
         else:
             check = check_import(name, package, version, module.INSTALL)
@@ -158,13 +140,12 @@ def _runtimes() -> Iterator[Check]:
 
 
 def _extras() -> Iterator[Check]:
-    tensorflow = _version("tensorflow", "tensorflow-cpu")
+    tensorflow = installed_version("tensorflow", "tensorflow-cpu")
     status: Status = "note" if tensorflow is None else "ok"
     yield Check("TensorFlow", status, tensorflow or "not installed; needed only for training")
     cameras = sorted(str(path) for path in Path("/dev").glob("video*"))
     yield Check("camera", "ok" if cameras else "note", ", ".join(cameras) or "no /dev/video*")
-    gpus = [str(path) for path in (Path("/dev/nvidia0"), Path("/dev/nvhost-gpu")) if path.exists()]
-    yield Check("GPU", "ok" if gpus else "note", ", ".join(gpus) or "no NVIDIA GPU; int8 models do not need one")
+    yield from gpu_checks()
 
 
 def _device() -> Iterator[Check]:
@@ -188,13 +169,3 @@ def _device() -> Iterator[Check]:
     free = shutil.disk_usage(Path.home() if Path.home().is_dir() else Path("/")).free
     low = free < MIN_FREE_BYTES
     yield Check("disk", "note" if low else "ok", f"{free / 2**30:.1f} GiB free", "edgefer devices clean" if low else "")
-
-
-def _version(*packages: str) -> str | None:
-    """Return the version of the first of these packages that is installed, or None."""
-    for package in packages:
-        try:
-            return importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return None

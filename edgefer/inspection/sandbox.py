@@ -59,7 +59,10 @@ def inspect_in_subprocess(path: Path, *, timeout_s: float = TIMEOUT_S, memory_by
             "edgefer.inspection.sandbox", request, folder=folder, describe_crash=describe_crash, timeout_s=timeout_s,
             variables=CHILD_VARIABLES,
         )  # fmt: skip
-    return Inspection.from_json(reply)
+    try:
+        return Inspection.from_json(reply)
+    except DataError as error:  # an operator of version -5, a tolerance of 1e300
+        raise DataError(f"{path} cannot be inspected", why=f"{error.what}: {error.why}", hint=HINT) from error
 
 
 def _check_file(path: Path) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 import edgefer
-from edgefer.deploy.environment import SYSTEM_PACKAGES, Check, check_environment, check_import
+from edgefer.deploy.check import Check
+from edgefer.deploy.environment import SYSTEM_PACKAGES, check_environment, check_import
 
 
 def install(folder: Path, monkeypatch: pytest.MonkeyPatch, code: str) -> None:

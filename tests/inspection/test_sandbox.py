@@ -53,6 +53,14 @@ def test_truncated_model_is_reported_as_damaged(litert, tmp_path: Path) -> None:
         inspect_in_subprocess(path)
 
 
+def test_facts_that_no_model_has_are_reported_as_damage(litert, tmp_path: Path, with_op_version) -> None:
+    path = tmp_path / "model.tflite"
+    path.write_bytes(with_op_version((DATA / "tiny-int8.tflite").read_bytes(), -5))
+    with pytest.raises(DataError, match=r"model\.tflite cannot be inspected: ops\[0\]\.version is -5") as caught:
+        inspect_in_subprocess(path)
+    assert caught.value.hint
+
+
 @pytest.mark.parametrize("name", ["nowhere.tflite", "."])
 def test_missing_file_and_folder_are_reported(tmp_path: Path, name: str) -> None:
     with pytest.raises(DataError, match="not a model file"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +13,7 @@ from edgefer import plugins
 from edgefer.cli.data_options import DataOptions, data_options, open_data, open_run_data, select_classes
 from edgefer.cli.options import PATH, log, log_ignored_settings, option_group
 from edgefer.cli.outputs import INPUT, OUTPUT_FOLDER, check_output
+from edgefer.data.naming import list_names
 from edgefer.errors import UsageError
 from edgefer.text_table import Result
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from edgefer.workstation.training.run import Run
     from edgefer.workstation.training.settings import TrainSettings
     from edgefer.workstation.training.validation import ValidationSplit
+    from edgefer.workstation.workflows.initial_weights import InitialWeights
 
 NEEDS_WORKSTATION = True
 
@@ -41,7 +43,7 @@ class TrainOptions:
         augments: augmentation presets or KEY=VALUE.
         teacher: run folders and models separated by commas, or None.
         classes: class names in the order of the outputs, separated by commas; None for all classes of the data set.
-        init_from: run that gives the initial weights, or None.
+        init_from: run or model that gives the initial weights, or None.
         run_folder: folder of the new run, or None for a default name.
     """
 
@@ -88,7 +90,10 @@ train_options = option_group(
         "--classes", metavar="NAME[,NAME...]",
         help="Classes to train, in the order of the outputs.  [default: all classes of the data set]",
     ),
-    click.option("--init-from", type=PATH, metavar="RUN", help="Start from the settings and best weights of a run."),
+    click.option(
+        "--init-from", type=PATH, metavar="RUN|MODEL",
+        help="Start from the weights of a run, a shipped model or a .tflite that edgefer trained.",
+    ),
     click.option(
         "--run", "run_folder", type=OUTPUT_FOLDER, metavar="FOLDER", help="Run folder.  [default: runs/TIME-SYSTEM]"
     ),
@@ -107,13 +112,18 @@ def command(data: DataOptions, options: TrainOptions, tensorboard: bool, resume:
     """Train a network on a data set, or on synthetic faces without one.
 
     The run folder stores settings, weights, history and plots. --resume continues an interrupted run and gives the same
-    weights as an uninterrupted one. --init-from starts a run with the settings and best weights of another run, a new
-    optimizer and a new schedule; those weights remain the result if no epoch improves on them.
+    weights as an uninterrupted one.
+
+    --init-from starts a run with the weights of another run or of a model, a new optimizer and a new schedule. The
+    outputs of classes that the model has keep their weights, and those remain the result if no epoch improves on them.
+    Other classes get new outputs. The settings are those of the run; for a model, or with new classes, they become
+    those of a short fine-tuning.
 
     \b
     Example:
         edgefer train --data fer2013.csv --epochs 60 --augment strong
         edgefer train --system nano --teacher runs/wide-1,runs/wide-2 --views 48
+        edgefer train --init-from nano --data my_faces/
         edgefer train --init-from runs/latest --set learning_rate=0.01
         edgefer train --data my_faces/ --classes neutral,happy,angry
         edgefer train --architecture my_net.py:build --set model.width=32
@@ -124,7 +134,7 @@ def command(data: DataOptions, options: TrainOptions, tensorboard: bool, resume:
 
     log_ignored_settings()
     run, dataset, split = _start(data, options) if resume is None else _resume(resume, data, options)
-    log(f"run: {run.folder}, {run.settings().system} on {run.environment()['backend']}")
+    _log_run(run)
     try:
         with progress_bar("training") as progress:
             complete(run, dataset, split=split, progress=progress, tensorboard=tensorboard)
@@ -135,29 +145,38 @@ def command(data: DataOptions, options: TrainOptions, tensorboard: bool, resume:
     return Result(record, training_text(record))
 
 
+def _log_run(run: Run) -> None:
+    """Print the run folder and the processor on which it trains, and name a GPU that it leaves unused."""
+    from edgefer.workstation.networks.accelerator import describe_accelerator, unused_gpus
+    from edgefer.workstation.networks.backend import load_keras
+
+    backend = run.environment()["backend"]
+    keras = load_keras(backend=backend)
+    log(f"run: {run.folder}, {run.settings().system} on {backend}, {describe_accelerator(keras)}")
+    unused = unused_gpus(keras)
+    if unused:
+        log(f"note: this machine has {unused}, and {backend} does not use it; edgefer doctor shows why")
+
+
 def _start(data: DataOptions, options: TrainOptions) -> tuple[Run, Dataset, ValidationSplit]:
     from edgefer.progress import progress_bar
     from edgefer.workstation.networks.backend import load_keras
-    from edgefer.workstation.training.run import RUNS, find_run
+    from edgefer.workstation.training.run import RUNS
     from edgefer.workstation.training.teachers import open_teacher
     from edgefer.workstation.training.validation import validation_split
+    from edgefer.workstation.workflows.initial_weights import open_initial_weights
     from edgefer.workstation.workflows.train import check_start, start
 
     load_keras()  # a missing Keras is reported before the data set is read
-    parent = find_run(options.init_from) if options.init_from else None
+    parent = open_initial_weights(options.init_from) if options.init_from else None
     teachers = [open_teacher(name) for name in (options.teacher or "").split(",") if name]
     settings = _settings(parent, options)
     check_start(settings, folder=options.run_folder, parent=parent, teachers=teachers)
     check_output("the folder of all runs", RUNS, is_folder=True)
-    if parent is not None and data.data is None:
-        dataset, opened_with = open_run_data(parent, data, spec=settings.input), parent.opened_with()
-    else:
-        dataset = open_data(data, spec=settings.input)
-        if options.classes is not None:
-            dataset = select_classes(dataset, tuple(name.strip() for name in options.classes.split(",")))
-        elif parent is not None:
-            dataset = dataset.select(parent.labels)
-        opened_with = data.opened_with(dataset)
+    dataset, opened_with = _open_dataset(data, options, settings, parent)
+    if parent is not None:
+        settings = _settings(parent, options, labels=dataset.labels)
+        _log_initial_weights(parent, settings, dataset.labels)
     split = validation_split(dataset, settings)
     with progress_bar("computing teacher logits") as progress:
         run = start(
@@ -167,21 +186,62 @@ def _start(data: DataOptions, options: TrainOptions) -> tuple[Run, Dataset, Vali
     return run, dataset, split
 
 
-def _settings(parent: Run | None, options: TrainOptions) -> TrainSettings:
-    """Return the settings of the system or of the parent run, with the changes of the command line."""
+def _open_dataset(
+    data: DataOptions, options: TrainOptions, settings: TrainSettings, parent: InitialWeights | None
+) -> tuple[Dataset, dict[str, Any]]:
+    """Return the data set, and the options that opened it."""
+    from edgefer.data.dataset import resolve
+
+    if parent is not None and data.data is None:
+        if parent.run is not None and options.classes is None:
+            return open_run_data(parent.run, data, spec=settings.input), parent.run.opened_with()
+        if parent.run is not None:
+            data = data.with_defaults(parent.run.opened_with())
+        elif resolve(None) is None:
+            why = "no --data, no $EDGEFER_DATA and no ./fer2013.csv"
+            raise UsageError(f"no data set for --init-from {parent.name}", why=why, hint="--data PATH")
+    dataset = open_data(data, spec=settings.input)
+    if options.classes is not None:
+        dataset = select_classes(dataset, tuple(name.strip() for name in options.classes.split(",")))
+    elif parent is not None and set(dataset.labels) == set(parent.labels):
+        dataset = dataset.select(parent.labels)
+    return dataset, data.opened_with(dataset)
+
+
+def _log_initial_weights(parent: InitialWeights, settings: TrainSettings, labels: tuple[str, ...]) -> None:
+    """Print the source of the initial weights, and the settings on which a fine-tuning depends most."""
+    from edgefer.workstation.workflows.initial_weights import new_classes
+
+    added = new_classes(parent, labels)
+    log(f"initial weights: {parent.name}; {f'new outputs: {list_names(added)}' if added else 'all outputs are kept'}")
+    rates = f"learning rate {settings.learning_rate:g}"
+    if settings.backbone_lr_factor != 1:
+        rates += f", times {settings.backbone_lr_factor:g} before the last layer"
+    log(f"training: {settings.epochs} epochs, {rates}")
+
+
+def _settings(
+    parent: InitialWeights | None, options: TrainOptions, *, labels: tuple[str, ...] | None = None
+) -> TrainSettings:
+    """Return the settings of the system or of the parent, with the changes of the command line.
+
+    Args:
+        parent: source of the initial weights, or None.
+        options: options of the command line.
+        labels: classes of the data set, which decide with a parent whether this is a fine-tuning; None if it is not
+            read yet.
+    """
     from edgefer.workstation.training.settings_toml import resolve
+    from edgefer.workstation.workflows.initial_weights import fine_tuning_settings
     from edgefer.workstation.workflows.train import load_system
 
-    if parent is not None and options.classes:
-        why = "the weights fit only the classes of their own run"
-        raise UsageError("--init-from with --classes", why=why, hint="omit --classes")
-    if parent is not None and options.system:
-        why = "the weights fit only the network of their own run"
-        raise UsageError("--init-from with --system", why=why, hint="omit --system")
-    if parent is not None and options.architecture:
-        why = "the weights fit only the network of their own run"
-        raise UsageError("--init-from with --architecture", why=why, hint="omit --architecture")
-    base = load_system(options.system or "compact_small") if parent is None else parent.settings()
+    for option, value in (("--system", options.system), ("--architecture", options.architecture)):
+        if parent is not None and value:
+            why = "its weights fit only its own network"
+            raise UsageError(f"--init-from with {option}", why=why, hint=f"omit {option}")
+    base = load_system(options.system or "compact_small") if parent is None else parent.settings
+    if parent is not None and (parent.run is None or (labels is not None and set(labels) != set(parent.labels))):
+        base = fine_tuning_settings(base, teachers=bool(options.teacher))
     shorthands = {"epochs": options.epochs, "seed": options.seed, "views": options.views}
     assignments = [f"augment.{value}" if "=" in value else f"augment={value}" for value in options.augments]
     if options.architecture:

@@ -1,7 +1,7 @@
 import pytest
 
 from edgefer.deploy import environment
-from edgefer.deploy.environment import Check
+from edgefer.deploy.check import Check
 
 
 def test_this_machine_passes_and_the_text_fits_a_terminal(edgefer):
