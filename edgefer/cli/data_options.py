@@ -37,7 +37,7 @@ __all__ = [
 
 SPLITS = {"public": "PublicTest", "private": "PrivateTest", "train": "Training"}
 SYNTHETIC = "synthetic"
-COLUMN_ROLES = ("label", "pixels", "path", "split", "subject")
+COLUMN_ROLES = ("label", "pixels", "path", "image", "split", "subject")
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ LAYOUT_OPTIONS = (
     click.option("--skip-bad-rows", is_flag=True, help="Skip invalid rows instead of failing."),
     click.option(
         "--columns", metavar="ROLE=NAME,...",
-        help="Columns of a table: label and pixels or path, also split and subject.",
+        help="Columns of a table: label and pixels, path or image, also split and subject.",
     ),
     click.option(
         "--labels-map", type=LabelsMap(), metavar="FILE",
@@ -132,13 +132,14 @@ def parse_columns(text: str) -> dict[str, str]:
     """Parse columns by role such as "label=mood,path=file".
 
     Raises:
-        UsageError: a role is unknown or lacks a name, or label or one of pixels and path is missing.
+        UsageError: a role is unknown or lacks a name, or label or one of pixels, path and image is missing.
     """
     pairs = [pair.partition("=") for pair in text.split(",")]
     columns = {role.strip(): name.strip() for role, _, name in pairs}
-    is_complete = "label" in columns and ("pixels" in columns) != ("path" in columns)
+    is_complete = "label" in columns and len(set(columns) & {"pixels", "path", "image"}) == 1
     if not is_complete or not set(columns) <= set(COLUMN_ROLES) or not all(columns.values()):
-        why = f"expected label=NAME with pixels=NAME or path=NAME; the roles are {', '.join(COLUMN_ROLES)}"
+        expected = "label=NAME with one of pixels=NAME, path=NAME and image=NAME"
+        why = f"expected {expected}; the roles are {', '.join(COLUMN_ROLES)}"
         raise UsageError(f"--columns {text}", why=why, hint="--columns label=expression,path=file")
     return columns
 

@@ -40,8 +40,6 @@ EXPECTED = "a table with the columns emotion, pixels and Usage, or folders such 
 # By the first bytes of a file: what it is, and how to get a data set from it.
 FILE_TYPES: tuple[tuple[bytes, str, str], ...] = (
     (b"version https://git-lfs", "a Git LFS pointer instead of the file itself", "git lfs pull"),
-    (b"PAR1", "a Parquet file", "save it as CSV: pandas.read_parquet(path).to_csv('data.csv', index=False)"),
-    (b"ARROW1", "a Feather file", "save it as CSV: pandas.read_feather(path).to_csv('data.csv', index=False)"),
     (b"\xd0\xcf\x11\xe0", "an Excel workbook", "save it as CSV"),
     (b"\x89HDF", "an HDF5 file", "save its arrays with np.savez('data.npz', pixels=..., emotion=..., usage=...)"),
     (b"\x93NUMPY", "a single NumPy array", "np.savez('data.npz', pixels=..., emotion=..., usage=...)"),
@@ -88,12 +86,15 @@ def find_source(path: Path, *, columns: Mapping[str, str] | None = None) -> Sour
     """
     if not os.path.exists(path):  # noqa: PTH110 - Path.exists() raises for a name that is too long
         raise _missing(path)
+    candidates = list(_candidates(path))
     if columns:
-        if not path.is_file():
-            why = f"{quote_name(path)} is not a file"
+        candidates = [source for source in candidates if _has_columns(source)]
+        if not candidates and not path.is_file():
+            why = f"{quote_name(path)} is a folder without Parquet, Arrow or tar files"
             raise DataError("--columns without a table", why=why, hint="--data TABLE.csv --columns label=...,path=...")
-        return Source("picture_table" if "path" in columns else "csv_table", path)
-    candidates = list(_candidates(path)) or list(_loose_candidates(path))
+        if not candidates:
+            return Source("csv_table" if "pixels" in columns else "picture_table", path)
+    candidates = candidates or list(_loose_candidates(path))
     if not candidates:
         raise _unknown_folder(path) if path.is_dir() else _unknown_file(path)
     depth = min(len(source.path.parts) for source in candidates)
@@ -130,6 +131,10 @@ def _candidates(path: Path) -> Iterator[Source]:
                 left -= len(children)
                 below += [child for child in children if os.path.isdir(child) or _is_table_name(child)]  # noqa: PTH112
         level = below
+
+
+def _has_columns(source: Source) -> bool:
+    return getattr(plugins.load(FORMATS, source.format_name), "HAS_COLUMNS", False)
 
 
 def _loose_candidates(path: Path) -> Iterator[Source]:

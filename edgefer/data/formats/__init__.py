@@ -8,5 +8,6 @@
 ``options`` is a ReadOptions with the input of the model, at whose size pictures are read. A new format is one more
 module with these four functions. A format that matches any tree of class folders has ``IS_GENERAL = True``, so that
 formats of particular data sets precede it, and matches_loosely(path), which is called if no format matches. A format
-with numbered classes names them in ``CLASS_NAMES``.
+with numbered classes names them in ``CLASS_NAMES``. A format whose columns --columns may name, other than the tables of
+text, has ``HAS_COLUMNS = True``.
 """

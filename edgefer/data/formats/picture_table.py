@@ -2,8 +2,8 @@
 
     read(Path("faces.csv"), options=ReadOptions(columns={"path": "file", "label": "mood"}), bad=bad, progress=silent)
 
-Paths are relative to the table. The optional columns split and subject assign pictures to splits and to persons.
-Without a column of splits, all pictures belong to Training.
+Paths are relative to the table; the role image is another name for path. The optional columns split and subject assign
+pictures to splits and to persons. Without a column of splits, all pictures belong to Training.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def _positions(path: Path, header: list[str], options: ReadOptions) -> dict[str,
 
 def _picture(folder: Path, line: int, row: dict[str, str], splits: Mapping[str, str]) -> Picture:
     split = splits[row["split"]] if "split" in row else SPLITS[0]
-    label, name = row.get("label", "").strip(), row["path"].strip()
+    label, name = row.get("label", "").strip(), row["path" if "path" in row else "image"].strip()
     problem = "" if split else f"line {line}: the split is {quote(row.get('split', ''))}, expected {', '.join(SPLITS)}"
     problem = problem or ("" if label else f"line {line}: the class is empty")
     problem = problem or ("" if name else f"line {line}: the path is empty")
