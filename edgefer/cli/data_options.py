@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from edgefer.contract.artifact import Artifact
     from edgefer.contract.preprocessing import InputSpec
     from edgefer.data.dataset import Dataset
+    from edgefer.data.records import FaceCrop
     from edgefer.workstation.training.run import Run
 
 __all__ = [
@@ -51,6 +52,7 @@ class DataOptions:
         shares: sizes of the splits, such as "80/10/10", for a data set without test splits; or None.
         columns: columns of a table by role, such as "label=mood,path=file"; or None.
         labels_map: names that models use, by class name of the data set; or None.
+        detect: crop the largest face from each picture; None takes the choice of the run, else pictures are faces.
         split_if_needed: leave a data set with test splits as it is; otherwise ``shares`` is an error for it.
     """
 
@@ -60,11 +62,14 @@ class DataOptions:
     shares: str | None = None
     columns: str | None = None
     labels_map: Mapping[str, str] | None = None
+    detect: bool | None = None
     split_if_needed: bool = False
 
     def opened_with(self, dataset: Dataset) -> dict[str, Any]:
         """Return JSON-compatible values with which a later command opens ``dataset`` again; see with_defaults()."""
-        optional = {"split": self.shares, "columns": self.columns, "labels_map": self.labels_map}
+        optional = {
+            "split": self.shares, "columns": self.columns, "labels_map": self.labels_map, "detect": self.detect,
+        }  # fmt: skip
         return {
             "data": SYNTHETIC if dataset.layout == SYNTHETIC else str(Path(dataset.source).resolve()),
             "ferplus": str(self.ferplus.resolve()) if self.ferplus else None,
@@ -82,6 +87,7 @@ class DataOptions:
             shares=self.shares or saved.get("split"),
             columns=self.columns or saved.get("columns"),
             labels_map=self.labels_map or saved.get("labels_map"),
+            detect=saved.get("detect") if self.detect is None else self.detect,
             split_if_needed=not self.shares,
         )
 
@@ -115,6 +121,10 @@ LAYOUT_OPTIONS = (
     click.option(
         "--labels-map", type=LabelsMap(), metavar="FILE",
         help='TOML file with class names of the data and those of the model, such as joy = "happy".',
+    ),
+    click.option(
+        "--detect/--no-detect", default=None,
+        help="Crop the largest face from each picture first, for pictures of scenes; others are skipped.",
     ),
 )  # fmt: skip
 SPLIT_OPTION = click.option(
@@ -155,7 +165,8 @@ def open_data(options: DataOptions, *, spec: InputSpec | None = None) -> Dataset
         spec: input of the model; pictures of an image tree are read at its size, by default at 48 x 48.
 
     Raises:
-        UsageError: --ferplus, --split, --columns or --labels-map with synthetic faces, or one of them is invalid.
+        UsageError: --ferplus, --split, --columns, --labels-map or --detect with synthetic faces, one of them is
+            invalid, or --detect with a table of pixels.
         DataError: the data set cannot be read.
     """
     from edgefer.contract.preprocessing import InputSpec
@@ -173,6 +184,7 @@ def open_data(options: DataOptions, *, spec: InputSpec | None = None) -> Dataset
             raise UsageError("--ferplus without --data", why="synthetic faces have no FER+ votes", hint="--data FILE")
         for option, value in (
             ("--split", options.shares), ("--columns", options.columns), ("--labels-map", options.labels_map),
+            ("--detect", options.detect),
         ):  # fmt: skip
             if value and not options.split_if_needed:
                 raise UsageError(f"{option} with synthetic faces", why="they are complete", hint="--data PATH")
@@ -180,7 +192,7 @@ def open_data(options: DataOptions, *, spec: InputSpec | None = None) -> Dataset
         log(f"data: synthetic faces ({why})")
         with progress_bar("generating faces") as progress:
             return synthetic_dataset(progress=progress)
-    log(f"data: {path}")
+    log(f"data: {path}{', the largest face of each picture' if options.detect else ''}")
     with progress_bar(f"reading {path.name}") as progress:
         dataset = load(
             path,
@@ -190,11 +202,20 @@ def open_data(options: DataOptions, *, spec: InputSpec | None = None) -> Dataset
             labels_map=options.labels_map,
             ferplus=options.ferplus,
             skip_bad_rows=options.skip_bad_rows,
+            crop=_face_crop() if options.detect else None,
             progress=progress,
         )
     for note in dataset.notes:
         log(f"  {note}")
     return dataset
+
+
+def _face_crop() -> FaceCrop:
+    """Return the crop of the face detector that predict and live use by default."""
+    from edgefer.data.records import FaceCrop
+    from edgefer.inference.face_detection import DEFAULT_DETECTOR, FaceDetector
+
+    return FaceCrop(DEFAULT_DETECTOR, FaceDetector.open(DEFAULT_DETECTOR).crop_largest)
 
 
 def open_model_data(model: Path, artifact: Artifact, options: DataOptions) -> Dataset:
@@ -264,13 +285,16 @@ def _saved_data_options(folder: Path) -> DataOptions:
         saved = json.loads((folder / "environment.json").read_text(encoding="utf-8"))["data"]["opened_with"]
         data, ferplus, skip_bad_rows = saved["data"], saved["ferplus"], saved["skip_bad_rows"]
         split, columns, labels_map = saved.get("split"), saved.get("columns"), saved.get("labels_map")
+        detect = saved.get("detect")
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return DataOptions()
     if not isinstance(data, str) or not all(isinstance(text, (str, type(None))) for text in (ferplus, split, columns)):
         return DataOptions()
-    if not isinstance(labels_map, (dict, type(None))):
+    if not isinstance(labels_map, (dict, type(None))) or not isinstance(detect, (bool, type(None))):
         return DataOptions()
-    return DataOptions(data, Path(ferplus) if ferplus else None, skip_bad_rows is True, split, columns, labels_map)
+    return DataOptions(
+        data, Path(ferplus) if ferplus else None, skip_bad_rows is True, split, columns, labels_map, detect
+    )
 
 
 def open_run_data(run: Run, options: DataOptions, *, spec: InputSpec | None = None) -> Dataset:

@@ -28,7 +28,7 @@ from edgefer.data import ferplus as ferplus_file, records
 from edgefer.data.class_names import with_canonical_classes
 from edgefer.data.naming import list_names, match_names, quote_name
 from edgefer.data.recognition import FORMATS, Source, find_source
-from edgefer.data.records import SPLITS, BadRows, ReadOptions, SampleTable
+from edgefer.data.records import SPLITS, BadRows, FaceCrop, ReadOptions, SampleTable
 from edgefer.data.splitting import SplitShares, assign_splits
 from edgefer.errors import DataError
 from edgefer.progress import Progress, silent
@@ -221,6 +221,7 @@ def load(
     labels_map: Mapping[str, str] | None = None,
     ferplus: Path | None = None,
     skip_bad_rows: bool = False,
+    crop: FaceCrop | None = None,
     cache: bool = True,
     progress: Progress = silent,
 ) -> Dataset:
@@ -235,14 +236,15 @@ def load(
         labels_map: class names of the source and the names that models use; synonyms need no entry.
         ferplus: fer2013new.csv with the FER+ votes of the same faces.
         skip_bad_rows: leave out unusable rows, with a note; otherwise an unusable row is an error.
+        crop: crop of the face in each picture of a scene; pictures without a face are left out, with a note.
         cache: store the parsed faces in the user's cache folder; a damaged cache entry is replaced.
         progress: callback for the progress.
 
     Raises:
-        UsageError: ``split`` is given for a source with test splits.
+        UsageError: ``split`` is given for a source with test splits, or ``crop`` for a source of pixels.
         DataError: ``path`` contains no data set, rows are unusable, or the votes do not belong to the faces.
     """
-    options = ReadOptions(spec, columns or {}, needs_splits=split is None)
+    options = ReadOptions(spec, columns or {}, needs_splits=split is None, crop=crop)
     try:
         source = find_source(path, columns=options.columns)
         table = _read(source, options, skip_bad_rows=skip_bad_rows, cache=cache, progress=progress)

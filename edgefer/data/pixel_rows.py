@@ -36,7 +36,7 @@ def require_scenes(path: Path, options: ReadOptions) -> None:
     """Raise UsageError if faces are to be detected in rows of pixels."""
     if options.crop is not None:
         why = "its pixels are faces already; faces are detected in pictures of scenes"
-        raise UsageError(f"--detect with {quote_name(path)}", why=why, hint="omit --detect, or add --no-detect")
+        raise UsageError(f"--detect with {quote_name(path)}", why=why, hint="--no-detect")
 
 
 class BadPixels(ValueError):

@@ -22,9 +22,12 @@ from edgefer import plugins
 from edgefer.contract.preprocessing import to_gray
 from edgefer.errors import DataError, UsageError
 
-__all__ = ["DETECTORS", "LONGEST_SIDE", "Detector", "DetectorModule", "FaceBox", "FaceDetector"]
+__all__ = [
+    "DEFAULT_DETECTOR", "DETECTORS", "LONGEST_SIDE", "Detector", "DetectorModule", "FaceBox", "FaceDetector",
+]  # fmt: skip
 
 DETECTORS = "edgefer.inference.detectors"
+DEFAULT_DETECTOR = "haar"
 # Larger images are shrunk to this longer side, in pixels, for detection; crops come from the original image.
 LONGEST_SIDE = 640
 
@@ -88,7 +91,7 @@ class FaceDetector:
         self.crop_scale, self.crop_shift, self.longest_side = crop_scale, crop_shift, longest_side
 
     @classmethod
-    def open(cls, name: str = "haar", *, model: Path | None = None, longest_side: int = LONGEST_SIDE) -> FaceDetector:
+    def open(cls, name: str = DEFAULT_DETECTOR, *, model: Path | None = None, longest_side: int = LONGEST_SIDE) -> FaceDetector:
         """Load the detector ``name``.
 
         Args:
@@ -148,6 +151,11 @@ class FaceDetector:
         after = (top + side - rows.stop, left + side - columns.stop)
         pads = [(before[0], after[0]), (before[1], after[1]), *([(0, 0)] if image.ndim == 3 else [])]
         return np.pad(inner, pads, mode="edge")
+
+    def crop_largest(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8] | None:
+        """Return the square crop of the largest face in uint8 (h, w) or BGR (h, w, 3), or None without a face."""
+        boxes = self.detect(image)
+        return self.crop(image, boxes[0]) if boxes else None
 
 
 def _to_image(box: FaceBox, scale: float, width: int, height: int) -> FaceBox:

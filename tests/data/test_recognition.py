@@ -34,7 +34,6 @@ FILES = {
     "blank": (b"\n\n  \n", "only blank lines"),
     "web page": (b"<!DOCTYPE html><html><head><title>Login</title>", "web page, such as a login page"),
     "Git LFS": (b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 301072766\n", "Git LFS pointer"),
-    "Parquet": (b"PAR1\x15\x04", "a Parquet file"),
     "Excel": (zipped("[Content_Types].xml", "xl/workbook.xml"), "an Excel workbook"),
     "old Excel": (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(500), "an Excel workbook"),
     "spreadsheet": (zipped("mimetype", "content.xml"), "an OpenDocument spreadsheet"),

@@ -26,6 +26,7 @@ from edgefer.contract.labels import LABELS
 from edgefer.contract.preprocessing import prepare_all
 from edgefer.data.naming import list_names, quote, quote_name, splits_of
 from edgefer.data.pictures import stored_spec
+from edgefer.data.pixel_rows import require_scenes
 from edgefer.data.records import SPLITS, BadRows, ReadOptions, SampleTable
 from edgefer.data.table_text import DAMAGE, size_limit
 from edgefer.errors import DataError
@@ -86,8 +87,10 @@ def read(path: Path, *, options: ReadOptions, bad: BadRows, progress: Progress) 
     """Read the arrays; rows with an unknown emotion or usage are bad.
 
     Raises:
+        UsageError: faces are to be detected in the arrays.
         DataError: an array is missing or damaged, or has another shape or dtype than described above.
     """
+    require_scenes(path, options)
     arrays = _read_arrays(path, needs_usage=options.needs_splits)
     pixels, emotion, votes = arrays["pixels"], arrays["emotion"], arrays.get("votes")
     count = len(pixels)

@@ -292,6 +292,8 @@ def _parse_environment(text: str) -> dict[str, Any]:
     for name in ("split", "columns"):
         if name in opened_with:
             opened_with.text(name)
+    if "detect" in opened_with:
+        opened_with.flag("detect")
     if "labels_map" in opened_with:
         opened_with.object("labels_map")
     if "labels" in record:
