@@ -110,8 +110,13 @@ def _train(split: ValidationSplit, settings: TrainSettings, run: Run, progress: 
 
 
 def _load_parent(trainer: Trainer, run: Run, split: ValidationSplit) -> None:
-    """Load the parent's weights and save them, with their validation score, as the best weights so far."""
+    """Load the initial weights and save them, with their validation score, as the best weights so far.
+
+    Weights with outputs for new classes are no result: the first epoch always replaces them.
+    """
     trainer.load(run.parent_weights)
+    if (run.parent or {}).get("new_classes"):
+        return
     trainer.save_averaged(run.best_weights)
     run.save_baseline(_validate(trainer, split, epoch=0))
 

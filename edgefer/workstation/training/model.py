@@ -15,7 +15,7 @@ from edgefer.errors import DataError, UsageError
 from edgefer.workstation.training.architecture_file import find_build, is_file_architecture
 from edgefer.workstation.training.settings import TrainSettings
 
-__all__ = ["build_network", "check_options", "load_weights"]
+__all__ = ["build_network", "check_options", "last_layer", "load_weights"]
 
 ARCHITECTURES = "edgefer.workstation.networks.architectures"
 
@@ -56,6 +56,11 @@ def _find_build(architecture: str) -> Callable[..., Any]:
         return find_build(architecture)
     build: Callable[..., Any] = plugins.load(ARCHITECTURES, architecture).build
     return build
+
+
+def last_layer(network: Any) -> Any:
+    """Return the last layer of a Keras network that has weights; in a classifier, it computes the logits."""
+    return next(layer for layer in reversed(network.layers) if layer.weights)
 
 
 def load_weights(network: Any, path: Path, *, hint: str) -> None:

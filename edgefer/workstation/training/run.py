@@ -73,12 +73,15 @@ class Run:
 
     @property
     def parent_weights(self) -> Path:
-        """Path of the initial weights, if they come from another run."""
+        """Path of the initial weights, if they come from another run or from a model."""
         return self.folder / "parent.weights.h5"
 
     @property
     def parent(self) -> dict[str, Any] | None:
-        """Identity of the run that provided the initial weights; None for a training from scratch."""
+        """Identity of the run or model that provided the initial weights; None for a training from scratch.
+
+        Its entry ``new_classes`` lists the classes whose outputs have fresh weights.
+        """
         parent: dict[str, Any] | None = self._origin().get("parent")
         return parent
 
@@ -93,7 +96,7 @@ class Run:
         return self.environment() if (self.folder / "environment.json").exists() else {}
 
     def save_baseline(self, score: ValidationScore) -> None:
-        """Save the validation score of the parent's weights."""
+        """Save the validation score of the initial weights."""
         self.save_json("baseline.json", dataclasses.asdict(score))
 
     def baseline(self) -> ValidationScore | None:

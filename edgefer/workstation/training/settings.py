@@ -76,6 +76,8 @@ class TrainSettings:
         batch_size: images per step.
         optimizer: "sgd" (Nesterov momentum 0.9), "adam" or "adamw".
         learning_rate: peak learning rate.
+        backbone_lr_factor: factor of the learning rate of all layers but the last one (discriminative learning rates,
+            Howard and Ruder, "Universal Language Model Fine-tuning", ACL 2018). 0 trains only the last layer.
         weight_decay: decoupled weight decay; excludes biases and normalization parameters.
         schedule: "cosine", "plateau", "step" or "constant", after ``warmup_epochs`` of linear warm-up.
         floor: minimum learning rate, as a fraction of the peak.
@@ -118,6 +120,7 @@ class TrainSettings:
     batch_size: int = 128
     optimizer: str = "sgd"
     learning_rate: float = 0.1
+    backbone_lr_factor: float = 1.0
     weight_decay: float = 5e-4
     schedule: str = "cosine"
     warmup_epochs: int = 1
@@ -202,6 +205,7 @@ RANGES = {
     "epochs": (1, MANY),
     "batch_size": (1, MANY),
     "learning_rate": (1e-9, 1e3),
+    "backbone_lr_factor": (0, 1),
     "weight_decay": (0, 1),
     "warmup_epochs": (0, MANY),
     "floor": (0, 1),

@@ -26,7 +26,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-__all__ = ["from_toml", "resolve", "to_toml"]
+__all__ = ["from_json", "from_toml", "resolve", "to_toml"]
 
 
 def resolve(base: TrainSettings, *, file: Path | None = None, assignments: Iterable[str] = ()) -> TrainSettings:
@@ -161,3 +161,17 @@ def from_toml(text: str) -> TrainSettings:
     """Parse settings from the output of to_toml()."""
     merged: TrainSettings = _merge(TrainSettings(), tomllib.loads(text))
     return merged
+
+
+def from_json(fields: Mapping[str, Any]) -> TrainSettings:
+    """Parse settings from the output of TrainSettings.to_json(), such as those in a contract."""
+    merged: TrainSettings = _merge(TrainSettings(), _without_null(fields))
+    return merged
+
+
+def _without_null(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: _without_null(value) if isinstance(value, Mapping) else value
+        for name, value in fields.items()
+        if value is not None
+    }

@@ -34,6 +34,7 @@ from edgefer.workstation.training.augmentation import augmentation_layer
 from edgefer.workstation.training.jax_epoch import compiles_epochs, refresh_statistics, run_compiled_epoch
 from edgefer.workstation.training.losses import label_accuracy, training_loss
 from edgefer.workstation.training.model import build_network, load_weights
+from edgefer.workstation.training.optimizer import create_optimizer
 from edgefer.workstation.training.run import Run
 from edgefer.workstation.training.schedule import Epoch
 from edgefer.workstation.training.settings import NO_AUGMENT, TrainSettings
@@ -110,7 +111,7 @@ class Trainer:
         faces = augmentation_layer(keras, augment, settings.input)(pixels)
         self.model = keras.Model(pixels, self.net(faces))
         self.model.compile(
-            optimizer=_optimizer(keras, settings, steps_per_epoch),
+            optimizer=create_optimizer(keras, settings, self.net, steps_per_epoch=steps_per_epoch),
             loss=training_loss(keras, settings, classes=classes, distill=distill),
             weighted_metrics=[label_accuracy(keras, classes=classes)],
             # TensorFlow's image transform has no XLA kernel, and XLA slows these small networks down on a CPU.
@@ -363,20 +364,3 @@ def _differences(saved: Mapping[str, Any], current: Mapping[str, Any], *, prefix
         elif before != after:
             changed.append(f"{prefix}{name} was {before!r} and is {after!r}")
     return changed
-
-
-def _optimizer(keras: Any, settings: TrainSettings, steps_per_epoch: int) -> Any:
-    options: dict[str, Any] = {"learning_rate": settings.learning_rate}
-    if settings.weight_decay:
-        options["weight_decay"] = settings.weight_decay
-    if settings.ema_epochs:
-        steps = settings.ema_epochs * steps_per_epoch
-        options.update(use_ema=True, ema_momentum=max(0.0, 1 - 1 / steps), ema_overwrite_frequency=None)
-    if settings.optimizer == "sgd":
-        options.update(momentum=0.9, nesterov=True)
-    classes = {"sgd": keras.optimizers.SGD, "adam": keras.optimizers.Adam, "adamw": keras.optimizers.AdamW}
-    optimizer = classes[settings.optimizer](**options)
-    if settings.weight_decay:
-        # Decay of a normalization scale or a bias shrinks the output without regularizing.
-        optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
-    return optimizer

@@ -19,7 +19,6 @@ from edgefer import files, plugins
 from edgefer.contract.labels import LABELS
 from edgefer.data.dataset import Dataset
 from edgefer.data.evaluation_set import make_evaluation_set
-from edgefer.data.naming import list_names
 from edgefer.errors import DataError
 from edgefer.progress import Progress, silent
 from edgefer.results import schema
@@ -29,7 +28,7 @@ from edgefer.workstation.plots.curves import draw_confusion, draw_curves
 from edgefer.workstation.training.distillation import check_teachers, compute_teacher_logits, save_teacher_logits
 from edgefer.workstation.training.keras_inference import evaluate_run
 from edgefer.workstation.training.loop import check_trainable, train
-from edgefer.workstation.training.model import build_network, check_options, load_weights
+from edgefer.workstation.training.model import build_network, check_options
 from edgefer.workstation.training.run import RUNS, Run, check_new_folder, new_run
 from edgefer.workstation.training.schedule import best_epoch
 from edgefer.workstation.training.settings import TrainSettings
@@ -37,6 +36,12 @@ from edgefer.workstation.training.teachers import Teacher
 from edgefer.workstation.training.trainer import read_training_state
 from edgefer.workstation.training.validation import ValidationSplit, validation_split
 from edgefer.workstation.workflows.environment import describe_data, describe_machine, votes_sha256
+from edgefer.workstation.workflows.initial_weights import (
+    InitialWeights,
+    check_initial_weights,
+    initialize,
+    new_classes,
+)
 
 __all__ = ["check_resume", "check_start", "complete", "load_system", "start", "training_record"]
 
@@ -60,7 +65,7 @@ def check_start(
     *,
     labels: Sequence[str] = LABELS,
     folder: Path | None = None,
-    parent: Run | None = None,
+    parent: InitialWeights | None = None,
     teachers: Sequence[Teacher] = (),
 ) -> None:
     """Check everything about a new run that does not need its data set, before the data set is read.
@@ -70,17 +75,16 @@ def check_start(
         labels: class names; before the data set is read, any number of classes serves to check the settings.
 
     Raises:
-        UsageError: the architecture does not exist or lacks an option, or the settings ignore the teachers.
+        UsageError: the architecture does not exist or lacks an option, the settings ignore the teachers, or describe
+            another network than that of the parent.
         DataError: the folder contains a run, or the weights of the parent cannot be loaded.
     """
     check_options(settings)
     check_teachers(teachers, settings)
-    classes = len(labels) if parent is None else len(parent.labels)
-    network = build_network(load_keras(), settings, classes=classes)
-    if parent is not None:
-        parent.require_weights()
-        hint = f"use architecture, model and input of {parent.folder / 'settings.toml'}"
-        load_weights(network, parent.best_weights, hint=hint)
+    if parent is None:
+        build_network(load_keras(), settings, classes=len(labels))
+    else:
+        check_initial_weights(parent, settings)
     check_new_folder(folder)
 
 
@@ -92,7 +96,7 @@ def start(
     split: ValidationSplit | None = None,
     folder: Path | None = None,
     root: Path = RUNS,
-    parent: Run | None = None,
+    parent: InitialWeights | None = None,
     teachers: Sequence[Teacher] = (),
     progress: Progress = silent,
 ) -> Run:
@@ -105,7 +109,8 @@ def start(
         split: result of validation_split(), which is computed if omitted.
         folder: run folder, or None for a new folder in ``root``.
         root: folder of all runs.
-        parent: run whose best weights are the initial weights; optimizer and schedule start from the beginning.
+        parent: source of the initial weights; optimizer and schedule start from the beginning. Outputs for classes that
+            it lacks get fresh weights.
         teachers: classifiers to distill. Their logits on the training images are computed here, which takes a while.
         progress: progress callback of the teachers.
 
@@ -115,9 +120,6 @@ def start(
             cannot be loaded.
     """
     check_start(settings, labels=dataset.labels, folder=folder, parent=parent, teachers=teachers)
-    if parent is not None and parent.labels != dataset.labels:
-        why = f"its classes are {list_names(parent.labels)}; those of the data are {list_names(dataset.labels)}"
-        raise DataError(f"the weights of {parent.folder} do not fit the data set", why=why, hint="omit --init-from")
     split = split or validation_split(dataset, settings)
     check_trainable(split, settings)
     # Create the folder after everything that can fail: without weights, it would still be the newest run.
@@ -125,13 +127,17 @@ def start(
     environment["data"] = describe_data(dataset, opened_with)
     if dataset.labels != LABELS:
         environment["labels"] = list(dataset.labels)
+    initial = None
     if parent is not None:
-        environment["parent"] = parent.reference
+        initial = initialize(parent, settings, labels=dataset.labels, faces=split.training.pixels)
+        added = new_classes(parent, dataset.labels)
+        environment["parent"] = {**parent.reference, **({"new_classes": list(added)} if added else {})}
     logits = compute_teacher_logits(teachers, split.training, settings, progress=progress) if teachers else None
     environment["teachers"] = [teacher.reference for teacher in teachers]
     run = new_run(root, settings, folder=folder)
-    if parent is not None:
-        files.write_bytes(run.parent_weights, parent.best_weights.read_bytes())
+    if initial is not None:
+        with files.atomic_write(run.parent_weights) as temporary:
+            initial.save_weights(temporary)
     if logits is not None:
         save_teacher_logits(run, logits, split.training.rows)
     run.save_json("environment.json", environment)

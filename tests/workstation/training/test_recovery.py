@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 
 from edgefer.data.evaluation_set import make_evaluation_set
-from edgefer.errors import DataError
+from edgefer.errors import DataError, UsageError
 from edgefer.report.terminal.training import training_text
 from edgefer.workstation.plots.gallery import write_gallery
 from edgefer.workstation.training.keras_inference import load_network, score_run
 from edgefer.workstation.training.loop import train
 from edgefer.workstation.training.run import Run
 from edgefer.workstation.training.validation import validation_split
+from edgefer.workstation.workflows.initial_weights import RunWeights
 from edgefer.workstation.workflows.train import complete, start, training_record
 
 OPENED = {"data": "synthetic", "ferplus": None, "skip_bad_rows": False}
@@ -37,7 +38,7 @@ def stop_after_one_epoch(done: int, total: int, note: str) -> None:
 def better_run(finished_run, faces, tmp_path_factory):
     """Train from the weights of finished_run, which are hardly better than chance, and exceed them."""
     settings = dataclasses.replace(finished_run.settings(), epochs=6, learning_rate=2e-3)
-    run = start(settings, faces, opened_with=OPENED, root=tmp_path_factory.mktemp("better"), parent=finished_run)
+    run = start(settings, faces, opened_with=OPENED, root=tmp_path_factory.mktemp("better"), parent=RunWeights(finished_run))
     complete(run, faces)
     return run
 
@@ -54,7 +55,7 @@ def test_epochs_that_exceed_the_parent_are_kept(finished_run, better_run):
 
 def test_the_parents_weights_are_kept_if_no_epoch_exceeds_them(better_run, faces, tmp_path):
     wild = dataclasses.replace(better_run.settings(), epochs=1, learning_rate=0.5, optimizer="sgd")
-    run = start(wild, faces, opened_with=OPENED, root=tmp_path, parent=better_run)
+    run = start(wild, faces, opened_with=OPENED, root=tmp_path, parent=RunWeights(better_run))
     before = better_run.metrics()["evaluation"]["accuracy"]
     assert complete(run, faces).accuracy.correct == before["correct"]
     assert run.metrics()["best_epoch"] == 0
@@ -75,8 +76,8 @@ def weights_of(run):
 
 def test_the_weights_of_another_network_are_rejected(finished_run, faces, tmp_path):
     other = dataclasses.replace(finished_run.settings(), model={"stem": 4, "width": 8, "depth": 1})
-    with pytest.raises(DataError, match="cannot load"):
-        start(other, faces, opened_with=OPENED, root=tmp_path, parent=finished_run)
+    with pytest.raises(UsageError, match=r"model\.stem = 4, model\.width = 8 with --init-from"):
+        start(other, faces, opened_with=OPENED, root=tmp_path, parent=RunWeights(finished_run))
     assert not list(tmp_path.iterdir())
 
 

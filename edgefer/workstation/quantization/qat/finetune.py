@@ -43,7 +43,7 @@ from edgefer.workstation.training.validation import ValidationSplit
 __all__ = ["FineTuned", "QatSettings", "finetune", "finetuning_folder", "require_supported"]
 
 # Lines of settings.toml for settings that did not exist when the first fine-tunings were hashed.
-NEWER_DEFAULTS = ("views = 0\n",)
+NEWER_DEFAULTS = ("views = 0\n", "backbone_lr_factor = 1.0\n")
 
 
 @dataclass(frozen=True, eq=False)
