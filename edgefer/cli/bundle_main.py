@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from edgefer import __version__, plugins
 from edgefer.cli.main import COMMANDS, run
 from edgefer.cli.streams import prepare_streams, write
+from edgefer.contract.split_names import split_phrase
 from edgefer.errors import EdgeferError
 from edgefer.models import bundled
 from edgefer.text_table import WIDTH, percent
@@ -87,7 +88,9 @@ def _accuracy(classifier: Classifier) -> str:
     scores = classifier.artifact.provenance.get("scores")
     if not isinstance(scores, dict) or not {"accuracy", "n", "split"} <= scores.keys():
         return "not recorded"
-    return f"{percent(scores['accuracy'])} of {scores['n']:,} images of {scores['split']}"
+    data = classifier.artifact.provenance.get("data")
+    split = split_phrase(str(scores["split"]), data=str(data.get("name")) if isinstance(data, dict) else "")
+    return f"{percent(scores['accuracy'])} of {scores['n']:,} images of {split}"
 
 
 def _wrap(title: str, text: str) -> list[str]:

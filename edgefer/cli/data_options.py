@@ -36,7 +36,10 @@ __all__ = [
     "open_data", "open_model_data", "open_run_data", "parse_columns", "select_classes",
 ]  # fmt: skip
 
-SPLITS = {"public": "PublicTest", "private": "PrivateTest", "train": "Training"}
+SPLITS = {
+    "public": "PublicTest", "private": "PrivateTest", "train": "Training",
+    "validation": "PublicTest", "test": "PrivateTest",
+}  # fmt: skip
 SYNTHETIC = "synthetic"
 COLUMN_ROLES = ("label", "pixels", "path", "image", "split", "subject")
 

@@ -5,9 +5,10 @@
 
 Splits are matched by folder name, and each folder with pictures in a split is a class. Without folders of splits, all
 pictures belong to Training. File names that start with a split of FER2013 ("PrivateTest_00032298.jpg") separate
-PublicTest from PrivateTest. Without such names, all of test/ becomes PublicTest, and a note reports it. Another note
-lists the skipped folders and files, except hidden files, trash folders and thumbnails. The person in a picture is the
-folder within the class (happy/S005/1.png), or is read from a file name as in CK+, KDEF and JAFFE.
+PublicTest from PrivateTest. Without such names, all of test/ becomes the validation split unless there is another one,
+and a note reports it. Another note lists the skipped folders and files, except hidden files, trash folders and
+thumbnails. The person in a picture is the folder within the class (happy/S005/1.png), or is read from a file name as in
+CK+, KDEF and JAFFE.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from pathlib import Path
 
 from edgefer import files
 from edgefer.contract.labels import LABELS
-from edgefer.data.naming import TEST, assign_test, canonical_name, is_class_name, quote_name, split_of
+from edgefer.contract.split_names import FER2013_TREE
+from edgefer.data.naming import TEST, assign_test, canonical_name, is_class_name, quote_name, split_of, test_note
 from edgefer.data.pictures import (
     Picture,
     folders_in,
@@ -40,9 +42,14 @@ PREFIX = re.compile(rf"({'|'.join(SPLITS)})_(\d+)?")
 ROWS_OF_SPLIT = {"Training": range(28709), "PublicTest": range(28709, 32298), "PrivateTest": range(32298, 35887)}
 NAMED_LEFTOVERS = 5
 LEAST_CLASSES = 2
+# Trees with the seven classes are often FER2013, but their names do not tell.
 UNSPECIFIED_TEST = (
-    "The file names in {folder}/ do not distinguish PublicTest from PrivateTest, so all of {folder}/ is scored as "
-    "PublicTest. The score is not comparable with published ones, and PrivateTest is missing."
+    "If these are images of FER2013: the file names in {folder}/ do not distinguish PublicTest from PrivateTest, so "
+    "the score is not comparable with published ones."
+)
+UNSPECIFIED_VALIDATION = (
+    "If these are images of FER2013: {folder}/ may not be PublicTest, so the score may not be comparable with "
+    "published ones."
 )
 
 
@@ -87,6 +94,8 @@ def read_tree(path: Path, *, options: ReadOptions, bad: BadRows, progress: Progr
     pictures = [_with_split(picture, split_of_test) for picture in tree.pictures] if tree.folders else tree.pictures
     has_validation = any(map(_is_validation, tree.folders)) and TEST not in set(map(split_of, tree.folders))
     layout = "images/train+validation" if has_validation else "image tree" if tree.folders else "class folders"
+    if any(_prefix(picture)[0] in SPLITS[1:] for picture in tree.pictures):
+        layout = FER2013_TREE
     notes = (*notes, *tree.notes)
     return read_pictures(pictures, layout=layout, options=options, bad=bad, progress=progress, notes=notes)
 
@@ -125,23 +134,17 @@ def _test_split(tree: Tree) -> tuple[str, tuple[str, ...]]:
     """Return the split of test folders, or "" if each file name contains it, and notes about it."""
     folders = sorted(tree.folders)
     validation = [name for name in folders if _is_validation(name)]
-    notes = tuple(
-        f"{quote_name(name)}/ is scored as PublicTest, although its images may not be those of FER2013."
-        for name in validation
-    )
+    is_fer2013 = {canonical_name(picture.label) for picture in tree.pictures} == set(LABELS)
+    notes = tuple(UNSPECIFIED_VALIDATION.format(folder=quote_name(name)) for name in validation if is_fer2013)
     tests = [name for name in folders if split_of(name) == TEST]
     # If some names contain the split, a name without it is bad: it could belong to PrivateTest.
     if not tests or any(_prefix(picture)[0] for picture in tree.pictures if picture.split in tests):
         return "", notes
     split = assign_test(frozenset(folders))
-    if split == "PrivateTest":
-        public = next(name for name in folders if split_of(name) == "PublicTest")
-        return split, (*notes, f"{tests[0]}/ is scored as PrivateTest, because the tree also contains {public}/.")
     if split == "PublicTest":
-        is_fer2013 = {canonical_name(picture.label) for picture in tree.pictures} == set(LABELS)
-        note = UNSPECIFIED_TEST if is_fer2013 else "{folder}/ is scored as PublicTest."
-        return split, (*notes, note.format(folder=quote_name(tests[0])))
-    return "", notes
+        more = (UNSPECIFIED_TEST.format(folder=quote_name(tests[0])),) if is_fer2013 else ()
+        notes = (*notes, test_note(f"{quote_name(tests[0])}/"), *more)
+    return split, notes
 
 
 def _is_validation(folder: str) -> bool:

@@ -24,6 +24,7 @@ import numpy.typing as npt
 from edgefer import plugins
 from edgefer.contract.labels import LABELS
 from edgefer.contract.preprocessing import InputSpec
+from edgefer.contract.split_names import split_title
 from edgefer.data import ferplus as ferplus_file, records
 from edgefer.data.class_names import with_canonical_classes
 from edgefer.data.naming import list_names, match_names, quote_name
@@ -175,8 +176,8 @@ class Dataset:
         """
         if name not in self.splits:
             raise DataError(
-                f"{self.source} has no {name} images",
-                why=f"it has {_counted(self.splits)}",
+                f"{self.source} has no {split_title(name, data=self.layout)} images",
+                why=f"it has {_counted(self.splits, self.layout)}",
                 hint=SPLIT_HINTS[name] if name in SPLITS else f"use {', '.join(SPLITS)}",
             )
         return self.splits[name]
@@ -332,7 +333,8 @@ def _dataset(source: str, table: SampleTable) -> Dataset:
             splits[name] = Split(
                 table.pixels[members], table.labels[members], table.rows[members], votes, table.label_names
             )
-    missing = tuple(f"There are no {name} images: {CONSEQUENCES[name]}." for name in SPLITS if name not in splits)
+    absent = {name: split_title(name, data=table.layout) for name in SPLITS if name not in splits}
+    missing = tuple(f"There are no {title} images: {CONSEQUENCES[name]}." for name, title in absent.items())
     sha256 = _sha256(splits, table.label_names)
     return Dataset(source, table.layout, splits, sha256, (*missing, *table.notes), table.label_names)
 
@@ -354,5 +356,5 @@ def _sha256(splits: Mapping[str, Split], labels: tuple[str, ...] = LABELS) -> st
     return digest.hexdigest()
 
 
-def _counted(splits: Mapping[str, Split]) -> str:
-    return ", ".join(f"{name} ({len(split):,})" for name, split in splits.items())
+def _counted(splits: Mapping[str, Split], layout: str) -> str:
+    return ", ".join(f"{split_title(name, data=layout)} ({len(split):,})" for name, split in splits.items())

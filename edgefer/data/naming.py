@@ -19,7 +19,7 @@ from edgefer.escaping import printable
 
 __all__ = [
     "CONTEMPT", "LABEL_OF_NAME", "TEST", "assign_test", "canonical_name", "is_class_name", "label_of", "list_names",
-    "match_names", "quote", "quote_name", "split_of", "splits_of",
+    "match_names", "quote", "quote_name", "split_of", "splits_of", "test_note",
 ]  # fmt: skip
 
 TEST = "test"
@@ -113,6 +113,11 @@ def splits_of(names: Iterable[str]) -> dict[str, str]:
     known = frozenset(names)
     test = assign_test(known)
     return {name: test if split_of(name) == TEST else split_of(name) or "" for name in known}
+
+
+def test_note(name: str) -> str:
+    """Return the note on a test set, by its name in a message, that assign_test() takes as the validation split."""
+    return f"{name} is used as the validation split, because there is no other to select the best epoch on."
 
 
 def quote(value: object, *, limit: int = QUOTED_CHARACTERS) -> str:

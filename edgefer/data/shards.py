@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgefer import files
-from edgefer.data.naming import list_names, split_of, splits_of
+from edgefer.data.naming import TEST, list_names, split_of, splits_of, test_note
 from edgefer.data.pictures import Picture, folders_in, pictures_key
 from edgefer.data.records import SPLITS, ReadOptions
 
@@ -75,6 +75,7 @@ def splits_of_shards(shards: Sequence[Shard]) -> tuple[dict[str, str], tuple[str
     splits = {shard.name: assigned.get(shard.split, "") for shard in shards}
     omitted = [name for name, split in splits.items() if not split]
     notes = [f"Skipped, no split in the name: {list_names(omitted)}."] if omitted else []
+    notes += [test_note(word) for word in sorted(words) if split_of(word) == TEST and assigned[word] == SPLITS[1]]
     return {name: split for name, split in splits.items() if split}, tuple(notes)
 
 

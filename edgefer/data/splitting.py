@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from edgefer.contract.split_names import split_phrase, split_title
 from edgefer.data.records import SPLITS, SampleTable
 from edgefer.errors import UsageError
 
@@ -49,7 +50,7 @@ class SplitShares:
         match = PATTERN.fullmatch(text.strip())
         percent = tuple(map(int, match[1].split("/"))) if match else ()
         if not match or sum(percent) != 100 or 0 in percent:
-            why = "expected percentages of Training, PublicTest and PrivateTest, above 0, with the sum 100"
+            why = "expected percentages of Training, validation and test images, above 0, with the sum 100"
             raise UsageError(f"--split {text}", why=why, hint="--split 80/10/10")
         return cls(percent, int(match[2] or 0))
 
@@ -64,11 +65,12 @@ def assign_splits(table: SampleTable, shares: SplitShares) -> SampleTable:
     if present != [SPLITS[0]] and shares.if_needed:
         return table
     if present != [SPLITS[0]]:
-        why = f"it has {' and '.join(present)}"
+        why = f"it has {' and '.join(split_phrase(name, data=table.layout) for name in present)}"
         raise UsageError("--split of a data set that is split already", why=why, hint="omit --split")
     groups = table.subjects if table.subjects is not None else _identical(table.pixels)
     usage = _draw(groups, table.labels, len(table.label_names), shares)
-    counts = [f"{int((usage == index).sum()):,} {SPLITS[index]}" for index in range(len(shares.percent))]
+    titles = [split_title(name, data=table.layout) for name in SPLITS]
+    counts = [f"{int((usage == index).sum()):,} {titles[index]}" for index in range(len(shares.percent))]
     kind = "at random"
     if table.subjects is not None:
         subjects = [str(len(np.unique(groups[usage == index]))) for index in range(len(shares.percent))]

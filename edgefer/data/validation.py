@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edgefer.contract.split_names import split_title
 from edgefer.data.dataset import Dataset, Split
 from edgefer.data.ferplus import in_label_order
 from edgefer.data.naming import quote_name
@@ -115,7 +116,7 @@ def summary(report: DataCheck) -> Result:
     lines = [
         f"{report.source}: {report.layout}, {sum(totals.values()):,} images",
         f"sha256 {report.sha256}",
-        table(["", *splits], rows),
+        table(["", *(split_title(name, data=report.layout) for name in splits)], rows),
         *(textwrap.fill(sentence, WIDTH, subsequent_indent="  ") for sentence in (duplicates, *report.notes)),
     ]
     return Result({**schema.header("data_check", 1), **report.to_json()}, "\n".join(lines))

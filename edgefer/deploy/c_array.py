@@ -22,6 +22,7 @@ from edgefer import __version__
 from edgefer.contract.artifact import Artifact, Golden
 from edgefer.contract.preprocessing import encoder
 from edgefer.contract.quantization_params import QuantParams
+from edgefer.contract.split_names import split_phrase
 from edgefer.deploy.tflm import MicroRequirements, micro_requirements
 from edgefer.errors import IncompatibleError
 from edgefer.inference.classifier import Classifier
@@ -200,7 +201,7 @@ def _about(artifact: Artifact, stem: str) -> list[str]:
     fields = {
         "system": provenance.get("system"),
         "scheme": artifact.scheme,
-        "accuracy": _accuracy(provenance.get("scores")),
+        "accuracy": _accuracy(provenance.get("scores"), provenance.get("data")),
         "data": _name(provenance.get("data")),
         "calibration": _name(provenance.get("calibration")),
         "converter": provenance.get("converter"),
@@ -221,10 +222,11 @@ def _name(origin: object) -> object:
     return origin.get("name") or origin.get("set") or (f"{origin['faces']} faces" if "faces" in origin else None)
 
 
-def _accuracy(scores: object) -> str | None:
+def _accuracy(scores: object, data: object) -> str | None:
     if not isinstance(scores, dict) or not isinstance(scores.get("accuracy"), float):
         return None
-    return f"{100 * scores['accuracy']:.2f} % of {scores.get('n')} images of {scores.get('split')}"
+    split = split_phrase(str(scores.get("split")), data=str(data.get("name")) if isinstance(data, dict) else "")
+    return f"{100 * scores['accuracy']:.2f} % of {scores.get('n')} images of {split}"
 
 
 def _comment(text: str) -> str:

@@ -73,7 +73,7 @@ class Group:
     def images(self) -> str | None:
         """Description of the evaluated images: "PublicTest of fer2013.csv, 3,589 images"."""
         shared = self.evaluation
-        return f"{shared.split} of {shared.data}, {shared.n:,} images" if shared else None
+        return f"{shared.images_name}, {shared.n:,} images" if shared else None
 
     @property
     def circumstances(self) -> str | None:

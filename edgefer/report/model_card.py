@@ -10,6 +10,7 @@ import re
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 
+from edgefer.contract.split_names import split_phrase
 from edgefer.escaping import escape_markdown, printable
 from edgefer.report.commands import quantize_command, settings_toml, train_command
 from edgefer.report.model_card_data import ModelCardData
@@ -127,13 +128,14 @@ def _scores(data: ModelCardData) -> Iterator[str]:
     if not data.evaluations:
         yield "Not measured: `edgefer evaluate MODEL.tflite --out evaluation.json`."
     for index, scored in enumerate(data.evaluations):
-        split, data_name = escape_markdown(scored.split), escape_markdown(scored.data)
-        text = f"{split} of {data_name}: {accuracy_text(scored.accuracy)} of {scored.n:,} images"
+        images = escape_markdown(scored.images_name)
+        text = f"{images[:1].upper()}{images[1:]}: {accuracy_text(scored.accuracy)} of {scored.n:,} images"
         text += ", with 95 % interval."
         if scored.deduplicated is not None:
             deduplicated = f"{accuracy_text(scored.deduplicated)} of {scored.deduplicated.n:,}"
             text += f" Excluding duplicates of Training images: {deduplicated}."
         if scored.split == data.validation_split:
+            split = escape_markdown(split_phrase(scored.split, data=scored.data))
             text += f" The best epoch was selected on {split}, so these numbers are slightly optimistic."
         yield _filled(text)
         yield _classes(scored, data.comparison if index == 0 else None)
@@ -187,7 +189,7 @@ def _limits(data: ModelCardData) -> Iterator[str]:
             f"{escape_markdown(score.label)} ({_percent(score.recall)} % of {score.n:,})" for score in worst
         )
         wrong = 1 - (scored.accuracy.share or 0.0)
-        split = escape_markdown(scored.split_name)
+        split = escape_markdown(scored.split_phrase)
         yield _filled(f"The model is wrong on {100 * wrong:.0f} % of {split}. Recall is lowest for {weak}.")
     yield _filled("It needs one upright face that fills the crop. For any other picture it still returns a label.")
     if data.missed_thresholds:

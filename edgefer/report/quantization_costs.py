@@ -32,7 +32,7 @@ def costs_table(quantizations: Sequence[Quantization], least_agreements: Mapping
         least_agreements: Lowest top-1 agreement between kernels, in 0..1, by SHA-256 of the flatbuffer.
     """
     rows = [_row(quantization, least_agreements.get(quantization.sha256)) for quantization in quantizations]
-    splits = " or ".join(dict.fromkeys(quantization.evaluation.split for quantization in quantizations))
+    splits = " or ".join(dict.fromkeys(quantization.evaluation.split_phrase for quantization in quantizations))
     counts = " or ".join(dict.fromkeys(f"{quantization.comparison.n:,}" for quantization in quantizations))
     legend = LEGEND.format(split=splits, n=counts)
     headers = tuple(header.replace("\n", " ") for header in HEADERS)

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edgefer.contract.split_names import split_of_data, split_phrase, split_title
 from edgefer.errors import DataError
 from edgefer.results import schema
 from edgefer.statistics import cross_entropy, wilson_interval
@@ -116,8 +117,23 @@ class Evaluation:
 
     @property
     def split_name(self) -> str:
-        """Name of the split for text and tables; it marks synthetic faces, whose scores do not apply to photographs."""
-        return f"{self.split} ({SYNTHETIC_DATA})" if self.data == SYNTHETIC_DATA else self.split
+        """Name of the split in texts, such as "validation"; synthetic faces are marked, see split_title()."""
+        return f"{split_title(self.split, data=self.data)}{self._mark}"
+
+    @property
+    def split_phrase(self) -> str:
+        """Name of the split as a noun, such as "the validation split"; synthetic faces are marked."""
+        return f"{split_phrase(self.split, data=self.data)}{self._mark}"
+
+    @property
+    def images_name(self) -> str:
+        """Split and data set, such as "validation split of AffectNet"."""
+        return split_of_data(self.split, data=self.data)
+
+    @property
+    def _mark(self) -> str:
+        # Scores of synthetic faces do not apply to photographs.
+        return f" ({SYNTHETIC_DATA})" if self.data == SYNTHETIC_DATA else ""
 
     @property
     def n(self) -> int:

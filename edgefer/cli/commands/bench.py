@@ -106,7 +106,7 @@ plan_options = option_group(
 )
 @click.option(
     "--accuracy", "face_count", type=parse_accuracy, default="none", show_default=True, metavar="full|N|none",
-    help="Number of PublicTest faces of --data to score.",
+    help="Number of validation images of --data to score, PublicTest for FER2013.",
 )  # fmt: skip
 @data_options
 @feed_options
@@ -211,7 +211,7 @@ def _log_plan(plan: BenchmarkPlan) -> None:
 
 
 def _read_faces(faces: Path | None, face_count: int | None, data: DataOptions, models: Sequence[Path]) -> bytes | None:
-    """Return the .npz that the plan needs: PublicTest for --accuracy, the user's own file, or None."""
+    """Return the .npz that the plan needs: the validation split for --accuracy, the user's own file, or None."""
     from edgefer.benchmark.runner import read_faces
     from edgefer.contract.artifact import Artifact
 
@@ -226,7 +226,7 @@ def _read_faces(faces: Path | None, face_count: int | None, data: DataOptions, m
 
 
 def _make_test_set(dataset: Dataset, spec: InputSpec) -> bytes:
-    """Return PublicTest as the content of an .npz."""
+    """Return the validation split as the content of an .npz."""
     import numpy as np
 
     from edgefer.data.evaluation_set import make_evaluation_set

@@ -33,13 +33,13 @@ def parse_faces(text: str) -> int | None:
     "--data",
     type=INPUT,
     metavar="PATH",
-    help="Data set, as for evaluate; the faces come from PublicTest.  "
+    help="Data set, as for evaluate; the faces come from its validation split.  "
     "[default: $EDGEFER_DATA, else ./fer2013.csv, else only the golden vectors]",
 )
 @feed_options
 @click.option(
     "--faces", "face_count", type=parse_faces, default="256", show_default=True, metavar="N|all",
-    help="Number of faces, spread evenly over PublicTest.",
+    help="Number of faces, spread evenly over the validation split.",
 )  # fmt: skip
 @click.option("--runtime", metavar="NAME[,NAME...]", help=f"Runtimes: {RUNTIMES}.  [default: all installed]")
 @click.option(
@@ -94,7 +94,7 @@ def command(
 
 
 def _read_faces(data: str | None, count: int | None, spec: InputSpec) -> tuple[npt.NDArray[np.uint8] | None, str]:
-    """Return ``count`` faces spread evenly over PublicTest, and a description of them; None without a data set.
+    """Return ``count`` faces spread evenly over the validation split, and a description of them; None without a data set.
 
     Args:
         data: value of --data.
@@ -104,6 +104,7 @@ def _read_faces(data: str | None, count: int | None, spec: InputSpec) -> tuple[n
     import numpy as np
 
     from edgefer.contract.preprocessing import prepare_all
+    from edgefer.contract.split_names import split_of_data
     from edgefer.data.dataset import resolve
 
     if data != SYNTHETIC and resolve(data) is None:
@@ -112,7 +113,7 @@ def _read_faces(data: str | None, count: int | None, spec: InputSpec) -> tuple[n
     dataset = open_data(DataOptions(data), spec=spec)
     pixels = dataset.split("PublicTest").pixels
     chosen = np.linspace(0, len(pixels) - 1, min(count or len(pixels), len(pixels))).round().astype(int)
-    return prepare_all(pixels[chosen], spec), f"PublicTest of {dataset.layout}"
+    return prepare_all(pixels[chosen], spec), split_of_data("PublicTest", data=dataset.layout)
 
 
 def _failure(parity: Parity, min_agreement: float | None) -> EdgeferError | None:

@@ -32,6 +32,7 @@ from edgefer.data.naming import (
     quote_name,
     split_of,
     splits_of,
+    test_note,
 )  # fmt: skip
 from edgefer.data.pictures import stored_spec
 from edgefer.data.pixel_rows import SIDE, BadPixels, PixelRows, parse_pixels, require_scenes, resized
@@ -169,7 +170,7 @@ class _Rows:
                 unassigned = kept & (usage == UNASSIGNED)
                 kept &= usage != UNASSIGNED
                 for index in np.flatnonzero(unassigned):
-                    bad.add(f"line {self.lines[index]}", f"Usage {quote(tests[0])} is PublicTest or PrivateTest")
+                    bad.add(f"line {self.lines[index]}", f"Usage {quote(tests[0])} is neither of two test sets")
         notes = (*notes, *self._split_notes())
         index_of = {name: index for index, name in enumerate(label_names)}
         subjects = np.unique(np.array(self.subjects or [""]), return_inverse=True)[1].astype(np.int64)
@@ -231,12 +232,10 @@ class _Rows:
         self.lines.append(number)
 
     def _split_notes(self) -> tuple[str, ...]:
-        """Report names of splits that FER2013 does not use."""
-        notes = []
-        for name, split in sorted(splits_of(self.split_names).items()):
-            if split and split.lower() != name.lower() and split != "Training":
-                notes.append(f"Usage {quote(name)} is scored as {split}.")
-        return tuple(notes)
+        """Report a test set that is used as the validation split."""
+        splits = sorted(splits_of(self.split_names).items())
+        tests = [name for name, split in splits if split_of(name) == TEST and split == SPLITS[1]]
+        return tuple(test_note(f"Usage {quote(name)}") for name in tests)
 
 
 def _unknown_emotion(emotion: str) -> str:
@@ -303,11 +302,11 @@ def _require_columns(path: Path, columns: Columns, head: str, *, needs_splits: b
     names = ", ".join(quote(name, limit=20) for name in columns.names[:8]) + (", ..." if len(columns.names) > 8 else "")
     first = columns.split(next((line for line in head.splitlines()[columns.skipped :] if line.strip()), ""))
     row = ", ".join(quote(cell, limit=12) for cell in first[:6])
-    consequence = "; without Usage, test images cannot be separated from Training" if "Usage" in missing else ""
+    consequence = "; without it, test images cannot be separated from Training" if missing == ["Usage"] else ""
     raise DataError(
         f"{path} has no column {' and no column '.join(missing)}",
         why=f"{f'its columns are {names}' if names else 'it has no header'}, its first row is {row}{consequence}",
-        hint="--columns label=NAME,pixels=NAME" if "emotion" in missing else f"--split 80/10/10, or {HINT}",
+        hint="--columns label=NAME,pixels=NAME" if "emotion" in missing else "--split 80/10/10",
     )
 
 

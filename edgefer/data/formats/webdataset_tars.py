@@ -68,13 +68,13 @@ def read(path: Path, *, options: ReadOptions, bad: BadRows, progress: Progress) 
     splits, notes = splits_of_shards(shards)
     archives = _Archives()
     names = _class_names(path)
-    pictures = [
-        picture
-        for shard in shards
-        if shard.name in splits
-        for picture in _pictures(shard, splits[shard.name], archives, names, options.columns)
-    ]
     try:
+        pictures = [
+            picture
+            for shard in shards
+            if shard.name in splits
+            for picture in _pictures(shard, splits[shard.name], archives, names, options.columns)
+        ]
         return read_pictures(pictures, layout=LAYOUT, options=options, bad=bad, progress=progress, notes=notes)
     finally:
         archives.close()

@@ -51,7 +51,7 @@ def _others(data: ReportData) -> Iterator[Details]:
         if not any(_same(evaluation, other) for other in shown):
             shown.append(evaluation)
             name = evaluation.model or evaluation.subject.get("system")
-            title = f"{name} on {evaluation.split} of {evaluation.data}"
+            title = f"{name} on {evaluation.images_name}"
             yield Details(title, [Columns([_matrix(title, evaluation)])])
 
 

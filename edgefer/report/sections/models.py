@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from edgefer.contract.split_names import split_phrase
 from edgefer.report.report_data import ModelFile, ReportData
 from edgefer.report.sections.blocks import CellContent, Choice, DataTable, Details, Section
 from edgefer.report.sections.provenance import flattened
@@ -34,6 +35,8 @@ def _row(model: ModelFile, inspection: Inspection | None) -> list[CellContent]:
     artifact, golden = model.artifact, model.artifact.golden
     spec, scores = artifact.input_spec, artifact.provenance.get("scores") or {}
     accuracy = percent(scores["accuracy"]) if isinstance(scores.get("accuracy"), float) else None
+    layout = str((artifact.provenance.get("data") or {}).get("name"))
+    split = split_phrase(str(scores.get("split")), data=layout)
     return [
         model.file,
         artifact.scheme,
@@ -43,7 +46,7 @@ def _row(model: ModelFile, inspection: Inspection | None) -> list[CellContent]:
         f"{inspection.parameters:,}" if inspection else None,
         f"{inspection.macs / 1e6:,.1f}" if inspection else None,
         f"{golden.tolerance:.3g} {golden.unit}",
-        f"{accuracy} on {scores.get('split')}" if accuracy else None,
+        f"{accuracy} on {split}" if accuracy else None,
     ]
 
 

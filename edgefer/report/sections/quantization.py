@@ -58,7 +58,7 @@ def accuracy_section(data: ReportData) -> Section | None:
     if not data.quantizations:
         return None
     evaluations = [quantization.evaluation for quantization in data.quantizations]
-    images = ", ".join(dict.fromkeys(f"{evaluation.split} of {evaluation.data}" for evaluation in evaluations))
+    images = ", ".join(dict.fromkeys(evaluation.images_name for evaluation in evaluations))
     note = (
         f"Each model and its float network labeled the same images ({images}), so the difference is more precise than "
         "either accuracy. A difference whose interval contains zero is within chance. McNemar's p is the probability "

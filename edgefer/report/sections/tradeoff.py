@@ -110,7 +110,7 @@ def _point(row: Row) -> Point | None:
         model=row.model,
         scheme=row.scheme,
         device=device_name(timed) if timed else None,
-        images=f"{scored.split} of {scored.data}, {scored.n:,} images",
+        images=f"{scored.images_name}, {scored.n:,} images",
         accuracy=100 * (scored.accuracy.share or 0.0),
         low=100 * low,
         high=100 * high,

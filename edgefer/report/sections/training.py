@@ -61,7 +61,7 @@ def _facts(training: Training) -> Iterator[tuple[str, CellContent]]:
     if training.duration_s is not None:
         yield "duration", f"{training.duration_s / 60:,.1f} min"
     scored = training.evaluation
-    yield f"accuracy on {scored.split_name}", f"{accuracy_text(scored.accuracy)} of {scored.n:,}"
+    yield f"accuracy on {scored.split_phrase}", f"{accuracy_text(scored.accuracy)} of {scored.n:,}"
     if scored.deduplicated is not None:
         deduplicated = f"{accuracy_text(scored.deduplicated)} of {scored.deduplicated.n:,}"
         yield "excluding duplicates of Training images", deduplicated
@@ -69,7 +69,7 @@ def _facts(training: Training) -> Iterator[tuple[str, CellContent]]:
 
 
 def _curves(training: Training) -> Iterator[LineChart]:
-    validation = training.evaluation.split if training.evaluation else "validation split"
+    validation = training.evaluation.split_name if training.evaluation else "validation"
     for name, columns in CURVES.items():
         known = [column for column in columns if column in training.history[0]]
         if not known:

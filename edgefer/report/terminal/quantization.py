@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
+from edgefer.contract.split_names import split_phrase
 from edgefer.results.accuracy_search import AccuracySearch
 from edgefer.results.calibration_stability import CalibrationStability
 from edgefer.results.evaluation import Accuracy
@@ -33,7 +34,7 @@ def quantization_text(quantization: Quantization) -> str:
         "\n".join(
             [
                 _classes(quantization),
-                *([_stability(quantization.stability)] if quantization.stability else []),
+                *([_stability(quantization.stability, quantization.evaluation.data)] if quantization.stability else []),
                 *([_layers(quantization)] if quantization.layers else []),
                 "",
                 "next: edgefer bench --device",
@@ -150,13 +151,13 @@ def _classes(quantization: Quantization) -> str:
     return table(["class", "n", "correct before", "correct now", "points"], rows)
 
 
-def _stability(stability: CalibrationStability) -> str:
+def _stability(stability: CalibrationStability, data: str) -> str:
     low, high = (100 * bound(stability.accuracies) for bound in (min, max))
     return (
         f"\n{len(stability.correct)} disjoint sets of {stability.size:,} calibration faces: {low:.2f} to {high:.2f} %, "
         f"std {stability.std_points:.2f} points;\n"
         f"two such models give the same label to {percent(stability.agreement)} of {stability.n:,} images of "
-        f"{stability.split}"
+        f"{split_phrase(stability.split, data=data)}"
     )
 
 

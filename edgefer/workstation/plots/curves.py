@@ -104,7 +104,7 @@ def draw_confusion(evaluation: Evaluation, path: Path, *, cells: str = "both") -
     accuracy = evaluation.accuracy
     share = "-" if accuracy.share is None else f"{100 * accuracy.share:.2f} %"
     unit = {"counts": "\nnumber of images", "shares": "\n% of the images with that label", "both": ""}[cells]
-    title = f"{evaluation.model}, {evaluation.split}: {share} of {accuracy.n:,} images{unit}"
+    title = f"{evaluation.model}, {evaluation.split_name}: {share} of {accuracy.n:,} images{unit}"
     fig.suptitle(title, fontsize=10)
     figure.save(fig, path)
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edgefer.contract.split_names import split_title
 from edgefer.data.evaluation_set import EvaluationSet
 from edgefer.results.paired_comparison import LabelChange
 from edgefer.workstation.plots import figure
@@ -44,7 +45,7 @@ def draw_samples(
         label_names: names of the classes.
     """
     grid = _Grid(columns=max([MIN_COLUMNS, *map(len, samples)]), rows=len(samples), across=1.1, down=1.3, heading=1.25)
-    fig, axis = grid.blank(f"{images.data}, {images.split}: random images of each class")
+    fig, axis = grid.blank(f"{images.data}, {split_title(images.split, data=images.data)}: random images of each class")
     for row, (name, indices) in enumerate(zip(label_names, samples)):
         count = int((images.labels == row).sum())
         _heading(axis, *grid.position(row, 0), f"{name}\nn = {count:,}")

@@ -140,7 +140,7 @@ def _write_curves(history: Sequence[Epoch], folder: Path, *, best: int) -> None:
 
 
 def _title(outputs: ModelOutputs) -> str:
-    return f"{outputs.evaluation.model}, {outputs.evaluation.split}"
+    return f"{outputs.evaluation.model}, {outputs.evaluation.split_name}"
 
 
 def _write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

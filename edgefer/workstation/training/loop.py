@@ -42,7 +42,7 @@ def check_trainable(split: ValidationSplit, settings: TrainSettings) -> None:
         raise DataError(
             f"the validation split has {validation} of {training + validation} Training images",
             why="selection_share is rounded to whole images in each class",
-            hint="--set selection_share=0.5, or a data set with a PublicTest split",
+            hint="--set selection_share=0.5, or a data set with a validation split",
         )
 
 
