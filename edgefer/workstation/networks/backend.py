@@ -22,6 +22,7 @@ from typing import Any
 
 from edgefer.errors import EdgeferError, UsageError
 from edgefer.processes import suppress_native_output
+from edgefer.workstation.networks.process_group import ProcessGroup
 
 __all__ = ["load_keras", "numeric_choices", "pin_environment"]
 
@@ -45,8 +46,8 @@ UNSET = (
     "JAX_DISABLE_JIT", "JAX_DEBUG_NANS", "JAX_DEBUG_INFS", "JAX_NUMPY_RANK_PROMOTION", "JAX_TRANSFER_GUARD",
     "JAX_CHECK_TRACER_LEAKS", "JAX_LEGACY_PRNG_KEY",
 )  # fmt: skip
-# The only flag of XLA_FLAGS that is a path and does not affect results.
-XLA_LOCATION = "--xla_gpu_cuda_data_dir="
+# Flags of XLA_FLAGS that do not change what is computed: a path, and the number of virtual devices of a processor.
+KEPT_XLA_FLAGS = ("--xla_gpu_cuda_data_dir=", "--xla_force_host_platform_device_count=")
 
 
 def pin_environment() -> tuple[str, ...]:
@@ -66,7 +67,7 @@ def pin_environment() -> tuple[str, ...]:
         value = os.environ.pop(name, "")
         ignored += [f"{name}={value}"] if value else []
     flags = os.environ.pop("XLA_FLAGS", "").split()
-    kept = [flag for flag in flags if flag.startswith(XLA_LOCATION)]
+    kept = [flag for flag in flags if flag.startswith(KEPT_XLA_FLAGS)]
     if kept:
         os.environ["XLA_FLAGS"] = " ".join(kept)
     ignored += ["XLA_FLAGS"] if kept != flags else []
@@ -97,8 +98,12 @@ def _keras_settings(path: Path) -> list[str]:
     return [f"{key} {value} in {path}" for key, value in entries.items() if expected.get(key, value) != value]
 
 
-def load_keras(*, backend: str | None = None) -> Any:
+def load_keras(*, backend: str | None = None, group: ProcessGroup | None = None) -> Any:
     """Import Keras on ``backend`` (default: $KERAS_BACKEND, else tensorflow), with deterministic kernels.
+
+    Args:
+        backend: tensorflow, jax or torch.
+        group: processes that train together; this process joins them before it computes anything.
 
     Raises:
         UsageError: the backend does not exist, or this process already runs Keras on another one or with other
@@ -116,6 +121,8 @@ def load_keras(*, backend: str | None = None) -> Any:
         with suppress_native_output():
             import keras
 
+            if group is not None:
+                _join(keras, group)
             if name != "tensorflow":
                 keras.ops.zeros(())  # starts the device
     except ImportError as error:
@@ -126,6 +133,8 @@ def load_keras(*, backend: str | None = None) -> Any:
         raise EdgeferError(f"cannot import Keras on {name}", why=str(error), hint=hint) from error
     except RuntimeError as error:  # such as JAX_PLATFORMS=tpu on a machine without one
         hint = "unset JAX_PLATFORMS" if os.environ.get("JAX_PLATFORMS") else "KERAS_BACKEND=tensorflow"
+        if group is not None:
+            hint = f"start all {group.processes} processes; each must reach {group.coordinator}"
         raise EdgeferError(f"cannot start Keras on {name}", why=str(error), hint=hint) from error
     if keras.backend.backend() != name:
         raise UsageError(
@@ -135,6 +144,14 @@ def load_keras(*, backend: str | None = None) -> Any:
         )
     _check_defaults(keras)
     return keras
+
+
+def _join(keras: Any, group: ProcessGroup) -> None:
+    """Join the processes of a training; the call returns when all of them have joined."""
+    if keras.backend.backend() != "jax":
+        why = f"{keras.backend.backend()} trains in one process here"
+        raise UsageError(f"--processes {group.processes}", why=why, hint="KERAS_BACKEND=jax edgefer train ...")
+    keras.distribution.initialize(group.coordinator, group.processes, group.rank)
 
 
 def _check_defaults(keras: Any) -> None:
