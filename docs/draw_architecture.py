@@ -20,7 +20,7 @@ WIDTH, MARGIN, GAP = 960, 16, 10
 BOX_HEIGHT, INNER_HEIGHT, TITLE = 44, 26, 24
 FONT = "font-family='system-ui, sans-serif'"
 # Packages that stay on the workstation; all others are copied to boards.
-WORKSTATION_ONLY = {"fleet", "workstation"}
+WORKSTATION_ONLY = {"fleet", "search", "workstation"}
 
 
 def read_layers(config: configparser.ConfigParser, contract: str) -> list[list[str]]:

@@ -37,8 +37,8 @@ VENDORED = ("click", "rich")
 EDGEFER_SUFFIXES = (".py", ".css", ".html", ".js", ".svg")
 # edgefer.models looks for the model of a bundle in this folder.
 MODEL_FOLDER = "edgefer/models/bundled"
-# Packages that stay on the workstation: training, and control of other devices.
-WORKSTATION_PACKAGES = {"workstation", "fleet"}
+# Packages that stay on the workstation: training, control of other devices, and both together.
+WORKSTATION_PACKAGES = {"workstation", "fleet", "search"}
 # Plug-ins in these packages that set NEEDS_WORKSTATION stay there too.
 PLUGIN_PACKAGES = ("edgefer.cli.commands", "edgefer.inference.runtimes")
 

@@ -39,8 +39,9 @@ PLATFORMS = "edgefer.device.platforms"
 DETECTORS = "edgefer.inference.detectors"
 CAMERAS = "edgefer.live.cameras"
 COMMANDS = "edgefer.cli.commands"
+JUDGES = "edgefer.search.judges"
 PACKAGES = (
-    ARCHITECTURES, SYSTEMS, SCHEMES, FORMATS, RUNTIMES, CONNECTIONS, PLATFORMS, DETECTORS, CAMERAS, COMMANDS,
+    ARCHITECTURES, SYSTEMS, SCHEMES, FORMATS, RUNTIMES, CONNECTIONS, PLATFORMS, DETECTORS, CAMERAS, COMMANDS, JUDGES,
 )  # fmt: skip
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 

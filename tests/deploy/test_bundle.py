@@ -217,7 +217,7 @@ def test_evaluate_scores_the_bundled_model(python, board, artifact):
 def test_command_that_needs_the_workstation_ends_with_one_sentence(python, board, arguments):
     (board / "run").mkdir(exist_ok=True)
     error = python("-c", NOT_EDITABLE, "bundle.pyz", *arguments, code=1).stderr
-    assert re.search(r"a bundle does not contain edgefer\.(workstation|fleet)", error)
+    assert re.search(r"a bundle does not contain edgefer\.(workstation|fleet|search)", error)
     assert "where edgefer is installed" in error
 
 

@@ -1,0 +1,125 @@
+"""Render a search for architectures as text for a terminal.
+
+    search_text(record)                             # counts, the Pareto front, importance of the settings, next step
+    progress_line(record)                           # one line, for a log
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from edgefer.results.architecture_search import (
+    FAILED,
+    INVALID,
+    OVER_BUDGET,
+    PENDING,
+    STOPPED,
+    ArchitectureSearch,
+    Trial,
+)
+from edgefer.text_table import WIDTH, table
+
+__all__ = ["cost_text", "drawn_text", "progress_line", "search_text"]
+
+MAX_ROWS = 20
+MAX_DRAWN = 40
+
+
+def search_text(record: ArchitectureSearch, *, next_step: bool = True) -> str:
+    """Render a search with its Pareto front, at most 80 columns wide where the values allow it.
+
+    Args:
+        record: the search.
+        next_step: end with the command that uses the best trial.
+    """
+    front = record.front()
+    lines = [f"search {record.name}: {_counts(record)}", *_budget(record)]
+    if front:
+        shown = front if len(front) <= MAX_ROWS else front[-MAX_ROWS:]
+        headers = ["drawn", "trial", f"{record.data.get('split', 'accuracy')}, %", record.unit, "KiB"]
+        lines += ["", table(headers, [_row(trial, record) for trial in shown])]
+        lines += [f"the {MAX_ROWS} most expensive of {len(front)}"] if len(front) > MAX_ROWS else []
+    else:
+        lines += ["no trial is complete"]
+    lines += _importance(record.importance)
+    if front and next_step:
+        lines += ["", f"next: edgefer search --show {record.name} --best best.toml"]
+    return "\n".join(lines)
+
+
+def progress_line(record: ArchitectureSearch) -> str:
+    """Return the counts and the most accurate trial in one line."""
+    front = record.front()
+    best = f"; best {_percent(front[-1].accuracy)} % at {cost_text(front[-1].cost)} {record.unit}" if front else ""
+    return f"{_counts(record)}{best}"
+
+
+def drawn_text(trial: Trial, *, prefix: bool = False) -> str:
+    """Return the drawn values of a trial: "stem 12, learning_rate 0.0213"; ``prefix`` keeps "model." and the like."""
+    return ", ".join(
+        f"{name if prefix else name.rpartition('.')[2]} {_value(value)}" for name, value in trial.drawn.items()
+    )
+
+
+def cost_text(cost: float | None) -> str:
+    """Format a cost: three digits after a leading unit, or whole numbers with separators."""
+    if cost is None:
+        return "-"
+    return f"{cost:,.0f}" if cost >= 1000 else f"{cost:.1f}"
+
+
+def _counts(record: ArchitectureSearch) -> str:
+    parts = [f"{record.trained} of {record.target} trained"]
+    for state, name in ((STOPPED, "stopped early"), (FAILED, "failed")):
+        parts += [f"{record.count(state)} {name}"] if record.count(state) else []
+    running = sum(trial.state == PENDING and trial.cost is not None for trial in record.trials)
+    parts += [f"{running} in training"] if running else []
+    skipped = record.count(OVER_BUDGET)
+    parts += [f"{skipped} over the budget"] if skipped else []
+    parts += [f"{record.count(INVALID)} invalid or repeated"] if record.count(INVALID) else []
+    return ", ".join(parts)
+
+
+def _budget(record: ArchitectureSearch) -> Iterator[str]:
+    limits = [f"at most {cost_text(record.max_cost)} {record.unit}"] if record.max_cost else []
+    limits += [f"at most {record.max_bytes:,} bytes"] if record.max_bytes else []
+    yield from textwrap.wrap(f"cost: {'; '.join([record.judge, *limits])}", WIDTH, subsequent_indent="  ")
+
+
+def _row(trial: Trial, record: ArchitectureSearch) -> list[str]:
+    names = [name for name, item in record.space["drawn"].items()]
+    return [
+        textwrap.shorten(", ".join(_value(trial.drawn[name]) for name in names if name in trial.drawn), MAX_DRAWN),
+        str(trial.number),
+        _percent(trial.accuracy),
+        cost_text(trial.cost),
+        f"{(trial.file_bytes or 0) / 1024:,.1f}",
+    ]
+
+
+def _importance(importance: Mapping[str, Mapping[str, float]]) -> Iterator[str]:
+    if not importance:
+        return
+    names = dict.fromkeys(name for shares in importance.values() for name in shares)
+    rows = [[name, *(_share(shares.get(name)) for shares in importance.values())] for name in names]
+    yield ""
+    yield "Share of the variance that a setting explains (fANOVA), %:"
+    yield table(["setting", *importance], rows)
+
+
+def _share(share: float | None) -> str | None:
+    return None if share is None else f"{100 * share:.0f}"
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.2f}"
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    if isinstance(value, list):
+        return "[" + " ".join(map(_value, value)) + "]"
+    return str(value) if not isinstance(value, bool) else str(value).lower()

@@ -1,0 +1,1 @@
+"""Search architectures and hyperparameters by accuracy and by cost on a device, with Ray Tune and Optuna."""

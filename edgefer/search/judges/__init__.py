@@ -1,0 +1,1 @@
+"""Judges, one per file; judge.py describes the members of a judge."""

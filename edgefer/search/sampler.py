@@ -1,0 +1,139 @@
+"""Draw the settings of each trial with Optuna's multi-objective sampler, and compute what each setting is worth.
+
+    sampler = Sampler(space, seed=0)
+    number, drawn = sampler.ask()
+    sampler.tell_result(number, accuracy=0.61, cost=812.0)
+    sampler.ask_again({"learning_rate": 0.05})      # repeats the draw of a recorded trial
+
+The draw of trial n depends on the seed, n and the earlier calls alone, so a search that continues with the recorded
+calls draws what it would have drawn without an interruption.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from edgefer.results.architecture_search import FINISHED, Trial
+from edgefer.search.space import Choice, Distribution, FloatRange, Space
+
+__all__ = ["Sampler", "importance"]
+
+STARTUP_TRIALS = 10
+# Fewer trials explain nothing about several settings.
+MIN_TRIALS = 5
+
+
+def _optuna() -> Any:
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    return optuna
+
+
+class Sampler:
+    """An Optuna study that maximizes the accuracy and minimizes the cost."""
+
+    def __init__(self, space: Space, *, seed: int) -> None:
+        self._optuna = _optuna()
+        self._space, self._seed = space, seed
+        self._distributions = {name: _distribution(self._optuna, item) for name, item in space.drawn.items()}
+        # Relative excess over the budget, by number; at most 0 within it.
+        self._excess: dict[int, float] = {}
+        self._study = self._optuna.create_study(directions=["maximize", "minimize"])
+
+    def ask(self) -> tuple[int, dict[str, Any]]:
+        """Draw the settings of the next trial; return its number and its values by dotted name."""
+        number = len(self._study.get_trials(deepcopy=False))
+        with warnings.catch_warnings():
+            # The constraints, and the treatment of trials that run, are marked as experimental.
+            warnings.simplefilter("ignore")
+            self._study.sampler = self._optuna.samplers.TPESampler(
+                n_startup_trials=STARTUP_TRIALS,
+                seed=int(np.random.SeedSequence([self._seed, number]).generate_state(1)[0]),
+                constraints_func=lambda trial: (self._excess.get(trial.number, 0.0),),
+            )
+            trial = self._study.ask(self._distributions)
+        return trial.number, {name: self._decoded(name, value) for name, value in trial.params.items()}
+
+    def ask_again(self, drawn: Mapping[str, Any]) -> int:
+        """Repeat a recorded draw, and return the number of the trial."""
+        self._study.enqueue_trial({name: self._encoded(name, value) for name, value in drawn.items()})
+        number, _ = self.ask()
+        return number
+
+    def tell_result(self, number: int, *, accuracy: float, cost: float, excess: float = 0.0) -> None:
+        """Record the accuracy, in 0..1, and the cost of a trial that was trained; ``excess`` as in tell_over_budget."""
+        self._tell(number, accuracy, cost, excess)
+
+    def tell_over_budget(self, number: int, *, cost: float | None, excess: float) -> None:
+        """Record a trial that was not trained, because it exceeds the budget by a fraction ``excess``."""
+        self._tell(number, 0.0, math.inf if cost is None else cost, excess)
+
+    def tell_failure(self, number: int) -> None:
+        """Record a trial without a result, which the sampler then ignores."""
+        self._study.tell(number, state=self._optuna.trial.TrialState.FAIL)
+
+    def _tell(self, number: int, accuracy: float, cost: float, excess: float) -> None:
+        self._excess[number] = excess
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            self._study.tell(number, [accuracy, cost])
+
+    def _encoded(self, name: str, value: Any) -> Any:
+        return json.dumps(value) if isinstance(self._space.drawn[name], Choice) else value
+
+    def _decoded(self, name: str, value: Any) -> Any:
+        return json.loads(value) if isinstance(self._space.drawn[name], Choice) else value
+
+
+def importance(space: Space, trials: Sequence[Trial], *, seed: int = 0) -> dict[str, dict[str, float]]:
+    """Return the share of the variance of "accuracy" and "cost" that each drawn setting explains (fANOVA).
+
+    Args:
+        space: the search space.
+        trials: accuracies are those of finished trials, costs those of all trials that have one.
+        seed: seed of the random forest.
+
+    Returns:
+        Shares in 0..1 by setting; no entry for a quantity that is constant or known for fewer than five trials.
+    """
+    optuna = _optuna()
+    shares = {}
+    quantities: Mapping[str, list[tuple[Trial, float | None]]] = {
+        "accuracy": [(trial, trial.accuracy) for trial in trials if trial.state == FINISHED],
+        "cost": [(trial, trial.cost) for trial in trials],
+    }
+    for quantity, pairs in quantities.items():
+        known = [(trial, value) for trial, value in pairs if value is not None]
+        if len(known) < MIN_TRIALS or len({value for _, value in known}) < 2:
+            continue
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            study = optuna.create_study()
+            distributions = {name: _distribution(optuna, item) for name, item in space.drawn.items()}
+            for trial, value in known:
+                values = {
+                    name: json.dumps(drawn) if isinstance(space.drawn[name], Choice) else drawn
+                    for name, drawn in trial.drawn.items()
+                }
+                study.add_trial(optuna.trial.create_trial(params=values, distributions=distributions, value=value))
+            evaluator = optuna.importance.FanovaImportanceEvaluator(seed=seed)
+            found = optuna.importance.get_param_importances(study, evaluator=evaluator)
+        shares[quantity] = {name: min(1.0, max(0.0, float(share))) for name, share in found.items()}
+    return shares
+
+
+def _distribution(optuna: Any, item: Distribution) -> Any:
+    if isinstance(item, Choice):
+        # Optuna compares choices by identity or equality, and stores only plain values; a list is neither.
+        return optuna.distributions.CategoricalDistribution([json.dumps(value) for value in item.values])
+    if isinstance(item, FloatRange):
+        return optuna.distributions.FloatDistribution(item.low, item.high, log=item.log)
+    high = item.low + (item.high - item.low) // item.step * item.step
+    return optuna.distributions.IntDistribution(item.low, high, log=item.log, step=item.step)
