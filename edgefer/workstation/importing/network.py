@@ -26,7 +26,8 @@ from edgefer.processes import ChildResult, call_module, serve_request
 from edgefer.workstation.quantization.flatbuffer_editor import remove_softmax
 
 __all__ = [
-    "FORMATS", "ImportedNetwork", "NetworkFormat", "SourceNetwork", "check_input", "find_format", "read_network",
+    "FORMATS", "ImportedNetwork", "NetworkFormat", "SourceNetwork", "check_ends", "check_input", "find_format",
+    "read_network",
 ]  # fmt: skip
 
 MODULE = "edgefer.workstation.importing.network"
@@ -106,6 +107,20 @@ def check_input(name: str, shape: Sequence[int | None], *, hint: str) -> None:
     if shape[3] not in (1, 3):
         order = "the channels seem to come first; " if shape[1] in (1, 3) else ""
         raise IncompatibleError(problem, why=f"{order}expected 1 or 3 channels in the last place", hint=hint)
+
+
+def check_ends(name: str, inputs: int, outputs: int, *, hint: str) -> None:
+    """Check the numbers of inputs and outputs of a network; ``hint`` shows how to select one of several outputs.
+
+    Raises:
+        IncompatibleError: it has several of one kind, or none.
+    """
+    if (inputs, outputs) == (1, 1):
+        return
+    counted = f"{inputs} input{'s' * (inputs != 1)} and {outputs} output{'s' * (outputs != 1)}"
+    if inputs != 1:
+        hint = "edgefer bench MODEL.tflite measures the latency of a model with any inputs"
+    raise IncompatibleError(f"{name} has {counted}", why="expected one image and one row of scores", hint=hint)
 
 
 def find_format(path: Path) -> str | None:

@@ -87,7 +87,8 @@ class Ranges:
 
     def __init__(self, graph: Flatbuffer) -> None:
         self._graph = graph
-        self._tensors = [index for op in graph.ops for index in op.outputs]
+        # Comparisons, as in SELU, give truth values, and shapes are integers; neither is quantized.
+        self._tensors = [index for op in graph.ops for index in op.outputs if graph.dtype(index) == "float32"]
         self._lows: dict[int, list[float]] = {index: [] for index in self._tensors}
         self._highs: dict[int, list[float]] = {index: [] for index in self._tensors}
         self._samples: dict[int, list[npt.NDArray[np.float32]]] = {index: [] for index in self._tensors}

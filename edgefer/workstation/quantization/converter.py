@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import math
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -76,8 +77,17 @@ def converting(failure: str) -> Iterator[None]:
         with suppress_native_output():
             yield
     except (ValueError, RuntimeError, ConverterError, tf.errors.OpError) as error:
-        *_, reason = [type(error).__name__, *str(error).strip().splitlines()]
-        raise EdgeferError(failure, why=reason) from error
+        raise EdgeferError(failure, why=_reason(error)) from error
+
+
+def _reason(error: Exception) -> str:
+    """Return one sentence for an exception of the converter, whose messages are pages of its graph."""
+    text = str(error)
+    missing = dict.fromkeys(re.findall(r"'tf\.(\w+)' op is neither a custom op nor a flex op", text))
+    if missing:
+        return f"TensorFlow Lite has no operator for {', '.join(missing)}"
+    lines = [line.strip() for line in text.splitlines() if "error:" in line] or text.strip().splitlines()
+    return lines[-1].rpartition("error: ")[2] if lines else type(error).__name__
 
 
 def _with_short_names(model: bytes) -> bytes:

@@ -155,23 +155,77 @@ def shared_weights(layers, face):
     return convolution(convolution(stem(layers, face)))
 
 
+def selu(layers, face):
+    """The converter computes SELU with a comparison, whose output is a truth value."""
+    return layers.Conv2D(8, 3, activation="selu")(stem(layers, face, activation="selu"))
+
+
+def residual(layers, face):
+    x = stem(layers, face)
+    y = layers.BatchNormalization()(layers.Conv2D(16, 3, strides=2, padding="same", use_bias=False)(x))
+    shortcut = layers.Conv2D(16, 1, strides=2, padding="same", use_bias=False)(x)
+    return layers.ReLU()(layers.Add()([y, shortcut]))
+
+
+def normalized_before_the_activation(layers, face):
+    """As in DenseNet: the normalization of concatenated branches cannot be folded into a convolution."""
+    x = stem(layers, face)
+    y = layers.ReLU()(layers.BatchNormalization(moving_variance_initializer="ones")(x))
+    x = layers.Concatenate()([x, layers.Conv2D(4, 3, padding="same", use_bias=False)(y)])
+    return layers.ReLU()(layers.BatchNormalization(beta_initializer="random_normal")(x))
+
+
+def layer_norm_and_gelu(layers, face):
+    """As in ConvNeXt: a wide depthwise convolution, and Dense layers on each position."""
+    x = stem(layers, face, activation=None)
+    y = layers.LayerNormalization()(layers.DepthwiseConv2D(7, padding="same")(x))
+    return layers.Add()([x, layers.Dense(8)(layers.Dense(16, activation="gelu")(y))])
+
+
+def attention(layers, face):
+    x = layers.Reshape((144, 8))(stem(layers, face))
+    x = layers.LayerNormalization()(layers.Add()([x, layers.MultiHeadAttention(2, 4)(x, x)]))
+    return layers.Reshape((12, 12, 8))(x)
+
+
+def shuffled_channels(layers, face):
+    x = layers.Conv2D(8, 1, groups=2)(stem(layers, face))
+    return layers.Reshape((12, 12, 8))(layers.Permute((1, 2, 4, 3))(layers.Reshape((12, 12, 2, 4))(x)))
+
+
+def training_only(layers, face):
+    x = layers.RandomRotation(0.1)(layers.RandomFlip("horizontal")(face))
+    return layers.SpatialDropout2D(0.2)(stem(layers, layers.GaussianNoise(0.1)(x)))
+
+
+def scaled_inside(layers, face):
+    x = layers.Normalization(mean=[120.0], variance=[4000.0])(layers.Rescaling(255.0)(face))
+    return stem(layers, x)
+
+
+def without_biases(layers, face):
+    x = stem(layers, face, use_bias=False)
+    return layers.Dense(12, use_bias=False, activation="relu")(layers.GlobalMaxPooling2D(keepdims=True)(x))
+
+
 FOREIGN = [
     prelu, prelu_per_position, leaky_relu, separable, elu_then_norm, hard_swish, relu6_and_swish, branches,
-    grouped_and_dilated, shared_weights,
+    grouped_and_dilated, shared_weights, selu, residual, normalized_before_the_activation, layer_norm_and_gelu,
+    attention, shuffled_channels, training_only, scaled_inside, without_biases,
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("body", FOREIGN)
 def test_foreign_layers_keep_their_outputs_in_int8(keras, read, faces, tmp_path, body):
     def network(layers, face):
-        x = layers.Flatten()(layers.MaxPooling2D(2)(body(layers, face)))
+        x = layers.Flatten()(layers.MaxPooling2D(2, padding="same")(body(layers, face)))
         x = layers.Dropout(0.5)(layers.Dense(16, activation="relu")(x))
         return layers.Dense(3)(x)
 
     model = saved(keras, network, tmp_path / "net.keras")
     _, flatbuffer, _ = read(tmp_path / "net.keras")
     expected = outputs(flatbuffer, faces)
-    np.testing.assert_allclose(expected, np.asarray(model(encoded(faces))), atol=1e-3)
+    np.testing.assert_allclose(expected, np.asarray(model(encoded(faces), training=False)), atol=1e-3)
     trust_model(flatbuffer)
     calibrator = Calibrator(flatbuffer, faces[:60], SPEC)
     refined, plain = (

@@ -4,7 +4,7 @@ import pytest
 
 pytest.importorskip("tensorflow", reason="imports are for a workstation")
 
-from edgefer.errors import DataError, IncompatibleError, UsageError
+from edgefer.errors import DataError, EdgeferError, IncompatibleError, UsageError
 from edgefer.workstation.importing.network import read_network
 
 pytestmark = pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
@@ -83,7 +83,7 @@ def test_two_inputs_are_refused(keras, read, tmp_path):
     faces = [keras.Input((16, 16, 1)) for _ in range(2)]
     x = keras.layers.Flatten()(keras.layers.Add()(faces))
     keras.Model(faces, keras.layers.Dense(3)(x)).save(tmp_path / "net.keras")
-    with pytest.raises(IncompatibleError, match="2 inputs and 1 outputs") as refused:
+    with pytest.raises(IncompatibleError, match="2 inputs and 1 output:") as refused:
         read(tmp_path / "net.keras")
     assert refused.value.hint
 
@@ -136,6 +136,31 @@ def test_saved_model_without_its_weights_is_refused(exported, read):
         path.unlink()
     with pytest.raises(DataError, match="TensorFlow cannot load"):
         read(exported)
+
+
+def test_saved_model_that_augments_its_input_is_refused(keras, read, tmp_path):
+    """Keras exports RandomFlip as it works during training, so the outputs would be random."""
+    small(keras, layer=keras.layers.RandomFlip()).export(tmp_path / "my_model", verbose=False)
+    with pytest.raises(IncompatibleError, match="gives random outputs") as refused:
+        read(tmp_path / "my_model")
+    assert "StatelessRandomUniform" in refused.value.why
+    assert "model.save('my_model.keras')" in refused.value.hint
+
+
+def test_operators_that_tensorflow_lite_lacks_are_named(keras, read, tmp_path):
+    path = rebuilt(keras, tmp_path / "net.keras", layer=lambda x: keras.ops.erfinv(keras.ops.tan(x)))
+    with pytest.raises(EdgeferError, match="cannot be converted") as refused:
+        read(path)
+    assert refused.value.why == "TensorFlow Lite has no operator for Tan, Erfinv"
+
+
+def test_two_outputs_are_refused(keras, read, tmp_path):
+    face = keras.Input((16, 16, 1))
+    x = keras.layers.Flatten()(face)
+    keras.Model(face, [keras.layers.Dense(3)(x), keras.layers.Dense(1)(x)]).save(tmp_path / "net.keras")
+    with pytest.raises(IncompatibleError, match="1 input and 2 outputs") as refused:
+        read(tmp_path / "net.keras")
+    assert refused.value.why == "expected one image and one row of scores"
 
 
 def test_saved_model_that_runs_python_needs_trust(private, tmp_path):

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from edgefer.errors import DataError, IncompatibleError
+from edgefer.errors import DataError
 from edgefer.file_kinds import HDF5, KERAS, describe_kind
-from edgefer.workstation.importing.network import SourceNetwork, check_input
+from edgefer.workstation.importing.network import SourceNetwork, check_ends, check_input
 from edgefer.workstation.networks.backend import load_keras
 from edgefer.workstation.quantization.converter import convert
 
@@ -42,11 +42,7 @@ def read(path: Path, *, trust: bool) -> SourceNetwork:
     model = _load(keras, path, trust=trust)
     inputs = getattr(model, "inputs", None) or []
     outputs = getattr(model, "outputs", None) or []
-    if (len(inputs), len(outputs)) != (1, 1):
-        what = f"{path.name} has {len(inputs)} inputs and {len(outputs)} outputs"
-        raise IncompatibleError(
-            what, why="expected one image and one row of scores", hint="edgefer import MODEL.tflite"
-        )
+    check_ends(path.name, len(inputs), len(outputs), hint="keras.Model(model.inputs[0], model.outputs[0])")
     check_input(path.name, model.input_shape, hint="build it with data_format='channels_last'")
     if find_code(path):
         # Later commands would have to load the code again, without --trust.

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from edgefer.errors import DataError, IncompatibleError
-from edgefer.workstation.importing.network import SourceNetwork, check_input
+from edgefer.processes import suppress_native_output
+from edgefer.workstation.importing.network import SourceNetwork, check_ends, check_input
+from edgefer.workstation.networks.backend import load_keras
 from edgefer.workstation.quantization.converter import convert_function
 
 __all__ = ["DESCRIPTION", "find_code", "matches", "read"]
@@ -27,22 +30,21 @@ def matches(path: Path) -> bool:
 
 def find_code(path: Path) -> list[str]:
     """Return the operators of the graph that run code or use files."""
-    from tensorflow.core.protobuf import saved_model_pb2
+    with suppress_native_output():
+        from tensorflow.core.protobuf import saved_model_pb2
 
     content = saved_model_pb2.SavedModel()
     try:
         content.ParseFromString((path / FILE).read_bytes())
     except Exception as error:
         raise DataError(f"cannot read {path / FILE}", why=str(error) or "damaged", hint=HINT) from error
-    names = set()
-    for graph in content.meta_graphs:
-        names |= {node.op for node in graph.graph_def.node}
-        names |= {node.op for function in graph.graph_def.library.function for node in function.node_def}
+    names: set[str] = set().union(*(_operators(graph.graph_def) for graph in content.meta_graphs))
     return [f"the operator {name}" for name in CODE_OPERATORS if name in names]
 
 
 def read(path: Path, *, trust: bool) -> SourceNetwork:
     """Trace the default signature with batch 1 and convert it."""
+    load_keras(backend="tensorflow")
     import tensorflow as tf
 
     try:
@@ -54,15 +56,26 @@ def read(path: Path, *, trust: bool) -> SourceNetwork:
         why = f"it has {', '.join(loaded.signatures) or 'none'}"
         raise IncompatibleError(f"{path} has no signature {SIGNATURE}", why=why, hint=HINT)
     inputs, outputs = signature.structured_input_signature[1], signature.structured_outputs
-    if (len(inputs), len(outputs)) != (1, 1):
-        what = f"{path} has {len(inputs)} inputs and {len(outputs)} outputs"
-        raise IncompatibleError(what, why="expected one image and one row of scores", hint=HINT)
+    check_ends(path.name, len(inputs), len(outputs), hint=HINT)
     ((input_name, spec),) = inputs.items()
     (output_name,) = outputs
     shape = spec.shape.as_list() if spec.shape.rank is not None else []
     check_input(path.name, shape, hint=HINT)
     if spec.dtype != tf.float32:
         raise IncompatibleError(f"{path} has an input of type {spec.dtype.name}", why="expected float32", hint=HINT)
+    random = sorted(name for name in _operators(signature.graph.as_graph_def()) if "Random" in name)
+    if random:
+        # Keras exports augmentation layers as they work during training.
+        raise IncompatibleError(
+            f"{path} gives random outputs",
+            why=f"its graph contains {', '.join(random[:3])}, as from layers for augmentation, such as RandomFlip",
+            hint="model.save('my_model.keras'), and edgefer import my_model.keras",
+        )
     function = tf.function(lambda image: signature(**{input_name: image})[output_name])
     concrete = function.get_concrete_function(tf.TensorSpec([1, *shape[1:]], tf.float32, name="face"))
     return SourceNetwork(convert_function(concrete, loaded))
+
+
+def _operators(graph: Any) -> set[str]:
+    """Return the operators of a GraphDef and of its functions."""
+    return {node.op for node in graph.node} | {node.op for body in graph.library.function for node in body.node_def}
