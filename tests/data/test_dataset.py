@@ -83,7 +83,7 @@ def votes_for(count: int) -> np.ndarray:
     return np.random.default_rng(2).integers(0, 10, (count, 10))
 
 
-LAYOUTS = {"fer2013.csv": write_csv, "icml": write_icml, "npz": write_npz, "image tree": write_tree}
+LAYOUTS = {"fer2013.csv": write_csv, "icml": write_icml, "npz": write_npz, "FER2013 image tree": write_tree}
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -173,7 +173,7 @@ BAD = {
     "emotion 7": (lambda e, p, u: f"7,{p},{u}", "emotion is '7', expected 0 to 6"),
     "emotion word": (lambda e, p, u: f"smile,{p},{u}", "emotion is 'smile', expected 0 to 6"),
     "usage": (lambda e, p, u: f"{e},{p},Exam", "Usage is 'Exam', expected Training, PublicTest, PrivateTest"),
-    "test": (lambda e, p, u: f"{e},{p},Test", "Usage 'Test' is PublicTest or PrivateTest"),
+    "test": (lambda e, p, u: f"{e},{p},Test", "Usage 'Test' is neither of two test sets"),
     "two columns": (lambda e, p, u: f"{e},{p}", "2 columns, expected 3"),
     "four columns": (lambda e, p, u: f"{e},{p},{u},x", "4 columns, expected 3"),
 }
@@ -317,7 +317,8 @@ def test_a_tree_of_other_classes_than_fer2013_is_not_compared_with_it(faces, tmp
         for label, face in zip(("calm", "happy"), faces):
             write_image(tmp_path / split / label / "1.png", face)
     dataset = load(tmp_path)
-    assert "test/ is scored as PublicTest." in dataset.notes
+    assert any(note.startswith("test/ is used as the validation split, because") for note in dataset.notes)
+    assert "There are no test images: the final score is not possible." in dataset.notes
     assert not any("FER2013" in note or "distinguish" in note for note in dataset.notes)
 
 
@@ -347,15 +348,27 @@ def test_images_train_and_validation(faces, tmp_path):
         dataset = load(path)
         assert dataset.layout == "images/train+validation"
         assert np.array_equal(dataset.split("PublicTest").pixels, faces[1:2])
-        assert any("validation/ is scored as PublicTest" in note for note in dataset.notes)
+        assert dataset.notes[0] == "There are no test images: the final score is not possible."
+        assert not any("FER2013" in note for note in dataset.notes)
+
+
+def test_a_tree_with_the_seven_classes_may_be_fer2013(faces, tmp_path):
+    for split in ("train", "validation"):
+        for label, face in zip(LABELS, faces):
+            write_image(tmp_path / split / label / "1.png", face)
+    note = "If these are images of FER2013: validation/ may not be PublicTest, so the score may not be comparable with "
+    assert f"{note}published ones." in load(tmp_path).notes
+    (tmp_path / "validation").rename(tmp_path / "test")
+    assert any("in test/ do not distinguish PublicTest from PrivateTest" in note for note in load(tmp_path).notes)
 
 
 def test_train_val_test(faces, tmp_path):
     for index, folder in enumerate(("train", "val", "test")):
         write_image(tmp_path / folder / "sad" / "1.png", faces[index])
     dataset = load(tmp_path)
+    assert np.array_equal(dataset.split("PublicTest").pixels, faces[1:2])
     assert np.array_equal(dataset.split("PrivateTest").pixels, faces[2:3])
-    assert any("test/ is scored as PrivateTest" in note for note in dataset.notes)
+    assert dataset.notes == ()
 
 
 @pytest.mark.parametrize("name", ["contempt", "smile"])

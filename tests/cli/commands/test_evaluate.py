@@ -107,7 +107,7 @@ def test_the_scores_of_synthetic_faces_are_marked(edgefer, workplace, tmp_path, 
     dataclasses.replace(artifact, provenance=provenance).save(tmp_path / "drawn.tflite")
     outcome = edgefer("evaluate", "drawn.tflite", "--out", "drawn.json")
     assert outcome.code == 0, outcome.err
-    assert "PublicTest (synthetic) accuracy" in outcome.out
+    assert "validation (synthetic) accuracy" in outcome.out
     assert Evaluation.from_json(json.loads((tmp_path / "drawn.json").read_text())).data == "synthetic"
 
 

@@ -25,7 +25,7 @@ def test_a_folder_becomes_one_table_with_a_row_per_model(edgefer, results, workp
 def test_the_table_fits_a_terminal_and_names_its_conditions(edgefer, results):
     out = edgefer("report", results).out
     assert max(map(len, out.splitlines())) <= 80
-    for text in ("PublicTest of npz, 70 images", "1 thread of", "warning: compact_nano int8: only 20 runs"):
+    for text in ("validation split of npz, 70 images", "1 thread of", "warning: compact_nano int8: only 20 runs"):
         assert text in " ".join(out.split())
 
 

@@ -38,7 +38,7 @@ def test_resuming_a_finished_run_gives_the_same_result(edgefer, workplace):
 
 def test_the_text_names_the_next_step(edgefer, workplace):
     outcome = edgefer("train", "--resume", workplace.run, cwd=workplace.folder)
-    assert "PublicTest accuracy" in outcome.out
+    assert "validation accuracy" in outcome.out
     assert outcome.out.rstrip().endswith("edgefer quantize --int8")
 
 

@@ -32,7 +32,7 @@ def test_the_record_of_a_comparison_on_public_test(edgefer, workplace):
     assert outcome.code == 0, outcome.err
     record = outcome.record
     assert (record["kind"], record["schema_version"]) == ("parity", 1)
-    assert (record["faces"], record["data"], record["unit"]) == (50, "PublicTest of npz", "steps")
+    assert (record["faces"], record["data"], record["unit"]) == (50, "validation split of npz", "steps")
     assert record["subject"]["file"] == workplace.int8.name
     assert record["subject"]["sha256"] == Artifact.load(workplace.int8).sha256
     assert [row["configuration"]["kernels"] for row in record["rows"]] == ["default", "builtin", "reference"]
@@ -65,7 +65,7 @@ def test_the_default_data_set_comes_from_the_environment(edgefer, workplace, mon
     monkeypatch.setenv("EDGEFER_DATA", str(workplace.data))
     # The edgefer fixture removes the variable only once, before the test.
     record = edgefer("verify", workplace.int8, *LITERT, "--faces", 5, "--json").record
-    assert record["data"] == "PublicTest of npz"
+    assert record["data"] == "validation split of npz"
 
 
 @pytest.fixture

@@ -126,8 +126,6 @@ def test_a_table_is_read_in_every_variant(variant, name, plain, tmp_path):
         ("tar.gz", "The table is fer2013/fer2013.csv in a gzip-compressed tar archive."),
         ("zip", "The table is fer2013/fer2013.csv in a ZIP archive."),
         ("no header, other order", "no header; its columns were identified by their content: Usage, emotion, pixels."),
-        ("train, val, test", "Usage 'test' is scored as PrivateTest."),
-        ("train, val, test", "Usage 'val' is scored as PublicTest."),
     ],
 )
 def test_a_note_reports_each_interpretation(variant, note, tmp_path):
@@ -138,7 +136,10 @@ def test_test_rows_are_public_without_a_validation_split(tmp_path):
     table = make_table(lambda e, i, u: f"{e},{joined(i)},{'train' if u == 'Training' else 'test'}")
     dataset = load_bytes(tmp_path, table)
     assert {name: len(split) for name, split in dataset.splits.items()} == {"Training": 7, "PublicTest": 14}
-    assert "Usage 'test' is scored as PublicTest." in dataset.notes
+    note = "is used as the validation split, because there is no other to select the best epoch on."
+    assert f"Usage 'test' {note}" in dataset.notes
+    with pytest.raises(DataError, match=r"no test images: it has Training \(7\), validation \(14\)"):
+        dataset.split("PrivateTest")
 
 
 ALL_BAD = {

@@ -264,7 +264,7 @@ def test_a_split_is_stratified_seeded_and_keeps_identical_faces_together(drawn, 
 def test_a_data_set_with_test_splits_is_not_split_again(drawn, put):
     for split in ("train", "test"):
         root = put(f"{split}/happy/1.png", drawn["happy"][0])
-    with pytest.raises(UsageError, match="it has Training and PublicTest"):
+    with pytest.raises(UsageError, match="it has Training and the validation split"):
         load(root, split=SplitShares.parse("80/10/10"))
 
 

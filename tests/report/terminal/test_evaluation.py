@@ -58,4 +58,4 @@ def test_the_text_contains_the_same_numbers(evaluation):
     lines = {line[:16].strip(): line for line in report_text(evaluation).splitlines()}
     assert f"{100 * evaluation.macro_f1:.2f} %" in lines["macro average"]
     assert f"{100 * evaluation.accuracy.share:.2f} %" in lines["weighted average"]
-    assert "of 200 images" in lines["PublicTest accur"]
+    assert "of 200 images" in lines["validation accur"]

@@ -30,7 +30,7 @@ def record():
 
 def test_the_text_names_the_accuracy_the_best_epoch_the_run_and_the_next_step(record):
     first, second, last = training_text(record).splitlines()
-    assert first.startswith("demo: PublicTest accuracy 75.00 % (")
+    assert first.startswith("demo: validation accuracy 75.00 % (")
     assert second == "best epoch 2 of 3; results are in runs/demo"
     assert last == "next: edgefer quantize --int8"
 
