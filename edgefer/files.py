@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 __all__ = [
-    "FolderWalk", "atomic_write", "cache_folder", "is_filesystem_leftover", "is_utf8", "link_to", "remove_leftovers",
-    "utf8_path", "walk_files", "write_bytes", "write_text",
+    "FolderWalk", "atomic_write", "cache_folder", "create_temporary", "is_filesystem_leftover", "is_utf8", "link_to",
+    "remove_leftovers", "utf8_path", "walk_files", "write_bytes", "write_text",
 ]  # fmt: skip
 
 # Bytes. A name has at most 255, of which a dot, the process, eight random characters and separators take up to 30.
@@ -54,7 +54,7 @@ def atomic_write(path: Path, *, mode: int = 0o666) -> Iterator[Path]:
     """
     path = Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = _create_temporary(path, mode)
+    temporary = create_temporary(path, mode)
     try:
         yield temporary
         with temporary.open("rb") as written:
@@ -106,10 +106,11 @@ def _is_running(process: int) -> bool:
     return True
 
 
-def _create_temporary(path: Path, mode: int) -> Path:
-    """Create an empty file in the folder of ``path``; the system applies the umask, which cannot be read safely.
+def create_temporary(path: Path, mode: int = 0o666) -> Path:
+    """Create an empty file in the folder of ``path`` that remove_leftovers() finds, and return its path.
 
-    os.umask() returns the mask only while it replaces it, and every file of other threads is affected in between.
+    The system applies the umask to ``mode``. os.umask() returns the mask only while it replaces it, and every file of
+    other threads is affected in between.
     """
     while True:
         # np.savez and Keras choose the format by the suffix, so the temporary name keeps the end of the name.

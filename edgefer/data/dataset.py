@@ -28,6 +28,8 @@ from edgefer.contract.split_names import split_title
 from edgefer.data import ferplus as ferplus_file, records
 from edgefer.data.class_names import with_canonical_classes
 from edgefer.data.naming import list_names, match_names, quote_name
+from edgefer.data.pixel_files import StoredPixels
+from edgefer.data.pixels import Pixels, chunks, nbytes, subset
 from edgefer.data.recognition import FORMATS, Source, find_source
 from edgefer.data.records import SPLITS, BadRows, FaceCrop, ReadOptions, SampleTable
 from edgefer.data.splitting import SplitShares, assign_splits
@@ -53,7 +55,8 @@ class Split:
     """The faces of one split.
 
     Attributes:
-        pixels: uint8 (n, h, w), or BGR (n, h, w, 3); must not be modified in place, because ``digests`` is cached.
+        pixels: uint8 (n, h, w), or BGR (n, h, w, 3): an array, or LazyPixels, which are read by position. They must not
+            be modified in place, because ``digests`` is cached.
         labels: int64 (n,), indices into ``label_names``.
         rows: int64 (n,), ascending, the identity of each face in its source: the 0-based data row of a table or an
             array; for an image tree the row of fer2013.csv if the file names contain it, otherwise the position.
@@ -61,7 +64,7 @@ class Split:
         label_names: class names.
     """
 
-    pixels: npt.NDArray[np.uint8]
+    pixels: Pixels
     labels: npt.NDArray[np.int64]
     rows: npt.NDArray[np.int64]
     votes: npt.NDArray[np.float32] | None = None
@@ -71,9 +74,9 @@ class Split:
         return len(self.labels)
 
     def take(self, chosen: npt.NDArray[Any]) -> Split:
-        """Return the faces at these positions: int64 positions or a bool mask (n,)."""
+        """Return the faces at these positions: int64 positions or a bool mask (n,). LazyPixels are not copied."""
         votes = None if self.votes is None else self.votes[chosen]
-        return Split(self.pixels[chosen], self.labels[chosen], self.rows[chosen], votes, self.label_names)
+        return Split(subset(self.pixels, chosen), self.labels[chosen], self.rows[chosen], votes, self.label_names)
 
     @functools.cached_property
     def digests(self) -> tuple[bytes, ...]:
@@ -319,8 +322,23 @@ def _read(source: Source, options: ReadOptions, *, skip_bad_rows: bool, cache: b
     table: SampleTable = reader.read(source.path, options=options, bad=bad, progress=progress)
     table = table.with_notes(bad.check(source.path, skip=skip_bad_rows, valid=len(table.labels)))
     problem = records.write_cache(entry, table) if key else ""
-    note = f"The faces could not be cached ({problem}), so the next command parses them again."
-    return table.with_notes((note,)) if problem else table
+    return table.with_notes(_storage_notes(table.pixels, problem))
+
+
+def _storage_notes(pixels: Pixels, problem: str) -> tuple[str, ...]:
+    """Report that faces could not be cached, and a temporary file of a large data set.
+
+    Args:
+        pixels: faces that were read.
+        problem: the reason why they could not be cached; empty if they are cached, or no cache was requested.
+    """
+    notes = []
+    if problem:
+        notes.append(f"The faces could not be cached ({problem}), so the next command parses them again.")
+    if isinstance(pixels, StoredPixels) and pixels.is_temporary:
+        size = nbytes(pixels) / 1e9
+        notes.append(f"The faces are in a temporary file in {pixels.path.parent}, {size:.1f} GB, until the end.")
+    return tuple(notes)
 
 
 def _dataset(source: str, table: SampleTable) -> Dataset:
@@ -330,9 +348,8 @@ def _dataset(source: str, table: SampleTable) -> Dataset:
         members = order[table.usage[order] == index]
         if len(members):
             votes = None if table.votes is None else table.votes[members]
-            splits[name] = Split(
-                table.pixels[members], table.labels[members], table.rows[members], votes, table.label_names
-            )
+            pixels = subset(table.pixels, members)
+            splits[name] = Split(pixels, table.labels[members], table.rows[members], votes, table.label_names)
     absent = {name: split_title(name, data=table.layout) for name in SPLITS if name not in splits}
     missing = tuple(f"There are no {title} images: {CONSEQUENCES[name]}." for name, title in absent.items())
     sha256 = _sha256(splits, table.label_names)
@@ -352,7 +369,8 @@ def _sha256(splits: Mapping[str, Split], labels: tuple[str, ...] = LABELS) -> st
             split = splits[name]
             digest.update(f"{name} {len(split)}\n".encode())
             digest.update(split.labels.astype(np.uint8 if labels == LABELS else "<i8").tobytes())
-            digest.update(np.ascontiguousarray(split.pixels).data)
+            for chunk in chunks(split.pixels):
+                digest.update(np.ascontiguousarray(chunk).data)
     return digest.hexdigest()
 
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from edgefer.contract.preprocessing import InputSpec, prepare_all
+from edgefer.contract.preprocessing import InputSpec
 from edgefer.data.dataset import Dataset, Split
+from edgefer.data.pixels import Pixels, prepared
 from edgefer.results.evaluation import Evaluation
 from edgefer.statistics import softmax
 
@@ -27,7 +28,7 @@ class EvaluationSet:
     Attributes:
         data: format of the data set.
         split: name of the split, for results.
-        faces: uint8 (n, h, w) in gray or (n, h, w, 3) in color.
+        faces: uint8 (n, h, w) in gray or (n, h, w, 3) in color; LazyPixels are prepared whenever they are read.
         labels: int64 (n,), class indices.
         rows: int64 (n,), row of each image in its source.
         seen_in_training: bool (n,), True for images whose pixels also occur in Training; None without a Training split.
@@ -35,7 +36,7 @@ class EvaluationSet:
 
     data: str
     split: str
-    faces: npt.NDArray[np.uint8]
+    faces: Pixels
     labels: npt.NDArray[np.int64]
     rows: npt.NDArray[np.int64]
     seen_in_training: npt.NDArray[np.bool_] | None
@@ -76,4 +77,4 @@ def make_evaluation_set(dataset: Dataset, split: Split, *, name: str, spec: Inpu
     seen = None
     if training is not None and name != "Training":
         seen = split.duplicates_of(training)
-    return EvaluationSet(dataset.layout, name, prepare_all(split.pixels, spec), split.labels, split.rows, seen)
+    return EvaluationSet(dataset.layout, name, prepared(split.pixels, spec), split.labels, split.rows, seen)

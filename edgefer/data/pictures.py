@@ -28,6 +28,7 @@ from edgefer.contract.image_decoding import read_image
 from edgefer.contract.image_header import read_header
 from edgefer.contract.preprocessing import InputSpec, prepare
 from edgefer.data.naming import list_names, quote_name
+from edgefer.data.pixel_files import PixelWriter
 from edgefer.data.records import SPLITS, BadRows, FaceCrop, ReadOptions, SampleTable
 from edgefer.errors import DataError
 from edgefer.progress import Progress
@@ -121,22 +122,24 @@ def read_pictures(
     The rows are those of fer2013.csv if each picture has a different one, otherwise positions.
     """
     stored = stored_spec(options.spec)
-    good, pixels, faceless = [], bytearray(), []
-    for position, picture in enumerate(pictures):
-        try:
-            if picture.problem:
-                raise DataError(picture.problem)
-            face = _face(picture, stored, options.crop)
-        except DataError as error:
-            bad.add(quote_name(picture.name), f"{error.what} ({error.why})" if error.why else error.what)
-        else:
-            if face is None:
-                faceless.append(picture.name)
+    good, faceless = [], []
+    with PixelWriter(stored.shape, folder=files.cache_folder()) as writer:
+        for position, picture in enumerate(pictures):
+            try:
+                if picture.problem:
+                    raise DataError(picture.problem)
+                face = _face(picture, stored, options.crop)
+            except DataError as error:
+                bad.add(quote_name(picture.name), f"{error.what} ({error.why})" if error.why else error.what)
             else:
-                pixels += face.tobytes()
-                good.append(position)
-        if position % PROGRESS_EVERY_FILES == 0:
-            progress(position, len(pictures), "images")
+                if face is None:
+                    faceless.append(picture.name)
+                else:
+                    writer.append(face)
+                    good.append(position)
+            if position % PROGRESS_EVERY_FILES == 0:
+                progress(position, len(pictures), "images")
+        pixels = writer.finish()
     progress(len(pictures), len(pictures), "images")
     kept = [pictures[position] for position in good]
     names = tuple(sorted({picture.label for picture in kept}))
@@ -145,7 +148,7 @@ def read_pictures(
     are_rows = bool(kept) and len(set(numbers)) == len(kept)
     votes = [picture.votes for picture in kept]
     return SampleTable(
-        pixels=np.frombuffer(pixels, np.uint8).reshape(-1, *stored.shape),
+        pixels=pixels,
         labels=np.array([index_of[picture.label] for picture in kept], np.int64),
         usage=np.array([SPLITS.index(picture.split) for picture in kept], np.int8),
         rows=np.array(numbers if are_rows else good, np.int64),

@@ -5,12 +5,13 @@
     table = reader.read(path, options=ReadOptions(), bad=bad, progress=silent)
     bad.check(path, skip=False, valid=len(table.labels))    # DataError with the first ten rows
 
-    path = cache_path(key, skip_bad_rows=False)             # ~/.cache/edgefer/<key>-v4.npz
+    path = cache_path(key, skip_bad_rows=False)             # ~/.cache/edgefer/<key>-v5.npz
     table = read_cache(path)                                # None if the entry is missing or damaged
     problem = write_cache(path, table)                      # empty on success
 
-A cache entry is named after the content of its source, never after its path, so an entry cannot be stale. The name also
-contains the format version and whether unusable rows were skipped.
+A cache entry has two files: the pixels in an .npy, which is mapped into memory if it is large, and all else in an .npz.
+It is named after the content of its source, never after its path, so an entry cannot be stale. The name also contains
+the format version and whether unusable rows were skipped.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ import numpy.typing as npt
 from edgefer import files
 from edgefer.contract.labels import LABELS
 from edgefer.contract.preprocessing import InputSpec
+from edgefer.data.pixel_files import open_pixels, pixels_crc, save_pixels
+from edgefer.data.pixels import Pixels
 from edgefer.errors import DataError
 
 __all__ = [
@@ -47,7 +50,7 @@ class SampleTable:
     """Faces in the order of their source.
 
     Attributes:
-        pixels: uint8 (n, h, w), or BGR (n, h, w, 3); 48 x 48 for tables.
+        pixels: uint8 (n, h, w), or BGR (n, h, w, 3).
         labels: int64 (n,), indices into ``label_names``.
         usage: int8 (n,), indices into SPLITS.
         rows: int64 (n,), the identity of each face in its source: the 0-based data row of a table; for an image tree
@@ -61,7 +64,7 @@ class SampleTable:
         subjects: int64 (n,), the person in each face, or None if the source does not distinguish them.
     """
 
-    pixels: npt.NDArray[np.uint8]
+    pixels: Pixels
     labels: npt.NDArray[np.int64]
     usage: npt.NDArray[np.int8]
     rows: npt.NDArray[np.int64]
@@ -161,7 +164,7 @@ def file_sha256(path: Path) -> str:
 
 
 # Increase it whenever a reader returns other samples for the same source.
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 
 
 def cache_path(key: str, *, skip_bad_rows: bool) -> Path | None:
@@ -179,13 +182,16 @@ def cache_path(key: str, *, skip_bad_rows: bool) -> Path | None:
 
 
 def read_cache(path: Path) -> SampleTable | None:
-    """Read a cache entry; return None if it is missing or damaged, according to the checksums of the .npz format."""
+    """Read a cache entry; return None if it is missing or damaged, according to the checksums of its files."""
     try:
         # np.load() does not close a damaged file that it opened itself.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             facts = json.loads(str(archive["facts"]))
+            pixels = open_pixels(path.with_suffix(".npy"), crc=facts["pixels_crc"])
+            if pixels is None or len(pixels) != len(archive["labels"]):
+                return None
             return SampleTable(
-                pixels=archive["pixels"],
+                pixels=pixels,
                 labels=archive["labels"],
                 usage=archive["usage"],
                 rows=archive["rows"],
@@ -202,7 +208,7 @@ def read_cache(path: Path) -> SampleTable | None:
 
 
 def write_cache(path: Path | None, table: SampleTable) -> str:
-    """Write a cache entry atomically.
+    """Write a cache entry, each file atomically; pixels in a temporary file are only renamed.
 
     A full disk or a read-only home folder is not an error, because the cache only saves time.
 
@@ -211,8 +217,21 @@ def write_cache(path: Path | None, table: SampleTable) -> str:
     """
     if path is None:
         return "this user has no home folder"
+    files.remove_leftovers(path)
+    files.remove_leftovers(path.with_suffix(".npy"))
+    try:
+        # The pixels first: without the other file, there is no entry.
+        save_pixels(path.with_suffix(".npy"), table.pixels)
+        _save_facts(path, table)
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
+
+
+def _save_facts(path: Path, table: SampleTable) -> None:
     facts = json.dumps(
         {
+            "pixels_crc": pixels_crc(table.pixels),
             "layout": table.layout,
             "row_count": table.row_count,
             "has_row_numbers": table.has_row_numbers,
@@ -221,18 +240,12 @@ def write_cache(path: Path | None, table: SampleTable) -> str:
         }
     )
     optional: dict[str, Any] = {"votes": table.votes, "subjects": table.subjects}
-    files.remove_leftovers(path)
-    try:
-        with files.atomic_write(path) as temporary:
-            np.savez(
-                temporary,
-                pixels=table.pixels,
-                labels=table.labels,
-                usage=table.usage,
-                rows=table.rows,
-                facts=np.array(facts),
-                **{name: values for name, values in optional.items() if values is not None},
-            )
-    except OSError as error:
-        return error.strerror or str(error)
-    return ""
+    with files.atomic_write(path) as temporary:
+        np.savez(
+            temporary,
+            labels=table.labels,
+            usage=table.usage,
+            rows=table.rows,
+            facts=np.array(facts),
+            **{name: values for name, values in optional.items() if values is not None},
+        )

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgefer.contract.split_names import split_phrase, split_title
+from edgefer.data.pixels import Pixels
 from edgefer.data.records import SPLITS, SampleTable
 from edgefer.errors import UsageError
 
@@ -79,7 +80,7 @@ def assign_splits(table: SampleTable, shares: SplitShares) -> SampleTable:
     return replace(table, usage=usage).with_notes((note,))
 
 
-def _identical(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
+def _identical(pixels: Pixels) -> npt.NDArray[np.int64]:
     """Return a group number for each image; identical images share one."""
     index_of: dict[bytes, int] = {}
     digests = (hashlib.sha256(np.ascontiguousarray(face).data).digest() for face in pixels)

@@ -21,12 +21,11 @@ from edgefer.contract.split_names import split_title
 from edgefer.data.dataset import Dataset, Split
 from edgefer.data.ferplus import in_label_order
 from edgefer.data.naming import quote_name
+from edgefer.data.pixels import Pixels, chunks
 from edgefer.results import schema
 from edgefer.text_table import WIDTH, Result, percent, table
 
 __all__ = ["DataCheck", "check", "summary"]
-
-Faces = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -136,9 +135,9 @@ def _class_counts(split: Split) -> dict[str, int]:
     return dict(zip(split.label_names, counts.tolist(), strict=True))
 
 
-def _constant_count(pixels: Faces) -> int:
-    flat = pixels.reshape(len(pixels), -1)
-    return int((flat == flat[:, :1]).all(axis=1).sum())
+def _constant_count(pixels: Pixels) -> int:
+    flat = (chunk.reshape(len(chunk), -1) for chunk in chunks(pixels))
+    return sum(int((faces == faces[:, :1]).all(axis=1).sum()) for faces in flat)
 
 
 def _agreement(labels: npt.NDArray[np.int64], votes: npt.NDArray[np.float32]) -> float:

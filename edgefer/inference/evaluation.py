@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edgefer.data.pixels import Pixels
 from edgefer.errors import DataError
 from edgefer.inference.classifier import Classifier
 from edgefer.processes import serve_request
@@ -40,7 +41,7 @@ FACES_PER_UPDATE = 128
 
 
 def compute_logits(
-    classifier: Classifier, faces: npt.NDArray[np.uint8], *, progress: Progress = silent
+    classifier: Classifier, faces: Pixels, *, progress: Progress = silent
 ) -> npt.NDArray[np.float32]:
     """Run prepared faces through a classifier and return the logits, float32 (n, classes).
 

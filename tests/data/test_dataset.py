@@ -485,28 +485,49 @@ def test_a_replaced_picture_is_read_again_even_with_its_old_time(faces, tmp_path
     assert np.array_equal(load(root).split("Training").pixels[0], 255 - faces[0])
 
 
-@pytest.mark.parametrize("damage", [lambda b: b"", lambda b: b[:3000], lambda b: b[:2000] + b"\xff" + b[2001:]])
-def test_a_damaged_cache_entry_is_replaced(damage, faces, tmp_path):
+@pytest.mark.parametrize(
+    ("suffix", "damage"),
+    [
+        (".npz", lambda b: b""),
+        (".npz", lambda b: b[:1000]),
+        (".npz", lambda b: b[:300] + bytes([b[300] ^ 255]) + b[301:]),
+        (".npy", lambda b: b""),
+        (".npy", lambda b: b[:1000]),
+        (".npy", lambda b: b + b"\0"),
+        (".npy", lambda b: b[:900] + bytes([b[900] ^ 255]) + b[901:]),
+        (".npy", lambda b: b[:100].replace(b"(14, ", b"(13, ") + b[100:]),
+    ],
+)
+def test_a_damaged_cache_entry_is_replaced(suffix, damage, faces, tmp_path):
     path = write_csv(tmp_path, faces)
     whole = load(path)
-    (entry,) = entries(tmp_path)
+    (entry,) = (file for file in entries(tmp_path) if file.suffix == suffix)
     content = entry.read_bytes()
     entry.write_bytes(damage(content))
     assert load(path).sha256 == whole.sha256
     assert entry.read_bytes() == content
 
 
+def test_the_cache_holds_the_pixels_as_an_array_file(faces, tmp_path):
+    load(write_csv(tmp_path, faces))
+    (entry,) = (file for file in entries(tmp_path) if file.suffix == ".npy")
+    stored = np.load(entry, mmap_mode="r")
+    assert (stored.dtype, stored.shape) == (np.uint8, (14, 48, 48))
+    assert np.array_equal(stored, faces)
+
+
 def test_temporary_files_of_a_killed_process_are_removed_from_the_cache(faces, tmp_path):
     path = write_csv(tmp_path, faces)
     load(path)
-    (entry,) = entries(tmp_path)
-    # The largest process number of Linux is 4194304.
-    leftover = entry.with_name(f".4194305_abcdefgh-{entry.name}")
-    leftover.write_bytes(b"half")
-    os.utime(leftover, (1, 1))
-    entry.unlink()
+    files = entries(tmp_path)
+    for entry in files:
+        # The largest process number of Linux is 4194304.
+        leftover = entry.with_name(f".4194305_abcdefgh-{entry.name}")
+        leftover.write_bytes(b"half")
+        os.utime(leftover, (1, 1))
+        entry.unlink()
     load(path)
-    assert entries(tmp_path) == [entry]
+    assert entries(tmp_path) == files
 
 
 def test_loading_works_without_a_cache(faces, tmp_path, monkeypatch):

@@ -233,8 +233,8 @@ def _make_test_set(dataset: Dataset, spec: InputSpec) -> bytes:
     from edgefer.inference.evaluation import pack_test_set
 
     images = make_evaluation_set(dataset, dataset.split("PublicTest"), name="PublicTest", spec=spec)
-    seen_in_training = images.seen_in_training
-    arrays: Any = pack_test_set(images.faces, images.labels, seen_in_training, split=images.split, data=images.data)
+    faces, seen_in_training = np.asarray(images.faces), images.seen_in_training
+    arrays: Any = pack_test_set(faces, images.labels, seen_in_training, split=images.split, data=images.data)
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)
     return buffer.getvalue()

@@ -17,13 +17,14 @@ import numpy.typing as npt
 
 from edgefer.contract.split_names import split_title
 from edgefer.data.evaluation_set import EvaluationSet
+from edgefer.data.pixels import Pixels
 from edgefer.results.paired_comparison import LabelChange
 from edgefer.workstation.plots import figure
 from edgefer.workstation.plots.error_analysis import ErrorPair, Prediction
 
 __all__ = ["draw_errors", "draw_label_changes", "draw_predictions", "draw_samples"]
 
-Faces = npt.NDArray[np.uint8]
+Image = npt.NDArray[np.uint8]
 
 # Minimum number of columns, so that the title fits.
 MIN_COLUMNS = 6
@@ -56,7 +57,7 @@ def draw_samples(
 
 @figure.default_style
 def draw_predictions(
-    faces: Faces, predictions: Sequence[Prediction], path: Path, *, label_names: Sequence[str], title: str
+    faces: Pixels, predictions: Sequence[Prediction], path: Path, *, label_names: Sequence[str], title: str
 ) -> None:
     """Plot faces in rows of ten, each with the prediction, its confidence, the label and the row in the source.
 
@@ -89,7 +90,7 @@ def draw_predictions(
 
 @figure.default_style
 def draw_errors(
-    faces: Faces, pairs: Sequence[ErrorPair], path: Path, *, label_names: Sequence[str], title: str, limit: int = 10
+    faces: Pixels, pairs: Sequence[ErrorPair], path: Path, *, label_names: Sequence[str], title: str, limit: int = 10
 ) -> None:
     """Plot the most frequent errors, one row per pair of label and prediction, with counts and examples.
 
@@ -119,7 +120,9 @@ def draw_errors(
 
 
 @figure.default_style
-def draw_label_changes(faces: Faces, changes: Sequence[LabelChange], path: Path, *, label_names: Sequence[str]) -> None:
+def draw_label_changes(
+    faces: Pixels, changes: Sequence[LabelChange], path: Path, *, label_names: Sequence[str]
+) -> None:
     """Plot the first 50 images whose predicted label changed, with both predictions; green if the new one is correct.
 
     Args:
@@ -165,7 +168,7 @@ class _Grid:
 
 
 def _face(
-    axis: Any, face: Faces, x: float, y: float, caption: str, *, frame: str = figure.GRAY, width: float = 0.5
+    axis: Any, face: Image, x: float, y: float, caption: str, *, frame: str = figure.GRAY, width: float = 0.5
 ) -> None:
     from matplotlib.patches import Rectangle
 

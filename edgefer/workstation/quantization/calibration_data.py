@@ -25,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgefer.data.dataset import Dataset, Split
+from edgefer.data.pixels import Pixels
 from edgefer.data.records import file_sha256
 from edgefer.errors import DataError, UsageError
 from edgefer.results import schema
@@ -244,13 +245,13 @@ def _ranks(digests: tuple[bytes, ...], seed: int) -> Integers:
     return ranks
 
 
-def _brightness_and_contrast(pixels: npt.NDArray[np.uint8]) -> tuple[Integers, Integers]:
+def _brightness_and_contrast(pixels: Pixels) -> tuple[Integers, Integers]:
     """Return integers, int64 (n,), that order images by mean and by variance without rounding.
 
     They are the sum of the pixels, and the variance times the squared number of pixels.
     """
     count = pixels[0].size if len(pixels) else 0
-    sums = pixels.reshape(len(pixels), -1).sum(axis=1, dtype=np.int64)
+    sums = np.array([image.sum(dtype=np.int64) for image in pixels], np.int64)
     squares = np.array([np.square(image, dtype=np.int64).sum() for image in pixels], np.int64)
     return sums, count * squares - sums**2
 

@@ -28,6 +28,7 @@ import numpy.typing as npt
 from edgefer import files
 from edgefer.data.dataset import Split
 from edgefer.data.naming import list_names, match_names
+from edgefer.data.pixels import LazyPixels, Pixels, chunks
 from edgefer.errors import DataError, UsageError
 from edgefer.progress import Progress, silent
 from edgefer.statistics import softmax
@@ -94,19 +95,20 @@ def _columns(teacher: Teacher, labels: tuple[str, ...]) -> list[int]:
     return [index_of[label] for label in labels]
 
 
-def _make_pixels(training: Split, settings: TrainSettings, view: int) -> list[npt.NDArray[np.uint8]]:
-    """Make one augmented view, or all fixed views without ``settings.views``; each is uint8 (n, h, w)."""
+def _make_pixels(training: Split, settings: TrainSettings, view: int) -> list[LazyPixels]:
+    """Return one augmented view, or all fixed views without ``settings.views``."""
     if settings.views:
         return [make_view(training.pixels, settings.augment, seed=settings.seed, view=view)]
     return list(fixed_views(training.pixels, settings.distill_views))
 
 
 def _cached_logits(
-    teacher: Teacher, training: Split, selection: str, make_pixels: Callable[[], list[npt.NDArray[np.uint8]]]
+    teacher: Teacher, training: Split, selection: str, make_pixels: Callable[[], list[LazyPixels]]
 ) -> Logits:
     """Return the logits of one teacher, averaged over the images of ``make_pixels``, from its cache if it has them."""
     digest = hashlib.sha256(f"{teacher.reference['sha256']} {selection}".encode())
-    digest.update(training.pixels.tobytes())
+    for chunk in chunks(training.pixels):
+        digest.update(np.ascontiguousarray(chunk).data)
     path = teacher.cache / f"answers-{digest.hexdigest()[:16]}.npy" if teacher.cache else None
     if path is not None:
         with contextlib.suppress(OSError, ValueError):  # treat a damaged cache as a miss
@@ -119,7 +121,22 @@ def _cached_logits(
     return mean
 
 
-def fixed_views(faces: npt.NDArray[np.uint8], selection: str) -> Iterator[npt.NDArray[np.uint8]]:
+class _ShiftedView(LazyPixels):
+    """Images that are shifted, and mirrored or not, whenever they are read."""
+
+    def __init__(self, pixels: Pixels, top: int, left: int, *, mirror: bool) -> None:
+        super().__init__(tuple(pixels.shape))
+        self.pixels, self.top, self.left, self.mirror = pixels, top, left, mirror
+
+    def read(self, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
+        height, width = self.shape[1:3]
+        padding = [(0, 0), (SHIFT, SHIFT), (SHIFT, SHIFT), (0, 0)]
+        padded = np.pad(self.pixels[positions], padding[: len(self.shape)], mode="edge")
+        view: npt.NDArray[np.uint8] = padded[:, self.top : self.top + height, self.left : self.left + width]
+        return view[:, :, ::-1] if self.mirror else view
+
+
+def fixed_views(faces: Pixels, selection: str) -> Iterator[LazyPixels]:
     """Yield the views of ``faces`` for one value of ``distill_views``, padded by edge replication.
 
     Args:
@@ -127,17 +144,12 @@ def fixed_views(faces: npt.NDArray[np.uint8], selection: str) -> Iterator[npt.ND
         selection: "plain", "mirror" or "crops".
 
     Yields:
-        uint8, the shape of ``faces``.
+        Views of the shape of ``faces``, computed whenever they are read.
     """
-    height, width = faces.shape[1:3]
-    padding = [(0, 0), (SHIFT, SHIFT), (SHIFT, SHIFT), (0, 0)]
-    padded = np.pad(faces, padding[: faces.ndim], mode="edge")
     corners = [(SHIFT, SHIFT), (0, 0), (0, 2 * SHIFT), (2 * SHIFT, 0), (2 * SHIFT, 2 * SHIFT)]
     for top, left in corners if selection == "crops" else corners[:1]:
-        view = padded[:, top : top + height, left : left + width]
-        yield view
-        if selection != "plain":
-            yield view[:, :, ::-1]
+        for mirror in (False, True) if selection != "plain" else (False,):
+            yield _ShiftedView(faces, top, left, mirror=mirror)
 
 
 def save_teacher_logits(run: Run, logits: Logits, rows: npt.NDArray[np.int64]) -> None:

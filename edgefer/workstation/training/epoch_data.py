@@ -1,12 +1,13 @@
-"""Build one epoch's images, targets and sample weights.
+"""Plan the batches of one epoch: images, targets and sample weights.
 
-    pixels, targets, weights = make_epoch(training, settings, epoch=0)
+    batches = make_epoch(training, settings, epoch=0)
     make_epoch(training, settings, epoch=1, soft_targets=probabilities, per_class_recall=recall)
+    pixels, targets, weights = batches[0]           # reads and mixes the images of this batch only
     with epoch_loader(training, settings) as loader:   # builds the next epoch in a background thread
         loader.load(0)
 
 The settings, the seed and the epoch number determine the result. augmentation.py transforms single images, or views.py
-if teachers and student share views; mixup and CutMix are here, because they also mix targets.
+if teachers and student share views; mixing.py mixes images and their targets.
 """
 
 from __future__ import annotations
@@ -15,23 +16,95 @@ import contextlib
 import dataclasses
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from edgefer.contract.preprocessing import prepare_all, with_channels
+from edgefer.contract.preprocessing import with_channels
 from edgefer.data.dataset import Split, ferplus_targets
-from edgefer.workstation.training.settings import Augment, TrainSettings
+from edgefer.data.pixels import Pixels, prepared
+from edgefer.workstation.training.mixing import Mixing, draw_mixing
+from edgefer.workstation.training.settings import TrainSettings
 from edgefer.workstation.training.soft_targets import SoftTargets
 from edgefer.workstation.training.views import make_view
 
-__all__ = ["EpochLoader", "class_weights", "epoch_loader", "make_epoch", "steps_per_epoch"]
+__all__ = ["Batch", "EpochBatches", "EpochLoader", "class_weights", "epoch_loader", "make_epoch", "steps_per_epoch"]
 
 # Minimum error rate, so that a class with full recall keeps some weight.
 MIN_ERROR_RATE = 0.05
-# Number of float images that fit into a CPU cache.
-BLEND_CHUNK = 512
+
+Batch = tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32], npt.NDArray[np.float32]]
+
+
+@dataclass(frozen=True, eq=False)
+class EpochBatches:
+    """One epoch as batches, whose pixels are read and mixed when a batch is indexed.
+
+    Attributes:
+        pixels: prepared training images, uint8 (images, *input.shape).
+        order: int64 (n,), positions of the images in training order; n is a multiple of the batch size, or smaller.
+        targets: float32 (n, classes), or (n, 2 * classes) with teacher probabilities.
+        weights: float32 (n,), sample weights.
+        batch_size: images of a batch.
+        mixing: ratios and rectangles of mixup and CutMix, or None.
+    """
+
+    pixels: Pixels
+    order: npt.NDArray[np.int64]
+    targets: npt.NDArray[np.float32]
+    weights: npt.NDArray[np.float32]
+    batch_size: int
+    mixing: Mixing | None = None
+
+    def __len__(self) -> int:
+        return max(1, len(self.order) // self.batch_size)
+
+    def __getitem__(self, index: int) -> Batch:
+        """Return pixels uint8 (n, h, w, channels), targets and weights of a batch; the first has index 0."""
+        if not 0 <= index < len(self):
+            raise IndexError(f"batch {index} of {len(self)}")
+        return self.images(index * self.batch_size, (index + 1) * self.batch_size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        return (self[index] for index in range(len(self)))
+
+    @property
+    def nbytes(self) -> int:
+        """Size of the pixels of all batches in bytes."""
+        return len(self.order) * int(np.prod(self.pixels.shape[1:]))
+
+    def images(self, start: int, stop: int) -> Batch:
+        """Return pixels uint8 (n, h, w, channels), targets and weights of images in training order."""
+        order, images = self.order[start:stop], slice(start, stop)
+        if self.mixing is None:
+            pixels = with_channels(self.pixels[order])
+        else:
+            # The first image of the epoch is mixed with the last one.
+            read = with_channels(self.pixels[np.concatenate([self.order[[start - 1]], order])])
+            pixels = self.mixing.mix(read[1:], read[:-1], images)
+        return pixels, self.targets[images], self.weights[images]
+
+    def segments(self, limit_bytes: int) -> Iterator[Batch]:
+        """Yield all batches in arrays of several batches, whose pixels have at most ``limit_bytes`` if possible."""
+        image_bytes = self.nbytes // max(1, len(self.order))
+        size = max(1, limit_bytes // (image_bytes * self.batch_size)) * self.batch_size
+        for start in range(0, len(self.order), size):
+            stop = min(start + size, len(self.order))
+            # By batches, because mixing needs several times the memory of its result.
+            starts = range(start, stop, self.batch_size)
+            pixels = np.concatenate([self.images(first, first + self.batch_size)[0] for first in starts])
+            yield pixels, self.targets[start:stop], self.weights[start:stop]
+
+    def arrays(self) -> Batch:
+        """Return pixels, targets and weights of all batches; the pixels must fit into memory."""
+        return next(self.segments(self.nbytes))
+
+    def in_memory(self) -> EpochBatches:
+        """Return the same batches with their pixels in memory."""
+        pixels, targets, weights = self.arrays()
+        return EpochBatches(pixels, np.arange(len(pixels)), targets, weights, self.batch_size)
 
 
 def make_epoch(
@@ -41,8 +114,8 @@ def make_epoch(
     epoch: int,
     soft_targets: npt.NDArray[np.float32] | None = None,
     per_class_recall: npt.NDArray[np.float64] | None = None,
-) -> tuple[npt.NDArray[Any], ...]:
-    """Build the data of one epoch in training order.
+) -> EpochBatches:
+    """Plan one epoch; its pixels are read when its batches are.
 
     Images that do not fill the last batch are dropped for this epoch.
 
@@ -53,10 +126,6 @@ def make_epoch(
         soft_targets: float32 (len(training), classes), teacher probabilities. They are appended to the targets.
         per_class_recall: float64 (classes,), training recall of each class after the previous epoch, for dynamic class
             weights. None before the first epoch.
-
-    Returns:
-        Pixels uint8 (n, h, w, channels), targets float32 (n, classes) or (n, 2 * classes) with ``soft_targets``, and
-        weights float32 (n,).
     """
     generator = np.random.default_rng([settings.seed, 0, epoch])
     order = generator.permutation(_draw(training, settings, generator))
@@ -64,9 +133,14 @@ def make_epoch(
     targets = _targets(training, settings)
     if soft_targets is not None:
         targets = np.concatenate([targets, soft_targets], axis=1)
-    per_class = class_weights(training, settings, per_class_recall=per_class_recall)
-    batch = with_channels(training.pixels[order]), targets[order], per_class[training.labels[order]]
-    return _mix(*batch, augment=settings.augment, generator=generator)
+    weights = class_weights(training, settings, per_class_recall=per_class_recall)[training.labels[order]]
+    targets = targets[order]
+    if not (settings.augment.mixup or settings.augment.cutmix):
+        return EpochBatches(training.pixels, order, targets, weights, settings.batch_size)
+    height, width = training.pixels.shape[1:3]
+    mixing = draw_mixing(settings.augment, generator, len(order), height, width)
+    targets, weights = mixing.mix_targets(targets, weights)
+    return EpochBatches(training.pixels, order, targets, weights, settings.batch_size, mixing)
 
 
 def steps_per_epoch(training: Split, settings: TrainSettings) -> int:
@@ -75,37 +149,40 @@ def steps_per_epoch(training: Split, settings: TrainSettings) -> int:
 
 
 class EpochLoader:
-    """A loader of consecutive epochs that builds the next epoch in a background thread."""
+    """A loader of consecutive epochs that can build the next epoch in a background thread."""
 
     def __init__(
-        self, training: Split, settings: TrainSettings, soft_targets: SoftTargets | None, executor: Executor
+        self,
+        training: Split,
+        settings: TrainSettings,
+        soft_targets: SoftTargets | None,
+        executor: Executor,
+        memory_bytes: int,
     ) -> None:
-        self.training, self.settings, self.soft_targets, self.executor = training, settings, soft_targets, executor
-        self.ahead: dict[int, Future[tuple[npt.NDArray[Any], ...]]] = {}
+        self.training, self.settings, self.soft_targets = training, settings, soft_targets
+        self.executor, self.memory_bytes = executor, memory_bytes
+        self.ahead: dict[int, Future[EpochBatches]] = {}
 
-    def load(
-        self, epoch: int, *, per_class_recall: npt.NDArray[np.float64] | None = None
-    ) -> tuple[npt.NDArray[Any], ...]:
-        """Return the data of an epoch and start to build the next one, unless that depends on the recall."""
+    def load(self, epoch: int, *, per_class_recall: npt.NDArray[np.float64] | None = None) -> EpochBatches:
+        """Return the batches of an epoch and start to build the next one, unless that depends on the recall."""
         ready = self.ahead.pop(epoch, None)
         if self.settings.class_weights != "dynamic" and epoch + 1 < self.settings.epochs:
             self.ahead[epoch + 1] = self.executor.submit(self._make, epoch + 1)
         return self._make(epoch, per_class_recall) if ready is None else ready.result()
 
-    def _make(
-        self, epoch: int, per_class_recall: npt.NDArray[np.float64] | None = None
-    ) -> tuple[npt.NDArray[Any], ...]:
+    def _make(self, epoch: int, per_class_recall: npt.NDArray[np.float64] | None = None) -> EpochBatches:
         training, settings = self.training, self.settings
         if settings.views:
-            view = make_view(training.pixels, settings.augment, seed=settings.seed, view=epoch % settings.views)
-            training = dataclasses.replace(training, pixels=prepare_all(view, settings.input))
+            pixels = make_view(training.pixels, settings.augment, seed=settings.seed, view=epoch % settings.views)
+            training = dataclasses.replace(training, pixels=prepared(pixels, settings.input))
         soft = self.soft_targets.at(epoch) if self.soft_targets else None
-        return make_epoch(training, settings, epoch=epoch, soft_targets=soft, per_class_recall=per_class_recall)
+        batches = make_epoch(training, settings, epoch=epoch, soft_targets=soft, per_class_recall=per_class_recall)
+        return batches.in_memory() if batches.nbytes <= self.memory_bytes else batches
 
 
 @contextlib.contextmanager
 def epoch_loader(
-    training: Split, settings: TrainSettings, *, soft_targets: SoftTargets | None = None
+    training: Split, settings: TrainSettings, *, soft_targets: SoftTargets | None = None, memory_bytes: int = 0
 ) -> Iterator[EpochLoader]:
     """Create an EpochLoader.
 
@@ -113,9 +190,10 @@ def epoch_loader(
         training: training images, prepared for the network; with ``settings.views``, unprepared.
         settings: training settings.
         soft_targets: teacher probabilities, or None without teachers.
+        memory_bytes: an epoch with at most this size of pixels is built completely before it is returned.
     """
     with ThreadPoolExecutor(1) as executor:
-        yield EpochLoader(training, settings, soft_targets, executor)
+        yield EpochLoader(training, settings, soft_targets, executor, memory_bytes)
 
 
 def _draw(training: Split, settings: TrainSettings, generator: np.random.Generator) -> Any:
@@ -174,45 +252,3 @@ def class_weights(
     raw = np.where(present, raw, 0.0)
     weights: npt.NDArray[np.float32] = (raw * len(training) / (raw * counts).sum()).astype(np.float32)
     return weights
-
-
-def _mix(
-    pixels: npt.NDArray[np.uint8],
-    targets: npt.NDArray[np.float32],
-    weights: npt.NDArray[np.float32],
-    *,
-    augment: Augment,
-    generator: np.random.Generator,
-) -> tuple[npt.NDArray[Any], ...]:
-    """Mix each image with its predecessor by mixup or CutMix; if both are enabled, choose one at random.
-
-    Zhang et al., "mixup", ICLR 2018; Yun et al., "CutMix", ICCV 2019.
-    """
-    if not (augment.mixup or augment.cutmix):
-        return pixels, targets, weights
-    count, height, width, _ = pixels.shape
-    cut_share = 0.5 if augment.mixup and augment.cutmix else float(augment.cutmix > 0)
-    cut: npt.NDArray[np.bool_] = generator.random(count) < np.full(count, cut_share)
-    ratio = np.ones(count)
-    ratio[~cut] = generator.beta(augment.mixup or 1, augment.mixup or 1, int((~cut).sum()))
-    ratio[cut] = generator.beta(augment.cutmix or 1, augment.cutmix or 1, int(cut.sum()))
-    center_y, center_x = generator.random((2, count)) * [[height], [width]]
-    side = np.sqrt(1 - ratio[cut]) / 2
-    distance_y = np.abs(np.arange(height) + 0.5 - center_y[cut, None]) / height
-    distance_x = np.abs(np.arange(width) + 0.5 - center_x[cut, None]) / width
-    box: npt.NDArray[np.bool_] = np.maximum(distance_y[:, :, None], distance_x[:, None, :]) < side[:, None, None]
-    # The image edge clips the box, so recompute the ratio from its area.
-    ratio[cut] = 1 - box.mean(axis=(1, 2))
-    mixed, other = pixels.copy(), np.roll(pixels, 1, axis=0)
-    mixed[cut] = np.where(box[..., None], other[cut], pixels[cut])
-    blended = np.flatnonzero(~cut)
-    for start in range(0, len(blended), BLEND_CHUNK):
-        rows = blended[start : start + BLEND_CHUNK]
-        share = ratio[rows, None, None, None].astype(np.float32)
-        mixed[rows] = np.rint(share * pixels[rows] + (1 - share) * other[rows]).astype(np.uint8)
-    share = ratio.astype(np.float32)
-    return (
-        mixed,
-        share[:, None] * targets + (1 - share[:, None]) * np.roll(targets, 1, axis=0),
-        share * weights + (1 - share) * np.roll(weights, 1),
-    )

@@ -1,7 +1,7 @@
 """Run an epoch as one compiled JAX program on a GPU, where step launches take longer than the computation.
 
     if compiles_epochs(keras):                      # Keras on JAX, and JAX on an accelerator
-        logs = run_compiled_epoch(model, pixels, targets, weights, batch_size=128)
+        logs = run_compiled_epoch(model, [(pixels, targets, weights)], batch_size=128)
         refresh_statistics(net, layers, batches)
 
 On a CPU such a program runs its steps on a single core, so the Keras training loop is faster there.
@@ -9,7 +9,7 @@ On a CPU such a program runs its steps on a single core, so the Keras training l
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -32,9 +32,7 @@ def compiles_epochs(keras: Any) -> bool:
 
 def run_compiled_epoch(
     model: Any,
-    pixels: npt.NDArray[np.uint8],
-    targets: npt.NDArray[np.float32],
-    weights: npt.NDArray[np.float32],
+    segments: Iterable[tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32], npt.NDArray[np.float32]]],
     *,
     batch_size: int,
 ) -> dict[str, float]:
@@ -42,21 +40,26 @@ def run_compiled_epoch(
 
     Args:
         model: compiled Keras model on JAX with a built optimizer.
-        pixels: uint8 (n, h, w, 1); n is a multiple of the batch size, or smaller than it.
-        targets: float32 (n, classes).
-        weights: float32 (n,).
+        segments: parts of the epoch in their order, each with pixels uint8 (n, h, w, channels), targets float32
+            (n, classes) and weights float32 (n,); n is a multiple of the batch size, or smaller than it. Each is one
+            call of the program, whose input must fit into the memory of the device.
         batch_size: images per step.
 
     Returns:
         The means of the loss and the metrics.
     """
-    batches = [_split_batches(array, batch_size) for array in (pixels, targets, weights)]
-    # The first update creates the metric variables.
-    zero_logits = np.zeros((1, *model.output_shape[1:]), np.float32)
-    model.compute_metrics(pixels[:1], targets[:1], zero_logits, weights[:1])
-    model.reset_metrics()
-    variables = [_variables(model, name) for name in STATE]
-    state = _compile_epoch(model)([[variable.value for variable in group] for group in variables], batches)
+    variables: list[list[Any]] = []
+    state: Any = None
+    for pixels, targets, weights in segments:
+        if not variables:
+            # The first update creates the metric variables.
+            zero_logits = np.zeros((1, *model.output_shape[1:]), np.float32)
+            model.compute_metrics(pixels[:1], targets[:1], zero_logits, weights[:1])
+            model.reset_metrics()
+            variables = [_variables(model, name) for name in STATE]
+            state = [[variable.value for variable in group] for group in variables]
+        batches = [_split_batches(array, batch_size) for array in (pixels, targets, weights)]
+        state = _compile_epoch(model)(state, batches)
     for group, values in zip(variables, state):
         for variable, value in zip(group, values):
             variable.assign(value)

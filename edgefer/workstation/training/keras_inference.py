@@ -15,8 +15,10 @@ from edgefer.contract.artifact import Artifact
 from edgefer.contract.labels import LABELS
 from edgefer.contract.preprocessing import FLOAT32, InputSpec, encode, encoder
 from edgefer.data.evaluation_set import EvaluationSet, ModelOutputs
+from edgefer.data.pixels import Pixels
 from edgefer.errors import DataError, UsageError
 from edgefer.inference.classifier import Classifier
+from edgefer.inference.evaluation import compute_logits
 from edgefer.inference.first_load import trust_model
 from edgefer.results.evaluation import Evaluation, evaluate
 from edgefer.workstation.networks.backend import load_keras
@@ -82,7 +84,7 @@ def load_imported(keras: Any, run: Run) -> Any:
         raise DataError(f"cannot load {run.imported_network}", why=why, hint="edgefer import MODEL") from error
 
 
-def keras_logits(network: Any, faces: npt.NDArray[np.uint8], spec: InputSpec = InputSpec()) -> npt.NDArray[np.float32]:
+def keras_logits(network: Any, faces: Pixels, spec: InputSpec = InputSpec()) -> npt.NDArray[np.float32]:
     """Compute the logits of prepared faces, uint8 (n, *spec.shape), as float32 (n, classes)."""
     table = encoder(FLOAT32, spec)
     encoded = (encode(table, faces[start : start + BATCH]) for start in range(0, len(faces), BATCH))
@@ -92,7 +94,7 @@ def keras_logits(network: Any, faces: npt.NDArray[np.uint8], spec: InputSpec = I
 
 def flatbuffer_logits(
     model: bytes,
-    faces: npt.NDArray[np.uint8],
+    faces: Pixels,
     spec: InputSpec,
     labels: tuple[str, ...] = LABELS,
     *,
@@ -100,7 +102,8 @@ def flatbuffer_logits(
 ) -> npt.NDArray[np.float32]:
     """Compute the logits of a converted flatbuffer for prepared faces, uint8 (n, *spec.shape), float32 (n, classes)."""
     trust_model(model)
-    return Classifier.from_artifact(Artifact.bare(model, labels, spec, output=output), check=False).logits(faces)
+    artifact = Artifact.bare(model, labels, spec, output=output)
+    return compute_logits(Classifier.from_artifact(artifact, check=False), faces)
 
 
 def evaluate_run(run: Run, images: EvaluationSet) -> Evaluation:

@@ -23,7 +23,7 @@ from edgefer.workstation.training.run import Run
 from edgefer.workstation.training.schedule import Epoch, ValidationScore, best_epoch, has_stalled, learning_rate
 from edgefer.workstation.training.settings import TrainSettings
 from edgefer.workstation.training.tensorboard import log_epoch
-from edgefer.workstation.training.trainer import Trainer
+from edgefer.workstation.training.trainer import SEGMENT_BYTES, Trainer
 from edgefer.workstation.training.validation import ValidationSplit, validation_loss
 
 __all__ = ["check_trainable", "train"]
@@ -79,12 +79,15 @@ def _train(split: ValidationSplit, settings: TrainSettings, run: Run, progress: 
     if run.parent is not None and not history:
         _load_parent(trainer, run, split)
     baseline = run.baseline()
-    with epoch_loader(unprepared if settings.views else split.training, settings, soft_targets=soft) as loader:
+    # A compiled epoch waits for its images, so the next one is built during the current one if it fits.
+    memory_bytes = SEGMENT_BYTES if trainer.compiles_epochs else 0
+    training = unprepared if settings.views else split.training
+    with epoch_loader(training, settings, soft_targets=soft, memory_bytes=memory_bytes) as loader:
         while len(history) < settings.epochs and not has_stalled(history, settings):
             epoch, rate = len(history), learning_rate(history, settings)
-            data = loader.load(epoch, per_class_recall=trainer.per_class_recall)
+            batches = loader.load(epoch, per_class_recall=trainer.per_class_recall)
             plain = split.training.pixels if settings.views else None
-            metrics = trainer.run_epoch(data, epoch=epoch, learning_rate=rate, progress=progress, plain=plain)
+            metrics = trainer.run_epoch(batches, epoch=epoch, learning_rate=rate, progress=progress, plain=plain)
             score = _validate(trainer, split, epoch=epoch + 1)
             trainer.update_per_class_recall(split.training)
             history.append(

@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edgefer import files
-from edgefer.contract.preprocessing import prepare_all
+from edgefer.data.pixels import Pixels, prepared
 from edgefer.inference.classifier import Classifier
+from edgefer.inference.evaluation import compute_logits
 from edgefer.models import find_model, shipped
 from edgefer.workstation.networks.backend import load_keras
 from edgefer.workstation.training.keras_inference import flatbuffer_logits, keras_logits, load_network
@@ -43,7 +44,7 @@ class Teacher(Protocol):
     def labels(self) -> tuple[str, ...]:
         """Class names in the order of the outputs."""
 
-    def logits(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def logits(self, pixels: Pixels) -> npt.NDArray[np.float32]:
         """Compute the logits, float32 (n, classes), of unprepared images, uint8 (n, h, w)."""
 
 
@@ -60,10 +61,10 @@ class RunTeacher:
         self.cache: Path | None = run.folder
         self._network: Any = None
 
-    def logits(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def logits(self, pixels: Pixels) -> npt.NDArray[np.float32]:
         """Compute the logits, float32 (n, classes), of unprepared images, uint8 (n, h, w)."""
         spec = self.run.settings().input
-        faces = prepare_all(pixels, spec)
+        faces = prepared(pixels, spec)
         if self.run.is_imported:
             flatbuffer = self.run.imported_flatbuffer()
             return flatbuffer_logits(flatbuffer, faces, spec, self.run.labels, output=self.run.output)
@@ -82,9 +83,9 @@ class ModelTeacher:
         self.reference = {"run": path.name, **self._classifier.subject}
         self.cache = files.cache_folder("teachers")
 
-    def logits(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def logits(self, pixels: Pixels) -> npt.NDArray[np.float32]:
         """Compute the logits, float32 (n, classes), of unprepared images, uint8 (n, h, w)."""
-        return self._classifier.logits(prepare_all(pixels, self._classifier.artifact.input_spec))
+        return compute_logits(self._classifier, prepared(pixels, self._classifier.artifact.input_spec))
 
 
 def open_teacher(name: str) -> Teacher:

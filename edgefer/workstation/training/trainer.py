@@ -2,7 +2,7 @@
 
     trainer = Trainer(keras, settings, steps_per_epoch=224, classes=7)
     history = trainer.restore(run)
-    metrics = trainer.run_epoch(data, epoch=len(history), learning_rate=0.1, progress=progress)
+    metrics = trainer.run_epoch(batches, epoch=len(history), learning_rate=0.1, progress=progress)
     trainer.save(run, [*history, epoch])            # an Epoch of these metrics and the validation score
 
 The randomness of an epoch derives from (seed, epoch) alone. The file that save() writes holds all state that the next
@@ -28,9 +28,11 @@ import numpy.typing as npt
 from edgefer import files
 from edgefer.contract.preprocessing import FLOAT32, encode, encoder, with_channels
 from edgefer.data.dataset import Split
+from edgefer.data.pixels import Pixels, chunks, subset
 from edgefer.errors import DataError, UsageError
 from edgefer.progress import Progress
 from edgefer.workstation.training.augmentation import augmentation_layer
+from edgefer.workstation.training.epoch_data import Batch, EpochBatches
 from edgefer.workstation.training.jax_epoch import compiles_epochs, refresh_statistics, run_compiled_epoch
 from edgefer.workstation.training.losses import label_accuracy, training_loss
 from edgefer.workstation.training.model import build_network, load_weights
@@ -41,10 +43,13 @@ from edgefer.workstation.training.settings import NO_AUGMENT, TrainSettings
 from edgefer.workstation.training.settings_toml import from_toml, to_toml
 from edgefer.workstation.training.state import State, check_variables, read_state, write_state
 
-__all__ = ["EpochMetrics", "Trainer", "read_training_state"]
+__all__ = ["SEGMENT_BYTES", "EpochMetrics", "Trainer", "read_training_state"]
 
 EVALUATION_BATCH = 256
 STATISTICS_BATCHES = 16
+# Pixels in one call of a compiled program; a larger epoch takes several calls.
+SEGMENT_BYTES = 512 << 20
+PREFETCHED = 4
 HDF5_OVERHEAD_BYTES = 1 << 20
 # Estimates the recall of the rarest class within a few points, for a tenth of the cost of an epoch.
 RECALL_IMAGES = 8192
@@ -125,49 +130,45 @@ class Trainer:
     @_restored_generators()
     def run_epoch(
         self,
-        data: tuple[npt.NDArray[Any], ...],
+        batches: EpochBatches,
         *,
         epoch: int,
         learning_rate: float,
         progress: Progress,
-        plain: npt.NDArray[np.uint8] | None = None,
+        plain: Pixels | None = None,
     ) -> EpochMetrics:
         """Train for one epoch; leave averaged weights in the network and raw weights in ``raw``.
 
         Args:
-            data: pixels uint8 (n, h, w, channels), targets float32 (n, classes) and sample weights float32 (n,).
+            batches: batches of the epoch.
             epoch: epoch number, counted from 0.
             learning_rate: learning rate of the epoch.
             progress: progress callback.
-            plain: training images without augmentation, uint8 (n, *input.shape), if those in ``data`` are augmented.
+            plain: training images without augmentation, uint8 (n, *input.shape), if those in ``batches`` are augmented.
         """
         self.model.optimizer.learning_rate = learning_rate
         started_ns = time.monotonic_ns()
         fit = self._fit_compiled if self.compiles_epochs else self._fit
-        logs = fit(data, epoch, progress)
+        logs = fit(batches, epoch, progress)
         if self.settings.ema_epochs:
             # On JAX the weights and their average now share buffers, which predict() would donate.
             self._assign(self.values_of(self.model.trainable_variables))
-            self._refresh_statistics(data[0] if plain is None else with_channels(_sample(plain)))
+            images = STATISTICS_BATCHES * self.settings.batch_size
+            pixels = batches.images(0, images)[0] if plain is None else with_channels(_sample(plain))
+            self._refresh_statistics(pixels)
         duration_s = round((time.monotonic_ns() - started_ns) / 1e9, 1)
         return EpochMetrics(logs["loss"], logs["accuracy"], duration_s)
 
-    def _fit(self, data: tuple[npt.NDArray[Any], ...], epoch: int, progress: Progress) -> dict[str, float]:
-        pixels, targets, weights = data
-        logs = self.model.fit(
-            pixels,
-            targets,
-            sample_weight=weights,
-            batch_size=self.settings.batch_size,
-            shuffle=False,
-            verbose=0,
-            callbacks=[self._callback(epoch, len(pixels), progress)],
-        ).history
+    def _fit(self, batches: EpochBatches, epoch: int, progress: Progress) -> dict[str, float]:
+        callback = self._callback(epoch, len(batches), progress)
+        data = _keras_dataset(self.keras, batches)
+        logs = self.model.fit(data, shuffle=False, verbose=0, callbacks=[callback]).history
         return {name: float(values[-1]) for name, values in logs.items()}
 
-    def _fit_compiled(self, data: tuple[npt.NDArray[Any], ...], epoch: int, progress: Progress) -> dict[str, float]:
+    def _fit_compiled(self, batches: EpochBatches, epoch: int, progress: Progress) -> dict[str, float]:
         self.reseed(epoch)
-        logs = run_compiled_epoch(self.model, *data, batch_size=self.settings.batch_size)
+        segments = batches.segments(SEGMENT_BYTES)
+        logs = run_compiled_epoch(self.model, segments, batch_size=self.settings.batch_size)
         self.raw = self.values_of(self.model.trainable_variables)
         self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
         return logs
@@ -182,9 +183,8 @@ class Trainer:
             words = np.random.SeedSequence([self.settings.seed, 2, epoch, index]).generate_state(2)
             variable.assign(words.astype(np.int64) % 2**31)
 
-    def _callback(self, epoch: int, images: int, progress: Progress) -> Any:
+    def _callback(self, epoch: int, steps: int, progress: Progress) -> Any:
         trainer, settings = self, self.settings
-        steps = max(1, images // settings.batch_size)
 
         class EpochCallback(self.keras.callbacks.Callback):  # type: ignore[misc, name-defined]
             def on_epoch_begin(self, _: int, logs: dict[str, float] | None = None) -> None:
@@ -223,17 +223,21 @@ class Trainer:
         for layer, momentum in zip(layers, momenta):
             layer.momentum = momentum
 
-    def averaged_logits(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def averaged_logits(self, pixels: Pixels) -> npt.NDArray[np.float32]:
         """Compute the logits of uint8 (n, *input.shape), float32 (n, classes), with the current weights."""
-        logits = self.model.predict(with_channels(pixels), batch_size=EVALUATION_BATCH, verbose=0)
-        return np.asarray(logits, np.float32)
+        logits = [
+            self.model.predict(with_channels(chunk), batch_size=EVALUATION_BATCH, verbose=0)
+            for chunk in chunks(pixels, multiple=EVALUATION_BATCH)
+        ]
+        return np.concatenate(logits).astype(np.float32, copy=False)
 
     def update_per_class_recall(self, training: Split) -> None:
         """Measure the recall of each class on unaugmented training images, if class weights depend on it."""
         if self.settings.class_weights != "dynamic":
             return
         chosen = np.linspace(0, len(training) - 1, min(len(training), RECALL_IMAGES)).astype(np.int64)
-        labels, predictions = training.labels[chosen], self.averaged_logits(training.pixels[chosen]).argmax(axis=1)
+        labels = training.labels[chosen]
+        predictions = self.averaged_logits(subset(training.pixels, chosen)).argmax(axis=1)
         counts = np.bincount(labels, minlength=self.classes)
         correct = np.bincount(labels[predictions == labels], minlength=self.classes)
         self.per_class_recall = correct / np.maximum(counts, 1)
@@ -349,9 +353,35 @@ def _other_settings(run: Run, why: str) -> DataError:
     )
 
 
-def _sample(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+def _sample(pixels: Pixels) -> npt.NDArray[np.uint8]:
     """Select the same random images every time; a data set may be sorted by class."""
-    return pixels[np.random.default_rng(0).permutation(len(pixels))[: STATISTICS_BATCHES * EVALUATION_BATCH]]
+    chosen = np.random.default_rng(0).permutation(len(pixels))[: STATISTICS_BATCHES * EVALUATION_BATCH]
+    sample: npt.NDArray[np.uint8] = pixels[chosen]
+    return sample
+
+
+def _keras_dataset(keras: Any, batches: EpochBatches) -> Any:
+    """Return the batches for fit(), which reads them in order.
+
+    TensorFlow reads the next batches in a thread of its own. Their shape is static, as that of arrays would be, because
+    the graph of another shape rounds differently.
+    """
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        signature = tuple(tf.TensorSpec(array.shape, array.dtype) for array in batches[0])
+        data = tf.data.Dataset.from_generator(lambda: iter(batches), output_signature=signature)
+        return data.apply(tf.data.experimental.assert_cardinality(len(batches))).prefetch(PREFETCHED)
+
+    class Batches(keras.utils.PyDataset):  # type: ignore[misc]
+        num_batches = len(batches)
+
+        def __getitem__(self, index: int) -> Batch:
+            pixels, targets, weights = batches[index]
+            rows = slice(None) if parallel is None else parallel.rows(len(pixels))
+            return pixels[rows], targets[rows], weights[rows]
+
+    return Batches()
 
 
 def _differences(saved: Mapping[str, Any], current: Mapping[str, Any], *, prefix: str = "") -> list[str]:

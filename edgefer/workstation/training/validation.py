@@ -15,8 +15,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from edgefer.contract.preprocessing import InputSpec, prepare_all
+from edgefer.contract.preprocessing import InputSpec
 from edgefer.data.dataset import Dataset, Split
+from edgefer.data.pixels import prepared
 from edgefer.errors import DataError
 from edgefer.statistics import cross_entropy
 from edgefer.workstation.training.settings import TrainSettings
@@ -38,9 +39,9 @@ class ValidationSplit(NamedTuple):
     name: str
 
     def prepare(self, spec: InputSpec) -> ValidationSplit:
-        """Return the split with all images preprocessed for a model input."""
+        """Return the split with all images preprocessed for a model input; LazyPixels are when they are read."""
         training, validation = (
-            dataclasses.replace(split, pixels=prepare_all(split.pixels, spec))
+            dataclasses.replace(split, pixels=prepared(split.pixels, spec))
             for split in (self.training, self.validation)
         )
         return self._replace(training=training, validation=validation)

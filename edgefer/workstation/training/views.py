@@ -1,6 +1,7 @@
 """Make augmented views of all training images that teachers and student share.
 
     pixels = make_view(training.pixels, settings.augment, seed=settings.seed, view=3)
+    pixels[positions]                               # augments these images only
 
 A view depends only on the images, the augmentation, the seed and its number, so its teacher logits can be computed once
 and stored. Teachers that see the same view as the student are better teachers than those that see another one: Beyer et
@@ -16,6 +17,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from edgefer.data.pixels import LazyPixels, Pixels
 from edgefer.errors import UsageError
 from edgefer.workstation.training.settings import Augment
 
@@ -32,8 +34,44 @@ def check_view_augmentation(augment: Augment) -> None:
             raise UsageError(f"augment.{name} with views", why=why, hint=f"--augment {name}=0")
 
 
-def make_view(pixels: npt.NDArray[np.uint8], augment: Augment, *, seed: int, view: int) -> npt.NDArray[np.uint8]:
-    """Augment every image with parameters drawn from (seed, view).
+class _View(LazyPixels):
+    """Images that are augmented whenever they are read."""
+
+    def __init__(self, pixels: Pixels, augment: Augment, seed: int, view: int) -> None:
+        super().__init__(tuple(pixels.shape))
+        count, height, width = self.shape[:3]
+        generator = np.random.default_rng([seed, 4, view])
+        self.pixels = pixels
+        self.changes_light = bool(augment.brightness or augment.contrast)
+        self.matrices = _affine_matrices(augment, generator, count, height, width)
+        self.gain = np.asarray(generator.uniform(1 - augment.contrast, 1 + augment.contrast, count))
+        self.offset = np.asarray(generator.uniform(-255 * augment.brightness, 255 * augment.brightness, count))
+        self.boxes = _boxes(augment, generator, count, height, width)
+        self.grays = generator.integers(0, 256, count, np.uint8)
+
+    def read(self, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
+        images: npt.NDArray[np.uint8] = self.pixels[positions]
+        augmented = np.empty_like(images)
+        for index, position in enumerate(positions.tolist()):
+            augmented[index] = self._augment(images[index], position)
+        return augmented
+
+    def _augment(self, image: npt.NDArray[np.uint8], position: int) -> npt.NDArray[Any]:
+        size, flags = (image.shape[1], image.shape[0]), cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        warped: npt.NDArray[Any] = cv2.warpAffine(
+            image, self.matrices[position], size, flags=flags, borderMode=cv2.BORDER_CONSTANT
+        )
+        if self.changes_light:
+            mean = float(warped.mean())
+            light: Floats = (warped.astype(np.float64) - mean) * self.gain[position] + mean + self.offset[position]
+            warped = np.rint(np.clip(light, 0, 255)).astype(np.uint8)
+        top, bottom, left, right = self.boxes[position]
+        warped[top:bottom, left:right] = self.grays[position]
+        return warped
+
+
+def make_view(pixels: Pixels, augment: Augment, *, seed: int, view: int) -> LazyPixels:
+    """Augment every image with parameters drawn from (seed, view), whenever it is read.
 
     Flip, rotation, shear, zoom and shift form one affine transform with bilinear interpolation and black borders, as in
     augmentation.py. Brightness and contrast follow, then erasing.
@@ -45,27 +83,9 @@ def make_view(pixels: npt.NDArray[np.uint8], augment: Augment, *, seed: int, vie
         view: number of the view.
 
     Returns:
-        uint8, the shape of ``pixels``.
+        Images of the shape of ``pixels``.
     """
-    count, height, width = pixels.shape[:3]
-    generator = np.random.default_rng([seed, 4, view])
-    matrices = _affine_matrices(augment, generator, count, height, width)
-    gain = np.asarray(generator.uniform(1 - augment.contrast, 1 + augment.contrast, count))
-    offset = np.asarray(generator.uniform(-255 * augment.brightness, 255 * augment.brightness, count))
-    boxes = _boxes(augment, generator, count, height, width)
-    grays = generator.integers(0, 256, count, np.uint8)
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    augmented = np.empty_like(pixels)
-    for index, image in enumerate(pixels):
-        warped = cv2.warpAffine(image, matrices[index], (width, height), flags=flags, borderMode=cv2.BORDER_CONSTANT)
-        if augment.brightness or augment.contrast:
-            mean = float(warped.mean())
-            light: Floats = (warped.astype(np.float64) - mean) * gain[index] + mean + offset[index]
-            warped = np.rint(np.clip(light, 0, 255)).astype(np.uint8)
-        top, bottom, left, right = boxes[index]
-        warped[top:bottom, left:right] = grays[index]
-        augmented[index] = warped
-    return augmented
+    return _View(pixels, augment, seed, view)
 
 
 def _affine_matrices(augment: Augment, generator: np.random.Generator, count: int, height: int, width: int) -> Floats:

@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from edgefer.contract.preprocessing import FLOAT32, encode, encoder, prepare_all, with_channels
 from edgefer.data.naming import list_names, match_names
+from edgefer.data.pixels import Pixels
 from edgefer.errors import DataError, IncompatibleError, UsageError
 from edgefer.inference.classifier import Classifier
 from edgefer.models import find_model, shipped
@@ -77,7 +78,7 @@ class InitialWeights(Protocol):
             IncompatibleError: they do not fit the architecture.
         """
 
-    def load(self, keras: Any, faces: npt.NDArray[np.uint8]) -> Any:
+    def load(self, keras: Any, faces: Pixels) -> Any:
         """Return the trained Keras network.
 
         Args:
@@ -109,7 +110,7 @@ class RunWeights:
         """Load the weights, which raises DataError if they are damaged."""
         load_network(keras, self._run)
 
-    def load(self, keras: Any, faces: npt.NDArray[np.uint8]) -> Any:
+    def load(self, keras: Any, faces: Pixels) -> Any:
         """Return the network with the best weights; it needs no faces."""
         return load_network(keras, self._run)
 
@@ -159,7 +160,7 @@ class ModelWeights:
             raise IncompatibleError(f"{self.name}: {error.what}", why=error.why, hint=error.hint) from error
         return network
 
-    def load(self, keras: Any, faces: npt.NDArray[np.uint8]) -> Any:
+    def load(self, keras: Any, faces: Pixels) -> Any:
         """Recover the network, with the statistics of the faces, and compare its logits with those of the model.
 
         Raises:
@@ -183,8 +184,9 @@ class ModelWeights:
         return network
 
 
-def _sample(faces: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    return faces[np.random.default_rng(0).permutation(len(faces))[:STATISTICS_FACES]]
+def _sample(faces: Pixels) -> npt.NDArray[np.uint8]:
+    sample: npt.NDArray[np.uint8] = faces[np.random.default_rng(0).permutation(len(faces))[:STATISTICS_FACES]]
+    return sample
 
 
 def open_initial_weights(name: Path) -> InitialWeights:
@@ -250,7 +252,7 @@ def new_classes(source: InitialWeights, labels: Sequence[str]) -> tuple[str, ...
 
 
 def initialize(
-    source: InitialWeights, settings: TrainSettings, *, labels: Sequence[str], faces: npt.NDArray[np.uint8]
+    source: InitialWeights, settings: TrainSettings, *, labels: Sequence[str], faces: Pixels
 ) -> Any:
     """Return a Keras network with the weights of ``source``, and outputs for ``labels``.
 

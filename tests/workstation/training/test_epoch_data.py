@@ -21,7 +21,7 @@ def split_of(counts: list[int]) -> Split:
 
 def test_each_epoch_has_every_image_once_in_its_own_order() -> None:
     training = split_of([3, 4, 5])
-    first, again, other = (make_epoch(training, NO_MIXING, epoch=epoch) for epoch in (0, 0, 1))
+    first, again, other = (make_epoch(training, NO_MIXING, epoch=epoch).arrays() for epoch in (0, 0, 1))
     indices = first[0][:, 0, 0, 0]
     assert sorted(indices) == list(range(12))
     assert np.array_equal(indices, again[0][:, 0, 0, 0])
@@ -31,7 +31,8 @@ def test_each_epoch_has_every_image_once_in_its_own_order() -> None:
 
 def test_oversampling_repeats_rare_classes_up_to_the_cap() -> None:
     training = split_of([40, 4, 15, 30])
-    pixels, targets, _ = make_epoch(training, replace(NO_MIXING, oversampling=0.5, oversampling_cap=3.0), epoch=0)
+    settings = replace(NO_MIXING, oversampling=0.5, oversampling_cap=3.0)
+    pixels, targets, _ = make_epoch(training, settings, epoch=0).arrays()
     counts = np.bincount(targets.argmax(axis=1), minlength=7)
     # Half of the largest class is 20. The cap limits four images to twelve; larger classes stay unchanged.
     assert counts.tolist() == [40, 12, 20, 30, 0, 0, 0]
@@ -69,7 +70,7 @@ def test_each_kind_of_class_weights_follows_its_formula() -> None:
 def test_mixup_blends_images_and_targets_in_the_same_ratio() -> None:
     training = split_of([100, 100])
     settings = replace(NO_MIXING, augment=replace(NO_AUGMENT, mixup=1.0))
-    plain, mixed = make_epoch(training, NO_MIXING, epoch=0), make_epoch(training, settings, epoch=0)
+    plain, mixed = (make_epoch(training, chosen, epoch=0).arrays() for chosen in (NO_MIXING, settings))
     own, other = plain[0][:, 0, 0, 0].astype(float), np.roll(plain[0][:, 0, 0, 0], 1).astype(float)
     labels = plain[1].argmax(axis=1)
     differ = (labels != np.roll(labels, 1)) & (np.abs(own - other) > 50)
@@ -84,7 +85,7 @@ def test_mixup_blends_images_and_targets_in_the_same_ratio() -> None:
 def test_cutmix_mixes_targets_by_the_area_of_the_rectangle() -> None:
     training = split_of([100, 100])
     settings = replace(NO_MIXING, augment=replace(NO_AUGMENT, cutmix=1.0))
-    plain, mixed = make_epoch(training, NO_MIXING, epoch=0), make_epoch(training, settings, epoch=0)
+    plain, mixed = (make_epoch(training, chosen, epoch=0).arrays() for chosen in (NO_MIXING, settings))
     labels = plain[1].argmax(axis=1)
     differ = labels != np.roll(labels, 1)
     unchanged = (mixed[0][..., 0] == plain[0][..., 0]).mean(axis=(1, 2))
@@ -98,7 +99,7 @@ def test_cutmix_mixes_targets_by_the_area_of_the_rectangle() -> None:
 def test_with_mixup_and_cutmix_each_applies_to_half_of_the_images() -> None:
     training = split_of([100, 100])
     settings = replace(NO_MIXING, augment=replace(NO_AUGMENT, mixup=1.0, cutmix=1.0))
-    pixels = make_epoch(training, settings, epoch=0)[0][..., 0]
+    pixels = make_epoch(training, settings, epoch=0).arrays()[0][..., 0]
     flat = (pixels == pixels[:, :1, :1]).all(axis=(1, 2))
     # CutMix makes two gray levels, unless the rectangle is empty or covers the image.
     assert 70 < flat.sum() < 160
@@ -107,7 +108,7 @@ def test_with_mixup_and_cutmix_each_applies_to_half_of_the_images() -> None:
 def test_teacher_probabilities_follow_the_label_targets() -> None:
     training = split_of([5, 5])
     soft_targets = np.random.default_rng(0).random((10, 7)).astype(np.float32)
-    pixels, targets, _ = make_epoch(training, NO_MIXING, epoch=0, soft_targets=soft_targets)
+    pixels, targets, _ = make_epoch(training, NO_MIXING, epoch=0, soft_targets=soft_targets).arrays()
     assert targets.shape == (10, 14)
     assert np.array_equal(targets[:, 7:], soft_targets[pixels[:, 0, 0, 0]])
 
@@ -120,7 +121,7 @@ def test_the_loader_returns_the_epochs_that_make_epoch_builds(kind: str) -> None
     with epoch_loader(training, settings) as loader:
         for epoch in range(3):
             expected = make_epoch(training, settings, epoch=epoch, per_class_recall=recall)
-            for loaded, built in zip(loader.load(epoch, per_class_recall=recall), expected):
+            for loaded, built in zip(loader.load(epoch, per_class_recall=recall).arrays(), expected.arrays()):
                 np.testing.assert_array_equal(loaded, built)
 
 
@@ -129,6 +130,6 @@ def test_the_loader_returns_the_epochs_that_make_epoch_builds(kind: str) -> None
 def test_steps_are_counted_without_building_the_epoch(oversampling: float, batch_size: int) -> None:
     training = split_of([40, 4, 15, 0, 30])
     settings = replace(NO_MIXING, oversampling=oversampling, batch_size=batch_size)
-    images = len(make_epoch(training, settings, epoch=0)[0])
+    images = len(make_epoch(training, settings, epoch=0).arrays()[0])
     assert steps_per_epoch(training, settings) == max(1, images // batch_size)
     assert images % batch_size == 0 or images < batch_size

@@ -17,6 +17,7 @@ COMPARE = """
 import dataclasses, json
 import numpy as np
 from edgefer.workstation.networks.backend import load_keras
+from edgefer.workstation.training.epoch_data import EpochBatches
 from edgefer.workstation.training.settings import TrainSettings
 from edgefer.workstation.training.trainer import Trainer
 
@@ -25,7 +26,8 @@ options = {"stem": 4, "widths": [4, 8], "depths": [1, 1]}
 SETTINGS = TrainSettings(architecture="residual", model=options, batch_size=16, learning_rate=0.01)
 generator = np.random.default_rng(0)
 pixels = generator.integers(0, 256, (64, 48, 48, 1)).astype(np.uint8)
-data = pixels, np.eye(7, dtype=np.float32)[generator.integers(0, 7, 64)], generator.random(64).astype(np.float32)
+targets = np.eye(7, dtype=np.float32)[generator.integers(0, 7, 64)]
+data = EpochBatches(pixels, np.arange(64), targets, generator.random(64).astype(np.float32), batch_size=16)
 
 def train(settings, compiled):
     trainer, metrics, logits = Trainer(keras, settings, steps_per_epoch=4, classes=7), [], []

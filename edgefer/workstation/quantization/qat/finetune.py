@@ -135,8 +135,11 @@ def finetuning_folder(run: Run, training: Split, settings: QatSettings, *, calib
     texts = (_hashed(run.settings()), _hashed(plan), json.dumps(dataclasses.asdict(settings)), run.subject["sha256"])
     for text in texts:
         digest.update(text.encode())
-    for array in (*make_epoch(training, plan, epoch=0), calibration):
-        digest.update(np.ascontiguousarray(array).tobytes())
+    batches = make_epoch(training, plan, epoch=0)
+    for pixels, _, _ in batches:
+        digest.update(pixels.tobytes())
+    for array in (batches.targets, batches.weights, calibration):
+        digest.update(array.tobytes())
     return run.folder / "qat" / digest.hexdigest()[:12]
 
 
@@ -166,8 +169,8 @@ def _train(trainer: QatTrainer, folder: Path, images: ValidationSplit, progress:
     while len(history) < settings.epochs:
         index = len(history)
         rates = learning_rate(history, plan), learning_rate(history, plan, ahead=1)
-        data = make_epoch(images.training, plan, epoch=index)
-        metrics = trainer.run_epoch(data, epoch=index, rates=rates, progress=progress)
+        batches = make_epoch(images.training, plan, epoch=index)
+        metrics = trainer.run_epoch(batches, epoch=index, rates=rates, progress=progress)
         scores = trainer.evaluate(images.validation, float_labels, epoch=index)
         history.append(QatEpoch(epoch=index + 1, learning_rate=rates[0], **dataclasses.asdict(metrics), **scores))
         # Save the best weights first: if the process ends here, the epoch is repeated and saves the same weights.

@@ -21,6 +21,7 @@ from edgefer.errors import UsageError
 from edgefer.progress import Progress
 from edgefer.workstation.quantization.qat.fake_quantization import sync_ranges
 from edgefer.workstation.training.augmentation import augmentation_layer
+from edgefer.workstation.training.epoch_data import EpochBatches
 from edgefer.workstation.training.keras_inference import keras_logits
 from edgefer.workstation.training.schedule import Epoch, best_epoch
 from edgefer.workstation.training.settings import TrainSettings
@@ -116,27 +117,27 @@ class QatTrainer:
         return [*self.model.variables, *self.optimizer.variables]
 
     def run_epoch(
-        self, data: tuple[npt.NDArray[Any], ...], *, epoch: int, rates: tuple[float, float], progress: Progress
+        self, batches: EpochBatches, *, epoch: int, rates: tuple[float, float], progress: Progress
     ) -> EpochMetrics:
         """Train for one epoch and synchronize the ranges of the kernels.
 
         Args:
-            data: pixels uint8 (n, h, w, channels), targets float32 (n, classes) and sample weights float32 (n,).
+            batches: batches of the epoch.
             epoch: epoch number, counted from 0.
             rates: learning rates at the start and at the end of the epoch; linear in between.
             progress: progress callback.
         """
-        size, (first_rate, last_rate) = self.settings.batch_size, rates
+        first_rate, last_rate = rates
         self._reseed(epoch)
         started_ns = time.monotonic_ns()
         results = []
-        steps = range(0, len(data[0]), size)
-        for index, start in enumerate(steps):
-            passed = index / len(steps)
+        steps = len(batches)
+        for index, batch in enumerate(batches):
+            passed = index / steps
             self.optimizer.learning_rate.assign((1 - passed) * first_rate + passed * last_rate)
-            results.append([float(value) for value in self.step(*(array[start : start + size] for array in data))])
+            results.append([float(value) for value in self.step(*batch)])
             if index % 8 == 0:
-                note = f"fine-tuning, epoch {epoch + 1}, batch {index + 1}/{len(steps)}"
+                note = f"fine-tuning, epoch {epoch + 1}, batch {index + 1}/{steps}"
                 progress(epoch, self.settings.epochs, note)
         sync_ranges(self.model)
         loss, accuracy = np.mean(results, axis=0)
