@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from edgefer import plugins
 from edgefer.cli.data_options import DataOptions, data_options, open_data, open_run_data, select_classes
+from edgefer.cli.device_options import DeviceOptions, device_options, devices_of_run, load_backend, new_devices
 from edgefer.cli.options import PATH, log, log_ignored_settings, option_group
 from edgefer.cli.outputs import INPUT, OUTPUT_FOLDER, check_output
 from edgefer.data.naming import list_names
@@ -19,6 +20,7 @@ from edgefer.text_table import Result
 
 if TYPE_CHECKING:
     from edgefer.data.dataset import Dataset
+    from edgefer.workstation.networks.data_parallel import DataParallel
     from edgefer.workstation.training.run import Run
     from edgefer.workstation.training.settings import TrainSettings
     from edgefer.workstation.training.validation import ValidationSplit
@@ -103,12 +105,15 @@ train_options = option_group(
 @click.command()
 @data_options
 @train_options
+@device_options
 @click.option("--tensorboard", is_flag=True, help="Write TensorBoard logs to the run folder.")
 @click.option(
     "--resume", type=INPUT, is_flag=False, flag_value=NEWEST, metavar="[RUN]",
     help="Resume an interrupted run; without RUN, the newest.",
 )  # fmt: skip
-def command(data: DataOptions, options: TrainOptions, tensorboard: bool, resume: str | None) -> Result:
+def command(
+    data: DataOptions, options: TrainOptions, devices: DeviceOptions, tensorboard: bool, resume: str | None
+) -> Result:
     """Train a network on a data set, or on synthetic faces without one.
 
     The run folder stores settings, weights, history and plots. --resume continues an interrupted run and gives the same
@@ -127,22 +132,39 @@ def command(data: DataOptions, options: TrainOptions, tensorboard: bool, resume:
         edgefer train --init-from runs/latest --set learning_rate=0.01
         edgefer train --data my_faces/ --classes neutral,happy,angry
         edgefer train --architecture my_net.py:build --set model.width=32
+        KERAS_BACKEND=jax edgefer train --data affectnet/ --gpus 4
     """
     from edgefer.progress import progress_bar
     from edgefer.report.terminal.training import training_text
+    from edgefer.workstation.training.loop import train
     from edgefer.workstation.workflows.train import complete, training_record
 
     log_ignored_settings()
-    run, dataset, split = _start(data, options) if resume is None else _resume(resume, data, options)
+    training = _start(data, options, devices) if resume is None else _resume(resume, data, options, devices)
+    run, parallel = training.run, training.parallel
     _log_run(run)
     try:
         with progress_bar("training") as progress:
-            complete(run, dataset, split=split, progress=progress, tensorboard=tensorboard)
+            if parallel is not None and not parallel.is_writer:
+                train(training.split, run.settings(), run=run, progress=progress, parallel=parallel)
+                done = f"rank {parallel.rank} has trained; rank 0 writes {run.folder}"
+                return Result({"run": str(run.folder), "rank": parallel.rank}, done)
+            complete(
+                run, training.dataset, split=training.split, progress=progress, tensorboard=tensorboard,
+                parallel=parallel,
+            )  # fmt: skip
     except (KeyboardInterrupt, OSError):
         log(f"to resume: edgefer train --resume {run.folder}")
         raise
     record = training_record(run)
     return Result(record, training_text(record))
+
+
+class _Training(NamedTuple):
+    run: Run
+    dataset: Dataset
+    split: ValidationSplit
+    parallel: DataParallel | None
 
 
 def _log_run(run: Run) -> None:
@@ -152,38 +174,44 @@ def _log_run(run: Run) -> None:
 
     backend = run.environment()["backend"]
     keras = load_keras(backend=backend)
-    log(f"run: {run.folder}, {run.settings().system} on {backend}, {describe_accelerator(keras)}")
+    devices = run.environment().get("devices", 1)
+    shared = f", shared by {devices} devices" if devices > 1 else ""
+    log(f"run: {run.folder}, {run.settings().system} on {backend}, {describe_accelerator(keras)}{shared}")
     unused = unused_gpus(keras)
     if unused:
         log(f"note: this machine has {unused}, and {backend} does not use it; edgefer doctor shows why")
 
 
-def _start(data: DataOptions, options: TrainOptions) -> tuple[Run, Dataset, ValidationSplit]:
+def _start(data: DataOptions, options: TrainOptions, devices: DeviceOptions) -> _Training:
     from edgefer.progress import progress_bar
-    from edgefer.workstation.networks.backend import load_keras
-    from edgefer.workstation.training.run import RUNS
+    from edgefer.workstation.training.run import RUNS, find_run
     from edgefer.workstation.training.teachers import open_teacher
     from edgefer.workstation.training.validation import validation_split
     from edgefer.workstation.workflows.initial_weights import open_initial_weights
     from edgefer.workstation.workflows.train import check_start, start
 
-    load_keras()  # a missing Keras is reported before the data set is read
+    keras = load_backend(devices)  # a missing Keras is reported before the data set is read
     parent = open_initial_weights(options.init_from) if options.init_from else None
     teachers = [open_teacher(name) for name in (options.teacher or "").split(",") if name]
     settings = _settings(parent, options)
-    check_start(settings, folder=options.run_folder, parent=parent, teachers=teachers)
+    parallel = new_devices(keras, devices, batch_size=settings.batch_size, run_folder=options.run_folder)
+    writes = parallel is None or parallel.is_writer
+    check_start(settings, folder=options.run_folder if writes else None, parent=parent, teachers=teachers)
     check_output("the folder of all runs", RUNS, is_folder=True)
     dataset, opened_with = _open_dataset(data, options, settings, parent)
     if parent is not None:
         settings = _settings(parent, options, labels=dataset.labels)
         _log_initial_weights(parent, settings, dataset.labels)
     split = validation_split(dataset, settings)
-    with progress_bar("computing teacher logits") as progress:
-        run = start(
-            settings, dataset, split=split, opened_with=opened_with, folder=options.run_folder, parent=parent,
-            teachers=teachers, progress=progress,
-        )  # fmt: skip
-    return run, dataset, split
+    if writes:
+        with progress_bar("computing teacher logits") as progress:
+            run = start(
+                settings, dataset, split=split, opened_with=opened_with, folder=options.run_folder, parent=parent,
+                teachers=teachers, devices=len(parallel.names) if parallel else 1, progress=progress,
+            )  # fmt: skip
+    if parallel is not None:
+        parallel.wait("run folder")
+    return _Training(run if writes else find_run(options.run_folder), dataset, split, parallel)
 
 
 def _open_dataset(
@@ -262,7 +290,7 @@ def _architecture(text: str, *, named: bool) -> list[str]:
     return [name] if named else [name, f"system={json.dumps(Path(file).stem)}"]
 
 
-def _resume(resume: str, data: DataOptions, options: TrainOptions) -> tuple[Run, Dataset, ValidationSplit]:
+def _resume(resume: str, data: DataOptions, options: TrainOptions, devices: DeviceOptions) -> _Training:
     from edgefer.workstation.training.run import find_run
     from edgefer.workstation.training.validation import validation_split
     from edgefer.workstation.workflows.train import check_resume
@@ -281,6 +309,7 @@ def _resume(resume: str, data: DataOptions, options: TrainOptions) -> tuple[Run,
         "--classes": options.classes,
         "--init-from": options.init_from,
         "--run": options.run_folder,
+        "--gpus": devices.gpus,
         # The data set may have moved, but votes that the run started without would change its targets.
         "--ferplus": data.ferplus if not run.opened_with()["ferplus"] else None,
     }
@@ -291,7 +320,10 @@ def _resume(resume: str, data: DataOptions, options: TrainOptions) -> tuple[Run,
             why="a run keeps the settings that it was started with",
             hint="omit them, or start a new run without --resume",
         )
-    check_resume(run)
+    parallel = devices_of_run(load_backend(devices, backend=run.environment()["backend"]), run)
+    check_resume(run, writes=parallel is None or parallel.is_writer)
     check_output("the run folder", run.folder, is_folder=True)
     dataset = open_run_data(run, data)
-    return run, dataset, validation_split(dataset, run.settings())
+    if parallel is not None:
+        parallel.wait("state of the run")
+    return _Training(run, dataset, validation_split(dataset, run.settings()), parallel)

@@ -16,7 +16,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["compiles_epochs", "refresh_statistics", "run_compiled_epoch"]
+from edgefer.workstation.networks.data_parallel import DataParallel
+
+__all__ = ["compiles_epochs", "predict_locally", "refresh_statistics", "run_compiled_epoch"]
 
 STATE = ("trainable_variables", "non_trainable_variables", "optimizer_variables", "metrics_variables")
 
@@ -35,6 +37,7 @@ def run_compiled_epoch(
     segments: Iterable[tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32], npt.NDArray[np.float32]]],
     *,
     batch_size: int,
+    parallel: DataParallel | None = None,
 ) -> dict[str, float]:
     """Run one epoch like ``model.fit(shuffle=False)``, but keep the raw weights instead of the averaged ones.
 
@@ -44,6 +47,7 @@ def run_compiled_epoch(
             (n, classes) and weights float32 (n,); n is a multiple of the batch size, or smaller than it. Each is one
             call of the program, whose input must fit into the memory of the device.
         batch_size: images per step.
+        parallel: devices that share each batch; None for one device.
 
     Returns:
         The means of the loss and the metrics.
@@ -58,7 +62,9 @@ def run_compiled_epoch(
             model.reset_metrics()
             variables = [_variables(model, name) for name in STATE]
             state = [[variable.value for variable in group] for group in variables]
-        batches = [_split_batches(array, batch_size) for array in (pixels, targets, weights)]
+        batches: list[Any] = [_split_batches(array, batch_size) for array in (pixels, targets, weights)]
+        if parallel is not None:
+            batches = [parallel.place(array) for array in batches]
         state = _compile_epoch(model)(state, batches)
     for group, values in zip(variables, state):
         for variable, value in zip(group, values):
@@ -100,9 +106,7 @@ def refresh_statistics(net: Any, layers: Sequence[Any], batches: npt.NDArray[np.
     try:
         if not hasattr(net, "compiled_statistics"):
             net.compiled_statistics = jax.jit(partial(_statistics, net))
-        trainable = [variable.value for variable in net.trainable_variables]
-        non_trainable = [variable.value for variable in net.non_trainable_variables]
-        measured = net.compiled_statistics(trainable, non_trainable, batches)
+        measured = net.compiled_statistics(*_local_values(net), batches)
     finally:
         for layer, momentum in zip(layers, momenta):
             layer.momentum = momentum
@@ -110,6 +114,33 @@ def refresh_statistics(net: Any, layers: Sequence[Any], batches: npt.NDArray[np.
     for variable, values in zip(net.non_trainable_variables, measured):
         if id(variable) in moving:
             variable.assign(values.mean(axis=0))
+
+
+def predict_locally(model: Any, pixels: npt.NDArray[np.uint8], *, batch_size: int) -> npt.NDArray[np.float32]:
+    """Compute the outputs of a model on one device of this process, for a model that is replicated on several.
+
+    Args:
+        model: Keras model on JAX.
+        pixels: uint8 (n, h, w, channels).
+        batch_size: images per call.
+
+    Returns:
+        float32 (n, outputs).
+    """
+    import jax
+
+    if not hasattr(model, "compiled_prediction"):
+        model.compiled_prediction = jax.jit(lambda *values: model.stateless_call(*values, training=False)[0])
+    values = _local_values(model)
+    starts = range(0, len(pixels), batch_size)
+    outputs = [np.asarray(model.compiled_prediction(*values, pixels[start : start + batch_size])) for start in starts]
+    return np.concatenate(outputs).astype(np.float32, copy=False)
+
+
+def _local_values(model: Any) -> tuple[list[Any], list[Any]]:
+    """Copy the trainable and the other variables from the devices, so that a program with them runs on one device."""
+    trainable, others = model.trainable_variables, model.non_trainable_variables
+    return [np.asarray(variable.value) for variable in trainable], [np.asarray(variable.value) for variable in others]
 
 
 def _statistics(net: Any, trainable: Any, non_trainable: Any, batches: Any) -> Any:

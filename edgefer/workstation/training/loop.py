@@ -11,11 +11,15 @@ after the weights of that epoch.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
+
+import numpy as np
 
 from edgefer.errors import DataError
 from edgefer.progress import Progress, silent
 from edgefer.workstation.networks.backend import load_keras
+from edgefer.workstation.networks.data_parallel import DataParallel
 from edgefer.workstation.training.distillation import soft_targets
 from edgefer.workstation.training.epoch_data import epoch_loader, steps_per_epoch
 from edgefer.workstation.training.model import check_options
@@ -47,7 +51,13 @@ def check_trainable(split: ValidationSplit, settings: TrainSettings) -> None:
 
 
 def train(
-    split: ValidationSplit, settings: TrainSettings, *, run: Run, progress: Progress = silent, tensorboard: bool = False
+    split: ValidationSplit,
+    settings: TrainSettings,
+    *,
+    run: Run,
+    progress: Progress = silent,
+    tensorboard: bool = False,
+    parallel: DataParallel | None = None,
 ) -> Run:
     """Train until the last epoch or early stopping, starting from the state in the run folder.
 
@@ -57,27 +67,46 @@ def train(
         run: run folder to write to.
         progress: callback with (completed epochs, total epochs, latest result); fractions of an epoch are rounded down.
         tensorboard: also log each epoch to ``tensorboard/`` in the run folder.
+        parallel: devices that share each batch; None for one device. Only the writing process writes to the folder.
 
     Raises:
         DataError: the state file is damaged or belongs to other settings, the loss is not finite, or another process
             trains in the folder.
     """
     check_trainable(split, settings)
-    with run.only_trainer():
-        _train(split, settings, run, progress, tensorboard=tensorboard)
+    with contextlib.ExitStack() as stack:
+        if parallel is None or parallel.is_writer:
+            stack.enter_context(run.only_trainer())
+        if parallel is not None:
+            parallel.check_images(len(split.training), settings.batch_size)
+            stack.enter_context(parallel.active(load_keras()))
+        _train(split, settings, run, progress, tensorboard=tensorboard, parallel=parallel)
     return run
 
 
-def _train(split: ValidationSplit, settings: TrainSettings, run: Run, progress: Progress, *, tensorboard: bool) -> None:
+def _train(
+    split: ValidationSplit,
+    settings: TrainSettings,
+    run: Run,
+    progress: Progress,
+    *,
+    tensorboard: bool,
+    parallel: DataParallel | None,
+) -> None:
     soft = soft_targets(run, split.training, settings)
     # Views are augmented before the preprocessing.
     unprepared, split = split.training, split.prepare(settings.input)
     steps = steps_per_epoch(split.training, settings)
     classes = len(split.training.label_names)
-    trainer = Trainer(load_keras(), settings, steps_per_epoch=steps, classes=classes, distill=soft is not None)
+    trainer = Trainer(
+        load_keras(), settings, steps_per_epoch=steps, classes=classes, distill=soft is not None, parallel=parallel
+    )
+    writes = parallel is None or parallel.is_writer
     history = trainer.restore(run)
     if run.parent is not None and not history:
-        _load_parent(trainer, run, split)
+        _load_parent(trainer, run, split, writes=writes)
+    if parallel is not None:
+        parallel.wait("initial weights")
     baseline = run.baseline()
     # A compiled epoch waits for its images, so the next one is built during the current one if it fits.
     memory_bytes = SEGMENT_BYTES if trainer.compiles_epochs else 0
@@ -101,18 +130,21 @@ def _train(split: ValidationSplit, settings: TrainSettings, run: Run, progress: 
                     duration_s=metrics.duration_s,
                 )
             )
-            # Best weights first: after a crash in between, the repeated epoch writes the same bytes again.
-            if best_epoch(history, settings, baseline=baseline) == epoch:
-                trainer.save_averaged(run.best_weights)
-            trainer.save_averaged(run.last_weights)
-            trainer.save(run, history)
-            run.save_history(history)
-            if tensorboard:
-                log_epoch(run.folder / "tensorboard", history[-1])
+            if writes:
+                # Best weights first: after a crash in between, the repeated epoch writes the same bytes again.
+                if best_epoch(history, settings, baseline=baseline) == epoch:
+                    trainer.save_averaged(run.best_weights)
+                trainer.save_averaged(run.last_weights)
+                trainer.save(run, history)
+                run.save_history(history)
+                if tensorboard:
+                    log_epoch(run.folder / "tensorboard", history[-1])
+            else:
+                trainer.restore_raw_weights()
             progress(len(history), settings.epochs, _note(history, settings))
 
 
-def _load_parent(trainer: Trainer, run: Run, split: ValidationSplit) -> None:
+def _load_parent(trainer: Trainer, run: Run, split: ValidationSplit, *, writes: bool) -> None:
     """Load the initial weights and save them, with their validation score, as the best weights so far.
 
     Weights with outputs for new classes are no result: the first epoch always replaces them.
@@ -120,8 +152,10 @@ def _load_parent(trainer: Trainer, run: Run, split: ValidationSplit) -> None:
     trainer.load(run.parent_weights)
     if (run.parent or {}).get("new_classes"):
         return
-    trainer.save_averaged(run.best_weights)
-    run.save_baseline(_validate(trainer, split, epoch=0))
+    score = _validate(trainer, split, epoch=0)
+    if writes:
+        trainer.save_averaged(run.best_weights)
+        run.save_baseline(score)
 
 
 def _validate(trainer: Trainer, split: ValidationSplit, *, epoch: int) -> ValidationScore:
@@ -130,7 +164,10 @@ def _validate(trainer: Trainer, split: ValidationSplit, *, epoch: int) -> Valida
     logits = trainer.averaged_logits(validation.pixels)
     hint = f"edgefer train --system {settings.system} --set learning_rate={settings.learning_rate / 10:g}"
     loss = validation_loss(logits, validation, what=f"the training has diverged in epoch {epoch}", hint=hint)
-    return ValidationScore(loss, float((logits.argmax(axis=1) == validation.labels).mean()))
+    accuracy = float((logits.argmax(axis=1) == validation.labels).mean())
+    if trainer.parallel is not None:  # other processors may round differently, and the score decides what follows
+        loss, accuracy = map(float, trainer.parallel.broadcast(np.array([loss, accuracy])))
+    return ValidationScore(loss, accuracy)
 
 
 def _note(history: Sequence[Epoch], settings: TrainSettings) -> str:

@@ -31,9 +31,15 @@ from edgefer.data.dataset import Split
 from edgefer.data.pixels import Pixels, chunks, subset
 from edgefer.errors import DataError, UsageError
 from edgefer.progress import Progress
+from edgefer.workstation.networks.data_parallel import DataParallel
 from edgefer.workstation.training.augmentation import augmentation_layer
 from edgefer.workstation.training.epoch_data import Batch, EpochBatches
-from edgefer.workstation.training.jax_epoch import compiles_epochs, refresh_statistics, run_compiled_epoch
+from edgefer.workstation.training.jax_epoch import (
+    compiles_epochs,
+    predict_locally,
+    refresh_statistics,
+    run_compiled_epoch,
+)  # fmt: skip
 from edgefer.workstation.training.losses import label_accuracy, training_loss
 from edgefer.workstation.training.model import build_network, load_weights
 from edgefer.workstation.training.optimizer import create_optimizer
@@ -91,7 +97,14 @@ class Trainer:
 
     @_restored_generators()
     def __init__(
-        self, keras: Any, settings: TrainSettings, *, steps_per_epoch: int, classes: int, distill: bool = False
+        self,
+        keras: Any,
+        settings: TrainSettings,
+        *,
+        steps_per_epoch: int,
+        classes: int,
+        distill: bool = False,
+        parallel: DataParallel | None = None,
     ) -> None:
         """Build the network and its optimizer.
 
@@ -101,8 +114,9 @@ class Trainer:
             steps_per_epoch: batches per epoch, for the time constant of the weight average.
             classes: number of outputs of the network.
             distill: targets contain teacher probabilities.
+            parallel: devices that share each batch; None for one device. They must be active.
         """
-        self.keras, self.settings, self.classes = keras, settings, classes
+        self.keras, self.settings, self.classes, self.parallel = keras, settings, classes, parallel
         keras.utils.set_random_seed(settings.seed)
         policy = keras.config.dtype_policy()
         keras.config.set_dtype_policy("mixed_bfloat16" if settings.precision == "bfloat16" else "float32")
@@ -161,14 +175,16 @@ class Trainer:
 
     def _fit(self, batches: EpochBatches, epoch: int, progress: Progress) -> dict[str, float]:
         callback = self._callback(epoch, len(batches), progress)
-        data = _keras_dataset(self.keras, batches)
+        data = _keras_dataset(self.keras, batches, self.parallel)
         logs = self.model.fit(data, shuffle=False, verbose=0, callbacks=[callback]).history
         return {name: float(values[-1]) for name, values in logs.items()}
 
     def _fit_compiled(self, batches: EpochBatches, epoch: int, progress: Progress) -> dict[str, float]:
         self.reseed(epoch)
         segments = batches.segments(SEGMENT_BYTES)
-        logs = run_compiled_epoch(self.model, segments, batch_size=self.settings.batch_size)
+        logs = run_compiled_epoch(
+            self.model, segments, batch_size=self.settings.batch_size, parallel=self.parallel
+        )
         self.raw = self.values_of(self.model.trainable_variables)
         self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
         return logs
@@ -213,7 +229,7 @@ class Trainer:
         # If the images do not fill a batch, use one short batch.
         count = min(STATISTICS_BATCHES, len(pixels) // size)
         batches = pixels[: count * size].reshape(count, size, *pixels.shape[1:])
-        if self.compiles_epochs:
+        if self.compiles_epochs or self.parallel is not None:
             refresh_statistics(self.net, layers, encode(encoder(FLOAT32, self.settings.input), batches))
             return
         for index, batch in enumerate(batches):
@@ -225,11 +241,14 @@ class Trainer:
 
     def averaged_logits(self, pixels: Pixels) -> npt.NDArray[np.float32]:
         """Compute the logits of uint8 (n, *input.shape), float32 (n, classes), with the current weights."""
-        logits = [
-            self.model.predict(with_channels(chunk), batch_size=EVALUATION_BATCH, verbose=0)
-            for chunk in chunks(pixels, multiple=EVALUATION_BATCH)
-        ]
+        logits = [self._predict(with_channels(chunk)) for chunk in chunks(pixels, multiple=EVALUATION_BATCH)]
         return np.concatenate(logits).astype(np.float32, copy=False)
+
+    def _predict(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        if self.parallel is not None:
+            return predict_locally(self.model, pixels, batch_size=EVALUATION_BATCH)
+        logits: npt.NDArray[np.float32] = self.model.predict(pixels, batch_size=EVALUATION_BATCH, verbose=0)
+        return logits
 
     def update_per_class_recall(self, training: Split) -> None:
         """Measure the recall of each class on unaugmented training images, if class weights depend on it."""
@@ -360,7 +379,7 @@ def _sample(pixels: Pixels) -> npt.NDArray[np.uint8]:
     return sample
 
 
-def _keras_dataset(keras: Any, batches: EpochBatches) -> Any:
+def _keras_dataset(keras: Any, batches: EpochBatches, parallel: DataParallel | None = None) -> Any:
     """Return the batches for fit(), which reads them in order.
 
     TensorFlow reads the next batches in a thread of its own. Their shape is static, as that of arrays would be, because

@@ -10,6 +10,7 @@ complete() accepts any run folder and performs only the remaining steps.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,6 +25,7 @@ from edgefer.progress import Progress, silent
 from edgefer.results import schema
 from edgefer.results.evaluation import Evaluation
 from edgefer.workstation.networks.backend import load_keras
+from edgefer.workstation.networks.data_parallel import DataParallel
 from edgefer.workstation.plots.curves import draw_confusion, draw_curves
 from edgefer.workstation.training.distillation import check_teachers, compute_teacher_logits, save_teacher_logits
 from edgefer.workstation.training.keras_inference import evaluate_run
@@ -98,6 +100,7 @@ def start(
     root: Path = RUNS,
     parent: InitialWeights | None = None,
     teachers: Sequence[Teacher] = (),
+    devices: int = 1,
     progress: Progress = silent,
 ) -> Run:
     """Create the folder of a new run, without training it.
@@ -112,6 +115,7 @@ def start(
         parent: source of the initial weights; optimizer and schedule start from the beginning. Outputs for classes that
             it lacks get fresh weights.
         teachers: classifiers to distill. Their logits on the training images are computed here, which takes a while.
+        devices: number of devices that share each batch.
         progress: progress callback of the teachers.
 
     Raises:
@@ -124,6 +128,8 @@ def start(
     check_trainable(split, settings)
     # Create the folder after everything that can fail: without weights, it would still be the newest run.
     environment = describe_machine(load_keras().backend.backend())
+    if devices > 1:
+        environment["devices"] = devices
     environment["data"] = describe_data(dataset, opened_with)
     if dataset.labels != LABELS:
         environment["labels"] = list(dataset.labels)
@@ -144,8 +150,12 @@ def start(
     return run
 
 
-def check_resume(run: Run) -> None:
+def check_resume(run: Run, *, writes: bool = True) -> None:
     """Check everything about the continuation of a run that does not need its data set.
+
+    Args:
+        run: run folder with an interrupted training.
+        writes: False in a process that trains along and leaves the run folder to another one.
 
     Raises:
         UsageError: this process uses another Keras backend than the run.
@@ -155,7 +165,7 @@ def check_resume(run: Run) -> None:
     run.metrics()
     load_keras(backend=run.environment()["backend"])
     check_options(run.settings())
-    with run.only_trainer():
+    with run.only_trainer() if writes else contextlib.nullcontext():
         read_training_state(run)
 
 
@@ -166,6 +176,7 @@ def complete(
     split: ValidationSplit | None = None,
     progress: Progress = silent,
     tensorboard: bool = False,
+    parallel: DataParallel | None = None,
 ) -> Evaluation:
     """Train a run to its end, evaluate its best weights on the validation split, and plot the results.
 
@@ -175,6 +186,7 @@ def complete(
         split: result of validation_split() for the settings of the run, which is computed if omitted.
         progress: progress callback of the training.
         tensorboard: also write TensorBoard logs.
+        parallel: devices that share each batch; None for one device.
 
     Raises:
         DataError: the run was started with other data.
@@ -192,7 +204,7 @@ def complete(
     # Backends draw different random numbers, so a run keeps its backend whatever $KERAS_BACKEND is now.
     load_keras(backend=environment["backend"])
     split = split or validation_split(dataset, settings)
-    train(split, settings, run=run, progress=progress, tensorboard=tensorboard)
+    train(split, settings, run=run, progress=progress, tensorboard=tensorboard, parallel=parallel)
     images = make_evaluation_set(dataset, split.validation, name=split.name, spec=settings.input)
     evaluation = evaluate_run(run, images)
     history = run.history()

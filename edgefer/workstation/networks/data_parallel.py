@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgefer.errors import UsageError
+from edgefer.errors import DataError, UsageError
 
 __all__ = ["DataParallel", "data_parallel"]
 
@@ -57,11 +57,17 @@ class DataParallel:
         finally:
             keras.distribution.set_distribution(before)
 
-    def part_of(self, batch: tuple[npt.NDArray[Any], ...]) -> tuple[npt.NDArray[Any], ...]:
+    def check_images(self, images: int, batch_size: int) -> None:
+        """Raise DataError if the training images do not fill a batch, which the devices could not share."""
+        if images < batch_size:
+            why = f"several devices need at least one batch of {batch_size}"
+            hint = "a smaller batch with --set batch_size=N, or one device"
+            raise DataError(f"the training split has {images} images", why=why, hint=hint)
+
+    def rows(self, batch_size: int) -> slice:
         """Return the rows of a batch that this process feeds to its devices."""
-        size = len(batch[0]) // self.processes
-        rows = slice(self.rank * size, (self.rank + 1) * size)
-        return tuple(array[rows] for array in batch)
+        size = batch_size // self.processes
+        return slice(self.rank * size, (self.rank + 1) * size)
 
     def place(self, batches: npt.NDArray[Any]) -> Any:
         """Place batches on the devices, each device with its part of every batch.
@@ -75,7 +81,8 @@ class DataParallel:
         import jax
 
         mesh = jax.sharding.Mesh(np.array(_jax_devices(self.names)), (AXIS,))
-        sharding = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(None, AXIS))
+        axes = jax.sharding.PartitionSpec(None, AXIS)  # type: ignore[no-untyped-call]
+        sharding = jax.sharding.NamedSharding(mesh, axes)
         return jax.make_array_from_callback(batches.shape, sharding, lambda index: batches[index])
 
     def broadcast(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -84,7 +91,10 @@ class DataParallel:
             return values
         from jax.experimental import multihost_utils
 
-        return np.asarray(multihost_utils.broadcast_one_to_all(values))
+        # As bytes, because JAX rounds float64 to float32.
+        sent = np.frombuffer(values.tobytes(), np.uint8)
+        received = np.asarray(multihost_utils.broadcast_one_to_all(sent), np.uint8)
+        return np.frombuffer(received.tobytes(), values.dtype).reshape(values.shape)
 
     def wait(self, name: str) -> None:
         """Wait until all processes have arrived here."""
