@@ -2,9 +2,9 @@
 
     python benchmarks/report.py                     # what ``make tables`` runs
 
-- Each folder of results, systems.json, search.json, peers.json and bring-your-own.json fill the sections of their
-  names, in every document that has such a section: README.md, benchmarks/README.md and docs/. The quantizations among
-  the results of the shipped models also fill a section "quantization".
+- Each folder of results, systems.json, search.json, peers.json, bring-your-own.json and training.json fill the
+  sections of their names, in every document that has such a section: README.md, benchmarks/README.md and docs/. The
+  quantizations among the results of the shipped models also fill a section "quantization".
 - Each shipped model gets a card from all results of its flatbuffer, with its instructions on emulated boards.
 - The search is also drawn, as benchmarks/search.svg.
 
@@ -23,6 +23,7 @@ from ledgers.arm64 import Arm64, instructions_table, parity_table
 from ledgers.claims import claims_table
 from ledgers.foreign import networks_table
 from ledgers.peers import peers_table
+from ledgers.throughput import throughput_table
 from ledgers.trials import Trial, trials_table
 from ledgers.trials_plot import trials_svg
 
@@ -94,6 +95,10 @@ def update(root: Path) -> Iterator[str]:
     if foreign.exists():
         (networks,) = read([foreign]).results.extra["bring_your_own"]
         yield from place("bring-your-own", networks_table(networks).markdown())
+    throughput = results / "training.json"
+    if throughput.exists():
+        (cases,) = read([throughput]).results.extra["training-throughput"]
+        yield from place("training", throughput_table(cases).markdown())
 
 
 def _write_card(path: Path, data: ReportData) -> str:

@@ -1,4 +1,4 @@
-"""The project's own records: emulated boards, reference systems, the search, other models, and imported networks.
+"""The project's own records: emulated boards, reference systems, searches, other models, imported networks and training.
 
     data = read_report_data(paths, readers=READERS)
     data.results.extra["arm64"], data.results.extra["search"]
@@ -15,6 +15,7 @@ from ledgers.arm64 import Arm64
 from ledgers.claims import read_claims
 from ledgers.foreign import read_networks
 from ledgers.peers import read_peers
+from ledgers.throughput import read_throughput
 from ledgers.trials import read_trials
 
 __all__ = ["READERS"]
@@ -26,4 +27,5 @@ READERS: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
     "search": read_trials,
     "peers": read_peers,
     "bring_your_own": read_networks,
+    "training-throughput": read_throughput,
 }
