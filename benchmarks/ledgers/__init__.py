@@ -1,4 +1,4 @@
-"""The project's own records: emulated boards, reference systems, searches, other models, imported networks and training.
+"""The project's own records: emulated boards, reference systems, searches, other models, imported networks, training.
 
     data = read_report_data(paths, readers=READERS)
     data.results.extra["arm64"], data.results.extra["search"]
