@@ -163,7 +163,9 @@ def _with_split(picture: Picture, split_of_test: str) -> Picture:
     differs = prefix not in ("", split) and not is_training_share
     if differs or (folder == TEST and split == "Training"):
         return replace(picture, split=split, problem=f"it is in {picture.split}/ (its name starts with {prefix})")
-    return replace(picture, split=split, number=number if number in ROWS_OF_SPLIT[split] else None)
+    # A range searches its elements for anything but an integer, which takes minutes for many pictures.
+    is_row = number is not None and number in ROWS_OF_SPLIT[split]
+    return replace(picture, split=split, number=number if is_row else None)
 
 
 def _prefix(picture: Picture) -> tuple[str, int | None]:
