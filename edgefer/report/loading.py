@@ -22,9 +22,11 @@ from typing import Any
 from edgefer.errors import DataError, EdgeferError
 from edgefer.file_kinds import JSON, command_for, describe_kind
 from edgefer.report.quantization_costs import costs_table
+from edgefer.report.search_table import front_table
 from edgefer.report.tables import Table
 from edgefer.report.training_record import Training
 from edgefer.results import schema
+from edgefer.results.architecture_search import ArchitectureSearch
 from edgefer.results.benchmark import BenchmarkResult
 from edgefer.results.evaluation import Evaluation
 from edgefer.results.inspection import Inspection
@@ -50,6 +52,7 @@ class Results:
         inspections: Results of ``edgefer inspect``.
         quantizations: Results of ``edgefer quantize``.
         trainings: Results of ``edgefer train``.
+        searches: Results of ``edgefer search``.
         extra: Records that the caller's readers parsed, by kind.
     """
 
@@ -60,11 +63,13 @@ class Results:
     inspections: tuple[Inspection, ...] = ()
     quantizations: tuple[Quantization, ...] = ()
     trainings: tuple[Training, ...] = ()
+    searches: tuple[ArchitectureSearch, ...] = ()
     extra: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
 
     def tables(self) -> list[Table]:
         """Return the tables of records that the comparison of models does not cover."""
-        return [costs_table(self.quantizations, self.least_agreements)] if self.quantizations else []
+        costs = [costs_table(self.quantizations, self.least_agreements)] if self.quantizations else []
+        return [*costs, *map(front_table, self.searches)]
 
 
 def read_results(paths: Sequence[Path], *, readers: Mapping[str, Reader] = NO_READERS) -> Results:
@@ -188,6 +193,10 @@ def _benches(fields: Mapping[str, Any]) -> Results:
     return _combine(map(_bench, schema.read(fields, "benches", 1).objects("benches")))
 
 
+def _search(fields: Mapping[str, Any]) -> Results:
+    return Results(searches=(ArchitectureSearch.from_json(fields),))
+
+
 def _inspection(fields: Mapping[str, Any]) -> Results:
     return Results(inspections=(Inspection.from_json(fields),))
 
@@ -202,4 +211,5 @@ READERS: Mapping[str, Callable[[Mapping[str, Any]], Results]] = {
     "bench": _bench,
     "benches": _benches,
     "inspection": _inspection,
+    "architecture_search": _search,
 }

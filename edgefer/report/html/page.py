@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 
 from edgefer.report.html.charts import histogram, line_chart
 from edgefer.report.html.markup import Html, element, figure, joined, legend_mark, table
+from edgefer.report.html.search_plots import dot_plot, parallel_plot
 from edgefer.report.sections.blocks import (
     Block,
     BulletList,
@@ -19,11 +20,13 @@ from edgefer.report.sections.blocks import (
     Columns,
     DataTable,
     Details,
+    DotPlot,
     Drawing,
     Heading,
     Histogram,
     LineChart,
     Paragraph,
+    ParallelPlot,
     ScatterPlot,
     Section,
 )
@@ -110,6 +113,10 @@ def _block(block: Block) -> Html:
         return _line_chart(block)
     if isinstance(block, Histogram):
         return figure(histogram(block.samples, marks=block.marks, label=block.label), block.caption)
+    if isinstance(block, DotPlot):
+        return figure(dot_plot(block), block.caption)
+    if isinstance(block, ParallelPlot):
+        return figure(parallel_plot(block), block.caption)
     if isinstance(block, Drawing):
         return figure(Html(block.svg), block.caption)
     return _scatter_plot(block)

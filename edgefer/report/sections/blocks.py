@@ -17,8 +17,9 @@ import numpy.typing as npt
 from edgefer.report.tables import Table
 
 __all__ = [
-    "Bar", "Block", "BulletList", "Cell", "CellContent", "Choice", "Code", "Columns", "DataTable", "Details", "Drawing",
-    "Heading", "Histogram", "LineChart", "Paragraph", "ScatterPlot", "Section", "number", "signed", "table_blocks",
+    "Axis", "Bar", "Block", "BulletList", "Cell", "CellContent", "Choice", "Code", "Columns", "DataTable", "Details",
+    "DotPlot", "Drawing", "Heading", "Histogram", "LineChart", "Paragraph", "ParallelPlot", "ScatterPlot", "Section",
+    "number", "signed", "table_blocks",
 ]  # fmt: skip
 
 
@@ -179,6 +180,57 @@ class Drawing:
 
 
 @dataclass(frozen=True)
+class DotPlot:
+    """Points, of which some are joined by a line.
+
+    Attributes:
+        label: Description for screen readers.
+        caption: Text below the plot.
+        points: Horizontal and vertical position of each point.
+        strong: True for each point on the line.
+        titles: Titles of the horizontal and of the vertical axis.
+    """
+
+    label: str
+    caption: str
+    points: Sequence[tuple[float, float]]
+    strong: Sequence[bool]
+    titles: tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """An axis of a ParallelPlot.
+
+    Attributes:
+        title: Title.
+        places: Position of each line on the axis, in 0..1; None for a line without a value.
+        ticks: Names of positions.
+    """
+
+    title: str
+    places: tuple[float | None, ...]
+    ticks: Mapping[float, str]
+
+
+@dataclass(frozen=True)
+class ParallelPlot:
+    """Parallel coordinates: a line per item across one axis per quantity.
+
+    Attributes:
+        label: Description for screen readers.
+        caption: Text below the plot.
+        axes: Axes, from left to right.
+        strong: True for each line to emphasize.
+    """
+
+    label: str
+    caption: str
+    axes: Sequence[Axis]
+    strong: Sequence[bool]
+
+
+@dataclass(frozen=True)
 class Columns:
     """Blocks side by side where the width allows it."""
 
@@ -210,7 +262,7 @@ class Choice:
     selected: int | None = None
 
 
-Figure: TypeAlias = LineChart | Histogram | ScatterPlot | Drawing
+Figure: TypeAlias = LineChart | Histogram | ScatterPlot | DotPlot | ParallelPlot | Drawing
 Block: TypeAlias = "Paragraph | Heading | BulletList | Code | DataTable | Figure | Columns | Details | Choice"
 
 

@@ -22,6 +22,7 @@ from edgefer.report.sections.latency import latency_section
 from edgefer.report.sections.models import models_section
 from edgefer.report.sections.provenance import environment_section, reproduce_section
 from edgefer.report.sections.quantization import accuracy_section, changes_section, classes_section, layers_section
+from edgefer.report.sections.search import search_section
 from edgefer.report.sections.tradeoff import tradeoff_section
 from edgefer.report.sections.training import training_section
 
@@ -82,6 +83,7 @@ PARTS = (
     Part("latency", "Latency", latency_section, "edgefer bench MODEL.tflite --samples --out bench.json"),
     Part("benches", "Benchmarks", benchmark_section, BENCHMARK),
     Part("layers", "Layers", layers_section, LAYERS),
+    Part("architecture-search", "Architecture search", search_section),
 )
 LAST_PARTS = (
     Part("environment", "Environment", environment_section, "edgefer report RUN --html FILE"),

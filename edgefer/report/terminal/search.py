@@ -21,7 +21,7 @@ from edgefer.results.architecture_search import (
 )
 from edgefer.text_table import WIDTH, table
 
-__all__ = ["cost_text", "drawn_text", "progress_line", "search_text"]
+__all__ = ["cost_text", "drawn_text", "progress_line", "search_text", "summary_sentences"]
 
 MAX_ROWS = 20
 MAX_DRAWN = 40
@@ -63,6 +63,18 @@ def drawn_text(trial: Trial, *, prefix: bool = False) -> str:
     )
 
 
+def summary_sentences(record: ArchitectureSearch) -> list[str]:
+    """Return the counts, the space, the costs and the data of a search as sentences."""
+    space, limits = record.space, _limits(record)
+    faces = f"{space['faces']:,}" if space.get("faces") else "all"
+    budget = f" Budget: {'; '.join(limits)}." if limits else ""
+    return [
+        f"{_counts(record)[0].upper()}{_counts(record)[1:]}.",
+        f"Each trial starts from {space.get('system')} and trains {space.get('epochs')} epochs on {faces} images.",
+        f"Cost: {record.judge}.{budget}",
+    ]
+
+
 def cost_text(cost: float | None) -> str:
     """Format a cost: three digits after a leading unit, or whole numbers with separators."""
     if cost is None:
@@ -83,9 +95,12 @@ def _counts(record: ArchitectureSearch) -> str:
 
 
 def _budget(record: ArchitectureSearch) -> Iterator[str]:
+    yield from textwrap.wrap(f"cost: {'; '.join([record.judge, *_limits(record)])}", WIDTH, subsequent_indent="  ")
+
+
+def _limits(record: ArchitectureSearch) -> list[str]:
     limits = [f"at most {cost_text(record.max_cost)} {record.unit}"] if record.max_cost else []
-    limits += [f"at most {record.max_bytes:,} bytes"] if record.max_bytes else []
-    yield from textwrap.wrap(f"cost: {'; '.join([record.judge, *limits])}", WIDTH, subsequent_indent="  ")
+    return limits + ([f"at most {record.max_bytes:,} bytes"] if record.max_bytes else [])
 
 
 def _row(trial: Trial, record: ArchitectureSearch) -> list[str]:
