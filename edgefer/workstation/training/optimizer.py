@@ -41,7 +41,8 @@ def create_optimizer(keras: Any, settings: TrainSettings, network: Any, *, steps
     if settings.weight_decay:
         # Decay of a normalization scale or a bias shrinks the output without regularizing.
         optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
-    return optimizer
+    # Small gradients would round to zero in float16. A step with an overflow is skipped and halves the factor.
+    return keras.optimizers.LossScaleOptimizer(optimizer) if settings.precision == "float16" else optimizer
 
 
 def _layerwise(optimizer_class: Any, head: Any, factor: float) -> Any:

@@ -102,8 +102,9 @@ class TrainSettings:
         views: number of stored augmented views of all training images. Teachers and student see the same view; epoch e
             uses view e modulo ``views``. 0 augments at random in each epoch, independently of the teachers.
         ema_epochs: time constant, in epochs, of the weight average that is evaluated and saved; 0 uses the raw weights.
-        precision: "float32", or "bfloat16" for activations during training and for the scores in history.csv. Reports,
-            conversion and evaluation use float32, so those scores may differ by a few images.
+        precision: "float32", or mixed precision: "bfloat16" or "float16" for activations during training and for the
+            scores in history.csv. "float16" scales the loss (Micikevicius et al., "Mixed Precision Training", ICLR
+            2018). Reports, conversion and evaluation use float32, so those scores may differ by a few images.
         selection: source of the validation split: "public", PublicTest if it exists, or "training", a held-out share of
             Training.
         selection_share: size of the held-out, stratified share; also used if there is no PublicTest.
@@ -198,7 +199,7 @@ CHOICES = {
     "class_weights": ("none", "balanced", "effective", "dynamic"),
     "distill_views": ("plain", "mirror", "crops"),
     "selection": ("public", "training"),
-    "precision": ("float32", "bfloat16"),
+    "precision": ("float32", "bfloat16", "float16"),
 }
 MANY = 1_000_000
 RANGES = {

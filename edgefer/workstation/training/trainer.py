@@ -51,6 +51,8 @@ from edgefer.workstation.training.state import State, check_variables, read_stat
 
 __all__ = ["SEGMENT_BYTES", "EpochMetrics", "Trainer", "read_training_state"]
 
+# Keras keeps weights and normalization in float32 in the mixed policies.
+DTYPE_POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 EVALUATION_BATCH = 256
 STATISTICS_BATCHES = 16
 # Pixels in one call of a compiled program; a larger epoch takes several calls.
@@ -119,7 +121,7 @@ class Trainer:
         self.keras, self.settings, self.classes, self.parallel = keras, settings, classes, parallel
         keras.utils.set_random_seed(settings.seed)
         policy = keras.config.dtype_policy()
-        keras.config.set_dtype_policy("mixed_bfloat16" if settings.precision == "bfloat16" else "float32")
+        keras.config.set_dtype_policy(DTYPE_POLICIES[settings.precision])
         try:
             self.net = build_network(keras, settings, classes=classes)
         finally:
