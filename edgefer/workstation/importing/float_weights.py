@@ -17,7 +17,7 @@ kernel gets the norm 1, about that of a freshly initialized layer.
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,18 +42,20 @@ class FoldedLayer:
     """Weights of a layer with its normalization folded in.
 
     Attributes:
+        name: name of the Keras layer, or of the normalization behind it.
         kind: operator type.
         kernel: float64, in the layout of Keras.
         bias: float64 (channels,).
     """
 
+    name: str
     kind: str
     kernel: npt.NDArray[np.float64]
     bias: npt.NDArray[np.float64]
 
 
-def read_weights(model: bytes) -> dict[str, FoldedLayer]:
-    """Read the dequantized weights of a .tflite by the names of the Keras layers.
+def read_weights(model: bytes) -> list[FoldedLayer]:
+    """Read the dequantized weights of a .tflite in the order of its operators.
 
     Args:
         model: flatbuffer of any scheme that edgefer writes.
@@ -64,7 +66,7 @@ def read_weights(model: bytes) -> dict[str, FoldedLayer]:
     try:
         graph = Flatbuffer(model)
         sources = {op.outputs[0]: op.inputs[0] for op in graph.ops if op.kind == "DEQUANTIZE"}
-        return {op.layer: _folded(graph, op, sources) for op in graph.ops if op.kind in KINDS}
+        return [_folded(graph, op, sources) for op in graph.ops if op.kind in KINDS]
     except READ_ERRORS as error:
         why = f"{type(error).__name__}: {error}"
         raise DataError("the weights of the model cannot be read", why=why, hint="copy the file again") from error
@@ -79,7 +81,7 @@ def _folded(graph: Flatbuffer, op: Op, sources: Mapping[int, int]) -> FoldedLaye
     bias = np.zeros(kernel.shape[-1])
     if len(op.inputs) > 2 and op.inputs[2] >= 0:
         bias = _values(graph, sources.get(op.inputs[2], op.inputs[2]), axis=0)
-    return FoldedLayer(op.kind, kernel, bias)
+    return FoldedLayer(op.layer, op.kind, kernel, bias)
 
 
 def _values(graph: Flatbuffer, tensor: int, *, axis: int) -> npt.NDArray[np.float64]:
@@ -94,7 +96,7 @@ def _values(graph: Flatbuffer, tensor: int, *, axis: int) -> npt.NDArray[np.floa
     return dequantized
 
 
-def assign_weights(network: Any, layers: Mapping[str, FoldedLayer]) -> None:
+def assign_weights(network: Any, layers: Sequence[FoldedLayer]) -> None:
     """Assign folded weights to a fresh network; each normalization becomes the identity plus the bias.
 
     Args:
@@ -105,13 +107,10 @@ def assign_weights(network: Any, layers: Mapping[str, FoldedLayer]) -> None:
         IncompatibleError: a layer differs, or cannot be recovered; the network may have changed.
     """
     normalizations = _normalizations(network)
-    weighted = {layer.name: layer for layer in network.layers if layer.weights and layer not in normalizations}
-    if set(weighted) != set(layers):
-        missing = sorted(set(weighted) ^ set(layers))
-        raise _other_network(f"only one of them has {', '.join(missing[:3])}")
+    weighted = [layer for layer in network.layers if layer.weights and layer not in normalizations]
     followers = {source.name: layer for layer, source in normalizations.items()}
-    for name, layer in weighted.items():
-        folded, shapes = layers[name], [tuple(variable.shape) for variable in layer.weights]
+    for layer, folded in _matched(weighted, layers):
+        name, shapes = layer.name, [tuple(variable.shape) for variable in layer.weights]
         kernel = folded.kernel
         if folded.kind == "DEPTHWISE_CONV_2D" and kernel.size == np.prod(shapes[0]):
             kernel = kernel.reshape(shapes[0])
@@ -125,6 +124,20 @@ def assign_weights(network: Any, layers: Mapping[str, FoldedLayer]) -> None:
         layer.set_weights([kernel, np.zeros_like(folded.bias)][: len(shapes)])
         ones = np.ones_like(folded.bias)
         _set_normalization(follower, gamma=ones, beta=folded.bias, mean=0 * ones, variance=ones - follower.epsilon)
+
+
+def _matched(weighted: Sequence[Any], layers: Sequence[FoldedLayer]) -> list[tuple[Any, FoldedLayer]]:
+    """Pair the layers of a network with those of a model by name, and the others in their order.
+
+    The converter names some folded weights after the normalization, or after the output of the model.
+    """
+    if len(weighted) != len(layers):
+        raise _other_network(f"it has {len(weighted)} layers with weights, the model {len(layers)}")
+    names = [folded.name for folded in layers]
+    by_name = {folded.name: folded for folded in layers if names.count(folded.name) == 1}
+    known = {layer.name for layer in weighted}
+    others = iter([folded for folded in layers if folded.name not in known or folded.name not in by_name])
+    return [(layer, by_name.get(layer.name) or next(others)) for layer in weighted]
 
 
 def _normalizations(network: Any) -> dict[Any, Any]:

@@ -145,7 +145,7 @@ class ModelWeights:
             raise IncompatibleError(f"{path} cannot be trained further", why=why, hint="--init-from RUN")
 
     @cached_property
-    def _layers(self) -> dict[str, FoldedLayer]:
+    def _layers(self) -> list[FoldedLayer]:
         return read_weights(self._classifier.artifact.model)
 
     def check(self, keras: Any) -> None:

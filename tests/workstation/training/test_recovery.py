@@ -38,7 +38,8 @@ def stop_after_one_epoch(done: int, total: int, note: str) -> None:
 def better_run(finished_run, faces, tmp_path_factory):
     """Train from the weights of finished_run, which are hardly better than chance, and exceed them."""
     settings = dataclasses.replace(finished_run.settings(), epochs=6, learning_rate=2e-3)
-    run = start(settings, faces, opened_with=OPENED, root=tmp_path_factory.mktemp("better"), parent=RunWeights(finished_run))
+    root, parent = tmp_path_factory.mktemp("better"), RunWeights(finished_run)
+    run = start(settings, faces, opened_with=OPENED, root=root, parent=parent)
     complete(run, faces)
     return run
 
