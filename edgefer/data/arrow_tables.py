@@ -20,7 +20,16 @@ from typing import Any
 
 import numpy as np
 
-from edgefer.data.naming import canonical_name, label_of, list_names, quote, quote_name, split_of, splits_of
+from edgefer.data.naming import (
+    SPLIT_WORDS,
+    canonical_name,
+    label_of,
+    list_names,
+    quote,
+    quote_name,
+    split_of,
+    splits_of,
+)
 from edgefer.data.pictures import Picture, read_pictures
 from edgefer.data.pixel_rows import BadPixels, PixelRows, parse_pixels, require_scenes, resized
 from edgefer.data.records import SPLITS, BadRows, ReadOptions, SampleTable
@@ -344,7 +353,7 @@ def _split(columns: _Columns, row: _Row, split: str, assigned: Mapping[str, str]
         return split, ""
     if assigned[row.split]:
         return assigned[row.split], ""
-    kind = "is neither of two test sets" if split_of(row.split) else f"expected {', '.join(SPLITS)}"
+    kind = "is neither of two test sets" if split_of(row.split) else f"expected {SPLIT_WORDS}"
     return "", f"{columns.split} is {quote(row.split)}, {kind}"
 
 

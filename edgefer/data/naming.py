@@ -18,11 +18,13 @@ from edgefer.contract.labels import LABELS
 from edgefer.escaping import printable
 
 __all__ = [
-    "CONTEMPT", "LABEL_OF_NAME", "TEST", "assign_test", "canonical_name", "is_class_name", "label_of", "list_names",
-    "match_names", "quote", "quote_name", "split_of", "splits_of", "test_note",
+    "CONTEMPT", "LABEL_OF_NAME", "SPLIT_WORDS", "TEST", "assign_test", "canonical_name", "is_class_name", "label_of",
+    "list_names", "match_names", "quote", "quote_name", "split_of", "splits_of", "test_note",
 ]  # fmt: skip
 
 TEST = "test"
+# For messages; "Training", "PublicTest" and "PrivateTest" are accepted, too.
+SPLIT_WORDS = "train, validation or test"
 LABEL_OF_NAME = {
     **{label: label for label in LABELS},
     "anger": "angry",

@@ -11,6 +11,7 @@ from __future__ import annotations
 import difflib
 import io
 import os
+import tarfile
 import zipfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -22,8 +23,8 @@ from edgefer import files, plugins
 from edgefer.contract.image_header import read_header
 from edgefer.contract.labels import LABELS
 from edgefer.data.naming import is_class_name, list_names, quote, quote_name, split_of
-from edgefer.data.pictures import folders_in
-from edgefer.data.table_columns import split_line
+from edgefer.data.pictures import folders_in, holds_pictures
+from edgefer.data.table_columns import DELIMITERS, columns_hint, split_line
 from edgefer.data.table_text import DAMAGE, decode_head
 from edgefer.errors import DataError
 from edgefer.file_kinds import JSON, command_for, describe_kind
@@ -36,7 +37,8 @@ DEPTH = 3
 ENTRY_LIMIT = 200_000
 LOOSE_FOLDER_LIMIT = 2_000
 HEAD_BYTES = 1 << 16
-EXPECTED = "a table with the columns emotion, pixels and Usage, or folders such as train/happy/ and test/happy/"
+LISTED_MEMBERS = 20
+EXPECTED = "folders such as train/happy/ and test/happy/, or a table with columns of classes and pixels or paths"
 # By the first bytes of a file: what it is, and how to get a data set from it.
 FILE_TYPES: tuple[tuple[bytes, str, str], ...] = (
     (b"version https://git-lfs", "a Git LFS pointer instead of the file itself", "git lfs pull"),
@@ -188,12 +190,20 @@ def _unknown_folder(path: Path) -> DataError:
     why = f"it contains {' and '.join(content)}" if content else "the folder is empty"
     hint = EXPECTED
     if any(map(is_class_name, folders)):
-        why = f"the folders of classes ({list_names(folders)}) contain no pictures"
+        with_pictures = [name for name in folders if holds_pictures(path / name)]
+        if with_pictures:
+            names = list_names([f"{name}/" for name in with_pictures])
+            why = f"only {names} has pictures, expected two classes or more"
+        else:
+            why = f"the folders of classes ({list_names(folders)}) contain no pictures"
         hint = "JPEG or PNG files in the folder of each class"
     elif any(map(split_of, folders)):
         why += f"; no folder of a split contains a folder of a class, such as {LABELS[3]}/"
     elif archive := next((entry for entry in others if entry.suffix in (".zip", ".gz", ".tgz", ".tar")), None):
         hint = f"--data {quote_name(str(archive))}"
+    elif table := next((entry for entry in sorted(others) if _is_table_name(entry)), None):
+        reason, hint = _described_table(table)
+        why += f"; {quote_name(table.name)}: {reason}"
     return DataError(f"{quote_name(path)} contains no data set", why=why, hint=hint)
 
 
@@ -217,7 +227,7 @@ def _file_type(path: Path, head: bytes) -> tuple[str, str]:
         if head.startswith(magic):
             return f"it is {description}", hint
     if head[257:262] == b"ustar":
-        return "it is a tar archive without a table", "unpack it: tar -xf {path}"
+        return _tar_type(path)
     kind, command = describe_kind(path), command_for(path)
     if command and kind != JSON and not command.startswith("edgefer data"):
         return f"it is {kind}", command
@@ -238,15 +248,35 @@ def _text_type(text: str) -> tuple[str, str]:
     lines = [line for line in text.splitlines() if line.strip()]
     if not lines:
         return "the file has only blank lines", "copy or download it again"
-    delimiter = max(",;\t|", key=lines[0].count)
+    delimiter = max(DELIMITERS, key=lines[0].count)
     cells = split_line(lines[0], delimiter)
     shown = ", ".join(quote(cell, limit=20) for cell in cells[:8]) + (", ..." if len(cells) > 8 else "")
-    second = split_line(lines[1], delimiter)[:6] if len(lines) > 1 else []
-    row = ", ".join(quote(cell, limit=12) for cell in second) or "missing"
+    second = split_line(lines[1], delimiter) if len(lines) > 1 else []
+    row = ", ".join(quote(cell, limit=12) for cell in second[:6]) or "missing"
     if {"usage", "neutral", "contempt"} <= {cell.lower() for cell in cells}:
         return "it has FER+ votes and no pixels", "--data fer2013.csv --ferplus {path}"
     why = f"it has no column of pixels; its first line is {shown}, its second {row}"
-    return why, EXPECTED
+    return why, columns_hint(cells, second) if len(cells) > 1 and second else EXPECTED
+
+
+def _described_table(path: Path) -> tuple[str, str]:
+    """Describe a table that is no data set by itself, and return how to get one from it."""
+    try:
+        with path.open("rb") as file:
+            why, hint = _file_type(path, file.read(HEAD_BYTES))
+    except OSError as error:
+        return error.strerror or str(error), EXPECTED
+    return why, f"--data {quote_name(str(path))} {hint}" if hint.startswith("--columns") else hint
+
+
+def _tar_type(path: Path) -> tuple[str, str]:
+    try:
+        with tarfile.open(path) as archive:
+            names = [member.name for member in islice(archive, LISTED_MEMBERS) if member.isfile()]
+    except DAMAGE as error:
+        return f"it is a damaged tar archive ({quote_name(str(error))})", "copy or download it again"
+    why = "it is a tar archive without a table and without labeled samples"
+    return f"{why}: {list_names(names) or 'empty'}", "unpack it: tar -xf {path}"
 
 
 def _zip_type(path: Path) -> tuple[str, str]:

@@ -12,15 +12,17 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from edgefer.data.naming import label_of, split_of
 
-__all__ = ["DELIMITERS", "Columns", "find_columns", "split_line"]
+__all__ = ["DELIMITERS", "Columns", "columns_hint", "find_columns", "split_line"]
 
 DELIMITERS = (",", ";", "\t", "|")
 EMOTION_NAMES = ("emotion", "label", "expression", "class")
+# Not read without --columns, because tables of pixels have the names above.
+LABEL_NAMES = (*EMOTION_NAMES, "labels", "emotions", "mood", "category", "target")
 USAGE_NAMES = ("usage", "split", "subset", "set")
 # One column per pixel, such as pixel0 to pixel2303.
 PIXEL_COLUMN = re.compile(r"(?:pixels?|px|p)[\s_.\-]*\d+")
@@ -28,6 +30,7 @@ LEAST_PIXEL_COLUMNS = 100
 LEAST_PIXELS = 256
 NUMBER = re.compile(r"[\d.]+")
 NO_ROLES: Mapping[str, str] = {}
+PICTURE_PATH = re.compile(r".+\.(?:jpe?g|png|bmp|webp|tiff?|pgm|ppm)", re.IGNORECASE)
 SEPARATOR_LINE = re.compile(r"sep=(.)\s*$", re.IGNORECASE)
 
 
@@ -85,6 +88,23 @@ def find_columns(head: str, roles: Mapping[str, str] = NO_ROLES) -> Columns | No
         if columns is not None:
             return columns
     return None
+
+
+def columns_hint(names: Sequence[str], row: Sequence[str]) -> str:
+    """Return the option --columns for a table with other names, with NAME for a column that cannot be guessed.
+
+    Args:
+        names: header of the table.
+        row: first row, whose cells tell pixels and paths of pictures.
+    """
+    cells = list(zip(names, row))
+    pixels = next((name for name, cell in cells if _is_pixel_list(cell)), None)
+    path = next((name for name, cell in cells if PICTURE_PATH.fullmatch(cell)), None)
+    others = [name for name in names if name not in (pixels, path)]
+    known = next((name for name in others if name.lower() in LABEL_NAMES), None)
+    label = known or (others[0] if len(others) == 1 else "NAME")
+    picture = f"pixels={pixels}" if pixels else f"path={path or 'NAME'}"
+    return f"--columns label={label},{picture}"
 
 
 def split_line(line: str, delimiter: str) -> list[str]:

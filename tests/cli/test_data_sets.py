@@ -59,8 +59,9 @@ def test_eight_classes_go_from_training_to_the_report(edgefer, affectnet, tmp_pa
         outcome = edgefer(*command)
         assert outcome.code == 0, outcome.err
         texts += [outcome.out, outcome.err]
-    edgefer("report", ".", "--html", "report.html", "--card", "card.md")
-    texts += [path.read_text() for path in tmp_path.glob("*.md")] + [(tmp_path / "report.html").read_text()]
+    assert edgefer("report", "run", ".", "--html", "report.html").code == 0
+    assert edgefer("report", model, ".", "--card", "card.md").code == 0
+    texts += [(tmp_path / name).read_text() for name in ("report.html", "card.md")]
     assert [text for text in texts if "PublicTest" in text or "PrivateTest" in text] == []
     assert "validation accuracy" in texts[3]
 

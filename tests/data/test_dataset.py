@@ -172,7 +172,7 @@ BAD = {
     "no pixels": (lambda e, p, u: f"{e},,{u}", "pixels has 0 values"),
     "emotion 7": (lambda e, p, u: f"7,{p},{u}", "emotion is '7', expected 0 to 6"),
     "emotion word": (lambda e, p, u: f"smile,{p},{u}", "emotion is 'smile', expected 0 to 6"),
-    "usage": (lambda e, p, u: f"{e},{p},Exam", "Usage is 'Exam', expected Training, PublicTest, PrivateTest"),
+    "usage": (lambda e, p, u: f"{e},{p},Exam", "Usage is 'Exam', expected train, validation or test"),
     "test": (lambda e, p, u: f"{e},{p},Test", "Usage 'Test' is neither of two test sets"),
     "two columns": (lambda e, p, u: f"{e},{p}", "2 columns, expected 3"),
     "four columns": (lambda e, p, u: f"{e},{p},{u},x", "4 columns, expected 3"),

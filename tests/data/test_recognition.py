@@ -127,6 +127,32 @@ def test_impossible_names_do_not_exist(name, tmp_path):
         resolve(name, environ={}, folder=tmp_path)
 
 
+def test_an_unnamed_table_gets_the_columns_that_its_cells_suggest(tmp_path):
+    pixels = " ".join(["7"] * 2304)
+    tables = {
+        "paths.csv": ("file,mood\na/1.JPG,happy\n", "--columns label=mood,path=file"),
+        "pixels.csv": (f"mood;data\nhappy;{pixels}\n", "--columns label=mood,pixels=data"),
+        "others.csv": ("a,b,c\n1,2,3\n", "--columns label=NAME,path=NAME"),
+    }
+    for name, (text, hint) in tables.items():
+        path = tmp_path / Path(name).stem / name
+        path.parent.mkdir()
+        path.write_text(text)
+        with pytest.raises(DataError, match="no column of pixels") as caught:
+            find_source(path)
+        assert caught.value.hint == hint
+        with pytest.raises(DataError, match=f"contains no data set: .*{name}: it has no column of pixels") as caught:
+            find_source(path.parent)
+        assert caught.value.hint == f"--data {path} {hint}"
+
+
+def test_a_single_class_is_named(tmp_path):
+    (tmp_path / "happy").mkdir()
+    cv2.imwrite(str(tmp_path / "happy" / "1.png"), np.zeros((48, 48), np.uint8))
+    with pytest.raises(DataError, match="only happy/ has pictures, expected two classes"):
+        find_source(tmp_path)
+
+
 def test_a_device_is_neither_a_file_nor_a_folder():
     with pytest.raises(DataError, match="neither a file nor a folder"):
         load(Path("/dev/null"))

@@ -24,6 +24,7 @@ from edgefer.contract.labels import LABELS
 from edgefer.contract.preprocessing import InputSpec
 from edgefer.data.naming import (
     CONTEMPT,
+    SPLIT_WORDS,
     TEST,
     assign_test,
     canonical_name,
@@ -37,7 +38,7 @@ from edgefer.data.naming import (
 from edgefer.data.pictures import stored_spec
 from edgefer.data.pixel_rows import SIDE, BadPixels, PixelRows, parse_pixels, require_scenes, resized
 from edgefer.data.records import SPLITS, BadRows, ReadOptions, SampleTable, file_sha256
-from edgefer.data.table_columns import NO_ROLES, Columns, find_columns
+from edgefer.data.table_columns import NO_ROLES, Columns, columns_hint, find_columns
 from edgefer.data.table_text import Table, open_table
 from edgefer.errors import DataError
 from edgefer.progress import Progress
@@ -219,7 +220,7 @@ class _Rows:
             raise _BadRow(_unknown_emotion(emotion))
         split = split_of(usage)
         if split is None:
-            raise _BadRow(f"Usage is {quote(usage)}, expected {', '.join(SPLITS)}")
+            raise _BadRow(f"Usage is {quote(usage)}, expected {SPLIT_WORDS}")
         pixels = columns.pixels
         tokens = cells[pixels[0]].split() if len(pixels) == 1 else [cells[index] for index in pixels]
         self.pixels.add(parse_pixels(tokens), place=f"line {number}")
@@ -306,7 +307,7 @@ def _require_columns(path: Path, columns: Columns, head: str, *, needs_splits: b
     raise DataError(
         f"{path} has no column {' and no column '.join(missing)}",
         why=f"{f'its columns are {names}' if names else 'it has no header'}, its first row is {row}{consequence}",
-        hint="--columns label=NAME,pixels=NAME" if "emotion" in missing else "--split 80/10/10",
+        hint=columns_hint(columns.names, first) if "emotion" in missing else "--split 80/10/10",
     )
 
 

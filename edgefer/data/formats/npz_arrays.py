@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from edgefer.contract.labels import LABELS
 from edgefer.contract.preprocessing import prepare_all
-from edgefer.data.naming import list_names, quote, quote_name, splits_of
+from edgefer.data.naming import SPLIT_WORDS, list_names, quote, quote_name, splits_of
 from edgefer.data.pictures import stored_spec
 from edgefer.data.pixel_rows import require_scenes
 from edgefer.data.records import SPLITS, BadRows, ReadOptions, SampleTable
@@ -109,7 +109,7 @@ def read(path: Path, *, options: ReadOptions, bad: BadRows, progress: Progress) 
     is_good = (splits >= 0) & (emotion >= 0) & (emotion < len(label_names))
     for row in np.flatnonzero(~is_good):
         if splits[row] < 0:
-            reason = f"usage is {quote(text[row])}, expected {', '.join(SPLITS)}"
+            reason = f"usage is {quote(text[row])}, expected {SPLIT_WORDS}"
         else:
             reason = f"emotion is {emotion[row]}, expected 0 to {len(label_names) - 1}"
         bad.add(f"row {row} (from 0)", reason)

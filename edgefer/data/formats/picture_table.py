@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from edgefer.data.naming import list_names, quote, splits_of
+from edgefer.data.naming import SPLIT_WORDS, list_names, quote, splits_of
 from edgefer.data.pictures import Picture, pictures_key, read_pictures
 from edgefer.data.records import SPLITS, BadRows, ReadOptions, SampleTable
 from edgefer.data.table_columns import DELIMITERS, split_line
@@ -91,7 +91,7 @@ def _positions(path: Path, header: list[str], options: ReadOptions) -> dict[str,
 def _picture(folder: Path, line: int, row: dict[str, str], splits: Mapping[str, str]) -> Picture:
     split = splits[row["split"]] if "split" in row else SPLITS[0]
     label, name = row.get("label", "").strip(), row["path" if "path" in row else "image"].strip()
-    problem = "" if split else f"line {line}: the split is {quote(row.get('split', ''))}, expected {', '.join(SPLITS)}"
+    problem = "" if split else f"line {line}: the split is {quote(row.get('split', ''))}, expected {SPLIT_WORDS}"
     problem = problem or ("" if label else f"line {line}: the class is empty")
     problem = problem or ("" if name else f"line {line}: the path is empty")
     path = folder / name.replace("\0", "")

@@ -99,5 +99,6 @@ def _load(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise DataError(f"cannot read {quote_name(path)}", why=str(error), hint="copy it again") from error
+        why = getattr(error, "strerror", None) or str(error)
+        raise DataError(f"cannot read {quote_name(path)}", why=why, hint="copy it again") from error
     return content if isinstance(content, dict) else {}

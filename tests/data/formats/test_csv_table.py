@@ -155,7 +155,7 @@ ALL_BAD = {
     "1 x 1": (lambda e, i, u: f"{e},7,{u}", "pixels has 1 value, expected the square of a number"),
     "abbreviated": (lambda e, i, u: f"{e},[{' '.join(['7'] * 300)} ... 4],{u}", "value 301 is '...'"),
     "unknown emotions": (lambda e, i, u: f"smile,{joined(i)},{u}", "emotion is 'smile', expected 0 to 6"),
-    "unknown splits": (lambda e, i, u: f"{e},{joined(i)},fold1", "Usage is 'fold1', expected Training"),
+    "unknown splits": (lambda e, i, u: f"{e},{joined(i)},fold1", "Usage is 'fold1', expected train, val"),
 }
 
 
