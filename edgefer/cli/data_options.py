@@ -111,7 +111,8 @@ DATA_OPTION = click.option(
     "--data",
     type=INPUT,
     metavar="PATH",
-    help="A table such as fer2013.csv, folders of pictures, an .npz, or 'synthetic' for generated faces.  "
+    help="A table such as fer2013.csv, folders of pictures, Parquet, WebDataset, an .npz, or 'synthetic' for generated "
+    "faces.  "
     "[default: the data of the run, else $EDGEFER_DATA, else ./fer2013.csv; for training, else synthetic]",
 )
 LAYOUT_OPTIONS = (

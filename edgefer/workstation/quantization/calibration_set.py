@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edgefer.contract.split_names import split_phrase
 from edgefer.data.dataset import Dataset, Split
 from edgefer.data.records import BadRows
 from edgefer.errors import DataError
@@ -102,7 +103,8 @@ def load_set(path: Path, dataset: Dataset, *, drop_duplicates: bool = False) -> 
     content, entries = _read(path)
     training = dataset.split("Training")
     index_of = {row: index for index, row in enumerate(training.rows.tolist())}
-    tests = {name: split for name, split in dataset.splits.items() if name != "Training"}
+    titles = {name: split_phrase(name, data=dataset.layout) for name in dataset.splits}
+    tests = {titles[name]: split for name, split in dataset.splits.items() if name != "Training"}
     test_split_of = {digest: name for name, split in tests.items() for digest in split.digests}
     bad, members, dropped = BadRows(), [], 0
     for row, digits in entries.items():

@@ -116,7 +116,14 @@ def test_a_missing_split_is_named(refused, workplace, tmp_path):
     chosen = arrays["usage"] != "PrivateTest"
     np.savez(tmp_path / "two.npz", **{name: arrays[name][chosen] for name in arrays.files})
     error = refused("evaluate", workplace.int8, "--data", "two.npz", "--split", "private", code=1)
-    assert "no PrivateTest images" in error
+    assert "two.npz has no test images: it has Training (280), validation (70)" in error
+
+
+@pytest.mark.parametrize(("words", "count"), [(("public", "validation"), 70), (("private", "test"), 35)])
+def test_a_split_has_two_names(words, count, edgefer, workplace):
+    records = [edgefer("evaluate", workplace.int8, "--split", word, "--json").record for word in words]
+    assert records[0] == records[1]
+    assert records[0]["n"] == count
 
 
 def test_a_run_is_scored_on_its_training_data_by_default(edgefer, workplace):

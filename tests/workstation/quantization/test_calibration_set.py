@@ -73,7 +73,7 @@ def test_rows_outside_training_are_listed(faces, path):
     with pytest.raises(DataError) as caught:
         load_set(path, faces)
     assert "2 of the 37 rows" in caught.value.what
-    assert caught.value.why == "row 5003: it is in PublicTest, not in Training; row 9999: no such row"
+    assert caught.value.why == "row 5003: it is in the validation split, not in Training; row 9999: no such row"
     assert "edgefer calibrate" in caught.value.hint
 
 
