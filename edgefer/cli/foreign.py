@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import atexit
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from edgefer.data.dataset import Dataset
     from edgefer.inference.model_import import ForeignModel, InputChoice
     from edgefer.results.model_import import ModelImport
+    from edgefer.workstation.importing.network import ImportedNetwork
     from edgefer.workstation.training.run import Run
 
 __all__ = ["NO_DATA", "FeedOptions", "feed_options", "find_contract", "import_network", "import_tflite"]
@@ -137,9 +138,23 @@ def import_tflite(path: Path, data: DataOptions, feed: FeedOptions, output: Path
 
 
 def import_network(
-    path: Path, data: DataOptions, feed: FeedOptions, *, trust: bool = False, folder: Path | None = None
+    path: Path,
+    data: DataOptions,
+    feed: FeedOptions,
+    *,
+    trust: bool = False,
+    folder: Path | None = None,
+    check: Callable[[ImportedNetwork], None] | None = None,
 ) -> tuple[ModelImport, Run]:
     """Write a run folder with the network of a Keras file or a SavedModel.
+
+    Args:
+        path: file or folder from another program.
+        data: labeled faces, to determine labels or input that are missing in ``feed``.
+        feed: labels and input of the model.
+        trust: load files that could run code.
+        folder: run folder, or None for a new one.
+        check: function that refuses networks for which the caller has no use, before the data set is read.
 
     Raises:
         UsageError: the file has no known format or could run code, or labels or input cannot be determined.
@@ -154,6 +169,8 @@ def import_network(
     log(f"importing {path}")
     with tempfile.TemporaryDirectory(prefix="edgefer-import-") as private:
         network = read_network(path, folder=Path(private), trust=trust)
+        if check is not None:
+            check(network)
         # The converter has just written it.
         trust_model(network.flatbuffer)
         model = ForeignModel.load(network.flatbuffer, name=path.name)

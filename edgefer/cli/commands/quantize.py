@@ -22,6 +22,7 @@ from edgefer.text_table import Result
 if TYPE_CHECKING:
     from edgefer.results.measurement import Measurement
     from edgefer.results.quantization import Quantization
+    from edgefer.workstation.importing.network import ImportedNetwork
     from edgefer.workstation.training.run import Run
     from edgefer.workstation.workflows.quantize_plan import Console, QuantizationPlan
 
@@ -235,7 +236,8 @@ def command(
         _check_qat(schemes, qat)
     for plan in plans:
         plan.check()
-    run = _open_run(subject, data, feed, trust=trust)
+    trains = any(plugins.load(SCHEMES, scheme).NEEDS_TRAINING for scheme in schemes)
+    run = _open_run(subject, data, feed, trust=trust, trains=trains)
     run.require_weights()
     log_ignored_settings()
     log(f"run: {run.folder} ({'as named' if subject else 'the newest'}); {run.progress_note()}")
@@ -247,20 +249,30 @@ def command(
     return _result(run, [run_quantization(run, dataset, plan, _console(), network) for plan in plans])
 
 
-def _open_run(subject: Path | None, data: DataOptions, feed: FeedOptions, *, trust: bool) -> Run:
-    """Return the run, or import a model from another program into a new run."""
+def _open_run(subject: Path | None, data: DataOptions, feed: FeedOptions, *, trust: bool, trains: bool) -> Run:
+    """Return the run, or import a model from another program into a new run.
+
+    If a scheme ``trains``, a model with a layer that does not support it is refused before the data set is read.
+    """
     from edgefer.report.terminal.model_import import import_text
     from edgefer.workstation.importing.network import find_format
     from edgefer.workstation.training.run import find_run
 
     if subject is not None and describe_kind(subject) != RUN and find_format(subject) is not None:
-        record, run = import_network(subject, data, feed, trust=trust)
+        check = functools.partial(_require_supported, name=str(subject)) if trains else None
+        record, run = import_network(subject, data, feed, trust=trust, check=check)
         log(f"{import_text(record)}\n")
         return run
     if feed != FeedOptions():
         option = "--labels" if feed.labels is not None else "--input"
         raise UsageError(f"{option} with a run", why="the run defines labels and input", hint=f"omit {option}")
     return find_run(subject)
+
+
+def _require_supported(network: ImportedNetwork, *, name: str) -> None:
+    from edgefer.workstation.quantization.qat.finetune import require_supported_file
+
+    require_supported_file(network.keras, name=name)
 
 
 def _result(run: Run, quantizations: list[Quantization]) -> Result:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,8 +27,8 @@ from edgefer.workstation.training.model import build_network, load_weights
 from edgefer.workstation.training.run import Run
 
 __all__ = [
-    "evaluate_logits", "evaluate_run", "flatbuffer_logits", "keras_logits", "load_imported", "load_network",
-    "load_trained", "score_run",
+    "evaluate_logits", "evaluate_run", "flatbuffer_logits", "keras_logits", "load_imported", "load_keras_file",
+    "load_network", "load_trained", "score_run",
 ]  # fmt: skip
 
 BATCH = 256
@@ -73,15 +74,24 @@ def load_imported(keras: Any, run: Run) -> Any:
         what = f"{run.folder} has no Keras network"
         why = "it was imported from a file that holds a graph; only the schemes int8 and float32 convert it"
         raise UsageError(what, why=why, hint=f"edgefer quantize --int8 {run.folder}")
+    return load_keras_file(keras, run.imported_network)
+
+
+def load_keras_file(keras: Any, path: Path) -> Any:
+    """Load a Keras network from a file that an import wrote: .keras, or .h5 of tf_keras.
+
+    Raises:
+        DataError: the network cannot be loaded.
+    """
     try:
-        if run.imported_network.suffix == ".h5":
+        if path.suffix == ".h5":
             import tf_keras
 
-            return tf_keras.models.load_model(run.imported_network, compile=False)
-        return keras.saving.load_model(run.imported_network, compile=False)
+            return tf_keras.models.load_model(path, compile=False)
+        return keras.saving.load_model(path, compile=False)
     except (OSError, ValueError, TypeError, KeyError) as error:
         why = str(error).strip().partition("\n")[0]
-        raise DataError(f"cannot load {run.imported_network}", why=why, hint="edgefer import MODEL") from error
+        raise DataError(f"cannot load {path}", why=why, hint="edgefer import MODEL") from error
 
 
 def keras_logits(network: Any, faces: Pixels, spec: InputSpec = InputSpec()) -> npt.NDArray[np.float32]:

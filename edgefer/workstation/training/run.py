@@ -131,16 +131,6 @@ class Run:
         imported = self._origin().get("imported", {})
         return str(imported.get("output", "logits"))
 
-    def require_trained(self, action: str) -> None:
-        """Check that the network was trained here, for an ``action`` that an imported network does not support.
-
-        Raises:
-            UsageError: the run was imported.
-        """
-        if self.is_imported:
-            why = "its network was imported, so edgefer cannot rebuild it"
-            raise UsageError(f"{action} of {self.folder}", why=why, hint=f"edgefer quantize --int8 {self.folder}")
-
     def require_weights(self) -> None:
         """Check that the run has weights.
 

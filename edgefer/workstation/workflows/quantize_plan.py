@@ -118,7 +118,6 @@ class QuantizationPlan:
         if self.set_name:
             check_set(self.set_name)
         if plugins.load(SCHEMES, self.scheme).NEEDS_TRAINING:
-            run.require_trained("quantization-aware training")
             require_supported(run)
 
     @property
@@ -206,7 +205,6 @@ def _apply_search(run: Run, plan: QuantizationPlan, result: SearchResult, consol
     thresholds = dataclasses.replace(plan.thresholds, max_drop_points=plan.max_drop_points)
     if result.options is not None:
         return dataclasses.replace(plan, options=result.options, thresholds=thresholds)
-    run.require_trained("no candidate is within the bound, and quantization-aware training")
     require_supported(run)
     console.log("no candidate is within the bound; int8_qat trains, which takes minutes on FER2013")
     dropped = [name.replace("_", " ") for name in plan.options.overrides() if name != "io"]

@@ -321,3 +321,16 @@ def test_auto_without_public_test_and_with_another_input_size_and_equalization(e
     assert record["verdict"]["difference_points"] == pytest.approx(record["search"]["tries"][1]["difference_points"])
     assert record["layers"][-1]["activation_snr_db"] > 10
     assert record["stability"]["sets"] == 2
+
+
+def test_int8_qat_of_another_programs_model_names_the_layer_before_the_data_set_is_read(refused, tmp_path):
+    from edgefer.workstation.networks.backend import load_keras
+
+    keras = load_keras(backend="tensorflow")
+    face = keras.Input((48, 48, 1))
+    x = keras.layers.Conv2D(4, 3, strides=2, activation="elu", name="bent")(face)
+    keras.Model(face, keras.layers.Dense(7)(keras.layers.Flatten()(x))).save(tmp_path / "net.keras")
+    # The missing data set would be reported next.
+    error = refused("quantize", "net.keras", "--int8-qat", "--data", "nowhere.csv", code=2)
+    assert "does not support bent (Conv2D)" in error
+    assert not (tmp_path / "runs").exists()

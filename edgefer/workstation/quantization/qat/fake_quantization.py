@@ -1,6 +1,6 @@
 """Simulate int8 arithmetic in a float network, so that training includes the rounding.
 
-    model = fake_quantize(base, faces)              # ranges from faces; the input range is fixed to [0, 1]
+    model = fake_quantize(base, faces)              # ranges from faces; the input has the range of the pixels
     model(images, training=True)                    # updates the ranges of the activations
     sync_ranges(model)                              # before evaluation, saving or conversion
 
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgefer.contract.preprocessing import with_channels
+from edgefer.contract.preprocessing import FLOAT32, InputSpec, encode, encoder, with_channels
 from edgefer.processes import suppress_native_output
 
 __all__ = ["fake_quantize", "sync_ranges"]
@@ -29,12 +29,13 @@ LEAST_RANGE = 1e-6
 LEAST_SHARE = 1e-3
 
 
-def fake_quantize(base: Any, faces: npt.NDArray[np.uint8]) -> Any:
+def fake_quantize(base: Any, faces: npt.NDArray[np.uint8], spec: InputSpec = InputSpec()) -> Any:
     """Return a tf_keras model with fake quantization and a copy of the weights of ``base``.
 
     Args:
         base: tf_keras model from qat_base().
-        faces: uint8 (n, h, w) faces; the activations of ``base`` on them initialize the ranges.
+        faces: prepared faces, uint8 (n, *spec.shape); the activations of ``base`` on them initialize the ranges.
+        spec: input of the network.
     """
     with suppress_native_output():
         import tensorflow_model_optimization as tfmot
@@ -53,7 +54,7 @@ def fake_quantize(base: Any, faces: npt.NDArray[np.uint8]) -> Any:
             annotated = tf_keras.models.clone_model(base, clone_function=annotate)
             annotated.set_weights(base.get_weights())
             model = library.quantize_apply(annotated)
-    ranges = _ranges(tf_keras, base, faces)
+    ranges = _ranges(tf_keras, base, faces, spec)
     for layer in _wrappers(model):
         variables = _variables(layer)
         for prefix in OUTPUTS:
@@ -61,20 +62,20 @@ def fake_quantize(base: Any, faces: npt.NDArray[np.uint8]) -> Any:
                 low, high = ranges[layer.layer.name]
                 variables[f"{prefix}_min"].assign(low)
                 variables[f"{prefix}_max"].assign(high)
-    sync_ranges(model)
+    sync_ranges(model, spec.range)
     return model
 
 
-def sync_ranges(model: Any) -> None:
-    """Update the kernel ranges to the current weights, and set the input range to [0, 1], so that it is pixel - 128.
+def sync_ranges(model: Any, input_range: tuple[float, float] = (0.0, 1.0)) -> None:
+    """Update the kernel ranges to the current weights, and set the input range, so that one step is one pixel value.
 
     tfmot stores the range of a kernel in the forward pass, before the optimizer changes the kernel.
     """
     for layer in model.layers:
         variables = _variables(layer)
         if f"{layer.name}_min" in variables:
-            variables[f"{layer.name}_min"].assign(0.0)
-            variables[f"{layer.name}_max"].assign(1.0)
+            variables[f"{layer.name}_min"].assign(input_range[0])
+            variables[f"{layer.name}_max"].assign(input_range[1])
     for layer in _wrappers(model):
         variables = _variables(layer)
         for name in KERNELS:
@@ -90,12 +91,13 @@ def _sync_kernel(kernel: Any, low: Any, high: Any) -> None:
     high.assign(limit)
 
 
-def _ranges(tf_keras: Any, base: Any, faces: npt.NDArray[np.uint8]) -> dict[str, tuple[float, float]]:
+def _ranges(tf_keras: Any, base: Any, faces: npt.NDArray[np.uint8], spec: InputSpec) -> dict[str, tuple[float, float]]:
     """Return (min, max) of each layer's output over all faces; the range includes zero."""
     outputs = tf_keras.Model(base.input, [layer.output for layer in base.layers])
+    table = encoder(FLOAT32, spec)
     lows, highs = [], []
     for start in range(0, len(faces), BATCH):
-        batch = with_channels(faces[start : start + BATCH]).astype(np.float32) / np.float32(255)
+        batch = encode(table, with_channels(faces[start : start + BATCH]))
         values = [np.asarray(value) for value in outputs(batch, training=False)]
         lows.append([value.min() for value in values])
         highs.append([value.max() for value in values])

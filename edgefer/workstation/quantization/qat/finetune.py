@@ -28,10 +28,11 @@ from edgefer.errors import DataError, UsageError
 from edgefer.progress import Progress, silent
 from edgefer.workstation.networks.backend import load_keras
 from edgefer.workstation.quantization.qat.fake_quantization import fake_quantize
+from edgefer.workstation.quantization.qat.keras_copy import copy_to_tf_keras
 from edgefer.workstation.quantization.qat.model import check_supported, qat_base
 from edgefer.workstation.quantization.qat.trainer import QatEpoch, QatSettings, QatTrainer, select_epoch
 from edgefer.workstation.training.epoch_data import make_epoch
-from edgefer.workstation.training.keras_inference import keras_logits
+from edgefer.workstation.training.keras_inference import keras_logits, load_imported, load_keras_file
 from edgefer.workstation.training.model import build_network
 from edgefer.workstation.training.run import Run
 from edgefer.workstation.training.schedule import learning_rate
@@ -40,7 +41,9 @@ from edgefer.workstation.training.settings_toml import to_toml
 from edgefer.workstation.training.state import check_variables, read_state, write_state
 from edgefer.workstation.training.validation import ValidationSplit
 
-__all__ = ["FineTuned", "QatSettings", "finetune", "finetuning_folder", "require_supported"]
+__all__ = ["FineTuned", "QatSettings", "finetune", "finetuning_folder", "require_supported",
+    "require_supported_file",
+]
 
 # Lines of settings.toml for settings that did not exist when the first fine-tunings were hashed.
 NEWER_DEFAULTS = ("views = 0\n", "backbone_lr_factor = 1.0\n")
@@ -70,15 +73,30 @@ class FineTuned:
 
 
 def require_supported(run: Run) -> None:
-    """Raise UsageError if quantization-aware training does not support the network or the input of ``run``."""
-    spec = run.settings().input
-    if not spec.has_unit_range:
-        why = "fake quantization of the input has the range 0 to 1"
-        raise UsageError(f"int8_qat with input.mean = {spec.mean}, input.std = {spec.std}", why=why, hint="--int8")
-    load_keras(backend="tensorflow")
+    """Raise UsageError if quantization-aware training does not support the network of ``run``."""
+    keras = load_keras(backend="tensorflow")
+    if run.output != "logits":
+        why = "its outputs are probabilities; the loss needs logits"
+        raise UsageError(f"int8_qat of {run.folder}", why=why, hint=f"edgefer quantize --int8 {run.folder}")
+    if run.is_imported:
+        check_supported(copy_to_tf_keras(load_imported(keras, run)))
+        return
     import tf_keras
 
     check_supported(build_network(tf_keras, run.settings(), classes=len(run.labels)))
+
+
+def require_supported_file(path: Path | None, *, name: str) -> None:
+    """Raise UsageError if quantization-aware training does not support the network in a Keras file.
+
+    Args:
+        path: the Keras file, or None if the imported file has no layers.
+        name: name of the imported file, for the error.
+    """
+    if path is None:
+        why = "edgefer can only read its graph, and quantization-aware training needs layers"
+        raise UsageError(f"int8_qat of {name}", why=why, hint=f"edgefer quantize --int8 {name}")
+    check_supported(copy_to_tf_keras(load_keras_file(load_keras(backend="tensorflow"), path)))
 
 
 def finetune(
@@ -93,8 +111,8 @@ def finetune(
     """Fine-tune the best weights of ``run``, or resume an interrupted fine-tuning.
 
     Args:
-        run: completed training.
-        network: Keras network with the best weights of ``run``.
+        run: completed training, or imported run.
+        network: Keras network of ``run`` with its best weights.
         split: images that trained the run and images that selected its best epoch, not yet preprocessed.
         settings: settings of the fine-tuning.
         calibration: uint8 (n, h, w) faces that initialize the ranges of the activations.
@@ -108,9 +126,10 @@ def finetune(
     """
     plan = _plan(run, settings)
     images = split.prepare(plan.input)
-    base = qat_base(network, run.settings(), calibration)
+    plain = copy_to_tf_keras(network) if run.is_imported else None
+    base = qat_base(network, run.settings(), calibration, plain=plain)
     keras = load_keras(backend="tensorflow")
-    trainer = QatTrainer(keras, base, fake_quantize(base, calibration), settings, plan)
+    trainer = QatTrainer(keras, base, fake_quantize(base, calibration, plan.input), settings, plan)
     folder = finetuning_folder(run, images.training, settings, calibration=calibration)
     with run.only_trainer():
         folder.mkdir(parents=True, exist_ok=True)
@@ -164,7 +183,7 @@ def _train(trainer: QatTrainer, folder: Path, images: ValidationSplit, progress:
     settings, plan = trainer.settings, trainer.plan
     state, best_weights = folder / "state.npz", folder / "best.npz"
     history = _load(state, trainer.variables()) if state.exists() else []
-    float_labels = keras_logits(trainer.base, images.validation.pixels).argmax(axis=1)
+    float_labels = keras_logits(trainer.base, images.validation.pixels, plan.input).argmax(axis=1)
     _write_json(folder / "settings.json", dataclasses.asdict(settings))
     while len(history) < settings.epochs:
         index = len(history)

@@ -23,7 +23,7 @@ from edgefer.workstation.training.keras_inference import keras_logits
 from edgefer.workstation.training.model import build_network
 from edgefer.workstation.training.settings import TrainSettings
 
-__all__ = ["check_supported", "folded", "qat_base"]
+__all__ = ["KNOWN", "check_supported", "folded", "not_supported", "qat_base"]
 
 TOLERANCE = 1e-4
 WEIGHTED = ("Conv2D", "DepthwiseConv2D", "Dense")
@@ -78,16 +78,17 @@ class _Graph:
 def check_supported(network: Any) -> None:
     """Raise UsageError with the layer and the reason if quantization-aware training does not support the network."""
     if type(network).__name__ != "Functional":
-        raise _not_supported(network.name, type(network).__name__, "expected a functional model of built-in layers")
+        raise not_supported(network.name, type(network).__name__, "expected a functional model of built-in layers")
     graph = _Graph(network)
     for find_problem in (_unsupported_kind, _unsupported_place):
         for name in graph.layers:
             why = find_problem(graph, name)
             if why:
-                raise _not_supported(name, graph.kind(name), why)
+                raise not_supported(name, graph.kind(name), why)
 
 
-def _not_supported(name: str, kind: str, why: str) -> UsageError:
+def not_supported(name: str, kind: str, why: str) -> UsageError:
+    """Return the error about a layer that quantization-aware training does not support."""
     what = f"quantization-aware training does not support {name} ({kind})"
     return UsageError(what, why=why, hint="edgefer quantize --int8")
 
@@ -136,13 +137,16 @@ def _bounds(options: dict[str, Any]) -> tuple[Any, ...]:
     return options["max_value"], options["negative_slope"], options["threshold"]
 
 
-def qat_base(network: Any, settings: TrainSettings, faces: npt.NDArray[np.uint8]) -> Any:
-    """Rebuild a Keras network in tf_keras with folded normalization: float32 (n, h, w, 1) -> logits (n, classes).
+def qat_base(
+    network: Any, settings: TrainSettings, faces: npt.NDArray[np.uint8], *, plain: Any | None = None
+) -> Any:
+    """Rebuild a Keras network in tf_keras with folded normalization: float32 (n, h, w, channels) to (n, classes).
 
     Args:
         network: trained Keras network of ``settings``.
         settings: training settings of the network.
-        faces: uint8 (n, h, w) faces, on which the logits of both networks must agree within 1e-4.
+        faces: prepared faces, uint8 (n, *input.shape), on which the logits of both networks must agree within 1e-4.
+        plain: the network in tf_keras with its weights; None builds the architecture of ``settings``.
 
     Raises:
         UsageError: quantization-aware training does not support a layer.
@@ -150,16 +154,20 @@ def qat_base(network: Any, settings: TrainSettings, faces: npt.NDArray[np.uint8]
     """
     import tf_keras
 
-    plain = build_network(tf_keras, settings, classes=network.output_shape[-1])
+    if plain is None:
+        plain = build_network(tf_keras, settings, classes=network.output_shape[-1])
+        check_supported(plain)
+        plain.set_weights(network.get_weights())
     check_supported(plain)
-    plain.set_weights(network.get_weights())
-    base = folded(plain)
-    difference = float(np.abs(keras_logits(network, faces) - keras_logits(base, faces)).max())
+    base, spec = folded(plain), settings.input
+    expected = keras_logits(network, faces, spec)
+    difference = float(np.abs(expected - keras_logits(base, faces, spec)).max())
+    limit = TOLERANCE * max(1.0, float(np.abs(expected).max()) / 10)
     # Written so that NaN counts as a difference.
-    if not difference <= TOLERANCE:
+    if not difference <= limit:
         raise EdgeferError(
             f"{settings.architecture} in tf_keras differs from the trained network",
-            why=f"the logits of {len(faces)} faces differ by up to {difference:.2g}, expected at most {TOLERANCE:g}",
+            why=f"the logits of {len(faces)} faces differ by up to {difference:.2g}, expected at most {limit:g}",
             hint="edgefer quantize --int8",
         )
     return base

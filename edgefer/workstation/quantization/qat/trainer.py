@@ -139,7 +139,7 @@ class QatTrainer:
             if index % 8 == 0:
                 note = f"fine-tuning, epoch {epoch + 1}, batch {index + 1}/{steps}"
                 progress(epoch, self.settings.epochs, note)
-        sync_ranges(self.model)
+        sync_ranges(self.model, self.plan.input.range)
         loss, accuracy = np.mean(results, axis=0)
         duration_s = round((time.monotonic_ns() - started_ns) / 1e9, 1)
         return EpochMetrics(float(loss), float(accuracy), duration_s)
@@ -158,7 +158,7 @@ class QatTrainer:
         Raises:
             DataError: the loss is not finite.
         """
-        logits = keras_logits(self.model, validation.pixels)
+        logits = keras_logits(self.model, validation.pixels, self.plan.input)
         hint = f"--qat-learning-rate {self.settings.learning_rate / 10:g}"
         what = f"the fine-tuning has diverged in epoch {epoch + 1}"
         loss = validation_loss(logits, validation, what=what, hint=hint)
