@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -42,6 +42,7 @@ PREFIX = re.compile(rf"({'|'.join(SPLITS)})_(\d+)?")
 ROWS_OF_SPLIT = {"Training": range(28709), "PublicTest": range(28709, 32298), "PrivateTest": range(32298, 35887)}
 NAMED_LEFTOVERS = 5
 LEAST_CLASSES = 2
+NO_NAMES: Mapping[str, str] = {}
 # Trees with the seven classes are often FER2013, but their names do not tell.
 UNSPECIFIED_TEST = (
     "If these are images of FER2013: the file names in {folder}/ do not distinguish PublicTest from PrivateTest, so "
@@ -85,9 +86,19 @@ def tree_key(path: Path, options: ReadOptions) -> str:
     return pictures_key(tree.pictures, options, tree.unreadable, tree.notes)
 
 
-def read_tree(path: Path, *, options: ReadOptions, bad: BadRows, progress: Progress) -> SampleTable:
-    """Read all pictures of a tree; unreadable ones, and those in the folder of another split, are bad."""
-    tree = survey(path)
+def read_tree(
+    path: Path,
+    *,
+    options: ReadOptions,
+    bad: BadRows,
+    progress: Progress,
+    names: Mapping[str, str] = NO_NAMES,
+) -> SampleTable:
+    """Read all pictures of a tree; unreadable ones, and those in the folder of another split, are bad.
+
+    Notes have ``names`` in place of the names of numbered class folders.
+    """
+    tree = survey(path, names=names)
     for name, reason in tree.unreadable:
         bad.add(quote_name(name), reason)
     split_of_test, notes = _test_split(tree)
@@ -105,7 +116,7 @@ def class_folder_names(path: Path) -> set[str]:
     return {entry.name for folder in folders_in(path) if split_of(folder.name) for entry in folders_in(folder)}
 
 
-def survey(path: Path) -> Tree:
+def survey(path: Path, *, names: Mapping[str, str] = NO_NAMES) -> Tree:
     """List the pictures of a tree with their classes and the folders of their splits."""
     splits = _split_folders(path) or _split_folders(path, any_name=True)
     pictures: list[Picture] = []
@@ -127,7 +138,7 @@ def survey(path: Path) -> Tree:
     place = "class folder of a split" if splits else "class folder"
     notes = [f"Skipped, not in a {place}: {', '.join(_first(omitted))}."] if omitted else []
     folders = tuple(dict.fromkeys(picture.split for picture in pictures)) if splits else ()
-    return Tree(tuple(pictures), tuple(unreadable), (*notes, *_missing_classes(pictures, folders)), folders)
+    return Tree(tuple(pictures), tuple(unreadable), (*notes, *_missing_classes(pictures, folders, names)), folders)
 
 
 def _test_split(tree: Tree) -> tuple[str, tuple[str, ...]]:
@@ -183,10 +194,17 @@ def _picture(file: Path, root: Path, split: str, folder: Path) -> Picture:
     return Picture(file, file.relative_to(root).as_posix(), folder.name, split, subject)
 
 
-def _missing_classes(pictures: Sequence[Picture], folders: Sequence[str]) -> Iterator[str]:
+def _missing_classes(
+    pictures: Sequence[Picture], folders: Sequence[str], names: Mapping[str, str]
+) -> Iterator[str]:
     """Report classes that some split folders lack."""
     labels = {
-        folder: {canonical_name(picture.label) for picture in pictures if picture.split == folder} for folder in folders
+        folder: {
+            names.get(picture.label) or canonical_name(picture.label)
+            for picture in pictures
+            if picture.split == folder
+        }
+        for folder in folders
     }
     everywhere = set().union(*labels.values())
     order = [*LABELS, *sorted(everywhere - set(LABELS))]

@@ -271,7 +271,7 @@ def _described_table(path: Path) -> tuple[str, str]:
 
 def _tar_type(path: Path) -> tuple[str, str]:
     try:
-        with tarfile.open(path) as archive:
+        with tarfile.open(path, "r:") as archive:
             names = [member.name for member in islice(archive, LISTED_MEMBERS) if member.isfile()]
     except DAMAGE as error:
         return f"it is a damaged tar archive ({quote_name(str(error))})", "copy or download it again"

@@ -46,7 +46,7 @@ FILES = {
     "model": (b"\x1c\0\0\0TFL3" + bytes(100), "it is a TensorFlow Lite model"),
     "binary": (bytes(range(256)) * 10, "binary data that starts with 00 01 02"),
     "another table": (b"name;age\nA;3\n", "no column of pixels; its first line is 'name', 'age', its second 'A', '3'"),
-    "tar without a table": (b"a.png".ljust(257, b"\0") + b"ustar" + bytes(1000), "a tar archive without a table"),
+    "tar without a table": (b"a.png".ljust(257, b"\0") + b"ustar" + bytes(1000), "a damaged tar archive"),
 }
 
 

@@ -94,7 +94,7 @@ def command(
 
 
 def _read_faces(data: str | None, count: int | None, spec: InputSpec) -> tuple[npt.NDArray[np.uint8] | None, str]:
-    """Return ``count`` faces spread evenly over the validation split, and a description of them; None without a data set.
+    """Return faces spread evenly over the validation split, and a description of them; None without a data set.
 
     Args:
         data: value of --data.

@@ -53,7 +53,8 @@ def cache_key(path: Path, *, options: ReadOptions) -> str:
 def read(path: Path, *, options: ReadOptions, bad: BadRows, progress: Progress) -> SampleTable:
     """Read all pictures with an expression for a model."""
     if not _annotated(path):
-        return replace(read_tree(path, options=options, bad=bad, progress=progress), layout=LAYOUT)
+        table = read_tree(path, options=options, bad=bad, progress=progress, names=CLASS_NAMES)
+        return replace(table, layout=LAYOUT)
     pictures = list(_annotated_pictures(path))
     others = Counter(picture.label for picture in pictures if _is_other(picture.label))
     notes: tuple[str, ...] = ()

@@ -56,7 +56,8 @@ def read(path: Path, *, options: ReadOptions, bad: BadRows, progress: Progress) 
     if list_file is not None:
         pictures = list(_listed_pictures(path, list_file))
         return read_pictures(pictures, layout=LAYOUT, options=options, bad=bad, progress=progress)
-    return replace(read_tree(path, options=options, bad=bad, progress=progress), layout=LAYOUT)
+    table = read_tree(path, options=options, bad=bad, progress=progress, names=CLASS_NAMES)
+    return replace(table, layout=LAYOUT)
 
 
 def _list_file(path: Path) -> Path | None:

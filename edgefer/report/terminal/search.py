@@ -10,6 +10,7 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from edgefer.contract.split_names import split_title
 from edgefer.results.architecture_search import (
     FAILED,
     INVALID,
@@ -38,7 +39,8 @@ def search_text(record: ArchitectureSearch, *, next_step: bool = True) -> str:
     lines = [f"search {record.name}: {_counts(record)}", *_budget(record)]
     if front:
         shown = front if len(front) <= MAX_ROWS else front[-MAX_ROWS:]
-        headers = ["drawn", "trial", f"{record.data.get('split', 'accuracy')}, %", record.unit, "KiB"]
+        split, layout = record.data.get("split", "accuracy"), record.data.get("layout")
+        headers = ["drawn", "trial", f"{split_title(str(split), data=str(layout))}, %", record.unit, "KiB"]
         lines += ["", table(headers, [_row(trial, record) for trial in shown])]
         lines += [f"the {MAX_ROWS} most expensive of {len(front)}"] if len(front) > MAX_ROWS else []
     else:

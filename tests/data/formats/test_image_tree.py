@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 from edgefer.contract.labels import LABELS
+from edgefer.contract.preprocessing import InputSpec, prepare
 from edgefer.data.dataset import load
+from edgefer.data.records import FaceCrop
 from edgefer.errors import DataError
 
 RNG = np.random.default_rng(4)
@@ -163,3 +165,27 @@ def test_a_picture_beside_the_splits_may_have_a_name_that_is_not_utf_8(tmp_path)
     )  # fmt: skip
     assert process.returncode == 0, process.stderr
     assert r"not in a class folder of a split: \xff.png" in " ".join(process.stdout.split())
+
+
+def bright_corner(image):
+    """Return the corner of a picture as a face detector returns a crop, or None for a dark picture."""
+    return image[:24, :24] if image.mean() > 60 else None
+
+
+def test_cropped_pictures_have_a_cache_of_their_own(tmp_path):
+    for index in range(3):
+        for label in ("happy", "sad"):
+            put(tmp_path / "faces" / label / f"{index}.png")
+    for label in ("happy", "sad"):
+        cv2.imwrite(str(tmp_path / "faces" / label / "dark.png"), np.zeros((48, 48), np.uint8))
+    root = tmp_path / "faces"
+    crop = FaceCrop("bright corner", bright_corner)
+    note = "Skipped: 2 pictures without a detected face: happy/dark.png, sad/dark.png."
+    for _ in range(2):  # the second time, from the cache
+        whole, cropped = load(root), load(root, crop=crop)
+        assert (len(whole.split("Training")), len(cropped.split("Training"))) == (8, 6)
+        assert note in cropped.notes
+        assert note not in whole.notes
+        face = prepare(cv2.imread(str(root / "happy" / "0.png"))[:24, :24], InputSpec())
+        assert np.array_equal(cropped.split("Training").pixels[0], face)
+    assert cropped.sha256 != load(root, crop=FaceCrop("other", lambda image: image)).sha256

@@ -78,6 +78,8 @@ def test_affectnet_by_folders(drawn, put):
     assert (dataset.layout, dataset.labels) == ("AffectNet", EIGHT)
     assert counts(dataset) == {"Training": dict.fromkeys(EIGHT, 2), "PublicTest": dict.fromkeys(EIGHT, 1)}
     assert faces_of(dataset, "PublicTest", "happy") == [drawn["happy"][2].tobytes()]
+    (root / "val" / "7" / "2.png").unlink()
+    assert "val/ has no images of contempt, other splits do." in load(root).notes
 
 
 def test_affectnet_by_annotations(drawn, put):

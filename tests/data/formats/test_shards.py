@@ -302,9 +302,7 @@ LABELS_OF_TARS = {
 
 
 @pytest.mark.parametrize("suffix", LABELS_OF_TARS)
-@pytest.mark.parametrize(
-    "names", ["faces-{split}-{index:06d}.tar", "{split}/{index}.tar", "{split}-{index}.tar.gz"]
-)
+@pytest.mark.parametrize("names", ["faces-{split}-{index:06d}.tar", "{split}/{index}.tar", "{split}-{index}.tar.gz"])
 def test_archives_of_samples_are_read(suffix, names, tmp_path):
     label = LABELS_OF_TARS[suffix]
     for split, index, numbers in (("train", 0, range(3)), ("train", 1, range(3, 6)), ("test", 0, range(6, 9))):
