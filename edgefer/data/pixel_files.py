@@ -2,7 +2,7 @@
 
     with PixelWriter((96, 96, 3), folder=cache) as writer:
         for face in faces: writer.append(face)
-        pixels = writer.finish()                    # an array, or StoredPixels from 256 MiB
+        pixels = writer.finish()                    # an array, or StoredPixels from 128 MiB
     save_pixels(path, pixels)                       # renames the file of StoredPixels, or writes an .npy
     pixels = open_pixels(path, crc=...)             # an array, or StoredPixels; None if the file is damaged
 
@@ -34,7 +34,7 @@ from edgefer.errors import DataError
 __all__ = ["PixelWriter", "StoredPixels", "open_pixels", "pixels_crc", "save_pixels"]
 
 # Pixels below this size are arrays in memory.
-MEMORY_BYTES = 256 << 20
+MEMORY_BYTES = 128 << 20
 # Pages that stay mapped between two reads.
 MAPPED_BYTES = 64 << 20
 WRITTEN_BYTES = 4 << 20
@@ -57,10 +57,11 @@ class StoredPixels(LazyPixels):
     def __init__(self, path: Path, shape: tuple[int, ...], *, is_temporary: bool = False) -> None:
         super().__init__(shape)
         self.path, self.is_temporary = path, is_temporary
-        self._file = path.open("rb")
+        self._descriptor = os.open(path, os.O_RDONLY)
+        weakref.finalize(self, os.close, self._descriptor)
         self._size = HEADER_BYTES + int(np.prod(shape))
         self._check_size()
-        self._map = mmap.mmap(self._file.fileno(), self._size, access=mmap.ACCESS_READ)
+        self._map = mmap.mmap(self._descriptor, self._size, access=mmap.ACCESS_READ)
         self._faces: Faces = np.frombuffer(self._map, np.uint8, offset=HEADER_BYTES).reshape(shape)
         self._left = MAPPED_BYTES
         self._remove = weakref.finalize(self, path.unlink, missing_ok=True) if is_temporary else None
@@ -87,21 +88,21 @@ class StoredPixels(LazyPixels):
         Raises:
             OSError: the file cannot be renamed, for example because the path is on another file system.
         """
-        os.fsync(self._file.fileno())
+        os.fsync(self._descriptor)
         self.path.replace(path)
         if self._remove is not None:
             self._remove.detach()
         self.path, self.is_temporary = path, False
 
     def _check_size(self) -> None:
-        size = os.fstat(self._file.fileno()).st_size
+        size = os.fstat(self._descriptor).st_size
         if size < self._size:
             why = f"it has {size:,} bytes, expected {self._size:,}"
             raise DataError(f"{self.path} is damaged", why=why, hint="repeat the command, which reads the data again")
 
 
 class PixelWriter:
-    """Collector of faces: in memory up to 256 MiB, then in a temporary file.
+    """Collector of faces: in memory up to 128 MiB, then in a temporary file.
 
     The file is in ``folder``, so that it can become a cache entry, or in the folder for temporary files, if that one
     is not writable or its disk is full. If neither is, the faces stay in memory.
@@ -191,7 +192,7 @@ class PixelWriter:
 
 
 def open_pixels(path: Path, *, crc: int) -> Pixels | None:
-    """Open an .npy file of save_pixels(): an array, or StoredPixels from 256 MiB; None if it is damaged.
+    """Open an .npy file of save_pixels(): an array, or StoredPixels from 128 MiB; None if it is damaged.
 
     Args:
         path: the file.

@@ -155,7 +155,7 @@ def _positions(key: Any, count: int) -> Positions:
         return np.empty(0, np.int64)
     if index.dtype == np.bool_ and index.shape == (count,):
         return np.flatnonzero(index)
-    if index.dtype.kind not in "iu" or index.ndim > 1:
+    if index.dtype.kind not in "iu" or index.ndim > 1 or isinstance(key, tuple):
         raise IndexError(f"faces are indexed by positions or by a mask ({count:,},), not by {type(key).__name__}")
     if index.min() < -count or index.max() >= count:
         raise IndexError(f"position {index.min()} or {index.max()} of {count:,} faces")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import gc
 import gzip
 import os
 from pathlib import Path
@@ -10,8 +11,10 @@ import numpy as np
 import pytest
 
 from edgefer.contract.labels import LABELS
+from edgefer.data import pixel_files
 from edgefer.data.dataset import Dataset, Split, ferplus_targets, load, resolve, synthetic_dataset
 from edgefer.data.ferplus import VOTES
+from edgefer.data.pixels import LazyPixels
 from edgefer.errors import DataError
 
 USAGE = ["Training"] * 7 + ["PublicTest"] * 4 + ["PrivateTest"] * 3
@@ -514,6 +517,44 @@ def test_the_cache_holds_the_pixels_as_an_array_file(faces, tmp_path):
     stored = np.load(entry, mmap_mode="r")
     assert (stored.dtype, stored.shape) == (np.uint8, (14, 48, 48))
     assert np.array_equal(stored, faces)
+
+
+@pytest.fixture
+def stored_pixels(monkeypatch):
+    """Keep the pixels of every data set in a file, as those of a large one."""
+    monkeypatch.setattr(pixel_files, "MEMORY_BYTES", 0)
+    monkeypatch.setattr(pixel_files, "WRITTEN_BYTES", 5000)
+
+
+@pytest.mark.parametrize("write", [write_csv, write_tree])
+def test_a_large_data_set_is_read_from_a_file_with_equal_results(write, faces, tmp_path, request):
+    path = write(tmp_path, faces)
+    small = load(path, cache=False)
+    request.getfixturevalue("stored_pixels")
+    for dataset in (load(path), load(path)):
+        assert (dataset.sha256, dataset.notes) == (small.sha256, small.notes)
+        for name, split in dataset.splits.items():
+            assert np.array_equal(split.pixels[:], small.splits[name].pixels)
+            assert split.digests == small.splits[name].digests
+    assert isinstance(dataset.split("Training").pixels, LazyPixels)
+    assert [entry.suffix for entry in entries(tmp_path)] == [".npy", ".npz"]
+
+
+@pytest.mark.usefixtures("stored_pixels")
+def test_a_large_data_set_without_a_cache_is_in_a_temporary_file(faces, tmp_path, monkeypatch):
+    path = write_tree(tmp_path, faces)
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    for cache in (False, True):
+        dataset = load(path, cache=cache)
+        assert f"The faces are in a temporary file in {tmp_path / 'temporary'}" in dataset.notes[-1]
+        assert any("could not be cached" in note for note in dataset.notes) == cache
+        assert np.array_equal(dataset.split("Training").pixels[:], faces[:7])
+        del dataset
+        gc.collect()
+        assert list((tmp_path / "temporary").iterdir()) == []
 
 
 def test_temporary_files_of_a_killed_process_are_removed_from_the_cache(faces, tmp_path):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from edgefer.data.dataset import Split
+from edgefer.data.pixel_files import StoredPixels, save_pixels
 from edgefer.workstation.training.epoch_data import class_weights, epoch_loader, make_epoch, steps_per_epoch
 from edgefer.workstation.training.settings import NO_AUGMENT, TrainSettings
 
@@ -123,6 +124,79 @@ def test_the_loader_returns_the_epochs_that_make_epoch_builds(kind: str) -> None
             expected = make_epoch(training, settings, epoch=epoch, per_class_recall=recall)
             for loaded, built in zip(loader.load(epoch, per_class_recall=recall).arrays(), expected.arrays()):
                 np.testing.assert_array_equal(loaded, built)
+
+
+def whole_epoch(training, settings, *, epoch, soft_targets):
+    """Build an epoch from arrays of all images, independently of EpochBatches; mixing.py describes the mixtures."""
+    generator, augment = np.random.default_rng([settings.seed, 0, epoch]), settings.augment
+    drawn = len(training)
+    if settings.oversampling:
+        counts, parts = np.bincount(training.labels, minlength=7), []
+        for label, count in enumerate(counts):
+            draws = max(count, int(min(settings.oversampling * counts.max(), settings.oversampling_cap * count)))
+            members = np.flatnonzero(training.labels == label)
+            parts += [np.tile(members, draws // max(1, count)), generator.permutation(members)[: draws % max(1, count)]]
+        drawn = np.concatenate(parts)
+    order = generator.permutation(drawn)
+    order = order[: max(1, len(order) // settings.batch_size) * settings.batch_size]
+    pixels = training.pixels[order].reshape(len(order), *training.pixels.shape[1:3], -1)
+    smoothing = settings.label_smoothing
+    targets = np.eye(7, dtype=np.float32)[training.labels] * np.float32(1 - smoothing) + np.float32(smoothing / 7)
+    targets = np.concatenate([targets, soft_targets], axis=1)[order]
+    weights = class_weights(training, settings)[training.labels[order]]
+    if not (augment.mixup or augment.cutmix):
+        return pixels, targets, weights
+    count, height, width, _ = pixels.shape
+    cut = generator.random(count) < (0.5 if augment.mixup and augment.cutmix else float(augment.cutmix > 0))
+    ratio = np.ones(count)
+    ratio[~cut] = generator.beta(augment.mixup or 1, augment.mixup or 1, (~cut).sum())
+    ratio[cut] = generator.beta(augment.cutmix or 1, augment.cutmix or 1, cut.sum())
+    center_y, center_x = generator.random((2, count)) * [[height], [width]]
+    mixed = pixels.copy()
+    for index in range(count):
+        own, other = pixels[index], pixels[index - 1]
+        if not cut[index]:
+            share = np.float32(ratio[index])
+            mixed[index] = np.rint(share * own + (1 - share) * other)
+            continue
+        y, x = (np.arange(height) + 0.5 - center_y[index]) / height, (np.arange(width) + 0.5 - center_x[index]) / width
+        box = np.maximum(np.abs(y)[:, None], np.abs(x)[None]) < np.sqrt(1 - ratio[index]) / 2
+        mixed[index] = np.where(box[..., None], other, own)
+        ratio[index] = 1 - box.mean()
+    share = ratio.astype(np.float32)
+    return (
+        mixed,
+        share[:, None] * targets + (1 - share[:, None]) * np.roll(targets, 1, axis=0),
+        share * weights + (1 - share) * np.roll(weights, 1),
+    )
+
+
+@pytest.mark.parametrize("stored", [False, True])
+@pytest.mark.parametrize("color", [False, True])
+@pytest.mark.parametrize("mixing", [{}, {"mixup": 0.3}, {"cutmix": 1.0}, {"mixup": 0.2, "cutmix": 0.7}])
+@pytest.mark.parametrize(
+    "changes", [{}, {"oversampling": 0.5}, {"class_weights": "balanced"}, {"batch_size": 7}, {"batch_size": 500}]
+)
+def test_batches_equal_an_epoch_that_is_built_at_once(changes, mixing, color, stored, tmp_path) -> None:
+    plain = split_of([40, 4, 15, 0, 30])
+    generator = np.random.default_rng(0)
+    pixels = generator.integers(0, 256, (len(plain), 9, 12, *([3] if color else [])), np.uint8)
+    settings = replace(NO_MIXING, batch_size=16, label_smoothing=0.1, augment=replace(NO_AUGMENT, **mixing))
+    settings, training = replace(settings, **changes), replace(plain, pixels=pixels)
+    soft_targets = generator.random((len(plain), 7)).astype(np.float32)
+    expected = whole_epoch(training, settings, epoch=2, soft_targets=soft_targets)
+    if stored:
+        save_pixels(tmp_path / "faces.npy", pixels)
+        training = replace(training, pixels=StoredPixels(tmp_path / "faces.npy", pixels.shape))
+    batches = make_epoch(training, settings, epoch=2, soft_targets=soft_targets)
+    segments = list(batches.segments(3 * 16 * pixels[0].nbytes))
+    for built in (list(batches), segments, [batches.arrays()], list(batches.in_memory())):
+        for whole, parts in zip(expected, zip(*built)):
+            assert np.concatenate(parts).dtype == whole.dtype
+            np.testing.assert_array_equal(np.concatenate(parts), whole)
+    assert len(batches) == max(1, len(expected[0]) // settings.batch_size)
+    with pytest.raises(IndexError):
+        batches[len(batches)]
 
 
 @pytest.mark.parametrize("oversampling", [0.0, 0.3, 1.0])
