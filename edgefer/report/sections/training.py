@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from edgefer.contract.split_names import split_title
 from edgefer.report.report_data import ReportData
 from edgefer.report.sections.blocks import (
     Block,
@@ -52,7 +53,7 @@ def _facts(training: Training) -> Iterator[tuple[str, CellContent]]:
     yield "SHA-256 of the data", Cell(str(data.get("sha256", "-")), "code")
     if data.get("votes_sha256"):
         yield "SHA-256 of the FER+ votes", Cell(str(data["votes_sha256"]), "code")
-    yield "images", ", ".join(f"{name} {count:,}" for name, count in (data.get("images") or {}).items()) or None
+    yield "images", _images(data)
     planned = training.settings.get("epochs")
     if training.evaluation is None:
         yield "epochs", f"{training.epochs or 0} of {planned}, not finished"
@@ -66,6 +67,13 @@ def _facts(training: Training) -> Iterator[tuple[str, CellContent]]:
         deduplicated = f"{accuracy_text(scored.deduplicated)} of {scored.deduplicated.n:,}"
         yield "excluding duplicates of Training images", deduplicated
     yield "macro-F1", percent(scored.macro_f1)
+
+
+def _images(data: Mapping[str, Any]) -> str | None:
+    """Return the number of images in each split."""
+    layout = str(data.get("layout"))
+    counts = (data.get("images") or {}).items()
+    return ", ".join(f"{split_title(name, data=layout)} {count:,}" for name, count in counts) or None
 
 
 def _curves(training: Training) -> Iterator[LineChart]:
