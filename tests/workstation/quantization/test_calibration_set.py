@@ -90,7 +90,7 @@ def test_the_first_ten_rows_with_other_pixels_are_listed(faces, selection, path)
 
 
 def test_a_duplicate_in_a_test_split_is_refused(faces, selection, path):
-    with pytest.raises(DataError, match=f"row {selection.rows[4]}: it has an exact duplicate in PrivateTest"):
+    with pytest.raises(DataError, match=f"row {selection.rows[4]}: it has an exact duplicate in the test split"):
         load_set(path, with_test_split(faces, selection.faces[4:5]))
 
 
