@@ -94,7 +94,7 @@ train_options = option_group(
     ),
     click.option(
         "--init-from", type=PATH, metavar="RUN|MODEL",
-        help="Start from the weights of a run, a shipped model or a .tflite that edgefer trained.",
+        help="Start from the weights of a trained or imported run, a shipped model or a .tflite of edgefer.",
     ),
     click.option(
         "--run", "run_folder", type=OUTPUT_FOLDER, metavar="FOLDER", help="Run folder.  [default: runs/TIME-SYSTEM]"

@@ -1,4 +1,4 @@
-"""Initial weights of a training: those of a run, or those recovered from a .tflite of edgefer.
+"""Initial weights of a training: those of a run, of an imported network, or recovered from a .tflite of edgefer.
 
     source = open_initial_weights(Path("nano"))
     check_initial_weights(source, settings)         # before the data set is read
@@ -31,17 +31,18 @@ from edgefer.workstation.importing.float_weights import (
     read_weights,
     restore_normalization,
 )
+from edgefer.workstation.importing.trainable import architecture_source
 from edgefer.workstation.networks.backend import load_keras
-from edgefer.workstation.training.architecture_file import is_file_architecture
-from edgefer.workstation.training.keras_inference import keras_logits, load_network
+from edgefer.workstation.training.architecture_file import is_file_architecture, register_source
+from edgefer.workstation.training.keras_inference import keras_logits, load_imported, load_network
 from edgefer.workstation.training.model import build_network, last_layer
 from edgefer.workstation.training.run import Run, find_run
 from edgefer.workstation.training.settings import TrainSettings
 from edgefer.workstation.training.settings_toml import from_json
 
 __all__ = [
-    "InitialWeights", "ModelWeights", "RunWeights", "check_initial_weights", "fine_tuning_settings", "initialize",
-    "new_classes", "open_initial_weights",
+    "ImportedWeights", "InitialWeights", "ModelWeights", "RunWeights", "check_initial_weights", "fine_tuning_settings",
+    "initialize", "new_classes", "open_initial_weights",
 ]  # fmt: skip
 
 # Training faces that measure the statistics of the normalizations.
@@ -61,7 +62,7 @@ class InitialWeights(Protocol):
         settings: settings of its training.
         labels: class names in the order of the outputs.
         reference: name and identity, for the record of the new run.
-        run: the run, or None for a model file.
+        run: the trained run, or None for a model file or an imported run.
     """
 
     name: str
@@ -91,15 +92,7 @@ class RunWeights:
     """The best weights of a training run."""
 
     def __init__(self, run: Run) -> None:
-        """Open a run.
-
-        Raises:
-            UsageError: the run was imported.
-            DataError: the run has no weights.
-        """
-        if run.is_imported:
-            why = "its network was imported, so edgefer has no architecture to train"
-            raise UsageError(f"--init-from {run.folder}", why=why, hint=f"--teacher {run.folder}")
+        """Open a trained run; raise DataError if it has no weights."""
         run.require_weights()
         self.run: Run | None = run
         self.name, self.settings, self.labels = str(run.folder), run.settings(), run.labels
@@ -113,6 +106,37 @@ class RunWeights:
     def load(self, keras: Any, faces: Pixels) -> Any:
         """Return the network with the best weights; it needs no faces."""
         return load_network(keras, self._run)
+
+
+class ImportedWeights:
+    """The Keras network of an imported run."""
+
+    def __init__(self, run: Run) -> None:
+        """Open an imported run.
+
+        Raises:
+            UsageError: the run has no Keras network with a last layer that can be replaced.
+            DataError: the network cannot be loaded.
+        """
+        if run.output != "logits":
+            why = "its outputs are probabilities; a training needs logits"
+            raise UsageError(f"--init-from {run.folder}", why=why, hint=f"--teacher {run.folder}")
+        self._network = load_imported(load_keras(), run)
+        settings, file = run.settings(), run.environment()["imported"]["file"]
+        digest = register_source(architecture_source(self._network, name=file))
+        # It is trained like a model file: the run has no settings of a training and perhaps no data.
+        self.run: Run | None = None
+        self.name, self.labels = str(run.folder), run.labels
+        self.reference: dict[str, Any] = run.reference
+        self.settings: TrainSettings = dataclasses.replace(settings, architecture=f"{settings.system}-{digest}:build")
+
+    def check(self, keras: Any) -> None:
+        """Build the network again."""
+        build_network(keras, self.settings, classes=len(self.labels))
+
+    def load(self, keras: Any, faces: Pixels) -> Any:
+        """Return the imported network; it needs no faces."""
+        return self._network
 
 
 class ModelWeights:
@@ -193,13 +217,16 @@ def open_initial_weights(name: Path) -> InitialWeights:
     """Open a run folder, a .tflite of edgefer, or a shipped model by its name.
 
     Raises:
-        UsageError: the run was imported.
+        UsageError: the run was imported, and its network cannot be trained.
         DataError: there is no such run or model, or it has no weights.
         IncompatibleError: the model has no settings of a training.
     """
     if not name.is_dir() and (str(name) in shipped() or name.suffix == ".tflite"):
         return ModelWeights(find_model(name)[0])
-    return RunWeights(find_run(name))
+    run = find_run(name)
+    if run.is_imported:
+        return ImportedWeights(run)
+    return RunWeights(run)
 
 
 def check_initial_weights(source: InitialWeights, settings: TrainSettings) -> None:

@@ -267,3 +267,55 @@ def test_options_of_data_are_checked_before_the_data_is_read(refused, own_faces,
     error = refused("train", "--data", own_faces, "--labels-map", tmp_path / "names.toml", code=1)
     assert "'angry' is '1', expected a class name" in error
     assert "--split with synthetic faces" in refused("train", "--data", "synthetic", "--split", "80/10/10", code=2)
+
+
+def test_a_shipped_model_trains_on_other_classes_and_its_result_trains_further(edgefer, own_faces, tmp_path):
+    first = edgefer(
+        "train", "--init-from", "nano", "--data", own_faces, "--split", "50/25/25", "--epochs", "1",
+        "--set", "batch_size=4", "--run", tmp_path / "first", "--json",
+    )  # fmt: skip
+    assert first.code == 0, first.err
+    assert "initial weights: nano-int8.tflite; new outputs: freude, wut" in first.err
+    assert "times 0.1 before the last layer" in first.err
+    settings, parent = first.record["settings"], first.record["environment"]["parent"]
+    assert (settings["system"], settings["architecture"], settings["views"]) == ("nano", "residual", 0)
+    assert (parent["run"], parent["new_classes"]) == ("nano-int8.tflite", ["freude", "wut"])
+    assert Run(tmp_path / "first").labels == ("freude", "neutral", "wut")
+    quantized = edgefer("quantize", tmp_path / "first", "--int8", "--json")
+    assert quantized.code == 0, quantized.err
+    assert quantized.record["provenance"]["parent"]["new_classes"] == ["freude", "wut"]
+    model = Run(tmp_path / "first").artifact("int8")
+    second = edgefer(
+        "train", "--init-from", model, "--data", own_faces, "--split", "50/25/25", "--epochs", "1",
+        "--set", "batch_size=4", "--run", tmp_path / "second", "--json",
+    )  # fmt: skip
+    assert second.code == 0, second.err
+    assert "all outputs are kept" in second.err
+    assert "new_classes" not in second.record["environment"]["parent"]
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ([], "no data set for --init-from nano-int8.tflite"),
+        (["--data", "nowhere.csv", "--set", "model.stem=8"], "model.stem = 8 with --init-from nano-int8.tflite"),
+        (["--data", "nowhere.csv", "--set", "architecture=vgg"], "architecture = vgg with --init-from"),
+        (["--data", "nowhere.csv", "--system", "small"], "omit --system"),
+        (["--data", "nowhere.csv", "--architecture", "vgg"], "omit --architecture"),
+    ],
+)
+def test_options_that_do_not_fit_a_model_are_refused_before_the_data_set_is_read(refused, tmp_path, options, named):
+    assert named in refused("train", "--init-from", "nano", *options, code=2)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_run_trains_on_a_part_of_its_classes_with_their_outputs(edgefer, workplace, tmp_path):
+    outcome = edgefer(
+        "train", "--init-from", workplace.run, "--classes", "sad,happy", "--run", tmp_path / "two", "--json",
+        "--epochs", "1",
+    )  # fmt: skip
+    assert outcome.code == 0, outcome.err
+    assert "all outputs are kept" in outcome.err
+    assert outcome.record["evaluation"]["label_names"] == ["sad", "happy"]
+    assert outcome.record["settings"]["backbone_lr_factor"] < 1
+    assert Run(tmp_path / "two").baseline() is not None

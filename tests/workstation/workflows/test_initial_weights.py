@@ -10,14 +10,19 @@ from edgefer.contract.artifact import Artifact
 from edgefer.contract.preprocessing import InputSpec
 from edgefer.data.dataset import synthetic_dataset
 from edgefer.errors import DataError, IncompatibleError, UsageError
+from edgefer.inference.first_load import trust_model
+from edgefer.inference.model_import import InputChoice
 from edgefer.models import shipped
+from edgefer.workstation.importing.network import ImportedNetwork
 from edgefer.workstation.networks.backend import load_keras
+from edgefer.workstation.quantization.converter import convert
 from edgefer.workstation.training.keras_inference import keras_logits, load_network
 from edgefer.workstation.training.loop import train
 from edgefer.workstation.training.model import build_network, last_layer
 from edgefer.workstation.training.run import Run
 from edgefer.workstation.training.settings import TrainSettings
 from edgefer.workstation.training.validation import validation_split
+from edgefer.workstation.workflows.import_network import create_imported_run
 from edgefer.workstation.workflows.initial_weights import (
     RunWeights,
     check_initial_weights,
@@ -198,3 +203,57 @@ def test_an_architecture_with_another_input_size_is_refused_where_it_has_weights
     larger = dataclasses.replace(settings, input=InputSpec(height=64, width=64))
     with pytest.raises(UsageError, match="an input of 64x64 gray with"):
         check_initial_weights(source, larger)
+
+
+def imported(root, last, labels=("happy", "sad", "calm"), output="logits"):
+    keras = load_keras()
+    keras.utils.set_random_seed(2)
+    layers = keras.layers
+    model = keras.Sequential(
+        [keras.Input((48, 48, 1)), layers.Conv2D(8, 3, strides=4), layers.BatchNormalization(), layers.ReLU(),
+         layers.GlobalAveragePooling2D(), last(layers)]
+    )  # fmt: skip
+    (root / "private").mkdir()
+    model.save(root / "private" / "network.keras")
+    flatbuffer = convert(model)
+    trust_model(flatbuffer)
+    network = ImportedNetwork("a Keras model", flatbuffer, root / "private" / "network.keras", ())
+    choice = InputChoice(InputSpec(mean=(127.5,), std=(127.5,)), labels, "--labels", output)
+    run = create_imported_run(network, choice, source=root / "my net.keras", opened_with=OPENED, root=root)
+    return model, run
+
+
+def test_an_imported_network_trains_on_new_classes_and_resumes(three, tmp_path):
+    model, run = imported(tmp_path, lambda layers: layers.Dense(3, name="scores"))
+    source = open_initial_weights(run.folder)
+    settings = dataclasses.replace(fine_tuning_settings(source.settings, teachers=False), epochs=2, batch_size=32)
+    check_initial_weights(source, settings)
+    network = initialize(source, settings, labels=three.labels, faces=three.split("Training").pixels[:])
+    before, after = (last_layer(each).get_weights()[0] for each in (model, network))
+    np.testing.assert_array_equal(after[:, :2], before[:, [0, 2]])
+    stopped, whole = (
+        start(settings, three, opened_with=OPENED, folder=tmp_path / name, root=tmp_path, parent=source)
+        for name in ("stopped", "whole")
+    )
+    split = validation_split(three, settings)
+    train(split, settings, run=whole)
+    with pytest.raises(Stopped):
+        train(split, settings, run=stopped, progress=stop_after_one_epoch)
+    complete(Run(stopped.folder), three)
+    assert stopped.last_weights.read_bytes() == whole.last_weights.read_bytes()
+    assert stopped.parent["new_classes"] == ["angry"]
+    assert (stopped.folder / "architecture.py").exists()
+    assert load_network(load_keras(), Run(stopped.folder)).output_shape == (None, 3)
+
+
+@pytest.mark.parametrize(
+    ("last", "output", "named"),
+    [
+        (lambda layers: layers.Activation("tanh", name="odd"), "logits", r"cannot be trained further"),
+        (lambda layers: layers.Dense(8), "probabilities", "--init-from"),
+    ],
+)
+def test_an_imported_network_without_a_layer_of_logits_is_refused(tmp_path, last, output, named):
+    _, run = imported(tmp_path, last, labels=tuple("abcdefgh"), output=output)
+    with pytest.raises(UsageError, match=named):
+        open_initial_weights(run.folder)

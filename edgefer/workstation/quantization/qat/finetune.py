@@ -31,6 +31,7 @@ from edgefer.workstation.quantization.qat.fake_quantization import fake_quantize
 from edgefer.workstation.quantization.qat.keras_copy import copy_to_tf_keras
 from edgefer.workstation.quantization.qat.model import check_supported, qat_base
 from edgefer.workstation.quantization.qat.trainer import QatEpoch, QatSettings, QatTrainer, select_epoch
+from edgefer.workstation.training.architecture_file import is_file_architecture
 from edgefer.workstation.training.epoch_data import make_epoch
 from edgefer.workstation.training.keras_inference import keras_logits, load_imported, load_keras_file
 from edgefer.workstation.training.model import build_network
@@ -78,12 +79,27 @@ def require_supported(run: Run) -> None:
     if run.output != "logits":
         why = "its outputs are probabilities; the loss needs logits"
         raise UsageError(f"int8_qat of {run.folder}", why=why, hint=f"edgefer quantize --int8 {run.folder}")
-    if run.is_imported:
-        check_supported(copy_to_tf_keras(load_imported(keras, run)))
-        return
+    check_supported(_in_tf_keras(keras, run))
+
+
+def _in_tf_keras(keras: Any, run: Run, network: Any | None = None) -> Any:
+    """Return the network of a run in tf_keras, with the weights of ``network`` if it is given."""
     import tf_keras
 
-    check_supported(build_network(tf_keras, run.settings(), classes=len(run.labels)))
+    if run.is_imported:
+        return copy_to_tf_keras(network or load_imported(keras, run))
+    settings, classes = run.settings(), len(run.labels)
+    try:
+        plain = build_network(tf_keras, settings, classes=classes)
+    except UsageError:
+        if not is_file_architecture(settings.architecture):
+            raise
+        # A file may use what only Keras 3 has, such as the configuration of an imported network.
+        return copy_to_tf_keras(network or build_network(keras, settings, classes=classes))
+    if network is not None:
+        check_supported(plain)
+        plain.set_weights(network.get_weights())
+    return plain
 
 
 def require_supported_file(path: Path | None, *, name: str) -> None:
@@ -126,9 +142,8 @@ def finetune(
     """
     plan = _plan(run, settings)
     images = split.prepare(plan.input)
-    plain = copy_to_tf_keras(network) if run.is_imported else None
-    base = qat_base(network, run.settings(), calibration, plain=plain)
     keras = load_keras(backend="tensorflow")
+    base = qat_base(network, run.settings(), calibration, plain=_in_tf_keras(keras, run, network))
     trainer = QatTrainer(keras, base, fake_quantize(base, calibration, plan.input), settings, plan)
     folder = finetuning_folder(run, images.training, settings, calibration=calibration)
     with run.only_trainer():
