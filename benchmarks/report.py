@@ -6,6 +6,7 @@
   sections of their names, in every document that has such a section: README.md, benchmarks/README.md and docs/. The
   quantizations among the results of the shipped models also fill a section "quantization".
 - Each shipped model gets a card from all results of its flatbuffer, with its instructions on emulated boards.
+- bounded-memory.json fills the section of its name.
 - The search is also drawn, as benchmarks/search.svg.
 
 A result that does not exist yet leaves its section unchanged.
@@ -22,6 +23,7 @@ from ledgers import READERS
 from ledgers.arm64 import Arm64, instructions_table, parity_table
 from ledgers.claims import claims_table
 from ledgers.foreign import networks_table
+from ledgers.memory import memory_table
 from ledgers.peers import peers_table
 from ledgers.throughput import throughput_table
 from ledgers.trials import Trial, trials_table
@@ -95,6 +97,10 @@ def update(root: Path) -> Iterator[str]:
     if foreign.exists():
         (networks,) = read([foreign]).results.extra["bring_your_own"]
         yield from place("bring-your-own", networks_table(networks).markdown())
+    bounded = results / "bounded-memory.json"
+    if bounded.exists():
+        (memory,) = read([bounded]).results.extra["bounded_memory"]
+        yield from place("bounded-memory", memory_table(memory).markdown())
     throughput = results / "training.json"
     if throughput.exists():
         (cases,) = read([throughput]).results.extra["training-throughput"]

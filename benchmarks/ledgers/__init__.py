@@ -14,6 +14,7 @@ from typing import Any
 from ledgers.arm64 import Arm64
 from ledgers.claims import read_claims
 from ledgers.foreign import read_networks
+from ledgers.memory import read_memory
 from ledgers.peers import read_peers
 from ledgers.throughput import read_throughput
 from ledgers.trials import read_trials
@@ -27,5 +28,6 @@ READERS: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
     "search": read_trials,
     "peers": read_peers,
     "bring_your_own": read_networks,
+    "bounded_memory": read_memory,
     "training-throughput": read_throughput,
 }

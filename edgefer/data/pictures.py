@@ -52,7 +52,8 @@ SUBJECT_IN_NAME = (
 )
 
 
-@dataclass(frozen=True)
+# Slots, because a data set can have half a million.
+@dataclass(frozen=True, slots=True)
 class Picture:
     """A picture file of a data set.
 
