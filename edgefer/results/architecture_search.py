@@ -63,6 +63,11 @@ class Trial:
     run: str | None = None
     reason: str = ""
 
+    @property
+    def was_trained(self) -> bool:
+        """True if the training has ended; the file of a trained network can still turn out to exceed the budget."""
+        return self.state in (FINISHED, STOPPED, FAILED) or (self.state == OVER_BUDGET and self.accuracy is not None)
+
     @classmethod
     def from_json(cls, record: schema.Fields) -> Trial:
         """Read the values of asdict().
@@ -130,7 +135,7 @@ class ArchitectureSearch:
     @property
     def trained(self) -> int:
         """Number of trials that were trained to the end, stopped early or failed."""
-        return self.count(FINISHED, STOPPED, FAILED)
+        return sum(trial.was_trained for trial in self.trials)
 
     def to_json(self) -> dict[str, Any]:
         """Return the record as JSON-compatible values; from_json() is the inverse."""

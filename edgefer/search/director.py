@@ -24,7 +24,7 @@ from typing import Any, Final
 
 from edgefer import files
 from edgefer.errors import EdgeferError, UsageError
-from edgefer.results.architecture_search import FAILED, FINISHED, INVALID, OVER_BUDGET, PENDING, STOPPED, Trial
+from edgefer.results.architecture_search import INVALID, OVER_BUDGET, PENDING, Trial
 from edgefer.search.candidate import Candidate
 from edgefer.search.journal import apply_event
 from edgefer.search.judge import Cost, Judge
@@ -37,7 +37,6 @@ __all__ = ["DONE", "Budget", "Director"]
 DONE: Final = -1
 # Consecutive candidates without one to train, after which the search ends: the space is exhausted, or too expensive.
 MAX_REJECTED = 200
-TRAINED = (FINISHED, STOPPED, FAILED)
 
 
 @dataclass(frozen=True)
@@ -120,14 +119,9 @@ class Director:
         self._pool = ThreadPoolExecutor(max_workers=judge.places + 1, thread_name_prefix="judge")
 
     @property
-    def trained(self) -> int:
-        """Number of trials that were trained to the end, stopped early or failed."""
-        return sum(trial.state in TRAINED for trial in self.trials.values())
-
-    @property
     def accepted(self) -> int:
         """Number of trials that were trained, are trained or wait for it."""
-        return sum(trial.state in TRAINED or self._is_accepted(trial) for trial in self.trials.values())
+        return sum(trial.was_trained or self._is_accepted(trial) for trial in self.trials.values())
 
     def restore(self, events: Iterable[Mapping[str, Any]]) -> None:
         """Repeat recorded events; trials without an end are run first, in their order."""

@@ -30,7 +30,7 @@ def dot_plot(plot: DotPlot) -> Html:
 
     drawing = [
         element("line", x1=LEFT, x2=WIDTH - RIGHT, y1=HEIGHT - BOTTOM, y2=HEIGHT - BOTTOM, class_="axis"),
-        *(element("text", f"{tick:,g}", x=x_of(tick), y=HEIGHT - BOTTOM + 16, text_anchor="middle") for tick in across),
+        *(element("text", _number(tick), x=x_of(tick), y=HEIGHT - BOTTOM + 16, text_anchor="middle") for tick in across),
         element("text", plot.titles[0], x=WIDTH - RIGHT, y=HEIGHT - 6, text_anchor="end"),
         element("text", plot.titles[1], x=LEFT - 40, y=12),
     ]
@@ -72,6 +72,10 @@ def _axes(plot: ParallelPlot, columns: list[float]) -> Iterator[Html]:
 
 def _level(place: float) -> float:
     return round(HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * place, 2)
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:g}"
 
 
 def _short(text: str, length: int) -> str:

@@ -32,6 +32,7 @@ __all__ = ["parallel_axes", "search_section"]
 
 # A range over more than this factor has a logarithmic axis.
 MAX_LINEAR_RATIO = 10.0
+MAX_TICKS = 6
 FRONT_CAPTION = (
     "Each dot is a trial that was trained to the end and quantized to int8. Up is more accurate, left is less "
     "expensive. The line joins the Pareto front: no other trial beats these in both."
@@ -93,21 +94,21 @@ def _blocks(record: ArchitectureSearch) -> list[Block]:
 
 def _table(caption: str, trials: Sequence[Trial], record: ArchitectureSearch) -> DataTable:
     has_state = any(trial.state != FINISHED for trial in trials)
-    headers = ["trial", *(["state"] if has_state else []), "drawn", "int8, %", "float, %", record.unit, "KiB", "epochs"]
+    headers = ["trial", *(["state"] if has_state else []), "int8, %", "float, %", record.unit, "KiB", "epochs", "drawn"]
     rows: list[list[CellContent]] = [
         [
             str(trial.number),
             *([f"{trial.state}: {trial.reason}" if trial.reason else trial.state] if has_state else []),
-            drawn_text(trial, prefix=True),
             number(_percent(trial.accuracy)),
             number(_percent(trial.float_accuracy)),
             cost_text(trial.cost),
             None if trial.file_bytes is None else number(trial.file_bytes / 1024, 1),
             str(trial.epochs),
+            drawn_text(trial, prefix=True),
         ]
         for trial in trials
     ]
-    return DataTable(caption, headers, rows, text_columns=3 if has_state else 2)
+    return DataTable(caption, headers, rows, text_columns=2 if has_state else 1)
 
 
 def _importance(record: ArchitectureSearch) -> DataTable:
@@ -139,8 +140,10 @@ def _number_axis(title: str, values: Sequence[Any], *, low: float, high: float) 
             return math.log(value / low) / math.log(high / low)
         return (value - low) / (high - low)
 
-    middle = math.sqrt(low * high) if is_logarithmic else (low + high) / 2
-    ticks = {place(value): _tick(value) for value in dict.fromkeys((low, middle, high))}
+    distinct = sorted({float(value) for value in values if value is not None})
+    if len(distinct) > MAX_TICKS:
+        distinct = [low, math.sqrt(low * high) if is_logarithmic else (low + high) / 2, high]
+    ticks = {place(value): _tick(value) for value in distinct}
     return Axis(title, tuple(None if value is None else place(float(value)) for value in values), ticks)
 
 
