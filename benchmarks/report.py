@@ -2,9 +2,9 @@
 
     python benchmarks/report.py                     # what ``make tables`` runs
 
-- Each folder of results, systems.json, search.json, peers.json, bring-your-own.json and training.json fill the
-  sections of their names, in every document that has such a section: README.md, benchmarks/README.md and docs/. The
-  quantizations among the results of the shipped models also fill a section "quantization".
+- Each folder of results, systems.json, search.json, peers.json, bring-your-own.json, training.json and transfer.json
+  fill the sections of their names, in every document that has such a section: README.md, benchmarks/README.md and
+  docs/. The quantizations among the results of the shipped models also fill a section "quantization".
 - Each shipped model gets a card from all results of its flatbuffer, with its instructions on emulated boards.
 - bounded-memory.json fills the section of its name.
 - The search is also drawn, as benchmarks/search.svg.
@@ -26,6 +26,7 @@ from ledgers.foreign import networks_table
 from ledgers.memory import memory_table
 from ledgers.peers import peers_table
 from ledgers.throughput import throughput_table
+from ledgers.transfer import transfer_table
 from ledgers.trials import Trial, trials_table
 from ledgers.trials_plot import trials_svg
 
@@ -105,6 +106,10 @@ def update(root: Path) -> Iterator[str]:
     if throughput.exists():
         (cases,) = read([throughput]).results.extra["training-throughput"]
         yield from place("training", throughput_table(cases).markdown())
+    transfer = results / "transfer.json"
+    if transfer.exists():
+        (record,) = read([transfer]).results.extra["transfer"]
+        yield from place("transfer", transfer_table(record).markdown())
 
 
 def _write_card(path: Path, data: ReportData) -> str:

@@ -17,6 +17,7 @@ from ledgers.foreign import read_networks
 from ledgers.memory import read_memory
 from ledgers.peers import read_peers
 from ledgers.throughput import read_throughput
+from ledgers.transfer import read_transfer
 from ledgers.trials import read_trials
 
 __all__ = ["READERS"]
@@ -30,4 +31,5 @@ READERS: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
     "bring_your_own": read_networks,
     "bounded_memory": read_memory,
     "training-throughput": read_throughput,
+    "transfer": read_transfer,
 }
