@@ -28,6 +28,7 @@ from edgefer.errors import EdgeferError, UsageError
 from edgefer.search.candidate import Candidate, build_candidate
 from edgefer.search.director import DONE, Director
 from edgefer.search.trial import Task, TrialPlan, run_trial
+from edgefer.signals import Terminated
 from edgefer.workstation.training.settings_toml import from_toml
 
 __all__ = ["Resources", "builder", "ray_session", "require_ray", "tune_trials"]
@@ -41,6 +42,7 @@ QUIET = {
 }  # fmt: skip
 # The sockets of Ray are in its temporary folder, and the path of a socket has at most 107 bytes.
 MAX_TEMPORARY_PATH = 30
+FOLDER_PREFIX = "edgefer-ray-"
 OBJECT_STORE_BYTES = 100 * 2**20
 # A worker that is lost, by its machine or by a lack of memory, is replaced this often per trial.
 MAX_RETRIES = 3
@@ -133,8 +135,41 @@ def ray_session(address: str | None, resources: Resources) -> Iterator[None]:
 
 
 def _temporary_folder() -> Path:
-    base = tempfile.gettempdir()
-    return Path(tempfile.mkdtemp(prefix="edgefer-ray-", dir="/tmp" if len(base) > MAX_TEMPORARY_PATH else base))
+    """Create the folder of a session, and remove those of searches that were killed."""
+    base = Path("/tmp" if len(tempfile.gettempdir()) > MAX_TEMPORARY_PATH else tempfile.gettempdir())
+    for leftover in base.glob(f"{FOLDER_PREFIX}*-*"):
+        process = leftover.name.removeprefix(FOLDER_PREFIX).partition("-")[0]
+        if process.isdecimal() and not Path("/proc", process).exists():
+            shutil.rmtree(leftover, ignore_errors=True)
+    return Path(tempfile.mkdtemp(prefix=f"{FOLDER_PREFIX}{os.getpid()}-", dir=base))
+
+
+@contextlib.contextmanager
+def _kept_signals() -> Iterator[None]:
+    """Raise Terminated for SIGTERM and SIGHUP, where Ray replaces the exception of a handler by KeyboardInterrupt."""
+    received: list[int] = []
+    handlers: dict[int, Any] = {}
+
+    def note(number: int, frame: Any) -> None:
+        received.append(number)
+        handlers[number](number, frame)
+
+    if threading.current_thread() is threading.main_thread():
+        numbers = (signal.SIGTERM, signal.SIGHUP)
+        handlers = {number: handler for number in numbers if callable(handler := signal.getsignal(number))}
+        for number in handlers:
+            signal.signal(number, note)
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        if received and not isinstance(error, Terminated):
+            raise Terminated(received[0]) from error
+        raise
+    finally:
+        for number, handler in handlers.items():
+            # After a signal, its handler may have made the process ignore further ones.
+            if signal.getsignal(number) is note:
+                signal.signal(number, handler)
 
 
 @contextlib.contextmanager
@@ -227,7 +262,7 @@ def tune_trials(director: Director, plan: TrialPlan, resources: Resources, *, st
         ),
     )  # fmt: skip
     try:
-        with _quiet():
+        with _kept_signals(), _quiet():
             tuner.fit()
     finally:
         shutil.rmtree(storage, ignore_errors=True)

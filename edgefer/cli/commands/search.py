@@ -191,6 +191,7 @@ def _start(
     scale: ScaleOptions,
 ) -> Result:  # fmt: skip
     from edgefer.search.journal import SearchFolder
+    from edgefer.search.judge import open_judge
     from edgefer.search.run import SearchRequest
     from edgefer.search.space import read_space
     from edgefer.search.tuning import require_ray
@@ -204,10 +205,11 @@ def _start(
     if folder.exists():
         hint = f"edgefer search --resume {name}, or --name with another name"
         raise DataError(f"{folder.path} already contains a search", hint=hint)
-    require_ray()
-    check_output("the folder of the search", folder.path, is_folder=True)
     judge_name, options = _judge(budget)
     limits = _budget(budget, judge_name)
+    open_judge(judge_name, options=options, devices=budget.devices)
+    require_ray()
+    check_output("the folder of the search", folder.path, is_folder=True)
     log_ignored_settings()
     settings = space.settings({name: item.examples()[0] for name, item in space.drawn.items()})
     dataset = open_data(data, spec=settings.input)

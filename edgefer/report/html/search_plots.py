@@ -30,7 +30,7 @@ def dot_plot(plot: DotPlot) -> Html:
 
     drawing = [
         element("line", x1=LEFT, x2=WIDTH - RIGHT, y1=HEIGHT - BOTTOM, y2=HEIGHT - BOTTOM, class_="axis"),
-        *(element("text", _number(tick), x=x_of(tick), y=HEIGHT - BOTTOM + 16, text_anchor="middle") for tick in across),
+        *(element("text", _number(x), x=x_of(x), y=HEIGHT - BOTTOM + 16, text_anchor="middle") for x in across),
         element("text", plot.titles[0], x=WIDTH - RIGHT, y=HEIGHT - 6, text_anchor="end"),
         element("text", plot.titles[1], x=LEFT - 40, y=12),
     ]
