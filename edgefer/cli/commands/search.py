@@ -100,7 +100,7 @@ scale_options = option_group(
     ),
     click.option(
         "--gpus-per-trial", type=click.FloatRange(0), default=0, show_default=True, metavar="N",
-        help="GPUs of one trial; 0.25 shares one among four.",
+        help="GPUs of one trial; 0.25 shares one among four, 0 trains on the processor.",
     ),
     click.option(
         "--memory-per-trial", type=click.FloatRange(0, min_open=True), default=2, show_default=True, metavar="GIB",
@@ -152,12 +152,11 @@ def command(
 
     \b
     Example:
-        edgefer search space.toml --device pi4 --max-p90-us 1500 --max-bytes 102400 --trials 200
-        edgefer search space.toml --judge macs --max-cost 2e6 --data fer2013.csv
+        edgefer search space.toml --device pi4 --max-p90-us 1500
+        edgefer search space.toml --judge macs --max-cost 2e6 --trials 200
         edgefer search --show
         edgefer search --resume
         edgefer search --show --best best.toml
-        edgefer train --settings best.toml --epochs 180
     """
     if show and resume:
         raise UsageError("--show with --resume", why="one reads a search, the other continues it", hint="omit one")
