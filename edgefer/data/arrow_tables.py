@@ -127,6 +127,8 @@ def open_arrow(path: Path) -> ArrowFile:
         )
         for batch in whole:
             chosen = batch.select(list(names))
+            # Values at damaged offsets would end the process.
+            chosen.validate(full=True)
             yield from (chosen.slice(start, rows) for start in range(0, chosen.num_rows, rows))
 
     return ArrowFile(open_reader().schema, batches)

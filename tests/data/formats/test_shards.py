@@ -256,6 +256,20 @@ def test_a_saved_data_set_with_a_missing_file_is_refused(pa, tmp_path):
         load(tmp_path / "saved")
 
 
+def test_damaged_offsets_in_an_arrow_file_are_an_error(pa, tmp_path):
+    save_to_disk(pa, image_table(pa, range(3)), tmp_path / "saved")
+    path = tmp_path / "saved" / "data-00000-of-00001.arrow"
+    offsets = np.cumsum([0, *(len(png(number)) for number in range(3))]).astype("<i4")
+    content = path.read_bytes()
+    assert content.count(offsets.tobytes()) == 1
+    damaged = offsets.copy()
+    damaged[1] = np.iinfo(np.int32).max
+    path.write_bytes(content.replace(offsets.tobytes(), damaged.tobytes()))
+    with pytest.raises(DataError, match="3 rows are unusable") as caught:
+        load(tmp_path / "saved")
+    assert "is damaged" in caught.value.why
+
+
 def test_feather_files_and_the_cache_of_hugging_face_are_read(pa, tmp_path):
     feather = pytest.importorskip("pyarrow.feather", reason=EXTRA)
     feather.write_feather(image_table(pa, range(4)), tmp_path / "faces-train.arrow")
