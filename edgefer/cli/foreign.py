@@ -113,10 +113,13 @@ def _write_unknown(path: Path, output: Path) -> None:
     from edgefer.contract.input_description import describe_input
     from edgefer.inference.model_import import ForeignModel, InputChoice, make_artifact
 
-    model = ForeignModel.open(path)
+    model = ForeignModel.open(path, is_classifier=False)
     labels = tuple(f"class {index}" for index in range(model.classes))
     make_artifact(model, InputChoice(model.spec, labels, "nothing", "logits")).save(output)
     log(f"model: {path.name}, {describe_input(model.spec)}, {model.classes} outputs; it has no contract")
+    others = model.runtime.others
+    if others:
+        log(f"inputs other than the image are zero; not used: {', '.join(others)}")
     log("its inputs are synthetic faces with values in 0..1, and its outputs are not checked (see edgefer import)")
 
 

@@ -24,7 +24,7 @@ from edgefer.contract.preprocessing import encode, encoder, prepare
 from edgefer.contract.quantization_params import dequantize
 from edgefer.errors import DataError, IncompatibleError
 from edgefer.inference.first_load import check_first_load
-from edgefer.inference.runtime import MODEL_HINT, Runtime, cannot_run, select_runtime
+from edgefer.inference.runtime import MODEL_HINT, Runtime, cannot_run, require_classifier, select_runtime
 
 __all__ = ["Classifier", "Prediction"]
 
@@ -99,7 +99,9 @@ class Classifier:
         """
         artifact = Artifact.load(Path(path))
         _check(artifact, runtime, kernels, name=os.fspath(path))
-        return cls.from_artifact(artifact, runtime=runtime, threads=threads, kernels=kernels, check=check)
+        classifier = cls.from_artifact(artifact, runtime=runtime, threads=threads, kernels=kernels, check=check)
+        require_classifier(classifier.runtime)
+        return classifier
 
     @classmethod
     def from_artifact(

@@ -38,7 +38,7 @@ from edgefer.inference.input_search import (
     tensor_input,
 )  # fmt: skip
 from edgefer.inference.interpreters import run_faces
-from edgefer.inference.runtime import Runtime, select_runtime
+from edgefer.inference.runtime import Runtime, require_classifier, select_runtime
 from edgefer.progress import Progress, silent
 
 __all__ = ["ForeignModel", "InputChoice", "choose_input", "make_artifact", "parse_labels", "sidecar_labels"]
@@ -71,8 +71,13 @@ class ForeignModel:
     classes: int
 
     @classmethod
-    def open(cls, path: Path, *, runtime: str | None = None) -> ForeignModel:
+    def open(cls, path: Path, *, runtime: str | None = None, is_classifier: bool = True) -> ForeignModel:
         """Load a model file; a contract in it is ignored.
+
+        Args:
+            path: a .tflite.
+            runtime: an entry of ``inference/runtimes``; None selects the best installed.
+            is_classifier: require a single input and a single output.
 
         Raises:
             DataError: the file cannot be read, is too large, crashes the runtime or exceeds its limits.
@@ -88,16 +93,20 @@ class ForeignModel:
         if has_contract(path):
             content = Artifact.load(path).model
         try:
-            return cls.load(content, name=path.name, runtime=runtime)
+            return cls.load(content, name=path.name, runtime=runtime, is_classifier=is_classifier)
         except IncompatibleError as error:
             raise IncompatibleError(f"{path}: {error.what}", why=error.why, hint=error.hint) from error
 
     @classmethod
-    def load(cls, content: bytes, *, name: str, runtime: str | None = None) -> ForeignModel:
+    def load(
+        cls, content: bytes, *, name: str, runtime: str | None = None, is_classifier: bool = True
+    ) -> ForeignModel:
         """Load a model from memory; open() lists the errors."""
         module = select_runtime(runtime)
         check_first_load(content, module, name=name)
         loaded = module.open_model(content)
+        if is_classifier:
+            require_classifier(loaded)
         return cls(name, content, loaded, tensor_input(loaded), count_classes(loaded))
 
 

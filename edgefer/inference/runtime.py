@@ -25,7 +25,7 @@ from edgefer.processes import suppress_native_output
 
 __all__ = [
     "MODEL_HINT", "InterpreterRuntime", "Runtime", "RuntimeModule", "TensorSpec", "cannot_run", "open_interpreter",
-    "select_runtime",
+    "require_classifier", "select_runtime",
 ]  # fmt: skip
 
 RUNTIMES = "edgefer.inference.runtimes"
@@ -76,11 +76,15 @@ class Runtime(Protocol):
 
     @property
     def input(self) -> TensorSpec:
-        """Specification of the only input."""
+        """Specification of the input that set_input() fills."""
 
     @property
     def output(self) -> TensorSpec:
-        """Specification of the only output."""
+        """Specification of the output that get_output() returns."""
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """Names of the other inputs, which are zero, and of the other outputs; empty for a classifier of one image."""
 
     def set_input(self, array: npt.NDArray[Any]) -> None:
         """Copy ``array``, with the exact shape and dtype of ``input``, into the model."""
@@ -137,16 +141,26 @@ class InterpreterRuntime:
     def __init__(self, interpreter: Any, *, name: str, version: str) -> None:
         """Wrap an interpreter whose tensors are allocated.
 
+        Of several inputs, the first image is used, and the others are set to zero. Of several outputs, the first row
+        of scores is used.
+
         Raises:
-            IncompatibleError: the model has more than one input or output.
+            IncompatibleError: the model has no input or no output, or one of them has no numbers.
         """
         inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
-        if (len(inputs), len(outputs)) != (1, 1):
+        if not inputs or not outputs:
             what = f"a model with {len(inputs)} inputs and {len(outputs)} outputs"
             raise IncompatibleError(what, why="expected one of each", hint=MODEL_HINT)
         self.name, self.version = name, version
-        self.input, self.output = _tensor_spec(inputs[0]), _tensor_spec(outputs[0])
-        self._input_index, self._output_index = inputs[0]["index"], outputs[0]["index"]
+        image = next((details for details in inputs if _is_image(details["shape"])), inputs[0])
+        scores = next((details for details in outputs if _is_row(details["shape"])), outputs[0])
+        self.input, self.output = _tensor_spec(image), _tensor_spec(scores)
+        unused = [details for details in (*inputs, *outputs) if details is not image and details is not scores]
+        self.others = tuple(str(details["name"]) for details in unused)
+        for details in inputs:
+            if details is not image:
+                interpreter.set_tensor(details["index"], np.zeros(details["shape"], _tensor_spec(details).params.dtype))
+        self._input_index, self._output_index = image["index"], scores["index"]
         self._set_tensor, self._get_tensor = interpreter.set_tensor, interpreter.get_tensor
         self.invoke = interpreter.invoke
 
@@ -219,6 +233,17 @@ def open_interpreter(
     return interpreter
 
 
+def require_classifier(runtime: Runtime) -> None:
+    """Raise IncompatibleError if the model has more than one input or output."""
+    if runtime.others:
+        names = ", ".join(runtime.others[:3])
+        raise IncompatibleError(
+            "the model has several inputs or outputs",
+            why=f"expected one image and one row of scores; it also has {names}",
+            hint="edgefer bench MODEL measures its latency",
+        )
+
+
 def cannot_run(runtime: Runtime, error: Exception) -> IncompatibleError:
     """Return the error to raise for an exception of ``runtime`` during a run."""
     why = " ".join(str(error).split())
@@ -247,6 +272,14 @@ def select_runtime(name: str | None = None) -> RuntimeModule:
         why=f"expected one of {', '.join(plugins.names(RUNTIMES))}",
         hint=modules[0].INSTALL,
     )
+
+
+def _is_image(shape: npt.NDArray[Any]) -> bool:
+    return len(shape) == 4 and shape[3] in (1, 3)
+
+
+def _is_row(shape: npt.NDArray[Any]) -> bool:
+    return len(shape) == 2 and shape[0] == 1 and shape[1] > 1
 
 
 def _tensor_spec(details: dict[str, Any]) -> TensorSpec:

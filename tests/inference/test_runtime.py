@@ -4,13 +4,14 @@ import importlib.metadata
 from collections.abc import Callable
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from edgefer import plugins
 from edgefer.contract.artifact import Artifact
 from edgefer.errors import IncompatibleError, UsageError
 from edgefer.inference.classifier import Classifier
-from edgefer.inference.runtime import RUNTIMES, InterpreterRuntime, select_runtime
+from edgefer.inference.runtime import RUNTIMES, InterpreterRuntime, require_classifier, select_runtime
 from edgefer.inference.runtimes import litert, tensorflow, tflite_runtime
 
 MODULES = [plugins.load(RUNTIMES, name) for name in plugins.names(RUNTIMES)]
@@ -144,13 +145,47 @@ def test_an_unknown_runtime_is_rejected_with_the_list_of_names() -> None:
         select_runtime("onnx")
 
 
-def test_models_with_two_inputs_are_rejected() -> None:
-    class TwoInputs:
+def test_models_without_an_output_are_rejected() -> None:
+    class NoOutput:
         def get_input_details(self) -> list[dict[str, object]]:
-            return [{}, {}]
-
-        def get_output_details(self) -> list[dict[str, object]]:
             return [{}]
 
-    with pytest.raises(IncompatibleError, match="2 inputs and 1 outputs"):
-        InterpreterRuntime(TwoInputs(), name="litert", version="2.3.0")
+        def get_output_details(self) -> list[dict[str, object]]:
+            return []
+
+    with pytest.raises(IncompatibleError, match="1 inputs and 0 outputs"):
+        InterpreterRuntime(NoOutput(), name="litert", version="2.3.0")
+
+
+def test_of_several_inputs_and_outputs_the_image_and_the_scores_are_used() -> None:
+    def details(name: str, index: int, *shape: int) -> dict[str, object]:
+        return {"name": name, "index": index, "shape": shape, "dtype": np.float32, "quantization": (0.0, 0)}
+
+    class Several:
+        def __init__(self) -> None:
+            self.set: dict[int, npt.NDArray[np.float32]] = {}
+
+        def get_input_details(self) -> list[dict[str, object]]:
+            return [details("age", 3, 1, 5), details("face", 4, 1, 8, 8, 1), details("eyes", 5, 1, 4, 4, 1)]
+
+        def get_output_details(self) -> list[dict[str, object]]:
+            return [details("box", 6, 1, 1), details("scores", 7, 1, 3)]
+
+        def set_tensor(self, index: int, values: npt.NDArray[np.float32]) -> None:
+            self.set[index] = values
+
+        def get_tensor(self, index: int) -> int:
+            return index
+
+        def invoke(self) -> None: ...
+
+    interpreter = Several()
+    runtime = InterpreterRuntime(interpreter, name="litert", version="2.3.0")
+    assert (runtime.input.shape, runtime.output.shape) == ((1, 8, 8, 1), (1, 3))
+    assert runtime.others == ("age", "eyes", "box")
+    assert {index: values.shape for index, values in interpreter.set.items()} == {3: (1, 5), 5: (1, 4, 4, 1)}
+    assert not any(values.any() for values in interpreter.set.values())
+    assert runtime.get_output() == 7
+    with pytest.raises(IncompatibleError, match="several inputs or outputs") as refused:
+        require_classifier(runtime)
+    assert "age, eyes, box" in str(refused.value)

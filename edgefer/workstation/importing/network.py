@@ -119,7 +119,7 @@ def check_ends(name: str, inputs: int, outputs: int, *, hint: str) -> None:
         return
     counted = f"{inputs} input{'s' * (inputs != 1)} and {outputs} output{'s' * (outputs != 1)}"
     if inputs != 1:
-        hint = "edgefer bench MODEL.tflite measures the latency of a model with any inputs"
+        hint = "edgefer bench MODEL.tflite measures the latency of a model with several inputs"
     raise IncompatibleError(f"{name} has {counted}", why="expected one image and one row of scores", hint=hint)
 
 

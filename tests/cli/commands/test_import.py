@@ -11,7 +11,9 @@ from edgefer.contract.artifact import Artifact
 from edgefer.contract.labels import LABELS
 from edgefer.contract.preprocessing import InputSpec
 from edgefer.workstation.networks.backend import load_keras
+from edgefer.workstation.quantization.calibrator import Calibrator
 from edgefer.workstation.quantization.converter import convert
+from edgefer.workstation.quantization.options import QuantizationOptions
 
 NAMES = ",".join(LABELS)
 RANGE = InputSpec(mean=(127.5,), std=(127.5,))
@@ -130,6 +132,55 @@ def test_file_of_no_known_format_is_refused(edgefer, tmp_path):
     assert result.code == 2
     assert "cannot import model.pt" in result.err
     assert "a Keras model (.keras or .h5)" in result.err
+
+
+@pytest.mark.parametrize("io", ["int8", "uint8"])
+def test_input_of_a_quantized_model_is_found(edgefer, foreign, patterns, tmp_path, io):
+    with np.load(patterns) as arrays:
+        calibrator = Calibrator(foreign.read_bytes(), arrays["pixels"][:50], RANGE)
+    (tmp_path / "net.tflite").write_bytes(calibrator.quantize(QuantizationOptions(io=io)))
+    result = edgefer("import", "net.tflite", "--data", patterns)
+    assert result.code == 0, result.err
+    artifact = Artifact.load(tmp_path / "net-edgefer.tflite")
+    assert (artifact.labels, artifact.input_spec, artifact.output) == (LABELS, RANGE, "logits")
+    assert artifact.golden.outputs.dtype == io
+
+
+@pytest.fixture(scope="session")
+def several(tmp_path_factory):
+    """Return a .tflite with an image and five numbers as inputs, and one number and four scores as outputs."""
+    keras = load_keras(backend="tensorflow")
+    import tensorflow as tf
+
+    face, numbers = keras.Input((24, 24, 1), batch_size=1), keras.Input((5,), batch_size=1)
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(8, 3)(face))
+    x = keras.layers.Concatenate()([x, numbers])
+    model = keras.Model([numbers, face], [keras.layers.Dense(1)(x), keras.layers.Dense(4)(x)])
+    path = tmp_path_factory.mktemp("several") / "several.tflite"
+    path.write_bytes(tf.lite.TFLiteConverter.from_keras_model(model).convert())
+    return path
+
+
+def test_several_inputs_and_outputs_are_measured_inspected_and_compared(edgefer, several):
+    benched = edgefer("bench", several, "--runs", "2", "--seconds", "0")
+    assert benched.code == 0, benched.err
+    assert "inputs other than the image are zero" in benched.err
+    inspected = edgefer("inspect", several)
+    assert inspected.code == 0, inspected.err
+    assert inspected.out.count("\ninput ") == inspected.out.count("\noutput ") == 2
+    compared = edgefer("verify", several, "--threads", "1")
+    assert compared.code == 0, compared.err
+    assert "Lowest top-1 agreement between any two rows: 100.00 %" in compared.out
+
+
+@pytest.mark.parametrize("command", [["import"], ["evaluate"], ["predict", "face.png", "--model"]])
+def test_several_inputs_are_refused_where_the_outputs_count(edgefer, several, patterns, tmp_path, command):
+    cv2.imwrite(str(tmp_path / "face.png"), np.full((48, 48), 90, np.uint8))
+    data = [] if command[0] == "predict" else ["--data", patterns]
+    result = edgefer(*command, several, "--labels", "a,b,c,d", "--input", "gray,0..1", *data)
+    assert result.code == 5, result.err
+    assert "several inputs or outputs" in result.err
+    assert "edgefer bench" in result.err
 
 
 def test_tflite_becomes_no_run(edgefer, foreign):
