@@ -273,6 +273,29 @@ def test_the_percentile_includes_every_channel(graph, shape):
         assert observe(graph, [1 + values]).range_of(tensor, "percentile") == pytest.approx((0, 1), abs=1e-3)
 
 
+def test_before_global_max_pooling_the_maxima_set_the_range():
+    """The maximum of each map is rare in the map, but it alone passes on."""
+    import keras
+
+    face = keras.Input((48, 48, 1))
+    x = keras.layers.MaxPooling2D()(keras.layers.Conv2D(4, 1, name="maps")(face))
+    model = keras.Model(face, keras.layers.Dense(3)(keras.layers.GlobalMaxPooling2D()(x)))
+    graph, generator = Flatbuffer(convert(model)), np.random.default_rng(0)
+    kinds = [op.kind for op in graph.ops]
+    assert kinds[:3] == ["CONV_2D", "MAX_POOL_2D", "REDUCE_MAX"]
+    maps = generator.random((20, 1, 48, 48, 4), dtype=np.float32)
+    maps[:, 0, 24, 24] = generator.uniform(5, 9, (20, 4))
+    observed = Ranges(graph)
+    for values in maps:
+        pooled = values.reshape(1, 24, 2, 24, 2, 4).max(axis=(2, 4))
+        by_tensor = dict(zip((op.outputs[0] for op in graph.ops), (values, pooled, pooled.max(axis=(1, 2)))))
+        observed.observe(lambda tensor, known=by_tensor, other=pooled[0, 0]: known.get(tensor, other))
+    assert observed.range_of(graph.ops[0].outputs[0], "percentile")[1] < 9.0
+    observed.apply("percentile")
+    for op in graph.ops[:3]:
+        assert range_in(graph, op.outputs[0])[1] == pytest.approx(maps.max(), abs=0.01)
+
+
 def test_the_input_range_is_always_0_to_1(graph):
     observed = observe(graph, [[0.2, 0.3]])
     for method in ("percentile", "min-max", "moving-average"):
