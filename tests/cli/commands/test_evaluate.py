@@ -38,10 +38,10 @@ def test_a_record_reads_back(edgefer, workplace):
     assert Evaluation.from_json(record).to_json() == record
 
 
-@pytest.mark.parametrize(("split", "name", "count"), [("private", "PrivateTest", 35), ("train", "Training", 280)])
+@pytest.mark.parametrize(("split", "name", "count"), [("private", "test", 35), ("train", "Training", 280)])
 def test_the_split_is_named(edgefer, workplace, split, name, count):
     outcome = edgefer("evaluate", workplace.int8, "--data", workplace.data, "--split", split)
-    assert f"{name} accuracy" in outcome.out
+    assert f"\n{name} accuracy" in outcome.out
     assert f"of {count} images" in outcome.out
 
 
