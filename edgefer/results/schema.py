@@ -150,7 +150,8 @@ class Fields(Mapping[str, Any]):
 
     def numbers(self, key: str, *, length: int | None = None) -> tuple[float, ...]:
         """Return a list of finite numbers, ``length`` of them if given, as a tuple."""
-        return self._items(key, length, lambda value: _is_number(value) and abs(value) <= MAX_NUMBER, f"a number of at most {MAX_NUMBER:g}")
+        expected = f"a number of at most {MAX_NUMBER:g}"
+        return self._items(key, length, lambda value: _is_number(value) and abs(value) <= MAX_NUMBER, expected)
 
     def interval(self, key: str) -> tuple[float, float]:
         """Return a list of two numbers, the lower bound first."""
