@@ -91,7 +91,9 @@ class FaceDetector:
         self.crop_scale, self.crop_shift, self.longest_side = crop_scale, crop_shift, longest_side
 
     @classmethod
-    def open(cls, name: str = DEFAULT_DETECTOR, *, model: Path | None = None, longest_side: int = LONGEST_SIDE) -> FaceDetector:
+    def open(
+        cls, name: str = DEFAULT_DETECTOR, *, model: Path | None = None, longest_side: int = LONGEST_SIDE
+    ) -> FaceDetector:
         """Load the detector ``name``.
 
         Args:
