@@ -61,7 +61,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="edgefer-faces-", dir=options.folder) as folder:
         record = measure(Path(folder), options.faces)
-    files.write_text(options.out, json.dumps({**schema.header("bounded_memory", 1), **record}, indent=1) + "\n")
+    files.write_text(options.out, json.dumps(record, indent=1) + "\n")
 
 
 def measure(folder: Path, count: int, *, steps: Sequence[str] = STEPS) -> dict[str, Any]:
@@ -86,6 +86,7 @@ def measure(folder: Path, count: int, *, steps: Sequence[str] = STEPS) -> dict[s
     with (run / "history.csv").open(encoding="utf-8") as file:
         (epoch,) = csv.DictReader(file)
     return {
+        **schema.header("bounded_memory", 1),
         "device": description.describe(),
         "faces": count,
         "shape": [SIDE, SIDE, 3],
