@@ -7,7 +7,7 @@
     pixels = open_pixels(path, crc=...)             # an array, or StoredPixels; None if the file is damaged
 
 The files are .npy arrays. Mapped pages count as memory of the process, so StoredPixels give them back to the system
-after every 64 MiB that are read; the system keeps them as long as it has no other use for the memory.
+after every 16 MiB that are read; the system keeps them as long as it has no other use for the memory.
 """
 
 from __future__ import annotations
@@ -35,8 +35,9 @@ __all__ = ["PixelWriter", "StoredPixels", "open_pixels", "pixels_crc", "save_pix
 
 # Pixels below this size are arrays in memory.
 MEMORY_BYTES = 128 << 20
-# Pages that stay mapped between two reads.
-MAPPED_BYTES = 64 << 20
+# Faces that are read before their pages are given back. Linux maps 64 KiB around each page that is read, so the mapped
+# pages of small faces in random order are several times as large.
+MAPPED_BYTES = 16 << 20
 WRITTEN_BYTES = 4 << 20
 # The header of an .npy file with uint8 pixels; NumPy aligns it to 64 bytes.
 HEADER_BYTES = 128
