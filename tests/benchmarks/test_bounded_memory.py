@@ -26,8 +26,8 @@ def test_memory_does_not_grow_with_the_number_of_faces(tmp_path):
     for count in (2_250, 22_500):
         record = measure(tmp_path / str(count), count, steps=("train", "evaluate"))
         peaks[count] = {step.name: step.peak_resident_bytes for step in read_memory(record).steps}
-    # The pixels of the larger data set take 622 MB. Up to 128 MiB of them stay in memory before they are stored, and the
-    # mapped pages of the last 16 MiB that were read take up to five times as much.
+    # The pixels of the larger data set take 622 MB. Up to 128 MiB of them stay in memory before they are stored, and
+    # the mapped pages of the last 16 MiB that were read take up to five times as much.
     assert record["cache_bytes"] > record["pixel_bytes"] == 22_500 * 96 * 96 * 3
     for step, peak in peaks[22_500].items():
         assert peak - peaks[2_250][step] < 450_000_000, step
