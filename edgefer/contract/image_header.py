@@ -35,7 +35,7 @@ GROUP_MEMORY = (
 )
 # Memory of cv2.imdecode() at its peak, bytes per pixel, measured with OpenCV 4.14: the BGR image twice, and the
 # intermediate images of some formats.
-BYTES_PER_PIXEL = {"gif": 13.0, "jp2": 17.0, "avif": 18.0}
+BYTES_PER_PIXEL = {"gif": 13.0, "jp2": 17.0, "avif": 18.0, "webp": 11.0}
 DEFAULT_BYTES_PER_PIXEL = 6.0
 REDUCED_BYTES_PER_PIXEL = 6.0
 # Size of the header tokens of the text formats: comments may be long.

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgefer import files
 from edgefer.errors import DataError, EdgeferError
 from edgefer.processes import allow_output_suppression, run_module
 from edgefer.workstation.training.settings_toml import from_toml
@@ -186,7 +187,7 @@ def _quantize(plan: TrialPlan, run: Run, dataset: Dataset) -> dict[str, Any]:
         return quantize_trial(run, dataset)
     with tempfile.TemporaryDirectory(prefix="edgefer-search-") as name:
         request, reply = Path(name, "request.pickle"), Path(name, "reply.pickle")
-        request.write_bytes(pickle.dumps((plan, run.folder)))
+        files.write_bytes(request, pickle.dumps((plan, run.folder)))
         variables = {"KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": ""}
         child = run_module("edgefer.search.trial", request, reply, folder=Path(name), variables=variables)
         if not reply.exists():
@@ -204,7 +205,7 @@ def main(request: str, reply: str) -> None:
     run = Run(folder)
     settings = run.settings()
     dataset = take_faces(plan.open_dataset(settings.input), plan.faces, seed=settings.seed)
-    Path(reply).write_bytes(pickle.dumps(quantize_trial(run, dataset)))
+    files.write_bytes(Path(reply), pickle.dumps(quantize_trial(run, dataset)))
 
 
 if __name__ == "__main__":

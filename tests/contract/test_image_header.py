@@ -124,6 +124,7 @@ BOMBS = {
     "gif frame": gif(1, 1, 32_000, 32_000),
     "bmp": bmp(30_000, 30_000),
     "webp canvas": webp(16_000_000, 100),
+    "webp canvas of an animation, which is decoded with two frames": webp(4097, 32_768),
     "webp lossless": lossless_webp(16_384, 16_384),
     "jpeg 2000": jpeg2000(30_000, 30_000),
     "avif": avif(30_000, 30_000),
