@@ -29,6 +29,8 @@ ENDS = {"jpeg": b"\xff\xd9", "png": b"\0\0\0\0IEND\xae\x42\x60\x82"}
 BITS_PER_SAMPLE, SAMPLES_PER_PIXEL, EXTRA_SAMPLES = 258, 277, 338
 ASSOCIATED_ALPHA, UNASSOCIATED_ALPHA = 1, 2
 ROWS = 64
+# Chunks of a PNG that inflate to any size and do not change the pixels that OpenCV returns.
+TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt", b"iCCP")
 # Bytes at the end of a JPEG that contain at least one block but less than a row of blocks; height of a row of blocks.
 LAST_BYTES, MAX_MISSING_ROWS = 16, 16
 
@@ -54,8 +56,8 @@ def read_image(content: bytes, *, reduction: int = 1) -> Image:
     if memory_bytes > SMALL_MEMORY_BYTES and memory_bytes > memory_limit():
         why = f"{header.width:,} x {header.height:,} pixels"
         raise DataError("the image is too large to decode", why=why, hint="crop it to the face")
-    if header.format == "png" and _has_chunk_beyond_end(content):
-        raise DataError("the image was cut short", why="a chunk ends after the file", hint="copy it again")
+    if header.format == "png":
+        content = _without_texts(content)
     # Versions of OpenCV differ in the formats whose orientation they apply.
     flags = DECODING[reduction] | cv2.IMREAD_IGNORE_ORIENTATION
     is_multiplied = header.format == "tiff" and _is_multiplied(content)
@@ -67,15 +69,25 @@ def read_image(content: bytes, *, reduction: int = 1) -> Image:
     return orient(image, header.orientation)
 
 
-def _has_chunk_beyond_end(content: bytes) -> bool:
-    """Return True if a chunk of a PNG declares more bytes than the file has; OpenCV would allocate up to 2 GiB."""
-    place = 8
+def _without_texts(content: bytes) -> bytes:
+    """Return a PNG without its compressed texts and color profile, which OpenCV would inflate and ignore.
+
+    Raises:
+        DataError: a chunk declares more bytes than the file has; OpenCV would allocate up to 2 GiB.
+    """
+    pieces, kept_from, place = [], 0, 8
     while place + 8 <= len(content):
-        if content[place + 4 : place + 8] == b"IEND":
-            return False
-        place += 12 + int.from_bytes(content[place : place + 4], "big")
-    # The last chunk may lack its checksum and IEND.
-    return place > len(content) + 12
+        name = content[place + 4 : place + 8]
+        if name == b"IEND":
+            break
+        end = place + 12 + int.from_bytes(content[place : place + 4], "big")
+        if end > len(content) + 12:  # the last chunk may lack its checksum and IEND
+            raise DataError("the image was cut short", why="a chunk ends after the file", hint="copy it again")
+        if name in TEXT_CHUNKS:
+            pieces.append(content[kept_from:place])
+            kept_from = end
+        place = end
+    return b"".join([*pieces, content[kept_from:]]) if pieces else content
 
 
 def _cannot_read(content: bytes) -> DataError:

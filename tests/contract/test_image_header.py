@@ -330,6 +330,30 @@ def test_the_colors_of_a_tiff_file_with_alpha_are_those_of_the_png_file(multipli
     assert (decoded[~visible] == 0).all()
 
 
+def test_texts_and_color_profiles_of_a_png_are_not_inflated(monkeypatch):
+    def chunk(name, value):
+        return struct.pack(">I", len(value)) + name + value + struct.pack(">I", zlib.crc32(name + value))
+
+    bomb = zlib.compress(bytes(1_000_000))
+    content = encode(".png", IMAGE)
+    after_header = 8 + 25
+    chunks = [
+        chunk(b"tEXt", b"Comment\0text"), chunk(b"zTXt", b"Comment\0\0" + bomb), chunk(b"iCCP", b"name\0\0" + bomb),
+        chunk(b"iTXt", b"Comment\0\1\0\0\0" + bomb),
+    ]  # fmt: skip
+    decoded, imdecode = [], cv2.imdecode
+
+    def record(buffer, *flags):
+        decoded.append(bytes(buffer))
+        return imdecode(buffer, *flags)
+
+    monkeypatch.setattr(cv2, "imdecode", record)
+    image = read_image(content[:after_header] + b"".join(chunks) + content[after_header:] + chunk(b"zTXt", bomb))
+    assert (image == IMAGE).all()
+    assert len(decoded) == 1
+    assert decoded[0].startswith(content)
+
+
 def test_a_png_chunk_that_ends_after_the_file_is_not_decoded(monkeypatch):
     content = bytearray(encode(".png", IMAGE))
     place = content.index(b"IDAT") - 4
