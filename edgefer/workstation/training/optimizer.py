@@ -25,7 +25,7 @@ def create_optimizer(keras: Any, settings: TrainSettings, network: Any, *, steps
         steps_per_epoch: batches per epoch, for the time constant of the weight average.
     """
     options: dict[str, Any] = {"learning_rate": settings.learning_rate}
-    if settings.weight_decay:
+    if settings.weight_decay or settings.optimizer == "adamw":  # whose own default is not 0
         options["weight_decay"] = settings.weight_decay
     if settings.ema_epochs:
         steps = settings.ema_epochs * steps_per_epoch

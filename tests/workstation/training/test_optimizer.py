@@ -58,6 +58,13 @@ def in_last_layer(trainer):
     return [variable.path in head for variable in trainer.net.trainable_variables]
 
 
+def test_adamw_without_weight_decay_is_adam():
+    plain = dataclasses.replace(TINY, weight_decay=0.0)
+    changes = [one_epoch(dataclasses.replace(plain, optimizer=name), 32)[2] for name in ("adam", "adamw")]
+    for adam, adamw in zip(*changes, strict=True):
+        assert np.allclose(adam, adamw, rtol=0, atol=1e-7)
+
+
 @pytest.mark.parametrize(("optimizer", "decay"), [("sgd", 0.0), ("sgd", 0.01), ("adamw", 0.01)])
 def test_the_factor_scales_the_steps_and_the_decay_of_all_layers_but_the_last(optimizer, decay):
     settings = dataclasses.replace(TINY, optimizer=optimizer, weight_decay=decay)
