@@ -191,10 +191,12 @@ def choose_input(
     search = search_on(chosen)
     if search.problem and len(more) > len(chosen):
         search, chosen = search_on(more), more
-    if search.problem and spec is None:
+    if search.problem and (spec is None or names is None):
+        # The labels of the best candidate are a guess, too: a wrong order gives wrong names to right outputs.
+        missing, options = ("input", "--input gray,0..1 and ") if spec is None else ("labels", "")
         raise UsageError(
-            f"the input of {model.name} cannot be found on {len(chosen):,} faces", why=search.problem,
-            hint="--input gray,0..1 and --labels, as the model was trained",
+            f"the {missing} of {model.name} cannot be found on {len(chosen):,} faces", why=search.problem,
+            hint=f"{options}--labels A,B,..., as the model was trained",
         )  # fmt: skip
     notes = (f"Check --input and --labels: {search.problem}.",) if search.problem else ()
     return InputChoice(

@@ -124,6 +124,13 @@ def test_faces_that_the_model_cannot_tell_apart_need_the_input(edgefer, foreign,
     assert result.code == 2
     assert "hardly more than chance" in result.err
     assert not (tmp_path / "emotions-edgefer.tflite").exists()
+    # With the input alone, the order of the labels would be a guess.
+    result = edgefer("import", foreign, "--data", "noise.npz", "--input", "gray,-1..1")
+    assert (result.code, "the labels of emotions.tflite cannot be found" in result.err) == (2, True)
+    assert "--labels" in result.err
+    assert not (tmp_path / "emotions-edgefer.tflite").exists()
+    result = edgefer("import", foreign, "--data", "noise.npz", "--input", "gray,-1..1", "--labels", NAMES)
+    assert result.code == 0
 
 
 def test_file_of_no_known_format_is_refused(edgefer, tmp_path):
