@@ -6,8 +6,9 @@ BOARD_SH is a script that builds an arm64 Debian with qemu's user emulation in F
 build, count and exec; BOARD_MODEL selects the processor). Times under emulation are meaningless, so none is measured.
 
 Outputs are meaningful: each face runs through each runtime on this machine and on the board. Instruction counts are
-meaningful too: qemu counts every executed instruction, and the difference between two marks around ten runs, divided
-by ten, is the count of one inference. It is the same every time, and ranks models for a processor without the board.
+meaningful too: qemu counts every executed instruction, and the difference between two marks around some runs, divided
+by their number, is the count of one inference. It is the same every time, and ranks models for a processor without the
+board.
 
 The script writes one RESULTS/<model>.arm64.json of kind "arm64" per MODEL.
 """
@@ -33,33 +34,11 @@ from edgefer.deploy.bundle import bundle
 from edgefer.inference.interpreters import installed_runtimes, run_model
 from edgefer.results import schema
 from edgefer.results.parity import Configuration
+from edgefer.search.judges.emulated import COUNT, PYTHONS, RUNS
 
 PROCESSORS = {"pi3": "Pi 3", "pi4": "Pi 4", "pi5": "Pi 5"}
-PYTHONS = {"litert": "/opt/litert/bin/python", "tflite_runtime": "/opt/tflite/bin/python"}
 # Folder on the board.
 BOARD_FOLDER = "/var/tmp/edgefer-arm64"
-RUNS = 10
-COUNT = f"""
-import os, sys
-from pathlib import Path
-from edgefer.contract.artifact import Artifact
-from edgefer.inference.classifier import Classifier
-from edgefer.inference.runtime import select_runtime
-artifact = Artifact.load(Path(sys.argv[1]))
-runtime = select_runtime(sys.argv[2]).open_model(artifact.model, threads=1)
-face = Classifier(artifact, runtime).encode(artifact.golden.inputs[0])
-def mark(tag):
-    try:
-        os.getsid(0x7E570000 + tag)  # The counter writes its total at this call, which always fails.
-    except OSError:
-        pass
-for tag in (0, 1):
-    for _ in range({RUNS}):
-        runtime.set_input(face)
-        runtime.invoke()
-        runtime.get_output()
-    mark(tag)
-"""
 
 
 class Board:

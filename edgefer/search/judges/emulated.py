@@ -19,7 +19,7 @@ from edgefer.deploy.bundle import bundle
 from edgefer.errors import DeviceUnreachable, UsageError
 from edgefer.search.judge import Cost
 
-__all__ = ["DESCRIPTION", "OPTIONS", "EmulatedJudge", "open_judge"]
+__all__ = ["COUNT", "DESCRIPTION", "OPTIONS", "PYTHONS", "RUNS", "EmulatedJudge", "open_judge"]
 
 DESCRIPTION = "instructions on an emulated arm64 board"
 OPTIONS = {
@@ -31,6 +31,7 @@ PROCESSORS = ("pi3", "pi4", "pi5")
 PYTHONS = {"litert": "/opt/litert/bin/python", "tflite_runtime": "/opt/tflite/bin/python"}
 BOARD_FOLDER = "/var/tmp/edgefer-search"
 RUNS = 5
+# Program on the board: MODEL RUNTIME; RUNS inferences between two marks.
 COUNT = f"""
 import os, sys
 from pathlib import Path
