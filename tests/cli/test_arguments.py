@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 from command_tree import leaf_commands
+from tiny_space import SPACE
 
 from edgefer.cli import main
 from edgefer.cli.outputs import InputName, OutputPath
@@ -24,7 +25,7 @@ SHORT = {
 # Arguments besides the one that is tested.
 OTHERS = {
     "predict": ["face.png"], "import": ["m.tflite"], "report": ["m.tflite"], "calibrate": ["set.csv"],
-    "data check": ["faces.npz"],
+    "data check": ["faces.npz"], "search": ["space.toml", "--judge", "macs"],
 }  # fmt: skip
 # bench reads the data set for --accuracy, live a detector's model with a camera, quantize the data for a trained run.
 UNUSED = {
@@ -57,6 +58,7 @@ def place(tmp_path, monkeypatch, data):
     (tmp_path / "folder").mkdir()
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "settings.toml").write_text('system = "demo"\n')
+    (tmp_path / "space.toml").write_text(SPACE)
     (tmp_path / "empty").touch()
     (tmp_path / "other.json").write_text('{"kind": "shopping"}')
     (tmp_path / "list.json").write_text("[1, 2]")
@@ -123,7 +125,7 @@ def test_a_name_is_printed_as_it_is(edgefer, place, words, parameter, name):
 @pytest.mark.parametrize("words", [["report"], ["inspect"], ["quantize", "--int8"], ["train", "--init-from"]], ids=str)
 def test_the_hint_names_the_command_that_takes_the_file(edgefer, place, name, command, words):
     accepted = {
-        "face.png": (), "model.keras": ("quantize",), "m.tflite": ("report", "inspect"),
+        "face.png": (), "model.keras": ("quantize",), "m.tflite": ("report", "inspect", "train"),
         "run": ("report", "quantize", "train"),
     }  # fmt: skip
     if words[0] in accepted.get(name, ()):

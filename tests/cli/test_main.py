@@ -60,7 +60,7 @@ def test_help_imports_no_command_and_no_large_package():
         (["frobnicate"], "evaluate"),
         (["data", "chek"], "check"),
         (["train", "--epoch", "3"], "--epochs"),
-        (["evaluate", "--split", "test"], "public"),
+        (["evaluate", "--split", "testing"], "public"),
         (["bench", "--runs", "0"], "--runs"),
         (["predict"], "SOURCE"),
         ([], "Usage"),

@@ -1,4 +1,4 @@
-"""Search for networks that are accurate within a budget of a device."""
+"""Search for accurate networks within the budget of a device."""
 
 from __future__ import annotations
 

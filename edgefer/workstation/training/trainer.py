@@ -19,6 +19,7 @@ import random
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,7 +58,6 @@ EVALUATION_BATCH = 256
 STATISTICS_BATCHES = 16
 # Pixels in one call of a compiled program; a larger epoch takes several calls.
 SEGMENT_BYTES = 512 << 20
-PREFETCHED = 4
 HDF5_OVERHEAD_BYTES = 1 << 20
 # Estimates the recall of the rarest class within a few points, for a tenth of the cost of an epoch.
 RECALL_IMAGES = 8192
@@ -384,15 +384,15 @@ def _sample(pixels: Pixels) -> npt.NDArray[np.uint8]:
 def _keras_dataset(keras: Any, batches: EpochBatches, parallel: DataParallel | None = None) -> Any:
     """Return the batches for fit(), which reads them in order.
 
-    TensorFlow reads the next batches in a thread of its own. Their shape is static, as that of arrays would be, because
-    the graph of another shape rounds differently.
+    The shape of TensorFlow's batches is static, as that of arrays would be, because the graph of another shape rounds
+    differently.
     """
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
         signature = tuple(tf.TensorSpec(array.shape, array.dtype) for array in batches[0])
-        data = tf.data.Dataset.from_generator(lambda: iter(batches), output_signature=signature)
-        return data.apply(tf.data.experimental.assert_cardinality(len(batches))).prefetch(PREFETCHED)
+        data = tf.data.Dataset.from_generator(lambda: _read_ahead(batches), output_signature=signature)
+        return data.apply(tf.data.experimental.assert_cardinality(len(batches)))
 
     class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         num_batches = len(batches)
@@ -403,6 +403,20 @@ def _keras_dataset(keras: Any, batches: EpochBatches, parallel: DataParallel | N
             return pixels[rows], targets[rows], weights[rows]
 
     return Batches()
+
+
+def _read_ahead(batches: EpochBatches) -> Iterator[Batch]:
+    """Yield the batches; a thread reads each during the step of the one before.
+
+    The prefetching of TensorFlow would call Python from its own threads, also while an interrupted program ends.
+    """
+    with ThreadPoolExecutor(1) as executor:
+        following = executor.submit(batches.__getitem__, 0)
+        for index in range(1, len(batches) + 1):
+            batch = following.result()
+            if index < len(batches):
+                following = executor.submit(batches.__getitem__, index)
+            yield batch
 
 
 def _differences(saved: Mapping[str, Any], current: Mapping[str, Any], *, prefix: str = "") -> list[str]:
