@@ -47,7 +47,7 @@ class Judge(Protocol):
 
     @property
     def description(self) -> str:
-        """What measures the costs, in a few words."""
+        """Short description of the measurement and its device."""
 
     @property
     def places(self) -> int:

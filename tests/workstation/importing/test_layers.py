@@ -168,7 +168,7 @@ def residual(layers, face):
 
 
 def normalized_before_the_activation(layers, face):
-    """As in DenseNet: the normalization of concatenated branches cannot be folded into a convolution."""
+    """Build a block of DenseNet, whose normalization of concatenated branches cannot be folded into a convolution."""
     x = stem(layers, face)
     y = layers.ReLU()(layers.BatchNormalization(moving_variance_initializer="ones")(x))
     x = layers.Concatenate()([x, layers.Conv2D(4, 3, padding="same", use_bias=False)(y)])
@@ -176,7 +176,7 @@ def normalized_before_the_activation(layers, face):
 
 
 def layer_norm_and_gelu(layers, face):
-    """As in ConvNeXt: a wide depthwise convolution, and Dense layers on each position."""
+    """Build a block of ConvNeXt: a wide depthwise convolution, and Dense layers on each position."""
     x = stem(layers, face, activation=None)
     y = layers.LayerNormalization()(layers.DepthwiseConv2D(7, padding="same")(x))
     return layers.Add()([x, layers.Dense(8)(layers.Dense(16, activation="gelu")(y))])
