@@ -38,7 +38,7 @@ STEPS = ("train", "calibrate", "quantize", "evaluate")
 SPLITS = {"train": 90, "val": 5, "test": 5}
 DRAWN = 700
 JPEG_QUALITY = 80
-# The data are the subject, so the network is one that is hardly slower than they are.
+# The benchmark measures the input of data, so the network is hardly slower than the input.
 NETWORK = """
 def build(keras, *, input_shape, classes):
     inputs = keras.Input(input_shape, name="face")

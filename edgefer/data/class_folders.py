@@ -43,7 +43,7 @@ ROWS_OF_SPLIT = {"Training": range(28709), "PublicTest": range(28709, 32298), "P
 NAMED_LEFTOVERS = 5
 LEAST_CLASSES = 2
 NO_NAMES: Mapping[str, str] = {}
-# Trees with the seven classes are often FER2013, but their names do not tell.
+# Trees with the seven classes are often FER2013, but the names of the classes do not prove it.
 UNSPECIFIED_TEST = (
     "If these are images of FER2013: the file names in {folder}/ do not distinguish PublicTest from PrivateTest, so "
     "the score is not comparable with published ones."

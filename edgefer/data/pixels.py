@@ -36,7 +36,7 @@ class Pixels(Protocol):
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Always uint8."""
+        """Data type of the faces, always uint8."""
 
     def __len__(self) -> int: ...
 

@@ -7,7 +7,7 @@
     director.finish(number, result)
 
 A network that exceeds the budget is never trained. The cost of a graph is measured once. No method blocks for long: the
-build of a network and its measurement run elsewhere, and next_trial() asks for their results.
+build of a network and its measurement run elsewhere, and next_trial() collects their results.
 """
 
 from __future__ import annotations
@@ -227,7 +227,7 @@ class Director:
         self._on_change()
 
     def _tell(self, event: Mapping[str, Any]) -> None:
-        """Tell the sampler what an event means for it, and keep the cost of a graph."""
+        """Pass the outcome of an event to the sampler, and keep the cost of a graph."""
         number, kind = event["trial"], event["event"]
         trial = self.trials[number]
         if event.get("graph") and trial.cost is not None:

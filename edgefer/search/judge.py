@@ -1,4 +1,4 @@
-"""Judges: what measures the cost of an untrained network.
+"""Interface of judges, which measure the cost of an untrained network.
 
     judge = open_judge("macs", options={}, devices=())
     judge.check()                                   # before a search: the device answers, the program is there

@@ -43,7 +43,7 @@ PASSED_ON = ("KERAS_BACKEND", "TF_ENABLE_ONEDNN_OPTS")
 
 @dataclass(frozen=True)
 class SearchRequest:
-    """Everything that defines a search, besides the machines that run it.
+    """Complete definition of a search, besides the machines that run it.
 
     Attributes:
         space: the search space.

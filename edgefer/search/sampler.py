@@ -25,7 +25,7 @@ from edgefer.search.space import Choice, Distribution, FloatRange, Space
 __all__ = ["Sampler", "importance"]
 
 STARTUP_TRIALS = 10
-# Fewer trials explain nothing about several settings.
+# The importance of several settings cannot be estimated from fewer trials.
 MIN_TRIALS = 5
 
 

@@ -203,7 +203,7 @@ def builder(labels: tuple[str, ...], variables: Mapping[str, str]) -> Callable[[
     import ray
 
     class Builder:
-        """Builds candidates, one at a time."""
+        """A builder of candidates, one at a time."""
 
         def build(self, settings: str) -> Candidate | EdgeferError:
             """Build a candidate; an error is returned, because Ray would wrap an exception in one of its own."""
@@ -325,7 +325,7 @@ def _searcher(bridge: _Bridge) -> Any:
     from ray.tune.search import Searcher
 
     class DirectorSearch(Searcher):
-        """Suggests the trials of the director; the results reach it by the callback."""
+        """A searcher that suggests the trials of the director; the callback gives it the results."""
 
         def suggest(self, trial_id: str) -> Any:
             suggestion = bridge.suggest(trial_id)
@@ -348,7 +348,7 @@ def _callback(bridge: _Bridge) -> Any:
     from ray.tune import Callback
 
     class Recorder(Callback):
-        """Records the results of the trials."""
+        """A recorder of the results of the trials."""
 
         def on_trial_result(self, iteration: int, trials: Any, trial: Any, result: dict[str, Any], **info: Any) -> None:
             number = bridge.number(trial.trial_id)
@@ -380,7 +380,7 @@ def _scheduler(bridge: _Bridge) -> Any:
     from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
     class DirectorScheduler(FIFOScheduler):
-        """Records the accuracy after each epoch, and stops a trial that the director does not keep."""
+        """A scheduler that records the accuracy after each epoch, and stops the trials that the director drops."""
 
         def on_trial_result(self, controller: Any, trial: Any, result: dict[str, Any]) -> str:
             number = bridge.number(trial.trial_id)

@@ -19,7 +19,7 @@ RESULT = {
 
 
 class WidthJudge:
-    """Measures the graph of a network of width w as w."""
+    """A judge for which the graph of a network of width w costs w."""
 
     unit, description, places = "width", "the width", 1
 

@@ -21,8 +21,8 @@ MAX_MACS = 4e6
 DEADLINE_S = 900
 MARK = "EDGEFER_SEARCH_TEST"
 EDGEFER = [sys.executable, "-m", "edgefer", "search"]
+# Without early stopping, the result of a trial does not depend on the order in which trials run.
 START = ["--judge", "macs", "--max-cost", str(MAX_MACS), "--all-epochs", "--memory-per-trial", "1"]
-"""Without early stopping, the result of a trial does not depend on the order in which trials run."""
 
 
 def wait_until(condition, *, process=None):

@@ -111,7 +111,7 @@ scale_options = option_group(
 
 @dataclass(frozen=True)
 class DataSource:
-    """Opens the data set of a search in a worker.
+    """A function that opens the data set of a search in a worker.
 
     Attributes:
         options: options with an absolute path.

@@ -156,7 +156,7 @@ def shared_weights(layers, face):
 
 
 def selu(layers, face):
-    """The converter computes SELU with a comparison, whose output is a truth value."""
+    """Build layers with SELU, which the converter computes with a comparison: its output is a truth value."""
     return layers.Conv2D(8, 3, activation="selu")(stem(layers, face, activation="selu"))
 
 

@@ -139,7 +139,7 @@ def test_saved_model_without_its_weights_is_refused(exported, read):
 
 
 def test_saved_model_that_augments_its_input_is_refused(keras, read, tmp_path):
-    """Keras exports RandomFlip as it works during training, so the outputs would be random."""
+    # Keras exports RandomFlip as it works during training, so the outputs would be random.
     small(keras, layer=keras.layers.RandomFlip()).export(tmp_path / "my_model", verbose=False)
     with pytest.raises(IncompatibleError, match="gives random outputs") as refused:
         read(tmp_path / "my_model")

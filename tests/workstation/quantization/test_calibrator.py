@@ -274,8 +274,9 @@ def test_the_percentile_includes_every_channel(graph, shape):
 
 
 def test_before_global_max_pooling_the_maxima_set_the_range():
-    """The maximum of each map is rare in the map, but it alone passes on."""
     import keras
+
+    # The maximum of each map is rare in the map, but the pooling passes on nothing else.
 
     face = keras.Input((48, 48, 1))
     x = keras.layers.MaxPooling2D()(keras.layers.Conv2D(4, 1, name="maps")(face))
