@@ -277,7 +277,6 @@ def test_before_global_max_pooling_the_maxima_set_the_range():
     import keras
 
     # The maximum of each map is rare in the map, but the pooling passes on nothing else.
-
     face = keras.Input((48, 48, 1))
     x = keras.layers.MaxPooling2D()(keras.layers.Conv2D(4, 1, name="maps")(face))
     model = keras.Model(face, keras.layers.Dense(3)(keras.layers.GlobalMaxPooling2D()(x)))
