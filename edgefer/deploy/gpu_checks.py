@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgefer.deploy.check import Check, installed_version
-from edgefer.device.nvidia import Gpu, nvidia_gpus
+from edgefer.device.nvidia import VISIBLE_DEVICES, Gpu, count_equal, nvidia_gpus
 from edgefer.errors import IncompatibleError
 from edgefer.processes import run_code
 
@@ -23,7 +23,6 @@ __all__ = ["gpu_checks"]
 TIMEOUT_S = 180.0
 # Device nodes of Jetson boards, and of a driver without nvidia-smi, such as in a container.
 NODES = ("/dev/nvidia0", "/dev/nvhost-gpu")
-HIDING = "CUDA_VISIBLE_DEVICES"
 
 
 @dataclass(frozen=True)
@@ -88,12 +87,11 @@ def gpu_checks() -> Iterator[Check]:
 
 def _describe(gpus: Sequence[Gpu]) -> str:
     """Return "2 x NVIDIA H200, 140 GiB, driver 550.54"; other models of GPU follow, separated by a semicolon."""
-    counts = {gpu: gpus.count(gpu) for gpu in gpus}
     texts = []
-    for gpu, count in counts.items():
+    for gpu in gpus:
         memory = f", {gpu.memory_bytes / 2**30:.0f} GiB" if gpu.memory_bytes else ""
-        texts.append(f"{f'{count} x ' if count > 1 else ''}{gpu.name}{memory}, driver {gpu.driver}")
-    return "; ".join(texts)
+        texts.append(f"{gpu.name}{memory}, driver {gpu.driver}")
+    return count_equal(texts, separator="; ")
 
 
 def _check_backend(backend: Backend, gpus: Sequence[Gpu]) -> Check:
@@ -108,8 +106,9 @@ def _check_backend(backend: Backend, gpus: Sequence[Gpu]) -> Check:
         text = f"{backend.name} {version} cannot list its GPUs: {child.last_line or child.signal or 'no answer'}"
         return Check(name, "note", text, f"python -c 'import {backend.package}'   (the complete message)")
     text = f"{backend.name} {version} uses no GPU"
-    if HIDING in os.environ:
-        return Check(name, "note", f"{text}: {HIDING}={os.environ[HIDING]}", f"unset {HIDING}")
+    if VISIBLE_DEVICES in os.environ:
+        value = f"{VISIBLE_DEVICES}={os.environ[VISIBLE_DEVICES]}"
+        return Check(name, "note", f"{text}: {value}", f"unset {VISIBLE_DEVICES}")
     if installed_version(backend.libraries) is None:
         fix = f"in a checkout of edgefer: pip install -e '.[workstation,{backend.extra}]'"
         return Check(name, "note", f"{text}: its CUDA libraries are not installed", fix)

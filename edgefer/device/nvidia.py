@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edgefer.errors import IncompatibleError
 
-__all__ = ["Gpu", "nvidia_gpus"]
+__all__ = ["VISIBLE_DEVICES", "Gpu", "count_equal", "nvidia_gpus"]
 
+# Variable that selects the GPUs of a process; an empty value or -1 hides all of them.
+VISIBLE_DEVICES = "CUDA_VISIBLE_DEVICES"
 COMMAND = "nvidia-smi"
 QUERY = ("--query-gpu=name,driver_version,memory.total", "--format=csv,noheader,nounits")
 TIMEOUT_S = 30.0
@@ -61,6 +64,12 @@ def nvidia_gpus() -> tuple[Gpu, ...]:
         raise _failure(message[:QUOTED_CHARACTERS])
     rows = [line.rsplit(",", 2) for line in ended.stdout.splitlines()[:MAX_GPUS]]
     return tuple(_gpu(*(cell.strip() for cell in row)) for row in rows if len(row) == 3)
+
+
+def count_equal(texts: Sequence[str], *, separator: str = ", ") -> str:
+    """Return "2 x A, B" for ["A", "A", "B"]."""
+    counts = {text: texts.count(text) for text in texts}
+    return separator.join(f"{count} x {text}" if count > 1 else text for text, count in counts.items())
 
 
 def _gpu(name: str, driver: str, memory: str) -> Gpu:

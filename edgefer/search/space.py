@@ -36,10 +36,9 @@ from typing import Any, TypeAlias
 
 from edgefer import plugins
 from edgefer.errors import UsageError
-from edgefer.file_kinds import describe_kind
 from edgefer.workstation.training.model import check_options
 from edgefer.workstation.training.settings import TrainSettings
-from edgefer.workstation.training.settings_toml import resolve
+from edgefer.workstation.training.settings_toml import resolve, toml_errors
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -164,18 +163,8 @@ def read_space(path: Path) -> Space:
         UsageError: the file cannot be read, is not valid TOML, or has an unknown or invalid entry; the message names
             the file and the entry.
     """
-    hint = "docs/scale.md describes the format"
-    try:
+    with toml_errors(path, what="the search space", hint="docs/scale.md describes the format"):
         return parse_space(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"cannot read the search space {path}", why=error.strerror or str(error), hint=hint) from error
-    except (UnicodeDecodeError, RecursionError) as error:
-        why = f"it is {describe_kind(path)}, expected TOML"
-        raise UsageError(f"cannot read the search space {path}", why=why, hint=hint) from error
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"cannot read the search space {path}", why=str(error), hint=hint) from error
-    except UsageError as error:
-        raise UsageError(f"{path}: {error.what}", why=error.why, hint=error.hint) from error
 
 
 def parse_space(text: str) -> Space:

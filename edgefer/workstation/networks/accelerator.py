@@ -7,15 +7,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from typing import Any
 
-from edgefer.device.nvidia import nvidia_gpus
+from edgefer.device.nvidia import VISIBLE_DEVICES, count_equal, nvidia_gpus
 from edgefer.errors import IncompatibleError
 
 __all__ = ["describe_accelerator", "unused_gpus"]
-
-HIDING = "CUDA_VISIBLE_DEVICES"
 
 
 def describe_accelerator(keras: Any) -> str:
@@ -23,7 +20,7 @@ def describe_accelerator(keras: Any) -> str:
 
     TensorFlow, JAX and PyTorch place a training on a GPU, if they find one.
     """
-    return _count(_device_names(keras)) or "CPU"
+    return count_equal(_device_names(keras)) or "CPU"
 
 
 def unused_gpus(keras: Any) -> str:
@@ -31,10 +28,10 @@ def unused_gpus(keras: Any) -> str:
 
     A user who sets CUDA_VISIBLE_DEVICES, or whose driver does not work, has no unused GPU.
     """
-    if HIDING in os.environ or _device_names(keras):
+    if VISIBLE_DEVICES in os.environ or _device_names(keras):
         return ""
     try:
-        return _count([gpu.name for gpu in nvidia_gpus()])
+        return count_equal([gpu.name for gpu in nvidia_gpus()])
     except IncompatibleError:
         return ""
 
@@ -53,10 +50,4 @@ def _device_names(keras: Any) -> list[str]:
         return [str(device.device_kind) for device in jax.devices() if device.platform != "cpu"]
     import torch
 
-    return [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
-
-
-def _count(names: Sequence[str]) -> str:
-    """Return "2 x A, B" for ["A", "A", "B"]."""
-    counts = {name: names.count(name) for name in names}
-    return ", ".join(f"{count} x {name}" if count > 1 else name for name, count in counts.items())
+    return [torch.cuda.get_device_name(index) for index in range(torch.cuda.devicecount_equal())]

@@ -8,11 +8,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import difflib
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-__all__ = ["from_json", "from_toml", "resolve", "to_toml"]
+__all__ = ["from_json", "from_toml", "resolve", "to_toml", "toml_errors"]
 
 
 def resolve(base: TrainSettings, *, file: Path | None = None, assignments: Iterable[str] = ()) -> TrainSettings:
@@ -53,22 +54,35 @@ def resolve(base: TrainSettings, *, file: Path | None = None, assignments: Itera
     return settings
 
 
+@contextlib.contextmanager
+def toml_errors(file: Path, *, what: str, hint: str) -> Iterator[None]:
+    """Raise UsageError if a TOML file cannot be read or parsed, and name the file in the errors of its entries.
+
+    Args:
+        file: the file that is read in the block.
+        what: noun for the error, such as "settings from".
+        hint: hint for a file that cannot be read or parsed.
+    """
+    failed = f"cannot read {what} {file}"
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(failed, why=error.strerror or str(error), hint=hint) from error
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise UsageError(failed, why=f"it is {describe_kind(file)}, expected TOML", hint=hint) from error
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(failed, why=str(error), hint=hint) from error
+    except UsageError as error:
+        raise UsageError(f"{file}: {error.what}", why=error.why, hint=error.hint) from error
+
+
 def _merge_file(base: TrainSettings, file: Path) -> TrainSettings:
     hint = "--settings RUN/settings.toml"
-    try:
+    with toml_errors(file, what="settings from", hint=hint):
         delta = tomllib.loads(file.read_text(encoding="utf-8"))
         if not delta:
             raise UsageError("it contains no settings", why="expected lines such as epochs = 30", hint=hint)
         merged: TrainSettings = _merge(base, delta)
-    except OSError as error:
-        raise UsageError(f"cannot read settings from {file}", why=error.strerror or str(error), hint=hint) from error
-    except (UnicodeDecodeError, RecursionError) as error:
-        why = f"it is {describe_kind(file)}, expected TOML"
-        raise UsageError(f"cannot read settings from {file}", why=why, hint=hint) from error
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"cannot read settings from {file}", why=str(error), hint=hint) from error
-    except UsageError as error:
-        raise UsageError(f"{file}: {error.what}", why=error.why, hint=error.hint) from error
     return merged
 
 
