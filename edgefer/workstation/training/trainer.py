@@ -40,7 +40,7 @@ from edgefer.workstation.training.jax_epoch import (
     predict_locally,
     refresh_statistics,
     run_compiled_epoch,
-)  # fmt: skip
+)
 from edgefer.workstation.training.losses import label_accuracy, training_loss
 from edgefer.workstation.training.model import build_network, load_weights
 from edgefer.workstation.training.optimizer import create_optimizer
@@ -398,9 +398,10 @@ def _keras_dataset(keras: Any, batches: EpochBatches, parallel: DataParallel | N
         num_batches = len(batches)
 
         def __getitem__(self, index: int) -> Batch:
-            pixels, targets, weights = batches[index]
-            rows = slice(None) if parallel is None else parallel.rows(len(pixels))
-            return pixels[rows], targets[rows], weights[rows]
+            if parallel is None:
+                return batches[index]
+            rows, start = parallel.rows(batches.batch_size), index * batches.batch_size
+            return batches.images(start + rows.start, start + rows.stop)
 
     return Batches()
 
