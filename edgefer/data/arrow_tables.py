@@ -1,25 +1,25 @@
-"""Read pictures and classes from Parquet and Arrow files with pyarrow, which the extra ``huggingface`` installs.
+"""Read pictures, pixels and classes from the shards of a data set in Parquet or Arrow files.
 
     shards = find_shards(path, suffixes=(".parquet",))
     table = read_shards(path, shards, open_parquet, layout="Parquet", options=options, bad=bad, progress=silent)
 
 The column of pictures has bytes, or structs with bytes and path as Hugging Face datasets write them; a column of pixels
 has texts or lists of numbers. Columns are found by --columns, by the features that Hugging Face datasets store in the
-schema, or by their usual names. Classes are names, or numbers whose names the features define.
+schema, or by their usual names; see arrow_columns.py. Classes are names, or numbers whose names the features define.
 """
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from edgefer.data.arrow_columns import Columns, find_columns
+from edgefer.data.arrow_files import ArrowFile, Opener, readable
 from edgefer.data.naming import (
     SPLIT_WORDS,
     canonical_name,
@@ -34,58 +34,15 @@ from edgefer.data.pictures import Picture, read_pictures
 from edgefer.data.pixel_rows import BadPixels, PixelRows, parse_pixels, require_scenes, resized
 from edgefer.data.records import SPLITS, BadRows, ReadOptions, SampleTable
 from edgefer.data.shards import Shard, splits_of_shards
-from edgefer.errors import DataError, IncompatibleError, UsageError
+from edgefer.errors import DataError
 from edgefer.progress import Progress
 
-__all__ = ["open_arrow", "open_parquet", "read_shards"]
+__all__ = ["read_shards"]
 
-PICTURE_NAMES = ("image", "img", "picture", "photo", "face", "image_bytes", "bytes", "jpg", "jpeg", "png")
-PIXEL_NAMES = ("pixels", "pixel_values", "image")
-LABEL_NAMES = ("label", "labels", "emotion", "emotions", "expression", "class", "category", "target")
-SPLIT_NAMES = ("usage", "split", "subset")
-PICTURE_ROLES = ("image", "path", "pixels")
 BATCH_ROWS = 64
 LABEL_BATCH_ROWS = 8192
-NAMED_COLUMNS = 12
 # Hugging Face datasets store -1 for the hidden class of a test image.
 UNLABELED = (None, -1, "")
-HINT = "--columns label=NAME,image=NAME"
-
-
-@dataclass(frozen=True)
-class ArrowFile:
-    """An open Parquet or Arrow file.
-
-    Attributes:
-        schema: pyarrow schema.
-        batches: returns an iterator over record batches; the arguments are names of columns and a number of rows.
-    """
-
-    schema: Any
-    batches: Callable[[Sequence[str], int], Iterator[Any]]
-
-
-Opener = Callable[[Path], ArrowFile]
-
-
-@dataclass(frozen=True)
-class _Columns:
-    """Names of the columns of a file.
-
-    Attributes:
-        picture: column of pictures or pixels.
-        are_pixels: True for pixels as text or numbers.
-        label: column of classes.
-        classes: names of numbered classes, or empty.
-        split, subject: columns, or None.
-    """
-
-    picture: str
-    are_pixels: bool
-    label: str
-    classes: tuple[str, ...]
-    split: str | None
-    subject: str | None
 
 
 @dataclass(frozen=True)
@@ -96,54 +53,6 @@ class _Row:
     label: str
     split: str
     subject: str
-
-
-def open_parquet(path: Path) -> ArrowFile:
-    """Open a Parquet file."""
-    parquet = _pyarrow("pyarrow.parquet")
-    file = parquet.ParquetFile(path)
-    return ArrowFile(file.schema_arrow, lambda names, rows: file.iter_batches(batch_size=rows, columns=list(names)))
-
-
-def open_arrow(path: Path) -> ArrowFile:
-    """Open an Arrow stream, as ``datasets.save_to_disk()`` writes it, or an Arrow or Feather file."""
-    arrow = _pyarrow("pyarrow")
-
-    def open_reader() -> Any:
-        # Mapped, because a batch of a stream may have a thousand pictures, of which one is copied at a time.
-        source = arrow.memory_map(str(path))
-        try:
-            return arrow.ipc.open_stream(source)
-        except arrow.ArrowInvalid:
-            source.seek(0)
-            return arrow.ipc.open_file(source)
-
-    def batches(names: Sequence[str], rows: int) -> Iterator[Any]:
-        reader = open_reader()
-        whole = (
-            (reader.get_batch(index) for index in range(reader.num_record_batches))
-            if hasattr(reader, "num_record_batches")
-            else iter(reader)
-        )
-        for batch in whole:
-            chosen = batch.select(list(names))
-            # Values at damaged offsets would end the process.
-            chosen.validate(full=True)
-            yield from (chosen.slice(start, rows) for start in range(0, chosen.num_rows, rows))
-
-    return ArrowFile(open_reader().schema, batches)
-
-
-def _pyarrow(module: str) -> Any:
-    import importlib
-
-    try:
-        return importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        if not (error.name or "").startswith("pyarrow"):
-            raise
-        why = "pyarrow is not installed; the extra edgefer[huggingface] includes it"
-        raise IncompatibleError("cannot read Parquet and Arrow files", why=why, hint="pip install pyarrow") from error
 
 
 def read_shards(
@@ -197,129 +106,21 @@ class _Part:
 
     shard: Shard
     file: ArrowFile
-    columns: _Columns
+    columns: Columns
     rows: tuple[_Row, ...]
     row_count: int
 
 
 def _read_part(shard: Shard, opener: Opener, roles: Mapping[str, str]) -> _Part:
     """Open a shard, and read everything but its pictures."""
-    with _readable(shard.path):
+    with readable(shard.path):
         file = opener(shard.path)
-        columns = _find_columns(shard, file.schema, roles)
+        columns = find_columns(shard, file.schema, roles)
         rows, count = _read_rows(file, columns)
     return _Part(shard, file, columns, tuple(rows), count)
 
 
-@contextlib.contextmanager
-def _readable(path: Path) -> Iterator[None]:
-    """Raise DataError for errors of pyarrow, which mean damaged content."""
-    try:
-        yield
-    except (OSError, ValueError, KeyError, NotImplementedError, EOFError) as error:
-        # pyarrow's ArrowInvalid is a ValueError, ArrowNotImplementedError a NotImplementedError.
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
-        why = quote_name(" ".join(str(error).split()))[:200]
-        raise DataError(f"{quote_name(path)} is damaged", why=why, hint="copy or download it again") from error
-
-
-def _find_columns(shard: Shard, schema: Any, roles: Mapping[str, str]) -> _Columns:
-    """Return the columns of a file by --columns, by the features in its schema, or by usual names."""
-    features = _features(schema)
-    role = next((role for role in PICTURE_ROLES if role in roles), "")
-    chosen = _named(shard, schema, roles)
-    picture = chosen.get(role) or _picture_column(schema, features)
-    label = chosen.get("label") or _label_column(schema, features, picture)
-    if picture is None or label is None:
-        lacking = "pictures or pixels" if picture is None else "classes"
-        raise DataError(
-            f"{quote_name(shard.path)} has no column of {lacking}",
-            why=f"its columns are {_described(schema)}",
-            hint=HINT,
-        )
-    split = chosen.get("split") or next((name for name in schema.names if name.lower() in SPLIT_NAMES), None)
-    classes = features.get(label, {}).get("names", [])
-    kind = schema.field(picture).type
-    if not _has_pictures(kind) and not _has_pixels(kind):
-        raise DataError(
-            f"{quote_name(shard.path)}: column {quote_name(picture)} is {kind}",
-            why="expected pictures (binary, or a struct with bytes and path) or pixels (text or a list of integers)",
-            hint=HINT,
-        )
-    return _Columns(
-        picture=picture,
-        are_pixels=not _has_pictures(kind),
-        label=label,
-        classes=tuple(map(str, classes)) if isinstance(classes, list) else (),
-        split=split,
-        subject=chosen.get("subject"),
-    )
-
-
-def _named(shard: Shard, schema: Any, roles: Mapping[str, str]) -> dict[str, str]:
-    """Return the columns that the user names, by role; upper and lower case are equal."""
-    lower = {name.lower(): name for name in reversed(schema.names)}
-    missing = [name for name in roles.values() if name.lower() not in lower]
-    if missing:
-        raise UsageError(
-            f"{quote_name(shard.path)} has no column {list_names(missing)}",
-            why=f"its columns are {_described(schema)}",
-            hint=HINT,
-        )
-    return {role: lower[name.lower()] for role, name in roles.items()}
-
-
-def _features(schema: Any) -> dict[str, Mapping[str, Any]]:
-    """Return the features of a Hugging Face data set by column, from the metadata of a schema."""
-    try:
-        info = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
-        return {name: feature for name, feature in info.items() if isinstance(feature, dict)}
-    except (KeyError, ValueError, TypeError, AttributeError):
-        return {}
-
-
-def _picture_column(schema: Any, features: Mapping[str, Mapping[str, Any]]) -> str | None:
-    usable = [name for name in schema.names if _has_pictures(schema.field(name).type)]
-    images = [name for name in usable if features.get(name, {}).get("_type") == "Image"]
-    named = [name for wanted in PICTURE_NAMES for name in usable if name.lower() == wanted]
-    pixels = [name for name in schema.names if name.lower() in PIXEL_NAMES and _has_pixels(schema.field(name).type)]
-    return next(iter([*images, *named, *pixels, *(usable if len(usable) == 1 else [])]), None)
-
-
-def _label_column(schema: Any, features: Mapping[str, Mapping[str, Any]], picture: str | None) -> str | None:
-    classes = [name for name in schema.names if features.get(name, {}).get("_type") == "ClassLabel"]
-    named = [name for wanted in LABEL_NAMES for name in schema.names if name.lower() == wanted and name != picture]
-    # Of several numbered classes, such as fine and coarse ones, the usual name decides.
-    preferred = [name for name in named if name in classes]
-    return next(iter([*preferred, *(classes if len(classes) == 1 else []), *named]), None)
-
-
-def _has_pictures(kind: Any) -> bool:
-    """Return True for binary values, and for structs with bytes or a path."""
-    types = _pyarrow("pyarrow").types
-    if types.is_struct(kind):
-        names = {kind.field(index).name for index in range(kind.num_fields)}
-        return bool(names & {"bytes", "path"})
-    return bool(types.is_binary(kind) or types.is_large_binary(kind) or types.is_binary_view(kind))
-
-
-def _has_pixels(kind: Any) -> bool:
-    """Return True for texts, and for lists of integers, also of two dimensions."""
-    types = _pyarrow("pyarrow").types
-    kind = getattr(kind, "storage_type", kind)  # an Array2D of Hugging Face datasets
-    while types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
-        kind = kind.value_type
-        if types.is_integer(kind):
-            return True
-    return bool(types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind))
-
-
-def _described(schema: Any) -> str:
-    return list_names([f"{field.name} ({str(field.type)[:40]})" for field in schema], limit=NAMED_COLUMNS)
-
-
-def _read_rows(file: ArrowFile, columns: _Columns) -> tuple[list[_Row], int]:
+def _read_rows(file: ArrowFile, columns: Columns) -> tuple[list[_Row], int]:
     """Return the rows that have a class, and the number of all rows."""
     names = list(dict.fromkeys(name for name in (columns.label, columns.split, columns.subject) if name is not None))
     rows, count = [], 0
@@ -335,7 +136,7 @@ def _read_rows(file: ArrowFile, columns: _Columns) -> tuple[list[_Row], int]:
     return rows, count
 
 
-def _label(value: Any, columns: _Columns) -> str:
+def _label(value: Any, columns: Columns) -> str:
     """Return the name of a class: of a number, as the features define it, or 0 to 6 of FER2013 beside pixels."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
@@ -349,7 +150,7 @@ def _place(shard: Shard, row: _Row) -> str:
     return f"{shard.name}, row {row.number} (from 0)"
 
 
-def _split(columns: _Columns, row: _Row, split: str, assigned: Mapping[str, str]) -> tuple[str, str]:
+def _split(columns: Columns, row: _Row, split: str, assigned: Mapping[str, str]) -> tuple[str, str]:
     """Return the split of a row, and the reason why it has none."""
     if columns.split is None:
         return split, ""
@@ -443,7 +244,7 @@ class _Values:
 
     def get(self, row: int) -> Any:
         """Return the value of a row; a row before the last one starts again from the beginning."""
-        with _readable(self._path):
+        with readable(self._path):
             if self._batches is None or row < self._start:
                 self._batches = self._file.batches([self._column], BATCH_ROWS)
                 self._batch, self._start = next(self._batches, None), 0

@@ -4,14 +4,15 @@
     data/train-00000-of-00002.parquet, data/test-00000-of-00001.parquet
     default/train/0000.parquet, default/validation/0000.parquet
 
-edgefer.data.arrow_tables describes the columns, edgefer.data.shards the names. Reading needs pyarrow.
+edgefer.data.arrow_columns finds the columns, edgefer.data.shards the names. Reading needs pyarrow.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from edgefer.data.arrow_tables import open_parquet, read_shards
+from edgefer.data.arrow_files import open_parquet
+from edgefer.data.arrow_tables import read_shards
 from edgefer.data.records import BadRows, ReadOptions, SampleTable
 from edgefer.data.shards import find_shards, has_shards, shards_key
 from edgefer.progress import Progress

@@ -5,7 +5,7 @@
     faces/train/data-00000-of-00001.arrow
     faces-train.arrow, faces-test.arrow             # the cache of Hugging Face datasets
 
-edgefer.data.arrow_tables describes the columns. Reading needs pyarrow, and not the package ``datasets``.
+edgefer.data.arrow_columns finds the columns. Reading needs pyarrow, and not the package ``datasets``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from edgefer.data.arrow_tables import open_arrow, read_shards
+from edgefer.data.arrow_files import open_arrow
+from edgefer.data.arrow_tables import read_shards
 from edgefer.data.naming import quote_name
 from edgefer.data.records import BadRows, ReadOptions, SampleTable
 from edgefer.data.shards import Shard, find_shards, has_shards, shards_key

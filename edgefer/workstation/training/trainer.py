@@ -19,7 +19,6 @@ import random
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,13 +33,14 @@ from edgefer.errors import DataError, UsageError
 from edgefer.progress import Progress
 from edgefer.workstation.networks.data_parallel import DataParallel
 from edgefer.workstation.training.augmentation import augmentation_layer
-from edgefer.workstation.training.epoch_data import Batch, EpochBatches
+from edgefer.workstation.training.epoch_data import EpochBatches
 from edgefer.workstation.training.jax_epoch import (
     compiles_epochs,
     predict_locally,
     refresh_statistics,
     run_compiled_epoch,
 )
+from edgefer.workstation.training.keras_batches import keras_batches
 from edgefer.workstation.training.losses import label_accuracy, training_loss
 from edgefer.workstation.training.model import build_network, load_weights
 from edgefer.workstation.training.optimizer import create_optimizer
@@ -177,7 +177,7 @@ class Trainer:
 
     def _fit(self, batches: EpochBatches, epoch: int, progress: Progress) -> dict[str, float]:
         callback = self._callback(epoch, len(batches), progress)
-        data = _keras_dataset(self.keras, batches, self.parallel)
+        data = keras_batches(self.keras, batches, self.parallel)
         logs = self.model.fit(data, shuffle=False, verbose=0, callbacks=[callback]).history
         return {name: float(values[-1]) for name, values in logs.items()}
 
@@ -379,45 +379,6 @@ def _sample(pixels: Pixels) -> npt.NDArray[np.uint8]:
     chosen = np.random.default_rng(0).permutation(len(pixels))[: STATISTICS_BATCHES * EVALUATION_BATCH]
     sample: npt.NDArray[np.uint8] = pixels[chosen]
     return sample
-
-
-def _keras_dataset(keras: Any, batches: EpochBatches, parallel: DataParallel | None = None) -> Any:
-    """Return the batches for fit(), which reads them in order.
-
-    The shape of TensorFlow's batches is static, as that of arrays would be, because the graph of another shape rounds
-    differently.
-    """
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        signature = tuple(tf.TensorSpec(array.shape, array.dtype) for array in batches[0])
-        data = tf.data.Dataset.from_generator(lambda: _read_ahead(batches), output_signature=signature)
-        return data.apply(tf.data.experimental.assert_cardinality(len(batches)))
-
-    class Batches(keras.utils.PyDataset):  # type: ignore[misc]
-        num_batches = len(batches)
-
-        def __getitem__(self, index: int) -> Batch:
-            if parallel is None:
-                return batches[index]
-            rows, start = parallel.rows(batches.batch_size), index * batches.batch_size
-            return batches.images(start + rows.start, start + rows.stop)
-
-    return Batches()
-
-
-def _read_ahead(batches: EpochBatches) -> Iterator[Batch]:
-    """Yield the batches; a thread reads each during the step of the one before.
-
-    The prefetching of TensorFlow would call Python from its own threads, also while an interrupted program ends.
-    """
-    with ThreadPoolExecutor(1) as executor:
-        following = executor.submit(batches.__getitem__, 0)
-        for index in range(1, len(batches) + 1):
-            batch = following.result()
-            if index < len(batches):
-                following = executor.submit(batches.__getitem__, index)
-            yield batch
 
 
 def _differences(saved: Mapping[str, Any], current: Mapping[str, Any], *, prefix: str = "") -> list[str]:
