@@ -25,7 +25,7 @@ import numpy as np
 
 from edgefer import files
 from edgefer.errors import DataError, EdgeferError
-from edgefer.processes import allow_output_suppression, run_module
+from edgefer.processes import ChildResult, allow_output_suppression, call_module, serve_request
 from edgefer.workstation.training.settings_toml import from_toml
 
 if TYPE_CHECKING:
@@ -185,28 +185,33 @@ def _quantize(plan: TrialPlan, run: Run, dataset: Dataset) -> dict[str, Any]:
 
     if load_keras().backend.backend() == "tensorflow":
         return quantize_trial(run, dataset)
+
+    def describe_crash(child: ChildResult) -> EdgeferError:
+        what = f"the quantization of {run.folder} ended with exit code {child.exit_code}"
+        return DataError(what, why=child.last_line)
+
     with tempfile.TemporaryDirectory(prefix="edgefer-search-") as name:
-        request, reply = Path(name, "request.pickle"), Path(name, "reply.pickle")
-        files.write_bytes(request, pickle.dumps((plan, run.folder)))
-        variables = {"KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": ""}
-        child = run_module("edgefer.search.trial", request, reply, folder=Path(name), variables=variables)
-        if not reply.exists():
-            what = f"the quantization of {run.folder} ended with exit code {child.exit_code}"
-            raise DataError(what, why=child.last_line)
-        scores: dict[str, Any] = pickle.loads(reply.read_bytes())
-    return scores
+        plan_path = Path(name, "plan.pickle")
+        files.write_bytes(plan_path, pickle.dumps(plan))
+        return call_module(
+            "edgefer.search.trial", {"plan": str(plan_path), "run": str(run.folder)}, folder=Path(name),
+            describe_crash=describe_crash, variables={"KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": ""},
+        )  # fmt: skip
 
 
-def main(request: str, reply: str) -> None:
-    """Serve one request of _quantize()."""
+def _serve(request: dict[str, Any]) -> dict[str, Any]:
     from edgefer.workstation.training.run import Run
 
-    plan, folder = pickle.loads(Path(request).read_bytes())
-    run = Run(folder)
+    plan, run = pickle.loads(Path(request["plan"]).read_bytes()), Run(Path(request["run"]))
     settings = run.settings()
     dataset = take_faces(plan.open_dataset(settings.input), plan.faces, seed=settings.seed)
-    files.write_bytes(Path(reply), pickle.dumps(quantize_trial(run, dataset)))
+    return quantize_trial(run, dataset)
+
+
+def main(request_path: str, reply_path: str) -> int:
+    """Serve one request of _quantize() and return the exit code."""
+    return serve_request(request_path, reply_path, _serve)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    sys.exit(main(*sys.argv[1:]))

@@ -1,3 +1,9 @@
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -11,6 +17,21 @@ from edgefer.workstation.training.run import Run
 from edgefer.workstation.training.settings_toml import to_toml
 
 DRAWN = {"learning_rate": 0.005, "model.width": 6, "augment.zoom": 0.1}
+# A subprocess, because Keras binds one backend per process.
+TRIAL_ON_JAX = """
+import json, sys
+from pathlib import Path
+from edgefer.cli.commands.search import DataSource
+from edgefer.cli.data_options import DataOptions
+from edgefer.search.trial import Task, TrialPlan, run_trial
+from edgefer.workstation.networks.backend import load_keras
+
+folder, data, settings = map(Path, sys.argv[1:])
+assert load_keras().backend.backend() == "jax"
+opened_with = {"data": str(data), "ferplus": None, "skip_bad_rows": False}
+plan = TrialPlan(folder, DataSource(DataOptions(data=str(data))), opened_with, 140, "tiny")
+print(json.dumps(run_trial(plan, Task(1, settings.read_text()), report=lambda epoch, accuracy: None)))
+"""
 
 
 def test_faces_are_a_stratified_draw_that_keeps_the_digest_of_the_data_set():
@@ -86,3 +107,21 @@ def test_a_candidate_that_cannot_be_built_is_a_usage_error(space):
     object.__setattr__(settings, "model", {"stem": 0, "width": 4, "depth": 1})
     with pytest.raises(UsageError, match="cannot be built"):
         build_candidate(settings, labels=LABELS)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="needs JAX: pip install -e '.[jax]'")
+def test_a_trial_that_trains_on_jax_is_quantized_with_tensorflow(space, drawn_faces_file, tmp_path):
+    settings, folder = tmp_path / "settings.toml", tmp_path / "trials"
+    settings.write_text(to_toml(space.settings(DRAWN, number=1)))
+    folder.mkdir()
+    command = [sys.executable, "-c", TRIAL_ON_JAX, folder, drawn_faces_file, settings]
+    environment = {**os.environ, "KERAS_BACKEND": "jax"}
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    result = json.loads(ended.stdout.splitlines()[-1])
+    run = Run(folder / "0001")
+    assert run.environment()["backend"] == "jax"
+    artifact = Artifact.load(run.artifact("int8"))
+    assert artifact.provenance["scores"]["accuracy"] == result["accuracy"]
+    assert result["file_bytes"] == run.artifact("int8").stat().st_size
