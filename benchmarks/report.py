@@ -16,8 +16,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from ledgers import READERS
 from ledgers.arm64 import Arm64, instructions_table, parity_table
@@ -44,6 +45,14 @@ from edgefer.report.tables import Table
 __all__ = ["PARTS", "board_notes", "folder_tables", "read", "update"]
 
 ROOT = Path(__file__).resolve().parents[1]
+# Records that fill the section of their name: their kind, and the function that builds the table.
+LEDGERS: Mapping[str, tuple[str, Callable[[Any], Table]]] = {
+    "systems": ("systems", claims_table),
+    "bring-your-own": ("bring_your_own", networks_table),
+    "bounded-memory": ("bounded_memory", memory_table),
+    "training": ("training-throughput", throughput_table),
+    "transfer": ("transfer", transfer_table),
+}
 EMULATED = "These boards are emulated: instruction counts are exact, but times are meaningless."
 
 
@@ -80,10 +89,12 @@ def update(root: Path) -> Iterator[str]:
     models = sorted((root / "edgefer" / "models").glob("*.tflite"))
     for path in models:
         yield _write_card(path, read([path, *folders]))
-    systems, search, peers = (results / f"{name}.json" for name in ("systems", "search", "peers"))
-    if systems.exists():
-        (claims,) = read([systems]).results.extra["systems"]
-        yield from place("systems", claims_table(claims).markdown())
+    for name, (kind, build) in LEDGERS.items():
+        ledger = results / f"{name}.json"
+        if ledger.exists():
+            (entries,) = read([ledger]).results.extra[kind]
+            yield from place(name, build(entries).markdown())
+    search, peers = results / "search.json", results / "peers.json"
     if search.exists():
         (trials,) = read([search]).results.extra["search"]
         drawing = root / "benchmarks" / "search.svg"
@@ -94,22 +105,6 @@ def update(root: Path) -> Iterator[str]:
         counts = [results / "arm64-emulated" / f"{path.stem}.arm64.json" for path in models]
         inputs = [peers, *(path for path in [results / "shipped", *counts] if path.exists())]
         yield from place("peers", _peers_table(read(inputs)).markdown())
-    foreign = results / "bring-your-own.json"
-    if foreign.exists():
-        (networks,) = read([foreign]).results.extra["bring_your_own"]
-        yield from place("bring-your-own", networks_table(networks).markdown())
-    bounded = results / "bounded-memory.json"
-    if bounded.exists():
-        (memory,) = read([bounded]).results.extra["bounded_memory"]
-        yield from place("bounded-memory", memory_table(memory).markdown())
-    throughput = results / "training.json"
-    if throughput.exists():
-        (cases,) = read([throughput]).results.extra["training-throughput"]
-        yield from place("training", throughput_table(cases).markdown())
-    transfer = results / "transfer.json"
-    if transfer.exists():
-        (record,) = read([transfer]).results.extra["transfer"]
-        yield from place("transfer", transfer_table(record).markdown())
 
 
 def _write_card(path: Path, data: ReportData) -> str:
