@@ -5,8 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from edgefer.workstation.networks.data_parallel import DataParallel
@@ -18,15 +17,13 @@ __all__ = ["keras_batches"]
 def keras_batches(keras: Any, batches: EpochBatches, parallel: DataParallel | None = None) -> Any:
     """Return the batches for fit(), which reads them in order.
 
-    The shape of TensorFlow's batches is static, as that of arrays would be, because the graph of another shape rounds
-    differently.
+    Args:
+        keras: the Keras module.
+        batches: batches of the epoch.
+        parallel: devices that share each batch; None for one device.
     """
     if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        signature = tuple(tf.TensorSpec(array.shape, array.dtype) for array in batches[0])
-        data = tf.data.Dataset.from_generator(lambda: _read_ahead(batches), output_signature=signature)
-        return data.apply(tf.data.experimental.assert_cardinality(len(batches)))
+        return _tensorflow_batches(batches)
 
     class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         num_batches = len(batches)
@@ -40,15 +37,37 @@ def keras_batches(keras: Any, batches: EpochBatches, parallel: DataParallel | No
     return Batches()
 
 
-def _read_ahead(batches: EpochBatches) -> Iterator[Batch]:
-    """Yield the batches; a thread reads each during the step of the one before.
+def _tensorflow_batches(batches: EpochBatches) -> Any:
+    """Return a tf.data.Dataset of the batches.
 
-    The prefetching of TensorFlow would call Python from its own threads, also while an interrupted program ends.
+    Their shape is static, as that of arrays would be, because the graph of another shape rounds differently. A dataset
+    from a generator, and the prefetching of TensorFlow, would call Python while an interrupted program ends.
     """
-    with ThreadPoolExecutor(1) as executor:
-        following = executor.submit(batches.__getitem__, 0)
-        for index in range(1, len(batches) + 1):
-            batch = following.result()
-            if index < len(batches):
-                following = executor.submit(batches.__getitem__, index)
-            yield batch
+    import tensorflow as tf
+
+    shapes, dtypes = zip(*((array.shape, array.dtype) for array in batches[0]))
+    reader = _Reader(batches)
+
+    def read(index: Any) -> Any:
+        arrays = tf.numpy_function(reader.read, [index], dtypes)
+        return tuple(tf.ensure_shape(array, shape) for array, shape in zip(arrays, shapes))
+
+    options = tf.data.Options()
+    options.experimental_optimization.inject_prefetch = False
+    return tf.data.Dataset.range(len(batches)).map(read).with_options(options)
+
+
+class _Reader:
+    """A reader of batches; a thread reads each during the step of the one before."""
+
+    def __init__(self, batches: EpochBatches) -> None:
+        self._batches, self._executor = batches, ThreadPoolExecutor(1)
+        self._following: dict[int, Future[Batch]] = {}
+
+    def read(self, index: Any) -> Batch:
+        """Return a batch, and start to read the next one."""
+        position = int(index)
+        following = self._following.pop(position, None)
+        if position + 1 < len(self._batches):
+            self._following[position + 1] = self._executor.submit(self._batches.__getitem__, position + 1)
+        return self._batches[position] if following is None else following.result()
