@@ -157,20 +157,24 @@ def _tf_data(keras: Any, settings: TrainSettings, training: Split) -> Callable[[
     import tensorflow as tf
 
     layers = keras.layers
-    augment = keras.Sequential(
-        [
-            layers.Rescaling(1 / 255),
-            layers.RandomFlip("horizontal", seed=0),
-            layers.RandomRotation(AUGMENT.rotation_degrees / 360, fill_mode="constant", seed=0),
-            layers.RandomTranslation(AUGMENT.shift, AUGMENT.shift, fill_mode="constant", seed=0),
-            layers.RandomZoom(AUGMENT.zoom, fill_mode="constant", seed=0),
-        ]
-    )
+    augmentation = [
+        layers.Rescaling(1 / 255),
+        layers.RandomFlip("horizontal", seed=0),
+        layers.RandomRotation(AUGMENT.rotation_degrees / 360, fill_mode="constant", seed=0),
+        layers.RandomTranslation(AUGMENT.shift, AUGMENT.shift, fill_mode="constant", seed=0),
+        layers.RandomZoom(AUGMENT.zoom, fill_mode="constant", seed=0),
+    ]
+
+    def augment(images: Any, labels: Any) -> tuple[Any, Any]:
+        for layer in augmentation:
+            images = layer(images, training=True)
+        return images, labels
+
     model = _model(keras, settings)
     targets = np.eye(CLASSES, dtype=np.float32)[training.labels]
     dataset = tf.data.Dataset.from_tensor_slices((training.pixels[..., None], targets))
     dataset = dataset.shuffle(len(targets), seed=0).batch(settings.batch_size, drop_remainder=True)
-    dataset = dataset.map(lambda images, labels: (augment(images, training=True), labels), tf.data.AUTOTUNE)
+    dataset = dataset.map(augment, tf.data.AUTOTUNE)
     dataset = dataset.prefetch(tf.data.AUTOTUNE)
     return lambda number: model.fit(dataset, shuffle=False, epochs=1, verbose=0)
 
