@@ -193,7 +193,7 @@ def choose_input(
         search, chosen = search_on(more), more
     if search.problem and (spec is None or names is None):
         # The labels of the best candidate are a guess, too: a wrong order gives wrong names to right outputs.
-        missing, options = ("input", "--input gray,0..1 and ") if spec is None else ("labels", "")
+        missing, options = ("input", f"--input {model.spec.channels},0..1 and ") if spec is None else ("labels", "")
         raise UsageError(
             f"the {missing} of {model.name} cannot be found on {len(chosen):,} faces", why=search.problem,
             hint=f"{options}--labels A,B,..., as the model was trained",

@@ -1,6 +1,7 @@
 """The input and the order of the outputs of a model are found from labeled faces."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,8 +9,10 @@ import pytest
 from edgefer.contract.input_description import describe_input, parse_input
 from edgefer.contract.preprocessing import FLOAT32, InputSpec, encode, encoder, prepare_all
 from edgefer.contract.quantization_params import QuantParams
-from edgefer.errors import DataError, IncompatibleError
+from edgefer.data.dataset import Split
+from edgefer.errors import DataError, IncompatibleError, UsageError
 from edgefer.inference.input_search import count_classes, find_output, search_input, select_faces, tensor_input
+from edgefer.inference.model_import import ForeignModel, choose_input
 from edgefer.inference.runtime import TensorSpec
 
 CLASSES = ("angry", "happy", "sad", "neutral")
@@ -142,6 +145,18 @@ def test_two_classes_that_the_model_confuses_have_no_order():
     faces = np.clip(templates[labels] + generator.normal(0, 40, (240, 12, 12)), 0, 255).astype(np.uint8)
     search = search_input(TemplateModel(templates, InputSpec(12, 12), order=range(4)), faces, labels, classes=CLASSES)
     assert "angry and happy cannot be distinguished" in search.problem
+
+
+@pytest.mark.parametrize(("shape", "channels"), [((12, 12), "gray"), ((12, 12, 3), "rgb")])
+def test_the_error_shows_an_input_with_the_channels_of_the_model(shape, channels):
+    templates, faces, labels = faces_of(4, shape=shape)
+    templates[1] = templates[0]
+    runtime = TemplateModel(templates, InputSpec(12, 12, channels=channels), order=range(4))
+    dataset = SimpleNamespace(labels=CLASSES, split=lambda name: Split(faces, labels, np.arange(len(labels))))
+    model = ForeignModel("net.tflite", b"", runtime, tensor_input(runtime), len(CLASSES))
+    with pytest.raises(UsageError, match="the input of net.tflite cannot be found") as refused:
+        choose_input(model, dataset=dataset)
+    assert f"--input {channels},0..1 " in refused.value.hint
 
 
 def test_given_input_is_the_only_one_tried():
