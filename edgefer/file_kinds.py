@@ -13,8 +13,10 @@ from pathlib import Path
 
 from edgefer.media_signatures import START_BYTES, image_format, unsupported_image, video_format
 
-__all__ = ["JSON", "RUN", "TFLITE", "command_for", "describe_kind"]
+__all__ = ["IMPORTED_NETWORK", "JSON", "RUN", "TFLITE", "artifacts_in", "command_for", "describe_kind"]
 
+# File in the run folder of an imported network: its float32 flatbuffer, which has no contract.
+IMPORTED_NETWORK = "network.tflite"
 HDF5_START, TFLITE_IDENTIFIER = b"\x89HDF\r\n\x1a\n", b"TFL3"
 FOLDER, RUN, MISSING, UNREADABLE, EMPTY, STREAM = (
     "a folder", "a run folder", "missing", "not readable for this user", "empty", "neither a file nor a folder"
@@ -62,6 +64,13 @@ def command_for(path: Path) -> str:
     """Return the command that takes a file of this kind; empty if none does."""
     name = str(path)
     return COMMANDS.get(describe_kind(path), "").format(shlex.quote(name if not name.startswith("-") else f"./{name}"))
+
+
+def artifacts_in(run: Path) -> list[Path]:
+    """Return the artifacts in a run folder, sorted by name."""
+    # A leading dot marks an unfinished file.
+    names = (path for path in run.glob("*.tflite") if not path.name.startswith("."))
+    return sorted(path for path in names if path.name != IMPORTED_NETWORK)
 
 
 def _describe_archive(path: Path) -> str:

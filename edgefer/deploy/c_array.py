@@ -70,7 +70,7 @@ def c_array(artifact: Artifact, *, name: str) -> CArray:
     if artifact.input_spec.channels != "gray" or artifact.output != "logits":
         actual = f"{artifact.input_spec.channels} input and {artifact.output} as output"
         raise IncompatibleError(
-            f"C++ source of a model with {actual}", why="expected gray input and logits", hint="edgefer export --bundle"
+            f"C++ source of a model with {actual}", why="expected gray input and logits", hint="edgefer export --zip"
         )
     # read_model() requires a file that an interpreter has loaded.
     classifier = Classifier.from_artifact(artifact, runtime=RUNTIME)

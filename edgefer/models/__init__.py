@@ -17,7 +17,7 @@ from pathlib import Path
 
 from edgefer import files
 from edgefer.errors import DataError
-from edgefer.file_kinds import TFLITE, command_for, describe_kind
+from edgefer.file_kinds import TFLITE, artifacts_in, command_for, describe_kind
 
 __all__ = ["SHIPPED", "bundled", "find_model", "shipped"]
 
@@ -56,8 +56,8 @@ def find_model(named: Path | None, *, runs: Path = RUNS) -> tuple[Path, str]:
     inside = bundled()
     if inside is not None:
         return inside, "the model in this bundle"
-    # runs/latest links to a folder that the pattern matches too. A leading dot marks an unfinished file.
-    made = [path for path in runs.glob("*/*.tflite") if not path.parent.is_symlink() and not path.name.startswith(".")]
+    # runs/latest links to another of these folders.
+    made = [path for run in runs.glob("*") if not run.is_symlink() for path in artifacts_in(run)]
     if made:
         return max(made, key=lambda path: path.stat().st_mtime_ns), f"the newest artifact in {runs}/"
     if not SHIPPED.is_file():

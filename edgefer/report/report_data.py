@@ -17,6 +17,7 @@ from typing import Any
 
 from edgefer.contract.artifact import Artifact
 from edgefer.errors import DataError
+from edgefer.file_kinds import artifacts_in
 from edgefer.report.comparison import Group, compare
 from edgefer.report.loading import NO_READERS, Reader, Results, is_result, read_results
 from edgefer.report.training_record import SETTINGS_FILE, Training, read_optional, read_table
@@ -138,7 +139,7 @@ def read_report_data(paths: Sequence[Path], *, readers: Mapping[str, Reader] = N
     artifacts = [path for path in paths if path.suffix == ".tflite"]
     others = [path for path in paths if path not in runs and path not in artifacts]
     for run in runs:
-        artifacts += sorted(run.glob("*.tflite"))
+        artifacts += artifacts_in(run)
         others += [file for file in sorted(run.glob("*.json")) if is_result(file, readers=readers)]
     results = read_results(list(dict.fromkeys(others)), readers=readers)
     trainings = [Training.from_run(run) for run in runs]

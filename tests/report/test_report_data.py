@@ -39,6 +39,12 @@ def test_a_damaged_file_of_a_run_is_named(run_folder, file, content):
         read_report_data([run_folder])
 
 
+def test_the_float_network_of_an_imported_run_is_not_an_artifact(run_folder):
+    names = [model.file for model in read_report_data([run_folder]).models]
+    (run_folder / "network.tflite").write_bytes(b"\x1c\0\0\0TFL3 without a contract")
+    assert [model.file for model in read_report_data([run_folder]).models] == names == [SHIPPED.name]
+
+
 def test_a_quantization_without_its_counts_names_the_field(quantized, tmp_path):
     record = quantized()
     del record["verdict"]["only_own_correct"]

@@ -21,7 +21,7 @@ from typing import Any, Protocol, cast
 
 from edgefer import files, plugins
 from edgefer.errors import DataError, EdgeferError, IncompatibleError, UsageError
-from edgefer.file_kinds import describe_kind
+from edgefer.file_kinds import IMPORTED_NETWORK, describe_kind
 from edgefer.processes import ChildResult, call_module, serve_request
 from edgefer.workstation.quantization.flatbuffer_editor import remove_softmax
 
@@ -168,7 +168,7 @@ def read_network(path: Path, *, folder: Path, trust: bool = False) -> ImportedNe
     reply = call_module(MODULE, request, folder=folder, describe_crash=describe_crash, timeout_s=TIMEOUT_S)
     keras = next((file for file in folder.glob("network.*") if file.suffix in (".keras", ".h5")), None)
     return ImportedNetwork(
-        module.DESCRIPTION, (folder / "network.tflite").read_bytes(), keras, tuple(map(str, reply["notes"]))
+        module.DESCRIPTION, (folder / IMPORTED_NETWORK).read_bytes(), keras, tuple(map(str, reply["notes"]))
     )
 
 
@@ -183,7 +183,7 @@ def _serve(request: dict[str, Any]) -> dict[str, Any]:
     if source.keras is not None:
         suffix = ".h5" if type(source.keras).__module__.startswith("tf_keras") else ".keras"
         source.keras.save(folder / f"network{suffix}")
-    files.write_bytes(folder / "network.tflite", flatbuffer)
+    files.write_bytes(folder / IMPORTED_NETWORK, flatbuffer)
     return {"notes": notes}
 
 

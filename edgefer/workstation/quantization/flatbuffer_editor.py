@@ -26,6 +26,10 @@ __all__ = ["Flatbuffer", "Op", "compact", "weight_bytes"]
 # Operators whose inputs are, in this order, activation, weights and bias.
 WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 BORDERS = ("QUANTIZE", "DEQUANTIZE")
+# Operations of BatchNormalization, in Keras 3 and in Keras 2.
+NORM = re.compile(r"/batchnorm/|/FusedBatchNorm")
+# Scopes inside a layer: Dense on more than two dimensions, BatchNormalization, and half of SeparableConv2D.
+SCOPE = re.compile(r"/(?:Tensordot|batchnorm|separable_conv2d(?=/depthwise))(?=/[^/]*$)")
 
 
 @dataclass(frozen=True)
@@ -260,10 +264,11 @@ def _layer(names: list[str]) -> str:
     """Return the Keras layer of tensor names, such as stem_conv.
 
     The converter writes "edgefer_1/compact_1/stem_conv_1/convolution;...", and name_after_layers() "stem_conv/weights".
-    Keras appends a number when a name occurs again, as in the model around the network. A Dense layer on more than two
-    dimensions adds the scope "Tensordot".
+    Keras appends a number when a name occurs again, as in the model around the network. The name of a layer with a
+    batch normalization also contains the operations of the latter, "bn_1/batchnorm/mul_1;depthwise_1/depthwise".
     """
-    paths = [[step for step in part.split("/") if step != "Tensordot"] for name in names for part in name.split(";")]
+    parts = [part for name in names for part in sorted(name.split(";"), key=lambda part: bool(NORM.search(part)))]
+    paths = [SCOPE.sub("", part).split("/") for part in parts]
     path = next((path for path in paths if len(path) > 1), paths[0])
     # name_after_layers() appends a number for the second operator of a layer.
     inner = path[-2] if len(path) > 1 else re.sub(r":\d+$", "", path[0])

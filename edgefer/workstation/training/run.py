@@ -29,7 +29,7 @@ from edgefer import files
 from edgefer.contract.labels import LABELS
 from edgefer.data.dataset import Dataset
 from edgefer.errors import DataError, UsageError
-from edgefer.file_kinds import RUN, command_for, describe_kind
+from edgefer.file_kinds import IMPORTED_NETWORK, RUN, command_for, describe_kind
 from edgefer.results import schema
 from edgefer.results.evaluation import Evaluation
 from edgefer.workstation.training.architecture_file import is_file_architecture, register_source, source_of
@@ -114,11 +114,11 @@ class Run:
     @property
     def is_imported(self) -> bool:
         """True if the network was not trained here but imported from a file."""
-        return (self.folder / "network.tflite").exists()
+        return (self.folder / IMPORTED_NETWORK).exists()
 
     def imported_flatbuffer(self) -> bytes:
         """Read the float32 flatbuffer of an imported run, with batch 1."""
-        return (self.folder / "network.tflite").read_bytes()
+        return (self.folder / IMPORTED_NETWORK).read_bytes()
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from edgefer import files
 from edgefer.data.dataset import Dataset
+from edgefer.file_kinds import IMPORTED_NETWORK
 from edgefer.inference.model_import import InputChoice
 from edgefer.workstation.importing.network import ImportedNetwork
 from edgefer.workstation.training.run import RUNS, Run, new_run
@@ -68,5 +69,5 @@ def create_imported_run(
     }
     run.save_json("environment.json", environment)
     # The flatbuffer marks the run as imported, so it is written last.
-    files.write_bytes(run.folder / "network.tflite", network.flatbuffer)
+    files.write_bytes(run.folder / IMPORTED_NETWORK, network.flatbuffer)
     return run

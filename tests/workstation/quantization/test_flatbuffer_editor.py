@@ -54,6 +54,29 @@ def test_a_dense_layer_on_an_image_has_its_own_name(build):
     assert ("FULLY_CONNECTED", "mix") in layers_of(build(body))
 
 
+def test_layers_with_a_batch_normalization_have_their_own_names(build):
+    def body(layers, face):
+        x = layers.Conv2D(4, 3, strides=2, activation="elu", name="conv")(face)
+        x = layers.BatchNormalization(name="norm_0")(x)
+        for number in (1, 2):
+            x = layers.DepthwiseConv2D(3, strides=2, name=f"depthwise_{number}")(x)
+            x = layers.BatchNormalization(name=f"norm_{number}")(x)
+            x = layers.ReLU(name=f"relu_{number}")(x)
+        x = layers.SeparableConv2D(8, 3, name="separable_conv2d")(x)
+        return layers.Dense(7, name="logits")(layers.GlobalAveragePooling2D(name="average")(x))
+
+    network = build(body)
+    for layer in network.layers:
+        if layer.name.startswith("norm"):
+            layer.set_weights([values + 0.5 for values in layer.get_weights()])
+    assert layers_of(network) == [
+        ("CONV_2D", "conv"), ("ELU", "conv"), ("MUL", "norm_0"), ("ADD", "norm_0"),
+        ("DEPTHWISE_CONV_2D", "depthwise_1"), ("DEPTHWISE_CONV_2D", "depthwise_2"),
+        ("DEPTHWISE_CONV_2D", "separable_conv2d"), ("CONV_2D", "separable_conv2d"), ("MEAN", "average"),
+        ("FULLY_CONNECTED", "logits"),
+    ]  # fmt: skip
+
+
 def test_both_operators_of_a_layer_have_its_name(build):
     def body(layers, face):
         x = layers.Conv2D(4, 3, strides=4, activation="sigmoid", name="conv")(face)
