@@ -23,7 +23,14 @@ from edgefer.errors import EdgeferError
 from edgefer.processes import suppress_native_output
 from edgefer.workstation.quantization.flatbuffer_editor import Flatbuffer
 
-__all__ = ["convert", "convert_function", "converting", "representative_images", "require_identity_input"]
+__all__ = [
+    "convert",
+    "convert_function",
+    "converting",
+    "framework_of",
+    "representative_images",
+    "require_identity_input",
+]
 
 
 def convert(model: Any, configure: Callable[[Any, Any], None] | None = None) -> bytes:
@@ -37,7 +44,7 @@ def convert(model: Any, configure: Callable[[Any, Any], None] | None = None) -> 
     """
     import tensorflow as tf
 
-    keras = _keras_of(model)
+    keras = framework_of(model)
     # A dynamic batch makes tflite-runtime 2.14 six times slower.
     fixed_input = keras.Input(batch_shape=(1, *model.input_shape[1:]), name="face")
     fixed = keras.Model(fixed_input, model(fixed_input), name="edgefer")
@@ -97,7 +104,7 @@ def _with_short_names(model: bytes) -> bytes:
     return graph.to_bytes()
 
 
-def _keras_of(model: Any) -> Any:
+def framework_of(model: Any) -> Any:
     """Return the framework of a model: keras or tf_keras."""
     return importlib.import_module(type(model).__module__.partition(".")[0])
 

@@ -7,6 +7,7 @@ pytest.importorskip("tensorflow", reason="imports are for a workstation")
 
 from edgefer.contract.preprocessing import FLOAT32, InputSpec, encode, encoder
 from edgefer.data.synthetic import draw
+from edgefer.errors import IncompatibleError
 from edgefer.inference.first_load import trust_model
 from edgefer.inference.interpreters import run_faces
 from edgefer.inference.runtime import select_runtime
@@ -105,6 +106,59 @@ def test_network_without_a_softmax_is_kept_as_it_is(keras, read, faces, tmp_path
     assert not source.is_cut
     assert source.keras is not None
     np.testing.assert_allclose(outputs(flatbuffer, faces), np.asarray(model(encoded(faces))), atol=1e-4)
+
+
+def normalized(layers, face):
+    """Return the probabilities of a network with a nested model and a normalization."""
+    x = layers.BatchNormalization(momentum=0.5)(stem(layers, face, activation="linear"))
+    return layers.Dense(3, activation="softmax")(layers.GlobalAveragePooling2D()(layers.ReLU()(x)))
+
+
+@pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
+@pytest.mark.parametrize(
+    ("policy", "is_legacy"),
+    [("mixed_float16", False), ("float16", False), ("mixed_bfloat16", False), ("float64", False),
+     ("mixed_float16", True), ("float64", True)],
+)  # fmt: skip
+def test_network_of_another_dtype_policy_is_computed_in_float32(frameworks, read, faces, tmp_path, policy, is_legacy):
+    keras, path = frameworks[is_legacy], tmp_path / ("net.h5" if is_legacy else "net.keras")
+    mixed_precision = keras.mixed_precision
+    mixed_precision.set_global_policy(policy)
+    try:
+        model = saved(keras, normalized, path)
+    finally:
+        mixed_precision.set_global_policy("float32")
+    expected = np.asarray(model(encoded(faces)), np.float64)
+    source, flatbuffer, _ = read(path)
+    np.testing.assert_allclose(softmax(outputs(flatbuffer, faces)), expected, atol=2e-2)
+    assert f"The dtype policy of its layers is {policy}; edgefer computes them in float32." in source.notes
+    assert {str(np.dtype(weights.dtype)) for weights in source.keras.get_weights()} == {"float32"}
+
+
+def test_nested_network_of_mixed_precision_is_computed_in_float32(keras, read, faces, tmp_path):
+    keras.mixed_precision.set_global_policy("mixed_float16")
+    try:
+        base = keras.Sequential([keras.Input((24, 24, 1)), keras.layers.Conv2D(8, 3, activation="relu")])
+        body = lambda layers, face: layers.Dense(3)(layers.GlobalAveragePooling2D()(base(face)))  # noqa: E731
+        model = saved(keras, body, tmp_path / "net.keras")
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+    source, flatbuffer, _ = read(tmp_path / "net.keras")
+    assert {layer.compute_dtype for layer in source.keras._flatten_layers()} == {"float32"}
+    expected = np.asarray(model(encoded(faces)), np.float64)
+    np.testing.assert_allclose(outputs(flatbuffer, faces), expected, atol=2e-2)
+
+
+def test_graph_of_another_dtype_is_refused_with_the_way_out(keras, read, tmp_path):
+    keras.mixed_precision.set_global_policy("mixed_float16")
+    try:
+        model = saved(keras, normalized, tmp_path / "net.keras")
+        model.export(tmp_path / "net", verbose=False)
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+    with pytest.raises(IncompatibleError, match="has layers in float16") as refused:
+        read(tmp_path / "net")
+    assert "model.save('my_model.keras')" in refused.value.hint
 
 
 def prelu(layers, face):

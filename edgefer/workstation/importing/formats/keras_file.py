@@ -12,7 +12,7 @@ from edgefer.errors import DataError
 from edgefer.file_kinds import HDF5, KERAS, describe_kind
 from edgefer.workstation.importing.network import SourceNetwork, check_ends, check_input
 from edgefer.workstation.networks.backend import load_keras
-from edgefer.workstation.quantization.converter import convert
+from edgefer.workstation.quantization.converter import convert, framework_of
 
 __all__ = ["DESCRIPTION", "find_code", "matches", "read"]
 
@@ -21,6 +21,9 @@ HINT = "save the whole model: model.save('my_model.keras')"
 MAX_CONFIG_BYTES = 2**26
 # Layers whose configuration is a program.
 CODE_LAYERS = ("Lambda", "TorchModuleWrapper", "TFSMLayer", "JaxLayer", "FlaxLayer")
+# Classes of dtype policies in Keras 3 and Keras 2, and the floating-point policies besides float32.
+POLICIES = ("DTypePolicy", "FloatDTypePolicy", "Policy")
+OTHER_POLICIES = ("float16", "bfloat16", "float64", "mixed_float16", "mixed_bfloat16")
 # Modules of Keras in the configuration of .keras files.
 KERAS_MODULES = ("keras", "tf_keras", "builtins", "tensorflow.keras", "keras_core")
 
@@ -39,7 +42,7 @@ def find_code(path: Path) -> list[str]:
 def read(path: Path, *, trust: bool) -> SourceNetwork:
     """Load the model, remove its softmax and convert it."""
     keras = load_keras(backend="tensorflow")
-    model = _load(keras, path, trust=trust)
+    model, notes = _in_float32(_load(keras, path, trust=trust), path, trust=trust)
     inputs = getattr(model, "inputs", None) or []
     outputs = getattr(model, "outputs", None) or []
     check_ends(path.name, len(inputs), len(outputs), hint="keras.Model(model.inputs[0], model.outputs[0])")
@@ -47,12 +50,12 @@ def read(path: Path, *, trust: bool) -> SourceNetwork:
     if find_code(path):
         # Later commands would have to load the code again, without --trust.
         note = "Its layers run code of their author, so only int8 and float32 convert this network."
-        return SourceNetwork(convert(model), notes=(note,))
+        return SourceNetwork(convert(model), notes=(*notes, note))
     logits = _without_softmax(model)
     if logits is None:
         note = "The softmax is inside another layer, so only int8 and float32 convert this network."
-        return SourceNetwork(convert(model), notes=(note,))
-    return SourceNetwork(convert(logits), logits, is_cut=logits is not model)
+        return SourceNetwork(convert(model), notes=(*notes, note))
+    return SourceNetwork(convert(logits), logits, notes=notes, is_cut=logits is not model)
 
 
 def _load(keras: Any, path: Path, *, trust: bool) -> Any:
@@ -77,14 +80,44 @@ def _loaders(keras: Any, path: Path, *, trust: bool) -> Iterator[Callable[[], An
         yield lambda: tf_keras.models.load_model(path, compile=False, safe_mode=not trust)
 
 
+def _in_float32(model: Any, path: Path, *, trust: bool) -> tuple[Any, tuple[str, ...]]:
+    """Return the model with float32 layers and a note about the change; the model itself if it has only such layers.
+
+    TensorFlow Lite has no operators in float16 or bfloat16, which networks with a policy such as mixed_float16 need.
+    """
+    policies: set[str] = set()
+    _with_float32(_read_config(path), policies)
+    if not policies:
+        return model, ()
+    saving = framework_of(model).saving
+    config = _with_float32(saving.serialize_keras_object(model), policies)
+    rebuilt = saving.deserialize_keras_object(config, safe_mode=not trust)
+    rebuilt.set_weights(model.get_weights())
+    names = ", ".join(sorted(policies))
+    return rebuilt, (f"The dtype policy of its layers is {names}; edgefer computes them in float32.",)
+
+
+def _with_float32(value: Any, replaced: set[str]) -> Any:
+    """Return a configuration with the policy float32 instead of OTHER_POLICIES; add those to a set."""
+    if isinstance(value, (list, tuple)):
+        return [_with_float32(item, replaced) for item in value]
+    if isinstance(value, dict):
+        if value.get("class_name") in POLICIES and value.get("config", {}).get("name") in OTHER_POLICIES:
+            replaced.add(value["config"]["name"])
+            return "float32"
+        if value.get("dtype") in OTHER_POLICIES and "keras_history" not in value:  # a layer, not a tensor
+            replaced.add(value["dtype"])
+            value = {**value, "dtype": "float32"}
+        return {key: _with_float32(item, replaced) for key, item in value.items()}
+    return value
+
+
 def _without_softmax(model: Any) -> Any | None:
     """Return the model without its last softmax, the model itself if it ends in none, or None if it cannot be cut.
 
     The model must not be used afterwards.
     """
-    import importlib
-
-    framework = importlib.import_module(type(model).__module__.partition(".")[0])
+    framework = framework_of(model)
     layers = framework.layers
     last = model.layers[-1]
     if isinstance(last, layers.Softmax) or (isinstance(last, layers.Activation) and _is_softmax(last)):

@@ -21,6 +21,8 @@ HINT = "model.export('my_model')"
 CODE_OPERATORS = (
     "PyFunc", "PyFuncStateless", "EagerPyFunc", "ReadFile", "WriteFile", "MatchingFiles", "LoadLibrary", "RpcClient",
 )  # fmt: skip
+# Operators of layers with weights.
+WEIGHTED = ("Conv2D", "DepthwiseConv2dNative", "MatMul")
 
 
 def matches(path: Path) -> bool:
@@ -63,12 +65,20 @@ def read(path: Path, *, trust: bool) -> SourceNetwork:
     check_input(path.name, shape, hint=HINT)
     if spec.dtype != tf.float32:
         raise IncompatibleError(f"{path} has an input of type {spec.dtype.name}", why="expected float32", hint=HINT)
-    random = sorted(name for name in _operators(signature.graph.as_graph_def()) if "Random" in name)
+    graph = signature.graph.as_graph_def()
+    random = sorted(name for name in _operators(graph) if "Random" in name)
     if random:
         # Keras exports augmentation layers as they work during training.
         raise IncompatibleError(
             f"{path} gives random outputs",
             why=f"its graph contains {', '.join(random[:3])}, as from layers for augmentation, such as RandomFlip",
+            hint="model.save('my_model.keras'), and edgefer import my_model.keras",
+        )
+    dtypes = {tf.as_dtype(node.attr["T"].type).name for node in _nodes(graph) if node.op in WEIGHTED} - {"float32"}
+    if dtypes:
+        raise IncompatibleError(
+            f"{path} has layers in {', '.join(sorted(dtypes))}",
+            why="TensorFlow Lite computes in float32, and the dtype of a graph cannot be changed",
             hint="model.save('my_model.keras'), and edgefer import my_model.keras",
         )
     function = tf.function(lambda image: signature(**{input_name: image})[output_name])
@@ -78,4 +88,9 @@ def read(path: Path, *, trust: bool) -> SourceNetwork:
 
 def _operators(graph: Any) -> set[str]:
     """Return the operators of a GraphDef and of its functions."""
-    return {node.op for node in graph.node} | {node.op for body in graph.library.function for node in body.node_def}
+    return {node.op for node in _nodes(graph)}
+
+
+def _nodes(graph: Any) -> list[Any]:
+    """Return the nodes of a GraphDef and of its functions."""
+    return [*graph.node, *(node for body in graph.library.function for node in body.node_def)]
