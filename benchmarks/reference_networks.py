@@ -40,6 +40,7 @@ class Reference:
         labels: class names in the order of the outputs; None for those of the data.
         quantized: True for a .tflite with dynamic-range quantization.
         epochs: epochs of the training.
+        faces: faces of each epoch.
         rate: highest learning rate of the training.
     """
 
@@ -51,6 +52,7 @@ class Reference:
     labels: tuple[str, ...] | None = None
     quantized: bool = False
     epochs: int = 2
+    faces: int = 8000
     rate: float = 1e-3
 
 
@@ -175,32 +177,38 @@ REFERENCES = {
     ),
     "sequential": Reference(
         "Sequential Conv-BN-ReLU-Dropout-Dense of Keras 2, 1/255 outside, .h5",
-        sequential, InputSpec(48, 48), "sequential.h5", legacy=True,
+        sequential, InputSpec(48, 48), "sequential.h5", legacy=True, epochs=9, faces=14_000,
     ),
     "rescaling": Reference(
         "the same with Rescaling(1/255) inside", sequential_rescaling,
-        InputSpec(48, 48, std=(1.0,)), "rescaling.h5", legacy=True,
+        InputSpec(48, 48, std=(1.0,)), "rescaling.h5", legacy=True, epochs=9, faces=14_000,
     ),
-    "elu": Reference("Conv-ELU-BN, BN after the activation, .keras", elu, InputSpec(48, 48), "elu.keras"),
+    "elu": Reference(
+        "Conv-ELU-BN, BN after the activation, .keras", elu, InputSpec(48, 48), "elu.keras", epochs=4, faces=14_000,
+    ),
     "mobilenet_v2": Reference(
         "MobileNetV2 0.35, 96 x 96 x 3, nested, .keras", mobilenet_v2,
-        InputSpec(96, 96, channels="rgb", **MINUS_ONE_TO_ONE), "mobilenet_v2.keras",
+        InputSpec(96, 96, channels="rgb", **MINUS_ONE_TO_ONE), "mobilenet_v2.keras", epochs=8, faces=14_000,
     ),
     "mobilenet_v3": Reference(
         "MobileNetV3-small, 96 x 96 x 3, Rescaling inside, .keras", mobilenet_v3,
-        InputSpec(96, 96, channels="rgb", mean=(0.0,), std=(1.0,)), "mobilenet_v3.keras", epochs=3, rate=2e-3,
+        InputSpec(96, 96, channels="rgb", mean=(0.0,), std=(1.0,)), "mobilenet_v3.keras", epochs=8, faces=14_000,
+        rate=2e-3,
     ),
-    "subclassed": Reference("subclass of keras.Model, SavedModel", subclassed, InputSpec(48, 48), "subclassed"),
+    "subclassed": Reference(
+        "subclass of keras.Model, SavedModel", subclassed, InputSpec(48, 48), "subclassed", epochs=10, faces=14_000,
+    ),
     "three_classes": Reference(
         "mini-Xception for three classes, .keras", mini_xception, InputSpec(48, 48), "three_classes.keras",
         labels=("happy", "neutral", "angry"),
     ),
     "eight_classes": Reference(
-        "Sequential for the eight classes of AffectNet, .h5", sequential, InputSpec(48, 48), "eight_classes.h5",
-        legacy=True, labels=AFFECTNET,
+        "Sequential for the eight classes of FER+, in the order of AffectNet, .h5", sequential, InputSpec(48, 48),
+        "eight_classes.h5", legacy=True, labels=AFFECTNET, epochs=4, faces=16_000,
     ),
     "float_tflite": Reference(
-        "Conv-ELU-BN, float .tflite without a contract", elu, InputSpec(48, 48), "float.tflite",
+        "Conv-ELU-BN, float .tflite without a contract", elu, InputSpec(48, 48), "float.tflite", epochs=4,
+        faces=14_000,
     ),
     "quantized_tflite": Reference(
         "mini-Xception, dynamic-range .tflite without a contract", mini_xception,

@@ -22,17 +22,21 @@ __all__ = ["Int8Model", "Network", "networks_table", "read_networks"]
 
 KIND = "bring_your_own"
 SCHEMA_VERSION = 1
+TRAINED_HERE = "trained by benchmarks/bring_your_own.py"
+COMMANDS = ("import", "quantize", "evaluate", "bench", "verify", "predict", "live", "inspect")
 HEADERS = (
     "network", "input", "float, %", "plain int8, %", "edgefer int8, %", "p", "int8 KiB: plain, edgefer",
     "p50, us: plain, edgefer", "commands",
 )  # fmt: skip
 LEGEND = (
-    "PublicTest of FER2013 with 95 % intervals; networks with other classes are scored on the classes that they share. "
+    "PublicTest of FER2013 with 95 % intervals; a network for three classes is scored on these, and the one for eight "
+    "on the labels of FER+. "
     "plain: TFLiteConverter with Optimize.DEFAULT and int8 input and output, calibrated with the same faces. "
     "p: McNemar's test of the two int8 models. p50: of the model alone, one thread, in turns. "
-    "given: the import refused to choose an input of this briefly trained network, so --input named it. "
-    "A .tflite is copied with a contract and not converted; float is its own accuracy."
+    "A .tflite is copied with a contract and not converted; float is its own accuracy. Networks without an origin were "
+    f"{TRAINED_HERE}. commands: those that succeeded; all are {', '.join(COMMANDS)}, without quantize for a .tflite."
 )
+GIVEN = " given: the import refused to choose an input of this briefly trained network, so --input named it."
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,8 @@ class Network:
         name: name of the network or of its file.
         what: short description.
         source: origin of the file.
-        described_input: input that the import found, or that was given because it refused to choose.
+        described_input: input that the import found, or that was given.
+        is_given: True if the input was given because the import refused to choose.
         n: number of test faces.
         float_correct: number of test faces that the imported float network classifies correctly.
         plain: int8 model of TensorFlow's converter; None if the file is a .tflite.
@@ -81,6 +86,7 @@ class Network:
     what: str
     source: str
     described_input: str
+    is_given: bool
     n: int
     float_correct: int
     plain: Int8Model | None
@@ -108,6 +114,7 @@ class Network:
             what=fields["what"],
             source=fields["source"],
             described_input=fields["input"] + (" (given)" if fields.get("refused") else ""),
+            is_given=bool(fields.get("refused")),
             n=fields["n"],
             float_correct=fields["float_correct"],
             plain=plain,
@@ -133,19 +140,20 @@ def networks_table(networks: Sequence[Network]) -> Table:
     """Tabulate networks, one row each, in the order of the record."""
     rows = [
         [
-            f"{escape_markdown(network.what)} ({escape_markdown(network.source)})",
+            escape_markdown(network.what if network.source == TRAINED_HERE else f"{network.what} ({network.source})"),
             escape_markdown(network.described_input),
             _percent(network.float_correct, network.n),
             None if network.plain is None else _percent(network.plain.correct, network.n),
             None if network.plain is None else _percent(network.edgefer.correct, network.n),
-            None if network.p_value is None else f"{network.p_value:.2g}",
+            None if network.p_value is None else "under 0.001" if network.p_value < 0.001 else f"{network.p_value:.2g}",
             _both(network, "size_bytes", 1 / 1024),
             _both(network, "p50_us", 1.0),
-            _commands(network.commands),
+            _commands(network),
         ]
         for network in networks
     ]
-    return Table(HEADERS, rows, LEGEND, text_columns=2, is_markdown=True)
+    legend = LEGEND + (GIVEN if any(network.is_given for network in networks) else "")
+    return Table(HEADERS, rows, legend, text_columns=2, is_markdown=True)
 
 
 def _percent(correct: int, n: int) -> str:
@@ -159,6 +167,10 @@ def _both(network: Network, field: str, factor: float) -> str:
     return ", ".join("-" if model is None else f"{getattr(model, field) * factor:,.0f}" for model in models)
 
 
-def _commands(commands: Mapping[str, int]) -> str:
-    """Name the commands that ended with exit code 0, and the others with their code."""
-    return ", ".join(name if code == 0 else f"{name}: exit {code}" for name, code in commands.items())
+def _commands(network: Network) -> str:
+    """Return "all" if every command succeeded; otherwise name those that did, and the others with their exit code."""
+    codes = network.commands
+    expected = [name for name in COMMANDS if name != "quantize" or network.plain is not None]
+    if not any(codes.values()) and set(codes) >= set(expected):
+        return "all"
+    return ", ".join(name if code == 0 else f"{name}: exit {code}" for name, code in codes.items())

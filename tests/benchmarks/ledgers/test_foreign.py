@@ -1,7 +1,7 @@
 """benchmarks/ledgers/foreign.py: imported networks as a table."""
 
 import pytest
-from ledgers.foreign import Int8Model, networks_table, read_networks
+from ledgers.foreign import COMMANDS, TRAINED_HERE, Int8Model, networks_table, read_networks
 
 from edgefer.errors import DataError
 from edgefer.results import schema
@@ -60,3 +60,24 @@ def test_record_of_another_kind_is_refused():
 def test_input_that_was_given_is_marked():
     (network,) = read_networks(record({**ENTRY, "refused": "the input cannot be found"}))
     assert network.described_input == "gray 64x64, -1..1 (given)"
+    assert "given: the import refused" in networks_table([network]).markdown()
+    assert "given:" not in networks_table(read_networks(record(ENTRY))).markdown()
+
+
+@pytest.mark.parametrize(
+    ("entry", "codes", "cell"),
+    [
+        (ENTRY, dict.fromkeys(COMMANDS, 0), "all"), (TFLITE, dict.fromkeys({*COMMANDS} - {"quantize"}, 0), "all"),
+        (ENTRY, {"import": 0, "quantize": 0}, "import, quantize"),
+        (TFLITE, {"import": 0, "live": 1}, "import, live: exit 1"),
+    ],
+)  # fmt: skip
+def test_all_stands_for_every_command_of_the_kind_of_file(entry, codes, cell):
+    text = networks_table(read_networks(record({**entry, "commands": codes, "source": TRAINED_HERE}))).markdown()
+    row = next(line for line in text.splitlines() if "somebody" in line)
+    assert row.endswith(f"| {cell} |")
+    assert TRAINED_HERE not in row
+
+
+def test_a_tiny_p_is_rounded():
+    assert "| under 0.001 |" in networks_table(read_networks(record({**ENTRY, "mcnemar_p": 1e-117}))).markdown()
