@@ -16,7 +16,8 @@ from typing import Any
 from edgefer.errors import DataError, DeviceUnreachable, EdgeferError, IncompatibleError
 from edgefer.fleet.agent_script import DAMAGED, DISK_FULL, MARK, SCRIPT, TOO_OLD, UNWRITABLE
 from edgefer.fleet.board_errors import describe_failure
-from edgefer.fleet.connection import CommandOutput, Connection
+from edgefer.fleet.command_output import CommandOutput
+from edgefer.fleet.connection import Connection
 from edgefer.results.schema import parse_json
 
 __all__ = ["invalid_reply_errors", "read_reply", "run_agent"]

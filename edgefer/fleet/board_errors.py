@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from edgefer.errors import DataError, EdgeferError, IncompatibleError
-from edgefer.fleet.connection import CommandOutput
+from edgefer.fleet.command_output import CommandOutput
 
 __all__ = ["Cause", "describe_failure", "missing_program"]
 

@@ -12,31 +12,16 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol, cast
 
 from edgefer import plugins
+from edgefer.fleet.command_output import CommandOutput
 from edgefer.fleet.local_process import Stream
 from edgefer.fleet.registry import Device
 
-__all__ = ["CommandOutput", "Connection", "ConnectionModule", "connect"]
+__all__ = ["Connection", "ConnectionModule", "connect"]
 
 CONNECTIONS = "edgefer.fleet.connections"
-
-
-@dataclass(frozen=True)
-class CommandOutput:
-    """Output of a command on a device.
-
-    Attributes:
-        exit_code: exit code of the command; 128 plus the signal number if a signal ended it.
-        stdout: bytes on its standard output.
-        stderr: text on its standard error.
-    """
-
-    exit_code: int
-    stdout: bytes
-    stderr: str
 
 
 class Connection(Protocol):

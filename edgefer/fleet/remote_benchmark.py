@@ -25,7 +25,8 @@ from edgefer.contract.artifact import Artifact
 from edgefer.deploy.bundle import SUFFIX, bundle
 from edgefer.errors import DataError, DeviceUnreachable, EdgeferError, IncompatibleError
 from edgefer.fleet.board_errors import describe_failure
-from edgefer.fleet.connection import CommandOutput, Connection, connect
+from edgefer.fleet.command_output import CommandOutput
+from edgefer.fleet.connection import Connection, connect
 from edgefer.fleet.local_process import Stream
 from edgefer.fleet.probe import Facts, probe
 from edgefer.fleet.registry import Device

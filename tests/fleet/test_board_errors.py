@@ -12,7 +12,8 @@ import pytest
 
 from edgefer.errors import EdgeferError, IncompatibleError
 from edgefer.fleet.board_errors import describe_failure
-from edgefer.fleet.connection import CommandOutput, connect
+from edgefer.fleet.command_output import CommandOutput
+from edgefer.fleet.connection import connect
 from edgefer.fleet.probe import Facts, Interpreter, probe
 from edgefer.fleet.provisioning import provision
 from edgefer.fleet.registry import Device

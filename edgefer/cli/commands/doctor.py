@@ -50,7 +50,8 @@ def _examine_board(name: str) -> list[dict[str, Any]]:
 
     from edgefer.deploy.bundle import bundle
     from edgefer.fleet.board_errors import describe_failure
-    from edgefer.fleet.connection import CommandOutput, connect
+    from edgefer.fleet.command_output import CommandOutput
+    from edgefer.fleet.connection import connect
     from edgefer.fleet.probe import probe
     from edgefer.fleet.registry import Registry
     from edgefer.fleet.upload import upload

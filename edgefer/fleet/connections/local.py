@@ -13,7 +13,7 @@ from pathlib import Path
 
 from edgefer.child_start import child_environment
 from edgefer.fleet.board_errors import missing_program
-from edgefer.fleet.connection import CommandOutput
+from edgefer.fleet.command_output import CommandOutput
 from edgefer.fleet.local_process import Stream, run_process, start_process
 from edgefer.fleet.registry import Device
 

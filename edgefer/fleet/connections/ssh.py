@@ -23,7 +23,7 @@ from pathlib import Path
 
 from edgefer.errors import DeviceUnreachable, UsageError
 from edgefer.fleet.addresses import Address, parse_address
-from edgefer.fleet.connection import CommandOutput
+from edgefer.fleet.command_output import CommandOutput
 from edgefer.fleet.framing import Frame
 from edgefer.fleet.local_process import Ended, Stream, run_process, start_process
 from edgefer.fleet.registry import Device
