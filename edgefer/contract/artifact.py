@@ -117,7 +117,7 @@ class Artifact:
         scheme: name of the quantization scheme.
         golden: inputs with known outputs.
         provenance: JSON-compatible values on the origin: system, epochs, data, calibration, scores, versions.
-        output: "logits", or "probabilities" if the model ends in a softmax.
+        output: "logits", or "probabilities" if the model ends in a softmax or sigmoid.
         temperature: divisor of the logits before the softmax, fitted so that confidence equals accuracy on average (Guo
             et al., "On calibration of modern neural networks", ICML 2017). It is 1 for files of older versions.
     """

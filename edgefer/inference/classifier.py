@@ -180,7 +180,7 @@ class Classifier:
     def logits(self, faces: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Return the logits, float32 (n, classes), of prepared faces, uint8 (n, *spec.shape).
 
-        The logits of a model that ends in a softmax are the logarithms of its probabilities.
+        The logits of a model that ends in a softmax or sigmoid are the logarithms of its scores.
 
         Raises:
             DataError: ``faces`` has another shape or dtype.

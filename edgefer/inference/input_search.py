@@ -38,8 +38,8 @@ P_VALUE = 0.01
 EQUAL_SHARE = 0.97
 # Outputs that are matched with labels by dynamic programming over subsets.
 MAX_MATCHED = 12
-# Largest deviation from 1 of the sum of probabilities.
-SUM_TOLERANCE = 0.02
+# Largest rounding error of a probability.
+PROBABILITY_TOLERANCE = 1e-3
 # The accuracy must exceed chance by this factor.
 CHANCE_MARGIN = 1.2
 LABELS_HINT = "--labels with one name for each output, in their order"
@@ -115,9 +115,9 @@ def count_classes(runtime: Runtime) -> int:
     """
     shape = runtime.output.shape
     if len(shape) != 2 or shape[0] != 1 or shape[1] < 2:
-        raise IncompatibleError(
-            f"the model has an output of shape {shape}", why="expected (1, classes): a classifier of one image"
-        )
+        why = "expected (1, classes): a classifier of one image"
+        hint = "train it with one output for each class, also for two" if shape == (1, 1) else ""
+        raise IncompatibleError(f"the model has an output of shape {shape}", why=why, hint=hint)
     return shape[1]
 
 
@@ -194,9 +194,11 @@ def _fix_order(outputs: Sequence[str], classes: Sequence[str], count: int) -> tu
 
 
 def find_output(scores: npt.NDArray[np.float32]) -> str:
-    """Return "probabilities" if each row of ``scores`` (n, classes) is one, else "logits"."""
-    is_simplex = (scores >= 0).all() and (np.abs(scores.sum(axis=1) - 1) <= SUM_TOLERANCE).all()
-    return "probabilities" if is_simplex else "logits"
+    """Return "probabilities" if all ``scores`` (n, classes) are in 0..1, as from a softmax or sigmoid, else "logits".
+
+    A classifier divides the scores of a sigmoid by their sum.
+    """
+    return "probabilities" if (scores >= 0).all() and (scores <= 1 + PROBABILITY_TOLERANCE).all() else "logits"
 
 
 def _ranges(shape: InputSpec, faces: npt.NDArray[np.uint8]) -> Iterator[InputSpec]:

@@ -101,7 +101,18 @@ def test_softmax_at_the_end_is_recognized():
     for softmax, output in ((True, "probabilities"), (False, "logits")):
         model = TemplateModel(templates, InputSpec(12, 12), order=range(4), softmax=softmax)
         assert search_input(model, faces, labels, classes=CLASSES).output == output
-    assert find_output(np.float32([[1.5, -0.5]])) == "logits"
+
+
+@pytest.mark.parametrize(
+    ("scores", "output"),
+    [
+        ([[1.5, -0.5]], "logits"), ([[0.2, -0.5]], "logits"), ([[0.25, 1.5]], "logits"),
+        ([[0.25, 0.75]], "probabilities"),
+        ([[0.9, 0.8]], "probabilities"), ([[0.1, 0.2]], "probabilities"), ([[0.0, 0.0]], "probabilities"),
+    ],
+)  # fmt: skip
+def test_scores_in_0_to_1_are_probabilities_also_of_a_sigmoid(scores, output):
+    assert find_output(np.float32(scores)) == output
 
 
 def test_labels_of_the_caller_are_not_searched():
@@ -189,8 +200,9 @@ def test_model_without_a_row_of_scores_is_refused(shape):
     templates, _, _ = faces_of(4)
     model = TemplateModel(templates, InputSpec(12, 12), order=range(4))
     model.output = dataclasses.replace(model.output, shape=shape)
-    with pytest.raises(IncompatibleError, match="an output of shape"):
+    with pytest.raises(IncompatibleError, match="an output of shape") as refused:
         count_classes(model)
+    assert ("for two" in str(refused.value.hint)) == (shape == (1, 1))
 
 
 def test_selected_faces_are_balanced():

@@ -43,13 +43,13 @@ class SourceNetwork:
         flatbuffer: float32 .tflite with batch 1.
         keras: a Keras model with logits as output, or None if the file holds only a graph.
         notes: sentences for the user.
-        is_cut: True if a softmax at the end was removed.
+        removed: "softmax" or "sigmoid" if this activation at the end was removed, otherwise empty.
     """
 
     flatbuffer: bytes
     keras: Any = None
     notes: tuple[str, ...] = ()
-    is_cut: bool = False
+    removed: str = ""
 
 
 class NetworkFormat(Protocol):
@@ -103,7 +103,8 @@ def check_input(name: str, shape: Sequence[int | None], *, hint: str) -> None:
     problem = f"{name} has an input of shape {shape}"
     if len(shape) != 4 or not all(isinstance(size, int) for size in shape[1:]):
         why = "expected (None, height, width, channels) with fixed numbers"
-        raise IncompatibleError(problem, why=why, hint="save it with a fixed size: keras.Input((48, 48, 1))")
+        channels = 3 if shape[-1:] == (3,) else 1
+        raise IncompatibleError(problem, why=why, hint=f"save it with a fixed size: keras.Input((48, 48, {channels}))")
     if shape[3] not in (1, 3):
         order = "the channels seem to come first; " if shape[1] in (1, 3) else ""
         raise IncompatibleError(problem, why=f"{order}expected 1 or 3 channels in the last place", hint=hint)
@@ -178,8 +179,9 @@ def _serve(request: dict[str, Any]) -> dict[str, Any]:
     source = cast("NetworkFormat", plugins.load(FORMATS, request["format"])).read(Path(request["path"]), trust=trust)
     flatbuffer, removed = remove_softmax(source.flatbuffer)
     notes = list(source.notes)
-    if removed or source.is_cut:
-        notes.append("The softmax at the end was removed: the model gives logits, which int8 represents better.")
+    removed = removed or source.removed
+    if removed:
+        notes.append(f"The {removed} at the end was removed: the model gives logits, which int8 represents better.")
     if source.keras is not None:
         suffix = ".h5" if type(source.keras).__module__.startswith("tf_keras") else ".keras"
         source.keras.save(folder / f"network{suffix}")

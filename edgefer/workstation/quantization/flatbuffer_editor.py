@@ -21,11 +21,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Flatbuffer", "Op", "compact", "weight_bytes"]
+__all__ = ["PROBABILITIES", "Flatbuffer", "Op", "compact", "remove_softmax", "weight_bytes"]
 
 # Operators whose inputs are, in this order, activation, weights and bias.
 WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 BORDERS = ("QUANTIZE", "DEQUANTIZE")
+# Operators that turn logits into probabilities, and their names in Keras.
+PROBABILITIES = {"SOFTMAX": "softmax", "LOGISTIC": "sigmoid"}
 # Operations of BatchNormalization, in Keras 3 and in Keras 2.
 NORM = re.compile(r"/batchnorm/|/FusedBatchNorm")
 # Scopes inside a layer: Dense on more than two dimensions, BatchNormalization, and half of SeparableConv2D.
@@ -207,19 +209,21 @@ def compact(model: bytes) -> bytes:
     return bytes(builder.Output())
 
 
-def remove_softmax(model: bytes) -> tuple[bytes, bool]:
-    """Return a float .tflite without the softmax that computes its output, and True if there was one.
+def remove_softmax(model: bytes) -> tuple[bytes, str]:
+    """Return a float .tflite without the activation that computes its output, and "softmax" or "sigmoid".
 
-    A softmax with a factor other than 1 stays, because its input would need a temperature.
+    The text is empty if the output has neither. A softmax with a factor other than 1 stays, because its input would
+    need a temperature.
     """
     from tensorflow.lite.tools import flatbuffer_utils
 
     graph = Flatbuffer(model)
     last = graph.ops[-1]
-    if last.kind != "SOFTMAX" or graph.outputs != last.outputs or graph.dtype(last.outputs[0]) != "float32":
-        return model, False
-    if last.options is None or last.options.beta != 1 or graph.uses(last.inputs[0]) != 1:
-        return model, False
+    if last.kind not in PROBABILITIES or graph.outputs != last.outputs or graph.dtype(last.outputs[0]) != "float32":
+        return model, ""
+    has_factor = last.kind == "SOFTMAX" and (last.options is None or last.options.beta != 1)
+    if has_factor or graph.uses(last.inputs[0]) != 1:
+        return model, ""
     content = flatbuffer_utils.read_model_from_bytearray(bytearray(model))
     subgraph = content.subgraphs[0]
     del subgraph.operators[-1]
@@ -227,7 +231,7 @@ def remove_softmax(model: bytes) -> tuple[bytes, bool]:
     for signature in content.signatureDefs or ():
         for output in signature.outputs:
             output.tensorIndex = last.inputs[0]
-    return bytes(flatbuffer_utils.convert_object_to_bytearray(content)), True
+    return bytes(flatbuffer_utils.convert_object_to_bytearray(content)), PROBABILITIES[last.kind]
 
 
 def _sharing_builder() -> Any:

@@ -16,10 +16,15 @@ import numpy as np
 import numpy.typing as npt
 
 from edgefer.contract.preprocessing import InputSpec
+from edgefer.errors import IncompatibleError
 from edgefer.workstation.quantization.calibrator import Calibrator
 from edgefer.workstation.quantization.converter import convert
+from edgefer.workstation.quantization.flatbuffer_editor import Flatbuffer
 
 __all__ = ["FloatNetwork"]
+
+# Operators that run other graphs of the model.
+CONTROL_FLOW = ("WHILE", "IF", "STABLEHLO_WHILE", "STABLEHLO_CASE", "CALL_ONCE")
 
 
 class FloatNetwork:
@@ -69,13 +74,26 @@ class FloatNetwork:
 
         Raises:
             ValueError: the network has no calibration faces.
+            IncompatibleError: the network cannot be calibrated.
         """
         return Calibrator(self.flatbuffer, self.require_faces(), self.spec)
 
     def require_faces(self) -> npt.NDArray[np.uint8]:
-        """Return the calibration faces, or raise ValueError if there are none."""
+        """Return the calibration faces of a network that can be calibrated.
+
+        Raises:
+            ValueError: the network has no calibration faces.
+            IncompatibleError: it computes in loops, whose activations calibration does not see.
+        """
         if self.faces is None:
             raise ValueError("this scheme needs calibration faces")
+        loops = sorted({op.kind for op in Flatbuffer(self.flatbuffer).ops if op.kind in CONTROL_FLOW})
+        if loops:
+            raise IncompatibleError(
+                "the activations of the network cannot be quantized",
+                why=f"its graph contains {', '.join(loops)}, as recurrent layers do; TensorFlow Lite crashes on these",
+                hint="edgefer quantize --dynamic, which quantizes only weights, or --float16",
+            )
         return self.faces
 
     def with_faces(self, faces: npt.NDArray[np.uint8]) -> FloatNetwork:

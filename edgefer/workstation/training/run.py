@@ -127,7 +127,7 @@ class Run:
 
     @property
     def output(self) -> str:
-        """Kind of the network's output: "logits", or "probabilities" for an imported network with a softmax."""
+        """Kind of the outputs: "logits", or "probabilities" of an imported network with a softmax or sigmoid."""
         imported = self._origin().get("imported", {})
         return str(imported.get("output", "logits"))
 

@@ -5,6 +5,7 @@ import pytest
 
 pytest.importorskip("tensorflow", reason="imports are for a workstation")
 
+from edgefer import plugins
 from edgefer.contract.preprocessing import FLOAT32, InputSpec, encode, encoder
 from edgefer.data.synthetic import draw
 from edgefer.errors import IncompatibleError
@@ -13,6 +14,7 @@ from edgefer.inference.interpreters import run_faces
 from edgefer.inference.runtime import select_runtime
 from edgefer.statistics import softmax
 from edgefer.workstation.quantization.calibrator import Calibrator
+from edgefer.workstation.quantization.float_network import FloatNetwork
 from edgefer.workstation.quantization.options import DEFAULTS, QuantizationOptions
 
 SPEC = InputSpec(24, 24)
@@ -57,6 +59,14 @@ def stem(layers, face, **options):
     return layers.Conv2D(8, 3, strides=2, padding="same", **{"activation": "relu", **options})(face)
 
 
+def dense_sigmoid(layers, face):
+    return layers.Dense(3, activation="sigmoid")(layers.GlobalAveragePooling2D()(stem(layers, face)))
+
+
+def sigmoid_layer(layers, face):
+    return layers.Activation("sigmoid")(layers.Dense(3)(layers.Flatten()(stem(layers, face))))
+
+
 def dense_softmax(layers, face):
     return layers.Dense(3, activation="softmax")(layers.GlobalAveragePooling2D()(stem(layers, face)))
 
@@ -86,6 +96,17 @@ def test_softmax_at_the_end_is_removed_and_the_probabilities_stay(keras, read, f
     np.testing.assert_allclose(np.asarray(source.keras(encoded(faces))), logits, atol=1e-4)
 
 
+@pytest.mark.parametrize("body", [dense_sigmoid, sigmoid_layer])
+@pytest.mark.parametrize("name", ["net.keras", "net"])
+def test_sigmoid_at_the_end_is_removed_too(keras, read, faces, tmp_path, body, name):
+    model = saved(keras, body, tmp_path / "net.keras")
+    model.export(tmp_path / "net", verbose=False)
+    source, flatbuffer, removed = read(tmp_path / name)
+    assert {removed, source.removed} == {"sigmoid", ""}
+    probabilities = 1 / (1 + np.exp(-outputs(flatbuffer, faces)))
+    np.testing.assert_allclose(probabilities, np.asarray(model(encoded(faces))), atol=1e-5)
+
+
 def test_softmax_inside_a_nested_model_is_removed_from_the_flatbuffer(keras, read, faces, tmp_path):
     head = keras.Sequential([keras.Input((8,)), keras.layers.Dense(3, activation="softmax")])
     body = lambda layers, face: head(layers.GlobalAveragePooling2D()(stem(layers, face)))  # noqa: E731
@@ -103,7 +124,7 @@ def test_network_without_a_softmax_is_kept_as_it_is(keras, read, faces, tmp_path
     model = saved(keras, body, tmp_path / "net.keras")
     source, flatbuffer, is_cut = read(tmp_path / "net.keras")
     assert not is_cut
-    assert not source.is_cut
+    assert not source.removed
     assert source.keras is not None
     np.testing.assert_allclose(outputs(flatbuffer, faces), np.asarray(model(encoded(faces))), atol=1e-4)
 
@@ -289,3 +310,19 @@ def test_foreign_layers_keep_their_outputs_in_int8(keras, read, faces, tmp_path,
     assert refined < 0.1 * expected[60:].var()
     # A difference within a step of the output is no loss.
     assert refined < 1.5 * plain + (np.ptp(expected) / 255) ** 2
+
+
+def test_recurrent_network_is_refused_by_schemes_that_quantize_activations(keras, read, faces, tmp_path):
+    def network(layers, face):
+        return layers.Dense(3)(layers.LSTM(8)(layers.Reshape((24, 24))(face)))
+
+    model = saved(keras, network, tmp_path / "net.keras")
+    source, flatbuffer, _ = read(tmp_path / "net.keras")
+    float_network = FloatNetwork(source.keras, faces, spec=SPEC, flatbuffer=flatbuffer)
+    for scheme in ("int8", "int16x8"):
+        with pytest.raises(IncompatibleError, match="activations of the network cannot be quantized") as refused:
+            plugins.load(SCHEMES, scheme).convert(float_network, DEFAULTS)
+        assert "its graph contains WHILE" in refused.value.why
+        assert "--dynamic" in refused.value.hint
+    dynamic = plugins.load(SCHEMES, "dynamic").convert(float_network, DEFAULTS)
+    np.testing.assert_allclose(outputs(dynamic, faces), np.asarray(model(encoded(faces))), atol=0.02)

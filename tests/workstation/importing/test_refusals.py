@@ -92,6 +92,7 @@ def test_two_inputs_are_refused(keras, read, tmp_path):
     ("shape", "reason"),
     [
         ((None, None, 1), "fixed numbers"),
+        ((None, None, 3), "fixed numbers"),
         ((1, 16, 16), "channels seem to come first"),
         ((16, 16, 4), "1 or 3 channels"),
     ],
@@ -102,6 +103,8 @@ def test_input_that_is_no_image_of_fixed_size_is_refused(keras, read, tmp_path, 
         read(tmp_path / "net.keras")
     assert reason in refused.value.why
     assert refused.value.hint
+    if reason == "fixed numbers":
+        assert f"keras.Input((48, 48, {shape[-1]}))" in refused.value.hint
 
 
 @pytest.mark.parametrize("share", [0.5, 0.05])

@@ -13,6 +13,7 @@ from edgefer.file_kinds import HDF5, KERAS, describe_kind
 from edgefer.workstation.importing.network import SourceNetwork, check_ends, check_input
 from edgefer.workstation.networks.backend import load_keras
 from edgefer.workstation.quantization.converter import convert, framework_of
+from edgefer.workstation.quantization.flatbuffer_editor import PROBABILITIES
 
 __all__ = ["DESCRIPTION", "find_code", "matches", "read"]
 
@@ -40,7 +41,7 @@ def find_code(path: Path) -> list[str]:
 
 
 def read(path: Path, *, trust: bool) -> SourceNetwork:
-    """Load the model, remove its softmax and convert it."""
+    """Load the model, remove the softmax or sigmoid at its end and convert it."""
     keras = load_keras(backend="tensorflow")
     model, notes = _in_float32(_load(keras, path, trust=trust), path, trust=trust)
     inputs = getattr(model, "inputs", None) or []
@@ -51,11 +52,11 @@ def read(path: Path, *, trust: bool) -> SourceNetwork:
         # Later commands would have to load the code again, without --trust.
         note = "Its layers run code of their author, so only int8 and float32 convert this network."
         return SourceNetwork(convert(model), notes=(*notes, note))
-    logits = _without_softmax(model)
+    logits, removed = _without_activation(model)
     if logits is None:
-        note = "The softmax is inside another layer, so only int8 and float32 convert this network."
+        note = f"The {removed} is inside another layer, so only int8 and float32 convert this network."
         return SourceNetwork(convert(model), notes=(*notes, note))
-    return SourceNetwork(convert(logits), logits, notes=notes, is_cut=logits is not model)
+    return SourceNetwork(convert(logits), logits, notes=notes, removed=removed)
 
 
 def _load(keras: Any, path: Path, *, trust: bool) -> Any:
@@ -112,32 +113,31 @@ def _with_float32(value: Any, replaced: set[str]) -> Any:
     return value
 
 
-def _without_softmax(model: Any) -> Any | None:
-    """Return the model without its last softmax, the model itself if it ends in none, or None if it cannot be cut.
+def _without_activation(model: Any) -> tuple[Any | None, str]:
+    """Return the model without the softmax or sigmoid at its end, and the name of that activation, empty if none.
 
-    The model must not be used afterwards.
+    Instead of a model that cannot be cut, return None. The model must not be used afterwards.
     """
     framework = framework_of(model)
-    layers = framework.layers
-    last = model.layers[-1]
-    if isinstance(last, layers.Softmax) or (isinstance(last, layers.Activation) and _is_softmax(last)):
-        return framework.Model(model.inputs[0], last.input)
+    last, name = model.layers[-1], _final_activation(framework, model)
+    if not name:
+        return model, ""
     if isinstance(last, framework.Model):
-        return None if _ends_in_softmax(framework, last) else model
-    if not _is_softmax(last):
-        return model
+        return None, name
+    if isinstance(last, (framework.layers.Softmax, framework.layers.Activation)):
+        return framework.Model(model.inputs[0], last.input), name
     last.activation = framework.activations.linear
-    return framework.Model(model.inputs[0], last(last.input))
+    return framework.Model(model.inputs[0], last(last.input)), name
 
 
-def _ends_in_softmax(framework: Any, layer: Any) -> bool:
+def _final_activation(framework: Any, layer: Any) -> str:
+    """Return "softmax" or "sigmoid" if the last layer ends in it, also inside nested models, otherwise empty."""
     while isinstance(layer, framework.Model) and layer.layers:
         layer = layer.layers[-1]
-    return isinstance(layer, framework.layers.Softmax) or _is_softmax(layer)
-
-
-def _is_softmax(layer: Any) -> bool:
-    return getattr(getattr(layer, "activation", None), "__name__", "") == "softmax"
+    if isinstance(layer, framework.layers.Softmax):
+        return "softmax"
+    name = getattr(getattr(layer, "activation", None), "__name__", "")
+    return name if name in PROBABILITIES.values() else ""
 
 
 def _read_config(path: Path) -> Any:
