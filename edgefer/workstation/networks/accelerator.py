@@ -50,4 +50,4 @@ def _device_names(keras: Any) -> list[str]:
         return [str(device.device_kind) for device in jax.devices() if device.platform != "cpu"]
     import torch
 
-    return [torch.cuda.get_device_name(index) for index in range(torch.cuda.devicecount_equal())]
+    return [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
