@@ -7,6 +7,7 @@
   docs/. The quantizations among the results of the shipped models also fill a section "quantization".
 - Each shipped model gets a card from all results of its flatbuffer, with its instructions on emulated boards.
 - bounded-memory.json fills the section of its name.
+- benchmarks/boards/*.json fill the section "boards" in benchmarks/boards/README.md.
 - The search is also drawn, as benchmarks/search.svg.
 
 A result that does not exist yet leaves its section unchanged.
@@ -22,6 +23,7 @@ from typing import Any
 
 from ledgers import READERS
 from ledgers.arm64 import Arm64, instructions_table, parity_table
+from ledgers.boards import boards_table
 from ledgers.claims import claims_table
 from ledgers.foreign import networks_table
 from ledgers.memory import memory_table
@@ -72,7 +74,9 @@ def update(root: Path) -> Iterator[str]:
         UsageError: A document has a damaged pair of markers.
     """
     results = root / "benchmarks" / "results"
-    documents = [root / "README.md", root / "benchmarks" / "README.md", *sorted((root / "docs").glob("**/*.md"))]
+    boards = root / "benchmarks" / "boards"
+    documents = [root / "README.md", *(folder / "README.md" for folder in (root / "benchmarks", boards))]
+    documents += sorted((root / "docs").glob("**/*.md"))
 
     def place(section: str, content: str) -> Iterator[str]:
         for document in documents:
@@ -80,6 +84,8 @@ def update(root: Path) -> Iterator[str]:
                 update_document(document, content, section=section)
                 yield f"{document}: section {section}"
 
+    if any(boards.glob("*.json")):
+        yield from place("boards", boards_table(read([boards]).results.benches).markdown())
     folders = sorted(folder for folder in results.iterdir() if folder.is_dir())
     for folder in folders:
         yield from place(folder.name, folder_tables(read([folder])))

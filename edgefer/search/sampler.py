@@ -7,6 +7,9 @@
 
 The draw of trial n depends on the seed, n and the earlier calls alone, so a search that continues with the recorded
 calls draws what it would have drawn without an interruption.
+
+The sampler of Optuna repeats itself where most settings are choices. A repeated draw is replaced by a random one that is
+new, as long as there is one.
 """
 
 from __future__ import annotations
@@ -25,6 +28,8 @@ from edgefer.search.space import Choice, Distribution, FloatRange, Space
 __all__ = ["Sampler", "importance"]
 
 STARTUP_TRIALS = 10
+# Random draws to replace a repeated one; after as many, the space is almost exhausted.
+MAX_REDRAWS = 1000
 # The importance of several settings cannot be estimated from fewer trials.
 MIN_TRIALS = 5
 
@@ -43,28 +48,34 @@ class Sampler:
         self._optuna = _optuna()
         self._space, self._seed = space, seed
         self._distributions = {name: _distribution(self._optuna, item) for name, item in space.drawn.items()}
-        # Relative excess over the budget, by number; at most 0 within it.
+        # Relative excess over the budget, by number in the study; at most 0 within it.
         self._excess: dict[int, float] = {}
         self._study = self._optuna.create_study(directions=["maximize", "minimize"])
+        # Draws by number, and the numbers of their trials in the study, which also has the repeated draws.
+        self._drawn: list[dict[str, Any]] = []
+        self._studied: list[int] = []
 
     def ask(self) -> tuple[int, dict[str, Any]]:
-        """Draw the settings of the next trial; return its number and its values by dotted name."""
-        number = len(self._study.get_trials(deepcopy=False))
-        with warnings.catch_warnings():
-            # The constraints, and the treatment of trials that run, are marked as experimental.
-            warnings.simplefilter("ignore")
-            self._study.sampler = self._optuna.samplers.TPESampler(
-                n_startup_trials=STARTUP_TRIALS,
-                seed=int(np.random.SeedSequence([self._seed, number]).generate_state(1)[0]),
-                constraints_func=lambda trial: (self._excess.get(trial.number, 0.0),),
-            )
-            trial = self._study.ask(self._distributions)
-        return trial.number, {name: self._decoded(name, value) for name, value in trial.params.items()}
+        """Draw the settings of the next trial; return its number and its values by dotted name.
+
+        The values are new, unless the space is almost exhausted.
+        """
+        number = len(self._drawn)
+        studied, drawn = self._suggest(number)
+        if drawn not in self._drawn:
+            return self._add(studied, drawn)
+        self._study.tell(studied, state=self._optuna.trial.TrialState.FAIL)
+        generator = np.random.default_rng([self._seed, number])
+        for _ in range(MAX_REDRAWS):
+            drawn = {name: item.draw(generator) for name, item in self._space.drawn.items()}
+            if drawn not in self._drawn:
+                break
+        return self.ask_again(drawn), drawn
 
     def ask_again(self, drawn: Mapping[str, Any]) -> int:
         """Repeat a recorded draw, and return the number of the trial."""
         self._study.enqueue_trial({name: self._encoded(name, value) for name, value in drawn.items()})
-        number, _ = self.ask()
+        number, _ = self._add(*self._suggest(len(self._drawn)))
         return number
 
     def tell_result(self, number: int, *, accuracy: float, cost: float, excess: float = 0.0) -> None:
@@ -77,13 +88,32 @@ class Sampler:
 
     def tell_failure(self, number: int) -> None:
         """Record a trial without a result, which the sampler then ignores."""
-        self._study.tell(number, state=self._optuna.trial.TrialState.FAIL)
+        self._study.tell(self._studied[number], state=self._optuna.trial.TrialState.FAIL)
+
+    def _suggest(self, number: int) -> tuple[int, dict[str, Any]]:
+        """Return the number of a new trial in the study, and its values."""
+        with warnings.catch_warnings():
+            # The constraints, and the treatment of trials that run, are marked as experimental.
+            warnings.simplefilter("ignore")
+            self._study.sampler = self._optuna.samplers.TPESampler(
+                n_startup_trials=STARTUP_TRIALS,
+                seed=int(np.random.SeedSequence([self._seed, number]).generate_state(1)[0]),
+                constraints_func=lambda trial: (self._excess.get(trial.number, 0.0),),
+            )
+            trial = self._study.ask(self._distributions)
+        return trial.number, {name: self._decoded(name, value) for name, value in trial.params.items()}
+
+    def _add(self, studied: int, drawn: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        self._drawn.append(drawn)
+        self._studied.append(studied)
+        return len(self._drawn) - 1, drawn
 
     def _tell(self, number: int, accuracy: float, cost: float, excess: float) -> None:
-        self._excess[number] = excess
+        studied = self._studied[number]
+        self._excess[studied] = excess
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            self._study.tell(number, [accuracy, cost])
+            self._study.tell(studied, [accuracy, cost])
 
     def _encoded(self, name: str, value: Any) -> Any:
         return json.dumps(value) if isinstance(self._space.drawn[name], Choice) else value

@@ -27,12 +27,15 @@ import difflib
 import hashlib
 import inspect
 import json
+import math
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeAlias
+
+import numpy as np
 
 from edgefer import plugins
 from edgefer.errors import UsageError
@@ -61,6 +64,10 @@ class Choice:
 
     values: tuple[Any, ...]
 
+    def draw(self, generator: np.random.Generator) -> Any:
+        """Draw a value."""
+        return self.values[int(generator.integers(len(self.values)))]
+
     def examples(self) -> tuple[Any, ...]:
         """Return the values to check before a search."""
         return self.values
@@ -75,6 +82,14 @@ class IntRange:
     step: int = 1
     log: bool = False
 
+    def draw(self, generator: np.random.Generator) -> int:
+        """Draw a value."""
+        if self.log:
+            # Half a unit on both sides gives the ends of the range their share.
+            value = math.exp(generator.uniform(math.log(self.low - 0.5), math.log(self.high + 0.5)))
+            return min(self.high, max(self.low, round(value)))
+        return int(self.low + self.step * generator.integers((self.high - self.low) // self.step + 1))
+
     def examples(self) -> tuple[Any, ...]:
         """Return the values to check before a search."""
         return self.low, self.high
@@ -87,6 +102,12 @@ class FloatRange:
     low: float
     high: float
     log: bool = False
+
+    def draw(self, generator: np.random.Generator) -> float:
+        """Draw a value."""
+        if self.log:
+            return math.exp(generator.uniform(math.log(self.low), math.log(self.high)))
+        return float(generator.uniform(self.low, self.high))
 
     def examples(self) -> tuple[Any, ...]:
         """Return the values to check before a search."""

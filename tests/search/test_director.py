@@ -11,11 +11,19 @@ from edgefer.search.candidate import Candidate
 from edgefer.search.director import DONE, Budget, Director
 from edgefer.search.judge import Cost
 from edgefer.search.sampler import Sampler
+from edgefer.search.space import parse_space
 from edgefer.search.stopping import StoppingRule
 
 RESULT = {
     "accuracy": 0.5, "float_accuracy": 0.5, "epochs": 2, "file_bytes": 1, "duration_s": 1.0, "run": "trials/0000",
 }  # fmt: skip
+
+
+def done(width):
+    """Return the future of a candidate that costs ``width``."""
+    future = Future()
+    future.set_result(Candidate(width, width.encode()))
+    return future
 
 
 class WidthJudge:
@@ -44,10 +52,7 @@ class Search:
 
     @staticmethod
     def build(drawn):
-        future = Future()
-        width = str(drawn["model.width"]).encode()
-        future.set_result(Candidate(width.decode(), width))
-        return future
+        return done(str(drawn["model.width"]))
 
     def next(self):
         while (number := self.director.next_trial()) is None:
@@ -97,6 +102,28 @@ def test_a_graph_is_measured_once(search):
     made = search(budget=Budget(), target=12)
     made.run()
     assert len(made.judge.measured) == len(set(made.judge.measured)) <= 4
+
+
+CHOICES = """
+system = "two_conv"
+epochs = 1
+[drawn]
+learning_rate = { choice = [0.01, 0.02, 0.03, 0.04] }
+batch_size = { low = 32, high = 96, step = 32 }
+"""
+
+
+def test_every_network_of_a_small_space_is_trained_before_one_repeats(tmp_path):
+    made = Search(parse_space(CHOICES), tmp_path, budget=Budget(), target=12, build=lambda drawn: done("1"))
+    numbers = []
+    while (number := made.next()) != DONE:
+        numbers.append(number)
+        rate = made.director.trials[number].drawn["learning_rate"]
+        made.director.finish(number, {**RESULT, "accuracy": rate})
+    made.director.close()
+    assert numbers == list(range(12))
+    assert all(trial.state == FINISHED for trial in made.director.trials.values())
+    assert len({tuple(trial.drawn.items()) for trial in made.director.trials.values()}) == 12
 
 
 def test_an_interrupted_search_draws_and_decides_what_an_uninterrupted_one_does(search):

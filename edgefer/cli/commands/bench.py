@@ -91,6 +91,21 @@ plan_options = option_group(
 )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class BenchOutputs:
+    """Files to write besides the result.
+
+    Attributes:
+        samples: keep the time of each run.
+        folder: folder for one file per device, or None.
+        contribute: also write an anonymous copy of each result.
+    """
+
+    samples: bool
+    folder: Path | None
+    contribute: bool
+
+
 @click.command()
 @click.argument("model", metavar="[MODEL]", required=False, type=PATH)
 @click.option(
@@ -112,10 +127,14 @@ plan_options = option_group(
 @feed_options
 @click.option("--strict", is_flag=True, help="Exit code 6 if the device was throttled or loaded.")
 @click.option("--output-dir", type=OUTPUT_FOLDER, metavar="FOLDER", help="Write one JSON file per device.")
+@click.option(
+    "--contribute", is_flag=True,
+    help="Also write an anonymous copy for benchmarks/boards, to --output-dir or the current folder.",
+)
 def command(
     model: Path | None, devices: tuple[str, ...], tag: str | None, compare: Path | None, python: str | None,
     options: PlanOptions, faces: Path | None, face_count: int | None, data: DataOptions, feed: FeedOptions,
-    strict: bool, output_dir: Path | None,
+    strict: bool, output_dir: Path | None, contribute: bool,
 ) -> Result:  # fmt: skip
     """Measure the latency of MODEL on a device, its accuracy there, and the device state during the benchmark.
 
@@ -139,6 +158,8 @@ def command(
     if python and not is_local:
         hint = "edgefer devices add NAME USER@HOST --python PATH"
         raise UsageError("--python with a board", why="it names an interpreter on this machine", hint=hint)
+    if contribute and is_local:
+        _check_board()
     wanted = data if face_count is not None else NO_DATA
     first = find_contract(model, feed, data=wanted, needs_labels=face_count is not None)
     log(f"device: {', '.join((*names, *([f'all tagged {tag}'] if tag else [])))}")
@@ -152,15 +173,24 @@ def command(
         plan = select_interpreters(plan, python)
     archive = _read_faces(faces, face_count, data, models)
     _log_plan(plan)
+    outputs = BenchOutputs(options.samples, output_dir, contribute)
     if is_local:
         result = _run_here(plan, archive)
-        return _make_result([result], [], result.refusal() if strict else None, options.samples, output_dir)
+        return _make_result([result], [], result.refusal() if strict else None, outputs)
     uses_default_threads = options.threads is None
     outcomes, failure = _run_on_boards(selected, plan, archive, strict=strict, device_threads=uses_default_threads)
     results = [outcome.result for outcome in outcomes if outcome.result is not None]
     if len(outcomes) == 1 and failure is not None and not results and not outcomes[0].measurements:
         raise failure
-    return _make_result(results, outcomes, failure, options.samples, output_dir)
+    return _make_result(results, outcomes, failure, outputs)
+
+
+def _check_board() -> None:
+    """Refuse --contribute on a machine that is not a board, before it is measured."""
+    from edgefer.device.sysfs import board_model
+    from edgefer.results.contribution import check_board
+
+    check_board(board_model(), LOCAL)
 
 
 def _device_names(devices: tuple[str, ...], tag: str | None) -> tuple[str, ...]:
@@ -270,15 +300,14 @@ def _run_on_boards(
 
 
 def _make_result(
-    results: Sequence[BenchmarkResult], outcomes: Sequence[Outcome], failure: EdgeferError | None, samples: bool,
-    output_dir: Path | None,
-) -> Result:  # fmt: skip
-    """Combine the results and the failures of all devices; save() writes one JSON file per result to ``output_dir``."""
+    results: Sequence[BenchmarkResult], outcomes: Sequence[Outcome], failure: EdgeferError | None, outputs: BenchOutputs
+) -> Result:
+    """Combine the results and the failures of all devices; save() writes the files of ``outputs``."""
     from edgefer.processes import error_to_json
     from edgefer.report.terminal.benchmark import outcomes_text
     from edgefer.results import schema
 
-    records = [result.to_json(samples=samples) for result in results]
+    records = [result.to_json(samples=outputs.samples) for result in results]
     paragraphs, failures = [outcomes_text(results)] if results else [], []
     for outcome in outcomes:
         if outcome.error is not None:
@@ -289,9 +318,32 @@ def _make_result(
         record = records[0]
     else:
         record = {**schema.header("benches", 1), "benches": records, "failures": failures}
+    contributions: list[BenchmarkResult] = []
+    if outputs.contribute:
+        contributions, refusal = _anonymize(results)
+        failure = failure or refusal
     names = _file_names([result.device for result in results])
-    save = functools.partial(_write_records, output_dir, names, records) if output_dir is not None else None
+    is_written = outputs.folder is not None or contributions
+    save = functools.partial(_write_records, outputs.folder, names, records, contributions) if is_written else None
     return Result(record, "\n\n".join(paragraphs), failure, save)
+
+
+def _anonymize(results: Sequence[BenchmarkResult]) -> tuple[list[BenchmarkResult], EdgeferError | None]:
+    """Return anonymous copies of the results that can be contributed, and the first refusal of another one."""
+    from edgefer.contract.artifact import Artifact
+    from edgefer.models import shipped
+    from edgefer.results.contribution import anonymize, check_contribution
+
+    names = {Artifact.load(path).sha256: path.name for path in shipped().values()}
+    contributions, refusal = [], None
+    for result in results:
+        try:
+            check_contribution(result)
+        except EdgeferError as error:
+            refusal = refusal or error
+        else:
+            contributions.append(anonymize(result, names=names))
+    return contributions, refusal
 
 
 def _file_names(devices: Sequence[str]) -> list[str]:
@@ -304,11 +356,22 @@ def _file_names(devices: Sequence[str]) -> list[str]:
     return names
 
 
-def _write_records(folder: Path, names: Sequence[str], records: Sequence[Mapping[str, Any]]) -> str:
+def _write_records(
+    folder: Path | None, names: Sequence[str], records: Sequence[Mapping[str, Any]],
+    contributions: Sequence[BenchmarkResult],
+) -> str:  # fmt: skip
+    """Write one file per result to ``folder``, if there is one, and one per contribution; return a note on these."""
     import json
 
     from edgefer import files
+    from edgefer.results.contribution import contribution_name
 
-    for name, record in zip(names, records):
-        files.write_text(folder / f"{name}.bench.json", json.dumps(record, indent=1, allow_nan=False) + "\n")
-    return ""
+    def write(name: str, record: Mapping[str, Any]) -> Path:
+        path = (folder or Path()) / name
+        files.write_text(path, json.dumps(record, indent=1, allow_nan=False) + "\n")
+        return path
+
+    for name, record in zip(names, records) if folder is not None else ():
+        write(f"{name}.bench.json", record)
+    paths = [write(contribution_name(result), result.to_json()) for result in contributions]
+    return f"written: {', '.join(map(str, paths))}; to contribute, see benchmarks/boards/README.md" if paths else ""
