@@ -16,10 +16,8 @@ The script writes one RESULTS/<model>.arm64.json of kind "arm64" per MODEL.
 from __future__ import annotations
 
 import argparse
+import io
 import json
-import os
-import re
-import subprocess
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -30,77 +28,45 @@ import numpy.typing as npt
 
 from edgefer import files
 from edgefer.contract.artifact import Artifact
-from edgefer.deploy.bundle import bundle
+from edgefer.fleet.emulated_board import BOARD_FOLDER, PYTHONS, EmulatedBoard
 from edgefer.inference.interpreters import installed_runtimes, run_model
 from edgefer.results import schema
 from edgefer.results.parity import Configuration
-from edgefer.search.judges.emulated import COUNT, PYTHONS, RUNS
 
 PROCESSORS = {"pi3": "Pi 3", "pi4": "Pi 4", "pi5": "Pi 5"}
-# Folder on the board.
-BOARD_FOLDER = "/var/tmp/edgefer-arm64"
 
 
-class Board:
-    """An emulated board in a folder."""
-
-    def __init__(self, script: Path, folder: Path) -> None:
-        self.script, self.folder = script, folder
-        self._call("build")
-        self._call("count")
-        self.root = folder / "rootfs"
-        (self.root / BOARD_FOLDER.lstrip("/")).mkdir(parents=True, exist_ok=True)
-        self.write("edgefer.pyz", bundle())
-        self.write("count.py", COUNT.encode())
-
-    def _call(self, verb: str, *arguments: str, processor: str = "pi4") -> str:
-        command = ["bash", str(self.script), verb, str(self.folder), *arguments]
-        environment = {**os.environ, "BOARD_MODEL": processor}
-        completed = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        if completed.returncode:
-            sys.exit(f"{' '.join(command)} failed with exit code {completed.returncode}:\n{completed.stderr[-2000:]}")
-        return completed.stdout + completed.stderr
-
-    def write(self, name: str, content: bytes) -> str:
-        """Write a file to the board and return its path there."""
-        files.write_bytes(self.root / BOARD_FOLDER.lstrip("/") / name, content)
-        return f"{BOARD_FOLDER}/{name}"
-
-    def run(self, *command: str, processor: str = "pi4") -> str:
-        """Run a command on the board, with edgefer on its import path, and return its output."""
-        return self._call("exec", "env", f"PYTHONPATH={BOARD_FOLDER}/edgefer.pyz", *command, processor=processor)
-
-    def execute(self, model: bytes, faces: npt.NDArray[np.uint8], runtime: str, processor: str) -> npt.NDArray[Any]:
-        """Run faces through a model on the board, as edgefer.inference.interpreters.run_model() does here."""
-        folder = self.root / BOARD_FOLDER.lstrip("/")
-        request, reply = folder / "request.npz", folder / "reply.npz"
-        reply.unlink(missing_ok=True)
-        configuration = json.dumps(asdict(Configuration(runtime)))
-        np.savez(request, model=np.frombuffer(model, np.uint8), faces=faces, configuration=configuration)
-        paths = f"{BOARD_FOLDER}/{reply.name}", f"{BOARD_FOLDER}/{request.name}"
-        self.run(PYTHONS[runtime], "-m", "edgefer.inference.interpreters", *paths, processor=processor)
-        with np.load(reply, allow_pickle=False) as arrays:
-            if "error" in arrays.files:
-                sys.exit(str(arrays["error"]))
-            return np.asarray(arrays["outputs"])
-
-    def instructions(self, model: str, runtime: str, processor: str) -> int:
-        """Count the instructions of one inference (set, invoke and get) with one thread."""
-        output = self.run("icount", PYTHONS[runtime], f"{BOARD_FOLDER}/count.py", model, runtime, processor=processor)
-        marks = dict(re.findall(r"icount mark (\d+) (\d+)", output))
-        return round((int(marks["1"]) - int(marks["0"])) / RUNS)
+def execute(
+    board: EmulatedBoard, model: bytes, faces: npt.NDArray[np.uint8], runtime: str, processor: str
+) -> npt.NDArray[Any]:
+    """Run faces through a model on the board, as edgefer.inference.interpreters.run_model() does here."""
+    reply = board.local_path("reply.npz")
+    reply.unlink(missing_ok=True)
+    configuration = json.dumps(asdict(Configuration(runtime)))
+    content = io.BytesIO()
+    np.savez(content, model=np.frombuffer(model, np.uint8), faces=faces, configuration=configuration)
+    request = board.write("request.npz", content.getvalue())
+    module = ("-m", "edgefer.inference.interpreters", f"{BOARD_FOLDER}/{reply.name}", request)
+    board.run(PYTHONS[runtime], *module, processor=processor)
+    with np.load(reply, allow_pickle=False) as arrays:
+        if "error" in arrays.files:
+            sys.exit(str(arrays["error"]))
+        return np.asarray(arrays["outputs"])
 
 
 def main() -> None:
     """Measure each model and write its record."""
     options = _options()
-    board = Board(options.board_script, options.folder.resolve())
+    board = EmulatedBoard(options.board_script, options.folder)
+    board.prepare()
     faces, data = _faces(options.data, options.faces)
     for path in options.models:
         artifact = Artifact.load(path)
-        board_path = board.write(path.name, path.read_bytes())
         counts = {
-            runtime: {name: board.instructions(board_path, runtime, key) for key, name in PROCESSORS.items()}
+            runtime: {
+                name: board.count(artifact.model, processor=key, runtime=runtime).total
+                for key, name in PROCESSORS.items()
+            }
             for runtime in PYTHONS
         }
         parity = [_compare(board, artifact, faces, runtime, options.tflite_python) for runtime in PYTHONS if len(faces)]
@@ -121,7 +87,7 @@ def main() -> None:
 
 
 def _compare(
-    board: Board, artifact: Artifact, faces: npt.NDArray[np.uint8], runtime: str, tflite_python: str
+    board: EmulatedBoard, artifact: Artifact, faces: npt.NDArray[np.uint8], runtime: str, tflite_python: str
 ) -> dict[str, Any]:
     """Compare the outputs of one runtime on this machine and on each board."""
     golden = artifact.golden
@@ -130,7 +96,7 @@ def _compare(
     local = run_model(artifact.model, inputs, Configuration(runtime, python=python))
     processors = {}
     for key, name in PROCESSORS.items():
-        remote = board.execute(artifact.model, inputs, runtime, key)
+        remote = execute(board, artifact.model, inputs, runtime, key)
         worst = float(golden.difference(remote[: len(golden.inputs)]).max())
         one, two = local[len(golden.inputs) :], remote[len(golden.inputs) :]
         processors[name] = {

@@ -2,9 +2,10 @@
 
     python benchmarks/report.py                     # what ``make tables`` runs
 
-- Each folder of results, systems.json, search.json, peers.json, bring-your-own.json, training.json and transfer.json
-  fill the sections of their names, in every document that has such a section: README.md, benchmarks/README.md and
-  docs/. The quantizations among the results of the shipped models also fill a section "quantization".
+- Each folder of results, systems.json, search.json, peers.json, bring-your-own.json, latency-model.json,
+  search-nano-pi4.json, training.json and transfer.json fill the sections of their names, in every document that has
+  such a section: README.md, benchmarks/README.md and docs/. The quantizations among the results of the shipped models
+  also fill a section "quantization".
 - Each shipped model gets a card from all results of its flatbuffer, with its instructions on emulated boards.
 - bounded-memory.json fills the section of its name.
 - benchmarks/boards/*.json fill the section "boards" in benchmarks/boards/README.md.
@@ -26,6 +27,7 @@ from ledgers.arm64 import Arm64, instructions_table, parity_table
 from ledgers.boards import boards_table
 from ledgers.claims import claims_table
 from ledgers.foreign import networks_table
+from ledgers.latency_fit import latency_fit_table
 from ledgers.memory import memory_table
 from ledgers.peers import peers_table
 from ledgers.throughput import throughput_table
@@ -52,6 +54,7 @@ LEDGERS: Mapping[str, tuple[str, Callable[[Any], Table]]] = {
     "systems": ("systems", claims_table),
     "bring-your-own": ("bring_your_own", networks_table),
     "bounded-memory": ("bounded_memory", memory_table),
+    "latency-model": ("latency-fit", latency_fit_table),
     "training": ("training-throughput", throughput_table),
     "transfer": ("transfer", transfer_table),
 }
@@ -100,6 +103,9 @@ def update(root: Path) -> Iterator[str]:
         if ledger.exists():
             (entries,) = read([ledger]).results.extra[kind]
             yield from place(name, build(entries).markdown())
+    networks = results / "search-nano-pi4.json"
+    if networks.exists():
+        yield from place(networks.stem, "\n\n".join(table.markdown() for table in read([networks]).results.tables()))
     search, peers = results / "search.json", results / "peers.json"
     if search.exists():
         (trials,) = read([search]).results.extra["search"]

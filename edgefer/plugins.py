@@ -17,7 +17,7 @@ from typing import Any
 
 from edgefer.errors import UsageError
 
-__all__ = ["file_stem", "load", "names", "read_constant"]
+__all__ = ["file_stem", "load", "names", "parse_options", "read_constant"]
 
 
 def names(package: str) -> tuple[str, ...]:
@@ -68,3 +68,27 @@ def read_constant(package: str, name: str, constant: str) -> Any:
             with contextlib.suppress(ValueError):
                 return ast.literal_eval(node.value)
     raise LookupError(f"{package}.{name} assigns no literal to {constant}")
+
+
+def parse_options(text: str, *, option: str) -> tuple[str, dict[str, str]]:
+    """Parse a name with options, such as "emulated:script=board.sh,folder=board".
+
+    Args:
+        text: NAME or NAME:KEY=VALUE,...
+        option: option of the command line that has this value, for the error.
+
+    Returns:
+        The name, which may not exist, and its options.
+
+    Raises:
+        UsageError: an option has no value.
+    """
+    name, _, assignments = text.partition(":")
+    options = {}
+    for assignment in filter(None, assignments.split(",")):
+        key, equals, value = assignment.partition("=")
+        if not equals or not value:
+            why = f"{assignment!r} is not KEY=VALUE"
+            raise UsageError(f"{option} {text}", why=why, hint=f"{option} NAME:KEY=VALUE")
+        options[key.strip()] = value
+    return name, options

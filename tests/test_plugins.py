@@ -1,3 +1,5 @@
+import functools
+
 import pytest
 
 from edgefer import plugins
@@ -33,3 +35,12 @@ def test_a_constant_is_read_without_an_import(name):
     assert plugins.read_constant(SCHEMES, name, "DESCRIPTION") == module.DESCRIPTION
     with pytest.raises(LookupError, match="NOWHERE"):
         plugins.read_constant(SCHEMES, name, "NOWHERE")
+
+
+def test_a_name_is_parsed_with_its_options():
+    parse = functools.partial(plugins.parse_options, option="--judge")
+    assert parse("emulated:script=a.sh,folder=b=c") == ("emulated", {"script": "a.sh", "folder": "b=c"})
+    assert parse("macs") == parse("macs:") == ("macs", {})
+    for text in ("macs:x", "macs:x="):
+        with pytest.raises(UsageError, match="KEY=VALUE"):
+            parse(text)

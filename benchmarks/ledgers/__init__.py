@@ -1,4 +1,4 @@
-"""The project's own records: emulated boards, reference systems, searches, other models, imported networks, training.
+"""The project's own records, such as emulated boards, reference systems, other models and estimated latencies.
 
     data = read_report_data(paths, readers=READERS)
     data.results.extra["arm64"], data.results.extra["search"]
@@ -14,6 +14,7 @@ from typing import Any
 from ledgers.arm64 import Arm64
 from ledgers.claims import read_claims
 from ledgers.foreign import read_networks
+from ledgers.latency_fit import read_latency_fits
 from ledgers.memory import read_memory
 from ledgers.peers import read_peers
 from ledgers.throughput import read_throughput
@@ -30,6 +31,7 @@ READERS: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
     "peers": read_peers,
     "bring_your_own": read_networks,
     "bounded_memory": read_memory,
+    "latency-fit": read_latency_fits,
     "training-throughput": read_throughput,
     "transfer": read_transfer,
 }

@@ -21,6 +21,7 @@ from typing import Any
 
 from edgefer.errors import DataError, EdgeferError
 from edgefer.file_kinds import JSON, command_for, describe_kind
+from edgefer.report.instruction_table import instruction_table
 from edgefer.report.quantization_costs import costs_table
 from edgefer.report.search_table import front_table
 from edgefer.report.tables import Table
@@ -30,6 +31,7 @@ from edgefer.results.architecture_search import ArchitectureSearch
 from edgefer.results.benchmark import BenchmarkResult
 from edgefer.results.evaluation import Evaluation
 from edgefer.results.inspection import Inspection
+from edgefer.results.instructions import InstructionRecord
 from edgefer.results.measurement import Measurement
 from edgefer.results.parity import read_least_agreement
 from edgefer.results.quantization import Quantization
@@ -53,6 +55,7 @@ class Results:
         quantizations: Results of ``edgefer quantize``.
         trainings: Results of ``edgefer train``.
         searches: Results of ``edgefer search``.
+        instructions: Results of ``edgefer bench --device emulated``.
         extra: Records that the caller's readers parsed, by kind.
     """
 
@@ -64,12 +67,14 @@ class Results:
     quantizations: tuple[Quantization, ...] = ()
     trainings: tuple[Training, ...] = ()
     searches: tuple[ArchitectureSearch, ...] = ()
+    instructions: tuple[InstructionRecord, ...] = ()
     extra: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
 
     def tables(self) -> list[Table]:
         """Return the tables of records that the comparison of models does not cover."""
         costs = [costs_table(self.quantizations, self.least_agreements)] if self.quantizations else []
-        return [*costs, *map(front_table, self.searches)]
+        counts = [instruction_table(self.instructions)] if self.instructions else []
+        return [*costs, *map(front_table, self.searches), *counts]
 
 
 def read_results(paths: Sequence[Path], *, readers: Mapping[str, Reader] = NO_READERS) -> Results:
@@ -197,6 +202,14 @@ def _search(fields: Mapping[str, Any]) -> Results:
     return Results(searches=(ArchitectureSearch.from_json(fields),))
 
 
+def _instructions(fields: Mapping[str, Any]) -> Results:
+    return Results(instructions=(InstructionRecord.from_json(fields),))
+
+
+def _instruction_records(fields: Mapping[str, Any]) -> Results:
+    return _combine(map(_instructions, schema.read(fields, "instruction_records", 1).objects("records")))
+
+
 def _inspection(fields: Mapping[str, Any]) -> Results:
     return Results(inspections=(Inspection.from_json(fields),))
 
@@ -211,5 +224,7 @@ READERS: Mapping[str, Callable[[Mapping[str, Any]], Results]] = {
     "bench": _bench,
     "benches": _benches,
     "inspection": _inspection,
+    "instructions": _instructions,
+    "instruction_records": _instruction_records,
     "architecture_search": _search,
 }

@@ -18,7 +18,7 @@ from typing import Protocol, cast
 from edgefer import plugins
 from edgefer.errors import UsageError
 
-__all__ = ["JUDGES", "Cost", "Judge", "JudgeModule", "open_judge", "parse_judge"]
+__all__ = ["JUDGES", "Cost", "Judge", "JudgeModule", "open_judge"]
 
 JUDGES = "edgefer.search.judges"
 
@@ -108,19 +108,3 @@ def open_judge(name: str, *, options: Mapping[str, str], devices: Sequence[str])
             why = f"expected {', '.join(module.OPTIONS)}" if module.OPTIONS else "it has no options"
             raise UsageError(f"the judge {name} has no option {option}", why=why, hint=f"--judge {name}")
     return module.open_judge(options, devices)
-
-
-def parse_judge(text: str) -> tuple[str, dict[str, str]]:
-    """Parse a judge with options, such as "emulated:script=board.sh,folder=board".
-
-    Raises:
-        UsageError: an option has no value.
-    """
-    name, _, rest = text.partition(":")
-    options = {}
-    for assignment in filter(None, rest.split(",")):
-        key, equals, value = assignment.partition("=")
-        if not equals or not value:
-            raise UsageError(f"--judge {text}", why=f"{assignment!r} is not KEY=VALUE", hint="--judge NAME:KEY=VALUE")
-        options[key.strip()] = value
-    return name, options

@@ -8,8 +8,8 @@
 The draw of trial n depends on the seed, n and the earlier calls alone, so a search that continues with the recorded
 calls draws what it would have drawn without an interruption.
 
-The sampler of Optuna repeats itself where most settings are choices. A repeated draw is replaced by a random one that is
-new, as long as there is one.
+The sampler of Optuna repeats itself where most settings are choices. A random draw that is new replaces a repeated one,
+as long as there is one.
 """
 
 from __future__ import annotations

@@ -5,19 +5,12 @@ import pytest
 from edgefer.benchmark.isolation import benchmark_lock
 from edgefer.errors import UsageError
 from edgefer.inspection.sandbox import inspect_in_subprocess
-from edgefer.search.judge import open_judge, parse_judge
+from edgefer.search.judge import open_judge
 
 
 @pytest.fixture
 def stop():
     return threading.Event()
-
-
-def test_a_judge_is_parsed_with_its_options():
-    assert parse_judge("emulated:script=a.sh,folder=b") == ("emulated", {"script": "a.sh", "folder": "b"})
-    assert parse_judge("macs") == ("macs", {})
-    with pytest.raises(UsageError, match="KEY=VALUE"):
-        parse_judge("macs:x")
 
 
 def test_macs_are_those_of_inspect(model_path, stop):
@@ -61,7 +54,7 @@ def test_the_device_judge_measures_on_a_registered_device(model_path, stop, monk
         ("local", {"seconds": "x"}, (), "seconds=x"),
         ("local", {}, ("pi4",), "it measures here"),
         ("device", {}, (), "without --device"),
-        ("emulated", {}, (), "without script"),
+        ("emulated", {}, (), "needs script"),
         ("emulated", {"script": "missing.sh", "folder": "x"}, (), "does not exist"),
     ],
 )

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import functools
 import io
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgefer.cli.bench_results import BenchOutputs, make_result
 from edgefer.cli.data_options import DataOptions, data_options, open_model_data
+from edgefer.cli.emulated import count_instructions, is_emulated
 from edgefer.cli.foreign import NO_DATA, FeedOptions, feed_options, find_contract
 from edgefer.cli.options import PATH, RUNTIMES, SECONDS, log, option_group, parse_face_count, parse_threads
 from edgefer.cli.outputs import OUTPUT_FOLDER
@@ -91,27 +92,15 @@ plan_options = option_group(
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class BenchOutputs:
-    """Files to write besides the result.
-
-    Attributes:
-        samples: keep the time of each run.
-        folder: folder for one file per device, or None.
-        contribute: also write an anonymous copy of each result.
-    """
-
-    samples: bool
-    folder: Path | None
-    contribute: bool
-
-
 @click.command()
 @click.argument("model", metavar="[MODEL]", required=False, type=PATH)
 @click.option(
     "--device", "devices", multiple=True, is_flag=False, flag_value=LOCAL, metavar="[NAME|USER@HOST]",
     help="Device to measure on; repeat for several in parallel.  [default: local]",
 )  # fmt: skip
+@click.option(
+    "--estimate", is_flag=True, help="Estimate latencies from instructions that --device emulated counts."
+)
 @click.option("--tag", metavar="TAG", help="Measure on all devices with this tag in devices.toml.")
 @click.option("--compare", type=PATH, metavar="MODEL", help="A second model, measured alternately with the first.")
 @click.option("--python", metavar="PATH", help="Another Python on this machine, for the runtimes installed there.")
@@ -132,14 +121,16 @@ class BenchOutputs:
     help="Also write an anonymous copy for benchmarks/boards, to --output-dir or the current folder.",
 )
 def command(
-    model: Path | None, devices: tuple[str, ...], tag: str | None, compare: Path | None, python: str | None,
-    options: PlanOptions, faces: Path | None, face_count: int | None, data: DataOptions, feed: FeedOptions,
-    strict: bool, output_dir: Path | None, contribute: bool,
+    model: Path | None, devices: tuple[str, ...], estimate: bool, tag: str | None, compare: Path | None,
+    python: str | None, options: PlanOptions, faces: Path | None, face_count: int | None, data: DataOptions,
+    feed: FeedOptions, strict: bool, output_dir: Path | None, contribute: bool,
 ) -> Result:  # fmt: skip
     """Measure the latency of MODEL on a device, its accuracy there, and the device state during the benchmark.
 
     The default is the newest artifact, or the shipped model if there is none. A board needs an SSH server and a Python
     with a runtime, which edgefer devices setup installs. edgefer, the model and the faces are uploaded once.
+
+    --device emulated counts instructions on an emulated board instead; docs/boards.md describes it.
 
     The preset quick measures 1,024 runs and 3 s; standard measures 10 s in 5 rounds, each in a fresh process; mlperf
     measures 24,576 runs. Models and runtimes that are compared alternate round by round.
@@ -150,10 +141,15 @@ def command(
         edgefer bench model.tflite --device pi@raspberrypi.local --accuracy full
         edgefer bench int8.tflite --compare float32.tflite --preset standard
         edgefer bench --threads 1,2,4 --soak 10m
+        edgefer bench --device emulated:script=board.sh,folder=board --estimate
     """
     from edgefer.benchmark.session import select_interpreters
 
     names = _device_names(devices, tag)
+    if is_emulated(names, estimate=estimate):
+        _check_emulated(tag, options, face_count, contribute=contribute)
+        models = [find_contract(path, feed, needs_labels=False) for path in (model, *([compare] if compare else []))]
+        return count_instructions(models, names[0], estimate=estimate, runtimes=_runtimes(options.runtime))
     is_local = set(names) == {LOCAL} and not tag
     if python and not is_local:
         hint = "edgefer devices add NAME USER@HOST --python PATH"
@@ -176,13 +172,13 @@ def command(
     outputs = BenchOutputs(options.samples, output_dir, contribute)
     if is_local:
         result = _run_here(plan, archive)
-        return _make_result([result], [], result.refusal() if strict else None, outputs)
+        return make_result([result], [], result.refusal() if strict else None, outputs)
     uses_default_threads = options.threads is None
     outcomes, failure = _run_on_boards(selected, plan, archive, strict=strict, device_threads=uses_default_threads)
     results = [outcome.result for outcome in outcomes if outcome.result is not None]
     if len(outcomes) == 1 and failure is not None and not results and not outcomes[0].measurements:
         raise failure
-    return _make_result(results, outcomes, failure, outputs)
+    return make_result(results, outcomes, failure, outputs)
 
 
 def _check_board() -> None:
@@ -191,6 +187,18 @@ def _check_board() -> None:
     from edgefer.results.contribution import check_board
 
     check_board(board_model(), LOCAL)
+
+
+def _check_emulated(tag: str | None, options: PlanOptions, face_count: int | None, *, contribute: bool) -> None:
+    """Refuse the options that need times or accuracy."""
+    refused = {
+        "--tag": tag, "--accuracy": face_count is not None, "--contribute": contribute, "--soak": options.soak,
+        "--threads": options.threads not in (None, (1,)),
+    }  # fmt: skip
+    for option, value in refused.items():
+        if value:
+            why = "an emulated board counts the instructions of one thread, and its times mean nothing"
+            raise UsageError(f"{option} with --device emulated", why=why, hint=f"omit {option}")
 
 
 def _device_names(devices: tuple[str, ...], tag: str | None) -> tuple[str, ...]:
@@ -297,81 +305,3 @@ def _run_on_boards(
     with progress_bars([device.name for device in devices]) as progress_of:
         outcomes = run_remote_benchmarks(devices, benchmark, progress_of=progress_of)
     return outcomes, check_limits(outcomes, devices, strict=strict)
-
-
-def _make_result(
-    results: Sequence[BenchmarkResult], outcomes: Sequence[Outcome], failure: EdgeferError | None, outputs: BenchOutputs
-) -> Result:
-    """Combine the results and the failures of all devices; save() writes the files of ``outputs``."""
-    from edgefer.processes import error_to_json
-    from edgefer.report.terminal.benchmark import outcomes_text
-    from edgefer.results import schema
-
-    records = [result.to_json(samples=outputs.samples) for result in results]
-    paragraphs, failures = [outcomes_text(results)] if results else [], []
-    for outcome in outcomes:
-        if outcome.error is not None:
-            measurements = [measurement.to_json() for measurement in outcome.measurements]
-            failures.append({"device": outcome.device, **error_to_json(outcome.error), "measurements": measurements})
-            paragraphs.append(f"{outcome.device}: {outcome.error}")
-    if len(records) == 1 and not failures:
-        record = records[0]
-    else:
-        record = {**schema.header("benches", 1), "benches": records, "failures": failures}
-    contributions: list[BenchmarkResult] = []
-    if outputs.contribute:
-        contributions, refusal = _anonymize(results)
-        failure = failure or refusal
-    names = _file_names([result.device for result in results])
-    is_written = outputs.folder is not None or contributions
-    save = functools.partial(_write_records, outputs.folder, names, records, contributions) if is_written else None
-    return Result(record, "\n\n".join(paragraphs), failure, save)
-
-
-def _anonymize(results: Sequence[BenchmarkResult]) -> tuple[list[BenchmarkResult], EdgeferError | None]:
-    """Return anonymous copies of the results that can be contributed, and the first refusal of another one."""
-    from edgefer.contract.artifact import Artifact
-    from edgefer.models import shipped
-    from edgefer.results.contribution import anonymize, check_contribution
-
-    names = {Artifact.load(path).sha256: path.name for path in shipped().values()}
-    contributions, refusal = [], None
-    for result in results:
-        try:
-            check_contribution(result)
-        except EdgeferError as error:
-            refusal = refusal or error
-        else:
-            contributions.append(anonymize(result, names=names))
-    return contributions, refusal
-
-
-def _file_names(devices: Sequence[str]) -> list[str]:
-    """Return a different file name for each device; addresses may differ only in characters that are replaced."""
-    names: list[str] = []
-    for device in devices:
-        name = re.sub(r"[^A-Za-z0-9_.-]", "_", device)
-        others = sum(1 for other in names if other.partition("~")[0].lower() == name.lower())
-        names.append(f"{name}~{others + 1}" if others else name)
-    return names
-
-
-def _write_records(
-    folder: Path | None, names: Sequence[str], records: Sequence[Mapping[str, Any]],
-    contributions: Sequence[BenchmarkResult],
-) -> str:  # fmt: skip
-    """Write one file per result to ``folder``, if there is one, and one per contribution; return a note on these."""
-    import json
-
-    from edgefer import files
-    from edgefer.results.contribution import contribution_name
-
-    def write(name: str, record: Mapping[str, Any]) -> Path:
-        path = (folder or Path()) / name
-        files.write_text(path, json.dumps(record, indent=1, allow_nan=False) + "\n")
-        return path
-
-    for name, record in zip(names, records) if folder is not None else ():
-        write(f"{name}.bench.json", record)
-    paths = [write(contribution_name(result), result.to_json()) for result in contributions]
-    return f"written: {', '.join(map(str, paths))}; to contribute, see benchmarks/boards/README.md" if paths else ""

@@ -277,9 +277,7 @@ def _show(name: str | None, best: Path | None, number: int | None) -> Result:
 
 
 def _judge(budget: BudgetOptions) -> tuple[str, dict[str, str]]:
-    from edgefer.search.judge import parse_judge
-
-    return parse_judge(budget.judge or ("device" if budget.devices else "local"))
+    return plugins.parse_options(budget.judge or ("device" if budget.devices else "local"), option="--judge")
 
 
 def _budget(options: BudgetOptions, judge: str) -> Any:

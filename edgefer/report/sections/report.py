@@ -18,6 +18,7 @@ from edgefer.report.report_data import ReportData
 from edgefer.report.sections.benchmark import benchmark_section
 from edgefer.report.sections.blocks import Section
 from edgefer.report.sections.confusion import confusion_section
+from edgefer.report.sections.instructions import counts_section
 from edgefer.report.sections.latency import latency_section
 from edgefer.report.sections.models import models_section
 from edgefer.report.sections.provenance import environment_section, reproduce_section
@@ -83,6 +84,7 @@ PARTS = (
     Part("latency", "Latency", latency_section, "edgefer bench MODEL.tflite --samples --out bench.json"),
     Part("benches", "Benchmarks", benchmark_section, BENCHMARK),
     Part("layers", "Layers", layers_section, LAYERS),
+    Part("counts", "Instructions", counts_section),
     Part("architecture-search", "Architecture search", search_section),
 )
 LAST_PARTS = (

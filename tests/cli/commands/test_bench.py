@@ -1,10 +1,14 @@
 import json
 import os
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from edgefer.cli.bench_results import BenchOutputs, make_result
+from edgefer.results.benchmark import BenchmarkResult
+from edgefer.results.latency import Latency
 from edgefer.results.measurement import Measurement
 
 QUICK = ("--runs", 20, "--seconds", 0)
@@ -73,10 +77,39 @@ def test_a_model_in_the_place_of_a_device_gets_a_hint(refused):
         (["--seconds", "nan"], 2, "--seconds"),
         (["--seconds", "inf"], 2, "--seconds"),
         (["--device", "pi@board", "--python", "/usr/bin/python3"], 2, "devices add"),
+        (["--estimate"], 2, "--device emulated"),
+        (["--device", "emulated"], 2, "$EDGEFER_EMULATOR"),
+        (["--device", "emulated", "--device", "local"], 2, "with another device"),
+        (["--device", "emulated", "--threads", "2"], 2, "omit --threads"),
+        (["--device", "emulated:script"], 2, "KEY=VALUE"),
+        (["--device", "emulated:scirpt=a.sh"], 2, "expected one of script, folder"),
+        (["--device", "emulated:script=no.sh,folder=x"], 2, "no.sh does not exist"),
+        (["--device", "emulated", "--runtime", "tensorflow"], 2, "litert, tflite_runtime"),
+        (["--device", "emulated", "--estimate", "--runtime", "tflite_runtime"], 2, "those of XNNPACK"),
     ],
 )
 def test_invalid_options_get_a_hint(refused, workplace, options, code, named):
     assert named in refused("bench", workplace.int8, *QUICK, *options, code=code)
+
+
+def test_a_result_is_contributed_without_names_or_refused(tmp_path):
+    device = {"board": "Raspberry Pi 5", "machine": "aarch64", "cpu": "Cortex-A76", "cores": 4, "host": "secret"}
+    times = np.full(2000, 100_000)
+    latency = Latency.from_samples(times)
+    measurement = Measurement(
+        subject={"file": "secret.tflite", "sha256": "a" * 64, "scheme": "int8"}, device=device, runtime="litert",
+        runtime_version="2.3.0", threads=1, kernels="default", started_at="2026-01-02T03:04:05", harness_version="1",
+        init_ns=1, first_ns=1, warmup=latency, invoke=latency, set_to_get=latency, cpu=latency, peak_rss_bytes=None,
+        load_before=0.0, load_after=0.0,
+    )  # fmt: skip
+    board = BenchmarkResult("secret", (measurement,))
+    pc = BenchmarkResult("pc", (replace(measurement, device={**device, "board": None}),))
+    made = make_result([board, pc], [], None, BenchOutputs(samples=False, folder=tmp_path, contribute=True))
+    assert "pc" in str(made.failure)
+    assert "benchmarks/boards/README.md" in made.save()
+    assert sorted(path.name for path in tmp_path.glob("[ps]*")) == ["pc.bench.json", "secret.bench.json"]
+    (contribution,) = tmp_path.glob("raspberry-pi-5-*.bench.json")
+    assert "secret" not in contribution.read_text()
 
 
 def test_a_run_folder_is_not_a_model(refused, workplace):
