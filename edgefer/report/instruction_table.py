@@ -16,7 +16,10 @@ CLASSES = {
 }  # fmt: skip
 ESTIMATE = "estimate,\nms"
 LEGEND = "Million instructions of one inference with one thread, {runtimes}, counted on emulated processors."
-ESTIMATED = "The estimate is a latency computed from them, not measured. Mean error on networks outside its fit: "
+ESTIMATED = (
+    "The estimate is a latency computed from them, not measured. Mean error on networks outside its fit, which are larger "
+    "than face classifiers and on the Pi 5 of one family: "
+)
 
 
 def instruction_table(records: Sequence[InstructionRecord]) -> Table:
