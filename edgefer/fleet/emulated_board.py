@@ -27,14 +27,14 @@ from pathlib import Path
 from edgefer import files
 from edgefer.deploy.bundle import bundle
 from edgefer.errors import DeviceUnreachable, UsageError
+from edgefer.fleet.registry import EMULATED
 from edgefer.results.instructions import InstructionCounts
 
 __all__ = [
-    "BOARD_FOLDER", "EMULATED", "OPTIONS", "PROCESSORS", "PYTHONS", "SOURCE", "EmulatedBoard", "compile_plugin",
+    "BOARD_FOLDER", "OPTIONS", "PROCESSORS", "PYTHONS", "SOURCE", "EmulatedBoard", "compile_plugin",
     "open_emulated_board",
 ]  # fmt: skip
 
-EMULATED = "emulated"
 # Cortex-A53 (also that of the Pi Zero 2 W), A72 and A76.
 PROCESSORS = ("pi3", "pi4", "pi5")
 # Interpreters on the board, by runtime.

@@ -21,9 +21,10 @@ from edgefer import files
 from edgefer.errors import DataError, UsageError
 from edgefer.results.schema import Fields
 
-__all__ = ["LOCAL", "Device", "Limits", "Registry"]
+__all__ = ["EMULATED", "LOCAL", "Device", "Limits", "Registry"]
 
-LOCAL = "local"
+# Names that the command line gives to this machine and to an emulated board.
+LOCAL, EMULATED = "local", "emulated"
 NUMBER = re.compile(r"\d+(\.\d+)?")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 MAX_SHOWN = 60
@@ -204,8 +205,8 @@ class Registry:
         """
         import tomlkit
 
-        if not NAME.fullmatch(device.name) or device.name == LOCAL:
-            why = f"expected letters, digits, - _ and ., and not {LOCAL!r}"
+        if not NAME.fullmatch(device.name) or device.name in (LOCAL, EMULATED):
+            why = f"expected letters, digits, - _ and ., and neither {LOCAL!r} nor {EMULATED!r}"
             raise UsageError(f"invalid device name {device.name!r}", why=why)
         document = tomlkit.parse(self.text)
         values = device.to_toml()

@@ -89,7 +89,7 @@ def test_missing_file_is_empty_and_created_by_save(tmp_path: Path) -> None:
     assert Registry.read(tmp_path / "none.toml").devices["pi4"].address == "pi@pi4"
 
 
-@pytest.mark.parametrize("name", ["", "local", "two words", "../up", "-o"])
+@pytest.mark.parametrize("name", ["", "local", "emulated", "two words", "../up", "-o"])
 def test_invalid_names_are_refused(path: Path, name: str) -> None:
     with pytest.raises(UsageError, match="invalid device name"):
         Registry.read(path).with_device(Device(name, "x"))
