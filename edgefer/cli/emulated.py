@@ -16,6 +16,7 @@ from edgefer.text_table import Result
 
 __all__ = ["count_instructions", "is_emulated"]
 
+# As in edgefer.fleet.registry, which a bundle does not contain.
 EMULATED = "emulated"
 DEFAULT_RUNTIME = "litert"
 

@@ -17,8 +17,8 @@ CLASSES = {
 ESTIMATE = "estimate,\nms"
 LEGEND = "Million instructions of one inference with one thread, {runtimes}, counted on emulated processors."
 ESTIMATED = (
-    "The estimate is a latency computed from them, not measured. Mean error on networks outside its fit, which are larger "
-    "than face classifiers and on the Pi 5 of one family: "
+    "The estimate is a latency computed from them, not measured. Mean error on networks outside its fit, which are "
+    "larger than face classifiers, and on the Pi 5 of one family: "
 )
 
 
