@@ -8,11 +8,11 @@ with random weights, and their instructions are counted on an emulated board. A 
 by the median ratio of one to four threads that was published for the board and the dtype.
 
 The cost of each class of instructions, in cycles, minimizes the relative error of the latencies. It is also pulled
-towards one common cost, because there are few networks. Each network is left out once, with both dtypes apart, and
-predicted by a fit to the others.
+towards one common cost, because there are few networks. Each network of each dtype is left out once, and predicted by a
+fit to the others; then each family of networks is, with both dtypes.
 
 The script writes results/latency-model.json (kind "latency-fit"), and latency_model.json for ``edgefer bench
---estimate`` if the mean error is at most 40 % on every board.
+--estimate`` if the mean error on left-out networks is at most 40 % for every board and dtype.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from scipy.optimize import nnls
 
 from edgefer import files
 from edgefer.fleet.emulated_board import EmulatedBoard
-from edgefer.fleet.latency_model import KIND, MODEL_FILE, SCHEMA_VERSION, LatencyModel
+from edgefer.fleet.latency_model import DTYPES, KIND, MODEL_FILE, SCHEMA_VERSION, FitError, LatencyModel
 from edgefer.results import schema
 from edgefer.results.instructions import InstructionCounts
 
@@ -51,19 +51,33 @@ Counts = dict[str, dict[str, InstructionCounts]]
 
 @dataclass(frozen=True)
 class Latency:
-    """A published latency with one thread, measured or scaled.
+    """A published latency.
 
     Attributes:
-        network: key of NETWORKS and dtype, such as "mobilenet_v1-int8".
+        network: key of NETWORKS.
+        dtype: "float32" or "int8".
         processor: key of BOARDS.
-        latency_ms: milliseconds with one thread.
         threads: threads of the publication.
+        published_ms: milliseconds with these threads.
+        single_thread_ms: the same with one thread, if need be computed.
     """
 
     network: str
+    dtype: str
     processor: str
-    latency_ms: float
     threads: int
+    published_ms: float
+    single_thread_ms: float
+
+    @property
+    def graph(self) -> str:
+        """Name of the network and its dtype."""
+        return f"{self.network}-{self.dtype}"
+
+    @property
+    def family(self) -> str:
+        """Name of the architecture, without the detector around it and the size."""
+        return self.network.removeprefix("ssdlite_").rpartition("_lite")[0] or self.network.removeprefix("ssdlite_")
 
 
 def main() -> None:
@@ -72,8 +86,7 @@ def main() -> None:
     parser.add_argument("script", type=Path, nargs="?", help="script that runs the emulated board")
     parser.add_argument("folder", type=Path, nargs="?", help="folder of the board")
     options = parser.parse_args()
-    rows = json.loads(PUBLISHED.read_text())["latencies"]
-    latencies = single_thread_latencies(rows)
+    latencies = read_latencies(json.loads(PUBLISHED.read_text())["latencies"])
     if options.script is None:
         counts = _read_counts(json.loads(FITTED.read_text())["counts"])
     else:
@@ -82,8 +95,8 @@ def main() -> None:
     record = {
         **schema.header("latency-fit", 1),
         "counts": {
-            network: {processor: asdict(number) for processor, number in boards.items()}
-            for network, boards in counts.items()
+            graph: {processor: asdict(number) for processor, number in boards.items()}
+            for graph, boards in counts.items()
         },
         "boards": {
             processor: {**model.to_json(), "predictions": predictions}
@@ -91,36 +104,42 @@ def main() -> None:
         },
     }  # fmt: skip
     files.write_text(FITTED, json.dumps(record, indent=1) + "\n")
-    for model, _ in fits.values():
-        print(f"{model.board}: mean error {100 * model.error:.0f} % of {model.networks} latencies")  # noqa: T201
-    if any(model.error > MAX_ERROR for model, _ in fits.values()):
-        sys.exit(f"the mean error is above {100 * MAX_ERROR:.0f} %; {MODEL_FILE} stays as it is")
+    errors = [(model.board, dtype, error) for model, _ in fits.values() for dtype, error in model.errors.items()]
+    for board, dtype, error in errors:
+        print(f"{board}, {dtype}: mean error {100 * error.mean:.0f} % of {error.latencies} latencies")  # noqa: T201
+    if any(error.mean > MAX_ERROR for _, _, error in errors):
+        sys.exit(f"a mean error is above {100 * MAX_ERROR:.0f} %; {MODEL_FILE} stays as it is")
     models = {processor: model.to_json() for processor, (model, _) in fits.items()}
     header = schema.header(KIND, SCHEMA_VERSION)
     files.write_text(MODEL_FILE, json.dumps({**header, "processors": models}, indent=1) + "\n")
 
 
-def single_thread_latencies(rows: Sequence[Mapping[str, Any]]) -> list[Latency]:
-    """Return the latencies to fit, with one thread; rows with "scale_only" only serve the ratio of four threads to one.
+def read_latencies(rows: Sequence[Mapping[str, Any]]) -> list[Latency]:
+    """Return the latencies to fit.
+
+    Rows with "scale_only" are other networks, or run without XNNPACK. They only serve the ratio of one to four threads
+    where the other rows of a board and dtype have none.
 
     Args:
         rows: published latencies: network, dtype, processor, source, latency_ms and threads.
     """
-    groups: dict[tuple[str, ...], dict[int, float]] = defaultdict(dict)
+    groups: dict[tuple[str, ...], dict[int, Mapping[str, Any]]] = defaultdict(dict)
     for row in rows:
-        groups[row["network"], row["dtype"], row["processor"], row["source"]][row["threads"]] = row["latency_ms"]
-    ratios: dict[tuple[str, str], list[float]] = defaultdict(list)
+        groups[row["network"], row["dtype"], row["processor"], row["source"]][row["threads"]] = row
+    ratios: dict[tuple[str, str, bool], list[float]] = defaultdict(list)
     for (_, dtype, processor, _), by_threads in groups.items():
         if {1, 4} <= set(by_threads):
-            ratios[processor, dtype].append(by_threads[1] / by_threads[4])
+            one, four = by_threads[1], by_threads[4]
+            key = (processor, dtype, bool(one.get("scale_only")))
+            ratios[key].append(one["latency_ms"] / four["latency_ms"])
     latencies = []
     for row in rows:
-        has_one = 1 in groups[row["network"], row["dtype"], row["processor"], row["source"]]
-        if row.get("scale_only") or (row["threads"] != 1 and has_one):
+        network, dtype, processor, threads = (row[key] for key in ("network", "dtype", "processor", "threads"))
+        if row.get("scale_only") or (threads != 1 and 1 in groups[network, dtype, processor, row["source"]]):
             continue
-        ratio = 1.0 if row["threads"] == 1 else statistics.median(ratios[row["processor"], row["dtype"]])
-        name = f"{row['network']}-{row['dtype']}"
-        latencies.append(Latency(name, row["processor"], row["latency_ms"] * ratio, row["threads"]))
+        known = ratios[processor, dtype, False] or ratios[processor, dtype, True]
+        ratio = 1.0 if threads == 1 else statistics.median(known)
+        latencies.append(Latency(network, dtype, processor, threads, row["latency_ms"], row["latency_ms"] * ratio))
     return latencies
 
 
@@ -130,24 +149,37 @@ def fit_board(
     """Fit the costs of a board, and predict each network by a fit to the others.
 
     Returns:
-        The model, and one prediction per latency: network, threads, latency_ms and predicted_ms.
+        The model, and one prediction per latency, in milliseconds with one thread: ``predicted_ms`` without this
+        network and dtype, and ``without_family_ms`` without its family, or None if there is no other.
     """
     board, clock_ghz = BOARDS[processor]
     rows = [latency for latency in latencies if latency.processor == processor]
-    numbers = np.array([[getattr(counts[row.network][processor], name) for name in CLASSES] for row in rows], float)
-    measured = np.array([row.latency_ms for row in rows])
+    numbers = np.array([[getattr(counts[row.graph][processor], name) for name in CLASSES] for row in rows], float)
+    measured = np.array([row.single_thread_ms for row in rows])
     # Milliseconds per instruction of a cycle.
     numbers /= clock_ghz * 1e6
+
+    def predict(index: int, keep: Sequence[bool]) -> float | None:
+        others = np.array(keep)
+        return float(numbers[index] @ fit_cycles(numbers[others], measured[others])) if others.any() else None
+
     predictions = []
     for index, row in enumerate(rows):
-        others = np.array([other.network != row.network for other in rows])
-        predicted = float(numbers[index] @ fit_cycles(numbers[others], measured[others]))
         predictions.append(
-            {"network": row.network, "threads": row.threads, "latency_ms": row.latency_ms, "predicted_ms": predicted}
-        )
-    errors = [abs(entry["predicted_ms"] / entry["latency_ms"] - 1) for entry in predictions]
+            {
+                **asdict(row), "predicted_ms": predict(index, [other.graph != row.graph for other in rows]),
+                "without_family_ms": predict(index, [other.family != row.family for other in rows]),
+            }
+        )  # fmt: skip
     cycles = dict(zip(CLASSES, map(float, fit_cycles(numbers, measured))))
-    return LatencyModel(board, clock_ghz, cycles, float(np.mean(errors)), len(rows)), predictions
+    by_dtype = {dtype: [entry for entry in predictions if entry["dtype"] == dtype] for dtype in DTYPES}
+    errors = {dtype: _error(entries) for dtype, entries in by_dtype.items() if entries}
+    return LatencyModel(board, clock_ghz, cycles, errors), predictions
+
+
+def _error(predictions: Sequence[Mapping[str, Any]]) -> FitError:
+    errors = [abs(entry["predicted_ms"] / entry["single_thread_ms"] - 1) for entry in predictions]
+    return FitError(float(np.mean(errors)), len(errors))
 
 
 def fit_cycles(numbers: np.ndarray, latencies: np.ndarray) -> np.ndarray:
@@ -170,18 +202,18 @@ def _count(board: EmulatedBoard, latencies: Sequence[Latency]) -> Counts:
     from public_networks import NETWORKS, convert
 
     board.prepare()
-    needed: dict[str, set[str]] = defaultdict(set)
+    needed: dict[tuple[str, str], set[str]] = defaultdict(set)
     for latency in latencies:
-        needed[latency.network].add(latency.processor)
+        needed[latency.network, latency.dtype].add(latency.processor)
     counts: Counts = {}
-    for name, processors in needed.items():
-        network, _, dtype = name.rpartition("-")
+    for (network, dtype), processors in needed.items():
         content = convert(NETWORKS[network](), dtype)
-        counts[name] = {
+        counts[f"{network}-{dtype}"] = numbers = {
             processor: board.count(content, processor=processor, runtime="litert", runs=1)
             for processor in sorted(processors)
         }
-        print(f"{name}: {', '.join(f'{key} {count.total:,}' for key, count in counts[name].items())}")  # noqa: T201
+        totals = ", ".join(f"{processor} {number.total:,}" for processor, number in numbers.items())
+        print(f"{network}-{dtype}: {totals}", flush=True)  # noqa: T201 - a script reports its progress
     return counts
 
 

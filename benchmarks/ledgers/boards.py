@@ -13,7 +13,7 @@ from edgefer.results.benchmark import BenchmarkResult
 __all__ = ["boards_table"]
 
 HEADERS = ("board", "model", "runtime", "system", "date", "threads", "p50, us", "p90, us")
-LEGEND = "Latency of the model alone, without preprocessing. Each row is one contribution of a user."
+LEGEND = "Latency of the model alone, without preprocessing, measured by users."
 
 
 def boards_table(results: Sequence[BenchmarkResult]) -> Table:

@@ -33,7 +33,7 @@ def is_emulated(devices: Sequence[str], *, estimate: bool) -> bool:
     """
     emulated = [name for name in devices if name.partition(":")[0] == EMULATED]
     if emulated and len(devices) > 1:
-        hint = f"two commands, one with --device {EMULATED}"
+        hint = f"a command of its own for --device {EMULATED}"
         raise UsageError(f"--device {emulated[0]} with another device", why="its times mean nothing", hint=hint)
     if estimate and not emulated:
         why = "an estimate is made from instructions on an emulated board"

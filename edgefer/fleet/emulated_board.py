@@ -9,19 +9,23 @@ FOLDER under the user emulation of QEMU, and needs root. $BOARD_MODEL selects th
 /opt/icount of the board contains qemu-aarch64 and its libraries, which run on this machine. instruction_classes.c is a
 plug-in for it, and is compiled here.
 
-Counts are equal in every run but for a few hundred instructions of Python. Times under emulation mean nothing.
+Counts repeat to within a few hundred instructions of Python. Times under emulation mean nothing.
 """
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import os
 import re
+import shlex
 import shutil
+import signal
 import subprocess
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from edgefer import files
@@ -139,7 +143,9 @@ class EmulatedBoard:
             self.local_path(name).unlink(missing_ok=True)
         marks = {tag: [int(total) for total in totals] for tag, *totals in MARK.findall(output)}
         if set(marks) != {"0", "1"}:
-            raise DeviceUnreachable(f"the emulated {processor} counted no instructions", why=_last_line(output))
+            hint = "build the board again in an empty folder"
+            what = f"the emulated {processor} counted no instructions"
+            raise DeviceUnreachable(what, why=_last_line(output), hint=hint)
         return InstructionCounts(*(round((after - before) / runs) for before, after in zip(marks["0"], marks["1"])))
 
     def _call(
@@ -147,19 +153,32 @@ class EmulatedBoard:
     ) -> str:
         """Run the script and return its output."""
         command = ["bash", str(self._script), verb, str(self._folder), *arguments]
-        with subprocess.Popen(
-            command, env={**os.environ, "BOARD_MODEL": processor}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            text=True, errors="replace", stdin=subprocess.DEVNULL,
-        ) as process:  # fmt: skip
+        with (
+            self._lock(is_shared=verb == "exec"),
+            subprocess.Popen(
+                command, env={**os.environ, "BOARD_MODEL": processor}, stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT, text=True, errors="replace", stdin=subprocess.DEVNULL, start_new_session=True,
+            ) as process,
+        ):  # fmt: skip
             try:
                 output = _communicate(process, stop)
-            finally:
-                process.terminate()
+            except BaseException:
+                # QEMU is a descendant of the script, in its process group.
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                raise
         if process.returncode:
             what = f"{self._script.name} {verb} {self._folder} failed with exit code {process.returncode}"
-            hint = f"run it alone: bash {self._script} {verb} {self._folder}"
-            raise DeviceUnreachable(what, why=_last_line(output), hint=hint)
+            raise DeviceUnreachable(what, why=_last_line(output), hint=f"BOARD_MODEL={processor} {shlex.join(command)}")
         return output
+
+    @contextlib.contextmanager
+    def _lock(self, *, is_shared: bool) -> Iterator[None]:
+        """Wait until no other command builds the board; with ``is_shared`` False, until none uses it."""
+        digest = hashlib.sha256(bytes(self._folder)).hexdigest()
+        with Path(tempfile.gettempdir(), f"edgefer-board-{digest}.lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX)
+            yield
 
 
 def open_emulated_board(options: Mapping[str, str]) -> EmulatedBoard:
@@ -185,15 +204,17 @@ def open_emulated_board(options: Mapping[str, str]) -> EmulatedBoard:
 
 def compile_plugin(source: Path) -> bytes:
     """Compile a plug-in of QEMU for this machine, and return its content."""
-    compiler = os.environ.get("CC") or "cc"
-    if shutil.which(compiler) is None:
-        raise DeviceUnreachable(f"no C compiler {compiler}", why="it compiles the counter", hint="apt install gcc")
+    compiler = shlex.split(os.environ.get("CC") or "cc")
+    if shutil.which(compiler[0]) is None:
+        raise DeviceUnreachable(f"no C compiler {compiler[0]}", why="it compiles the counter", hint="apt install gcc")
     with tempfile.TemporaryDirectory(prefix="edgefer-") as folder:
         target = Path(folder, "plugin.so")
-        command = [compiler, "-O2", "-shared", "-fPIC", "-o", str(target), str(source)]
+        # QEMU resolves its functions when it loads the plug-in.
+        command = [*compiler, "-O2", "-shared", "-fPIC", "-Wl,-z,lazy", "-o", str(target), str(source)]
         completed = subprocess.run(command, capture_output=True, text=True, check=False)
         if completed.returncode:
-            raise DeviceUnreachable(f"{source.name} does not compile", why=_last_line(completed.stderr))
+            why = _last_line(completed.stderr)
+            raise DeviceUnreachable(f"{source} does not compile", why=why, hint="CC=gcc, or another C compiler")
         return target.read_bytes()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from edgefer.report.tables import Table
-from edgefer.results.instructions import InstructionRecord
+from edgefer.results.instructions import InstructionRecord, LatencyEstimate
 
 __all__ = ["instruction_table"]
 
@@ -16,17 +16,12 @@ CLASSES = {
 }  # fmt: skip
 ESTIMATE = "estimate,\nms"
 LEGEND = "Million instructions of one inference with one thread, {runtimes}, counted on emulated processors."
-ESTIMATED = (
-    "The estimate is a latency computed from them, not measured. Mean error on networks outside its fit, which are "
-    "larger than face classifiers, and on the Pi 5 of one family: "
-)
+ESTIMATED = "Estimates are not measured. Mean error on networks left out of the fit, all larger than face classifiers: "
 
 
 def instruction_table(records: Sequence[InstructionRecord]) -> Table:
     """Tabulate the records, one row per model, runtime and processor."""
-    errors = {
-        PROCESSORS.get(key, key): estimate.error for record in records for key, estimate in record.estimates.items()
-    }
+    errors = list(dict.fromkeys(_error(estimate) for record in records for estimate in record.estimates.values()))
     runtimes = list(dict.fromkeys(record.runtime for record in records))
     has_runtime, is_estimated = len(runtimes) > 1, bool(errors)
     names = ("model", *(["runtime"] if has_runtime else []), "processor")
@@ -35,9 +30,13 @@ def instruction_table(records: Sequence[InstructionRecord]) -> Table:
     rows = [row for record in records for row in _rows(record, has_runtime=has_runtime, is_estimated=is_estimated)]
     legend = LEGEND.format(runtimes=" and ".join(runtimes))
     if is_estimated:
-        legend += f" {ESTIMATED}{', '.join(f'{name} {100 * error:.0f} %' for name, error in errors.items())}."
+        legend += f" {ESTIMATED}{'; '.join(errors)}."
     columns = len(names)
     return Table(headers, rows, legend, text_columns=columns, narrow=Table(narrow_headers, rows, legend))
+
+
+def _error(estimate: LatencyEstimate) -> str:
+    return f"{estimate.board}: {100 * estimate.error:.0f} % of {estimate.tested} latencies"
 
 
 def _rows(record: InstructionRecord, *, has_runtime: bool, is_estimated: bool) -> Iterator[list[str | None]]:

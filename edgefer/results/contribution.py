@@ -5,7 +5,7 @@
     contribution_name(anonymous)                    # "raspberry-pi-5-model-b-rev-1.0-3f2a91c04d7e.bench.json"
 
 The copy is a benchmark result of the same schema, so ``edgefer report`` reads it. It has only the fields that are named
-here; whatever a later version adds to a result stays out until it is named, too.
+here: whatever a later version adds to a result stays out until it is named, too.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from edgefer.errors import MeasurementInvalid, UsageError
@@ -23,11 +22,14 @@ from edgefer.results.measurement import Measurement
 
 __all__ = ["anonymize", "check_board", "check_contribution", "contribution_name"]
 
-SUBJECT = ("file_bytes", "sha256", "size_bytes", "scheme")
+SUBJECT = ("file_bytes", "sha256", "size_bytes")
 DEVICE = (
     "board", "machine", "bits", "cpu", "cores", "dot_product", "ram_bytes", "governor", "os", "kernel", "python",
     "affinity", "cpu_quota", "cpuset", "clusters", "ran_on",
 )  # fmt: skip
+CLUSTER = ("cpu", "cores", "max_mhz", "governor")
+# A contract may have any text as its scheme.
+SCHEME = re.compile(r"[a-z0-9_]{1,16}")
 # The start of an ISO 8601 time: the day.
 DAY = 10
 # A release such as "6.6.51+rpt-rpi-v8"; what follows the version in a kernel of one's own may be any name.
@@ -76,10 +78,14 @@ def anonymize(result: BenchmarkResult, *, names: Mapping[str, str]) -> Benchmark
 
     Returns:
         The latencies, the comparisons, the soak test and the device states, with the board as ``device``. Evaluations
-        are left out, because they name the data.
+        and causes are left out, because they describe the data and the model.
     """
-    measurements = tuple(_anonymize(measurement, names) for measurement in result.measurements)
-    return replace(result, device=str(_board(result)), measurements=measurements, evaluations=())
+    return BenchmarkResult(
+        device=str(_board(result)),
+        measurements=tuple(_anonymize(measurement, names) for measurement in result.measurements),
+        comparisons=result.comparisons,
+        soak=result.soak,
+    )
 
 
 def contribution_name(anonymous: BenchmarkResult) -> str:
@@ -95,17 +101,24 @@ def _board(result: BenchmarkResult) -> str | None:
 
 
 def _anonymize(measurement: Measurement, names: Mapping[str, str]) -> Measurement:
-    subject = _keep(measurement.subject, SUBJECT)
-    sha256, scheme = str(subject.get("sha256")), subject.get("scheme") or "unknown"
-    device = _keep(measurement.device, DEVICE)
+    subject, device = _keep(measurement.subject, SUBJECT), _keep(measurement.device, DEVICE)
+    sha256, scheme = str(subject.get("sha256")), str(measurement.subject.get("scheme"))
+    scheme = scheme if SCHEME.fullmatch(scheme) else "unknown"
     release = RELEASE.match(str(device.get("kernel")))
-    return replace(
-        measurement,
-        subject={"file": names.get(sha256, f"{scheme}-{sha256[:DIGEST]}.tflite"), **subject},
-        device={**device, "kernel": release[0] if release else None},
-        started_at=measurement.started_at[:DAY],
-        samples=None,
-    )
+    device["kernel"] = release[0] if release else None
+    device["clusters"] = [_keep(cluster, CLUSTER) for cluster in device.get("clusters") or ()]
+    device["ran_on"] = _keep(device.get("ran_on") or {}, CLUSTER) or None
+    # Every field is named, so that a new one stays out.
+    return Measurement(
+        subject={"file": names.get(sha256, f"{scheme}-{sha256[:DIGEST]}.tflite"), "scheme": scheme, **subject},
+        device=device, runtime=measurement.runtime, runtime_version=measurement.runtime_version,
+        threads=measurement.threads, kernels=measurement.kernels, started_at=measurement.started_at[:DAY],
+        harness_version=measurement.harness_version, init_ns=measurement.init_ns, first_ns=measurement.first_ns,
+        warmup=measurement.warmup, invoke=measurement.invoke, set_to_get=measurement.set_to_get, cpu=measurement.cpu,
+        peak_rss_bytes=measurement.peak_rss_bytes, load_before=measurement.load_before,
+        load_after=measurement.load_after, set=measurement.set, get=measurement.get, preprocess=measurement.preprocess,
+        rounds_p50_ns=measurement.rounds_p50_ns, conditions=measurement.conditions,
+    )  # fmt: skip
 
 
 def _keep(values: Mapping[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:

@@ -50,12 +50,16 @@ class LatencyEstimate:
     """Estimated latency with one thread; not a measurement.
 
     Attributes:
+        board: board and clock, such as "Pi 4, 1.5 GHz".
         latency_ms: estimate in milliseconds.
-        error: mean relative error of the model on networks that it was not fitted to, such as 0.2.
+        error: mean relative error on networks of this dtype that were left out of the fit, such as 0.2.
+        tested: number of latencies of these networks.
     """
 
+    board: str
     latency_ms: float
     error: float
+    tested: int
 
 
 @dataclass(frozen=True)
@@ -112,4 +116,7 @@ def _read_counts(record: schema.Fields) -> InstructionCounts:
 
 
 def _read_estimate(record: schema.Fields) -> LatencyEstimate:
-    return LatencyEstimate(latency_ms=record.amount("latency_ms"), error=record.amount("error"))
+    return LatencyEstimate(
+        board=record.text("board"), latency_ms=record.amount("latency_ms"), error=record.amount("error"),
+        tested=record.count("tested"),
+    )  # fmt: skip

@@ -106,7 +106,8 @@ class FloatRange:
     def draw(self, generator: np.random.Generator) -> float:
         """Draw a value."""
         if self.log:
-            return math.exp(generator.uniform(math.log(self.low), math.log(self.high)))
+            value = math.exp(generator.uniform(math.log(self.low), math.log(self.high)))
+            return min(self.high, max(self.low, value))
         return float(generator.uniform(self.low, self.high))
 
     def examples(self) -> tuple[Any, ...]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
+import time
 
 import pytest
 
@@ -43,6 +45,18 @@ def test_classes_add_up_to_the_total_of_another_counter(counter, emulated):
     output = counter.run(*command, processor="pi4")
     marks = [int(line.split()[-1]) for line in output.splitlines() if line.startswith("icount mark")]
     assert counts.total == pytest.approx((marks[1] - marks[0]) / 5, rel=1e-3)
+
+
+def test_a_stopped_count_ends_the_emulation(counter, emulated):
+    stop = threading.Event()
+    timer = threading.Timer(2.0, stop.set)
+    timer.start()
+    with pytest.raises(DeviceUnreachable, match="stopped"):
+        counter.count(NANO.read_bytes(), processor="pi4", runtime="litert", runs=100_000, stop=stop)
+    deadline = time.monotonic() + 10
+    while emulated.processes("100000") and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not emulated.processes("100000")
 
 
 def test_a_file_that_is_no_model_fails_with_the_reason(counter):

@@ -25,6 +25,8 @@ WORDS = {
     0x1F020C20: FLOAT,  # fmadd s0, s1, s2, s3
     0x4E21A820: FLOAT,  # fcvtns v0.4s, v1.4s
     0x4E21D820: FLOAT,  # scvtf v0.4s, v1.4s
+    0x9E660000: FLOAT,  # fmov x0, d0
+    0x9E220000: FLOAT,  # scvtf s0, x0
     0x3DC00000: LOAD_STORE,  # ldr q0, [x0]
     0xA8C17BFD: LOAD_STORE,  # ldp x29, x30, [sp], #0x10
     0x4C407800: LOAD_STORE,  # ld1 {v0.4s}, [x0]

@@ -15,9 +15,8 @@ from edgefer.results.instructions import InstructionCounts, InstructionRecord, L
 COUNTS = InstructionCounts(int8_mac=6_500_000, float=300_000, load_store=1_700_000, other=2_200_000)
 SUBJECT = {"file": "nano-int8.tflite", "file_bytes": 9, "sha256": "a" * 64, "scheme": "int8"}
 PLAIN = InstructionRecord(SUBJECT, "litert", {"pi4": COUNTS})
-ESTIMATED = InstructionRecord(
-    SUBJECT, "litert", {"pi3": COUNTS, "pi4": COUNTS}, {"pi4": LatencyEstimate(latency_ms=6.54, error=0.12)}
-)
+ESTIMATE = LatencyEstimate("Pi 4, 1.5 GHz", latency_ms=6.54, error=0.12, tested=5)
+ESTIMATED = InstructionRecord(SUBJECT, "litert", {"pi3": COUNTS, "pi4": COUNTS}, {"pi4": ESTIMATE})
 
 
 def test_a_record_survives_json():
@@ -39,7 +38,7 @@ def test_a_table_has_millions_and_estimates_with_their_error():
     assert first[-6:] == ["6.50", "0.30", "1.70", "2.20", "10.70", "-"]
     assert second[-2:] == ["10.70", "6.54"]
     assert "not measured" in " ".join(text.split())
-    assert "12 %" in text
+    assert "Pi 4, 1.5 GHz: 12 % of 5 latencies" in " ".join(text.split())
     assert "estimate" not in instruction_table([PLAIN]).markdown()
 
 

@@ -17,21 +17,23 @@ SECRET = "s3cret"
 DEVICE = {
     "board": "Raspberry Pi 5 Model B Rev 1.0", "machine": "aarch64", "bits": 64, "cpu": "4x Cortex-A76", "cores": 4,
     "governor": "performance", "os": "Debian GNU/Linux 12 (bookworm)", "kernel": f"Linux 6.6.51-{SECRET}",
+    "clusters": [{"cpu": "Cortex-A76", "cores": [0, 1, 2, 3], "serial": SECRET}],
+    "ran_on": {"cores": [2], "cpu": "Cortex-A76", "by": SECRET},
 }  # fmt: skip
 
 
-def result(**device):
+def result(*, scheme="int8", **device):
     times = np.full(2000, 100_000)
     latency = Latency.from_samples(times)
     measurement = Measurement(
-        subject={"file": f"{SECRET}.tflite", "sha256": "a" * 64, "scheme": "int8", "system": SECRET, "owner": SECRET},
+        subject={"file": f"{SECRET}.tflite", "sha256": "a" * 64, "scheme": scheme, "system": SECRET, "owner": SECRET},
         device={**DEVICE, "serial": SECRET, **device}, runtime="litert", runtime_version="2.3.0", threads=1,
         kernels="default", started_at="2026-01-02T03:04:05+00:00", harness_version="0.1.0", init_ns=1, first_ns=1,
         warmup=latency, invoke=latency, set_to_get=latency, cpu=latency, peak_rss_bytes=None, load_before=0.0,
         load_after=0.0, samples=Samples(times, times, times, times),
         conditions=(DeviceState(0.0, temperature_c=48.0),),
     )  # fmt: skip
-    return BenchmarkResult(f"{SECRET}@192.168.1.7", (measurement,))
+    return BenchmarkResult(f"{SECRET}@192.168.1.7", (measurement,), causes=(f"operators: {SECRET}",))
 
 
 def test_a_contribution_has_the_latency_and_the_board_but_no_names():
@@ -46,6 +48,12 @@ def test_a_contribution_has_the_latency_and_the_board_but_no_names():
     assert measurement.device["kernel"] == "Linux 6.6.51"
     assert measurement.conditions[0].temperature_c == 48.0
     assert measurement.subject["file"] == "int8-aaaaaaaaaaaa.tflite"
+
+
+def test_a_scheme_that_may_be_a_name_is_left_out():
+    measurement = anonymize(result(scheme=f"Model of {SECRET}"), names={}).measurements[0]
+    assert measurement.subject["file"] == "unknown-aaaaaaaaaaaa.tflite"
+    assert SECRET not in json.dumps(measurement.to_json())
 
 
 def test_a_public_model_keeps_its_name():

@@ -126,6 +126,28 @@ def test_every_network_of_a_small_space_is_trained_before_one_repeats(tmp_path):
     assert len({tuple(trial.drawn.items()) for trial in made.director.trials.values()}) == 12
 
 
+def test_a_search_with_replaced_draws_continues_as_if_it_had_not_been_interrupted(tmp_path):
+    def make():
+        space = parse_space(CHOICES)
+        return Search(space, tmp_path, budget=Budget(), target=12, build=lambda drawn: done("1"))
+
+    def run(made, count=None):
+        numbers = []
+        while (count is None or len(numbers) < count) and (number := made.next()) != DONE:
+            numbers.append(number)
+            made.director.finish(number, RESULT)
+        made.director.close()
+
+    whole = make()
+    run(whole)
+    for interrupted_after in range(1, 12):
+        first, second = make(), make()
+        run(first, interrupted_after)
+        second.director.restore(first.events)
+        run(second)
+        assert [*first.events, *second.events] == whole.events
+
+
 def test_an_interrupted_search_draws_and_decides_what_an_uninterrupted_one_does(search):
     whole = search(budget=Budget(max_cost=10.0), target=25)
     whole.run()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -118,7 +118,8 @@ plan_options = option_group(
 @click.option("--output-dir", type=OUTPUT_FOLDER, metavar="FOLDER", help="Write one JSON file per device.")
 @click.option(
     "--contribute", is_flag=True,
-    help="Also write an anonymous copy for benchmarks/boards, to --output-dir or the current folder.",
+    help="Also write an anonymous copy for benchmarks/boards, to --output-dir or the current folder. A PC, an emulated "
+    "board, and a throttled or loaded one are refused.",
 )
 def command(
     model: Path | None, devices: tuple[str, ...], estimate: bool, tag: str | None, compare: Path | None,
@@ -147,7 +148,9 @@ def command(
 
     names = _device_names(devices, tag)
     if is_emulated(names, estimate=estimate):
-        _check_emulated(tag, options, face_count, contribute=contribute)
+        refused = {"--tag": tag, "--python": python, "--faces": faces, "--accuracy": face_count is not None}
+        outputs_refused = {"--strict": strict, "--output-dir": output_dir, "--contribute": contribute}
+        _check_emulated(options, {**refused, **outputs_refused})
         models = [find_contract(path, feed, needs_labels=False) for path in (model, *([compare] if compare else []))]
         return count_instructions(models, names[0], estimate=estimate, runtimes=_runtimes(options.runtime))
     is_local = set(names) == {LOCAL} and not tag
@@ -189,15 +192,16 @@ def _check_board() -> None:
     check_board(board_model(), LOCAL)
 
 
-def _check_emulated(tag: str | None, options: PlanOptions, face_count: int | None, *, contribute: bool) -> None:
-    """Refuse the options that need times or accuracy."""
-    refused = {
-        "--tag": tag, "--accuracy": face_count is not None, "--contribute": contribute, "--soak": options.soak,
-        "--threads": options.threads not in (None, (1,)),
+def _check_emulated(options: PlanOptions, refused: Mapping[str, Any]) -> None:
+    """Refuse the options that need times, accuracy or a board."""
+    given = {
+        **refused, "--soak": options.soak, "--cooldown": options.cooldown, "--samples": options.samples,
+        "--threads": options.threads not in (None, (1,)), "--preset": options.preset != "quick",
+        "--runs": options.runs, "--seconds": options.seconds, "--rounds": options.rounds,
     }  # fmt: skip
-    for option, value in refused.items():
+    for option, value in given.items():
         if value:
-            why = "an emulated board counts the instructions of one thread, and its times mean nothing"
+            why = "it counts the instructions of one inference with one thread"
             raise UsageError(f"{option} with --device emulated", why=why, hint=f"omit {option}")
 
 

@@ -1,4 +1,4 @@
-"""emulated: instructions of one inference on an emulated arm64 board, equal in every run. They are no times.
+"""emulated: instructions of one inference on an emulated arm64 board, which repeat to within 0.1 %. They are no times.
 
 edgefer.fleet.emulated_board describes the program ``script``. It needs root.
 """
