@@ -176,9 +176,13 @@ class EmulatedBoard:
     def _lock(self, *, is_shared: bool) -> Iterator[None]:
         """Wait until no other command builds the board; with ``is_shared`` False, until none uses it."""
         digest = hashlib.sha256(bytes(self._folder)).hexdigest()
-        with Path(tempfile.gettempdir(), f"edgefer-board-{digest}.lock").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX)
+        path = Path(tempfile.gettempdir(), f"edgefer-board-{digest}.lock")
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX)
             yield
+        finally:
+            os.close(handle)
 
 
 def open_emulated_board(options: Mapping[str, str]) -> EmulatedBoard:

@@ -78,18 +78,32 @@ def test_a_model_in_the_place_of_a_device_gets_a_hint(refused):
         (["--seconds", "inf"], 2, "--seconds"),
         (["--device", "pi@board", "--python", "/usr/bin/python3"], 2, "devices add"),
         (["--estimate"], 2, "--device emulated"),
-        (["--device", "emulated"], 2, "$EDGEFER_EMULATOR"),
-        (["--device", "emulated", "--device", "local"], 2, "with another device"),
-        (["--device", "emulated", "--threads", "2"], 2, "omit --threads"),
-        (["--device", "emulated:script"], 2, "KEY=VALUE"),
-        (["--device", "emulated:scirpt=a.sh"], 2, "expected one of script, folder"),
-        (["--device", "emulated:script=no.sh,folder=x"], 2, "no.sh does not exist"),
-        (["--device", "emulated", "--runtime", "tensorflow"], 2, "litert, tflite_runtime"),
-        (["--device", "emulated", "--estimate", "--runtime", "tflite_runtime"], 2, "those of XNNPACK"),
     ],
 )
 def test_invalid_options_get_a_hint(refused, workplace, options, code, named):
     assert named in refused("bench", workplace.int8, *QUICK, *options, code=code)
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (["--device", "emulated"], "$EDGEFER_EMULATOR"),
+        (["--device", "emulated", "--device", "local"], "with another device"),
+        (["--device", "emulated", "--threads", "2"], "omit --threads"),
+        (["--device", "emulated:script"], "KEY=VALUE"),
+        (["--device", "emulated:scirpt=a.sh"], "expected one of script, folder"),
+        (["--device", "emulated:script=no.sh,folder=x"], "no.sh does not exist"),
+        (["--device", "emulated", "--runtime", "tensorflow"], "litert, tflite_runtime"),
+        (["--device", "emulated", "--estimate", "--runtime", "tflite_runtime"], "those of XNNPACK"),
+        (["--device", "emulated", "--output-dir", "out"], "omit --output-dir"),
+        (["--device", "emulated", "--strict"], "omit --strict"),
+        (["--device", "emulated", "--preset", "standard"], "omit --preset"),
+    ],
+)
+def test_the_emulated_board_refuses_what_it_cannot_do(refused, workplace, monkeypatch, options, named):
+    for name in ("EDGEFER_EMULATOR", "EDGEFER_EMULATED"):
+        monkeypatch.delenv(name, raising=False)
+    assert named in refused("bench", workplace.int8, *options, code=2)
 
 
 def test_a_result_is_contributed_without_names_or_refused(tmp_path):
