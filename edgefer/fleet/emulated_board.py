@@ -21,7 +21,6 @@ import os
 import re
 import shlex
 import shutil
-import signal
 import subprocess
 import tempfile
 import threading
@@ -31,6 +30,7 @@ from pathlib import Path
 from edgefer import files
 from edgefer.deploy.bundle import bundle
 from edgefer.errors import DeviceUnreachable, UsageError
+from edgefer.fleet.local_process import run_process
 from edgefer.fleet.registry import EMULATED
 from edgefer.results.instructions import InstructionCounts
 
@@ -70,7 +70,6 @@ for tag in (0, 1):
     mark(tag)
 """
 MARK = re.compile(r"^instructions ([01]) (\d+) (\d+) (\d+) (\d+)$", re.MULTILINE)
-POLL_S = 0.2
 MAX_MESSAGE = 300
 
 
@@ -153,22 +152,13 @@ class EmulatedBoard:
     ) -> str:
         """Run the script and return its output."""
         command = ["bash", str(self._script), verb, str(self._folder), *arguments]
-        with (
-            self._lock(is_shared=verb == "exec"),
-            subprocess.Popen(
-                command, env={**os.environ, "BOARD_MODEL": processor}, stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT, text=True, errors="replace", stdin=subprocess.DEVNULL, start_new_session=True,
-            ) as process,
-        ):  # fmt: skip
-            try:
-                output = _communicate(process, stop)
-            except BaseException:
-                # QEMU is a descendant of the script, in its process group.
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-                raise
-        if process.returncode:
-            what = f"{self._script.name} {verb} {self._folder} failed with exit code {process.returncode}"
+        environment = {**os.environ, "BOARD_MODEL": processor}
+        with self._lock(is_shared=verb == "exec"):
+            # QEMU is a descendant of the script, and ends with its process group.
+            ended = run_process(command, name="the emulated board", stop=stop, environment=environment)
+        output = (ended.stdout + ended.stderr).decode(errors="replace")
+        if ended.exit_code:
+            what = f"{self._script.name} {verb} {self._folder} failed with exit code {ended.exit_code}"
             raise DeviceUnreachable(what, why=_last_line(output), hint=f"BOARD_MODEL={processor} {shlex.join(command)}")
         return output
 
@@ -220,15 +210,6 @@ def compile_plugin(source: Path) -> bytes:
             why = _last_line(completed.stderr)
             raise DeviceUnreachable(f"{source} does not compile", why=why, hint="CC=gcc, or another C compiler")
         return target.read_bytes()
-
-
-def _communicate(process: subprocess.Popen[str], stop: threading.Event | None) -> str:
-    while True:
-        try:
-            return process.communicate(timeout=POLL_S)[0]
-        except subprocess.TimeoutExpired:
-            if stop is not None and stop.is_set():
-                raise DeviceUnreachable("the emulation was stopped") from None
 
 
 def _last_line(output: str) -> str:

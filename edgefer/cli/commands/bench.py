@@ -148,9 +148,11 @@ def command(
 
     names = _device_names(devices, tag)
     if is_emulated(names, estimate=estimate):
-        refused = {"--tag": tag, "--python": python, "--faces": faces, "--accuracy": face_count is not None}
-        outputs_refused = {"--strict": strict, "--output-dir": output_dir, "--contribute": contribute}
-        _check_emulated(options, {**refused, **outputs_refused})
+        refused = {
+            "--tag": tag, "--python": python, "--faces": faces, "--accuracy": face_count is not None,
+            "--strict": strict, "--output-dir": output_dir, "--contribute": contribute,
+        }  # fmt: skip
+        _check_emulated(options, refused)
         models = [find_contract(path, feed, needs_labels=False) for path in (model, *([compare] if compare else []))]
         return count_instructions(models, names[0], estimate=estimate, runtimes=_runtimes(options.runtime))
     is_local = set(names) == {LOCAL} and not tag
