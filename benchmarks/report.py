@@ -9,7 +9,7 @@
 - Each shipped model gets a card from all results of its flatbuffer, with its instructions on emulated boards.
 - bounded-memory.json fills the section of its name.
 - benchmarks/boards/*.json fill the section "boards" in benchmarks/boards/README.md.
-- The search is also drawn, as benchmarks/search.svg.
+- The search is also drawn, as benchmarks/search.svg, and the models of peers.json as docs/images/models.svg.
 
 A result that does not exist yet leaves its section unchanged.
 """
@@ -29,7 +29,8 @@ from ledgers.claims import claims_table
 from ledgers.foreign import networks_table
 from ledgers.latency_fit import latency_fit_table
 from ledgers.memory import memory_table
-from ledgers.peers import peers_table
+from ledgers.peers import Peer, PeerRow, peer_rows, peers_table
+from ledgers.peers_plot import peers_svg
 from ledgers.throughput import throughput_table
 from ledgers.transfer import transfer_table
 from ledgers.trials import Trial, trials_table
@@ -116,7 +117,11 @@ def update(root: Path) -> Iterator[str]:
     if peers.exists():
         counts = [results / "arm64-emulated" / f"{path.stem}.arm64.json" for path in models]
         inputs = [peers, *(path for path in [results / "shipped", *counts] if path.exists())]
-        yield from place("peers", _peers_table(read(inputs)).markdown())
+        data = read(inputs)
+        drawing = root / "docs" / "images" / "models.svg"
+        files.write_text(drawing, f"{peers_svg(_peer_rows(data))}\n")
+        yield f"{drawing}: models"
+        yield from place("peers", _peers_table(data).markdown())
 
 
 def _write_card(path: Path, data: ReportData) -> str:
@@ -206,14 +211,22 @@ def _arm64_tables(data: ReportData) -> list[Table]:
 
 
 def _peers_table(data: ReportData) -> Table:
+    return peers_table(_peers(data), _peer_rows(data), measurements=data.results.measurements)
+
+
+def _peer_rows(data: ReportData) -> list[PeerRow]:
     results = data.results
-    return peers_table(
-        [peer for peers in results.extra["peers"] for peer in peers],
+    return peer_rows(
+        _peers(data),
         evaluations=results.evaluations,
         measurements=results.measurements,
         inspections=results.inspections,
         instructions={record.sha256: record.instructions.get("litert", {}) for record in _arm64(data)},
     )
+
+
+def _peers(data: ReportData) -> list[Peer]:
+    return [peer for peers in data.results.extra["peers"] for peer in peers]
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """The shipped models and models of other projects as a table, smallest first.
 
     peers = read_peers(fields)                      # from benchmarks/peers.py
-    peers_table(peers, evaluations=evaluations, measurements=measurements)
+    rows = peer_rows(peers, evaluations=evaluations, measurements=measurements)
+    peers_table(peers, rows)
 
 A record has ``kind`` "peers", ``schema_version`` 1, and ``peers``: one object per model with the fields of Peer. Its
 numbers are null where they are unknown; the counts of instructions may be absent.
@@ -22,7 +23,7 @@ from edgefer.results.inspection import Inspection
 from edgefer.results.measurement import Measurement
 from ledgers.entries import check_entry
 
-__all__ = ["COUNTS", "Peer", "peers_table", "read_peers"]
+__all__ = ["COUNTS", "Peer", "PeerRow", "peer_rows", "peers_table", "read_peers"]
 
 KIND = "peers"
 SCHEMA_VERSION = 1
@@ -85,14 +86,29 @@ class Peer:
 
 
 @dataclass(frozen=True)
-class _Row:
-    """An unformatted row, with the name as Markdown and for a terminal."""
+class PeerRow:
+    """An unformatted row.
 
+    Attributes:
+        name: Name of the model.
+        markdown_name, terminal_name: The same with marks, as Markdown and for a terminal.
+        ships: True for a model of edgefer.
+        size_bytes: Size of the int8 file.
+        public, private: Accuracy on PublicTest and PrivateTest in percent.
+        interval: 95 % interval of ``public`` in percent; None for a published number.
+        mmacs: Million multiply-accumulates.
+        p50_us: Latency of an inference with one thread.
+        counts: Million instructions per inference on the boards of COUNTS.
+    """
+
+    name: str
     markdown_name: str
     terminal_name: str
+    ships: bool
     size_bytes: int | None
-    public: str | None
-    private: str | None
+    public: float | None
+    interval: tuple[float, float] | None
+    private: float | None
     mmacs: float | None
     p50_us: float | None
     counts: tuple[float | None, ...]
@@ -110,34 +126,41 @@ def read_peers(fields: Mapping[str, Any]) -> tuple[Peer, ...]:
     return tuple(Peer.from_json(entry) for entry in fields["peers"])
 
 
-def peers_table(
+def peer_rows(
     peers: Sequence[Peer],
     *,
     evaluations: Sequence[Evaluation] = (),
     measurements: Sequence[Measurement] = (),
     inspections: Iterable[Inspection] = (),
     instructions: Mapping[str | None, Mapping[str, int]] = MappingProxyType({}),
-) -> Table:
-    """Tabulate models, one row each, the smallest first.
+) -> list[PeerRow]:
+    """Combine models of other projects with edgefer's, the smallest first.
 
     Args:
-        peers: Models of other projects. A peer without any number gets no row; the legend contains its note.
+        peers: Models of other projects. A peer without any number gets no row.
         evaluations: Evaluations of edgefer's models; each int8 file among them gets a row.
         measurements: Latency measurements of these models.
         inspections: Inspections of these models.
-        instructions: Instructions per inference with LiteRT, by SHA-256 and board. They do not fit an 80-column
-            terminal and appear in the Markdown table only.
+        instructions: Instructions per inference with LiteRT, by SHA-256 and board.
     """
-    timed = [
-        measurement for measurement in measurements if measurement.threads == 1 and measurement.kernels == "default"
-    ]
     macs = {inspection.sha256: inspection.macs for inspection in inspections}
-    shipped = list(_shipped_rows(evaluations, timed, macs, instructions))
+    shipped = list(_shipped_rows(evaluations, _timed(measurements), macs, instructions))
     known = [peer for peer in peers if any(getattr(peer, name) is not None for name in NUMBERS)]
-    rows = sorted(
+    return sorted(
         [*map(_peer_row, known), *shipped], key=lambda row: (row.size_bytes is None, row.size_bytes, row.terminal_name)
     )
-    legend = _legend(peers, timed if shipped else [])
+
+
+def peers_table(peers: Sequence[Peer], rows: Sequence[PeerRow], *, measurements: Sequence[Measurement] = ()) -> Table:
+    """Tabulate models, one row each.
+
+    Args:
+        peers: Models of other projects; the legend contains their notes.
+        rows: Rows of peer_rows(). Their instructions do not fit an 80-column terminal and appear in the Markdown table
+            only.
+        measurements: Latency measurements of edgefer's models; the legend names the machine.
+    """
+    legend = _legend(peers, _timed(measurements) if any(row.ships for row in rows) else [])
     narrow_rows = [[row.terminal_name, *_numbers(row)] for row in rows]
     narrow = Table(NARROW_HEADERS, narrow_rows, f"{SHIPPED_MARK}: {legend}", text_columns=1)
     cells = [[row.markdown_name, *_numbers(row)] for row in rows]
@@ -150,12 +173,16 @@ def peers_table(
     return Table(headers, cells, legend, text_columns=1, narrow=narrow, is_markdown=True)
 
 
+def _timed(measurements: Sequence[Measurement]) -> list[Measurement]:
+    return [measurement for measurement in measurements if measurement.threads == 1 and measurement.kernels == "default"]
+
+
 def _shipped_rows(
     evaluations: Sequence[Evaluation],
     timed: Sequence[Measurement],
     macs: Mapping[str, int],
     instructions: Mapping[str | None, Mapping[str, int]],
-) -> Iterator[_Row]:
+) -> Iterator[PeerRow]:
     files = [
         evaluation
         for evaluation in evaluations
@@ -167,43 +194,50 @@ def _shipped_rows(
         latencies = [measurement.p50_us for measurement in timed if measurement.subject.get("sha256") == sha256]
         counts = instructions.get(sha256, {})
         name = str(scored[0].subject.get("file") or scored[0].model).removesuffix(".tflite")
-        yield _Row(
+        public = splits.get(PUBLIC)
+        yield PeerRow(
+            name=name,
             markdown_name=f"**{escape_markdown(name)}**",
             terminal_name=f"{SHIPPED_MARK} {name}",
+            ships=True,
             size_bytes=scored[0].subject["file_bytes"],
-            public=_with_interval(splits.get(PUBLIC)),
-            private=_without_interval(splits.get(PRIVATE)),
+            public=_percent(public),
+            interval=_interval(public),
+            private=_percent(splits.get(PRIVATE)),
             mmacs=macs[sha256] / 1e6 if sha256 in macs else None,
             p50_us=latencies[0] if latencies else None,
             counts=tuple(counts[board] / 1e6 if board in counts else None for board in COUNTS),
         )
 
 
-def _peer_row(peer: Peer) -> _Row:
+def _peer_row(peer: Peer) -> PeerRow:
     mark = "" if peer.measured_here else f" {REPORTED_MARK}"
     is_link = peer.source.startswith("https://") and not set(peer.source) & set(" ()<>\"'\n|")
     name = escape_markdown(peer.name)
-    public = None
-    if peer.public_percent is not None:
-        accuracy = Accuracy(round(peer.public_percent * IMAGES / 100), IMAGES)
-        public = _with_interval(accuracy) if peer.measured_here else f"{peer.public_percent:.1f}"
-    return _Row(
+    interval = None
+    if peer.public_percent is not None and peer.measured_here:
+        interval = _interval(Accuracy(round(peer.public_percent * IMAGES / 100), IMAGES))
+    return PeerRow(
+        name=peer.name,
         markdown_name=f"[{name}]({peer.source}){mark}" if is_link else f"{name}{mark}",
         terminal_name=f"{peer.name}{mark}",
+        ships=False,
         size_bytes=peer.bytes,
-        public=public,
-        private=None if peer.private_percent is None else f"{peer.private_percent:.1f}",
+        public=peer.public_percent,
+        interval=interval,
+        private=peer.private_percent,
         mmacs=peer.mmacs,
         p50_us=peer.p50_us,
         counts=tuple(getattr(peer, field) for field in COUNTS.values()),
     )
 
 
-def _numbers(row: _Row) -> list[str | None]:
+def _numbers(row: PeerRow) -> list[str | None]:
+    public = None if row.public is None else f"{row.public:.1f}"
     return [
         None if row.size_bytes is None else f"{row.size_bytes / 1024:,.0f}",
-        row.public,
-        row.private,
+        "{} ({:.1f}-{:.1f})".format(public, *row.interval) if row.interval else public,
+        None if row.private is None else f"{row.private:.1f}",
         None if row.mmacs is None else f"{row.mmacs:,.1f}",
         None if row.p50_us is None else f"{row.p50_us:,.0f}",
     ]
@@ -213,14 +247,15 @@ def _counts(counts: Sequence[float | None]) -> str | None:
     return " / ".join("-" if count is None else f"{count:.1f}" for count in counts) if any(counts) else None
 
 
-def _with_interval(accuracy: Accuracy | None) -> str | None:
-    if accuracy is None or accuracy.share is None or accuracy.interval is None:
+def _percent(accuracy: Accuracy | None) -> float | None:
+    return None if accuracy is None or accuracy.share is None else 100 * accuracy.share
+
+
+def _interval(accuracy: Accuracy | None) -> tuple[float, float] | None:
+    if accuracy is None or accuracy.interval is None:
         return None
-    return "{:.1f} ({:.1f}-{:.1f})".format(100 * accuracy.share, *(100 * bound for bound in accuracy.interval))
-
-
-def _without_interval(accuracy: Accuracy | None) -> str | None:
-    return None if accuracy is None or accuracy.share is None else f"{100 * accuracy.share:.1f}"
+    low, high = accuracy.interval
+    return 100 * low, 100 * high
 
 
 def _legend(peers: Sequence[Peer], timed: Sequence[Measurement]) -> str:

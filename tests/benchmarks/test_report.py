@@ -60,7 +60,7 @@ def checkout(quantized, evaluated, measured, tmp_path):
 
 def test_every_section_card_and_drawing_is_written(checkout):
     lines = list(report.update(checkout))
-    assert len(lines) == 6
+    assert len(lines) == 7
     row = "| small | int8 | 20 | 75.0 (53.1-88.8) | 66.7 | 74.9 | 100.0 | 110.0 |"
     assert row in (checkout / "README.md").read_text()
     document = (checkout / "benchmarks" / "README.md").read_text()
@@ -69,6 +69,7 @@ def test_every_section_card_and_drawing_is_written(checkout):
     assert f"| **{SHIPPED.stem}** | 20 | 75.0 (53.1-88.8) |" in document
     assert "| 8.4 / - |" in document
     assert (checkout / "benchmarks" / "search.svg").read_text().startswith("<svg ")
+    assert f"{SHIPPED.stem}, ships" in (checkout / "docs" / "images" / "models.svg").read_text()
     card = (checkout / "edgefer" / "models" / SHIPPED.name).with_suffix(".md").read_text()
     assert f"| {SHIPPED.stem} | litert | 8.45 |" in card
     assert report.EMULATED in card

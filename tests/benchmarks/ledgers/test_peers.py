@@ -1,5 +1,8 @@
+from xml.etree import ElementTree
+
 import pytest
-from ledgers.peers import peers_table, read_peers
+from ledgers.peers import peer_rows, peers_table, read_peers
+from ledgers.peers_plot import peers_svg
 
 from edgefer.errors import DataError
 from edgefer.results import schema
@@ -19,8 +22,13 @@ def record(*entries):
     return {**schema.header("peers", 1), "peers": list(entries)}
 
 
+def table(*entries, measurements=(), **results):
+    peers = read_peers(record(*entries))
+    return peers_table(peers, peer_rows(peers, measurements=measurements, **results), measurements=measurements)
+
+
 def rows(*entries, **results):
-    lines = peers_table(read_peers(record(*entries)), **results).markdown().splitlines()
+    lines = table(*entries, **results).markdown().splitlines()
     return [line for line in lines if line.startswith("|")][2:]
 
 
@@ -42,11 +50,11 @@ def test_shipped_models_are_sorted_among_the_others_by_size(evaluated, measured)
 
 
 def test_a_reported_number_is_marked_and_has_no_interval():
-    table = peers_table(read_peers(record(entry("x", source="a paper", measured_here=False, note="on 64 pixels."))))
-    assert table.markdown().splitlines()[2] == "| x † | 50 | 65.8 | 67.0 | 14.2 | 234 |"
-    assert "†: measured earlier or published" in table.legend
-    assert "x: on 64 pixels." in table.legend
-    assert "†" not in peers_table(read_peers(record(entry()))).legend
+    reported = table(entry("x", source="a paper", measured_here=False, note="on 64 pixels."))
+    assert reported.markdown().splitlines()[2] == "| x † | 50 | 65.8 | 67.0 | 14.2 | 234 |"
+    assert "†: measured earlier or published" in reported.legend
+    assert "x: on 64 pixels." in reported.legend
+    assert "†" not in table(entry()).legend
 
 
 def test_instructions_get_a_column_where_some_were_counted(evaluated):
@@ -54,7 +62,7 @@ def test_instructions_get_a_column_where_some_were_counted(evaluated):
     counted = {HASHES[0]: {"Pi 3": 14_004_782, "Pi 4": 10_726_750, "Pi 5": 4_251_554}}
     lines = rows(entry(), entry("on one board", pi4_minstructions=6.34), evaluations=own, instructions=counted)
     assert [row.split("|")[-2].strip() for row in lines] == ["10.7 / 4.3", "-", "6.3 / -", "-"]
-    assert "M instructions" not in peers_table(read_peers(record(entry()))).markdown()
+    assert "M instructions" not in table(entry()).markdown()
     with pytest.raises(DataError, match="above 0"):
         read_peers(record(entry(pi5_minstructions=-1)))
 
@@ -63,12 +71,12 @@ def test_a_peer_without_numbers_is_in_the_legend_only():
     unknown = dict.fromkeys(("bytes", "public_percent", "private_percent", "mmacs", "p50_us"))
     published = entry("a paper's net", measured_here=False, note="71 % of some split", **unknown)
     assert len(rows(entry(), published)) == 1
-    assert "a paper's net: 71 % of some split." in peers_table(read_peers(record(entry(), published))).legend
+    assert "a paper's net: 71 % of some split." in table(entry(), published).legend
 
 
 def test_the_table_fits_a_terminal_and_marks_shipped_models(evaluated):
     own = evaluated("a" * 64, n=3589, right=2400, file="compact_small-int8.tflite", file_bytes=20_480)
-    text = peers_table(read_peers(record(entry("a net with a long name of its own"))), evaluations=[own]).text()
+    text = table(entry("a net with a long name of its own"), evaluations=[own]).text()
     assert max(map(len, text.splitlines())) <= 80
     assert "* compact_small-int8" in text
 
@@ -95,3 +103,24 @@ def test_an_invalid_field_names_its_peer(changes, message):
         read_peers(record(entry("fine"), entry("odd", **changes)))
     assert "peer 'odd'" in str(caught.value)
     assert message in str(caught.value)
+
+
+def test_the_plot_has_a_named_mark_with_its_interval_for_each_model_with_instructions(evaluated):
+    own = evaluated(HASHES[0], n=3589, right=2400, file="nano-int8.tflite", file_bytes=9_000)
+    counted = {HASHES[0]: {"Pi 4": 6_000_000}}
+    entries = [
+        entry("measured", pi4_minstructions=12.0),
+        entry("reported", pi4_minstructions=24.0, measured_here=False),
+        entry("not counted"),
+        entry("not evaluated", public_percent=None, pi4_minstructions=3.0),
+    ]
+    drawing = ElementTree.fromstring(peers_svg(peer_rows(read_peers(record(*entries)), evaluations=[own], instructions=counted)))
+    names = {text.text: float(text.get("x")) for text in drawing.iter() if text.get("class") == "name"}
+    assert sorted(names, key=names.get) == ["nano-int8", "measured", "reported"]
+    (own_mark,) = [mark[0].text for mark in drawing.iter() if mark.get("class") == "ships"]
+    assert own_mark == "nano-int8, ships with edgefer: 66.87 %, 6.0 M instructions"
+    assert len([line for line in drawing.iter() if line.get("class") == "interval"]) == 2
+
+
+def test_a_plot_without_instructions_says_so():
+    assert "no model with instructions" in peers_svg(peer_rows(read_peers(record(entry()))))

@@ -88,16 +88,16 @@ def named(tree, tag, class_):
 def test_shipped_models_have_another_shape_and_a_name():
     ships = entry("ships", shipped=True, bytes=90_000, public_int8_percent=64)
     tree = drawn(entry("tried"), ships, entry("c", bytes=None))
-    assert len(named(tree, "circle", "tried")) == 1
+    assert len(named(tree, "circle", "other")) == 1
     assert len(named(tree, "path", "ships")) == 1
     assert [each.text for each in named(tree, "text", "name")] == ["ships"]
-    (title,) = [each.text for each in named(tree, "circle", "tried")[0]]
+    (title,) = [each.text for each in named(tree, "circle", "other")[0]]
     assert title.startswith("tried: 66.00 %, 200 KiB; compact_small")
 
 
 def test_more_accurate_is_higher_and_smaller_is_further_left():
     tree = drawn(entry("a"), entry("b", bytes=20_480, public_int8_percent=60.0))
-    first, second = [(float(each.get("cx")), float(each.get("cy"))) for each in named(tree, "circle", "tried")]
+    first, second = [(float(each.get("cx")), float(each.get("cy"))) for each in named(tree, "circle", "other")]
     assert first[0] > second[0]
     assert first[1] < second[1]
 
