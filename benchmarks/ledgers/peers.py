@@ -174,7 +174,7 @@ def peers_table(peers: Sequence[Peer], rows: Sequence[PeerRow], *, measurements:
 
 
 def _timed(measurements: Sequence[Measurement]) -> list[Measurement]:
-    return [measurement for measurement in measurements if measurement.threads == 1 and measurement.kernels == "default"]
+    return [timing for timing in measurements if timing.threads == 1 and timing.kernels == "default"]
 
 
 def _shipped_rows(

@@ -114,7 +114,8 @@ def test_the_plot_has_a_named_mark_with_its_interval_for_each_model_with_instruc
         entry("not counted"),
         entry("not evaluated", public_percent=None, pi4_minstructions=3.0),
     ]
-    drawing = ElementTree.fromstring(peers_svg(peer_rows(read_peers(record(*entries)), evaluations=[own], instructions=counted)))
+    models = peer_rows(read_peers(record(*entries)), evaluations=[own], instructions=counted)
+    drawing = ElementTree.fromstring(peers_svg(models))
     names = {text.text: float(text.get("x")) for text in drawing.iter() if text.get("class") == "name"}
     assert sorted(names, key=names.get) == ["nano-int8", "measured", "reported"]
     (own_mark,) = [mark[0].text for mark in drawing.iter() if mark.get("class") == "ships"]
