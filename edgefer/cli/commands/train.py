@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 NEEDS_WORKSTATION = True
 
 NEWEST = "newest"
-SYSTEMS = ", ".join(plugins.names("edgefer.workstation.training.systems"))
+SYSTEMS = plugins.names("edgefer.workstation.training.systems")
+DEFAULT_SYSTEM = "compact_small"
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class TrainOptions:
     """Options that define a new run.
 
     Attributes:
-        system: system to start from, or None for the default.
+        system: system to start from; None for that of ``settings``, or the default.
         settings: TOML file with changes to the system, or None.
         assignments: single settings, KEY=VALUE.
         architecture: name of an architecture, or FILE.py or FILE.py:FUNCTION, or None.
@@ -66,7 +67,10 @@ class TrainOptions:
 train_options = option_group(
     "options",
     TrainOptions,
-    click.option("--system", metavar="NAME", help=f"System: {SYSTEMS}.  [default: compact_small]"),
+    click.option(
+        "--system", metavar="NAME",
+        help=f"System: {', '.join(SYSTEMS)}.  [default: that of --settings, else {DEFAULT_SYSTEM}]",
+    ),
     click.option("--settings", type=PATH, metavar="FILE", help="TOML file with settings that override the system's."),
     click.option(
         "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Override one setting; may be repeated."
@@ -261,13 +265,12 @@ def _settings(
     """
     from edgefer.workstation.training.settings_toml import resolve
     from edgefer.workstation.workflows.initial_weights import fine_tuning_settings
-    from edgefer.workstation.workflows.train import load_system
 
     for option, value in (("--system", options.system), ("--architecture", options.architecture)):
         if parent is not None and value:
             why = "its weights fit only its own network"
             raise UsageError(f"--init-from with {option}", why=why, hint=f"omit {option}")
-    base = load_system(options.system or "compact_small") if parent is None else parent.settings
+    base = _system(options) if parent is None else parent.settings
     if parent is not None and (parent.run is None or (labels is not None and set(labels) != set(parent.labels))):
         base = fine_tuning_settings(base, teachers=bool(options.teacher))
     shorthands = {"epochs": options.epochs, "seed": options.seed, "views": options.views}
@@ -277,6 +280,20 @@ def _settings(
     assignments += options.assignments
     assignments += [f"{key}={value}" for key, value in shorthands.items() if value is not None]
     return resolve(base, file=options.settings, assignments=assignments)
+
+
+def _system(options: TrainOptions) -> TrainSettings:
+    """Return the settings of the system that the options or their settings file name, or of the default."""
+    from edgefer.workstation.training.settings_toml import named_system
+    from edgefer.workstation.workflows.train import load_system
+
+    named = named_system(options.settings) if options.settings else None
+    if options.system and named not in {None, options.system}:
+        why = f"the file has the settings of the system {named}"
+        raise UsageError(f"--system {options.system} with --settings {options.settings}", why=why, hint="omit --system")
+    # A run of an architecture of one's own has a system that is not in the catalog, and a file of all its settings.
+    in_catalog = named if named in SYSTEMS else DEFAULT_SYSTEM
+    return load_system(options.system or in_catalog)
 
 
 def _architecture(text: str, *, named: bool) -> list[str]:

@@ -27,7 +27,9 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-__all__ = ["from_json", "from_toml", "resolve", "to_toml", "toml_errors"]
+__all__ = ["from_json", "from_toml", "named_system", "resolve", "to_toml", "toml_errors"]
+
+FILE_HINT = "--settings RUN/settings.toml"
 
 
 def resolve(base: TrainSettings, *, file: Path | None = None, assignments: Iterable[str] = ()) -> TrainSettings:
@@ -76,14 +78,32 @@ def toml_errors(file: Path, *, what: str, hint: str) -> Iterator[None]:
         raise UsageError(f"{file}: {error.what}", why=error.why, hint=error.hint) from error
 
 
+def named_system(file: Path) -> str | None:
+    """Return the system that a settings file names, or None.
+
+    Raises:
+        UsageError: the file cannot be read or is not valid TOML.
+    """
+    with _file_errors(file):
+        name = _read_file(file).get("system")
+    return name if isinstance(name, str) else None
+
+
 def _merge_file(base: TrainSettings, file: Path) -> TrainSettings:
-    hint = "--settings RUN/settings.toml"
-    with toml_errors(file, what="settings from", hint=hint):
-        delta = tomllib.loads(file.read_text(encoding="utf-8"))
-        if not delta:
-            raise UsageError("it contains no settings", why="expected lines such as epochs = 30", hint=hint)
-        merged: TrainSettings = _merge(base, delta)
+    with _file_errors(file):
+        merged: TrainSettings = _merge(base, _read_file(file))
     return merged
+
+
+def _file_errors(file: Path) -> contextlib.AbstractContextManager[None]:
+    return toml_errors(file, what="settings from", hint=FILE_HINT)
+
+
+def _read_file(file: Path) -> dict[str, Any]:
+    settings = tomllib.loads(file.read_text(encoding="utf-8"))
+    if not settings:
+        raise UsageError("it contains no settings", why="expected lines such as epochs = 30", hint=FILE_HINT)
+    return settings
 
 
 def _parse_value(text: str) -> Any:

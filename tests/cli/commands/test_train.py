@@ -164,6 +164,20 @@ def test_a_settings_file_overrides_the_system(refused, tmp_path, data):
     assert "augment.rotation_degrees" in refused("train", "--data", data, "--settings", "mine.toml", code=2)
 
 
+def test_a_settings_file_selects_the_system_that_it_names(refused, tmp_path):
+    # compact_small, the default, has the option width; nano has not.
+    (tmp_path / "mine.toml").write_text('system = "nano"\n[model]\nwidth = 16\n')
+    assert "model.width" in refused("train", "--data", "nowhere.csv", "--settings", "mine.toml", code=2)
+    error = refused("train", "--data", "nowhere.csv", "--settings", "mine.toml", "--system", "small", code=2)
+    assert "--system small with --settings mine.toml" in error
+    assert "settings of the system nano" in error
+
+
+def test_a_settings_file_may_name_a_system_outside_the_catalog(refused, tmp_path):
+    (tmp_path / "mine.toml").write_text('system = "my_net"\n[model]\nwidth = 16\n')
+    assert "nowhere.csv" in refused("train", "--data", "nowhere.csv", "--settings", "mine.toml", code=1)
+
+
 def test_an_existing_run_folder_is_not_overwritten(refused, workplace):
     error = refused("train", "--data", workplace.data, "--run", workplace.run, code=1)
     assert f"--resume {workplace.run}" in error
