@@ -15,7 +15,7 @@ from typing import Any
 
 from edgefer.results.provenance import check_origin
 
-__all__ = ["leaves", "quantize_command", "settings_toml", "train_command"]
+__all__ = ["leaves", "quantize_command", "settings_toml", "teachers_of", "train_command"]
 
 # Values of --data that name a data set without a path.
 NAMED_DATA = ("fer2013.csv", "synthetic")
@@ -40,20 +40,26 @@ def train_command(run: str, *, settings: str, data: object, origin: Mapping[str,
         DataError: ``origin`` describes them in a form that edgefer does not write.
     """
     data_argument = str(data) if data in NAMED_DATA else "DATA"
-    # A teacher is a run, or a .tflite file.
-    parents, teachers = (
-        ",".join(name if name.endswith(".tflite") else f"runs/{name}" for name in names) for names in _origin(origin)
-    )
+    teachers, parent = teachers_of(origin), origin.get("parent")
     words = ["edgefer", "train", "--settings", settings, "--data", data_argument, "--run", run]
-    words += ["--init-from", parents] if parents else []
-    return _joined([*words, *(["--teacher", teachers] if teachers else [])])
+    words += ["--init-from", _source_path(parent)] if parent else []
+    return _joined([*words, *(["--teacher", ",".join(map(_source_path, teachers))] if teachers else [])])
 
 
-def _origin(origin: Mapping[str, Any]) -> tuple[list[str], list[str]]:
-    """Return the names of the initial run, in a list of one or none, and of the teachers."""
+def teachers_of(origin: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the references of the teachers, each with the name of its run or file as ``run``.
+
+    Raises:
+        DataError: ``origin`` describes them, or the initial run, in a form that edgefer does not write.
+    """
     check_origin(origin)
-    parents = [origin["parent"]] if origin.get("parent") else []
-    return [source["run"] for source in parents], [source["run"] for source in origin.get("teachers") or []]
+    return list(origin.get("teachers") or [])
+
+
+def _source_path(source: Mapping[str, Any]) -> str:
+    """Return the path of a run or a .tflite file."""
+    name: str = source["run"]
+    return name if name.endswith(".tflite") else f"runs/{name}"
 
 
 def quantize_command(scheme: str, provenance: Mapping[str, Any], run: str) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from edgefer.contract.split_names import split_phrase
 from edgefer.escaping import escape_markdown, printable
-from edgefer.report.commands import quantize_command, settings_toml, train_command
+from edgefer.report.commands import quantize_command, settings_toml, teachers_of, train_command
 from edgefer.report.model_card_data import ModelCardData
 from edgefer.report.tables import DOCUMENT_WIDTH, escape_cells, markdown_lines
 from edgefer.report.terminal.evaluation import accuracy_text
@@ -237,6 +237,10 @@ def _reproduce(data: ModelCardData, run: str | None) -> Iterator[str]:
     yield f"{_command(train)} && \\\n{_command(quantize)}"
     yield "with this `settings.toml`:"
     yield f"```toml\n{settings_toml(settings)}\n```"
+    files = [source for source in teachers_of(provenance) if source["run"].endswith(".tflite") and source.get("sha256")]
+    if files:
+        yield _filled("SHA-256 of the teachers:")
+        yield "\n".join(f"- {_code_span(source['run'])}: {_code_span(source['sha256'])}" for source in files)
 
 
 def _command(line: str) -> str:

@@ -92,6 +92,16 @@ def test_one_command_reproduces_the_model(made):
     )
 
 
+def test_teachers_that_are_files_have_their_digest(artifact, quantized, tmp_path):
+    teachers = [{"run": "wide-float16.tflite", "sha256": "c" * 64}, {"run": "wide-1", "sha256": "d" * 64}]
+    record = quantized(artifact.sha256, provenance={**artifact.provenance, "teachers": teachers})
+    (tmp_path / "int8.json").write_text(json.dumps(record))
+    text = card_of_file(artifact, tmp_path)
+    assert "--teacher wide-float16.tflite,runs/wide-1" in " ".join(text.split())
+    assert f"SHA-256 of the teachers:\n\n- `wide-float16.tflite`: `{'c' * 64}`\n" in f"{text}\n"
+    assert "d" * 64 not in text
+
+
 def test_lines_are_short_and_missed_thresholds_are_limitations(made):
     text = card(made(gates_broken=["2.00 points were lost, 1 may be"]))
     assert "misses the accuracy thresholds that were set: 2.00 points were lost, 1 may be." in " ".join(text.split())
