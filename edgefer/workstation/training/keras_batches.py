@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import weakref
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -19,7 +20,8 @@ def keras_batches(keras: Any, batches: EpochBatches, parallel: DataParallel | No
 
     Args:
         keras: the Keras module.
-        batches: batches of the epoch.
+        batches: batches of the epoch. The caller keeps them until fit() returns, because TensorFlow never releases
+            what its datasets refer to.
         parallel: devices that share each batch; None for one device.
     """
     if keras.backend.backend() == "tensorflow":
@@ -58,16 +60,19 @@ def _tensorflow_batches(batches: EpochBatches) -> Any:
 
 
 class _Reader:
-    """A reader of batches; a thread reads each during the step of the one before."""
+    """A reader of batches that others own; a thread reads each during the step of the one before."""
 
     def __init__(self, batches: EpochBatches) -> None:
-        self._batches, self._executor = batches, ThreadPoolExecutor(1)
+        self._batches, self._executor = weakref.ref(batches), ThreadPoolExecutor(1)
         self._following: dict[int, Future[Batch]] = {}
+        weakref.finalize(batches, self._executor.shutdown, wait=False)
 
     def read(self, index: Any) -> Batch:
         """Return a batch, and start to read the next one."""
-        position = int(index)
+        batches, position = self._batches(), int(index)
+        if batches is None:
+            raise ReferenceError("the batches were released before fit() returned")
         following = self._following.pop(position, None)
-        if position + 1 < len(self._batches):
-            self._following[position + 1] = self._executor.submit(self._batches.__getitem__, position + 1)
-        return self._batches[position] if following is None else following.result()
+        if position + 1 < len(batches):
+            self._following[position + 1] = self._executor.submit(batches.__getitem__, position + 1)
+        return batches[position] if following is None else following.result()
