@@ -18,7 +18,6 @@ from __future__ import annotations
 import argparse
 import io
 import json
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -37,21 +36,20 @@ PROCESSORS = {"pi3": "Pi 3", "pi4": "Pi 4", "pi5": "Pi 5"}
 
 
 def execute(
-    board: EmulatedBoard, model: bytes, faces: npt.NDArray[np.uint8], runtime: str, processor: str
+    board: EmulatedBoard, artifact: Artifact, faces: npt.NDArray[np.uint8], runtime: str, processor: str
 ) -> npt.NDArray[Any]:
     """Run faces through a model on the board, as edgefer.inference.interpreters.run_model() does here."""
-    reply = board.local_path("reply.npz")
-    reply.unlink(missing_ok=True)
-    configuration = json.dumps(asdict(Configuration(runtime)))
-    content = io.BytesIO()
-    np.savez(content, model=np.frombuffer(model, np.uint8), faces=faces, configuration=configuration)
-    request = board.write("request.npz", content.getvalue())
-    module = ("-m", "edgefer.inference.interpreters", f"{BOARD_FOLDER}/{reply.name}", request)
-    board.run(PYTHONS[runtime], *module, processor=processor)
-    with np.load(reply, allow_pickle=False) as arrays:
-        if "error" in arrays.files:
-            sys.exit(str(arrays["error"]))
-        return np.asarray(arrays["outputs"])
+    arrays = io.BytesIO()
+    np.savez(arrays, model=np.frombuffer(artifact.model, np.uint8), faces=faces)
+    outputs = board.local_path("outputs.npy")
+    outputs.unlink(missing_ok=True)
+    request = {
+        "configuration": asdict(Configuration(runtime)), "arrays": board.write("arrays.npz", arrays.getvalue()),
+        "outputs": f"{BOARD_FOLDER}/{outputs.name}", "trusted": True, "input": artifact.input_spec.to_json(),
+    }  # fmt: skip
+    paths = board.write("request.json", json.dumps(request).encode()), f"{BOARD_FOLDER}/reply.json"
+    board.run(PYTHONS[runtime], "-m", "edgefer.inference.interpreters", *paths, processor=processor)
+    return np.asarray(np.load(outputs, allow_pickle=False))
 
 
 def main() -> None:
@@ -96,7 +94,7 @@ def _compare(
     local = run_model(artifact.model, inputs, Configuration(runtime, python=python))
     processors = {}
     for key, name in PROCESSORS.items():
-        remote = execute(board, artifact.model, inputs, runtime, key)
+        remote = execute(board, artifact, inputs, runtime, key)
         worst = float(golden.difference(remote[: len(golden.inputs)]).max())
         one, two = local[len(golden.inputs) :], remote[len(golden.inputs) :]
         processors[name] = {
