@@ -122,8 +122,11 @@ def test_depthwise_convolutions_are_recovered(keras, drawn):
 def test_weights_of_another_architecture_are_refused(keras):
     model = Artifact.load(shipped()["nano"]).model
     for settings, named in (
-        (TrainSettings(architecture="residual", model={"stem": 16, "widths": [16, 24, 48]}), "has the weights"),
-        (TrainSettings(architecture="two_conv"), "it has 4 layers with weights, the model 14"),
+        (
+            TrainSettings(architecture="residual", model={"stem": 16, "widths": [24, 32, 48], "depths": [2, 2, 1]}),
+            "has the weights",
+        ),
+        (TrainSettings(architecture="two_conv"), "it has 4 layers with weights, the model 15"),
     ):
         with pytest.raises(IncompatibleError, match=named):
             assign_weights(build_network(keras, settings, classes=7), read_weights(model))

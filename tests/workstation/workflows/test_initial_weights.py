@@ -127,8 +127,8 @@ def test_a_model_without_new_classes_never_gets_worse(nano, short, faces, tmp_pa
     ("changes", "named", "why"),
     [
         ({"model": {"stem": 8}}, r"model\.stem = 8 with --init-from nano", "model.stem = 16"),
-        ({"model": {"stem_stride": 2}}, r"model\.stem_stride = 2 with", "model.stem_stride = its default"),
-        ({"model": {"widths": [16, 24, 48]}}, r"model\.widths", "[16, 24, 40]"),
+        ({"model": {"stem_stride": 1}}, r"model\.stem_stride = 1 with", "model.stem_stride = 2"),
+        ({"model": {"widths": [24, 32, 48]}}, r"model\.widths", "[24, 32, 40]"),
         ({"architecture": "compact"}, "architecture = compact with", "architecture = residual"),
         ({"input": InputSpec(channels="rgb")}, "an input of 48x48 rgb with", "48x48 gray"),
     ],
@@ -139,6 +139,14 @@ def test_settings_of_another_network_are_refused(nano, changes, named, why):
     with pytest.raises(UsageError, match=named) as caught:
         check_initial_weights(nano, dataclasses.replace(nano.settings, **{**changes, "model": model}))
     assert why in caught.value.why
+
+
+def test_an_option_that_a_model_leaves_at_its_default_cannot_change():
+    small = open_initial_weights(Path("small"))
+    settings = dataclasses.replace(small.settings, model={**small.settings.model, "stem_stride": 2})
+    with pytest.raises(UsageError, match=r"model\.stem_stride = 2 with --init-from small") as caught:
+        check_initial_weights(small, settings)
+    assert "model.stem_stride = its default" in caught.value.why
 
 
 @pytest.mark.parametrize(
@@ -176,7 +184,7 @@ def test_a_contract_without_usable_settings_is_refused(tmp_path, change, error, 
 def test_a_model_whose_network_computes_something_else_is_refused(tmp_path, drawn):
     def changed(provenance):
         settings = provenance["settings"]
-        return {**provenance, "settings": {**settings, "model": {**settings["model"], "stem_stride": 2}}}
+        return {**provenance, "settings": {**settings, "model": {**settings["model"], "stem_stride": 1}}}
 
     path = with_provenance(tmp_path / "odd.tflite", changed)
     with pytest.raises(IncompatibleError, match="the recovered network differs"):
