@@ -39,6 +39,8 @@ __all__ = ["run_benchmark", "select_interpreters"]
 SOAK_INTERVAL_S = 5.0
 MIN_SOAK_INTERVAL_S = 0.1
 SAMPLE_INTERVAL_S = 2.0
+# A process that ends is noticed within this time.
+EXIT_S = 0.1
 # Long enough for a median, short enough to go unnoticed.
 DIAGNOSIS_S = 1.0
 COOLDOWN_POLL_S, MAX_COOLDOWN_S = 5.0, 600.0
@@ -121,8 +123,8 @@ class _StateMonitor:
         def sample() -> None:
             while not ended.wait(interval_s):
                 state = self.sample(running=True)
-                # A slow sensor may answer after the model has stopped.
-                if not ended.is_set():
+                # The model may have stopped before the sensor answered.
+                if not ended.wait(EXIT_S):
                     states.append(state)
 
         sampler = threading.Thread(target=sample, daemon=True)
