@@ -18,7 +18,6 @@ from __future__ import annotations
 import argparse
 import io
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ import numpy.typing as npt
 from edgefer import files
 from edgefer.contract.artifact import Artifact
 from edgefer.fleet.emulated_board import BOARD_FOLDER, PYTHONS, EmulatedBoard
-from edgefer.inference.interpreters import installed_runtimes, run_model
+from edgefer.inference.interpreters import installed_runtimes, run_model, run_request
 from edgefer.results import schema
 from edgefer.results.parity import Configuration
 
@@ -43,10 +42,10 @@ def execute(
     np.savez(arrays, model=np.frombuffer(artifact.model, np.uint8), faces=faces)
     outputs = board.local_path("outputs.npy")
     outputs.unlink(missing_ok=True)
-    request = {
-        "configuration": asdict(Configuration(runtime)), "arrays": board.write("arrays.npz", arrays.getvalue()),
-        "outputs": f"{BOARD_FOLDER}/{outputs.name}", "trusted": True, "input": artifact.input_spec.to_json(),
-    }  # fmt: skip
+    request = run_request(
+        Configuration(runtime), artifact.input_spec, arrays=board.write("arrays.npz", arrays.getvalue()),
+        outputs=f"{BOARD_FOLDER}/{outputs.name}", trusted=True,
+    )  # fmt: skip
     paths = board.write("request.json", json.dumps(request).encode()), f"{BOARD_FOLDER}/reply.json"
     board.run(PYTHONS[runtime], "-m", "edgefer.inference.interpreters", *paths, processor=processor)
     return np.asarray(np.load(outputs, allow_pickle=False))

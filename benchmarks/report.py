@@ -118,10 +118,11 @@ def update(root: Path) -> Iterator[str]:
         counts = [results / "arm64-emulated" / f"{path.stem}.arm64.json" for path in models]
         inputs = [peers, *(path for path in [results / "shipped", *counts] if path.exists())]
         data = read(inputs)
+        rows = _peer_rows(data)
         drawing = root / "docs" / "images" / "models.svg"
-        files.write_text(drawing, f"{peers_svg(_peer_rows(data))}\n")
+        files.write_text(drawing, f"{peers_svg(rows)}\n")
         yield f"{drawing}: models"
-        yield from place("peers", _peers_table(data).markdown())
+        yield from place("peers", _peers_table(data, rows).markdown())
 
 
 def _write_card(path: Path, data: ReportData) -> str:
@@ -187,7 +188,7 @@ def peers_section(data: ReportData) -> Section | None:
     if "peers" not in data.results.extra:
         return None
     # The names in the table for a terminal contain no Markdown.
-    table = _peers_table(data).narrow
+    table = _peers_table(data, _peer_rows(data)).narrow
     return Section("peers", "Other models", table_blocks("By size", table)) if table else None
 
 
@@ -210,8 +211,8 @@ def _arm64_tables(data: ReportData) -> list[Table]:
     return [table for build in tables if (table := build(records)) is not None] if records else []
 
 
-def _peers_table(data: ReportData) -> Table:
-    return peers_table(_peers(data), _peer_rows(data), measurements=data.results.measurements)
+def _peers_table(data: ReportData, rows: Sequence[PeerRow]) -> Table:
+    return peers_table(_peers(data), rows, measurements=data.results.measurements)
 
 
 def _peer_rows(data: ReportData) -> list[PeerRow]:

@@ -160,7 +160,7 @@ def peers_table(peers: Sequence[Peer], rows: Sequence[PeerRow], *, measurements:
             only.
         measurements: Latency measurements of edgefer's models; the legend names the machine.
     """
-    legend = _legend(peers, _timed(measurements) if any(row.ships for row in rows) else [])
+    legend = _legend(peers, _timed(measurements), ships=any(row.ships for row in rows))
     narrow_rows = [[row.terminal_name, *_numbers(row)] for row in rows]
     narrow = Table(NARROW_HEADERS, narrow_rows, f"{SHIPPED_MARK}: {legend}", text_columns=1)
     cells = [[row.markdown_name, *_numbers(row)] for row in rows]
@@ -258,13 +258,15 @@ def _interval(accuracy: Accuracy | None) -> tuple[float, float] | None:
     return 100 * low, 100 * high
 
 
-def _legend(peers: Sequence[Peer], timed: Sequence[Measurement]) -> str:
+def _legend(peers: Sequence[Peer], timed: Sequence[Measurement], *, ships: bool) -> str:
     sentences = [f"models that edgefer ships. {PUBLIC} and {PRIVATE} of FER2013, {IMAGES:,} images each."]
+    if ships:
+        sentences.append("int8 KiB: these models with their contract, the others without.")
     machines = [
         f"{timing.device.get('board') or timing.device.get('cpu')}, {timing.runtime} {timing.runtime_version}"
         for timing in timed
     ]
-    if machines:
+    if machines and ships:
         sentences.append(f"p50: of the model alone, {'; '.join(dict.fromkeys(machines))}, one thread.")
     if not all(peer.measured_here for peer in peers):
         sentences.append(f"{REPORTED_MARK}: measured earlier or published; all other numbers were measured here.")

@@ -29,7 +29,10 @@ if TYPE_CHECKING:
     from edgefer.workstation.importing.network import ImportedNetwork
     from edgefer.workstation.training.run import Run
 
-__all__ = ["NO_DATA", "FeedOptions", "feed_options", "find_contract", "import_network", "import_tflite"]
+__all__ = [
+    "NO_DATA", "FeedOptions", "feed_options", "feed_options_without_data", "find_contract", "import_network",
+    "import_tflite",
+]  # fmt: skip
 
 
 NO_DATA = DataOptions()
@@ -52,19 +55,24 @@ class FeedOptions:
     words: str | None = None
 
 
-feed_options = option_group(
-    "feed",
-    FeedOptions,
-    click.option(
-        "--labels", metavar="NAMES",
-        help="Class names in the order of the outputs: a,b,c or a file.  [default: determined with the data]",
-    ),
-    click.option(
-        "--input", "words", metavar="WORDS",
-        help="Channels and range of the pixels, such as gray,-1..1 or rgb,imagenet.  "
-        "[default: determined with the data]",
-    ),
-)  # fmt: skip
+def _feed_options(defaults: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    return option_group(
+        "feed",
+        FeedOptions,
+        click.option(
+            "--labels", metavar="NAMES",
+            help=f"Class names in the order of the outputs: a,b,c or a file.  [{defaults}]",
+        ),
+        click.option(
+            "--input", "words", metavar="WORDS",
+            help=f"Channels and range of the pixels, such as gray,-1..1 or rgb,imagenet.  [{defaults}]",
+        ),
+    )  # fmt: skip
+
+
+feed_options = _feed_options("default: determined with the data")
+# For commands without a data set.
+feed_options_without_data = _feed_options("required for a model without a contract")
 
 
 def find_contract(

@@ -34,7 +34,7 @@ __all__ = [
 PATH = click.Path(path_type=Path)
 RUNTIMES = ", ".join(plugins.names("edgefer.inference.runtimes"))
 DETECTORS = ", ".join(plugins.names("edgefer.inference.detectors"))
-MODEL_HELP = "A .tflite.  [default: the newest artifact, else the shipped model]"
+MODEL_HELP = "A .tflite.  [default: the newest in runs/, else the shipped model small]"
 Callback = TypeVar("Callback", bound=Callable[..., Any])
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 

@@ -29,7 +29,7 @@ from edgefer.inference.runtime import MODEL_HINT, RUNTIMES, Runtime, cannot_run,
 from edgefer.processes import ChildResult, call_module, serve_request
 from edgefer.results.parity import Configuration
 
-__all__ = ["InstalledRuntimes", "installed_runtimes", "run_faces", "run_model"]
+__all__ = ["InstalledRuntimes", "installed_runtimes", "run_faces", "run_model", "run_request"]
 
 MODULE = "edgefer.inference.interpreters"
 
@@ -87,12 +87,28 @@ def run_model(
     with tempfile.TemporaryDirectory(prefix="edgefer-run-") as folder:
         arrays, outputs = Path(folder, "arrays.npz"), Path(folder, "outputs.npy")
         np.savez(arrays, model=np.frombuffer(model, np.uint8), faces=faces)
-        settings = asdict(replace(configuration, python=""))
-        request: dict[str, Any] = {"configuration": settings, "arrays": str(arrays), "outputs": str(outputs)}
-        request |= {"trusted": is_trusted(model), "input": spec.to_json()}
+        request = run_request(configuration, spec, arrays=str(arrays), outputs=str(outputs), trusted=is_trusted(model))
         _call(configuration.python, request, Path(folder))
         loaded: npt.NDArray[Any] = np.load(outputs, allow_pickle=False)
     return loaded
+
+
+def run_request(
+    configuration: Configuration, spec: InputSpec, *, arrays: str, outputs: str, trusted: bool
+) -> dict[str, Any]:
+    """Build the request with which main() runs a model in the interpreter that executes it.
+
+    Args:
+        configuration: runtime, kernels and threads; its interpreter is ignored.
+        spec: input of the model.
+        arrays: .npz to read: ``model``, the content of a .tflite as uint8, and ``faces``, uint8 (n, *spec.shape).
+        outputs: .npy to write: the raw, flattened outputs (n, values).
+        trusted: True to run the model without the check of its first load.
+    """
+    return {
+        "configuration": asdict(replace(configuration, python="")), "arrays": arrays, "outputs": outputs,
+        "trusted": trusted, "input": spec.to_json(),
+    }  # fmt: skip
 
 
 def run_faces(runtime: Runtime, faces: npt.NDArray[np.uint8], spec: InputSpec = InputSpec()) -> npt.NDArray[Any]:

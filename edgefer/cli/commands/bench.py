@@ -78,7 +78,8 @@ plan_options = option_group(
     click.option("--threads", type=parse_threads, metavar="N[,N...]", help="Thread counts to measure.  [default: 1]"),
     click.option("--runtime", metavar="NAME[,NAME...]", help=f"Runtimes: {RUNTIMES}.  [default: the best installed]"),
     click.option(
-        "--preset", type=click.Choice(list(PRESETS)), default="quick", show_default=True, help="How much to measure."
+        "--preset", type=click.Choice(list(PRESETS)), default="quick", show_default=True,
+        help="Number of runs and rounds.",
     ),
     click.option("--runs", type=click.IntRange(1), metavar="N", help="Minimum timed runs.  [default: by preset]"),
     click.option("--seconds", type=SECONDS, metavar="S", help="Minimum timed seconds.  [default: by preset]"),
@@ -128,12 +129,13 @@ def command(
 ) -> Result:  # fmt: skip
     """Measure the latency of MODEL on a device, its accuracy there, and the device state during the benchmark.
 
-    The default is the newest artifact, or the shipped model if there is none. A board needs an SSH server and a Python
-    with a runtime, which edgefer devices setup installs. edgefer, the model and the faces are uploaded once.
+    The default is the newest .tflite in runs/, or the shipped model small if there is none. A board needs an SSH
+    server and a Python with a runtime, which edgefer devices setup installs. edgefer, the model and the faces are
+    uploaded once.
 
     --device emulated counts instructions on an emulated board instead; docs/boards.md describes it.
 
-    The preset quick measures 1,024 runs and 3 s; standard measures 10 s in 5 rounds, each in a fresh process; mlperf
+    The preset quick measures 1,024 runs and 3 s; standard divides 10 s among 5 fresh processes; mlperf
     measures 24,576 runs. Models and runtimes that are compared alternate round by round.
 
     \b

@@ -34,10 +34,10 @@ def command(
 ) -> Result:
     """Score a .tflite or a trained run: accuracy with its confidence interval, per-class recall, confusion matrix.
 
-    The default is the newest artifact, or the shipped model if there is none. A run is scored on the data set of its
-    training unless --data is given. The splits public and private are PublicTest and PrivateTest of FER2013, and the
-    validation and test split of other data; the words validation and test name them, too. Score on the test split once,
-    at the very end: a result that guided any choice is no longer valid.
+    The default is the newest .tflite in runs/, or the shipped model small if there is none. A run is scored on the data
+    set of its training unless --data is given. The splits public and private are PublicTest and PrivateTest of FER2013,
+    and the validation and test split of other data; the words validation and test name them, too. Score on the test
+    split once, at the very end: a result that guided any choice is no longer valid.
 
     --pictures writes a classification report, confusion matrices, the most frequent errors, a reliability diagram,
     sample images and 50 random predictions. For a run it adds learning curves and the gain of each training phase. The

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 def command(model: Path | None, as_zip: bool, as_c_array: bool, output_dir: Path) -> Result:
     """Export MODEL in a form that runs without an edgefer installation.
 
-    The default MODEL is the newest artifact, or the shipped model if there is none.
+    The default MODEL is the newest .tflite in runs/, or the shipped model small if there is none.
 
     The .pyz contains the model and the part of edgefer that runs on boards. A board needs Python 3.10 to 3.13, numpy,
     OpenCV and a TensorFlow Lite runtime; the .pyz prints the command that installs missing packages. The .h and .cc

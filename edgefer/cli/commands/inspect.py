@@ -21,8 +21,8 @@ from edgefer.text_table import Result
 def command(model: Path | None, timeout: float, memory: int) -> Result:
     """Show the operators, memory use, compatible runtimes and contract of any .tflite FILE or shipped model.
 
-    The default is the newest artifact, or the shipped model if there is none. FILE is loaded and run once in a
-    subprocess with a time and a memory limit, so a file that crashes the runtime results in an error message.
+    The default is the newest .tflite in runs/, or the shipped model small if there is none. FILE is loaded and run once
+    in a subprocess with a time and a memory limit, so a file that crashes the runtime results in an error message.
 
     \b
     Example:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edgefer import plugins
-from edgefer.cli.foreign import FeedOptions, feed_options, find_contract
+from edgefer.cli.foreign import FeedOptions, feed_options_without_data, find_contract
 from edgefer.cli.options import MODEL_HELP, PATH, RUNTIMES, detector_options, log, option_group
 from edgefer.cli.streams import write
 from edgefer.errors import IncompatibleError, UsageError
@@ -146,7 +146,7 @@ output_options = option_group(
 @click.command()
 @source_options
 @pipeline_options
-@feed_options
+@feed_options_without_data
 @output_options
 @click.option("--frames", type=click.IntRange(1), metavar="N", help="Stop after N frames.")
 @click.option("--seconds", type=click.FloatRange(0, min_open=True), metavar="S", help="Stop after S seconds.")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgefer.cli.foreign import FeedOptions, feed_options, find_contract
+from edgefer.cli.foreign import FeedOptions, feed_options_without_data, find_contract
 from edgefer.cli.options import MODEL_HELP, PATH, RUNTIMES, detector_options, log, option_group
 from edgefer.cli.outputs import INPUT, OUTPUT_FOLDER, describe_os_error
 from edgefer.cli.streams import DataStream, write, write_json
@@ -56,7 +56,7 @@ pipeline_options = option_group(
 @click.command()
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...", type=INPUT)
 @pipeline_options
-@feed_options
+@feed_options_without_data
 @click.option(
     "--every", type=click.IntRange(1), default=1, show_default=True, metavar="N", help="Use each N-th frame of a video."
 )

@@ -74,7 +74,7 @@ budget_options = option_group(
     BudgetOptions,
     click.option(
         "--judge", metavar="NAME[:KEY=VALUE,...]",
-        help=f"What measures the cost: {JUDGES}.  [default: device with --device, else local]",
+        help=f"Measure of the cost: {JUDGES}.  [default: device with --device, else local]",
     ),
     click.option(
         "--device", "devices", multiple=True, metavar="NAME|USER@HOST", help="Board that measures; may be repeated."

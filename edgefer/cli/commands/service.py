@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 @click.group()
 def command() -> None:
-    """Manage the systemd service that starts edgefer live with its web page at boot and restarts it after a failure.
+    """Manage the systemd user service that runs edgefer live with its web page and restarts it after a failure.
 
-    It is a user service: no root is needed.
+    It needs no root. It starts at login, or at boot after: sudo loginctl enable-linger $USER
 
     \b
     Example:

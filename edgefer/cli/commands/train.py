@@ -77,7 +77,7 @@ train_options = option_group(
     ),
     click.option(
         "--architecture", metavar="NAME|FILE.py[:FUNCTION]",
-        help="An architecture of the catalog, or a function of your own like the build() of one.",
+        help="Built-in architecture, or a function of your own with the parameters of a built-in one.",
     ),
     click.option("--epochs", metavar="N", help="Short for --set epochs=N."),
     click.option("--seed", metavar="N", help="Short for --set seed=N."),
@@ -90,7 +90,7 @@ train_options = option_group(
     ),
     click.option(
         "--views", metavar="N",
-        help="Short for --set views=N: teachers and student see the same N augmented views of the images.",
+        help="Short for --set views=N: teachers and student share N augmented views of the images.",
     ),
     click.option(
         "--classes", metavar="NAME[,NAME...]",
@@ -120,8 +120,8 @@ def command(
 ) -> Result:
     """Train a network on a data set, or on synthetic faces without one.
 
-    The run folder stores settings, weights, history and plots. --resume continues an interrupted run and gives the same
-    weights as an uninterrupted one.
+    The run folder stores settings, weights, history and plots. --resume continues an interrupted run. On a CPU,
+    it gives the same weights as an uninterrupted one.
 
     --init-from starts a run with the weights of another run or of a model, a new optimizer and a new schedule. The
     outputs of classes that the model has keep their weights, and those remain the result if no epoch improves on them.

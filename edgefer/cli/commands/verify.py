@@ -65,8 +65,8 @@ def command(
 ) -> Result:  # fmt: skip
     """Run MODEL with every installed runtime and kind of kernel, and report where and how far the outputs differ.
 
-    The default is the newest artifact, or the shipped model if there is none. An int8 model does not give bit-identical
-    outputs everywhere.
+    The default is the newest .tflite in runs/, or the shipped model small if there is none. An int8 model does not give
+    bit-identical outputs everywhere.
 
     \b
     Example:

@@ -72,7 +72,8 @@ def summary_sentences(record: ArchitectureSearch) -> list[str]:
     budget = f" Budget: {'; '.join(limits)}." if limits else ""
     return [
         f"{_counts(record)[0].upper()}{_counts(record)[1:]}.",
-        f"Each trial starts from {space.get('system')} and trains {space.get('epochs')} epochs on {faces} images.",
+        f"Settings that are not drawn are those of {space.get('system')}.",
+        f"Each trial trains for at most {space.get('epochs')} epochs on {faces} images.",
         f"Cost: {record.judge}.{budget}",
     ]
 
