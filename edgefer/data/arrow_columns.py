@@ -24,6 +24,7 @@ PICTURE_NAMES = ("image", "img", "picture", "photo", "face", "image_bytes", "byt
 PIXEL_NAMES = ("pixels", "pixel_values", "image")
 LABEL_NAMES = ("label", "labels", "emotion", "emotions", "expression", "class", "category", "target")
 SPLIT_NAMES = ("usage", "split", "subset")
+SUBJECT_NAMES = ("subject", "person")
 PICTURE_ROLES = ("image", "path", "pixels")
 NAMED_COLUMNS = 12
 HINT = "--columns label=NAME,image=NAME"
@@ -34,8 +35,9 @@ class Columns:
     """Names of the columns of a file.
 
     Attributes:
-        picture: column of pictures or pixels.
+        picture: column of pictures, pixels or paths.
         are_pixels: True for pixels as text or numbers.
+        are_paths: True for paths of picture files as text.
         label: column of classes.
         classes: names of numbered classes, or empty.
         split, subject: columns, or None.
@@ -43,6 +45,7 @@ class Columns:
 
     picture: str
     are_pixels: bool
+    are_paths: bool
     label: str
     classes: tuple[str, ...]
     split: str | None
@@ -72,13 +75,16 @@ def find_columns(shard: Shard, schema: Any, roles: Mapping[str, str]) -> Columns
             why="expected pictures (binary, or a struct with bytes and path) or pixels (text or a list of integers)",
             hint=HINT,
         )
+    are_paths = role == "path" and _is_text(kind)
+    subject = next((name for name in schema.names if name.lower() in SUBJECT_NAMES and _is_scalar(schema, name)), None)
     return Columns(
         picture=picture,
-        are_pixels=not _has_pictures(kind),
+        are_pixels=not are_paths and not _has_pictures(kind),
+        are_paths=are_paths,
         label=label,
         classes=tuple(map(str, classes)) if isinstance(classes, list) else (),
         split=split,
-        subject=chosen.get("subject"),
+        subject=chosen.get("subject") or subject,
     )
 
 
@@ -137,7 +143,17 @@ def _has_pixels(kind: Any) -> bool:
         kind = kind.value_type
         if types.is_integer(kind):
             return True
+    return _is_text(kind)
+
+
+def _is_text(kind: Any) -> bool:
+    types = load_pyarrow("pyarrow").types
     return bool(types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind))
+
+
+def _is_scalar(schema: Any, name: str) -> bool:
+    kind = schema.field(name).type
+    return not load_pyarrow("pyarrow").types.is_nested(kind) and not _has_pictures(kind)
 
 
 def _described(schema: Any) -> str:

@@ -3,16 +3,19 @@
     shards = find_shards(path, suffixes=(".parquet",))
     table = read_shards(path, shards, open_parquet, layout="Parquet", options=options, bad=bad, progress=silent)
 
-The column of pictures has bytes, or structs with bytes and path as Hugging Face datasets write them; a column of pixels
-has texts or lists of numbers. Columns are found by --columns, by the features that Hugging Face datasets store in the
-schema, or by their usual names; see arrow_columns.py. Classes are names, or numbers whose names the features define.
+The column of pictures has bytes, structs with bytes and path as Hugging Face datasets write them, or the paths that
+--columns path=NAME names; paths are relative to the file. A column of pixels has texts or lists of numbers. Columns are
+found by --columns, by the features that Hugging Face datasets store in the schema, or by their usual names; see
+arrow_columns.py. Classes are names, or numbers whose names the features define. Beside pixels, numbers without such
+names are those of FER2013, unless the user's map names them.
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +23,27 @@ import numpy as np
 
 from edgefer.data.arrow_columns import Columns, find_columns
 from edgefer.data.arrow_files import ArrowFile, Opener, readable
+from edgefer.data.class_names import FER2013_NUMBERS
 from edgefer.data.naming import (
     SPLIT_WORDS,
-    canonical_name,
-    label_of,
     list_names,
     quote,
     quote_name,
+    single_test_notes,
     split_of,
     splits_of,
 )
-from edgefer.data.pictures import Picture, read_pictures
-from edgefer.data.pixel_rows import BadPixels, PixelRows, parse_pixels, require_scenes, resized
-from edgefer.data.records import SPLITS, BadRows, ReadOptions, SampleTable
+from edgefer.data.pictures import Picture, file_content, path_problem, read_pictures
+from edgefer.data.pixel_rows import (
+    SAMPLED_ROWS,
+    BadPixels,
+    PixelRows,
+    parse_pixels,
+    require_scenes,
+    resized,
+    usual_side,
+)
+from edgefer.data.records import SPLITS, BadRows, ReadOptions, SampleTable, index_subjects
 from edgefer.data.shards import Shard, splits_of_shards
 from edgefer.errors import DataError
 from edgefer.progress import Progress
@@ -92,12 +103,20 @@ def read_shards(
         noun = "picture" if total == 1 else "pictures"
         notes = (*notes, f"Skipped: {total:,} {noun} without a class, in {list_names(list(omitted))}.")
     assigned = splits_of(row.split for part in parts for row in part.rows if part.columns.split)
+    column = next((part.columns.split for part in parts if part.columns.split), "")
+    notes = (*notes, *single_test_notes(assigned, column=column))
     if any(part.columns.are_pixels for part in parts):
         require_scenes(path, options)
         table = _read_pixels(parts, splits, assigned, layout=layout, options=options, bad=bad, progress=progress)
         return table.with_notes(notes)
-    pictures = [picture for part in parts for picture in _pictures(part, splits[part.shard.name], assigned)]
-    return read_pictures(pictures, layout=layout, options=options, bad=bad, progress=progress, notes=notes)
+    columns = [_Values(part.file, part.columns.picture, part.shard.path) for part in parts]
+    pictures = [
+        picture
+        for part, values in zip(parts, columns)
+        for picture in _pictures(part, values, splits[part.shard.name], assigned)
+    ]
+    table = read_pictures(pictures, layout=layout, options=options, bad=bad, progress=progress, notes=notes)
+    return replace(table, is_cacheable=not any(values.has_files for values in columns))
 
 
 @dataclass(frozen=True)
@@ -129,21 +148,25 @@ def _read_rows(file: ArrowFile, columns: Columns) -> tuple[list[_Row], int]:
         for index, label in enumerate(values[columns.label]):
             # A number that is not equal to itself is the missing value of pandas.
             if label not in UNLABELED and label == label:
-                split = values[columns.split][index] if columns.split else ""
-                subject = values[columns.subject][index] if columns.subject else ""
-                rows.append(_Row(count + index, _label(label, columns), str(split or ""), str(subject or "")))
+                split = values[columns.split][index] if columns.split else None
+                subject = values[columns.subject][index] if columns.subject else None
+                rows.append(_Row(count + index, _label(label, columns), _text(split), _text(subject)))
         count += batch.num_rows
     return rows, count
 
 
 def _label(value: Any, columns: Columns) -> str:
-    """Return the name of a class: of a number, as the features define it, or 0 to 6 of FER2013 beside pixels."""
+    """Return the name of a class as the file spells it; that of a number, as the features define it."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    text = str(value).strip()
-    if columns.classes and isinstance(value, int):
-        return columns.classes[value] if 0 <= value < len(columns.classes) else text
-    return (label_of(text) or canonical_name(text)) if columns.are_pixels else text
+    if columns.classes and isinstance(value, int) and 0 <= value < len(columns.classes):
+        return columns.classes[value]
+    return str(value).strip()
+
+
+def _text(value: Any) -> str:
+    """Return the text of a cell; that of a missing value of Arrow or pandas is empty."""
+    return "" if value is None or value != value else str(value)
 
 
 def _place(shard: Shard, row: _Row) -> str:
@@ -160,8 +183,7 @@ def _split(columns: Columns, row: _Row, split: str, assigned: Mapping[str, str])
     return "", f"{columns.split} is {quote(row.split)}, {kind}"
 
 
-def _pictures(part: _Part, split: str, assigned: Mapping[str, str]) -> Iterator[Picture]:
-    values = _Values(part.file, part.columns.picture, part.shard.path)
+def _pictures(part: _Part, values: _Values, split: str, assigned: Mapping[str, str]) -> Iterator[Picture]:
     for row in part.rows:
         own, problem = _split(part.columns, row, split, assigned)
         content = functools.partial(_content, values, row.number, part.shard.path.parent)
@@ -182,7 +204,7 @@ def _read_pixels(
     progress: Progress,
 ) -> SampleTable:
     """Read rows of pixels, which have equal sizes in all shards."""
-    faces = PixelRows()
+    faces = PixelRows(usual_side(islice(_sizes(parts), SAMPLED_ROWS)))
     labels, usage, numbers, subjects = [], [], [], []
     start, total = 0, sum(len(part.rows) for part in parts)
     for part in parts:
@@ -206,7 +228,6 @@ def _read_pixels(
         start += part.row_count
     progress(total, total, "rows")
     names, positions = np.unique(np.array(labels or [""]), return_inverse=True)
-    people = np.unique(np.array(subjects or [""]), return_inverse=True)[1].astype(np.int64)
     return SampleTable(
         pixels=resized(faces.array(), options.spec),
         labels=positions.astype(np.int64)[: len(labels)],
@@ -216,14 +237,29 @@ def _read_pixels(
         layout=layout,
         row_count=start,
         label_names=tuple(map(str, names)),
-        subjects=people if len(set(subjects)) > 1 else None,
+        subjects=index_subjects(subjects),
+        default_names=FER2013_NUMBERS,
     )
+
+
+def _sizes(parts: Sequence[_Part]) -> Iterator[int]:
+    """Yield the number of pixels in each row; 0 if they are unusable."""
+    for part in parts:
+        values = _Values(part.file, part.columns.picture, part.shard.path)
+        for row in part.rows:
+            try:
+                yield len(_pixels(values.get(row.number)))
+            except BadPixels:
+                yield 0
 
 
 def _pixels(value: Any) -> bytes:
     if isinstance(value, str):
         return parse_pixels(value.split())
-    array = np.array(value if value is not None else [])
+    try:
+        array = np.array(value if value is not None else [])
+    except ValueError as error:  # lists of different lengths
+        raise BadPixels("pixels is uneven, expected rows of equal lengths") from error
     if array.dtype.kind not in "iu" or not array.size:
         raise BadPixels("pixels is empty or uneven, expected a list of integers")
     if array.min() < 0 or array.max() > 255:
@@ -234,12 +270,17 @@ def _pixels(value: Any) -> bytes:
 
 
 class _Values:
-    """The values of one column, read in batches and in ascending order."""
+    """The values of one column, read in batches and in ascending order.
+
+    Attributes:
+        has_files: True once a value named a picture file.
+    """
 
     def __init__(self, file: ArrowFile, column: str, path: Path) -> None:
         self._file, self._column, self._path = file, column, path
         self._batches: Iterator[Any] | None = None
         self._batch: Any = None
+        self.has_files = False
         self._start = 0
 
     def get(self, row: int) -> Any:
@@ -263,13 +304,18 @@ class _Values:
 def _content(values: _Values, row: int, folder: Path) -> bytes:
     """Return an encoded picture: its bytes, or the content of the file that its path names."""
     value = values.get(row)
-    content = value.get("bytes") if isinstance(value, dict) else value
-    if content:
+    content, path = (value.get("bytes"), value.get("path")) if isinstance(value, dict) else (value, None)
+    if isinstance(content, str):
+        path = content.strip()
+    elif content:
         return bytes(content)
-    path = value.get("path") if isinstance(value, dict) else None
     if not path:
         raise DataError("is empty", why="the column has neither bytes nor a path")
+    values.has_files = True
+    if problem := path_problem(str(path)):
+        raise DataError(problem)
     try:
-        return (folder / str(path).replace("\0", "")).read_bytes()
-    except OSError as error:
-        raise DataError(f"has no bytes, and {quote_name(path)} cannot be read", why=error.strerror or "") from error
+        return file_content(folder / str(path))
+    except DataError as error:
+        reason = "has no bytes, and " if isinstance(value, dict) else ""
+        raise DataError(f"{reason}{quote_name(path)} {error.what}", why=error.why) from error

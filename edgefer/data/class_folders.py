@@ -3,7 +3,8 @@
     tree = survey(Path("my_faces"))
     table = read_tree(Path("my_faces"), options=ReadOptions(), bad=BadRows(), progress=silent)
 
-Splits are matched by folder name, and each folder with pictures in a split is a class. Without folders of splits, all
+Splits are matched by folder name, and each folder with pictures in a split is a class, except those of other layouts,
+such as images/ beside labels/. Without known names, a tree has two classes or more. Without folders of splits, all
 pictures belong to Training. File names that start with a split of FER2013 ("PrivateTest_00032298.jpg") separate
 PublicTest from PrivateTest. Without such names, all of test/ becomes the validation split unless there is another one,
 and a note reports it. Another note lists the skipped folders and files, except hidden files, trash folders and
@@ -30,6 +31,7 @@ from edgefer.data.pictures import (
     is_picture,
     pictures_key,
     read_pictures,
+    split_folders,
     subject_of,
 )
 from edgefer.data.records import SPLITS, BadRows, ReadOptions, SampleTable
@@ -42,6 +44,10 @@ PREFIX = re.compile(rf"({'|'.join(SPLITS)})_(\d+)?")
 ROWS_OF_SPLIT = {"Training": range(28709), "PublicTest": range(28709, 32298), "PrivateTest": range(32298, 35887)}
 NAMED_LEFTOVERS = 5
 LEAST_CLASSES = 2
+# Folders of pictures and their annotations in other layouts, such as train/images/ with train/labels/.
+NOT_CLASSES = frozenset(
+    {"annotation", "annotations", "image", "images", "img", "imgs", "jpegimages", "label", "labels", "masks"}
+)
 NO_NAMES: Mapping[str, str] = {}
 # Trees with the seven classes are often FER2013, but the names of the classes do not prove it.
 UNSPECIFIED_TEST = (
@@ -113,7 +119,7 @@ def read_tree(
 
 def class_folder_names(path: Path) -> set[str]:
     """Return the names of all folders in the folders of splits, for formats that number their classes."""
-    return {entry.name for folder in folders_in(path) if split_of(folder.name) for entry in folders_in(folder)}
+    return {entry.name for folder in split_folders(path) for entry in folders_in(folder)}
 
 
 def survey(path: Path, *, names: Mapping[str, str] = NO_NAMES) -> Tree:
@@ -122,8 +128,10 @@ def survey(path: Path, *, names: Mapping[str, str] = NO_NAMES) -> Tree:
     pictures: list[Picture] = []
     unreadable: list[tuple[str, str]] = []
     classes = [] if splits else _class_folders(path) or _class_folders(path, any_name=True)
-    used = {*splits, *classes}
-    omitted = [_description(entry, path) for entry in _entries(path) if entry not in used and _may_hold_images(entry)]
+    outer = {split.parent for split in splits if split.parent != path}
+    used = {*splits, *outer, *classes}
+    beside = [entry for folder in (path, *sorted(outer)) for entry in _entries(folder) if entry not in used]
+    omitted = [_description(entry, path) for entry in beside if _may_hold_images(entry)]
     for split in splits or [path]:
         for entry in _entries(split) if splits else classes:
             if not os.path.isdir(entry) or not _is_class(entry):  # noqa: PTH112 - Path.is_dir() may raise
@@ -198,14 +206,11 @@ def _missing_classes(
     pictures: Sequence[Picture], folders: Sequence[str], names: Mapping[str, str]
 ) -> Iterator[str]:
     """Report classes that some split folders lack."""
-    labels = {
-        folder: {
-            names.get(picture.label) or canonical_name(picture.label)
-            for picture in pictures
-            if picture.split == folder
-        }
-        for folder in folders
-    }
+    labels: dict[str, set[str]] = {folder: set() for folder in folders}
+    spelling: dict[str, str] = {}
+    for picture in pictures if folders else ():
+        label = names.get(picture.label) or canonical_name(picture.label)
+        labels[picture.split].add(spelling.setdefault(label.lower(), label))
     everywhere = set().union(*labels.values())
     order = [*LABELS, *sorted(everywhere - set(LABELS))]
     for folder, present in labels.items():
@@ -234,9 +239,16 @@ def _first(names: Sequence[str]) -> list[str]:
 
 
 def _split_folders(path: Path, *, any_name: bool = False) -> list[Path]:
-    """Return the folders of splits that contain a folder of a class; with ``any_name``, of a class of any name."""
+    """Return the folders of splits that contain a folder of a class.
+
+    With ``any_name``, the class may have any name, and all splits together have two classes or more.
+    """
     is_class = _is_class if any_name else _has_known_name
-    return [folder for folder in folders_in(path) if split_of(folder.name) and any(map(is_class, folders_in(folder)))]
+    classes = {folder: set(filter(is_class, folders_in(folder))) for folder in split_folders(path)}
+    names = {entry.name.lower() for entries in classes.values() for entry in entries}
+    if any_name and len(names) < LEAST_CLASSES:
+        return []
+    return [folder for folder, entries in classes.items() if entries]
 
 
 def _class_folders(path: Path, *, any_name: bool = False) -> list[Path]:
@@ -244,13 +256,13 @@ def _class_folders(path: Path, *, any_name: bool = False) -> list[Path]:
     folders = [folder for folder in folders_in(path) if not split_of(folder.name)]
     if not any_name and not any(map(_has_known_name, folders)):
         return []
-    classes = [folder for folder in folders if holds_pictures(folder)]
+    classes = [folder for folder in folders if folder.name.lower() not in NOT_CLASSES and holds_pictures(folder)]
     is_known = any_name or any(map(_has_known_name, classes))
     return classes if len(classes) >= LEAST_CLASSES and is_known else []
 
 
 def _is_class(folder: Path) -> bool:
-    return is_class_name(folder.name) or holds_pictures(folder)
+    return is_class_name(folder.name) or (folder.name.lower() not in NOT_CLASSES and holds_pictures(folder))
 
 
 def _has_known_name(folder: Path) -> bool:

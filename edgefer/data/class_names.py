@@ -2,13 +2,16 @@
 
     table = with_canonical_classes(table, {"joie": "happy"})
 
-Synonyms such as happiness and anger become the names of FER2013; contempt and unknown names stay as they are. The order
-is that of FER2013 if all classes are among its seven, otherwise alphabetical.
+Synonyms such as happiness and anger become the names of FER2013; contempt and unknown names stay as they are. Names
+that differ only in upper and lower case are one class, with the most frequent spelling. The order is that of FER2013 if
+all classes are among its seven, otherwise alphabetical.
 """
 
 from __future__ import annotations
 
 import sys
+import unicodedata
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -16,15 +19,26 @@ from pathlib import Path
 import numpy as np
 
 from edgefer.contract.labels import LABELS
-from edgefer.data.naming import canonical_name, list_names, quote, quote_name
+from edgefer.data.naming import (
+    CONTEMPT,
+    UNDECODED,
+    canonical_name,
+    is_number,
+    list_names,
+    plain_number,
+    quote,
+    quote_name,
+)
 from edgefer.data.records import SampleTable
 from edgefer.errors import DataError
 
-__all__ = ["read_labels_map", "with_canonical_classes"]
+__all__ = ["FER2013_NUMBERS", "class_key", "read_labels_map", "with_canonical_classes"]
 
 # As in the contract of a model.
 MAX_CLASSES, LONGEST_NAME = 1000, 100
 NO_NAMES: Mapping[str, str] = {}
+# Numbered classes of tables and arrays of pixels, unless a map gives them other names.
+FER2013_NUMBERS: Mapping[str, str] = {str(index): label for index, label in enumerate(LABELS)}
 HINT = '--labels-map FILE with one line per class, such as "1" = "happy"'
 
 
@@ -58,21 +72,27 @@ def with_canonical_classes(
 
     Args:
         table: samples with the class names of their source.
-        names: class names of the source and their replacements; synonyms need no entry.
+        names: class names of the source, or their canonical names, and their replacements; synonyms need no entry.
         defaults: the same, as the format defines them; ``names`` takes precedence.
 
     Raises:
-        DataError: the classes are numbers without a meaning, or there are too many.
+        DataError: the classes are numbers without a meaning, there are too many, or ``names`` are those of other data.
     """
-    lower = {name.lower(): label for name, label in {**defaults, **names}.items()}
-    renamed = {name: lower.get(name.lower()) or canonical_name(name) for name in table.label_names}
-    numbers = [name for name, label in renamed.items() if label.isdecimal()]
+    chosen, known = _by_key(names), _by_key({**table.default_names, **defaults})
+    canonical = {name: known.get(class_key(name)) or canonical_name(name) for name in table.label_names}
+    renamed = {
+        name: chosen.get(class_key(name)) or chosen.get(class_key(label)) or label
+        for name, label in canonical.items()
+    }
+    numbers = [name for name, label in renamed.items() if is_number(label)]
     if numbers:
         raise DataError(
             f"the classes {list_names(numbers)} are numbers",
             why=f"their meaning is unknown; there are {_counts(table)}",
             hint=HINT,
         )
+    merged = _merged(table, renamed)
+    renamed = {name: merged.get(label, label) for name, label in renamed.items()}
     unique = set(renamed.values())
     unusable = next((label for label in unique if not _is_usable(label)), None)
     if unusable is not None:
@@ -81,8 +101,21 @@ def with_canonical_classes(
     if len(unique) > MAX_CLASSES:
         why = f"at most {MAX_CLASSES:,} are supported; the first are {list_names(sorted(unique))}"
         raise DataError(f"the data set has {len(unique):,} classes", why=why)
-    notes = [f"{quote_name(name)} is {quote_name(label)}" for name, label in renamed.items() if _differs(name, label)]
-    unused = [name for name in names if name.lower() not in {item.lower() for item in table.label_names}]
+    notes = [
+        f"{quote_name(name)} is {quote_name(label)}"
+        for name, label in renamed.items()
+        if table.default_names.get(class_key(name)) != label
+        and (_differs(name, label) or (label in merged and unicodedata.normalize("NFC", name.strip()) != label))
+    ]
+    present = {class_key(text) for spelled in canonical.items() for text in spelled}
+    unused = [name for name in names if class_key(name) not in present]
+    # A run applies its map to other data too, which may have the names of the model already.
+    if names and len(unused) == len(names) and unique.isdisjoint(chosen.values()):
+        raise DataError(
+            f"the labels map has no class of the data: it has {list_names(unused)}",
+            why=f"the classes of the data are {_counts(table)}",
+            hint=f'--labels-map FILE with one line per class, such as "{quote_name(table.label_names[0])}" = "happy"',
+        )
     if unused:
         table = table.with_notes((f"The labels map has other classes than the data: {list_names(unused)}.",))
     if notes:
@@ -94,12 +127,36 @@ def with_canonical_classes(
     return replace(table, labels=positions[table.labels], label_names=order)
 
 
+def _by_key(names: Mapping[str, str]) -> dict[str, str]:
+    return {class_key(name): unicodedata.normalize("NFC", label) for name, label in names.items()}
+
+
+def class_key(name: str) -> str:
+    """Return the form in which equal names of a source and of a labels map are equal: "3" for "3.0", in lower case."""
+    return plain_number(unicodedata.normalize("NFC", name.strip())).lower()
+
+
 def _is_usable(label: str) -> bool:
-    return 0 < len(label) <= LONGEST_NAME and label.isprintable() and label == label.strip()
+    is_text = label.isprintable() and UNDECODED not in label
+    return 0 < len(label) <= LONGEST_NAME and is_text and label == label.strip()
 
 
 def _differs(name: str, label: str) -> bool:
-    return name.strip().lower() != label.lower()
+    return unicodedata.normalize("NFC", name.strip()).lower() != label.lower()
+
+
+def _merged(table: SampleTable, labels: Mapping[str, str]) -> dict[str, str]:
+    """Return the spelling of each class, by its spellings, for classes with several that differ only in case.
+
+    It is the name of a class of FER2013 or contempt if there is one, otherwise the most frequent spelling.
+    """
+    images: Counter[str] = Counter()
+    for name, count in zip(table.label_names, np.bincount(table.labels, minlength=len(table.label_names)).tolist()):
+        images[labels[name]] += count
+    groups: dict[str, list[str]] = {}
+    for label in sorted(images, key=lambda label: (label not in (*LABELS, CONTEMPT), -images[label], label)):
+        groups.setdefault(label.lower(), []).append(label)
+    return {label: group[0] for group in groups.values() if len(group) > 1 for label in group}
 
 
 def _counts(table: SampleTable) -> str:

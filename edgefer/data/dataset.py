@@ -26,7 +26,7 @@ from edgefer.contract.labels import LABELS
 from edgefer.contract.preprocessing import InputSpec
 from edgefer.contract.split_names import split_title
 from edgefer.data import ferplus as ferplus_file, records
-from edgefer.data.class_names import with_canonical_classes
+from edgefer.data.class_names import class_key, with_canonical_classes
 from edgefer.data.naming import list_names, match_names, quote_name
 from edgefer.data.pixel_files import StoredPixels
 from edgefer.data.pixels import Pixels, chunks, nbytes, subset
@@ -237,7 +237,8 @@ def load(
             train on other pixels than a board computes. Tables and arrays keep their size.
         split: sizes of the splits, for a source without test splits.
         columns: columns of a table by role: "label", "pixels" or "path", and optionally "split" and "subject".
-        labels_map: class names of the source and the names that models use; synonyms need no entry.
+        labels_map: class names of the source and the names that models use; it precedes the format's names of numbers,
+            and synonyms need no entry.
         ferplus: fer2013new.csv with the FER+ votes of the same faces.
         skip_bad_rows: leave out unusable rows, with a note; otherwise an unusable row is an error.
         crop: crop of the face in each picture of a scene; pictures without a face are left out, with a note.
@@ -248,13 +249,14 @@ def load(
         UsageError: ``split`` is given for a source with test splits, or ``crop`` for a source of pixels.
         DataError: ``path`` contains no data set, rows are unusable, or the votes do not belong to the faces.
     """
-    options = ReadOptions(spec, columns or {}, needs_splits=split is None, crop=crop)
+    class_names = frozenset(map(class_key, labels_map or ()))
+    options = ReadOptions(spec, columns or {}, needs_splits=split is None, crop=crop, class_names=class_names)
     try:
         source = find_source(path, columns=options.columns)
         table = _read(source, options, skip_bad_rows=skip_bad_rows, cache=cache, progress=progress)
     except OSError as error:
         hint = "check its permissions and the disk, or copy it again"
-        raise DataError(f"cannot read {quote_name(path)}", why=quote_name(str(error)), hint=hint) from error
+        raise DataError(f"cannot read {quote_name(path)}", why=quote_name(str(error))[:300], hint=hint) from error
     except MemoryError as error:
         why, hint = "its faces do not fit into memory", "a machine with more memory, or a smaller data set"
         raise DataError(f"{quote_name(path)} is too large", why=why, hint=hint) from error
@@ -321,7 +323,7 @@ def _read(source: Source, options: ReadOptions, *, skip_bad_rows: bool, cache: b
     bad = BadRows()
     table: SampleTable = reader.read(source.path, options=options, bad=bad, progress=progress)
     table = table.with_notes(bad.check(source.path, skip=skip_bad_rows, valid=len(table.labels)))
-    problem = records.write_cache(entry, table) if key else ""
+    problem = records.write_cache(entry, table) if key and table.is_cacheable else ""
     return table.with_notes(_storage_notes(table.pixels, problem))
 
 

@@ -6,20 +6,23 @@
     assign_test({"train", "test"})                  # "PublicTest"
     canonical_name("Suprise")                       # "surprise"; unknown names stay as they are
     match_names(("anger", "joy"), LABELS)           # {"anger": 0}: indices into LABELS
+    plain_number("3.0"), plain_number("fear")       # "3", "fear"
     quote("a\\x1b[2J")                               # 'a\\x1b[2J': without control characters
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence, Set as AbstractSet
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence, Set as AbstractSet
 
 from edgefer.contract.labels import LABELS
 from edgefer.escaping import printable
 
 __all__ = [
-    "CONTEMPT", "LABEL_OF_NAME", "SPLIT_WORDS", "TEST", "assign_test", "canonical_name", "is_class_name", "label_of",
-    "list_names", "match_names", "quote", "quote_name", "split_of", "splits_of", "test_note",
+    "CONTEMPT", "LABEL_OF_NAME", "SPLIT_WORDS", "TEST", "UNDECODED", "assign_test", "canonical_name", "is_class_name",
+    "is_number", "label_of", "list_names", "match_names", "plain_number", "quote", "quote_name", "single_test_notes",
+    "split_of", "splits_of", "test_note",
 ]  # fmt: skip
 
 TEST = "test"
@@ -57,6 +60,9 @@ SPLIT_OF_WORD = {
 }
 # Words around the name of a split, as in FER2013Train, train_set and images-test.
 DECORATION = re.compile(r"^(?:fer2013|ferplus|fer|images?)|(?:set|split|data|images?|folder)$")
+NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
+# Stands for bytes that are no text in the encoding of a file.
+UNDECODED = "\ufffd"
 QUOTED_CHARACTERS = 40
 LISTED_NAMES = 8
 
@@ -69,11 +75,27 @@ def label_of(name: str) -> str | None:
 
 
 def canonical_name(name: str) -> str:
-    """Return the label for the name of a class of FER2013 or contempt; any other name stays as it is."""
-    text = name.strip()
+    """Return the label for the name of a class of FER2013 or contempt; any other name is only composed (NFC).
+
+    File systems and tables represent letters such as \u00f6 by one character or, on macOS, by two.
+    """
+    text = unicodedata.normalize("NFC", name.strip())
     if text.lower() in (CONTEMPT, "contemptuous"):
         return CONTEMPT
     return LABEL_OF_NAME.get(text.lower(), text)
+
+
+def is_number(text: str) -> bool:
+    """Return True for a decimal number, such as "3", "-1", "3.0" or "3.0e+00"."""
+    return NUMBER.fullmatch(text) is not None
+
+
+def plain_number(text: str) -> str:
+    """Return an integer without its fraction, such as "3" for "3.0" and "3.0e+00"; any other text stays as it is."""
+    if not is_number(text) or text.isdecimal():
+        return text
+    number = float(text)
+    return str(int(number)) if number.is_integer() else text
 
 
 def is_class_name(name: str) -> bool:
@@ -120,6 +142,17 @@ def splits_of(names: Iterable[str]) -> dict[str, str]:
 def test_note(name: str) -> str:
     """Return the note on a test set, by its name in a message, that assign_test() takes as the validation split."""
     return f"{name} is used as the validation split, because there is no other to select the best epoch on."
+
+
+def single_test_notes(splits: Mapping[str, str], *, column: str = "") -> tuple[str, ...]:
+    """Return the notes on test sets that serve as the validation split.
+
+    Args:
+        splits: splits by name, of splits_of().
+        column: column of the names; by default, they are names of folders.
+    """
+    names = sorted(name for name, split in splits.items() if split == "PublicTest" and split_of(name) == TEST)
+    return tuple(test_note(f"{column} {quote(name)}" if column else f"{quote_name(name)}/") for name in names)
 
 
 def quote(value: object, *, limit: int = QUOTED_CHARACTERS) -> str:

@@ -10,6 +10,7 @@ model in color: prepare_all() then applies the order of the channels and the con
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import os
@@ -27,21 +28,24 @@ from edgefer import files
 from edgefer.contract.image_decoding import read_image
 from edgefer.contract.image_header import read_header
 from edgefer.contract.preprocessing import InputSpec, prepare
-from edgefer.data.naming import list_names, quote_name
+from edgefer.data.naming import UNDECODED, list_names, quote, quote_name, split_of
 from edgefer.data.pixel_files import PixelWriter
-from edgefer.data.records import SPLITS, BadRows, FaceCrop, ReadOptions, SampleTable
+from edgefer.data.records import SPLITS, BadRows, FaceCrop, ReadOptions, SampleTable, index_subjects
 from edgefer.errors import DataError
 from edgefer.progress import Progress
 
 __all__ = [
-    "Picture", "folders_in", "holds_pictures", "is_picture", "pictures_key", "read_pictures", "sample_files",
-    "stored_spec", "subject_of",
+    "Picture", "file_content", "folders_in", "holds_pictures", "is_picture", "path_problem", "pictures_key",
+    "read_pictures", "sample_files", "split_folders", "stored_spec", "subject_of",
 ]  # fmt: skip
 
 PROGRESS_EVERY_FILES = 256
 PICTURE_LIMIT_BYTES = 64 << 20
 DECODING_LIMIT_BYTES = 400 << 20
 SAMPLED_FILES = 64
+# Limits of Linux, in bytes. A cell with pixels in place of a path is longer.
+LONGEST_PATH, LONGEST_NAME = 4096, 255
+SHOWN_CHARACTERS = 200
 NAMED_FACELESS = 3
 # CK+ (S010_004_00000017.png), KDEF (AF01ANS.JPG), JAFFE (KA.AN1.39.tiff), and names such as subject12_happy_3.png.
 SUBJECT_IN_NAME = (
@@ -98,7 +102,7 @@ def pictures_key(pictures: Sequence[Picture], options: ReadOptions, *more: objec
     if options.crop is not None:
         digest.update(f"crop {options.crop.name}\n".encode())
     for picture in pictures:
-        stat = picture.path.stat() if picture.path.exists() else _lstat(picture.path)
+        stat = _stat(picture.path)
         times = "missing" if stat is None else f"{stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns}"
         facts = (picture.label, picture.split, picture.subject, picture.votes, picture.problem)
         digest.update(os.fsencode(picture.name))
@@ -131,7 +135,7 @@ def read_pictures(
                     raise DataError(picture.problem)
                 face = _face(picture, stored, options.crop)
             except DataError as error:
-                bad.add(quote_name(picture.name), f"{error.what} ({error.why})" if error.why else error.what)
+                bad.add(_place(picture), f"{error.what} ({error.why})" if error.why else error.what)
             else:
                 if face is None:
                     faceless.append(picture.name)
@@ -159,17 +163,8 @@ def read_pictures(
         has_row_numbers=are_rows,
         notes=(*notes, *_faceless_notes(faceless)),
         label_names=names,
-        subjects=_subjects(kept),
+        subjects=index_subjects([picture.subject for picture in kept]),
     )
-
-
-def _subjects(pictures: Sequence[Picture]) -> npt.NDArray[np.int64] | None:
-    """Return the index of each picture's subject, or None if a subject is unknown or all pictures show one."""
-    names = sorted({picture.subject for picture in pictures})
-    if len(names) < 2 or "" in names:
-        return None
-    index_of = {name: index for index, name in enumerate(names)}
-    return np.array([index_of[picture.subject] for picture in pictures], np.int64)
 
 
 def subject_of(stem: str) -> str:
@@ -186,6 +181,15 @@ def folders_in(folder: Path) -> list[Path]:
     except OSError:
         return []
     return [folder / name for name in names if not files.is_filesystem_leftover(name)]
+
+
+def split_folders(folder: Path) -> list[Path]:
+    """List the folders of splits in a folder; train/train replaces train if it is the only folder in it."""
+    outer = [entry for entry in folders_in(folder) if split_of(entry.name)]
+    inner = [folders_in(entry) for entry in outer]
+    return [
+        within[0] if [child.name for child in within] == [entry.name] else entry for entry, within in zip(outer, inner)
+    ]
 
 
 def sample_files(folder: Path, *, limit: int = SAMPLED_FILES, depth: int = 1) -> Iterator[Path]:
@@ -227,11 +231,29 @@ def is_picture(path: Path) -> bool:
         return False
 
 
-def _lstat(path: Path) -> os.stat_result | None:
-    try:
-        return path.lstat()
-    except OSError:
-        return None
+def path_problem(name: str) -> str:
+    """Return the reason why no file can have a path that a table lists, or ""."""
+    if not name:
+        return "the path is empty"
+    if "\0" in name or UNDECODED in name:
+        return f"the path {quote(name)} contains bytes that are no text"
+    lengths = [len(part.encode(errors="surrogatepass")) for part in name.split("/")]
+    if sum(lengths) > LONGEST_PATH or max(lengths) > LONGEST_NAME:
+        return f"the path {quote(name)} is too long ({len(name):,} characters)"
+    return ""
+
+
+def _place(picture: Picture) -> str:
+    name = picture.name
+    return quote_name(name if len(name) <= SHOWN_CHARACTERS else f"{name[:SHOWN_CHARACTERS]}...")
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    """Return the state of a file, or of a link without a target; None if there is none, or none can be named so."""
+    for stat in (path.stat, path.lstat):
+        with contextlib.suppress(OSError, ValueError):
+            return stat()
+    return None
 
 
 def _faceless_notes(names: Sequence[str]) -> Iterator[str]:
@@ -242,7 +264,7 @@ def _faceless_notes(names: Sequence[str]) -> Iterator[str]:
 
 def _face(picture: Picture, spec: InputSpec, crop: FaceCrop | None) -> npt.NDArray[np.uint8] | None:
     """Return the face in a picture at the size of a spec, or None if the crop has none."""
-    content = _file_content(picture.path) if picture.content is None else picture.content()
+    content = file_content(picture.path) if picture.content is None else picture.content()
     header = read_header(io.BytesIO(content))
     if header is not None and header.memory_bytes() > DECODING_LIMIT_BYTES:
         why = f"{header.width:,} x {header.height:,} pixels, {header.memory_bytes() >> 20:,} MiB in memory"
@@ -252,12 +274,17 @@ def _face(picture: Picture, spec: InputSpec, crop: FaceCrop | None) -> npt.NDArr
     return None if face is None else prepare(face, spec)
 
 
-def _file_content(path: Path) -> bytes:
+def file_content(path: Path) -> bytes:
+    """Return the content of a picture file.
+
+    Raises:
+        DataError: it cannot be read, is not a regular file, or is larger than 64 MiB.
+    """
     try:
         if path.exists() and not path.is_file():
             raise DataError("cannot be read", why="it is not a regular file")
         if path.stat().st_size > PICTURE_LIMIT_BYTES:
-            raise DataError("too large", why=f"{path.stat().st_size:,} bytes, at most {PICTURE_LIMIT_BYTES:,}")
+            raise DataError("is too large", why=f"{path.stat().st_size:,} bytes, at most {PICTURE_LIMIT_BYTES:,}")
         return path.read_bytes()
-    except OSError as error:
-        raise DataError("cannot be read", why=error.strerror or str(error)) from error
+    except (OSError, ValueError) as error:
+        raise DataError("cannot be read", why=getattr(error, "strerror", None) or str(error)) from error

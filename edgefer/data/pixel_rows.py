@@ -4,13 +4,14 @@
     rows.add(parse_pixels("70 80 82 ...".split()), place="line 2")      # 2,304 values are 48 x 48
     faces = resized(rows.array(), options.spec)         # 48 x 48 stays; other sizes as prepare() resizes pictures
 
-The first row decides the size.
+The most frequent size of the first rows, by usual_side(), is that of the table; without it, the first row decides.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,11 +23,16 @@ from edgefer.data.pictures import stored_spec
 from edgefer.data.records import ReadOptions
 from edgefer.errors import UsageError
 
-__all__ = ["SIDE", "BadPixels", "PixelRows", "parse_pixels", "require_scenes", "resized", "square_side"]
+__all__ = [
+    "SAMPLED_ROWS", "SIDE", "BadPixels", "PixelRows", "parse_pixels", "require_scenes", "resized", "square_side",
+    "usual_side",
+]  # fmt: skip
 
 SIDE = 48
 LEAST_SIDE = 8
 LARGEST_SIDE = 1024
+# Rows that decide on the size, so that one that is cut off does not make all others unusable.
+SAMPLED_ROWS = 100
 CHANNELS = (3, 4)
 # The lookup parses and validates in one step: a text that is not an integer in 0..255 has no entry.
 PIXEL = {str(value): value for value in range(256)}
@@ -47,13 +53,13 @@ class PixelRows:
     """Rows of pixels.
 
     Attributes:
-        side: height and width of all rows; 0 before the first row.
-        place: place of the first row, for messages.
+        side: height and width of all rows; 0 until it is known.
+        place: place of the first row of this size, for messages.
         pixels: the pixels of all rows.
     """
 
-    def __init__(self) -> None:
-        self.side, self.place = 0, ""
+    def __init__(self, side: int = 0) -> None:
+        self.side, self.place = side, ""
         self.pixels = bytearray()
 
     def add(self, face: bytes, *, place: str) -> None:
@@ -63,11 +69,11 @@ class PixelRows:
             BadPixels: the pixels are no square, or a square of another size.
         """
         side = square_side(len(face))
-        if not self.side and side:
-            self.side, self.place = side, place
+        self.side = self.side or side
         if side != self.side or not side:
             noun = "value" if len(face) == 1 else "values"
             raise BadPixels(f"pixels has {len(face):,} {noun}{_shape(len(face))}, expected {self._expected()}")
+        self.place = self.place or place
         self.pixels += face
 
     def array(self) -> npt.NDArray[np.uint8]:
@@ -79,7 +85,7 @@ class PixelRows:
         if not self.side:
             return f"the square of a number, such as {SIDE * SIDE:,} ({SIDE} x {SIDE})"
         size = f"{self.side * self.side:,} ({self.side} x {self.side})"
-        return f"{size} as in {self.place}"
+        return f"{size} as in {self.place or 'most of the first rows'}"
 
 
 def resized(faces: npt.NDArray[np.uint8], spec: InputSpec) -> npt.NDArray[np.uint8]:
@@ -91,6 +97,12 @@ def square_side(count: int) -> int:
     """Return the side of a square picture with ``count`` pixels, or 0 if there is none of a usable size."""
     side = math.isqrt(count)
     return side if side * side == count and LEAST_SIDE <= side <= LARGEST_SIDE else 0
+
+
+def usual_side(counts: Iterable[int]) -> int:
+    """Return the most frequent side of squares with ``counts`` pixels, of equal ones the first; 0 without a square."""
+    sides = Counter(filter(None, map(square_side, counts)))
+    return max(sides, key=lambda side: sides[side], default=0)
 
 
 def parse_pixels(tokens: Sequence[str]) -> bytes:

@@ -24,7 +24,7 @@ from edgefer.contract.image_header import read_header
 from edgefer.contract.labels import LABELS
 from edgefer.data.naming import is_class_name, list_names, quote, quote_name, split_of
 from edgefer.data.pictures import folders_in, holds_pictures
-from edgefer.data.table_columns import DELIMITERS, columns_hint, split_line
+from edgefer.data.table_columns import DELIMITERS, SEPARATOR_LINE, columns_hint, split_line
 from edgefer.data.table_text import DAMAGE, decode_head
 from edgefer.errors import DataError
 from edgefer.file_kinds import JSON, command_for, describe_kind
@@ -38,6 +38,7 @@ ENTRY_LIMIT = 200_000
 LOOSE_FOLDER_LIMIT = 2_000
 HEAD_BYTES = 1 << 16
 LISTED_MEMBERS = 20
+TABLE_HINT = "--data TABLE.csv --columns label=NAME,path=NAME"
 EXPECTED = "folders such as train/happy/ and test/happy/, or a table with columns of classes and pixels or paths"
 # By the first bytes of a file: what it is, and how to get a data set from it.
 FILE_TYPES: tuple[tuple[bytes, str, str], ...] = (
@@ -93,7 +94,7 @@ def find_source(path: Path, *, columns: Mapping[str, str] | None = None) -> Sour
         candidates = [source for source in candidates if _has_columns(source)]
         if not candidates and not path.is_file():
             why = f"{quote_name(path)} is a folder without Parquet, Arrow or tar files"
-            raise DataError("--columns without a table", why=why, hint="--data TABLE.csv --columns label=...,path=...")
+            raise DataError("--columns without a table", why=why, hint=TABLE_HINT)
         if not candidates:
             return Source("csv_table" if "pixels" in columns else "picture_table", path)
     candidates = candidates or list(_loose_candidates(path))
@@ -112,12 +113,19 @@ def find_source(path: Path, *, columns: Mapping[str, str] | None = None) -> Sour
             why=list_names([str(source.path) for source in chosen]),
             hint=f"name one of them: {quote_name(str(chosen[0].path))}",
         )
-    others = [str(source.path) for source in candidates if source is not chosen[0]]
+    others = [_name_beside(source.path, chosen[0].path) for source in candidates if source is not chosen[0]]
     return replace(chosen[0], notes=(f"Not read: {list_names(others)}.",) if others else ())
 
 
+def _name_beside(path: Path, chosen: Path) -> str:
+    return f"the other data in {path}" if path in chosen.parents else str(path)
+
+
 def _candidates(path: Path) -> Iterator[Source]:
-    """Yield the path itself, and tables and trees up to three levels below, if they are in a known format."""
+    """Yield the path itself, and tables and trees up to three levels below, if they are in a known format.
+
+    Below a folder in a known format, only the tables in the folder itself are candidates.
+    """
     modules = {name: plugins.load(FORMATS, name) for name in plugins.names(FORMATS)}
     names = sorted(modules, key=lambda name: getattr(modules[name], "IS_GENERAL", False))
     formats = {name: modules[name] for name in names}
@@ -128,10 +136,15 @@ def _candidates(path: Path) -> Iterator[Source]:
             name = next((name for name, module in formats.items() if module.matches(entry)), None)
             if name is not None:
                 yield Source(name, entry)
-            elif depth < DEPTH and os.path.isdir(entry):  # noqa: PTH112
+            if depth < DEPTH and os.path.isdir(entry):  # noqa: PTH112
                 children = _children(entry, left)
                 left -= len(children)
-                below += [child for child in children if os.path.isdir(child) or _is_table_name(child)]  # noqa: PTH112
+                # The folders of a data set belong to it; a table beside them is another one.
+                below += [
+                    child
+                    for child in children
+                    if _is_table_name(child) or (name is None and os.path.isdir(child))  # noqa: PTH112
+                ]
         level = below
 
 
@@ -198,7 +211,11 @@ def _unknown_folder(path: Path) -> DataError:
             why = f"the folders of classes ({list_names(folders)}) contain no pictures"
         hint = "JPEG or PNG files in the folder of each class"
     elif any(map(split_of, folders)):
+        inner = [f"{name}/{child.name}/" for name in folders if split_of(name) for child in folders_in(path / name)]
         why += f"; no folder of a split contains a folder of a class, such as {LABELS[3]}/"
+        why += f", or folders of two other classes, only {list_names(inner)}" if inner else ""
+        table = next((entry for entry in sorted(others) if _is_table_name(entry)), None)
+        hint = f"{_described_table(table)[1] if table else TABLE_HINT}, or one folder per class"
     elif archive := next((entry for entry in others if entry.suffix in (".zip", ".gz", ".tgz", ".tar")), None):
         hint = f"--data {quote_name(str(archive))}"
     elif table := next((entry for entry in sorted(others) if _is_table_name(entry)), None):
@@ -245,10 +262,12 @@ def _file_type(path: Path, head: bytes) -> tuple[str, str]:
 
 
 def _text_type(text: str) -> tuple[str, str]:
-    lines = [line for line in text.splitlines() if line.strip()]
+    lines = [line for line in text.lstrip("\ufeff").splitlines() if line.strip()]
+    separator = SEPARATOR_LINE.match(lines[0]) if lines else None
+    lines = lines[1:] if separator else lines
     if not lines:
         return "the file has only blank lines", "copy or download it again"
-    delimiter = max(DELIMITERS, key=lines[0].count)
+    delimiter = separator[1] if separator else max(DELIMITERS, key=lines[0].count)
     cells = split_line(lines[0], delimiter)
     shown = ", ".join(quote(cell, limit=20) for cell in cells[:8]) + (", ..." if len(cells) > 8 else "")
     second = split_line(lines[1], delimiter) if len(lines) > 1 else []

@@ -5,7 +5,7 @@
     table = reader.read(path, options=ReadOptions(), bad=bad, progress=silent)
     bad.check(path, skip=False, valid=len(table.labels))    # DataError with the first ten rows
 
-    path = cache_path(key, skip_bad_rows=False)             # ~/.cache/edgefer/<key>-v5.npz
+    path = cache_path(key, skip_bad_rows=False)             # ~/.cache/edgefer/<key>-v6.npz
     table = read_cache(path)                                # None if the entry is missing or damaged
     problem = write_cache(path, table)                      # empty on success
 
@@ -20,7 +20,7 @@ import hashlib
 import json
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -36,8 +36,8 @@ from edgefer.data.pixels import Pixels
 from edgefer.errors import DataError
 
 __all__ = [
-    "SPLITS", "BadRows", "FaceCrop", "ReadOptions", "SampleTable", "cache_path", "file_sha256", "read_cache",
-    "write_cache",
+    "SPLITS", "BadRows", "FaceCrop", "ReadOptions", "SampleTable", "cache_path", "file_sha256", "index_subjects",
+    "read_cache", "write_cache",
 ]  # fmt: skip
 
 SPLITS = ("Training", "PublicTest", "PrivateTest")
@@ -61,7 +61,9 @@ class SampleTable:
         has_row_numbers: True if ``rows`` are row numbers of a table, False if they are positions.
         notes: sentences for the user.
         label_names: class names, as the source spells them.
-        subjects: int64 (n,), the person in each face, or None if the source does not distinguish them.
+        subjects: int64 (n,), the person in each face, -1 if unknown; None if the source does not distinguish them.
+        default_names: names of numbered classes, which the user's map overrides.
+        is_cacheable: False if pixels come from files that the cache key does not cover.
     """
 
     pixels: Pixels
@@ -75,10 +77,21 @@ class SampleTable:
     notes: tuple[str, ...] = ()
     label_names: tuple[str, ...] = LABELS
     subjects: npt.NDArray[np.int64] | None = None
+    default_names: Mapping[str, str] = field(default_factory=dict)
+    is_cacheable: bool = True
 
     def with_notes(self, notes: tuple[str, ...]) -> SampleTable:
         """Return the same samples with additional notes."""
         return replace(self, notes=(*self.notes, *notes))
+
+
+def index_subjects(names: Sequence[str]) -> npt.NDArray[np.int64] | None:
+    """Return the number of each face's person, -1 for an empty name; None if all faces have the same name, or none."""
+    known = sorted(set(names) - {""})
+    if not known or len(set(names)) == 1:
+        return None
+    index_of = {"": -1, **{name: index for index, name in enumerate(known)}}
+    return np.array([index_of[name] for name in names], np.int64)
 
 
 @dataclass(frozen=True)
@@ -103,12 +116,14 @@ class ReadOptions:
         columns: columns of a table by role: "label", "pixels", "path", "split" and "subject".
         needs_splits: False if the caller splits the samples, so that a source without splits is complete.
         crop: crop of the face in each picture; None for pictures of faces.
+        class_names: classes that the user's map names, in lower case. A table of pixels accepts each of them.
     """
 
     spec: InputSpec = InputSpec()
     columns: Mapping[str, str] = field(default_factory=dict)
     needs_splits: bool = True
     crop: FaceCrop | None = None
+    class_names: frozenset[str] = frozenset()
 
 
 class BadRows:
@@ -164,7 +179,7 @@ def file_sha256(path: Path) -> str:
 
 
 # Increase it whenever a reader returns other samples for the same source.
-FORMAT_VERSION = 5
+FORMAT_VERSION = 6
 
 
 def cache_path(key: str, *, skip_bad_rows: bool) -> Path | None:
@@ -202,6 +217,7 @@ def read_cache(path: Path) -> SampleTable | None:
                 notes=tuple(facts["notes"]),
                 label_names=tuple(facts["label_names"]),
                 subjects=archive.get("subjects"),
+                default_names=dict(facts["default_names"]),
             )
     except (OSError, EOFError, KeyError, ValueError, TypeError, zipfile.BadZipFile, zlib.error):
         return None
@@ -237,6 +253,7 @@ def _save_facts(path: Path, table: SampleTable) -> None:
             "has_row_numbers": table.has_row_numbers,
             "notes": table.notes,
             "label_names": table.label_names,
+            "default_names": dict(table.default_names),
         }
     )
     optional: dict[str, Any] = {"votes": table.votes, "subjects": table.subjects}

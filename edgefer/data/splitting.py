@@ -3,8 +3,8 @@
     shares = SplitShares.parse("80/10/10")          # Training, PublicTest, PrivateTest in percent
     table = assign_splits(table, shares)
 
-All pictures of a person stay in one split, because a model recognizes faces that it was trained on. Without subjects,
-identical images stay in one split. Classes keep their shares as far as the groups allow.
+All pictures of a person stay in one split, because a model recognizes faces that it was trained on. Identical images
+stay in one split, too, with all pictures of their persons. Classes keep their shares as far as the groups allow.
 """
 
 from __future__ import annotations
@@ -68,16 +68,57 @@ def assign_splits(table: SampleTable, shares: SplitShares) -> SampleTable:
     if present != [SPLITS[0]]:
         why = f"it has {' and '.join(split_phrase(name, data=table.layout) for name in present)}"
         raise UsageError("--split of a data set that is split already", why=why, hint="omit --split")
-    groups = table.subjects if table.subjects is not None else _identical(table.pixels)
+    groups = _identical(table.pixels)
+    if table.subjects is not None:
+        groups = _joined(groups, table.subjects)
     usage = _draw(groups, table.labels, len(table.label_names), shares)
     titles = [split_title(name, data=table.layout) for name in SPLITS]
     counts = [f"{int((usage == index).sum()):,} {titles[index]}" for index in range(len(shares.percent))]
-    kind = "at random"
+    kind, more = "at random", ""
     if table.subjects is not None:
-        subjects = [str(len(np.unique(groups[usage == index]))) for index in range(len(shares.percent))]
-        kind = f"by subject ({', '.join(subjects)} subjects)"
-    note = f"Split {kind} with seed {shares.seed}: {', '.join(counts)} images."
+        is_known = table.subjects >= 0
+        subjects = [len(np.unique(table.subjects[is_known & (usage == index)])) for index in range(len(shares.percent))]
+        kind = f"by subject ({', '.join(map(str, subjects))} subjects)"
+        unknown = int((~is_known).sum())
+        images = "image without a known subject is" if unknown == 1 else "images without a known subject are"
+        more = f" {unknown:,} {images} split at random." if unknown else ""
+        joined = _joined_subjects(groups[is_known], table.subjects[is_known])
+        more += f" {joined:,} subjects share identical images and stay with each other." if joined else ""
+    note = f"Split {kind} with seed {shares.seed}: {', '.join(counts)} images.{more}"
     return replace(table, usage=usage).with_notes((note,))
+
+
+def _joined(groups: npt.NDArray[np.int64], subjects: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return a group number for each image; images of one group, and of one known subject, share it.
+
+    The number is the smallest one of its subjects, so subjects without shared images are drawn in their order.
+
+    Args:
+        groups: int64 (n,), numbers from 0.
+        subjects: int64 (n,), -1 for an unknown one.
+    """
+    count = int(subjects.max()) + 1
+    nodes = (groups + count).tolist()
+    parents = list(range(max(nodes) + 1))
+
+    def root_of(node: int) -> int:
+        while parents[node] != node:
+            parents[node] = parents[parents[node]]
+            node = parents[node]
+        return node
+
+    for node, subject in zip(nodes, subjects.tolist()):
+        if subject >= 0:
+            first, second = sorted((root_of(node), root_of(subject)))
+            parents[second] = first
+    return np.array([root_of(node) for node in nodes], np.int64)
+
+
+def _joined_subjects(groups: npt.NDArray[np.int64], subjects: npt.NDArray[np.int64]) -> int:
+    """Return the number of subjects that share a group with another one."""
+    group_of_subject = groups[np.unique(subjects, return_index=True)[1]]
+    counts = np.unique(group_of_subject, return_counts=True)[1]
+    return int(counts[counts > 1].sum())
 
 
 def _identical(pixels: Pixels) -> npt.NDArray[np.int64]:

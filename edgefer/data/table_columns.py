@@ -17,13 +17,14 @@ from dataclasses import dataclass
 
 from edgefer.data.naming import label_of, split_of
 
-__all__ = ["DELIMITERS", "Columns", "columns_hint", "find_columns", "split_line"]
+__all__ = ["DELIMITERS", "SUBJECT_NAMES", "Columns", "columns_hint", "find_columns", "split_line"]
 
 DELIMITERS = (",", ";", "\t", "|")
 EMOTION_NAMES = ("emotion", "label", "expression", "class")
 # Not read without --columns, because tables of pixels have the names above.
 LABEL_NAMES = (*EMOTION_NAMES, "labels", "emotions", "mood", "category", "target")
 USAGE_NAMES = ("usage", "split", "subset", "set")
+SUBJECT_NAMES = ("subject", "person")
 # One column per pixel, such as pixel0 to pixel2303.
 PIXEL_COLUMN = re.compile(r"(?:pixels?|px|p)[\s_.\-]*\d+")
 LEAST_PIXEL_COLUMNS = 100
@@ -128,11 +129,11 @@ def _from_header(cells: list[str], delimiter: str, skipped: int, roles: Mapping[
         pixels = tuple(index for index, name in enumerate(names) if PIXEL_COLUMN.fullmatch(name))
         if len(pixels) < LEAST_PIXEL_COLUMNS:
             return None
-    emotion, usage = (
-        next((names.index(name) for name in choices if name in names), None)
-        for choices in (chosen.get("label", EMOTION_NAMES), chosen.get("split", USAGE_NAMES))
+    usual = {"label": EMOTION_NAMES, "split": USAGE_NAMES, "subject": SUBJECT_NAMES}
+    emotion, usage, subject = (
+        next((names.index(name) for name in chosen.get(role, choices) if name in names), None)
+        for role, choices in usual.items()
     )
-    subject = next((names.index(name) for name in chosen.get("subject", ()) if name in names), None)
     return Columns(names, len(cells), delimiter, emotion, usage, pixels, skipped + 1, subject)
 
 

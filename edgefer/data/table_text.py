@@ -4,18 +4,20 @@
         table.origin                                # "fer2013/fer2013.csv in a gzip-compressed tar archive"
         for number, line in table.lines(): ...      # 1, "emotion,pixels,Usage"
 
-Files are recognized by content, not by name. Decompression stops at 200 times the size of the file, which text never
-reaches.
+Files are recognized by content, not by name. Lines that are not UTF-8 are read as Windows-1252, which spreadsheets
+write as CSV. Decompression stops at 200 times the size of the file, which text never reaches.
 """
 
 from __future__ import annotations
 
 import bz2
+import codecs
 import contextlib
 import gzip
 import io
 import lzma
 import os
+import re
 import tarfile
 import zipfile
 import zlib
@@ -27,7 +29,7 @@ from typing import IO, Any
 from edgefer.data.naming import quote_name
 from edgefer.errors import DataError
 
-__all__ = ["DAMAGE", "HEAD_BYTES", "Table", "decode_head", "open_table", "size_limit"]
+__all__ = ["DAMAGE", "HEAD_BYTES", "Table", "decode_head", "decode_text", "open_table", "size_limit"]
 
 HEAD_BYTES = 1 << 18
 PIECE_BYTES = 1 << 14
@@ -45,6 +47,10 @@ BYTE_ORDER_MARKS = {
     b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe\0\0": "utf-32", b"\0\0\xfe\xff": "utf-32", b"\xff\xfe": "utf-16",
     b"\xfe\xff": "utf-16",
 }  # fmt: skip
+OTHER_ENCODING = "cp1252"
+# With this error handler, the UTF-8 decoder returns a surrogate for each byte that is not UTF-8.
+KEEP_BYTES = "surrogateescape"
+KEPT_BYTE = re.compile("[\udc80-\udcff]")
 # Exceptions of the decompressors for damaged content; a RuntimeError is an encrypted ZIP entry.
 DAMAGE = (
     EOFError, OSError, zlib.error, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile, NotImplementedError,
@@ -52,7 +58,7 @@ DAMAGE = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
+@dataclass
 class Table:
     """An open table.
 
@@ -61,12 +67,23 @@ class Table:
         encoding: encoding of the text.
         origin: compression and archive of the text, for messages; empty for a plain file.
         stream: the text, from its beginning.
+        other_lines: number of lines so far that are not UTF-8.
+        first_other: number of the first of them in the table; 0 if there is none.
     """
 
     head: str
     encoding: str
     origin: str
     stream: io.TextIOBase
+    other_lines: int = 0
+    first_other: int = 0
+
+    def notes(self) -> tuple[str, ...]:
+        """Return a note if lines() has read lines that are not UTF-8."""
+        if not self.other_lines:
+            return ()
+        lines = "1 line is" if self.other_lines == 1 else f"{self.other_lines:,} lines are"
+        return (f"{lines} not UTF-8 and read as Windows-1252; the first is line {self.first_other}.",)
 
     def lines(self) -> Iterator[tuple[int, str]]:
         """Yield line numbers, from 1, and lines with any line end.
@@ -90,6 +107,9 @@ class Table:
             if len(line) >= LINE_LIMIT:
                 what = f"line {number} has more than {LINE_LIMIT:,} characters"
                 raise DataError(what, why="expected one face per line")
+            if not line.isascii() and KEPT_BYTE.search(line):
+                line = _in_other_encoding(line)
+                self.other_lines, self.first_other = self.other_lines + 1, self.first_other or number
             yield number, line
 
 
@@ -98,15 +118,42 @@ def size_limit(compressed: int) -> int:
     return 200 * compressed + (16 << 20)
 
 
+def decode_text(content: bytes) -> str:
+    """Decode a whole text, such as the content of a small file."""
+    return _decode(content, _encoding(content), is_whole=True).removeprefix("\ufeff")
+
+
 def decode_head(head: bytes) -> tuple[str, str]:
-    """Return the encoding of a text and its decoded beginning."""
+    """Return the encoding of a text and its decoded beginning, without a character that is cut off at the end."""
+    encoding = _encoding(head)
+    return encoding, _decode(head, encoding, is_whole=False)
+
+
+def _encoding(head: bytes) -> str:
     mark = next((mark for mark in BYTE_ORDER_MARKS if head.startswith(mark)), None)
-    encoding = BYTE_ORDER_MARKS[mark] if mark else "utf-8"
-    if not mark and b"\0" in head[:64]:
-        # In UTF-16 every second byte of ASCII text is zero.
-        little, big = head[1:64:2].count(0), head[0:64:2].count(0)
-        encoding = "utf-16-le" if little > big else "utf-16-be"
-    return encoding, head.decode(encoding, errors="replace")
+    if mark:
+        return BYTE_ORDER_MARKS[mark]
+    # In UTF-16 every second byte of ASCII text is zero.
+    little, big = head[1:64:2].count(0), head[0:64:2].count(0)
+    if 4 * (little + big) <= len(head[:64]):
+        return "utf-8"
+    return "utf-16-le" if little > big else "utf-16-be"
+
+
+def _decode(content: bytes, encoding: str, *, is_whole: bool) -> str:
+    text = codecs.getincrementaldecoder(encoding)(_errors(encoding)).decode(content, is_whole)
+    if not text.isascii():
+        lines = text.splitlines(keepends=True)
+        text = "".join(_in_other_encoding(line) if KEPT_BYTE.search(line) else line for line in lines)
+    return text
+
+
+def _errors(encoding: str) -> str:
+    return KEEP_BYTES if encoding == "utf-8" else "replace"
+
+
+def _in_other_encoding(line: str) -> str:
+    return line.encode("utf-8", KEEP_BYTES).decode(OTHER_ENCODING, errors="replace")
 
 
 @contextlib.contextmanager
@@ -147,7 +194,7 @@ def open_table(path: Path, *, accepts: Callable[[str], bool]) -> Iterator[Table 
 
 
 def _table(stream: IO[bytes], encoding: str, head: str, origin: str) -> Table:
-    return Table(head, encoding, origin, io.TextIOWrapper(stream, encoding=encoding, errors="replace"))
+    return Table(head, encoding, origin, io.TextIOWrapper(stream, encoding=encoding, errors=_errors(encoding)))
 
 
 def _zip_member(

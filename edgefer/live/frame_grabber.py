@@ -5,8 +5,8 @@
             frame.number, frame.captured.image
 
 A slow consumer gets fewer frames, not older ones. next_frame() returns no frame that has waited longer than one frame
-interval, so a frame is at most two frame times old when its processing ends. A camera that was disconnected is
-reopened, with growing pauses between the attempts.
+interval, so a frame is at most two frame times old when its processing ends. A camera that was disconnected, or whose
+driver raised any other error, is reopened, with growing pauses between the attempts.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from typing import Any
 from edgefer.errors import DeviceUnreachable, EdgeferError
 from edgefer.live.camera import Camera, CapturedFrame, Source
 from edgefer.live.playback import PlaybackSchedule
+from edgefer.live.redaction import redact_text
 
 __all__ = ["Frame", "FrameGrabber"]
 
@@ -144,6 +145,8 @@ class FrameGrabber:
                 camera = self._read_until_lost(camera)
         except EdgeferError as error:
             self._error = error
+        except Exception as error:  # noqa: BLE001 - without an error, the session would end like a video
+            self._error = self._unreachable(error)
         finally:
             with self._condition:
                 self._ended = True
@@ -159,15 +162,29 @@ class FrameGrabber:
                 raise
             why = error.why or error.what
         finally:
-            camera.close()
+            with contextlib.suppress(Exception):
+                camera.close()
         return self._reopen(why)
+
+    def _capture(self, camera: Camera) -> CapturedFrame | None:
+        try:
+            return camera.read()
+        except EdgeferError:
+            raise
+        except Exception as error:
+            raise self._unreachable(error) from error
+
+    def _unreachable(self, error: Exception) -> DeviceUnreachable:
+        """Return the error for an exception of a camera's driver, such as TimeoutError."""
+        why = f"{type(error).__name__}: {redact_text(str(error))}".removesuffix(": ")
+        return DeviceUnreachable(f"no frame from {self._source}", why=why)
 
     def _read(self, camera: Camera) -> None:
         """Read until the source ends or the grabber stops."""
         is_paced = not (self.every_frame or self._source.live)
         schedule = PlaybackSchedule(fps=camera.fps) if is_paced else None
         previous_ns = None
-        while self._sleep(0) and (captured := camera.read()) is not None:
+        while self._sleep(0) and (captured := self._capture(camera)) is not None:
             if schedule is not None:
                 now_s = time.monotonic()
                 if not self._sleep(schedule.next_due_s(captured.position_s, now_s=now_s) - now_s):
@@ -195,8 +212,13 @@ class FrameGrabber:
         self._log(f"{self._source} disconnected ({why}); reconnecting")
         pause_s = FIRST_PAUSE_S
         while self._sleep(pause_s):
-            with contextlib.suppress(DeviceUnreachable):
+            try:
                 camera = self._source.open()
+            except Exception as error:
+                # The next attempt may succeed, but not without a package that the camera needs.
+                if isinstance(error, EdgeferError) and not isinstance(error, DeviceUnreachable):
+                    raise
+            else:
                 self._log(f"{self._source} reconnected")
                 return camera
             pause_s = min(2 * pause_s, MAX_PAUSE_S)

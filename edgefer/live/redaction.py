@@ -68,9 +68,7 @@ def redact_address(address: str) -> str:
 
 def redact_text(text: str) -> str:
     """Return ``text`` with each address that contains credentials or parameters redacted."""
-    return ADDRESS_IN_TEXT.sub(
-        lambda match: redact_address(match[0]) if re.search(r"[@=]|%40|%3d", match[0], re.I) else match[0], text
-    )
+    return ADDRESS_IN_TEXT.sub(lambda match: redact_address(match[0]) if _may_have_secret(match[0]) else match[0], text)
 
 
 def hide_arguments(*, token: str | None = None, address: str | None = None) -> None:
@@ -102,6 +100,11 @@ def hide_arguments(*, token: str | None = None, address: str | None = None) -> N
             at = arguments.find(secret, at + len(secret))
 
 
+def _may_have_secret(address: str) -> bool:
+    path = _split_scheme(address)[1].partition("/")[2]
+    return bool(re.search(r"[@=]|%40|%3d", address, re.IGNORECASE) or re.search(r":|%3a", path, re.IGNORECASE))
+
+
 def _split_scheme(address: str) -> tuple[str, str]:
     scheme = SCHEME.match(address)
     return (scheme[0], address[scheme.end() :]) if scheme else ("", address)
@@ -129,9 +132,10 @@ def _redact_path(path: str) -> str:
 def _redact_segments(path: str) -> str:
     segments = path.split("/")
     for index, segment in enumerate(segments):
-        text, previous = unquote(segment), _normalize(segments[index - 1]) if index else ""
+        text, previous = unquote(unquote(segment)), _normalize(segments[index - 1]) if index else ""
         follows_key = re.fullmatch(r"(access|api)?(token|key|auth|secret|password|passwd|pwd|pass)", previous)
-        if text and (follows_key or "@" in text or RANDOM_TEXT.fullmatch(text)):
+        # Some cameras take "user:password" as a part of the path.
+        if text and (follows_key or "@" in text or ":" in text or RANDOM_TEXT.fullmatch(text)):
             segments[index] = HIDDEN
     return "/".join(segments)
 

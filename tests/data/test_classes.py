@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,7 @@ from edgefer.contract.labels import LABELS
 from edgefer.data.class_names import with_canonical_classes
 from edgefer.data.dataset import Dataset, Split, ferplus_targets, synthetic_dataset
 from edgefer.data.ferplus import VOTES
-from edgefer.data.naming import canonical_name
+from edgefer.data.naming import canonical_name, match_names
 from edgefer.data.records import SampleTable
 from edgefer.errors import DataError
 
@@ -68,7 +70,54 @@ def test_synonyms_map_to_the_canonical_name_and_unknown_names_stay(name, label):
     assert canonical_name(name) == label
 
 
-@pytest.mark.parametrize("name", ["\x1b[2J", "\udcff", "a" * 101, "a\nb"])
+def named(*names: str) -> SampleTable:
+    count = len(names)
+    return SampleTable(
+        pixels=np.zeros((count, 48, 48), np.uint8), labels=np.arange(count), usage=np.zeros(count, np.int8),
+        rows=np.arange(count), votes=None, layout="test", row_count=count, label_names=names,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["0", "1.0", "-1", "2.5", "+3", "1e0", "3.0000000e+00", ".5"])
+def test_numbers_of_any_form_are_no_class_names(name):
+    with pytest.raises(DataError, match="are numbers: their meaning is unknown"):
+        with_canonical_classes(named(name, "happy"), {})
+    with pytest.raises(DataError, match="are numbers: their meaning is unknown"):
+        with_canonical_classes(named("joy", "happy"), {"joy": name})
+
+
+def test_a_map_of_numbers_applies_to_numbers_with_a_fraction_of_0():
+    names = {"0": "calm", "1.0": "sad", "-1": "shy"}
+    classes = with_canonical_classes(named("0.0", "1", "2.0", "-1.0"), names, defaults={"2": "fear"})
+    assert classes.label_names == ("calm", "fear", "sad", "shy")
+    assert [classes.label_names[label] for label in classes.labels] == ["calm", "sad", "fear", "shy"]
+    assert not any("other classes" in note for note in classes.notes)
+
+
+def test_names_that_differ_only_in_case_are_one_class():
+    faces = named("BORED", "Bored", "bored", "happy", "Calm", "calm")
+    table = replace(faces, labels=np.int64([0, 1, 2, 2, 2, 1, 3, 4, 5]))
+    classes = with_canonical_classes(table, {})
+    assert classes.label_names == ("Calm", "bored", "happy")
+    assert [classes.label_names[label] for label in classes.labels] == [*["bored"] * 6, "happy", "Calm", "Calm"]
+    assert classes.notes == ("Class names: BORED is bored, Bored is bored, calm is Calm.",)
+    mapped = with_canonical_classes(named("froh", "Happy", "ennui", "Bored"), {"froh": "HAPPY", "ennui": "bored"})
+    assert mapped.label_names == ("Bored", "happy")
+
+
+def test_names_that_differ_only_in_their_unicode_form_are_one_class():
+    composed, decomposed = "fr\u00f6hlich", "fro\u0308hlich"
+    classes = with_canonical_classes(named(decomposed, composed), {})
+    assert (classes.label_names, classes.labels.tolist(), classes.notes) == ((composed,), [0, 0], ())
+    for name, key in ((composed, decomposed), (decomposed, composed)):
+        renamed = with_canonical_classes(named(name, "sad"), {key: "happy"})
+        assert renamed.label_names == ("happy", "sad")
+        assert renamed.notes == (f"Class names: {name} is happy.",)
+        assert with_canonical_classes(named("joy", "sad"), {"joy": name}).label_names == (composed, "sad")
+        assert match_names((name,), ("sad", key)) == {name: 1}
+
+
+@pytest.mark.parametrize("name", ["\x1b[2J", "\udcff", "fr\ufffdhlich", "a" * 101, "a\nb"])
 def test_a_class_name_that_no_model_can_carry_is_refused(name):
     faces = SampleTable(
         pixels=np.zeros((1, 48, 48), np.uint8), labels=np.int64([0]), usage=np.int8([0]), rows=np.int64([0]),

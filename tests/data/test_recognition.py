@@ -105,6 +105,21 @@ def test_data_sets_beside_the_chosen_one_are_named(tmp_path):
     assert source.notes == (f"Not read: {other}.",)
 
 
+def test_a_table_in_an_image_tree_is_read_or_named(tmp_path):
+    for folder in ("train/happy", "train/sad", "test/happy"):
+        (tmp_path / folder).mkdir(parents=True)
+        cv2.imwrite(str(tmp_path / folder / "1.png"), np.zeros((48, 48), np.uint8))
+    other = tmp_path / "icml_face_data.csv"
+    other.write_text(HEADER)
+    source = find_source(tmp_path)
+    assert (source.format_name, source.path, source.notes) == ("image_tree", tmp_path, (f"Not read: {other}.",))
+    table = tmp_path / "fer2013.csv"
+    table.write_text(HEADER)
+    source = find_source(tmp_path)
+    assert (source.format_name, source.path) == ("csv_table", table)
+    assert source.notes == (f"Not read: the other data in {tmp_path}, {other}.",)
+
+
 def test_the_only_complete_table_is_read(tmp_path):
     for name, header in (("train", "emotion,pixels\n"), ("test", "pixels\n"), ("icml_face_data", HEADER)):
         (tmp_path / f"{name}.csv").write_text(header)

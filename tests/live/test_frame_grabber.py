@@ -11,39 +11,47 @@ import cv2
 import numpy as np
 import pytest
 
-from edgefer.errors import DataError, DeviceUnreachable
+from edgefer.errors import DataError, DeviceUnreachable, IncompatibleError
 from edgefer.live.camera import CapturedFrame, Source
 from edgefer.live.frame_grabber import Frame, FrameGrabber
 
 IMAGE = np.zeros((48, 64, 3), np.uint8)
 
 
+def unplugged() -> Exception:
+    return DeviceUnreachable("no frame from camera 0", why="it was unplugged")
+
+
 @dataclass
 class FakeCamera:
-    """Camera with a frame every ``interval_s`` that disconnects after ``fails_after`` frames."""
+    """Camera with a frame every ``interval_s`` that raises ``error`` after ``fails_after`` frames."""
 
     interval_s: float = 0.02
     fails_after: int = 10**9
     fps: float | None = None
     closed: bool = False
+    error: Exception = field(default_factory=unplugged)
+    close_error: Exception | None = None
 
     def read(self) -> CapturedFrame:
         assert not self.closed
         if self.fails_after <= 0:
-            raise DeviceUnreachable("no frame from camera 0", why="it was unplugged")
+            raise self.error
         self.fails_after -= 1
         time.sleep(self.interval_s)
         return CapturedFrame(IMAGE, time.monotonic_ns(), 1000)
 
     def close(self) -> None:
         self.closed = True
+        if self.close_error is not None:
+            raise self.close_error
 
 
 @dataclass
 class FakeSource:
-    """Source that opens its ``cameras`` one after the other; None is a failed attempt."""
+    """Source that opens its ``cameras`` one after the other; None or an exception is a failed attempt."""
 
-    cameras: list[FakeCamera | None]
+    cameras: list[FakeCamera | Exception | None]
     live: bool = True
     opened: list[FakeCamera] = field(default_factory=list)
     attempts: list[float] = field(default_factory=list)
@@ -53,6 +61,8 @@ class FakeSource:
         camera = self.cameras.pop(0)
         if camera is None:
             raise DeviceUnreachable("no camera at /dev/video0")
+        if isinstance(camera, Exception):
+            raise camera
         self.opened.append(camera)
         return camera
 
@@ -124,6 +134,39 @@ def test_a_disconnected_camera_is_reopened(monkeypatch: pytest.MonkeyPatch) -> N
     assert (len(source.attempts), grabber.disconnects) == (4, 1)
     assert [camera.closed for camera in source.opened] == [True, True]
     assert messages == ["v4l2 0 disconnected (it was unplugged); reconnecting", "v4l2 0 reconnected"]
+
+
+def test_a_camera_whose_driver_fails_is_reopened(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgefer.live.frame_grabber.FIRST_PAUSE_S", 0.02)
+    messages: list[str] = []
+    failing = FakeCamera(0.005, fails_after=3, error=TimeoutError("no frame in 5 s"), close_error=OSError("gone"))
+    source = FakeSource([failing, OSError("device busy"), FakeCamera(0.005)])
+    with FrameGrabber(source, log=messages.append) as grabber:
+        assert len(read_frames(grabber, 8)) == 8
+    assert messages[0] == "v4l2 0 disconnected (TimeoutError: no frame in 5 s); reconnecting"
+    assert (len(source.attempts), grabber.disconnects) == (3, 1)
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_an_error_that_ends_reading_is_raised(live: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgefer.live.frame_grabber.FIRST_PAUSE_S", 0.02)
+    failing = FakeCamera(0.005, fails_after=2, error=ValueError("rtsp://me:hunter2@cam/x"))
+    cameras = [failing, IncompatibleError("picamera2 cannot be imported")] if live else [failing]
+    expected = IncompatibleError if live else DeviceUnreachable
+    message = "picamera2" if live else "no frame from v4l2 0: ValueError: rtsp://cam/x"
+    with FrameGrabber(FakeSource(cameras, live=live), every_frame=True) as grabber:
+        with pytest.raises(expected, match=message):
+            read_frames(grabber, 5)
+        assert failing.closed
+
+
+def test_an_error_outside_the_camera_is_raised() -> None:
+    def fail(message: str) -> None:
+        raise BrokenPipeError(message)
+
+    grabber = FrameGrabber(FakeSource([FakeCamera(0.005, fails_after=2)]), every_frame=True, log=fail)
+    with grabber, pytest.raises(DeviceUnreachable, match="BrokenPipeError"):
+        read_frames(grabber, 5)
 
 
 def test_pauses_between_attempts_to_reopen_grow(monkeypatch: pytest.MonkeyPatch) -> None:

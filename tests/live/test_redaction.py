@@ -94,6 +94,10 @@ def test_values_of_a_query_and_a_path_are_hidden(form: str, key: str) -> None:
         f"http://cam/v%3Fpassword%3D{SECRET}",
         f"http://cam/me%3A{SECRET}%40x",
         f"http://cam/token/{SECRET}/video",
+        f"rtsp://cam/admin:{SECRET}/ch1",
+        f"rtsp://cam:554/ch1/admin%3A{SECRET}",
+        f"rtsp://cam/admin%253a{SECRET}/ch1?channel=1",
+        f"rtsp://cam/:{SECRET}",
         f"http://proxy/?url=rtsp://me:{SECRET}@cam/x",
         f"http://cam/v?user=me@home&password={SECRET}",
         f"http://cam:8080/v?user=me@home&password={SECRET}",
@@ -128,10 +132,14 @@ def test_the_host_and_the_harmless_parameters_remain() -> None:
 
 
 def test_addresses_in_a_text_are_redacted_and_other_urls_are_not() -> None:
-    text = f"see https://example.org/a#b, not (rtsp://me:{SECRET}@cam/x) or 'http://cam/v?pw={SECRET}'"
+    text = f"see https://example.org:80/a#b, not (rtsp://me:{SECRET}@cam/x) or 'http://cam/v?pw={SECRET}'"
+    text += f" or rtsp://cam:554/me:{SECRET}/ch1 or rtsp://cam/me%3A{SECRET}"
     shown = redact_text(text)
     assert SECRET not in shown
-    assert shown == f"see https://example.org/a#b, not (rtsp://cam/x) or 'http://cam/v?pw={HIDDEN}'"
+    assert shown == (
+        f"see https://example.org:80/a#b, not (rtsp://cam/x) or 'http://cam/v?pw={HIDDEN}'"
+        f" or rtsp://cam:554/{HIDDEN}/ch1 or rtsp://cam/{HIDDEN}"
+    )
 
 
 @pytest.mark.parametrize("prefix", ["", "rtsp://cam/"])

@@ -18,9 +18,10 @@ from typing import Any
 
 import numpy as np
 
+from edgefer import files
 from edgefer.data.class_folders import class_folder_names, read_tree, tree_key
-from edgefer.data.naming import quote, quote_name, split_of, splits_of
-from edgefer.data.pictures import Picture, folders_in, pictures_key, read_pictures
+from edgefer.data.naming import quote, quote_name, splits_of
+from edgefer.data.pictures import Picture, pictures_key, read_pictures, split_folders
 from edgefer.data.records import BadRows, ReadOptions, SampleTable
 from edgefer.progress import Progress
 
@@ -72,8 +73,8 @@ def _is_other(label: str) -> bool:
 def _annotated(path: Path) -> list[Path]:
     return [
         folder
-        for folder in folders_in(path)
-        if split_of(folder.name) and (folder / "images").is_dir() and (folder / "annotations").is_dir()
+        for folder in split_folders(path)
+        if (folder / "images").is_dir() and (folder / "annotations").is_dir()
     ]
 
 
@@ -84,6 +85,8 @@ def _annotated_pictures(path: Path) -> Iterator[Picture]:
     for folder in folders:
         pictures = {picture.stem: picture for picture in sorted((folder / "images").iterdir())}
         for annotation in sorted((folder / "annotations").glob(f"*{ANNOTATION}")):
+            if files.is_filesystem_leftover(annotation.name):
+                continue
             stem = annotation.name.removesuffix(ANNOTATION)
             picture = pictures.get(stem, folder / "images" / f"{stem}.jpg")
             name = f"{folder.name}/images/{picture.name}"

@@ -12,7 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from edgefer.data.naming import quote
+from edgefer import files
+from edgefer.data.naming import plain_number, quote
 from edgefer.data.pictures import Picture, folders_in, pictures_key, read_pictures
 from edgefer.data.records import BadRows, ReadOptions, SampleTable
 from edgefer.progress import Progress
@@ -20,6 +21,7 @@ from edgefer.progress import Progress
 __all__ = ["cache_key", "is_complete", "matches", "read"]
 
 LABELS_OF_CK = ("neutral", "angry", "contempt", "disgust", "fear", "happy", "sad", "surprise")
+NUMBERS = {str(index): label for index, label in enumerate(LABELS_OF_CK)}
 ENDING = "_emotion.txt"
 LAYOUT = "CK+"
 
@@ -56,12 +58,12 @@ def _pictures(path: Path) -> Iterator[Picture]:
     if images is None or emotions is None:
         return
     for file in sorted(emotions.rglob(f"*{ENDING}")):
+        if files.is_filesystem_leftover(file.relative_to(emotions)):
+            continue
         stem = file.name.removesuffix(ENDING)
         text = file.read_text(errors="replace").strip()[:40]
-        try:
-            label, problem = LABELS_OF_CK[int(float(text))], ""
-        except (ValueError, IndexError, OverflowError):
-            label, problem = "", f"its emotion is {quote(text)}, expected 0 to {len(LABELS_OF_CK) - 1}"
+        label = NUMBERS.get(plain_number(text), "")
+        problem = "" if label else f"its emotion is {quote(text)}, expected 0 to {len(LABELS_OF_CK) - 1}"
         picture = images / file.parent.relative_to(emotions) / f"{stem}.png"
         name = picture.relative_to(path).as_posix()
         yield Picture(picture, name, label, subject=stem.partition("_")[0], problem=problem)

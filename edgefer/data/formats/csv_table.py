@@ -4,9 +4,10 @@
 
 The columns emotion, pixels and Usage are found by name, in any order, with any of the delimiters comma, semicolon, tab
 and bar. Compressed tables, tables in an archive, UTF-16, quotes and all line ends are supported. Emotions are 0 to 6 as
-in FER2013, also 7 for contempt as in CK+, or class names of at least two rows each. All rows have the pixels of a
-square of one size. Rows of 48 x 48 keep their size; others are resized for the model, as pictures are. Bad rows are
-located by their line number in an editor: the first line is 1.
+in FER2013, also 7 for contempt as in CK+, class names of at least two rows each, or the classes of the user's map,
+which precedes the meaning of the numbers. All rows have the pixels of a square of one size. Rows of 48 x 48 keep their
+size; others are resized for the model, as pictures are. Bad rows are located by their line number in an editor: the
+first line is 1.
 """
 
 from __future__ import annotations
@@ -16,28 +17,40 @@ import functools
 import hashlib
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
 from edgefer.contract.labels import LABELS
 from edgefer.contract.preprocessing import InputSpec
+from edgefer.data.class_names import FER2013_NUMBERS, class_key
 from edgefer.data.naming import (
     CONTEMPT,
     SPLIT_WORDS,
     TEST,
+    UNDECODED,
     assign_test,
     canonical_name,
-    label_of,
+    plain_number,
     quote,
     quote_name,
+    single_test_notes,
     split_of,
     splits_of,
-    test_note,
 )  # fmt: skip
 from edgefer.data.pictures import stored_spec
-from edgefer.data.pixel_rows import SIDE, BadPixels, PixelRows, parse_pixels, require_scenes, resized
-from edgefer.data.records import SPLITS, BadRows, ReadOptions, SampleTable, file_sha256
+from edgefer.data.pixel_rows import (
+    SAMPLED_ROWS,
+    SIDE,
+    BadPixels,
+    PixelRows,
+    parse_pixels,
+    require_scenes,
+    resized,
+    usual_side,
+)
+from edgefer.data.records import SPLITS, BadRows, ReadOptions, SampleTable, file_sha256, index_subjects
 from edgefer.data.table_columns import NO_ROLES, Columns, columns_hint, find_columns
 from edgefer.data.table_text import Table, open_table
 from edgefer.errors import DataError
@@ -47,6 +60,7 @@ __all__ = ["cache_key", "is_complete", "matches", "read"]
 
 PROGRESS_EVERY_ROWS = 256
 LINES_OF_ROW = 100
+SAMPLED_CHARACTERS = 16 << 20
 MIB = 1 << 20
 HINT = "a table with a column of classes and a column of pixels: --columns label=NAME,pixels=NAME"
 UNASSIGNED = len(SPLITS)
@@ -54,7 +68,7 @@ UNASSIGNED = len(SPLITS)
 LEAST_ROWS = LEAST_CLASSES = 2
 HEAD_BYTES = 1000
 LONGEST_NAME = 40
-CONTEMPT_NUMBERS = ("7", "7.0")
+CLASS_NUMBERS = {**FER2013_NUMBERS, "7": CONTEMPT}
 
 
 class _BadRow(ValueError):
@@ -76,11 +90,12 @@ def is_complete(path: Path) -> bool:
 
 
 def cache_key(path: Path, *, options: ReadOptions) -> str:
-    """Return a hash of the file, of the columns that are read, and of the spec if the pictures are resized for it."""
+    """Return a hash of the file, columns and classes that are read, and the spec if the pictures are resized for it."""
     columns = "".join(f" {role}={name}" for role, name in sorted(options.columns.items()))
+    columns += f" classes {sorted(options.class_names)}" if options.class_names else ""
     key = file_sha256(path) + columns + (" unsplit" if not options.needs_splits else "")
     is_plain = options.needs_splits and not columns
-    if _first_size(path, options.columns) != SIDE * SIDE:
+    if _side(path, options.columns) != SIDE:
         is_plain, key = False, f"{key} {stored_spec(options.spec)}"
     return key if is_plain else hashlib.sha256(key.encode(errors="backslashreplace")).hexdigest()
 
@@ -104,7 +119,7 @@ def read(path: Path, *, options: ReadOptions, bad: BadRows, progress: Progress) 
             raise DataError(f"{path} has no column {roles.get('pixels', 'of pixels')}", why=why, hint=HINT)
         _require_columns(path, columns, table.head, needs_splits=options.needs_splits)
         try:
-            rows = _Rows(columns)
+            rows = _Rows(columns, options.class_names)
             rows.read(table, path.stat().st_size, bad, progress)
         except DataError as error:
             raise DataError(f"{path}: {error.what}", why=error.why, hint="copy or download the file again") from error
@@ -123,8 +138,8 @@ def _head(path: Path, table: Table | None) -> str:
 class _Rows:
     """Parsed rows of a table."""
 
-    def __init__(self, columns: Columns) -> None:
-        self.columns = columns
+    def __init__(self, columns: Columns, mapped: frozenset[str] = frozenset()) -> None:
+        self.columns, self.mapped = columns, mapped
         self.pixels, self.usage = PixelRows(), bytearray()
         self.labels: list[str] = []
         self.subjects: list[str] = []
@@ -138,7 +153,10 @@ class _Rows:
         """Parse all lines of a table."""
         total_mib = max(1, size_bytes // MIB)
         read_bytes = 0
-        for number, line in _joined_lines(table, self.columns):
+        lines = _joined_lines(table, self.columns)
+        first = _first_lines(lines)
+        self.pixels = PixelRows(_usual_side(first, self.columns))
+        for number, line in chain(first, lines):
             read_bytes += len(line)
             # Spreadsheets leave rows of empty cells at the end.
             if number <= self.columns.skipped or not line.strip(self.columns.delimiter + ' "\t\r\n'):
@@ -172,9 +190,9 @@ class _Rows:
                 kept &= usage != UNASSIGNED
                 for index in np.flatnonzero(unassigned):
                     bad.add(f"line {self.lines[index]}", f"Usage {quote(tests[0])} is neither of two test sets")
-        notes = (*notes, *self._split_notes())
+        notes = (*notes, *single_test_notes(splits_of(self.split_names), column="Usage"))
         index_of = {name: index for index, name in enumerate(label_names)}
-        subjects = np.unique(np.array(self.subjects or [""]), return_inverse=True)[1].astype(np.int64)
+        subjects = index_subjects(self.subjects)
         faces = self.pixels.array()
         return SampleTable(
             pixels=resized(faces if kept.all() else faces[kept], spec),
@@ -186,27 +204,48 @@ class _Rows:
             row_count=self.count,
             notes=notes,
             label_names=label_names,
-            subjects=subjects[kept] if len(set(self.subjects)) > 1 else None,
+            subjects=None if subjects is None else subjects[kept],
+            default_names=CLASS_NUMBERS,
         )
 
     def _layout(self, label_names: tuple[str, ...]) -> str:
         """Return "fer2013.csv" or "icml" for the classes, size and splits of FER2013, else "pixel table"."""
         columns = self.columns
         splits = {name.strip().lower() for name in self.split_names}
-        is_fer2013 = label_names == LABELS and self.pixels.side == SIDE and splits <= {name.lower() for name in SPLITS}
+        has_classes = set(map(_canonical, label_names)) == set(LABELS) and not any(map(self._is_mapped, label_names))
+        is_fer2013 = has_classes and self.pixels.side == SIDE and splits <= {name.lower() for name in SPLITS}
         if columns.usage is None or not is_fer2013:
             return "pixel table"
         return "icml" if columns.names and columns.usage < columns.pixels[0] else "fer2013.csv"
 
     def _label_names(self) -> tuple[str, ...]:
-        """Return the classes: those of FER2013, also contempt if its number occurs twice, or names of two rows each."""
+        """Return the classes as the table spells them: those of the user's map, and those of _accepted()."""
         counts = Counter(self.labels)
-        if any(label_of(emotion) and emotion.strip()[:1].isdecimal() for emotion in self.emotions):
+        mapped = {name for name in counts if class_key(name) in self.mapped}
+        others: Counter[str] = Counter()
+        for name in counts.keys() - mapped:
+            others[_canonical(name)] += counts[name]
+        accepted = self._accepted(others, least=LEAST_CLASSES - len(mapped))
+        kept = mapped | {name for name in counts if _canonical(name) in accepted}
+        absent = () if mapped else set(accepted) - set(map(_canonical, kept))
+        return tuple(sorted({*kept, *absent}))
+
+    def _accepted(self, counts: Counter[str], *, least: int) -> tuple[str, ...]:
+        """Return the classes: those of FER2013, also contempt if its number occurs twice, or names of two rows each."""
+        if any(name in FER2013_NUMBERS for name in self.emotions):
             seven = {label for label in counts if label not in LABELS}
             is_contempt = seven == {CONTEMPT} and counts[CONTEMPT] >= LEAST_ROWS
             return (*LABELS, CONTEMPT) if is_contempt else LABELS
-        names = tuple(sorted(name for name in counts if name in LABELS or counts[name] >= LEAST_ROWS))
-        return LABELS if len(names) < LEAST_CLASSES or set(names) == set(LABELS) else names
+        names = tuple(name for name in counts if name in LABELS or counts[name] >= LEAST_ROWS)
+        return LABELS if len(names) < least else names
+
+    def _is_mapped(self, name: str) -> bool:
+        return not self.mapped.isdisjoint((class_key(name), _canonical(name)))
+
+    def _is_class(self, name: str) -> bool:
+        """Return True for a class of the user's map, a number of a class, or a text that does not start with one."""
+        is_name = 0 < len(name) <= LONGEST_NAME and not name[0].isdecimal() and UNDECODED not in name
+        return is_name or name in CLASS_NUMBERS or class_key(name) in self.mapped
 
     def _add(self, line: str, number: int) -> None:
         cells = self.columns.split(line)
@@ -214,16 +253,14 @@ class _Rows:
             raise _BadRow(f"{len(cells)} columns, expected {self.columns.width}")
         columns = self.columns
         emotion, usage = cells[columns.emotion or 0], SPLITS[0] if columns.usage is None else cells[columns.usage]
-        self.emotions[emotion if len(emotion) < 8 else ""] += 1
-        label = label_of(emotion) or (CONTEMPT if emotion in CONTEMPT_NUMBERS else canonical_name(emotion))
-        if label[:1].isdecimal() or not label or len(label) > LONGEST_NAME:
+        label = plain_number(emotion.strip())
+        self.emotions[label if len(label) < 8 else ""] += 1
+        if not self._is_class(label):
             raise _BadRow(_unknown_emotion(emotion))
         split = split_of(usage)
         if split is None:
             raise _BadRow(f"Usage is {quote(usage)}, expected {SPLIT_WORDS}")
-        pixels = columns.pixels
-        tokens = cells[pixels[0]].split() if len(pixels) == 1 else [cells[index] for index in pixels]
-        self.pixels.add(parse_pixels(tokens), place=f"line {number}")
+        self.pixels.add(parse_pixels(_tokens(cells, columns)), place=f"line {number}")
         self.split_names[usage] += 1
         self.labels.append(label)
         if columns.subject is not None:
@@ -232,16 +269,13 @@ class _Rows:
         self.rows.append(self.count)
         self.lines.append(number)
 
-    def _split_notes(self) -> tuple[str, ...]:
-        """Report a test set that is used as the validation split."""
-        splits = sorted(splits_of(self.split_names).items())
-        tests = [name for name, split in splits if split_of(name) == TEST and split == SPLITS[1]]
-        return tuple(test_note(f"Usage {quote(name)}") for name in tests)
+
+def _canonical(name: str) -> str:
+    return (CLASS_NUMBERS.get(name) or canonical_name(name)).lower()
 
 
 def _unknown_emotion(emotion: str) -> str:
-    shown = "7" if emotion == CONTEMPT else emotion
-    return f"emotion is {quote(shown)}, expected 0 to {len(LABELS) - 1} or a name such as 'happy'"
+    return f"emotion is {quote(emotion)}, expected 0 to {len(LABELS) - 1} or a name such as 'happy'"
 
 
 def _has_pixels(head: str, roles: Mapping[str, str] = NO_ROLES) -> bool:
@@ -253,22 +287,44 @@ def _has_all_columns(head: str) -> bool:
     return columns is not None and columns.emotion is not None and columns.usage is not None
 
 
-def _first_size(path: Path, roles: Mapping[str, str]) -> int:
-    """Return the number of pixels in the first row of a table; 0 if they cannot be parsed."""
+def _side(path: Path, roles: Mapping[str, str]) -> int:
+    """Return the usual height and width of the first rows of a table; 0 if none can be parsed."""
     with open_table(path, accepts=functools.partial(_has_pixels, roles=roles)) as table:
         columns = find_columns(table.head, roles) if table else None
         if table is None or columns is None:
             return 0
-        for line in table.head.splitlines()[columns.skipped :]:
-            cells = columns.split(line)
-            if len(cells) == columns.width:
-                pixels = columns.pixels
-                tokens = cells[pixels[0]].split() if len(pixels) == 1 else [cells[index] for index in pixels]
-                with contextlib.suppress(BadPixels):
-                    return len(parse_pixels(tokens))
-            if line.strip():
-                break
+        # Reading the table raises the same error, with its name.
+        with contextlib.suppress(DataError):
+            return _usual_side(_first_lines(_joined_lines(table, columns)), columns)
     return 0
+
+
+def _usual_side(lines: list[tuple[int, str]], columns: Columns) -> int:
+    return usual_side(_pixel_count(line, columns) for _, line in lines)
+
+
+def _pixel_count(line: str, columns: Columns) -> int:
+    """Return the number of pixels in a line; 0 if they cannot be parsed."""
+    cells = columns.split(line)
+    if len(cells) == columns.width:
+        with contextlib.suppress(BadPixels):
+            return len(parse_pixels(_tokens(cells, columns)))
+    return 0
+
+
+def _tokens(cells: list[str], columns: Columns) -> list[str]:
+    pixels = columns.pixels
+    return cells[pixels[0]].split() if len(pixels) == 1 else [cells[index] for index in pixels]
+
+
+def _first_lines(lines: Iterator[tuple[int, str]]) -> list[tuple[int, str]]:
+    """Take the lines that decide on the size of the pixels, fewer if they are long."""
+    first: list[tuple[int, str]] = []
+    left = SAMPLED_CHARACTERS
+    while len(first) < SAMPLED_ROWS and left > 0 and (item := next(lines, None)) is not None:
+        first.append(item)
+        left -= len(item[1])
+    return first
 
 
 def _joined_lines(table: Table, columns: Columns) -> Iterator[tuple[int, str]]:
@@ -312,18 +368,19 @@ def _require_columns(path: Path, columns: Columns, head: str, *, needs_splits: b
 
 
 def _require_numbers_from_0(path: Path, rows: _Rows) -> None:
-    """Refuse emotions 1 to 7: a row of emotion 7 is unusable, and skipping such rows would shift all other labels."""
+    """Refuse emotions 1 to 7 without a map: a row of emotion 7 is unusable, and to skip it would shift all labels."""
     last = str(len(LABELS))
-    if rows.emotions[last] and not rows.emotions["0"] and not rows.emotions["0.0"]:
+    has_meaning = all(number in rows.mapped for number in rows.emotions if number.isdecimal())
+    if rows.emotions[last] and not rows.emotions["0"] and not has_meaning:
         raise DataError(
             f"{path}: emotion ranges from 1 to {last}",
             why=f"{rows.emotions[last]:,} rows have {last} and none has 0; expected 0 (angry) to 6 (neutral)",
-            hint=f"renumber the column in the order {', '.join(LABELS)}, or use these names",
+            hint='--labels-map FILE with one line per number, such as "1" = "happy"',
         )
 
 
 def _notes(table: Table, columns: Columns) -> tuple[str, ...]:
-    notes = []
+    notes = list(table.notes())
     if table.origin:
         notes.append(f"The table is {table.origin}.")
     if not columns.names:

@@ -9,15 +9,16 @@ most votes for unknown or no face are left out.
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Iterator
 from pathlib import Path
 
 from edgefer.data.ferplus import VOTED_LABELS, VOTES
-from edgefer.data.naming import quote, split_of, splits_of
-from edgefer.data.pictures import Picture, folders_in, pictures_key, read_pictures
+from edgefer.data.naming import quote, splits_of
+from edgefer.data.pictures import Picture, path_problem, pictures_key, read_pictures, split_folders
 from edgefer.data.records import BadRows, ReadOptions, SampleTable
+from edgefer.data.table_columns import split_line
+from edgefer.data.table_text import decode_text
 from edgefer.progress import Progress
 
 __all__ = ["cache_key", "is_complete", "matches", "read"]
@@ -51,7 +52,7 @@ def read(path: Path, *, options: ReadOptions, bad: BadRows, progress: Progress) 
 
 
 def _folders(path: Path) -> list[Path]:
-    return [folder for folder in folders_in(path) if split_of(folder.name) and (folder / LIST).is_file()]
+    return [folder for folder in split_folders(path) if (folder / LIST).is_file()]
 
 
 def _pictures(path: Path) -> tuple[list[Picture], int]:
@@ -65,14 +66,16 @@ def _pictures(path: Path) -> tuple[list[Picture], int]:
 
 def _listed(folder: Path, split: str) -> Iterator[Picture | None]:
     """Yield the pictures of one split; None for a picture without an expression."""
-    text = (folder / LIST).read_text(encoding="utf-8-sig", errors="replace")
-    for number, cells in enumerate(csv.reader(text.splitlines()), start=1):
+    for number, line in enumerate(decode_text((folder / LIST).read_bytes()).splitlines(), start=1):
+        cells = split_line(line, ",")
         # The file has no header; one that a tool has added has no votes.
-        if not cells or (number == 1 and not any(cell.strip().isdecimal() for cell in cells)):
+        if not line.strip() or (number == 1 and not any(cell.strip().isdecimal() for cell in cells)):
             continue
         try:
             if len(cells) != CELLS:
                 raise ValueError(f"{len(cells)} columns, expected {CELLS}")
+            if problem := path_problem(cells[0]):
+                raise ValueError(problem)
             votes = tuple(map(float, cells[2:]))
             if not all(0 <= vote < math.inf for vote in votes) or not any(votes):
                 raise ValueError(f"the votes are {quote(' '.join(cells[2:]))}")
@@ -80,7 +83,7 @@ def _listed(folder: Path, split: str) -> Iterator[Picture | None]:
             yield Picture(folder, f"{folder.name}/{LIST}, line {number}", "", split, problem=str(error))
             continue
         best = votes.index(max(votes))
-        name = cells[0].strip()
+        name = cells[0]
         yield (
             Picture(folder / name, f"{folder.name}/{name}", VOTED_LABELS[best], split, votes=votes)
             if best < len(VOTED_LABELS)

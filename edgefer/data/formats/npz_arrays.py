@@ -1,7 +1,8 @@
 """NumPy archives (.npz) with the arrays pixels, emotion and usage, and optionally votes.
 
     pixels  uint8 (n, h, w), (n, h, w, 1), or RGB (n, h, w, 3); also "images", "faces", "data" or "x"
-    emotion integers (n,), indices into LABELS or label_names, or names; also "labels", "label" or "y"
+    emotion integers (n,), indices into LABELS or label_names, or names; also "labels", "label" or "y"; without
+            label_names, the user's map precedes the meaning of the numbers
     usage   text (n,), "Training", "PublicTest" or "PrivateTest"; also "split" or "splits"
     votes   numbers (n, 10), FER+ votes in the column order of fer2013new.csv
     label_names text (classes,); also "class_names" or "classes"
@@ -16,15 +17,16 @@ from __future__ import annotations
 
 import math
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from edgefer.contract.labels import LABELS
 from edgefer.contract.preprocessing import prepare_all
-from edgefer.data.naming import SPLIT_WORDS, list_names, quote, quote_name, splits_of
+from edgefer.data.class_names import FER2013_NUMBERS
+from edgefer.data.naming import SPLIT_WORDS, list_names, quote, quote_name, single_test_notes, splits_of
 from edgefer.data.pictures import stored_spec
 from edgefer.data.pixel_rows import require_scenes
 from edgefer.data.records import SPLITS, BadRows, ReadOptions, SampleTable
@@ -48,8 +50,8 @@ NAMES = {
     "votes": ("votes",),
     "label_names": ("label_names", "class_names", "classes"),
 }
-# Arrays of Keras style, by split.
-PARTS = {"Training": ("train",), "PublicTest": ("val", "valid", "validation"), "PrivateTest": ("test",)}
+# Words for the splits in the names of arrays of Keras style.
+PARTS = ("train", "val", "valid", "validation", "test")
 SIDES = range(8, 4097)
 SIDE = 48
 HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
@@ -103,15 +105,15 @@ def read(path: Path, *, options: ReadOptions, bad: BadRows, progress: Progress) 
             why = f"row {row} (from 0), column {column} is {votes[row, column]}, expected 0 to {MOST_VOTES:,}"
             raise DataError(f"{path}: array votes has invalid numbers", why=why, hint=HINT)
     text = _text(usage)
-    splits = _splits(text)
-    label_names, emotion = _classes(path, emotion, arrays.get("label_names"))
-    labels = emotion.astype(np.int64)
-    is_good = (splits >= 0) & (emotion >= 0) & (emotion < len(label_names))
+    splits, notes = _splits(text)
+    classes = _classes(path, emotion, arrays.get("label_names"), options.class_names)
+    labels = classes.positions
+    is_good = (splits >= 0) & (labels >= 0)
     for row in np.flatnonzero(~is_good):
         if splits[row] < 0:
             reason = f"usage is {quote(text[row])}, expected {SPLIT_WORDS}"
         else:
-            reason = f"emotion is {emotion[row]}, expected 0 to {len(label_names) - 1}"
+            reason = f"emotion is {emotion[row]}, expected {classes.expected}"
         bad.add(f"row {row} (from 0)", reason)
     progress(count, count, "rows")
     kept = np.flatnonzero(is_good)
@@ -126,36 +128,60 @@ def read(path: Path, *, options: ReadOptions, bad: BadRows, progress: Progress) 
         votes=None if votes is None else votes[kept].astype(np.float32),
         layout="npz",
         row_count=count,
-        label_names=label_names,
+        notes=notes,
+        label_names=classes.names,
+        default_names={} if "label_names" in arrays else FER2013_NUMBERS,
     )
 
 
+@dataclass(frozen=True)
+class _Classes:
+    """Class names, the index of each row's class in int64 (n,), -1 for an unknown one, and the known ones in words."""
+
+    names: tuple[str, ...]
+    positions: npt.NDArray[np.int64]
+    expected: str = ""
+
+
 def _classes(
-    path: Path, emotion: npt.NDArray[Any], names: npt.NDArray[Any] | None
-) -> tuple[tuple[str, ...], npt.NDArray[Any]]:
-    """Return the class names, and the index of each row's class."""
+    path: Path, emotion: npt.NDArray[Any], names: npt.NDArray[Any] | None, mapped: frozenset[str]
+) -> _Classes:
+    """Return the classes by their names in the archive, or their numbers: those of FER2013 and of the user's map."""
     if emotion.dtype.kind in "US":
-        found, positions = np.unique(_text(emotion), return_inverse=True)
-        return tuple(map(str, found)), positions.reshape(-1)
+        words, positions = np.unique(_text(emotion), return_inverse=True)
+        return _Classes(tuple(map(str, words)), positions.reshape(-1).astype(np.int64))
     if names is None:
-        return LABELS, emotion
+        numbers = sorted({*FER2013_NUMBERS, *(name for name in mapped if _is_number(name))}, key=int)
+        if not mapped.isdisjoint(numbers):
+            present = {str(number) for number in np.unique(emotion).tolist()}
+            numbers = [number for number in numbers if number in present] or numbers
+        index_of = {int(number): index for index, number in enumerate(numbers)}
+        positions = np.array([index_of.get(number, -1) for number in emotion.tolist()], np.int64)
+        is_range = list(index_of) == list(range(len(index_of)))
+        return _Classes(tuple(numbers), positions, f"0 to {numbers[-1]}" if is_range else list_names(numbers))
     texts = tuple(map(str, _text(names)))
     if len(set(texts)) < len(texts) or not all(texts):
         why = f"it has {list_names(texts)}, expected different names"
         raise DataError(f"{path}: array label_names is invalid", why=why, hint=HINT)
-    return texts, emotion
+    is_index = (emotion >= 0) & (emotion < len(texts))
+    return _Classes(texts, np.where(is_index, emotion, -1).astype(np.int64), f"0 to {len(texts) - 1}")
+
+
+def _is_number(name: str) -> bool:
+    return name.isascii() and name.isdecimal() and str(int(name)) == name
 
 
 def _text(values: npt.NDArray[Any]) -> npt.NDArray[np.str_]:
     return np.char.strip(np.char.decode(values, "utf-8", "replace") if values.dtype.kind == "S" else values)
 
 
-def _splits(usage: npt.NDArray[np.str_]) -> npt.NDArray[np.int8]:
-    """Return indices into SPLITS (n,), -1 for unknown names."""
+def _splits(usage: npt.NDArray[np.str_]) -> tuple[npt.NDArray[np.int8], tuple[str, ...]]:
+    """Return indices into SPLITS (n,), -1 for unknown names, and the note on a single test set."""
     names, positions = np.unique(usage, return_inverse=True)
     split_by_name = splits_of(map(str, names))
     splits = [split_by_name[str(name)] for name in names]
-    return np.array([SPLITS.index(split) if split in SPLITS else -1 for split in splits], np.int8)[positions]
+    indices = np.array([SPLITS.index(split) if split in SPLITS else -1 for split in splits], np.int8)
+    return indices[positions], single_test_notes(split_by_name, column="Split")
 
 
 def _read_arrays(path: Path, *, needs_usage: bool) -> dict[str, npt.NDArray[Any]]:
@@ -170,7 +196,7 @@ def _read_arrays(path: Path, *, needs_usage: bool) -> dict[str, npt.NDArray[Any]
             parts = _parts(names)
             if parts:
                 arrays = [_read_group(path, archive, group) for _, group in parts]
-                usage = [np.full(len(part["pixels"]), split) for (split, _), part in zip(parts, arrays)]
+                usage = [np.full(len(part["pixels"]), word) for (word, _), part in zip(parts, arrays)]
                 extra = _found(names, ("label_names",))
                 merged = {role: np.concatenate([part[role] for part in arrays]) for role in ("pixels", "emotion")}
                 return {**merged, "usage": np.concatenate(usage), **_read_group(path, archive, extra)}
@@ -194,16 +220,13 @@ def _found(names: list[str], roles: tuple[str, ...]) -> dict[str, str]:
 
 
 def _parts(names: list[str]) -> list[tuple[str, dict[str, str]]]:
-    """Return the splits of an archive of Keras style with the names of their arrays; empty for other archives."""
+    """Return the words for the splits of an archive of Keras style, each with the names of its arrays by role."""
     lower = {name.lower(): name for name in names}
-    parts = []
-    for split, words in PARTS.items():
-        for word in words:
-            if f"x_{word}" in lower and f"y_{word}" in lower:
-                parts.append((split, {"pixels": lower[f"x_{word}"], "emotion": lower[f"y_{word}"]}))
-    if [split for split, _ in parts] == ["Training", "PrivateTest"]:
-        parts[1] = ("PublicTest", parts[1][1])
-    return parts
+    return [
+        (word, {"pixels": lower[f"x_{word}"], "emotion": lower[f"y_{word}"]})
+        for word in PARTS
+        if f"x_{word}" in lower and f"y_{word}" in lower
+    ]
 
 
 def _read_group(path: Path, archive: zipfile.ZipFile, names: dict[str, str]) -> dict[str, npt.NDArray[Any]]:

@@ -2,20 +2,22 @@
 
     read(Path("faces.csv"), options=ReadOptions(columns={"path": "file", "label": "mood"}), bad=bad, progress=silent)
 
-Paths are relative to the table; the role image is another name for path. The optional columns split and subject assign
-pictures to splits and to persons. Without a column of splits, all pictures belong to Training.
+Paths are relative to the table, and may have the backslashes of Windows. The role image is another name for path. The
+optional columns split and subject assign pictures to splits and to persons; a column named subject or person needs no
+role. Without a column of splits, all pictures belong to Training.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from edgefer.data.naming import SPLIT_WORDS, list_names, quote, splits_of
-from edgefer.data.pictures import Picture, pictures_key, read_pictures
+from edgefer.data.naming import SPLIT_WORDS, UNDECODED, list_names, quote, single_test_notes, splits_of
+from edgefer.data.pictures import Picture, path_problem, pictures_key, read_pictures
 from edgefer.data.records import SPLITS, BadRows, ReadOptions, SampleTable
-from edgefer.data.table_columns import DELIMITERS, split_line
-from edgefer.data.table_text import open_table
+from edgefer.data.table_columns import DELIMITERS, SEPARATOR_LINE, SUBJECT_NAMES, split_line
+from edgefer.data.table_text import Table, open_table
 from edgefer.errors import DataError, UsageError
 from edgefer.progress import Progress
 
@@ -36,7 +38,8 @@ def is_complete(path: Path) -> bool:
 
 def cache_key(path: Path, *, options: ReadOptions) -> str:
     """Return a hash over all pictures and their classes; see pictures_key()."""
-    return pictures_key(list(_pictures(path, options)), options)
+    pictures, notes = _pictures(path, options)
+    return pictures_key(pictures, options, notes)
 
 
 def read(path: Path, *, options: ReadOptions, bad: BadRows, progress: Progress) -> SampleTable:
@@ -46,34 +49,40 @@ def read(path: Path, *, options: ReadOptions, bad: BadRows, progress: Progress) 
         UsageError: the table has no column of a name in ``options.columns``.
         DataError: the file is not a table.
     """
-    pictures = list(_pictures(path, options))
-    return read_pictures(pictures, layout=LAYOUT, options=options, bad=bad, progress=progress)
+    pictures, notes = _pictures(path, options)
+    return read_pictures(pictures, layout=LAYOUT, options=options, bad=bad, progress=progress, notes=notes)
 
 
-def _pictures(path: Path, options: ReadOptions) -> list[Picture]:
-    rows = list(_rows(path, options))
-    splits = splits_of(row["split"] for _, row in rows if "split" in row)
-    return [_picture(path.parent, line, row, splits) for line, row in rows]
-
-
-def _rows(path: Path, options: ReadOptions) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield line numbers and the cells of each row by role."""
+def _pictures(path: Path, options: ReadOptions) -> tuple[list[Picture], tuple[str, ...]]:
+    """Return the picture of each row, and notes on the encoding of the table and on its test set."""
     with open_table(path, accepts=lambda head: True) as table:
         if table is None:
             raise DataError(f"{path} is not a table", why="it is an archive without a table", hint="--data TABLE.csv")
-        positions: dict[str, int] = {}
-        delimiter, width = "", 0
-        for number, line in table.lines():
-            if not line.strip():
+        rows = list(_rows(path, table, options))
+        notes = table.notes()
+    splits = splits_of(row["split"] for _, row in rows if "split" in row)
+    notes = (*notes, *single_test_notes(splits, column=options.columns.get("split", "")))
+    return [_picture(path.parent, line, row, splits) for line, row in rows], notes
+
+
+def _rows(path: Path, table: Table, options: ReadOptions) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield line numbers and the cells of each row by role."""
+    positions: dict[str, int] = {}
+    delimiter, width = "", 0
+    for number, line in table.lines():
+        if not line.strip():
+            continue
+        if not positions:
+            if not delimiter and (separator := SEPARATOR_LINE.match(line.lstrip("\ufeff"))):
+                delimiter = separator[1]
                 continue
-            if not positions:
-                delimiter = max(DELIMITERS, key=line.count)
-                header = [name.lstrip("\ufeff") for name in split_line(line, delimiter)]
-                positions, width = _positions(path, header, options), len(header)
-                continue
-            cells = split_line(line, delimiter)
-            padded = cells + [""] * (width - len(cells))
-            yield number, {role: padded[position] for role, position in positions.items()}
+            delimiter = delimiter or max(DELIMITERS, key=line.count)
+            header = [name.lstrip("\ufeff") for name in split_line(line, delimiter)]
+            positions, width = _positions(path, header, options), len(header)
+            continue
+        cells = split_line(line, delimiter)
+        padded = cells + [""] * (width - len(cells))
+        yield number, {role: padded[position] for role, position in positions.items()}
 
 
 def _positions(path: Path, header: list[str], options: ReadOptions) -> dict[str, int]:
@@ -85,7 +94,9 @@ def _positions(path: Path, header: list[str], options: ReadOptions) -> dict[str,
             why=f"its columns are {list_names(header)}",
             hint="--columns label=NAME,path=NAME",
         )
-    return {role: lower.index(name.lower()) for role, name in options.columns.items()}
+    subject = next((name for name in SUBJECT_NAMES if name in lower), None)
+    names = {**({"subject": subject} if subject else {}), **options.columns}
+    return {role: lower.index(name.lower()) for role, name in names.items()}
 
 
 def _picture(folder: Path, line: int, row: dict[str, str], splits: Mapping[str, str]) -> Picture:
@@ -93,6 +104,11 @@ def _picture(folder: Path, line: int, row: dict[str, str], splits: Mapping[str, 
     label, name = row.get("label", "").strip(), row["path" if "path" in row else "image"].strip()
     problem = "" if split else f"line {line}: the split is {quote(row.get('split', ''))}, expected {SPLIT_WORDS}"
     problem = problem or ("" if label else f"line {line}: the class is empty")
-    problem = problem or ("" if name else f"line {line}: the path is empty")
-    path = folder / name.replace("\0", "")
-    return Picture(path, name or f"line {line}", label, split or SPLITS[0], row.get("subject", ""), problem=problem)
+    if UNDECODED in label:
+        problem = f"line {line}: the class {quote(label)} contains bytes that are no text"
+    if reason := path_problem(name):
+        return Picture(folder, f"line {line}", label, problem=reason)
+    path = folder / name
+    if "\\" in name and not os.path.exists(path):  # noqa: PTH110
+        path = folder / name.replace("\\", "/")
+    return Picture(path, name, label, split or SPLITS[0], row.get("subject", ""), problem=problem)

@@ -15,8 +15,9 @@ from pathlib import Path
 
 from edgefer.data.class_folders import class_folder_names, read_tree, tree_key
 from edgefer.data.naming import assign_test, quote
-from edgefer.data.pictures import Picture, pictures_key, read_pictures
+from edgefer.data.pictures import Picture, path_problem, pictures_key, read_pictures
 from edgefer.data.records import SPLITS, BadRows, ReadOptions, SampleTable
+from edgefer.data.table_text import decode_text
 from edgefer.progress import Progress
 
 __all__ = ["cache_key", "is_complete", "matches", "read"]
@@ -67,14 +68,17 @@ def _list_file(path: Path) -> Path | None:
 
 def _listed_pictures(path: Path, list_file: Path) -> Iterator[Picture]:
     folders = [path / folder for folder in PICTURE_FOLDERS if (path / folder).is_dir()]
-    for number, line in enumerate(list_file.read_text(encoding="utf-8-sig", errors="replace").splitlines(), start=1):
+    for number, line in enumerate(decode_text(list_file.read_bytes()).splitlines(), start=1):
         if not line.strip():
             continue
         name, _, label = line.strip().rpartition(" ")
+        if problem := path_problem(name):
+            yield Picture(path, f"{list_file.name}, line {number}", "", problem=problem)
+            continue
         stem = Path(name).stem
         split = SPLITS[0] if name.startswith("train") else assign_test({"train", "test"})
         problem = "" if label in CLASS_NAMES else f"line {number}: the class is {quote(label)}, expected 1 to 7"
         names = (f"{stem}_aligned.jpg", name, f"{stem}_aligned.png")
         places = (folder / option for folder in folders for option in names)
         picture = next((place for place in places if place.is_file()), path / name)
-        yield Picture(picture, name or f"line {number}", label, split, problem=problem)
+        yield Picture(picture, name, label, split, problem=problem)

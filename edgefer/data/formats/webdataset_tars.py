@@ -20,11 +20,12 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from edgefer.data.naming import list_names, quote, quote_name
+from edgefer import files
+from edgefer.data.naming import UNDECODED, is_number, list_names, plain_number, quote, quote_name
 from edgefer.data.pictures import PICTURE_LIMIT_BYTES, Picture, read_pictures
 from edgefer.data.records import SPLITS, BadRows, ReadOptions, SampleTable
 from edgefer.data.shards import Shard, find_shards, has_shards, shards_key, splits_of_shards
-from edgefer.data.table_text import DAMAGE
+from edgefer.data.table_text import DAMAGE, decode_text
 from edgefer.errors import DataError
 from edgefer.progress import Progress
 
@@ -37,6 +38,7 @@ LABEL_SUFFIXES = ("cls", "json", "txt")
 LABEL_KEYS = ("label", "labels", "emotion", "emotions", "expression", "class", "cls", "category", "target")
 NAMES_FILES = ("classnames.txt", "classes.txt", "labels.txt")
 LABEL_LIMIT_BYTES = 1 << 16
+LONGEST_NUMBER = 9
 SAMPLED_MEMBERS = 32
 LAYOUT = "WebDataset"
 
@@ -82,11 +84,15 @@ def read(path: Path, *, options: ReadOptions, bad: BadRows, progress: Progress) 
 
 @dataclass
 class _Sample:
-    """The files of a sample: its picture, and the content of its labels by suffix."""
+    """The files of a sample by suffix, and the content of its labels."""
 
-    picture: tarfile.TarInfo | None = None
+    files: dict[str, tarfile.TarInfo] = field(default_factory=dict)
     labels: dict[str, bytes] = field(default_factory=dict)
-    suffixes: list[str] = field(default_factory=list)
+
+    @property
+    def picture(self) -> tarfile.TarInfo | None:
+        """The first picture, or None."""
+        return next((member for suffix, member in self.files.items() if _is_picture(suffix)), None)
 
 
 class _Archives:
@@ -129,10 +135,14 @@ def _starts_with_sample(path: Path) -> bool:
     # A damaged archive is recognized by the files before the damage, and reading it is an error.
     with contextlib.suppress(*DAMAGE), tarfile.open(path) as archive:
         for member in islice(archive, SAMPLED_MEMBERS):
-            if member.isfile():
+            if _is_sample_file(member):
                 parts.append(_parts(member.name))
     pictures = {key for key, suffix in parts if _is_picture(suffix)}
     return bool(pictures & {key for key, suffix in parts if suffix in LABEL_SUFFIXES})
+
+
+def _is_sample_file(member: tarfile.TarInfo) -> bool:
+    return member.isfile() and not files.is_filesystem_leftover(member.name)
 
 
 def _parts(name: str) -> tuple[str, str]:
@@ -152,7 +162,7 @@ def _class_names(path: Path) -> tuple[str, ...]:
     file = next((folder / name for name in NAMES_FILES if (folder / name).is_file()), None)
     if file is None:
         return ()
-    return tuple(line.strip() for line in file.read_text(encoding="utf-8-sig", errors="replace").splitlines() if line)
+    return tuple(line.strip() for line in decode_text(file.read_bytes()).splitlines() if line)
 
 
 def _pictures(
@@ -162,32 +172,34 @@ def _pictures(
         name = f"{shard.name}, {key}"
         label, problem = _label(sample, names, columns)
         content = None
-        if sample.picture is None:
+        if (picture := sample.picture) is None:
             if not sample.labels:
                 continue  # a file that belongs to no sample, such as a read-me
-            problem = f"it has no picture; its suffixes are {list_names(sample.suffixes)}"
+            problem = f"it has no picture; its suffixes are {list_names(list(sample.files))}"
         else:
-            content = functools.partial(archives.content, shard.path, sample.picture)
+            content = functools.partial(archives.content, shard.path, picture)
         subject = str(_json(sample).get(columns.get("subject", ""), ""))
         yield Picture(shard.path, name, label, split or SPLITS[0], subject, problem=problem, content=content)
 
 
 def _samples(shard: Shard, archives: _Archives) -> dict[str, _Sample]:
-    """Return the samples of an archive by key; only their labels are read."""
+    """Return the samples of an archive by key; only their labels are read.
+
+    A later file replaces an earlier one of the same name, as tar does when it unpacks an archive with added files.
+    """
     samples: dict[str, _Sample] = {}
     try:
         archive = archives.open(shard.path)
         for member in archive:
-            if not member.isfile():
+            if not _is_sample_file(member):
                 continue
             key, suffix = _parts(member.name)
             sample = samples.setdefault(key, _Sample())
-            sample.suffixes.append(suffix)
+            sample.files[suffix] = member
+            sample.labels.pop(suffix, None)
             if suffix in LABEL_SUFFIXES and member.size <= LABEL_LIMIT_BYTES:
                 file = archive.extractfile(member)
                 sample.labels[suffix] = file.read() if file is not None else b""
-            elif sample.picture is None and _is_picture(suffix):
-                sample.picture = member
     except DAMAGE as error:
         why = quote_name(str(error))[:200]
         raise DataError(f"{quote_name(shard.path)} is damaged", why=why, hint="copy or download it again") from error
@@ -208,18 +220,20 @@ def _label(sample: _Sample, names: Sequence[str], columns: Mapping[str, str]) ->
     wanted = columns.get("label")
     key = next((key for key in ((wanted,) if wanted else LABEL_KEYS) if key in values), None)
     if "cls" in sample.labels and not wanted:
-        text = sample.labels["cls"].decode(errors="replace").strip()
+        text = decode_text(sample.labels["cls"]).strip()
     elif key is not None:
         text = str(values[key]).strip()
     elif "txt" in sample.labels and not wanted:
-        text = sample.labels["txt"].decode(errors="replace").strip()
+        text = decode_text(sample.labels["txt"]).strip()
     else:
         found = f"its .json has the keys {list_names(list(values))}" if values else ""
         missing = f"no {quote(wanted)}" if wanted else "no class"
-        return "", f"it has {missing}; {found or f'its suffixes are {list_names(sample.suffixes)}'}"
-    if text.isdecimal() and names:
-        number = int(text)
-        if number >= len(names):
+        return "", f"it has {missing}; {found or f'its suffixes are {list_names(list(sample.files))}'}"
+    if UNDECODED in text:
+        return "", f"its class {quote(text)} contains bytes that are no text"
+    if is_number(text) and names:
+        number = plain_number(text)
+        if not number.isdecimal() or len(number) > LONGEST_NUMBER or int(number) >= len(names):
             return "", f"its class is {quote(text)}, expected 0 to {len(names) - 1}"
-        return names[number], ""
+        return names[int(number)], ""
     return (text, "") if text else ("", "its class is empty")

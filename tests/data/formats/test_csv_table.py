@@ -201,6 +201,49 @@ def test_rows_of_mixed_sizes_are_refused_with_the_first_of_each(tmp_path):
     assert len(load(path, skip_bad_rows=True).split("Training")) == 3
 
 
+@pytest.mark.parametrize("broken", [47, 64])
+def test_a_first_row_of_another_size_is_the_only_bad_one(broken, tmp_path):
+    path = tmp_path / "data.csv"
+    rows = [of_side(broken), *(of_side(48, emotion=index % 7) for index in range(50))]
+    path.write_text("\n".join(["emotion,pixels,Usage", *rows]) + "\n")
+    with pytest.raises(DataError, match="1 row that cannot be used") as caught:
+        load(path)
+    assert caught.value.why.startswith(f"line 2: pixels has {broken**2:,} values ({broken} x {broken}), expected 2,304")
+    assert caught.value.why.endswith("(48 x 48) as in most of the first rows")
+    assert caught.value.hint == "add --skip-bad-rows to use the other 50"
+
+
+def test_the_cached_faces_of_a_table_have_the_size_of_the_model_in_spite_of_its_first_row(tmp_path):
+    path = tmp_path / "data.csv"
+    rows = [of_side(48), *(of_side(64, emotion=index % 7) for index in range(7))]
+    path.write_text("\n".join(["emotion,pixels,Usage", *rows]) + "\n")
+    for side in (48, 32):
+        dataset = load(path, spec=InputSpec(side, side), skip_bad_rows=True)
+        assert dataset.split("Training").pixels.shape == (7, side, side)
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-8"])
+def test_class_names_of_pixels_in_any_encoding_are_one_class_in_any_case(encoding, tmp_path):
+    names = ("fr\u00f6hlich", "Fr\u00f6hlich", "fr\u00f6hlich", "m\u00fcde", "m\u00fcde", "m\u00fcde", "sad")
+    table = make_table(lambda e, i, u: f"{names[e]},{joined(i)},{u}")
+    dataset = load_bytes(tmp_path, table.encode(encoding))
+    assert dataset.labels == ("fr\u00f6hlich", "m\u00fcde", "sad")
+    assert np.bincount(dataset.split("Training").labels).tolist() == [3, 3, 1]
+    note = "18 lines are not UTF-8 and read as Windows-1252; the first is line 2."
+    assert (note in dataset.notes) == (encoding == "cp1252")
+
+
+def test_a_single_row_in_another_case_belongs_to_the_class(tmp_path):
+    table = make_table(lambda e, i, u: f"{('Bored' if i == 0 else 'bored') if e < 3 else 'calm'},{joined(i)},{u}")
+    assert load_bytes(tmp_path, table).labels == ("bored", "calm")
+
+
+def test_a_class_name_with_bytes_that_are_no_text_is_a_bad_row(tmp_path):
+    table = make_table(lambda e, i, u: f"{'b?red' if i < 2 else ('calm', 'bored')[e % 2]},{joined(i)},{u}").encode()
+    with pytest.raises(DataError, match="2 rows that cannot be used: line 2: emotion is 'b\ufffdred', expected"):
+        load_bytes(tmp_path, table.replace(b"?", b"\x81"))
+
+
 def test_only_a_table_with_the_classes_size_and_splits_of_fer2013_has_its_layout(tmp_path):
     assert load_bytes(tmp_path, PLAIN).layout == "fer2013.csv"
     others = (
@@ -222,6 +265,49 @@ def test_emotions_from_1_are_refused_even_if_rows_may_be_skipped(skip, tmp_path)
     path.write_text(make_table(lambda e, i, u: f"{e + 1},{joined(i)},{u}"))
     with pytest.raises(DataError, match=r"emotion ranges from 1 to 7: 3 rows have 7 and none has 0"):
         load(path, skip_bad_rows=skip, cache=False)
+
+
+AFFECTNET = ("neutral", "happy", "sad", "surprise", "fear", "disgust", "angry", "contempt")
+
+
+def labels_of(dataset: Dataset) -> list[str]:
+    return [dataset.labels[label] for split in dataset.splits.values() for label in split.labels]
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_labels_map_precedes_the_numbers_of_fer2013(first, tmp_path):
+    path = tmp_path / "data.csv"
+    path.write_text(make_table(lambda e, i, u: f"{e + first},{joined(i)},{u}"))
+    names = {str(number + first): name for number, name in enumerate(AFFECTNET)}
+    for _ in range(2):  # the second time, from the cache
+        dataset = load(path, labels_map=names)
+        assert labels_of(dataset) == list(AFFECTNET[:7]) * 3
+        assert dataset.layout == "pixel table"
+    if not first:
+        assert labels_of(load(path)) == list(LABELS) * 3
+
+
+def test_a_labels_map_precedes_synonyms_and_accepts_a_single_row(tmp_path):
+    words = ["Anger", "joy", *["happy"] * 5]
+    path = tmp_path / "data.csv"
+    path.write_text(make_table(lambda e, i, u: f"{words[i] if i < 7 else 'sad'},{joined(i)},{u}"))
+    dataset = load(path, labels_map={"Anger": "rage", "joy": "happy"})
+    assert labels_of(dataset)[:7] == ["rage", *["happy"] * 6]
+    assert dataset.labels == ("happy", "rage", "sad")
+    # The canonical name of a class is a key, too.
+    assert load(path, labels_map={"angry": "rage", "joy": "happy"}).labels == ("happy", "rage", "sad")
+
+
+def test_a_labels_map_without_a_class_of_the_data_is_an_error(tmp_path):
+    path = tmp_path / "data.csv"
+    path.write_text(PLAIN)
+    with pytest.raises(DataError, match="the labels map has no class of the data: it has froh, traurig") as caught:
+        load(path, labels_map={"froh": "joyful", "traurig": "sorrow"})
+    assert caught.value.why.startswith("the classes of the data are 0 (3 images), 1 (3 images)")
+    assert caught.value.hint == '--labels-map FILE with one line per class, such as "0" = "happy"'
+    # The map of a run may be applied to data that has its names.
+    note = "The labels map has other classes than the data: froh."
+    assert note in load(path, labels_map={"froh": "happy"}).notes
 
 
 @pytest.mark.parametrize(

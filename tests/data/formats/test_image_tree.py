@@ -167,6 +167,35 @@ def test_a_picture_beside_the_splits_may_have_a_name_that_is_not_utf_8(tmp_path)
     assert r"not in a class folder of a split: \xff.png" in " ".join(process.stdout.split())
 
 
+@pytest.mark.parametrize("others", [("labels",), ("masks",), ()])
+def test_folders_of_pictures_and_annotations_are_not_classes(others, tmp_path):
+    for split in ("train", "test"):
+        put(tmp_path / "data" / split / "images" / "1.png")
+        for name in others:
+            put(tmp_path / "data" / split / name / "1.png")
+    with pytest.raises(DataError, match="contains no data set") as caught:
+        load(tmp_path / "data")
+    assert "a folder of a class, such as happy/, or folders of two other classes, only test/images/" in caught.value.why
+    assert caught.value.hint == "--data TABLE.csv --columns label=NAME,path=NAME, or one folder per class"
+    table = tmp_path / "data" / "train.csv"
+    table.write_text("file,mood\ntrain/images/1.png,happy\n")
+    with pytest.raises(DataError) as caught:
+        load(tmp_path / "data")
+    assert caught.value.hint == f"--data {table} --columns label=mood,path=file, or one folder per class"
+
+
+def test_a_folder_of_labels_beside_classes_is_skipped(tmp_path):
+    root = make_tree(tmp_path / "tree", "train", "test", labels=("calm", "tense"))
+    put(root / "train" / "labels" / "1.png")
+    assert sizes(root) == {"Training": 2, "PublicTest": 2}
+    assert "Skipped, not in a class folder of a split: train/labels/ (1 file)." in load(root).notes
+
+
+def test_one_folder_of_an_unknown_name_is_not_a_data_set(tmp_path):
+    with pytest.raises(DataError, match="or folders of two other classes, only test/calm/, train/calm/"):
+        load(make_tree(tmp_path / "tree", "train", "test", labels=("calm",)))
+
+
 def bright_corner(image):
     """Return the corner of a picture as a face detector returns a crop, or None for a dark picture."""
     return image[:24, :24] if image.mean() > 60 else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -70,6 +71,28 @@ def test_raf_db_by_its_list(drawn, put):
 AFFECTNET = ("neutral", "happy", "sad", "surprise", "fear", "disgust", "angry", "contempt")
 
 
+def test_folders_of_splits_within_folders_of_the_same_name_are_read(drawn, put):
+    for split, index in (("train", 0), ("test", 1)):
+        for label in ("happy", "sad"):
+            root = put(f"tree/{split}/{split}/{label}/1.png", drawn[label][index])
+        for number, label in enumerate(RAF, start=1):
+            put(f"raf/{split}/{split}/{number}/1.png", drawn[label][index])
+        put(f"affectnet/{split}_set/{split}_set/images/1.png", drawn["happy"][index])
+        annotations = root / "affectnet" / f"{split}_set" / f"{split}_set" / "annotations"
+        annotations.mkdir()
+        np.save(annotations / "1_exp.npy", np.array("1"))
+        put(f"ferplus/FER2013{split}/FER2013{split}/1.png", drawn["happy"][index])
+        votes = root / "ferplus" / f"FER2013{split}" / f"FER2013{split}" / "label.csv"
+        votes.write_text('1.png,"(0, 0, 48, 48)",0,9,0,0,0,0,0,0,0,0\n')
+    put("tree/train/stray.png", drawn["sad"][2])
+    expected = {"tree": {"happy": 1, "sad": 1}, "raf": dict.fromkeys(sorted(LABELS), 1)}
+    for name in ("tree", "raf", "affectnet", "ferplus"):
+        dataset = load(root / name)
+        assert counts(dataset) == dict.fromkeys(("Training", "PublicTest"), expected.get(name, {"happy": 1}))
+        skipped = [note for note in dataset.notes if note.startswith("Skipped")]
+        assert skipped == (["Skipped, not in a class folder of a split: train/stray.png."] if name == "tree" else [])
+
+
 def test_affectnet_by_folders(drawn, put):
     for number, label in enumerate(AFFECTNET):
         for index, split in enumerate(("train", "train", "val")):
@@ -111,6 +134,36 @@ def test_ck_plus_as_distributed(drawn, put):
     assert dataset.labels == ("contempt", "happy")
     assert sum(len(split) for split in dataset.splits.values()) == 4
     assert any("by subject (2, 2 subjects)" in note for note in dataset.notes)
+
+
+@pytest.mark.parametrize("text", ["-1.0", "3.7", "8", "nan", "inf", ""])
+def test_an_emotion_of_ck_plus_is_an_integer_from_0_to_7(text, drawn, put):
+    put("cohn-kanade-images/S001/001/S001_001_00000011.png", drawn["happy"][0])
+    root = put("cohn-kanade-images/S002/001/S002_001_00000011.png", drawn["happy"][1])
+    for subject, content in (("S001", "5.0000000e+00"), ("S002", text)):
+        emotion = root / "Emotion" / subject / "001" / f"{subject}_001_00000011_emotion.txt"
+        emotion.parent.mkdir(parents=True)
+        emotion.write_text(content)
+    with pytest.raises(DataError, match=f"S002_001_00000011.png: its emotion is '{text}', expected 0 to 7"):
+        load(root)
+    assert load(root, skip_bad_rows=True).labels == ("happy",)
+
+
+def test_files_of_macos_beside_annotations_are_ignored(drawn, put):
+    put("ck/cohn-kanade-images/S001/001/S001_001_00000011.png", drawn["happy"][0])
+    put("affectnet/train_set/images/1.png", drawn["happy"][0])
+    root = put("affectnet/val_set/images/1.png", drawn["happy"][1])
+    emotions = root / "ck" / "Emotion" / "S001" / "001"
+    emotions.mkdir(parents=True)
+    (emotions / "S001_001_00000011_emotion.txt").write_text("5.0")
+    (emotions / "._S001_001_00000011_emotion.txt").write_bytes(b"\0\5\x16\7\0\2\0\0Mac OS X")
+    for split in ("train_set", "val_set"):
+        annotations = root / "affectnet" / split / "annotations"
+        annotations.mkdir()
+        np.save(annotations / "1_exp.npy", np.array("1"))
+        (annotations / "._1_exp.npy").write_bytes(b"\0\5\x16\7\0\2\0\0Mac OS X")
+    for name in ("ck", "affectnet"):
+        assert load(root / name).labels == ("happy",)
 
 
 def test_the_folders_of_ck48_carry_the_subject_in_file_names(drawn, put):
@@ -162,15 +215,38 @@ CODES = {"AF": "fear", "AN": "angry", "DI": "disgust", "HA": "happy", "NE": "neu
 
 
 def test_kdef_by_file_name(drawn, put):
-    for person in ("F01", "F02", "M01", "M02"):
+    for index, person in enumerate(("F01", "F02", "M01", "M02")):
         for code, label in CODES.items():
             for session, face in zip("AB", drawn[label]):
-                root = put(f"KDEF/{session}{person}/{session}{person}{code}S.JPG", face)
+                root = put(f"KDEF/{session}{person}/{session}{person}{code}S.JPG", np.roll(face, index, axis=1))
     dataset = load(root, split=SplitShares.parse("50/25/25"))
     assert (dataset.layout, dataset.labels) == ("KDEF", LABELS)
     # A person's two sessions stay together.
     assert counts(dataset)["Training"] == dict.fromkeys(sorted(LABELS), 4)
     assert counts(dataset)["PrivateTest"] == dict.fromkeys(sorted(LABELS), 2)
+
+
+def test_kdef_in_folders_of_splits_and_classes_is_an_image_tree(drawn, put):
+    for split, person in (("train", "F01"), ("train", "F02"), ("test", "M09")):
+        for code in ("AN", "HA"):
+            root = put(f"{split}/{CODES[code]}/A{person}{code}S.JPG", drawn[CODES[code]][0])
+    dataset = load(root)
+    assert dataset.layout == "image tree"
+    assert counts(dataset) == {"Training": {"angry": 2, "happy": 2}, "PublicTest": {"angry": 1, "happy": 1}}
+
+
+@pytest.mark.parametrize("folder", ["", "{person}/"])
+def test_kdef_in_folders_of_splits_alone_has_these_splits(folder, drawn, put):
+    for split, person in (("train", "F01"), ("train", "F02"), ("test", "M09")):
+        for code in ("AN", "HA"):
+            name = f"{split}/{folder.format(person=person)}A{person}{code}S.JPG"
+            root = put(name, drawn[CODES[code]][0])
+    dataset = load(root)
+    assert dataset.layout == "KDEF"
+    assert counts(dataset) == {"Training": {"angry": 2, "happy": 2}, "PublicTest": {"angry": 1, "happy": 1}}
+    assert any(note.startswith("test/ is used as the validation split") for note in dataset.notes)
+    put("AF03ANS.JPG", drawn["angry"][1])
+    assert "Skipped: 1 pictures that are not in the folder of a split." in load(root).notes
 
 
 def test_jaffe_by_file_name(drawn, put):
@@ -227,11 +303,110 @@ def test_a_table_of_paths(drawn, put):
     columns = {"path": "file", "label": "mood"}
     assert counts(load(table, columns=columns)) == {"Training": {"happy": 4, "sad": 4}}
     two = {"happy": 2, "sad": 2}
-    assert counts(load(table, columns={**columns, "split": "Fold"})) == {"Training": two, "PublicTest": two}
+    with_splits = load(table, columns={**columns, "split": "Fold"})
+    assert counts(with_splits) == {"Training": two, "PublicTest": two}
+    assert any(note.startswith("Fold 'test' is used as the validation split") for note in with_splits.notes)
     by_subject = load(table, columns={**columns, "subject": "who"}, split=SplitShares.parse("50/50"))
     assert any("by subject (1, 1 subjects)" in note for note in by_subject.notes)
     with pytest.raises(UsageError, match=r"no column emotion: its columns are file, mood, who, fold"):
         load(table, columns={"path": "file", "label": "emotion"})
+
+
+GERMAN = "fr\u00f6hlich"
+
+
+def picture_rows(drawn, put) -> tuple[Path, list[str]]:
+    rows = ["Datei;Gef\u00fchl", *(f"{label}{index}.png;{label}" for label in ("sad", GERMAN) for index in range(2))]
+    for index in range(2):
+        put(f"sad{index}.png", drawn["sad"][index])
+        root = put(f"{GERMAN}{index}.png", drawn["happy"][index])
+    return root / "faces.csv", rows
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-8", "utf-8-sig", "utf-16"])
+def test_a_table_of_paths_has_names_in_any_encoding(encoding, drawn, put):
+    table, rows = picture_rows(drawn, put)
+    table.write_bytes("\n".join(rows).encode(encoding))
+    dataset = load(table, columns={"path": "Datei", "label": "Gef\u00fchl"})
+    assert counts(dataset) == {"Training": {GERMAN: 2, "sad": 2}}
+    note = "3 lines are not UTF-8 and read as Windows-1252; the first is line 1."
+    assert (note in dataset.notes) == (encoding == "cp1252")
+
+
+def test_a_single_line_in_another_encoding_leaves_the_others_alone(drawn, put):
+    table, rows = picture_rows(drawn, put)
+    table.write_bytes(b"\n".join(row.encode("cp1252" if row == rows[-1] else "utf-8") for row in rows))
+    assert counts(load(table, columns={"path": "Datei", "label": "Gef\u00fchl"})) == {"Training": {GERMAN: 2, "sad": 2}}
+
+
+def test_bytes_that_are_no_text_are_bad_rows(drawn, put):
+    table, rows = picture_rows(drawn, put)
+    content = "\n".join(rows).encode("cp1252") + b"\nsad0.png;s\x81d\ns\x81d0.png;sad\n"
+    table.write_bytes(content)
+    with pytest.raises(DataError, match="2 rows that cannot be used") as caught:
+        load(table, columns={"path": "Datei", "label": "Gef\u00fchl"})
+    assert "line 6: the class 's\ufffdd' contains bytes that are no text" in caught.value.why
+    assert "line 7: the path 's\ufffdd0.png' contains bytes that are no text" in caught.value.why
+
+
+def test_spellings_of_a_class_in_splits_and_tables_are_one_class(drawn, put):
+    folders = ("train/Bored", "train/Fro\u0308hlich", "test/bored", "test/fr\u00f6hlich")
+    for index, folder in enumerate(folders):
+        root = put(f"tree/{folder}/1.png", drawn["happy"][index])
+    dataset = load(root / "tree")
+    assert dataset.labels == ("Bored", "Fr\u00f6hlich")
+    one_of_each = {"Bored": 1, "Fr\u00f6hlich": 1}
+    assert counts(dataset) == {"Training": one_of_each, "PublicTest": one_of_each}
+    assert not any("has no images of" in note for note in dataset.notes)
+
+
+def test_a_separator_line_of_excel_and_paths_of_windows_are_read(drawn, put):
+    for label in ("happy", "sad"):
+        root = put(f"pictures/{label}.png", drawn[label][0])
+    table = root / "faces.csv"
+    rows = ["sep=;", "file;mood,or not", "pictures\\happy.png;happy", r"pictures\sad.png;sad"]
+    table.write_text("\r\n".join(rows), encoding="utf-8-sig")
+    columns = {"path": "file", "label": "mood,or not"}
+    assert counts(load(table, columns=columns)) == {"Training": {"happy": 1, "sad": 1}}
+    put("pictures\\sad.png", drawn["sad"][1])
+    assert faces_of(load(table, columns=columns), "Training", "sad") == [drawn["sad"][1].tobytes()]
+    with pytest.raises(DataError, match="its first line is 'file', 'mood,or not'") as caught:
+        load(table)
+    assert caught.value.hint == "--columns label=mood,or not,path=file"
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("a\0.png", r"the path 'a\x00.png' contains bytes that are no text"),
+        ("x" * 300, "x...' is too long (300 characters)"),
+        ("7 " * 70_000 + "7", "7 ...' is too long (140,001 characters)"),
+        ("", "the path is empty"),
+    ],
+)
+def test_a_name_that_no_file_can_have_is_a_bad_row(name, reason, drawn, put):
+    put("raf/Image/aligned/train_00001_aligned.jpg", drawn["happy"][0])
+    put("ferplus/FER2013Train/fer0000000.png", drawn["happy"][0])
+    root = put("happy.png", drawn["happy"][0])
+    listed = root / "raf" / "EmoLabel" / "list_patition_label.txt"
+    listed.parent.mkdir()
+    listed.write_text(f"train_00001.jpg 4\n{name} 4\n")
+    votes = ',"(0, 0, 48, 48)",0,9,0,0,0,0,0,0,0,0'
+    (root / "ferplus" / "FER2013Train" / "label.csv").write_text(f"fer0000000.png{votes}\n{name}{votes}\n")
+    (root / "faces.csv").write_text(f"path,label\nhappy.png,happy\n{name},happy\n")
+    cases = (
+        (root / "raf", None, "list_patition_label.txt, line 2: "),
+        (root / "ferplus", None, "FER2013Train/label.csv, line 2: "),
+        (root / "faces.csv", {"path": "path", "label": "label"}, "line 3: "),
+    )
+    for path, columns, place in cases:
+        with pytest.raises(DataError, match="1 row that cannot be used") as caught:
+            load(path, columns=columns)
+        assert place in caught.value.why
+        if not (path.name == "ferplus" and len(name) > 100_000):
+            assert reason in caught.value.why
+        assert len(str(caught.value)) < 500
+        assert counts(load(path, columns=columns, skip_bad_rows=True)) == {"Training": {"happy": 1}}
 
 
 def test_a_table_of_pixels_with_other_column_names(drawn, tmp_path):

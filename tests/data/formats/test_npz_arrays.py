@@ -112,6 +112,13 @@ def test_arrays_of_keras_style_are_splits(tmp_path):
     assert dataset.labels == ("happy", "sad")
     assert {name: len(split) for name, split in dataset.splits.items()} == {"Training": 10, "PublicTest": 4}
     assert np.array_equal(dataset.split("PublicTest").pixels, PIXELS[10:])
+    assert any(note.startswith("Split 'test' is used as the validation split") for note in dataset.notes)
+
+
+def test_a_single_test_set_is_noted(tmp_path):
+    path = tmp_path / "faces.npz"
+    path.write_bytes(packed(usage=np.array(["train"] * 7 + ["test"] * 7)))
+    assert any(note.startswith("Split 'test' is used as the validation split") for note in load(path).notes)
 
 
 def test_an_archive_without_splits_is_split_on_request(tmp_path):
@@ -121,3 +128,16 @@ def test_an_archive_without_splits_is_split_on_request(tmp_path):
         load(path)
     assert "--split 80/10/10" in caught.value.hint
     assert len(load(path, split=SplitShares.parse("50/50")).split("PublicTest")) == 7
+
+
+def test_a_labels_map_precedes_the_numbers_of_fer2013(tmp_path):
+    names = ("neutral", "happy", "sad", "surprise", "fear", "disgust", "angry", "contempt")
+    path = tmp_path / "faces.npz"
+    path.write_bytes(packed(emotion=ARRAYS["emotion"] + 1))
+    dataset = load(path, labels_map={str(number): name for number, name in enumerate(names)})
+    assert [dataset.labels[label] for label in dataset.split("Training").labels] == list(names[1:])
+    with pytest.raises(DataError, match="emotion is 7, expected 0 to 6"):
+        load(path)
+    with pytest.raises(DataError, match=r"no class of the data: it has froh: .* are 0 \(2 images\)"):
+        path.write_bytes(packed())
+        load(path, labels_map={"froh": "joyful"})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sys
 import tarfile
 from pathlib import Path
@@ -175,6 +176,14 @@ def test_numbers_without_names_need_a_labels_map(pa, parquet, tmp_path):
     assert numbers_of(load(tmp_path, labels_map=names)) == {"Training": expected(0, 1, 2, 3)}
 
 
+def test_a_labels_map_precedes_the_numbers_of_fer2013_beside_pixels(pa, parquet, tmp_path):
+    pixels = [picture(number, side=48).ravel().tolist() for number in range(3)]
+    parquet.write_table(pa.table({"label": [0, 1, 2], "pixels": pixels}), tmp_path / "fer.parquet")
+    assert load(tmp_path).labels == ("angry", "disgust", "fear")
+    dataset = load(tmp_path, labels_map={"0": "neutral", "1": "happy"})
+    assert [dataset.labels[label] for label in dataset.split("Training").labels] == ["neutral", "happy", "fear"]
+
+
 @pytest.mark.parametrize("kind", ["text", "list", "two dimensions"])
 @pytest.mark.parametrize("side", [48, 20])
 def test_pixels_are_read_like_those_of_a_table_of_text(kind, side, pa, parquet, tmp_path):
@@ -203,6 +212,14 @@ def test_rows_of_pixels_with_other_sizes_are_bad(pa, parquet, tmp_path):
     assert "row 4 (from 0): pixels has values from -1 to -1, expected integers in 0..255" in caught.value.why
 
 
+def test_the_first_row_alone_does_not_decide_the_size(pa, parquet, tmp_path):
+    rows = [[7] * 47 * 47, *([index] * 2304 for index in range(6))]
+    parquet.write_table(pa.table({"label": ["sad", *["sad", "happy"] * 3], "pixels": rows}), tmp_path / "a.parquet")
+    with pytest.raises(DataError, match="1 row that cannot be used") as caught:
+        load(tmp_path)
+    assert "pixels has 2,209 values (47 x 47), expected 2,304 (48 x 48) as in most of the first" in caught.value.why
+
+
 def test_a_damaged_parquet_file_and_a_damaged_picture_are_named(pa, parquet, tmp_path):
     table = pa.table({"image": [png(0), b"no picture", None], "label": ["happy", "sad", "sad"]})
     parquet.write_table(table, tmp_path / "faces.parquet")
@@ -223,7 +240,73 @@ def test_pictures_that_are_paths_are_read_beside_the_table(pa, parquet, tmp_path
     assert numbers_of(load(tmp_path / "faces.parquet")) == {"Training": [(5, "happy"), (6, "sad")]}
     (tmp_path / "happy.png").unlink()
     with pytest.raises(DataError, match=r"has no bytes, and happy\.png cannot be read \(No such file"):
-        load(tmp_path / "faces.parquet", cache=False)
+        load(tmp_path / "faces.parquet")
+
+
+def write_paths(pa, parquet, path: Path, *names: str) -> Path:
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    images = pa.array([{"bytes": None, "path": name} for name in names], kind)
+    parquet.write_table(pa.table({"image": images, "label": ["happy", "sad"] * (len(names) // 2)}), path)
+    return path
+
+
+def test_a_replaced_picture_beside_the_table_is_read_again(pa, parquet, tmp_path):
+    path = write_paths(pa, parquet, tmp_path / "faces.parquet", "0.png", "1.png")
+    for first in (0, 2):
+        for name in range(2):
+            (tmp_path / f"{name}.png").write_bytes(png(first + name))
+        assert numbers_of(load(path)) == {"Training": [(first, "happy"), (first + 1, "sad")]}
+
+
+def test_a_path_to_a_pipe_a_device_or_a_huge_file_is_a_bad_row(pa, parquet, tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    with (tmp_path / "huge.png").open("wb") as file:
+        file.truncate((64 << 20) + 1)
+    path = write_paths(pa, parquet, tmp_path / "faces.parquet", "pipe.png", "/dev/zero", "huge.png", "a" * 300)
+    with pytest.raises(DataError, match="4 rows are unusable") as caught:
+        load(path)
+    assert "has no bytes, and pipe.png cannot be read (it is not a regular file)" in caught.value.why
+    assert "has no bytes, and /dev/zero cannot be read (it is not a regular file)" in caught.value.why
+    assert "has no bytes, and huge.png is too large (67,108,865 bytes, at most 67,108,864)" in caught.value.why
+
+
+def test_the_role_path_reads_picture_files_of_a_column_of_texts(pa, parquet, tmp_path):
+    for number in range(2):
+        (tmp_path / f"{number}.png").write_bytes(png(number))
+    table = {"file": ["0.png", "1.png"], "mood": ["happy", "sad"]}
+    parquet.write_table(pa.table(table), tmp_path / "faces.parquet")
+    columns = {"label": "mood", "path": "file"}
+    assert numbers_of(load(tmp_path / "faces.parquet", columns=columns)) == {"Training": [(0, "happy"), (1, "sad")]}
+    (tmp_path / "1.png").unlink()
+    with pytest.raises(DataError, match=r"row 1 \(from 0\): 1\.png cannot be read \(No such file"):
+        load(tmp_path / "faces.parquet", columns=columns)
+
+
+def test_numbers_from_0_name_subjects_and_no_splits(pa, parquet, tmp_path):
+    path = tmp_path / "faces.parquet"
+    table = {"image": [png(number) for number in range(8)], "label": ["happy", "sad"] * 4}
+    parquet.write_table(pa.table({**table, "Subject": [0, 0, 1, 1, 2, 2, 3, 3]}), path)
+    dataset = load(path, split=SplitShares.parse("50/50"))
+    assert any("by subject (2, 2 subjects)" in note for note in dataset.notes)
+    parquet.write_table(pa.table({**table, "split": [0] * 8}), path)
+    with pytest.raises(DataError, match=r"row 0 \(from 0\): split is '0', expected train"):
+        load(path)
+
+
+def test_a_row_of_uneven_lists_is_bad(pa, parquet, tmp_path):
+    rows = [[[7] * 48] * 48, [*[[7] * 48] * 47, [7] * 47], [[7] * 48] * 48]
+    kind = pa.list_(pa.list_(pa.uint8()))
+    parquet.write_table(pa.table({"label": ["sad", "happy", "sad"], "pixels": pa.array(rows, kind)}), tmp_path / "a.pq")
+    with pytest.raises(DataError, match=r"1 row .*row 1 \(from 0\): pixels is uneven, expected rows of equal lengths"):
+        load(tmp_path / "a.pq")
+
+
+@pytest.mark.parametrize("column", ["image", "pixels"])
+def test_a_single_test_set_in_a_column_is_noted(column, pa, parquet, tmp_path):
+    faces = [png(number) if column == "image" else picture(number, side=48).ravel().tolist() for number in range(4)]
+    table = pa.table({column: faces, "label": ["happy", "sad"] * 2, "split": ["train", "train", "test", "test"]})
+    parquet.write_table(table, tmp_path / "faces.parquet")
+    assert any(note.startswith("split 'test' is used as the validation") for note in load(tmp_path).notes)
 
 
 def save_to_disk(pa, table, folder: Path) -> None:
@@ -347,6 +430,50 @@ def test_samples_without_a_picture_or_with_an_unknown_number_are_bad(tmp_path):
     assert "faces.tar, 000001: it has no picture; its suffixes are cls" in caught.value.why
     assert "faces.tar, 000003: its class is '9', expected 0 to 2" in caught.value.why
     assert numbers_of(load(tmp_path, skip_bad_rows=True)) == {"Training": expected(0, 2)}
+
+
+@pytest.mark.parametrize("number", ["{}.0", " {}", "{}.0000e+00"])
+def test_numbers_with_a_fraction_of_0_have_the_names_of_the_classes(number, tmp_path):
+    label = lambda index: number.format(index % 3).encode()  # noqa: E731
+    write_tar(tmp_path / "faces.tar", samples(range(3), "cls", label))
+    with pytest.raises(DataError, match="are numbers: their meaning is unknown"):
+        load(tmp_path)
+    (tmp_path / "classes.txt").write_text("\n".join(CLASSES))
+    assert numbers_of(load(tmp_path, cache=False)) == {"Training": expected(0, 1, 2)}
+
+
+@pytest.mark.parametrize("number", ["-1", "0.5", "3.0", "9" * 5000])
+def test_other_numbers_than_those_of_the_names_are_bad(number, tmp_path):
+    files = samples(range(3), "cls", lambda index: number.encode() if index == 2 else str(index).encode())
+    write_tar(tmp_path / "faces.tar", files)
+    (tmp_path / "classes.txt").write_text("\n".join(CLASSES))
+    with pytest.raises(DataError, match=rf"faces\.tar, 000002: its class is '{number[:30]}.*', expected 0 to 2"):
+        load(tmp_path)
+
+
+def test_a_later_file_of_an_archive_replaces_an_earlier_one(tmp_path):
+    path = tmp_path / "faces.tar"
+    label = LABELS_OF_TARS["txt"]
+    write_tar(path, {**samples(range(3), "txt", label), "000001.mask.png": png(50)})
+    with tarfile.open(path, "a") as archive:
+        for name, content in (("./000001.png", png(5)), ("./000001.txt", label(5))):
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    assert numbers_of(load(path)) == {"Training": [(0, "angry"), (5, "happy"), (2, "happy")]}
+
+
+def test_files_of_macos_in_an_archive_are_ignored(tmp_path):
+    label = LABELS_OF_TARS["txt"]
+    files = {}
+    for name, content in samples(range(20), "txt", label).items():
+        files |= {f"./._{name}": b"\0\5\x16\7\0\2\0\0Mac OS X", f"./{name}": content}
+    write_tar(tmp_path / "faces.tar", files)
+    assert numbers_of(load(tmp_path / "faces.tar")) == {"Training": expected(*range(20))}
+    alone = {f"./._{name}": content for name, content in samples(range(3), "txt", label).items()}
+    write_tar(tmp_path / "leftovers.tar", alone)
+    with pytest.raises(DataError, match="is not a data set"):
+        load(tmp_path / "leftovers.tar")
 
 
 def test_a_truncated_archive_is_damaged(tmp_path):
