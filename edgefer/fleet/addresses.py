@@ -82,7 +82,7 @@ def parse_address(text: str) -> Address:
         or not is_valid_port
         or any(part.startswith("-") for part in parts)
     ):
-        raise UsageError(f"invalid address {text!r}", why=EXPECTED, hint="--device pi@raspberrypi.local")
+        raise UsageError(f"invalid address {text!r}", why=EXPECTED, hint="pi@raspberrypi.local")
     return address
 
 

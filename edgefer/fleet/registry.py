@@ -10,10 +10,11 @@ $EDGEFER_DEVICES names another file. Saving keeps comments and unknown entries.
 
 from __future__ import annotations
 
+import math
 import os
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -49,15 +50,15 @@ class Limits:
         """Parse assignments such as "p90_us=2000".
 
         Raises:
-            UsageError: unknown limit, or the value is not a number.
+            UsageError: unknown limit, or the value is not a finite number.
         """
         known = [limit.name for limit in fields(cls)]
         values = {}
         for assignment in assignments:
             name, _, text = assignment.partition("=")
-            if name not in known or not NUMBER.fullmatch(text):
-                why = f"expected KEY=NUMBER with one of the keys {', '.join(known)}"
-                raise UsageError(f"--limit {assignment}", why=why, hint="--limit p90_us=2000")
+            if name not in known or not NUMBER.fullmatch(text) or not math.isfinite(float(text)):
+                why = f"expected KEY=NUMBER with one of the keys {', '.join(known)} and a finite number"
+                raise UsageError(f"--limit {_shorten(assignment, quote=str)}", why=why, hint="--limit p90_us=2000")
             values[name] = float(text)
         return cls(**values)
 
@@ -87,6 +88,20 @@ class Device:
     limits: Limits = Limits()
     tags: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def merged(self, given: Device) -> Device:
+        """Return the device with the values of ``given`` that are not empty; limits and tags are added to its own."""
+        limits = {name: value for name, value in vars(given.limits).items() if value is not None}
+        return replace(
+            self,
+            address=given.address or self.address,
+            kind=given.kind,
+            python=given.python or self.python,
+            runtime=given.runtime or self.runtime,
+            threads=given.threads or self.threads,
+            limits=replace(self.limits, **limits),
+            tags=tuple(dict.fromkeys((*self.tags, *given.tags))),
+        )
 
     def to_toml(self) -> dict[str, Any]:
         """Return the device as TOML values, without empty ones; from_toml() is the inverse."""
@@ -156,7 +171,7 @@ class Registry:
 
         path = path or _default_path()
         try:
-            text = path.read_text() if path.exists() else ""
+            text = path.read_text(encoding="utf-8-sig") if path.exists() else ""
             tables = tomlkit.parse(text).unwrap()
             devices = {name: Device.from_toml(name, values) for name, values in tables.items()}
         except DataError as error:
@@ -257,8 +272,8 @@ def _check_types(subject: str, values: Mapping[str, Any], types: Mapping[str, An
             raise DataError(f"{key} = {_shorten(value)} in the {subject}", why=f"expected {_type_names(types[key])}")
 
 
-def _shorten(value: Any) -> str:
-    text = repr(value)
+def _shorten(value: Any, *, quote: Callable[[Any], str] = repr) -> str:
+    text = quote(value)
     return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
 
 

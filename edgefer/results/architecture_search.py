@@ -35,13 +35,15 @@ class Trial:
         drawn: values of the drawn settings, by dotted name.
         state: "pending": waiting, or in training; "finished": trained and quantized; "stopped": ended early, because
             other trials of similar cost were more accurate after as many epochs; "failed": its training failed; "over
-            budget": its network costs too much, so it was not trained; "invalid": its network cannot be built.
+            budget": its network costs too much, so it was not trained; "invalid": its network cannot be built or
+            measured, or its drawn values repeat those of another trial.
         epochs: completed epochs.
         accuracy: accuracy of the int8 model on the validation split, in 0..1.
         float_accuracy: accuracy of the float network there, in 0..1: with its best weights, or, without an int8 model,
             after its last epoch.
         cost: cost of one inference, in the unit of the search.
         device: what measured the cost.
+        warnings: reasons against quoting the cost, such as a throttled processor.
         file_bytes: size of the .tflite, with its contract; before the training, of that of random weights.
         graph: digest of the structure of the int8 graph.
         duration_s: seconds of training and quantization.
@@ -62,6 +64,7 @@ class Trial:
     duration_s: float | None = None
     run: str | None = None
     reason: str = ""
+    warnings: tuple[str, ...] = ()
 
     @property
     def was_trained(self) -> bool:
@@ -73,7 +76,7 @@ class Trial:
         """Read the values of asdict().
 
         Raises:
-            DataError: a field is missing or has another type.
+            DataError: a field is missing or has another type, or a finished trial has no accuracy or no cost.
         """
         state = record.text("state")
         if state not in STATES:
@@ -83,15 +86,16 @@ class Trial:
             drawn=record.plain("drawn"),
             state=state,
             epochs=record.count("epochs"),
-            accuracy=record.optional(record.share, "accuracy"),
+            accuracy=record.share("accuracy") if state == FINISHED else record.optional(record.share, "accuracy"),
             float_accuracy=record.optional(record.share, "float_accuracy"),
-            cost=record.optional(record.amount, "cost"),
+            cost=record.amount("cost") if state == FINISHED else record.optional(record.amount, "cost"),
             device=record.optional(record.text, "device"),
             file_bytes=record.optional(record.count, "file_bytes"),
             graph=record.optional(record.text, "graph"),
             duration_s=record.optional(record.amount, "duration_s"),
             run=record.optional(record.text, "run"),
             reason=record.text("reason"),
+            warnings=record.optional(record.texts, "warnings") or (),
         )
 
 

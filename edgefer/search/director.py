@@ -23,7 +23,14 @@ from queue import SimpleQueue
 from typing import Any, Final
 
 from edgefer import files
-from edgefer.errors import EdgeferError, UsageError
+from edgefer.errors import (
+    DataError,
+    DeviceUnreachable,
+    EdgeferError,
+    IncompatibleError,
+    MeasurementInvalid,
+    UsageError,
+)
 from edgefer.results.architecture_search import INVALID, OVER_BUDGET, PENDING, Trial
 from edgefer.search.candidate import Candidate
 from edgefer.search.journal import apply_event
@@ -37,6 +44,8 @@ __all__ = ["DONE", "Budget", "Director"]
 DONE: Final = -1
 # Consecutive candidates without one to train, after which the search ends: the space is exhausted, or too expensive.
 MAX_REJECTED = 200
+# Errors of one candidate; the search continues with the next one.
+CANDIDATE_ERRORS = (DataError, IncompatibleError, MeasurementInvalid, UsageError)
 
 
 @dataclass(frozen=True)
@@ -147,7 +156,8 @@ class Director:
         """Return the number of the next trial to train, DONE after the last one, or None if it is not known yet.
 
         Raises:
-            EdgeferError: a network cannot be measured, or too many in a row exceed the budget.
+            DeviceUnreachable: the judge cannot measure.
+            EdgeferError: no candidate can be built, or too many in a row are invalid or exceed the budget.
         """
         if self._waiting:
             return self._waiting.pop(0)
@@ -231,7 +241,7 @@ class Director:
         number, kind = event["trial"], event["event"]
         trial = self.trials[number]
         if event.get("graph") and trial.cost is not None:
-            self._costs[event["graph"]] = Cost(trial.cost, trial.device or "")
+            self._costs[event["graph"]] = Cost(trial.cost, trial.device or "", trial.warnings)
         excess = self._budget.excess(cost=trial.cost, file_bytes=trial.file_bytes or 0)
         if kind == "over_budget":
             self._sampler.tell_over_budget(number, cost=trial.cost, excess=excess)
@@ -273,6 +283,11 @@ class Director:
             try:
                 files.write_bytes(path, candidate.artifact)
                 cost = self._judge.measure(path, place=place, stop=self._stop)
+            except (DeviceUnreachable, *CANDIDATE_ERRORS):
+                raise
+            except EdgeferError as error:
+                # Such as a crash of the runtime, or a lack of memory.
+                raise MeasurementInvalid(error.what, why=error.why, hint=error.hint) from error
             finally:
                 self._places.put(place)
                 path.unlink(missing_ok=True)
@@ -282,11 +297,14 @@ class Director:
         """Record the cost of a candidate, and return True if it is within the budget."""
         try:
             graph, size, cost = future.result()
-        except UsageError as error:
+        except CANDIDATE_ERRORS as error:
             self._record({"event": "invalid", "trial": number, "reason": str(error).partition("\n")[0]})
             return False
         value = None if cost is None else cost.value
-        facts = {"graph": graph, "file_bytes": size, "cost": value, "device": cost.device if cost else None}
+        facts = {
+            "graph": graph, "file_bytes": size, "cost": value, "device": cost.device if cost else None,
+            "warnings": list(cost.warnings) if cost else [],
+        }  # fmt: skip
         reason = self._budget.describe_excess(cost=value, file_bytes=size, unit=self._judge.unit)
         kind = "over_budget" if reason else "judged"
         self._record({"event": kind, "trial": number, **facts, "reason": reason})

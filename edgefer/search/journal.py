@@ -16,7 +16,7 @@ import dataclasses
 import fcntl
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,18 @@ PREFIX = "search-"
 REQUEST, JOURNAL, RECORD = "request.json", "journal.jsonl", "search.json"
 STATE_OF = {
     "finished": FINISHED, "stopped": STOPPED, "failed": FAILED, "over_budget": OVER_BUDGET, "invalid": INVALID,
+}  # fmt: skip
+# Fields of an event that become those of its trial, with their types.
+TYPES: Mapping[str, Callable[[schema.Fields, str], object]] = {
+    "epochs": schema.Fields.count, "accuracy": schema.Fields.share, "float_accuracy": schema.Fields.share,
+    "cost": schema.Fields.amount, "device": schema.Fields.text, "file_bytes": schema.Fields.count,
+    "graph": schema.Fields.text, "duration_s": schema.Fields.amount, "run": schema.Fields.text,
+    "reason": schema.Fields.text, "warnings": schema.Fields.texts,
+}  # fmt: skip
+# Kinds of events, with the fields that the search reads.
+REQUIRED: Mapping[str, tuple[str, ...]] = {
+    "suggested": (), "judged": ("cost",), "epoch": ("epochs", "float_accuracy"), "finished": ("accuracy",),
+    "stopped": (), "failed": ("reason",), "over_budget": (), "invalid": ("reason",),
 }  # fmt: skip
 
 
@@ -114,17 +126,18 @@ class SearchFolder:
         """Read the events, without an incomplete last line.
 
         Raises:
-            DataError: a line is damaged.
+            DataError: a line is damaged, or does not fit the lines before it.
         """
         path = self.path / JOURNAL
         content = path.read_bytes() if path.exists() else b""
-        events = []
+        events: list[dict[str, Any]] = []
+        trials: dict[int, Trial] = {}
         for number, line in enumerate(content[: content.rfind(b"\n") + 1].splitlines(), 1):
             try:
                 event = schema.Fields(schema.parse_json(line))
-                event.text("event")
-                event.count("trial")
+                _check_event(event, trials)
                 events.append(event.to_plain())
+                apply_event(trials, events[-1])
             except DataError as error:
                 hint = f"restore the file, or remove {self.path} and search again"
                 raise DataError(f"line {number} of {path} is damaged", why=str(error), hint=hint) from error
@@ -179,13 +192,39 @@ def replay(events: Iterable[Mapping[str, Any]]) -> dict[int, Trial]:
     return trials
 
 
+def _check_event(event: schema.Fields, trials: Mapping[int, Trial]) -> None:
+    """Check an event of a file.
+
+    Args:
+        event: the event.
+        trials: the trials after the events before it.
+
+    Raises:
+        DataError: a field is missing or has another type, or the event does not fit the earlier ones.
+    """
+    kind, number = event.text("event"), event.count("trial")
+    if kind not in REQUIRED:
+        raise event.invalid("event", f"one of {', '.join(REQUIRED)}")
+    if kind == "suggested":
+        event.plain("drawn")
+        return
+    if number not in trials:
+        raise event.invalid("trial", "a trial that an earlier line suggests")
+    for name, read in TYPES.items():
+        if name in REQUIRED[kind] or event.get(name) is not None:
+            read(event, name)
+    if kind == "finished" and trials[number].cost is None:
+        raise event.invalid("trial", "a trial whose cost an earlier line has")
+
+
 def apply_event(trials: dict[int, Trial], event: Mapping[str, Any]) -> None:
     """Apply one event to the trials."""
     number, kind = event["trial"], event["event"]
     if kind == "suggested":
         trials[number] = Trial(number, event["drawn"])
         return
-    known = {item.name for item in dataclasses.fields(Trial)} - {"number", "state"}
-    changes = {name: value for name, value in event.items() if name in known}
+    changes = {name: value for name, value in event.items() if name in TYPES}
+    if "warnings" in changes:
+        changes["warnings"] = tuple(changes["warnings"])
     state = STATE_OF.get(kind, trials[number].state)
     trials[number] = dataclasses.replace(trials[number], state=state, **changes)

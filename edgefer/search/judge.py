@@ -9,6 +9,7 @@ A judge is a file in ``judges/`` that defines the members of JudgeModule.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from typing import Protocol, cast
 from edgefer import plugins
 from edgefer.errors import UsageError
 
-__all__ = ["JUDGES", "Cost", "Judge", "JudgeModule", "open_judge"]
+__all__ = ["JUDGES", "Cost", "Judge", "JudgeModule", "open_judge", "read_seconds"]
 
 JUDGES = "edgefer.search.judges"
 
@@ -69,7 +70,8 @@ class Judge(Protocol):
             stop: setting it ends the measurement with an error.
 
         Raises:
-            EdgeferError: the model does not run there, or the measurement failed.
+            DeviceUnreachable: the judge can measure no model; the search ends.
+            EdgeferError: this model does not run there, or its measurement failed; the search continues.
         """
 
 
@@ -94,6 +96,19 @@ class JudgeModule(Protocol):
         Raises:
             UsageError: an option is missing or invalid, or the judge measures on no device of that name.
         """
+
+
+def read_seconds(options: Mapping[str, str], *, judge: str) -> float:
+    """Return the option "seconds" of a judge, 3 by default.
+
+    Raises:
+        UsageError: it is not a finite number of 0 or more.
+    """
+    text = options.get("seconds", "3")
+    if not text.replace(".", "", 1).isdecimal() or not math.isfinite(float(text)):
+        hint = f"--judge {judge}:seconds=3"
+        raise UsageError(f"--judge {judge}:seconds={text}", why="expected a finite number", hint=hint)
+    return float(text)
 
 
 def open_judge(name: str, *, options: Mapping[str, str], devices: Sequence[str]) -> Judge:

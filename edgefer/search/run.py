@@ -141,7 +141,8 @@ def run_search(
     Raises:
         UsageError: no cluster answers, or no machine has the resources of a trial.
         DataError: another process searches in the folder.
-        EdgeferError: a network cannot be measured, or no network is within the budget.
+        DeviceUnreachable: the judge cannot measure.
+        EdgeferError: no network can be measured, or none is within the budget.
     """
     judge = request.open_judge()
     with folder.locked():

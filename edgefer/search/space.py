@@ -48,12 +48,15 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-__all__ = ["Choice", "Distribution", "FloatRange", "IntRange", "Space", "parse_space", "read_space"]
+__all__ = ["Choice", "Distribution", "FloatRange", "IntRange", "Space", "open_teachers", "parse_space", "read_space"]
 
 SYSTEMS = "edgefer.workstation.training.systems"
 ARCHITECTURES = "edgefer.workstation.networks.architectures"
 KEYS = ("system", "epochs", "faces", "fixed", "drawn")
+# Settings that have a line of their own at the top.
+TOP = {"system": 'the line system = "nano" at the top sets it', "epochs": "the line epochs = N at the top sets it"}
 RANGE_KEYS = ("low", "high", "step", "log")
+MAX_NUMBER = 2**63
 TEACHER = "teacher"
 EXAMPLE = "learning_rate = { low = 0.02, high = 0.3, log = true }"
 
@@ -186,7 +189,20 @@ def read_space(path: Path) -> Space:
             the file and the entry.
     """
     with toml_errors(path, what="the search space", hint="docs/scale.md describes the format"):
-        return parse_space(path.read_text(encoding="utf-8"))
+        return parse_space(path.read_text(encoding="utf-8-sig"))
+
+
+def open_teachers(space: Space) -> None:
+    """Open each teacher of a search space once, so that a missing one is reported before any trial.
+
+    Raises:
+        EdgeferError: there is no such run or model, or it has no weights.
+    """
+    from edgefer.workstation.training.teachers import open_teacher
+
+    choices = space.drawn.get(TEACHER, Choice((space.fixed.get(TEACHER, ""),))).examples()
+    for name in dict.fromkeys(name for teachers in choices for name in teachers.split(",") if name):
+        open_teacher(name)
 
 
 def parse_space(text: str) -> Space:
@@ -207,12 +223,15 @@ def parse_space(text: str) -> Space:
         if not isinstance(tables.get(name, {}), dict):
             raise UsageError(f"{name} = {tables[name]!r}", why="expected a table", hint=f"[{name}]")
     fixed = dict(_flatten(tables.get("fixed", {})))
+    for name, value in fixed.items():
+        _check_json(f"[fixed] {name}", value)
+    _check_teachers("[fixed] teacher", [fixed.get(TEACHER, "")])
     drawn = {name: _distribution(name, value, base) for name, value in _flatten(tables.get("drawn", {}))}
     if not drawn:
         raise UsageError("nothing to search", why="expected a table [drawn] with settings", hint=EXAMPLE)
-    for name in ("epochs", *fixed):
-        if name in drawn or (name == "epochs" and name in fixed):
-            where = "the line epochs = N at the top sets it" if name == "epochs" else "it is also in [fixed]"
+    for name in (*TOP, *fixed):
+        if name in drawn or (name in TOP and name in fixed):
+            where = TOP.get(name, "it is also in [fixed]")
             raise UsageError(f"{name} is in [{'drawn' if name in drawn else 'fixed'}]", why=where, hint="remove one")
     space = Space(system, epochs, faces, fixed, drawn, text)
     _check_values(space)
@@ -251,7 +270,12 @@ def _distribution(name: str, value: Any, base: TrainSettings) -> Distribution:
             raise UsageError(f"[drawn] {name}: choice = {choices!r}", why="expected a list of at least two values")
         if any(choice in choices[:index] for index, choice in enumerate(choices)):
             raise UsageError(f"[drawn] {name}: choice = {choices!r}", why="a value occurs twice")
+        _check_json(f"[drawn] {name}: choice", choices)
+        if name == TEACHER:
+            _check_teachers(f"[drawn] {name}: choice", choices)
         return Choice(tuple(choices))
+    if name == TEACHER:
+        _check_teachers(f"[drawn] {name}", [dict(value)])
     _refuse_unknown(value, RANGE_KEYS, f"entry of [drawn] {name}:")
     return _range(name, value, base)
 
@@ -262,6 +286,9 @@ def _range(name: str, value: Mapping[str, Any], base: TrainSettings) -> IntRange
     numbers = [number for number in (low, high, step) if number is not None]
     if low is None or high is None or not all(type(number) in (int, float) for number in numbers):
         raise UsageError(f"[drawn] {name} = {dict(value)!r}", why="expected the numbers low and high", hint=hint)
+    if not all(abs(number) < MAX_NUMBER for number in numbers):
+        why = "expected finite numbers of at most 64 bits"
+        raise UsageError(f"[drawn] {name} = {dict(value)!r}", why=why, hint=hint)
     if not isinstance(log, bool):
         raise UsageError(f"[drawn] {name}: log = {log!r}", why="expected true or false", hint=hint)
     if not low < high or (log and low <= 0):
@@ -304,6 +331,22 @@ def _refuse_unknown(table: Mapping[str, Any], known: tuple[str, ...], what: str)
             close = difflib.get_close_matches(name, known, n=1)
             hint = f"{close[0]}" if close else "" if "entry of" in what else f"move it to [fixed]: {name} = ..."
             raise UsageError(f"unknown {what} {name}", why=f"expected {', '.join(known)}", hint=hint)
+
+
+def _check_json(entry: str, value: Any) -> None:
+    """Raise UsageError for a value that the journal cannot hold: a date, a time, or a number that is not finite."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        why = "expected text, finite numbers, true, false or lists of them"
+        raise UsageError(f"{entry} = {value!s}", why=why) from error
+
+
+def _check_teachers(entry: str, values: list[Any]) -> None:
+    for value in values:
+        if not isinstance(value, str):
+            why = "expected text: runs and models separated by commas, or none"
+            raise UsageError(f"{entry} = {value!r}", why=why, hint='teacher = "small"')
 
 
 def _count(tables: Mapping[str, Any], name: str, default: int, *, low: int) -> int:

@@ -242,7 +242,7 @@ def tune_trials(director: Director, plan: TrialPlan, resources: Resources, *, st
         storage: folder that all machines reach, for the files of Ray; it is removed.
 
     Raises:
-        EdgeferError: a network cannot be measured, or Ray Tune failed.
+        EdgeferError: the judge cannot measure, no network can be trained, or Ray Tune failed.
     """
     from ray import tune
 

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -36,6 +39,17 @@ def test_file_is_parsed_to_devices(path: Path) -> None:
         "pi4", "pi@raspberrypi.local", threads=(1, 4), tags=("lab", "quiet"), limits=Limits(p90_us=900)
     )
     assert registry.devices["nano"].runtime == "tflite_runtime"
+
+
+def test_file_is_utf_8_in_every_locale_and_may_have_a_byte_order_mark(path: Path) -> None:
+    path.write_bytes(f"\ufeff# K\u00fcche\n{TEXT}".encode())
+    program = "import pathlib, sys; from edgefer.fleet.registry import Registry; "
+    program += "Registry.read(pathlib.Path(sys.argv[1]))"
+    variables = {**os.environ, "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C"}
+    ended = subprocess.run(
+        [sys.executable, "-c", program, str(path)], env=variables, capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
 
 
 def test_select_by_name_address_and_tag(path: Path) -> None:
@@ -147,3 +161,5 @@ def test_limits_are_parsed_from_assignments() -> None:
     for assignment in ("p90=1", "p90_us", "p90_us=fast", "p90_us=-1"):
         with pytest.raises(UsageError, match=f"--limit {assignment}"):
             Limits.parse([assignment])
+    with pytest.raises(UsageError, match="a finite number"):
+        Limits.parse([f"p90_us={'9' * 400}"])

@@ -2,10 +2,18 @@
 
 import time
 from concurrent.futures import Future
+from dataclasses import replace
 
 import pytest
 
-from edgefer.errors import EdgeferError, UsageError
+from edgefer.errors import (
+    DataError,
+    DeviceUnreachable,
+    EdgeferError,
+    IncompatibleError,
+    MeasurementInvalid,
+    UsageError,
+)
 from edgefer.results.architecture_search import FINISHED, INVALID, OVER_BUDGET, STOPPED
 from edgefer.search.candidate import Candidate
 from edgefer.search.director import DONE, Budget, Director
@@ -42,8 +50,8 @@ class WidthJudge:
 class Search:
     """A director with its journal."""
 
-    def __init__(self, space, folder, *, budget, target=6, rule=None, build=None):
-        self.events, self.judge = [], WidthJudge()
+    def __init__(self, space, folder, *, budget, target=6, rule=None, build=None, judge=None):
+        self.events, self.judge = [], judge or WidthJudge()
         self.sampler = Sampler(space, seed=1)
         self.director = Director(
             space, budget, target=target, rule=rule or StoppingRule(2, 0), sampler=self.sampler, judge=self.judge,
@@ -207,6 +215,60 @@ def test_a_network_that_cannot_be_built_is_skipped(search):
     invalid = [trial for trial in made.director.trials.values() if trial.state == INVALID]
     assert {trial.drawn["model.width"] for trial in invalid} == {4}
     assert "too small" in invalid[0].reason
+
+
+class HotJudge(WidthJudge):
+    """A judge on a throttled board."""
+
+    def measure(self, model, *, place, stop):
+        return replace(super().measure(model, place=place, stop=stop), warnings=("the device was throttled",))
+
+
+def test_the_warnings_of_a_measurement_are_recorded_for_each_trial_with_its_graph(search):
+    made = search(budget=Budget(), target=8, judge=HotJudge())
+    made.run()
+    assert len(made.judge.measured) < 8
+    assert {trial.warnings for trial in made.director.trials.values()} == {("the device was throttled",)}
+    resumed = search(budget=Budget(), target=12, judge=WidthJudge())
+    resumed.director.restore(made.events)
+    assert resumed.director.trials == made.director.trials
+
+
+class FailingJudge(WidthJudge):
+    """A judge that cannot measure networks of one width."""
+
+    def __init__(self, width, error):
+        super().__init__()
+        self.width, self.error = width, error
+
+    def measure(self, model, *, place, stop):
+        if float(model.read_bytes()) == self.width:
+            raise self.error
+        return super().measure(model, place=place, stop=stop)
+
+
+@pytest.mark.parametrize("kind", [DataError, IncompatibleError, MeasurementInvalid, EdgeferError])
+def test_a_network_that_cannot_be_measured_is_skipped(search, kind):
+    judge = FailingJudge(4.0, kind("no formula for the MACs of ELU", hint="--judge local"))
+    made = search(budget=Budget(), target=8, judge=judge)
+    assert len(made.run()) == 8
+    invalid = [trial for trial in made.director.trials.values() if trial.state == INVALID]
+    assert {trial.drawn["model.width"] for trial in invalid} == {4}
+    assert invalid[0].reason == "no formula for the MACs of ELU"
+
+
+def test_a_pending_network_that_cannot_be_measured_does_not_end_a_resumed_search(search):
+    suggested = {"event": "suggested", "trial": 0, "drawn": {"learning_rate": 0.1, "model.width": 4}}
+    made = search(budget=Budget(), judge=FailingJudge(4.0, IncompatibleError("no formula")))
+    made.director.restore([suggested])
+    assert len(made.run()) == 6
+    assert made.director.trials[0].state == INVALID
+
+
+def test_a_board_that_does_not_answer_ends_the_search(search):
+    made = search(budget=Budget(), target=8, judge=FailingJudge(4.0, DeviceUnreachable("pi4 does not answer")))
+    with pytest.raises(DeviceUnreachable, match="pi4 does not answer"):
+        made.run()
 
 
 def test_a_budget_that_no_network_meets_ends_the_search_with_an_error(search):

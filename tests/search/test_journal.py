@@ -47,6 +47,27 @@ def test_a_damaged_line_is_an_error_that_names_it(tmp_path):
         folder.events()
 
 
+@pytest.mark.parametrize(
+    ("line", "event", "message"),
+    [
+        (1, {"event": "suggested", "trial": 0}, "drawn is missing"),
+        (2, {**EVENTS[1], "trial": 7}, "trial is 7: expected a trial that an earlier line suggests"),
+        (2, {**EVENTS[1], "cost": "12"}, "cost is '12': expected a number"),
+        (2, {**EVENTS[1], "warnings": "hot"}, "warnings is 'hot': expected a list"),
+        (2, {"event": "judged", "trial": 0}, "cost is missing"),
+        (4, {"event": "epoch", "trial": 0, "epochs": 1}, "float_accuracy is missing"),
+        (4, {"event": "epok", "trial": 0}, "event is 'epok': expected one of"),
+        (5, {"event": "finished", "trial": 0}, "accuracy is missing"),
+        (5, {"event": "finished", "trial": 1, "accuracy": 0.5}, "whose cost an earlier line has"),
+    ],
+)
+def test_an_event_that_does_not_fit_is_an_error_that_names_file_line_and_field(tmp_path, line, event, message):
+    folder = written(SearchFolder(tmp_path / "s"), [*EVENTS[: line - 1], event, *EVENTS[line:]])
+    with pytest.raises(DataError, match=rf"line {line} of .*journal\.jsonl") as raised:
+        folder.events()
+    assert message in str(raised.value)
+
+
 def test_only_one_process_searches_in_a_folder(tmp_path):
     folder = SearchFolder(tmp_path / "s")
     with folder.locked(), pytest.raises(DataError, match="another process searches"), folder.locked():

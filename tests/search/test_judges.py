@@ -52,6 +52,7 @@ def test_the_device_judge_measures_on_a_registered_device(model_path, stop, monk
         ("macs", {"x": "1"}, (), "no option x"),
         ("macs", {}, ("pi4",), "--device"),
         ("local", {"seconds": "x"}, (), "seconds=x"),
+        ("local", {"seconds": "9" * 400}, (), "expected a finite number"),
         ("local", {}, ("pi4",), "it measures here"),
         ("device", {}, (), "without --device"),
         ("emulated", {}, (), "needs script"),

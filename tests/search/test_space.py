@@ -1,7 +1,7 @@
 import pytest
 
-from edgefer.errors import UsageError
-from edgefer.search.space import Choice, FloatRange, IntRange, parse_space, read_space
+from edgefer.errors import DataError, UsageError
+from edgefer.search.space import Choice, FloatRange, IntRange, open_teachers, parse_space, read_space
 
 
 def test_a_space_reads_its_ranges_and_choices(space):
@@ -62,6 +62,16 @@ def test_a_teacher_is_no_setting():
         ("[drawn]\nmodel.stem = {choice=[8]}", "at least two values"),
         ("[drawn]\nmodel.stem = {choice=[8, 8]}", "twice"),
         ("[drawn]\nepochs = {choice=[1, 2]}", "epochs is in [drawn]"),
+        ('[drawn]\nsystem = {choice=["nano", "small"]}', 'system is in [drawn]: the line system = "nano" at the top'),
+        ('[fixed]\nsystem = "nano"\n[drawn]\nfloor = {low=0, high=1}', "system is in [fixed]"),
+        ("[fixed]\nteacher = 5\n[drawn]\nfloor = {low=0, high=1}", "[fixed] teacher = 5"),
+        ('[drawn]\nteacher = {choice=["", 5]}', "[drawn] teacher: choice = 5"),
+        ("[drawn]\nteacher = {low=1, high=2}", "[drawn] teacher = {"),
+        ("[drawn]\nlearning_rate = {choice=[1979-05-27, 0.1]}", "finite numbers"),
+        ("[fixed]\nfloor = 1979-05-27\n[drawn]\nbatch_size = {low=1, high=2}", "[fixed] floor = 1979-05-27"),
+        ("[fixed]\nfloor = inf\n[drawn]\nbatch_size = {low=1, high=2}", "[fixed] floor = inf"),
+        ("[drawn]\nlearning_rate = {low=0.1, high=inf}", "finite numbers"),
+        (f"[drawn]\nlearning_rate = {{low=1, high=1{400 * '0'}}}", "finite numbers"),
         ("[fixed]\nfloor = 0\n[drawn]\nfloor = {low=0, high=1}", "floor is in [drawn]"),
     ],
 )
@@ -69,6 +79,29 @@ def test_an_invalid_space_names_the_entry(text, message):
     with pytest.raises(UsageError) as raised:
         parse_space(text)
     assert message in str(raised.value)
+
+
+def test_each_teacher_is_opened_before_a_search(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    floor = "[drawn]\nfloor = {low=0, high=1}"
+    open_teachers(parse_space(floor))
+    open_teachers(parse_space('[drawn]\nteacher = {choice=["", "small"]}'))
+    for text in (f'[fixed]\nteacher = "small,runs/none"\n{floor}', '[drawn]\nteacher = {choice=["", "runs/none"]}'):
+        with pytest.raises(DataError, match="runs/none"):
+            open_teachers(parse_space(text))
+
+
+@pytest.mark.parametrize(
+    ("encoding", "why"), [("utf-8-sig", ""), ("utf-16", "UTF-16, expected UTF-8"), ("latin-1", "not UTF-8")]
+)
+def test_a_space_in_utf_8_is_read_and_another_encoding_is_named(tmp_path, encoding, why):
+    path = tmp_path / "space.toml"
+    path.write_text("# K\u00fcche\n[drawn]\nfloor = {low=0, high=1}", encoding=encoding)
+    if not why:
+        assert list(read_space(path).drawn) == ["floor"]
+        return
+    with pytest.raises(UsageError, match=why):
+        read_space(path)
 
 
 def test_an_unreadable_space_names_the_file(tmp_path):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from edgefer.cli.options import PATH, log, parse_threads
+from edgefer.errors import UsageError
 from edgefer.text_table import Result
 
 if TYPE_CHECKING:
@@ -68,7 +69,9 @@ def add(
     name: str, address: str, python: str, runtime: str, threads: tuple[int, ...] | None, limits: tuple[str, ...],
     tags: tuple[str, ...],
 ) -> Result:  # fmt: skip
-    """Add a board to devices.toml.
+    """Add a board to devices.toml, or change one.
+
+    The options change a board that has the name NAME; it keeps its other values, limits and tags.
 
     ADDRESS is USER@HOST, USER@HOST:PORT, USER@[IPV6]:PORT, ssh://USER@HOST:PORT, or a host name from the SSH
     configuration.
@@ -77,17 +80,30 @@ def add(
     Example:
         edgefer devices add pi4 pi@raspberrypi.local --threads 1,4
         edgefer devices add pi5 pi@192.168.0.20 --tag lab --limit p90_us=2000
+        edgefer devices add pi5 pi@192.168.0.20 --python /usr/bin/python3.11
     """
     from edgefer.fleet.addresses import parse_address
+    from edgefer.fleet.provisioning import REQUIREMENTS
     from edgefer.fleet.registry import Device, Limits, Registry
 
     parse_address(address)
-    device = Device(
+    if runtime and runtime not in REQUIREMENTS:
+        why = f"expected one of {', '.join(REQUIREMENTS)}"
+        raise UsageError(f"--runtime {runtime}", why=why, hint="--runtime litert")
+    if not all(tag.strip() for tag in tags):
+        raise UsageError("an empty --tag", why="expected the name of a group", hint="--tag lab")
+    given = Device(
         name, address, python=python, runtime=runtime, threads=threads or (), limits=Limits.parse(limits), tags=tags
     )
-    registry = Registry.read().with_device(device)
-    registry.save()
-    return _result(device, f"{name} added to {registry.path}\nnext: edgefer devices probe {name}")
+    registry = Registry.read()
+    present = registry.devices.get(name)
+    device = given if present is None else present.merged(given)
+    registry.with_device(device).save()
+    text = f"{name} added to {registry.path}"
+    if present is not None:
+        changed = [item.name for item in fields(Device) if getattr(present, item.name) != getattr(device, item.name)]
+        text = f"{name} changed: {', '.join(changed)}" if changed else f"{name} not changed: it has these values"
+    return _result(device, f"{text}\nnext: edgefer devices probe {name}")
 
 
 @command.command()

@@ -71,16 +71,18 @@ def _tables(data: ReportData, *, as_markdown: bool, into: Path | None, section: 
     from edgefer.report.quantization_costs import costs_to_json
     from edgefer.report.sections.report import build_report
 
-    has_models = data.evaluations or data.measurements or not data.results.searches
-    groups, tables = data.result_groups if has_models else (), data.results.tables()
+    tables, page = data.results.tables(), build_report(data) if as_markdown else None
+    is_empty = not (tables if page is None else page.sections)
+    # Without evaluations and measurements, result_groups is an error.
+    groups = data.result_groups if data.has_results or is_empty else ()
     record = {**to_json(groups), "costs": costs_to_json(data.results.quantizations)}
     if into is not None:
         parts = [*([markdown(groups)] if groups else []), *(table.markdown() for table in tables)]
         update_document(into, "\n\n".join(parts), section=section)
         rows = sum(len(group.rows) for group in groups) + sum(len(table.rows) for table in tables)
         return Result(record, f"{into}: {rows} row{'s' if rows > 1 else ''} written")
-    if as_markdown:
-        return Result(record, to_markdown(build_report(data)).rstrip("\n"))
+    if page is not None:
+        return Result(record, to_markdown(page).rstrip("\n"))
     paragraphs = [*([text(groups)] if groups else []), *(table.text() for table in tables)]
     return Result(record, "\n\n".join(paragraphs))
 

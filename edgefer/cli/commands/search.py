@@ -14,7 +14,7 @@ import click
 
 from edgefer import plugins
 from edgefer.cli.data_options import DataOptions, data_options, open_data
-from edgefer.cli.options import PATH, log, log_ignored_settings, option_group
+from edgefer.cli.options import PATH, POSITIVE, FiniteRange, log, log_ignored_settings, option_group
 from edgefer.cli.outputs import OUTPUT_FILE, check_output
 from edgefer.errors import DataError, UsageError
 from edgefer.text_table import Result
@@ -31,6 +31,8 @@ NEEDS_WORKSTATION = True
 
 NEWEST = "newest"
 GIB = 2**30
+# No machine has more memory; the product with GIB is a finite number.
+MAX_GIB = 2**20
 JUDGES = ", ".join(plugins.names("edgefer.search.judges"))
 
 
@@ -79,9 +81,9 @@ budget_options = option_group(
     click.option(
         "--device", "devices", multiple=True, metavar="NAME|USER@HOST", help="Board that measures; may be repeated."
     ),
-    click.option("--max-p90-us", type=click.FloatRange(0, min_open=True), metavar="US", help="Largest latency, p90."),
+    click.option("--max-p90-us", type=POSITIVE, metavar="US", help="Largest latency, p90."),
     click.option(
-        "--max-cost", type=click.FloatRange(0, min_open=True), metavar="N",
+        "--max-cost", type=POSITIVE, metavar="N",
         help="Largest cost, in the unit of the judge.",
     ),
     click.option("--max-bytes", type=click.IntRange(1), metavar="N", help="Largest .tflite, with its contract."),
@@ -95,15 +97,15 @@ scale_options = option_group(
         help="Cores to use here.  [default: all; one is left to the judge local]",
     ),
     click.option(
-        "--cpus-per-trial", type=click.FloatRange(0, min_open=True), default=1, show_default=True, metavar="N",
+        "--cpus-per-trial", type=POSITIVE, default=1, show_default=True, metavar="N",
         help="Cores of one trial.",
     ),
     click.option(
-        "--gpus-per-trial", type=click.FloatRange(0), default=0, show_default=True, metavar="N",
+        "--gpus-per-trial", type=FiniteRange(0), default=0, show_default=True, metavar="N",
         help="GPUs of one trial; 0.25 shares one among four, 0 trains on the processor.",
     ),
     click.option(
-        "--memory-per-trial", type=click.FloatRange(0, min_open=True), default=2, show_default=True, metavar="GIB",
+        "--memory-per-trial", type=FiniteRange(0, MAX_GIB, min_open=True), default=2, show_default=True, metavar="GIB",
         help="Memory that one trial reserves.",
     ),
 )  # fmt: skip
@@ -192,7 +194,7 @@ def _start(
     from edgefer.search.journal import SearchFolder
     from edgefer.search.judge import open_judge
     from edgefer.search.run import SearchRequest
-    from edgefer.search.space import read_space
+    from edgefer.search.space import open_teachers, read_space
     from edgefer.search.tuning import require_ray
     from edgefer.workstation.training.run import RUNS
     from edgefer.workstation.training.validation import validation_split
@@ -210,6 +212,7 @@ def _start(
     require_ray()
     check_output("the folder of the search", folder.path, is_folder=True)
     log_ignored_settings()
+    open_teachers(space)
     settings = space.settings({name: item.examples()[0] for name, item in space.drawn.items()})
     dataset = open_data(data, spec=settings.input)
     opened_with = data.opened_with(dataset)
@@ -232,6 +235,7 @@ def _start(
 def _resume(name: str | None, trials: int | None, scale: ScaleOptions) -> Result:
     from edgefer.search.journal import find_search
     from edgefer.search.run import read_request
+    from edgefer.search.space import open_teachers
     from edgefer.search.tuning import require_ray
     from edgefer.workstation.training.run import RUNS
 
@@ -239,6 +243,7 @@ def _resume(name: str | None, trials: int | None, scale: ScaleOptions) -> Result
     folder = find_search(name, root=RUNS)
     request = read_request(folder)
     log_ignored_settings()
+    open_teachers(request.space)
     settings = request.space.settings({name: item.examples()[0] for name, item in request.space.drawn.items()})
     dataset = DataSource(DataOptions().with_defaults(request.opened_with))(settings.input)
     if dataset.sha256 != request.data["sha256"]:

@@ -36,7 +36,8 @@ def search_text(record: ArchitectureSearch, *, next_step: bool = True) -> str:
         next_step: end with the command that uses the best trial.
     """
     front = record.front()
-    lines = [f"search {record.name}: {_counts(record)}", *_budget(record)]
+    lines = [*_wrapped(f"search {record.name}: {_counts(record)}"), *_budget(record)]
+    lines += [line for note in _notes(record) for line in _wrapped(f"note: {note}")]
     if front:
         shown = front if len(front) <= MAX_ROWS else front[-MAX_ROWS:]
         split, layout = record.data.get("split", "accuracy"), record.data.get("layout")
@@ -75,6 +76,7 @@ def summary_sentences(record: ArchitectureSearch) -> list[str]:
         f"Settings that are not drawn are those of {space.get('system')}.",
         f"Each trial trains for at most {space.get('epochs')} epochs on {faces} images.",
         f"Cost: {record.judge}.{budget}",
+        *(f"{note[0].upper()}{note[1:]}." for note in _notes(record)),
     ]
 
 
@@ -97,8 +99,23 @@ def _counts(record: ArchitectureSearch) -> str:
     return ", ".join(parts)
 
 
-def _budget(record: ArchitectureSearch) -> Iterator[str]:
-    yield from textwrap.wrap(f"cost: {'; '.join([record.judge, *_limits(record)])}", WIDTH, subsequent_indent="  ")
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, WIDTH, subsequent_indent="  ")
+
+
+def _budget(record: ArchitectureSearch) -> list[str]:
+    return _wrapped(f"cost: {'; '.join([record.judge, *_limits(record)])}")
+
+
+def _notes(record: ArchitectureSearch) -> Iterator[str]:
+    """Yield the number of costs that were measured with a warning, and the warnings of the first of them."""
+    measured = [trial for trial in record.trials if trial.cost is not None]
+    doubtful = [trial for trial in measured if trial.warnings]
+    if doubtful:
+        yield (
+            f"{len(doubtful)} of {len(measured)} costs were measured with a warning; "
+            f"trial {doubtful[0].number}: {'; '.join(doubtful[0].warnings)}"
+        )
 
 
 def _limits(record: ArchitectureSearch) -> list[str]:

@@ -15,7 +15,7 @@ from edgefer.fleet.probe import probe
 from edgefer.fleet.registry import Device, Registry
 from edgefer.fleet.remote_benchmark import RemoteBenchmark, run_remote_benchmark
 from edgefer.results.benchmark_plan import BenchmarkCase, BenchmarkPlan
-from edgefer.search.judge import Cost
+from edgefer.search.judge import Cost, read_seconds
 
 __all__ = ["DESCRIPTION", "OPTIONS", "DeviceJudge", "open_judge"]
 
@@ -71,7 +71,5 @@ def open_judge(options: Mapping[str, str], devices: Sequence[str]) -> DeviceJudg
     """Create the judge for registered devices and addresses."""
     if not devices:
         raise UsageError("the judge device without --device", why="it measures on boards", hint="--device NAME")
-    seconds = options.get("seconds", "3")
-    if not seconds.replace(".", "", 1).isdecimal():
-        raise UsageError(f"--judge device:seconds={seconds}", why="expected a number", hint="--judge device:seconds=3")
-    return DeviceJudge(Registry.read().select(devices), runtime=options.get("runtime"), seconds=float(seconds))
+    seconds = read_seconds(options, judge="device")
+    return DeviceJudge(Registry.read().select(devices), runtime=options.get("runtime"), seconds=seconds)

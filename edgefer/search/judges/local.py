@@ -11,7 +11,7 @@ from edgefer.benchmark.session import run_benchmark
 from edgefer.errors import DeviceUnreachable, UsageError
 from edgefer.inference.runtime import select_runtime
 from edgefer.results.benchmark_plan import BenchmarkCase, BenchmarkPlan
-from edgefer.search.judge import Cost
+from edgefer.search.judge import Cost, read_seconds
 
 __all__ = ["DESCRIPTION", "OPTIONS", "LocalJudge", "open_judge"]
 
@@ -51,7 +51,5 @@ def open_judge(options: Mapping[str, str], devices: Sequence[str]) -> LocalJudge
     """Create the judge."""
     if devices and set(devices) != {"local"}:
         raise UsageError(f"--device {devices[0]} with the judge local", why="it measures here", hint="--judge device")
-    seconds = options.get("seconds", "3")
-    if not seconds.replace(".", "", 1).isdecimal():
-        raise UsageError(f"--judge local:seconds={seconds}", why="expected a number", hint="--judge local:seconds=3")
-    return LocalJudge(runtime=options.get("runtime"), seconds=float(seconds))
+    seconds = read_seconds(options, judge="local")
+    return LocalJudge(runtime=options.get("runtime"), seconds=seconds)

@@ -1,13 +1,26 @@
 import json
+from dataclasses import replace
 
 import pytest
 
+from edgefer.errors import DataError
 from edgefer.report.html.page import render_page
 from edgefer.report.markdown import to_markdown
 from edgefer.report.report_data import read_report_data
+from edgefer.report.search_table import front_table
 from edgefer.report.sections.report import build_report
 from edgefer.report.sections.search import parallel_axes
-from edgefer.results.architecture_search import FINISHED, OVER_BUDGET, STOPPED, ArchitectureSearch, Trial
+from edgefer.report.terminal.search import search_text
+from edgefer.results.architecture_search import (
+    FAILED,
+    FINISHED,
+    INVALID,
+    OVER_BUDGET,
+    PENDING,
+    STOPPED,
+    ArchitectureSearch,
+    Trial,
+)
 
 HOSTILE = "</script><img src=x>"
 
@@ -40,6 +53,38 @@ def path(search, tmp_path):
 def test_the_front_has_the_trials_that_no_other_one_beats(search):
     assert [trial.number for trial in search.front()] == [0, 1]
     assert ArchitectureSearch.from_json(json.loads(json.dumps(search.to_json()))) == search
+
+
+@pytest.mark.parametrize("name", ["cost", "accuracy"])
+def test_a_finished_trial_without_a_result_is_refused(search, name):
+    record = json.loads(json.dumps(search.to_json()))
+    record["trials"][1][name] = None
+    with pytest.raises(DataError, match=rf"trials\[1\]\.{name} is null"):
+        ArchitectureSearch.from_json(record)
+
+
+def test_a_record_without_warnings_is_read(search):
+    record = json.loads(json.dumps(search.to_json()))
+    for item in record["trials"]:
+        del item["warnings"]
+    assert ArchitectureSearch.from_json(record) == search
+
+
+def test_costs_that_were_measured_with_a_warning_are_noted(search):
+    hot = replace(search.trials[2], warnings=("the device was throttled during the run: under-voltage",))
+    noted = replace(search, trials=(*search.trials[:2], hot, *search.trials[3:]))
+    assert ArchitectureSearch.from_json(json.loads(json.dumps(noted.to_json()))) == noted
+    text = " ".join(search_text(noted).split())
+    assert "note: 1 of 6 costs were measured with a warning; trial 2: the device was throttled during" in text
+    assert "1 of 6 costs were measured with a warning" in " ".join(front_table(noted).text().split())
+    assert "with a warning" not in search_text(search)
+
+
+def test_all_lines_of_a_search_with_every_state_have_at_most_80_columns(search):
+    more = [trial(number, None, 50.0, state) for number, state in enumerate((FAILED, INVALID, PENDING), 6)]
+    text = search_text(replace(search, name="a-long-name-of-a-search", trials=(*search.trials, *more)))
+    assert "1 stopped early, 1 failed, 1 in training, 1 over the budget, 1 invalid" in " ".join(text.split())
+    assert max(map(len, text.splitlines())) <= 80
 
 
 def test_a_report_shows_front_plots_importance_and_all_trials(path):
