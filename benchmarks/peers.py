@@ -47,7 +47,7 @@ from edgefer.inspection.sandbox import inspect_in_subprocess
 from edgefer.progress import progress_bar
 from edgefer.report.terminal.benchmark import outcomes_text
 from edgefer.results import schema
-from edgefer.results.benchmark import BenchmarkResult
+from edgefer.results.benchmark import BenchmarkResult, Comparison
 from edgefer.results.benchmark_plan import BenchmarkCase, BenchmarkPlan
 from edgefer.workstation.networks.backend import load_keras
 from edgefer.workstation.quantization.calibration_set import CalibrationSet, find_set
@@ -311,12 +311,19 @@ def _benchmark_record(result: BenchmarkResult, options: argparse.Namespace) -> d
                 "p90_us": round(measurement.p90_us, 1),
                 "cpu_p50_us": round(measurement.cpu.p50_ns / 1000, 1),
                 "ratio": round(ratios[index].ratio, 3) if index in ratios else 1.0,
-                "ratio_interval_95": [round(bound, 3) for bound in ratios[index].interval] if index in ratios else None,
+                "ratio_interval_95": _rounded_interval(ratios.get(index)),
+                "ratio_interval_confidence": ratios[index].confidence if index in ratios else None,
                 "doubts": list(measurement.warnings()),
             }
             for index, measurement in enumerate(result.measurements)
         ],
     }
+
+
+def _rounded_interval(comparison: Comparison | None) -> list[float] | None:
+    if comparison is None or comparison.interval is None:
+        return None
+    return [round(bound, 3) for bound in comparison.interval]
 
 
 def _options() -> argparse.Namespace:

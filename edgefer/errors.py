@@ -15,6 +15,7 @@ __all__ = [
     "DeviceUnreachable",
     "EdgeferError",
     "IncompatibleError",
+    "Interrupted",
     "MeasurementInvalid",
     "OutputError",
     "ThresholdNotMet",
@@ -83,3 +84,16 @@ class OutputError(EdgeferError):
     """A result that was printed but could not be written to its file."""
 
     exit_code = 7
+
+
+class Interrupted(EdgeferError):
+    """An interruption after a part of the result was complete; that part is still written."""
+
+    exit_code = 130
+
+    @classmethod
+    def from_exception(cls, interrupt: KeyboardInterrupt) -> Interrupted:
+        """Return the error with the exit code of the signal."""
+        error = cls(str(interrupt) or "interrupted")
+        error.exit_code = getattr(interrupt, "exit_code", cls.exit_code)
+        return error

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from edgefer.media_signatures import START_BYTES, image_format, unsupported_image, video_format
 
-__all__ = ["IMPORTED_NETWORK", "JSON", "RUN", "TFLITE", "artifacts_in", "command_for", "describe_kind"]
+__all__ = ["IMPORTED_NETWORK", "JSON", "RUN", "TFLITE", "TOML", "artifacts_in", "command_for", "describe_kind"]
 
 # File in the run folder of an imported network: its float32 flatbuffer, which has no contract.
 IMPORTED_NETWORK = "network.tflite"

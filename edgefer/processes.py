@@ -48,6 +48,8 @@ __all__ = [
 ]
 
 LONGEST_QUOTE = 300
+# poll() takes at most 2 ** 31 milliseconds.
+MAX_TIMEOUT_S = 1e6
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 # Environment variable with the process ID of a child's parent.
 PARENT = "EDGEFER_PARENT"
@@ -105,7 +107,7 @@ def run_module(
         module: name of a module; the child uses this edgefer, even if it is not installed.
         arguments: its command line; paths in it are absolute.
         folder: private working folder of the child.
-        timeout_s: maximum duration in seconds, or None.
+        timeout_s: maximum duration in seconds, at most MAX_TIMEOUT_S, or None.
         variables: environment variables to set.
         python: another interpreter with its own packages, which also uses this edgefer.
 
@@ -142,7 +144,7 @@ def _run(
         errors="replace",
     ) as child:  # fmt: skip
         try:
-            _, stderr = child.communicate(timeout=timeout_s)
+            _, stderr = child.communicate(timeout=None if timeout_s is None else min(timeout_s, MAX_TIMEOUT_S))
         except subprocess.TimeoutExpired:
             timed_out = True
         finally:

@@ -1,7 +1,7 @@
 """Compute percentiles, confidence intervals, McNemar's test, softmax, cross-entropy and calibration error.
 
     percentile(latencies_ns, 90)
-    percentile_interval(latencies_ns, 50)           # 95 % confidence interval of the median
+    median_interval(round_medians_ns)               # confidence interval of the median of independent samples
     wilson_interval(2350, 3589)                     # 95 % confidence interval of an accuracy
     mcnemar_p(30, 50)                               # p-value of the difference between two paired accuracies
     softmax(logits), cross_entropy(logits, labels)
@@ -12,8 +12,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import accumulate
 from statistics import NormalDist
 from typing import Any
 
@@ -21,13 +23,15 @@ import numpy as np
 import numpy.typing as npt
 
 __all__ = [
-    "ConfidenceBin", "calibration_error", "cross_entropy", "mcnemar_p", "percentile", "percentile_interval",
-    "reliability", "softmax", "wilson_interval",
+    "ConfidenceBin", "MedianInterval", "calibration_error", "cross_entropy", "mcnemar_p", "median_interval",
+    "percentile", "reliability", "softmax", "wilson_interval",
 ]  # fmt: skip
 
 BINS = 15
 # McNemar's test is exact up to this number of discordant samples and uses the normal approximation above.
 MAX_EXACT_TRIALS = 100_000
+CONFIDENCE = 0.95
+MIN_MEDIAN_SAMPLES = 5
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,20 @@ class ConfidenceBin:
         return self.correct / self.n if self.n else None
 
 
+@dataclass(frozen=True)
+class MedianInterval:
+    """Confidence interval of a median.
+
+    Attributes:
+        low, high: bounds, in the unit of the samples.
+        confidence: confidence level, in 0..1.
+    """
+
+    low: float
+    high: float
+    confidence: float
+
+
 def percentile(samples: npt.NDArray[Any], percent: float) -> Any:
     """Return the nearest-rank percentile: the smallest sample that at least ``percent`` % of the samples do not exceed.
 
@@ -66,34 +84,24 @@ def percentile(samples: npt.NDArray[Any], percent: float) -> Any:
     return np.percentile(samples, percent, method="inverted_cdf")
 
 
-def percentile_interval(
-    samples: npt.NDArray[Any], percent: float, *, confidence: float = 0.95, resamples: int = 2000, seed: int = 0
-) -> tuple[Any, Any]:
-    """Return the bootstrap interval of percentile(samples, percent).
+def median_interval(samples: Sequence[float]) -> MedianInterval | None:
+    """Return the narrowest interval from the k-th smallest to the k-th largest sample with at least 95 % confidence.
 
-    The percentile bootstrap needs no resampling here. The k-th smallest of n draws with replacement from n sorted
-    samples is the sample at position ceil(n u), where u is the k-th smallest of n uniform numbers. Its distribution is
-    Beta(k, n + 1 - k). One Beta number therefore replaces a whole resample.
-
-    The samples are assumed to be independent. Latencies are correlated, so their true interval is wider.
+    It contains the median of independent samples with the probability 1 - 2 P(X < k), where X is the number of heads in
+    n throws of a coin, for any distribution (Thompson, "On confidence ranges for the median and other expectation
+    distributions for populations of unknown distribution form", Annals of Mathematical Statistics 7, 1936). Five
+    samples reach only 93.75 %, from the smallest to the largest. Fewer than five give None.
 
     Args:
-        samples: shape (n,), n >= 1.
-        percent: percentage in 0..100.
-        confidence: confidence level in 0..1.
-        resamples: number of bootstrap resamples.
-        seed: seed of the resampling; equal seeds give equal intervals.
-
-    Returns:
-        The lower and the upper bound; both are samples.
+        samples: independent values, such as the medians of several processes; latencies of one process are correlated.
     """
-    ordered = np.sort(samples)
-    count = len(ordered)
-    rank = max(1, math.ceil(count * percent / 100))
-    uniform = np.random.default_rng(seed).beta(rank, count + 1 - rank, size=resamples)
-    drawn = ordered[np.clip(np.ceil(count * uniform).astype(np.int64) - 1, 0, count - 1)]
-    tail = 50 * (1 - confidence)
-    return percentile(drawn, tail), percentile(drawn, 100 - tail)
+    count = len(samples)
+    if count < MIN_MEDIAN_SAMPLES:
+        return None
+    tails, total = list(accumulate(math.comb(count, heads) for heads in range(count // 2))), 2**count
+    rank = max(1, sum(1 for tail in tails if 1 - 2 * tail / total >= CONFIDENCE))
+    ordered = sorted(samples)
+    return MedianInterval(ordered[rank - 1], ordered[-rank], 1 - 2 * tails[rank - 1] / total)
 
 
 def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> tuple[float, float]:

@@ -43,6 +43,11 @@ def test_a_hanging_child_is_killed(run) -> None:
     assert ended.signal == "SIGKILL"
 
 
+def test_a_time_limit_above_that_of_the_kernel_is_accepted(tmp_path: Path) -> None:
+    # poll() takes at most 2 ** 31 milliseconds.
+    assert run_code("pass", folder=tmp_path, timeout_s=1e12).exit_code == 0
+
+
 def test_the_child_imports_the_same_edgefer(tmp_path: Path) -> None:
     # cli without arguments is a usage error; a missing module would be exit code 1.
     assert run_module("edgefer", folder=tmp_path).exit_code == 2

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from edgefer.statistics import (
+    MedianInterval,
     calibration_error,
     cross_entropy,
     mcnemar_p,
+    median_interval,
     percentile,
-    percentile_interval,
     reliability,
     softmax,
     wilson_interval,
@@ -32,40 +33,25 @@ def test_percentile_is_always_a_sample() -> None:
         assert (samples <= value).mean() >= percent / 100 > (samples < value).mean()
 
 
-@pytest.mark.parametrize("percent", [50, 90])
-@pytest.mark.parametrize("count", [200, 1001])
-def test_percentile_interval_equals_resampling(percent: float, count: int) -> None:
-    samples = np.random.default_rng(2).gamma(2.0, 100.0, count)
-    draws = np.random.default_rng(3).choice(samples, (4000, count))
-    resampled = np.percentile(draws, percent, axis=1, method="inverted_cdf")
-    expected = np.percentile(resampled, [2.5, 97.5])
-    # The bounds are samples, so compare ranks; two bootstraps of the same samples differ by a few ranks.
-    ranks = np.searchsorted(np.sort(samples), [*percentile_interval(samples, percent, resamples=4000), *expected])
-    assert abs(ranks[0] - ranks[2]) <= max(2, count // 200)
-    assert abs(ranks[1] - ranks[3]) <= max(2, count // 200)
+@pytest.mark.parametrize(
+    ("count", "rank", "confidence"), [(5, 1, 0.9375), (6, 1, 0.96875), (9, 2, 0.9609375), (10, 2, 0.978515625)]
+)
+def test_median_interval_has_the_confidence_of_its_order_statistics(count: int, rank: int, confidence: float) -> None:
+    samples = np.random.default_rng(2).permutation(np.arange(1, count + 1)).tolist()
+    assert median_interval(samples) == MedianInterval(rank, count + 1 - rank, confidence)
 
 
-def test_percentile_interval_covers_the_true_median() -> None:
+def test_median_interval_covers_the_true_median_as_often_as_it_states() -> None:
     rng = np.random.default_rng(4)
-    hits = 0
-    for _ in range(400):
-        low, high = percentile_interval(rng.normal(size=150), 50, resamples=500)
-        hits += low <= 0 <= high
-    assert 0.92 <= hits / 400 <= 0.98
+    intervals = [median_interval(rng.exponential(size=5).tolist()) for _ in range(4000)]
+    hits = sum(interval.low <= np.log(2) <= interval.high for interval in intervals if interval)
+    # Four standard errors of a share of 93.75 % in 4,000 trials.
+    assert hits / 4000 == pytest.approx(0.9375, abs=0.016)
 
 
-def test_percentile_interval_is_deterministic_and_accepts_few_samples() -> None:
-    samples = np.random.default_rng(5).normal(size=100)
-    assert percentile_interval(samples, 50) == percentile_interval(samples[::-1], 50)
-    assert percentile_interval(np.array([3]), 50) == (3, 3)
-    assert percentile_interval(np.array([1, 2]), 99) == (1, 2)
-
-
-def test_percentile_interval_of_many_samples_is_narrow() -> None:
-    low, high = percentile_interval(np.arange(500_000), 50)
-    assert low < 250_000 < high
-    # 1.96 standard errors of the median's rank are 693.
-    assert 1200 < high - low < 1600
+@pytest.mark.parametrize("count", [0, 1, 4])
+def test_few_samples_give_no_interval_of_the_median(count: int) -> None:
+    assert median_interval(list(range(count))) is None
 
 
 @pytest.mark.parametrize(

@@ -21,14 +21,14 @@ from typing import Any
 
 from edgefer import files
 from edgefer.errors import DeviceUnreachable, EdgeferError, MeasurementInvalid
-from edgefer.inference.evaluation import EvaluationRequest
+from edgefer.inference.evaluation import EvaluationRequest, count_faces
 from edgefer.processes import ChildResult, call_module
 from edgefer.results.evaluation import Evaluation
 from edgefer.results.measurement import BenchRequest, Measurement
 
 __all__ = ["benchmark_lock", "cache_folder", "evaluate_in_subprocess", "measure_in_subprocess"]
 
-# Parts of the time limit of a measurement. Reference kernels take about one second per run on the slowest board.
+# Parts of the time limits. Reference kernels take about one second per run on the slowest board.
 START_S, SECONDS_PER_RUN, SECONDS_FACTOR = 60.0, 2.0, 10.0
 WARMUP_RUNS = 50
 MORE_MEMORY = "close other programs, or add swap space: free -m"
@@ -50,7 +50,8 @@ def measure_in_subprocess(request: BenchRequest, *, python: str = "", timeout_s:
     faces = str(Path(request.faces).absolute()) if request.faces else None
     absolute = replace(request, model=str(Path(request.model).absolute()), faces=faces)
     limit_s = _time_limit_s(request) if timeout_s is None else timeout_s
-    reply = _call("edgefer.benchmark.runner", absolute.to_json(), request.model, python, timeout_s=limit_s)
+    module, smaller = "edgefer.benchmark.runner", "a smaller --runs"
+    reply = _call(module, absolute.to_json(), request.model, python, timeout_s=limit_s, smaller=smaller)
     return Measurement.from_json(reply)
 
 
@@ -60,35 +61,41 @@ def _time_limit_s(request: BenchRequest) -> float:
     return START_S + SECONDS_PER_RUN * runs + SECONDS_FACTOR * request.minimum_seconds
 
 
-def evaluate_in_subprocess(request: EvaluationRequest, *, python: str = "") -> Evaluation:
+def evaluate_in_subprocess(
+    request: EvaluationRequest, *, python: str = "", timeout_s: float | None = None
+) -> Evaluation:
     """Score a model on a test set in a fresh process; Ctrl-C also ends the child.
 
     Args:
         request: the model, the test set and the settings of the runtime.
         python: path of another interpreter that has the runtime; empty for this one.
+        timeout_s: time limit in seconds; None for a limit that follows from the number of faces.
 
     Raises:
+        MeasurementInvalid: the evaluation exceeds its time limit.
         EdgeferError: the error that the child raised, of the same kind, or a description of its crash.
     """
     model, test_set = str(Path(request.model).absolute()), str(Path(request.test_set).absolute())
     absolute = asdict(replace(request, model=model, test_set=test_set))
-    return Evaluation.from_json(_call("edgefer.inference.evaluation", absolute, request.model, python))
+    limit_s = START_S + SECONDS_PER_RUN * count_faces(request) if timeout_s is None else timeout_s
+    module, smaller = "edgefer.inference.evaluation", "--accuracy with fewer faces"
+    return Evaluation.from_json(_call(module, absolute, request.model, python, timeout_s=limit_s, smaller=smaller))
 
 
 def _call(
-    module: str, request: dict[str, Any], model: str, python: str, *, timeout_s: float | None = None
+    module: str, request: dict[str, Any], model: str, python: str, *, timeout_s: float, smaller: str
 ) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="edgefer-bench-") as folder:
         return call_module(
-            module, request, folder=Path(folder), describe_crash=lambda child: _describe_crash(child, model),
+            module, request, folder=Path(folder), describe_crash=lambda child: _describe_crash(child, model, smaller),
             timeout_s=timeout_s, python=Path(python) if python else None,
         )  # fmt: skip
 
 
-def _describe_crash(child: ChildResult, model: str) -> EdgeferError:
+def _describe_crash(child: ChildResult, model: str, smaller: str) -> EdgeferError:
     what = f"the benchmark process of {model} ended"
     if child.timed_out:
-        return MeasurementInvalid(f"{what} at its time limit", why="the runs take too long", hint="a smaller --runs")
+        return MeasurementInvalid(f"{what} at its time limit", why="the runs take too long", hint=smaller)
     if child.allocation_failed:
         return EdgeferError(f"{what} with exit code {child.exit_code}", why="the memory ran out", hint=MORE_MEMORY)
     if child.signal is None:
@@ -126,11 +133,13 @@ def benchmark_lock(folder: Path | None = None) -> Iterator[None]:
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             holder = os.pread(handle, 20, 0).decode(errors="replace") or "(unknown ID)"
             why = f"process {holder} holds {folder / 'bench.lock'}; simultaneous benchmarks distort each other"
             hint = "wait until it has ended, and run the command again"
             raise DeviceUnreachable("another benchmark is running on this device", why=why, hint=hint) from error
+        except OSError:  # some network file systems have no locks
+            pass
         os.ftruncate(handle, 0)
         os.pwrite(handle, str(os.getpid()).encode(), 0)
         yield

@@ -4,7 +4,8 @@
     serve(sys.stdin.buffer, sys.stdout.buffer)
 
 Each line in either direction is one JSON object. The request is {"job": plan, "device": name}; an empty line every few
-seconds follows as a heartbeat. The replies are "progress" and "measurement" events, then one "result" or "error".
+seconds follows as a heartbeat. The replies are "progress" and "measurement" events, then one "result" or "error". An
+error after the last round has the result so far.
 
 A connection can break without notice on either side. The benchmark therefore ends when stdin closes, on a signal, and
 after SILENCE_S seconds without a heartbeat. No process is left running on the device.
@@ -25,6 +26,7 @@ from edgefer.benchmark.isolation import benchmark_lock
 from edgefer.benchmark.session import run_benchmark
 from edgefer.errors import EdgeferError
 from edgefer.processes import error_to_json
+from edgefer.results.benchmark import BenchmarkResult
 from edgefer.results.benchmark_plan import BenchmarkPlan
 from edgefer.results.schema import Fields, parse_json
 
@@ -47,9 +49,11 @@ def serve(incoming: BinaryIO, outgoing: BinaryIO) -> int:
         KeyboardInterrupt: the client has disconnected.
     """
     send = _sender(outgoing)
+    samples, partial = False, list[BenchmarkResult]()
     try:
         fields = json.loads(incoming.readline())
         plan, device = BenchmarkPlan.from_json(fields["job"]), str(fields["device"])
+        samples = plan.samples
         _end_with(incoming)
         with benchmark_lock():
             result = run_benchmark(
@@ -57,11 +61,13 @@ def serve(incoming: BinaryIO, outgoing: BinaryIO) -> int:
                 device=device,
                 progress=_throttled_progress(send),
                 on_measurement=lambda measurement: send("measurement", measurement=measurement.to_json()),
+                on_partial=partial.append,
             )
     except EdgeferError as error:
-        send("error", **error_to_json(error))
+        complete = {"benched": partial[-1].to_json(samples=samples)} if partial else {}
+        send("error", **error_to_json(error), **complete)
         return error.exit_code
-    send("result", benched=result.to_json(samples=plan.samples))
+    send("result", benched=result.to_json(samples=samples))
     return 0
 
 

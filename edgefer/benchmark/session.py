@@ -12,13 +12,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
-
-import numpy as np
+from pathlib import Path, PurePath
+from typing import Any
 
 from edgefer.benchmark.diagnosis import diagnose_int8_latency
 from edgefer.benchmark.isolation import evaluate_in_subprocess, measure_in_subprocess
@@ -29,9 +28,10 @@ from edgefer.inference.evaluation import EvaluationRequest
 from edgefer.inference.interpreters import installed_runtimes
 from edgefer.inference.runtime import select_runtime
 from edgefer.progress import Progress, silent
-from edgefer.results.benchmark import BenchmarkResult, Comparison, SoakInterval
+from edgefer.results.benchmark import BenchmarkResult, SoakInterval, compare_rounds
 from edgefer.results.benchmark_plan import BenchmarkCase, BenchmarkPlan
-from edgefer.results.device_state import DeviceState
+from edgefer.results.device_state import DeviceState, merge_states
+from edgefer.results.evaluation import Evaluation
 from edgefer.results.measurement import BenchRequest, Measurement
 
 __all__ = ["run_benchmark", "select_interpreters"]
@@ -44,7 +44,6 @@ EXIT_S = 0.1
 # Long enough for a median, short enough to go unnoticed.
 DIAGNOSIS_S = 1.0
 COOLDOWN_POLL_S, MAX_COOLDOWN_S = 5.0, 600.0
-RESAMPLES = 2000
 
 StateReader = Callable[[float], DeviceState]
 """read_state(elapsed_s): the device state now, ``elapsed_s`` seconds after the start of the benchmark."""
@@ -56,6 +55,7 @@ def run_benchmark(
     device: str = "local",
     progress: Progress = silent,
     on_measurement: Callable[[Measurement], None] = lambda measurement: None,
+    on_partial: Callable[[BenchmarkResult], None] = lambda result: None,
     read_state: StateReader = platform.sample_state,
 ) -> BenchmarkResult:
     """Run a benchmark plan on this device.
@@ -65,6 +65,8 @@ def run_benchmark(
         device: name of the device in the result.
         progress: called between rounds.
         on_measurement: called with each measurement as soon as its last round has ended.
+        on_partial: called with the result so far after the last round, after each evaluation and after each interval of
+            the soak test, which are lost otherwise if a later step fails.
         read_state: reads the device state.
 
     Raises:
@@ -88,22 +90,25 @@ def run_benchmark(
             if not states[index] or states[index][-1] is not idle:
                 states[index].append(idle)
             with monitor.watch(states[index]):
-                measured[index].append(measure_in_subprocess(_request(case, plan), python=case.python))
+                measured[index].append(_measure(case, plan))
             idle = monitor.sample()
             states[index].append(idle)
             done += 1
             if number == rounds - 1:
                 on_measurement(Measurement.pooled(measured[index], states[index]))
     measurements = tuple(map(Measurement.pooled, measured, states))
-    scores = []
-    for request, python in evaluations:
+    result = BenchmarkResult(device, measurements, compare_rounds(measurements))
+    on_partial(result)
+    for request, case in evaluations:
         progress(done, steps, "accuracy")
-        scores.append(evaluate_in_subprocess(request, python=python))
+        result = replace(result, evaluations=(*result.evaluations, _evaluate(request, case)))
+        on_partial(result)
         done += 1
-    soak = _soak(plan, monitor, progress=progress) if plan.soak_s else ()
+    for interval in _soak(plan, monitor, progress=progress):
+        result = replace(result, soak=(*result.soak, interval))
+        on_partial(result)
     progress(steps, steps, "done")
-    causes = _diagnose(plan, measurements)
-    return BenchmarkResult(device, measurements, _compare(measured), tuple(scores), soak, causes)
+    return replace(result, causes=_diagnose(plan, measurements))
 
 
 class _StateMonitor:
@@ -146,7 +151,7 @@ def _request(case: BenchmarkCase, plan: BenchmarkPlan, seconds: float | None = N
     preset = plan.resolved
     return BenchRequest(
         model=case.model,
-        faces=plan.faces,
+        faces=case.faces or plan.faces,
         runtime=case.runtime,
         threads=case.threads,
         kernels=case.kernels,
@@ -156,15 +161,33 @@ def _request(case: BenchmarkCase, plan: BenchmarkPlan, seconds: float | None = N
     )
 
 
-def _evaluation_requests(plan: BenchmarkPlan) -> list[tuple[EvaluationRequest, str]]:
-    """Return one request and its interpreter per model, runtime and kernels; threads do not change a prediction."""
+def _measure(case: BenchmarkCase, plan: BenchmarkPlan) -> Measurement:
+    """Measure one round of a case."""
+    measurement = measure_in_subprocess(_request(case, plan), python=case.python)
+    return replace(measurement, subject=_named(measurement.subject, case))
+
+
+def _evaluate(request: EvaluationRequest, case: BenchmarkCase) -> Evaluation:
+    evaluation = evaluate_in_subprocess(request, python=case.python)
+    model = str(PurePath(case.name).with_suffix("")) if case.name else evaluation.model
+    return replace(evaluation, model=model, subject=_named(evaluation.subject, case))
+
+
+def _named(subject: Mapping[str, Any], case: BenchmarkCase) -> Mapping[str, Any]:
+    return {**subject, "file": case.name} if case.name else subject
+
+
+def _evaluation_requests(plan: BenchmarkPlan) -> list[tuple[EvaluationRequest, BenchmarkCase]]:
+    """Return one request and its case per model, runtime and kernels; threads do not change a prediction."""
     if plan.accuracy is None:
         return []
-    requests: dict[tuple[object, ...], tuple[EvaluationRequest, str]] = {}
+    requests: dict[tuple[object, ...], tuple[EvaluationRequest, BenchmarkCase]] = {}
     for case in plan.cases:
         key = (case.model, case.runtime, case.kernels, case.python)
-        request = EvaluationRequest(case.model, str(plan.faces), plan.accuracy or None, case.runtime, 1, case.kernels)
-        requests.setdefault(key, (request, case.python))
+        request = EvaluationRequest(
+            case.model, str(case.faces or plan.faces), plan.accuracy or None, case.runtime, 1, case.kernels
+        )
+        requests.setdefault(key, (request, case))
     return list(requests.values())
 
 
@@ -189,35 +212,18 @@ def _cool_down(limit_c: float | None, read_state: StateReader, *, progress: Prog
         time.sleep(COOLDOWN_POLL_S)
 
 
-def _soak(plan: BenchmarkPlan, monitor: _StateMonitor, *, progress: Progress) -> tuple[SoakInterval, ...]:
+def _soak(plan: BenchmarkPlan, monitor: _StateMonitor, *, progress: Progress) -> Iterator[SoakInterval]:
     """Run the first case for ``plan.soak_s`` seconds, in intervals of a few seconds."""
-    case, intervals, begin = plan.cases[0], list[SoakInterval](), time.monotonic()
+    case, begin = plan.cases[0], time.monotonic()
     while (elapsed := time.monotonic() - begin) < plan.soak_s:
         progress(int(elapsed), int(plan.soak_s), "soak test")
         seconds = max(min(SOAK_INTERVAL_S, plan.soak_s - elapsed), MIN_SOAK_INTERVAL_S)
         states: list[DeviceState] = []
-        # Samples in the middle and near the end of the interval; the last one is reported.
+        # Samples in the middle and near the end of the interval.
         with monitor.watch(states, interval_s=min(SAMPLE_INTERVAL_S, seconds / 2)):
             latency = measure_in_subprocess(_request(case, plan, seconds=seconds), python=case.python).invoke
-        state = states[-1] if states else monitor.sample()
-        intervals.append(SoakInterval(latency.p50_ns / 1000, latency.p90_ns / 1000, state))
-    return tuple(intervals)
-
-
-def _compare(rounds: Sequence[Sequence[Measurement]]) -> tuple[Comparison, ...]:
-    """Compare every later case with the first, round by round.
-
-    Args:
-        rounds: the measurements of each case, one per round.
-    """
-    medians = np.array([[measurement.invoke.p50_ns for measurement in case] for case in rounds], np.float64)
-    comparisons = []
-    for second in range(1, len(rounds)):
-        ratios = medians[second] / medians[0]
-        resampled = np.random.default_rng(0).choice(ratios, (RESAMPLES, len(ratios)))
-        low, high = np.percentile(np.median(resampled, axis=1), [2.5, 97.5])
-        comparisons.append(Comparison(0, second, float(np.median(ratios)), (float(low), float(high))))
-    return tuple(comparisons)
+        state = merge_states(states) if states else monitor.sample()
+        yield SoakInterval(latency.p50_ns / 1000, latency.p90_ns / 1000, state)
 
 
 def _diagnose(plan: BenchmarkPlan, measurements: Sequence[Measurement]) -> tuple[str, ...]:

@@ -48,7 +48,8 @@ def make_result(
     from edgefer.results import schema
 
     records = [result.to_json(samples=outputs.samples) for result in results]
-    paragraphs, failures = [outcomes_text(results)] if results else [], []
+    partial = [outcome.partial for outcome in outcomes if outcome.partial is not None]
+    paragraphs, failures = [outcomes_text([*results, *partial])] if results or partial else [], []
     for outcome in outcomes:
         if outcome.error is not None:
             measurements = [measurement.to_json() for measurement in outcome.measurements]
@@ -62,9 +63,9 @@ def make_result(
     if outputs.contribute:
         contributions, refusal = _anonymize(results)
         failure = failure or refusal
-    names = _file_names([result.device for result in results])
     is_written = outputs.folder is not None or contributions
-    save = functools.partial(_write_records, outputs.folder, names, records, contributions) if is_written else None
+    written = [*records, *(result.to_json(samples=outputs.samples) for result in partial)]
+    save = functools.partial(_write_records, outputs.folder, written, contributions) if is_written else None
     return Result(record, "\n\n".join(paragraphs), failure, save)
 
 
@@ -97,9 +98,8 @@ def _file_names(devices: Sequence[str]) -> list[str]:
 
 
 def _write_records(
-    folder: Path | None, names: Sequence[str], records: Sequence[Mapping[str, Any]],
-    contributions: Sequence[BenchmarkResult],
-) -> str:  # fmt: skip
+    folder: Path | None, records: Sequence[Mapping[str, Any]], contributions: Sequence[BenchmarkResult]
+) -> str:
     """Write one file per result to ``folder``, if there is one, and one per contribution; return a note on these."""
     from edgefer.results.contribution import contribution_name
 
@@ -108,7 +108,8 @@ def _write_records(
         files.write_text(path, json.dumps(record, indent=1, allow_nan=False) + "\n")
         return path
 
+    names = _file_names([record["device"] for record in records])
     for name, record in zip(names, records) if folder is not None else ():
-        write(f"{name}.bench.json", record)
+        write(f"{name}{'.partial' if record['failure'] else ''}.bench.json", record)
     paths = [write(contribution_name(result), result.to_json()) for result in contributions]
     return f"written: {', '.join(map(str, paths))}; to contribute, see benchmarks/boards/README.md" if paths else ""

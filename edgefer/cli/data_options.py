@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SPLITS", "SYNTHETIC", "DataOptions", "data_options", "data_options_without_data", "data_options_without_split",
-    "open_data", "open_model_data", "open_run_data", "parse_columns", "select_classes",
+    "open_artifact_data", "open_data", "open_model_data", "open_run_data", "parse_columns", "resolve_model_data",
+    "select_classes",
 ]  # fmt: skip
 
 SPLITS = {
@@ -223,7 +224,26 @@ def _face_crop() -> FaceCrop:
 
 
 def open_model_data(model: Path, artifact: Artifact, options: DataOptions) -> Dataset:
-    """Load the data set that measures the accuracy of a model, with its classes.
+    """Load the data set that measures the accuracy of a model, with its classes; see resolve_model_data().
+
+    Raises:
+        UsageError: no data set was named or found.
+        DataError: the data set cannot be read, or has no faces of the model's classes.
+    """
+    return open_artifact_data(artifact, resolve_model_data(model, artifact, options))
+
+
+def open_artifact_data(artifact: Artifact, options: DataOptions) -> Dataset:
+    """Load the data set of ``options`` at the input size of a model, with the model's classes in their order.
+
+    Raises:
+        DataError: the data set cannot be read, or has no faces of the model's classes.
+    """
+    return _selected(open_data(options, spec=artifact.input_spec), artifact.labels)
+
+
+def resolve_model_data(model: Path, artifact: Artifact, options: DataOptions) -> DataOptions:
+    """Return the options that open the data set to measure the accuracy of a model.
 
     Without --data, it is the data set of the training run in the folder of the model, $EDGEFER_DATA or ./fer2013.csv.
     Synthetic faces measure only models that were trained on synthetic faces.
@@ -235,7 +255,6 @@ def open_model_data(model: Path, artifact: Artifact, options: DataOptions) -> Da
 
     Raises:
         UsageError: no data set was named or found.
-        DataError: the data set cannot be read, or has no faces of the model's classes.
     """
     from edgefer.data.dataset import resolve
 
@@ -252,7 +271,7 @@ def open_model_data(model: Path, artifact: Artifact, options: DataOptions) -> Da
                 why=f"no --data, $EDGEFER_DATA or ./fer2013.csv; it was trained on {trained_on or 'unknown data'}",
                 hint=f"--data PATH, or --data {SYNTHETIC} to test the tools with generated faces",
             )
-    return _selected(open_data(options, spec=artifact.input_spec), artifact.labels)
+    return options
 
 
 def select_classes(dataset: Dataset, classes: tuple[str, ...]) -> Dataset:

@@ -17,6 +17,7 @@ import errno
 import functools
 import os
 import pkgutil
+import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -54,6 +55,8 @@ OS_ERROR_HINTS = {
     errno.ENOMEM: "close other programs, or add swap space: free -m",
     errno.EIO: "another disk: this one reports errors, see dmesg",
 }
+# The address of a board, which has a user and no password, as a word of its own.
+SSH_ADDRESS = re.compile(r"""(?<![^\s'"<>(])(ssh://[^\s'"<>@:/?#=&]+@[^\s'"<>@/?#=&]+/?)(?![^\s'"<>,;)])""")
 OTHER_OS_ERROR_HINT = "another path, or free space and check the permissions"
 
 
@@ -255,7 +258,9 @@ def run(arguments: list[str] | None = None) -> int:
 def _redact(text: str) -> str:
     from edgefer.live.redaction import redact_text  # only for errors: it would take a tenth of the start of --help
 
-    return redact_text(text)
+    parts = SSH_ADDRESS.split(text)
+    parts[::2] = map(redact_text, parts[::2])
+    return "".join(parts)
 
 
 def _describe(error: Exception) -> str:

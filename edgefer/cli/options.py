@@ -27,8 +27,8 @@ from edgefer.errors import UsageError
 from edgefer.escaping import printable
 
 __all__ = [
-    "MODEL_HELP", "PATH", "RUNTIMES", "SECONDS", "detector_options", "log", "log_ignored_settings", "option_group",
-    "parse_face_count", "parse_threads",
+    "MODEL_HELP", "PATH", "POSITIVE", "RUNTIMES", "SECONDS", "FiniteRange", "detector_options", "log",
+    "log_ignored_settings", "option_group", "parse_face_count", "parse_threads",
 ]  # fmt: skip
 
 PATH = click.Path(path_type=Path)
@@ -76,18 +76,19 @@ def parse_face_count(text: str, *, option: str, words: Mapping[str, int | None],
     return int(text)
 
 
-class Seconds(click.FloatRange):
-    """A finite, non-negative number of seconds."""
+class FiniteRange(click.FloatRange):
+    """A range of finite numbers; click.FloatRange accepts "nan", and "inf" where it has no upper bound."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Parse a number of seconds."""
-        seconds: float = super().convert(value, param, ctx)
-        if not math.isfinite(seconds):
+        """Parse a number."""
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
             self.fail(f"{value} is not a finite number.", param, ctx)
-        return seconds
+        return number
 
 
-SECONDS = Seconds(min=0)
+POSITIVE = FiniteRange(0, min_open=True)
+SECONDS = FiniteRange(0)
 
 
 def option_group(name: str, kind: Callable[..., Any], *options: Decorator) -> Callable[[Callback], Callback]:

@@ -30,7 +30,7 @@ IMPORT = """
 import importlib, pathlib, sys
 importlib.import_module(sys.argv[1])
 version = getattr(sys.modules[sys.argv[1].partition(".")[0]], "__version__", "")
-pathlib.Path(sys.argv[2]).write_text(str(version))
+pathlib.Path(sys.argv[2]).write_text(str(version), encoding="utf-8")
 """
 MIN_FREE_BYTES = 200 * 2**20
 HOT_C = 80.0
@@ -77,7 +77,7 @@ def check_import(
     with tempfile.TemporaryDirectory(prefix="edgefer-doctor-") as folder:
         report = Path(folder, "version")
         child = run_code(IMPORT, module, report, folder=Path(folder), timeout_s=IMPORT_TIMEOUT_S)
-        version = version or (report.read_text() if report.exists() else None)
+        version = version or (report.read_text(encoding="utf-8") if report.exists() else None)
     if child.exit_code == 0:
         return Check(name, "ok", version or "unknown version")
     if version is None and child.last_line.startswith("ModuleNotFoundError"):

@@ -99,7 +99,7 @@ def _check_backend(backend: Backend, gpus: Sequence[Gpu]) -> Check:
     with tempfile.TemporaryDirectory(prefix="edgefer-doctor-") as folder:
         report = Path(folder, "gpus.json")
         child = run_code(backend.code, report, folder=Path(folder), timeout_s=TIMEOUT_S)
-        seen: list[str] = json.loads(report.read_text()) if report.exists() else []
+        seen: list[str] = json.loads(report.read_text(encoding="utf-8")) if report.exists() else []
     if seen:
         return Check(name, "ok", f"{backend.name} {version} trains on {', '.join(seen)}")
     if child.exit_code:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from edgefer.errors import DataError, DeviceUnreachable, EdgeferError, IncompatibleError
-from edgefer.fleet.agent_script import DAMAGED, DISK_FULL, MARK, SCRIPT, TOO_OLD, UNWRITABLE
+from edgefer.fleet.agent_script import BUSY, DAMAGED, DISK_FULL, MARK, SCRIPT, TOO_OLD, UNWRITABLE
 from edgefer.fleet.board_errors import describe_failure
 from edgefer.fleet.command_output import CommandOutput
 from edgefer.fleet.connection import Connection
@@ -39,7 +39,8 @@ def run_agent(
         accepted: exit code besides 0 that is not an error.
 
     Raises:
-        DeviceUnreachable: the device does not answer, or an upload was damaged on the way.
+        DeviceUnreachable: the device does not answer, an upload was damaged on the way, or a benchmark prevents the
+            removal of files.
         IncompatibleError: the device has no Python, or one older than 3.7.
         DataError: the disk of the device is full.
     """
@@ -79,6 +80,9 @@ def _describe_failure(output: CommandOutput, connection: Connection) -> EdgeferE
         hint = f"{ANOTHER_PYTHON} /path/to/python3.11"
         what = f"{python} on {name} is too old: {last_line}"
         return IncompatibleError(what, why="edgefer needs Python 3.10 to 3.13", hint=hint)
+    if output.exit_code == BUSY:
+        hint = "wait until it has ended, and run the command again"
+        return DeviceUnreachable(f"another benchmark is running on {name}", why=last_line, hint=hint)
     if output.exit_code == DISK_FULL:
         return DataError(f"the disk of {name} is full", why=last_line, hint=f"edgefer devices clean {name}")
     if output.exit_code == DAMAGED:

@@ -6,10 +6,10 @@ is one line behind MARK, so that other output cannot be mistaken for it.
 
 from __future__ import annotations
 
-__all__ = ["DAMAGED", "DISK_FULL", "MARK", "NOT_THERE", "SCRIPT", "TOO_OLD", "UNWRITABLE"]
+__all__ = ["BUSY", "DAMAGED", "DISK_FULL", "MARK", "NOT_THERE", "SCRIPT", "TOO_OLD", "UNWRITABLE"]
 
 MARK = "edgefer-reply:"
-TOO_OLD, DISK_FULL, DAMAGED, NOT_THERE, UNWRITABLE = 70, 71, 72, 73, 74
+TOO_OLD, DISK_FULL, DAMAGED, NOT_THERE, UNWRITABLE, BUSY = 70, 71, 72, 73, 74, 75
 
 # "python -c" puts the working folder first on the path. sys is built in, so a platform.py in the home folder has not
 # been imported yet. The child of read_packages() imports every package, because metadata also lists packages for other
@@ -21,7 +21,7 @@ if sys.path[:1] == [""]:
 if sys.version_info < (3, 7):
     sys.stderr.write("Python %d.%d.%d" % sys.version_info[:3])
     sys.exit(70)
-import errno, glob, hashlib, json, os, platform, shutil, signal, struct, subprocess
+import errno, fcntl, glob, hashlib, json, os, platform, shutil, signal, struct, subprocess
 home = os.path.expanduser("~")
 def folder_of(name, default):
     # The XDG standard ignores relative paths.
@@ -213,12 +213,35 @@ def put(name, digest, size):
     reply(path)
     return 0
 def clean(everything):
-    folders = [folder for folder in ([cache, data] if everything else [cache]) if os.path.isdir(folder)]
-    freed = sum(os.lstat(os.path.join(at, name)).st_size for folder in folders for at, _, names in os.walk(folder)
-                for name in names if not os.path.islink(os.path.join(at, name)))
-    for folder in folders:
-        shutil.rmtree(folder)
+    # The lock of benchmark_lock(). Its file stays, because a lock belongs to the open file and not to the name.
+    lock, holder = os.path.join(cache, "bench.lock"), "(unknown ID)"
+    if os.path.isdir(cache):
+        try:
+            handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
+            holder = os.pread(handle, 20, 0).decode(errors="replace") or holder
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            sys.stderr.write("process %s holds %s" % (holder, lock))
+            return 75
+        except OSError:
+            # A full disk, or a file system without locks.
+            pass
+    folders, freed = [], 0
+    for folder in [cache, data] if everything else [cache]:
+        names = os.listdir(folder) if os.path.isdir(folder) else []
+        paths = [os.path.join(folder, name) for name in names]
+        paths = [path for path in paths if path != lock]
+        for path in paths:
+            is_folder = os.path.isdir(path) and not os.path.islink(path)
+            inside = [os.path.join(at, name) for at, _, names in os.walk(path) for name in names]
+            files = inside if is_folder else [path]
+            freed += sum(os.lstat(file).st_size for file in files if not os.path.islink(file))
+            shutil.rmtree(path) if is_folder else os.remove(path)
+        folders += [folder] if paths else []
+    if everything and os.path.isdir(data):
+        shutil.rmtree(data)
     reply({"folders": folders, "freed_bytes": freed})
+    return 0
 verb, arguments = sys.argv[1], sys.argv[2:]
 sys.exit({"probe": lambda: probe(arguments), "put": lambda: put(*arguments),
           "clean": lambda: clean(arguments == ["all"])}[verb]())

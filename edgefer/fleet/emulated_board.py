@@ -205,7 +205,7 @@ def compile_plugin(source: Path) -> bytes:
         target = Path(folder, "plugin.so")
         # QEMU resolves its functions when it loads the plug-in.
         command = [*compiler, "-O2", "-shared", "-fPIC", "-Wl,-z,lazy", "-o", str(target), str(source)]
-        completed = subprocess.run(command, capture_output=True, text=True, check=False)
+        completed = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
         if completed.returncode:
             why = _last_line(completed.stderr)
             raise DeviceUnreachable(f"{source} does not compile", why=why, hint="CC=gcc, or another C compiler")

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edgefer.errors import EdgeferError, ThresholdNotMet
+from edgefer.errors import EdgeferError, Interrupted, ThresholdNotMet
 from edgefer.fleet.registry import Device, Limits
 from edgefer.fleet.remote_benchmark import Outcome
 from edgefer.results.benchmark import BenchmarkResult
+from edgefer.results.device_state import merge_states
 
 __all__ = ["check_limits"]
 
@@ -18,36 +19,52 @@ __all__ = ["check_limits"]
 def check_limits(outcomes: Sequence[Outcome], devices: Sequence[Device], *, strict: bool) -> EdgeferError | None:
     """Return the error that the command ends with, or None.
 
-    The first device that failed comes first, then the first exceeded limit, then the first invalid measurement.
+    An interruption comes first, then the first device that failed, then the first limit that is exceeded or cannot be
+    checked, then the first invalid measurement.
 
     Args:
         outcomes: one per device.
         devices: the devices with their limits.
         strict: also return an error for invalid measurements.
     """
-    for outcome in outcomes:
-        if outcome.error is not None:
-            return outcome.error
+    errors = [outcome.error for outcome in outcomes if outcome.error is not None]
+    if errors:
+        return next((error for error in errors if isinstance(error, Interrupted)), errors[0])
     limits = {device.name: device.limits for device in devices}
     for outcome in outcomes:
-        exceeded = _exceeded(outcome.result, limits.get(outcome.device, Limits())) if outcome.result else []
+        limit = limits.get(outcome.device, Limits())
+        exceeded, unchecked = _check(outcome.result, limit) if outcome.result else ([], [])
         if exceeded:
             hint = "raise the limit in devices.toml, or choose a smaller model"
-            return ThresholdNotMet(f"{outcome.device} exceeds its limits", why="; ".join(exceeded), hint=hint)
+            why = "; ".join([*exceeded, *unchecked])
+            return ThresholdNotMet(f"{outcome.device} exceeds its limits", why=why, hint=hint)
+        if unchecked:
+            hint = f"remove the limit from [{outcome.device}.limits] in devices.toml"
+            what = f"{outcome.device} has limits that cannot be checked"
+            return ThresholdNotMet(what, why="; ".join(unchecked), hint=hint)
     refusals = [outcome.result.refusal() for outcome in outcomes if strict and outcome.result]
     return next((refusal for refusal in refusals if refusal is not None), None)
 
 
-def _exceeded(result: BenchmarkResult, limits: Limits) -> list[str]:
-    exceeded = []
+def _check(result: BenchmarkResult, limits: Limits) -> tuple[list[str], list[str]]:
+    """Return the limits that are exceeded, and those that cannot be checked because the device reports no value."""
+    exceeded, unchecked = [], []
     for measurement in result.measurements:
-        name = f"{measurement.subject.get('file')}, {measurement.threads} threads"
+        name = f"{measurement.subject.get('file')}, {measurement.threads} thread{'s' * (measurement.threads != 1)}"
         if limits.p90_us is not None and measurement.p90_us > limits.p90_us:
             exceeded.append(f"p90 of {name}: {measurement.p90_us:.0f} us, limit {limits.p90_us:g} us")
-        rss_mib = (measurement.peak_rss_bytes or 0) / 2**20
-        if limits.rss_mib is not None and rss_mib > limits.rss_mib:
-            exceeded.append(f"memory of {name}: {rss_mib:.0f} MiB, limit {limits.rss_mib:g} MiB")
-        temperatures = [state.temperature_c for state in measurement.conditions if state.temperature_c is not None]
-        if limits.temperature_c is not None and temperatures and max(temperatures) > limits.temperature_c:
-            exceeded.append(f"temperature: {max(temperatures):.0f} C, limit {limits.temperature_c:g} C")
-    return list(dict.fromkeys(exceeded))
+        if limits.rss_mib is not None:
+            if measurement.peak_rss_bytes is None:
+                unchecked.append(f"memory of {name}: not reported, limit {limits.rss_mib:g} MiB")
+            elif measurement.peak_rss_bytes > limits.rss_mib * 2**20:
+                rss_mib = measurement.peak_rss_bytes / 2**20
+                exceeded.append(f"memory of {name}: {rss_mib:.0f} MiB, limit {limits.rss_mib:g} MiB")
+    if limits.temperature_c is not None:
+        states = [state for measurement in result.measurements for state in measurement.conditions]
+        states += [interval.conditions for interval in result.soak]
+        temperature_c = merge_states(states).temperature_c if states else None
+        if temperature_c is None:
+            unchecked.append(f"temperature: no sensor, limit {limits.temperature_c:g} C")
+        elif temperature_c > limits.temperature_c:
+            exceeded.append(f"temperature: {temperature_c:.0f} C, limit {limits.temperature_c:g} C")
+    return exceeded, unchecked

@@ -69,7 +69,7 @@ class Interpreter:
         if not (3, 10) <= self.python[:2] <= (3, 13):
             return f"Python {'.'.join(map(str, self.python))} is not 3.10 to 3.13"
         names = ("numpy", "opencv", runtime)
-        missing = [name for name in names if getattr(self, name) is None]
+        missing = [name for name in names if getattr(self, name, None) is None]
         if missing:
             return f"no {', '.join(missing)}"
         if runtime == "tflite_runtime" and not str(self.numpy).startswith("1."):

@@ -1,6 +1,6 @@
 """Run a benchmark on boards: check the models, upload them, run the plan, and read back the results.
 
-    benchmark = RemoteBenchmark(BenchmarkPlan(...), faces=content)
+    benchmark = RemoteBenchmark(BenchmarkPlan(...))
     outcome = run_remote_benchmark(device, benchmark, progress=progress)
     outcome.result, outcome.error
     outcomes = run_remote_benchmarks(devices, benchmark)        # in parallel; one failure does not affect the others
@@ -23,7 +23,7 @@ from pathlib import Path
 from edgefer.benchmark.remote_worker import read_event
 from edgefer.contract.artifact import Artifact
 from edgefer.deploy.bundle import SUFFIX, bundle
-from edgefer.errors import DataError, DeviceUnreachable, EdgeferError, IncompatibleError
+from edgefer.errors import DataError, DeviceUnreachable, EdgeferError, IncompatibleError, Interrupted
 from edgefer.fleet.board_errors import describe_failure
 from edgefer.fleet.command_output import CommandOutput
 from edgefer.fleet.connection import Connection, connect
@@ -55,14 +55,12 @@ class RemoteBenchmark:
     """A benchmark to run on any number of boards.
 
     Attributes:
-        plan: its cases have the paths of models on this machine, and its ``faces`` is None.
-        faces: content of the .npz that the plan needs, or None.
+        plan: it has the paths of models and faces on this machine.
         use_device_threads: replace the plan's thread counts by those registered for each device.
         program: content of the bundle that the boards run; it is built once, by default when this object is created.
     """
 
     plan: BenchmarkPlan
-    faces: bytes | None = None
     use_device_threads: bool = False
     program: bytes = field(default_factory=lambda: bundle(), repr=False)
 
@@ -76,12 +74,30 @@ class Outcome:
         result: the complete result, or None.
         measurements: the measurements received before the failure; empty with a complete result.
         error: the reason for a missing or incomplete result, or None.
+        received: the result without the step that failed, if all measurements were complete.
     """
 
     device: str
     result: BenchmarkResult | None = None
     measurements: tuple[Measurement, ...] = ()
     error: EdgeferError | None = None
+    received: BenchmarkResult | None = None
+
+    @property
+    def partial(self) -> BenchmarkResult | None:
+        """What was complete before the failure, with its description; None without a measurement or a failure."""
+        if self.error is None or not self.measurements:
+            return None
+        received = self.received or BenchmarkResult(self.device, self.measurements)
+        return received.incomplete(self.error)
+
+
+@dataclass
+class _Received:
+    """What a board sent before it failed: measurements, and the result so far after the last of them."""
+
+    measurements: list[Measurement] = field(default_factory=list)
+    result: BenchmarkResult | None = None
 
 
 def run_remote_benchmarks(
@@ -90,24 +106,33 @@ def run_remote_benchmarks(
     *,
     progress_of: Callable[[str], Progress] = lambda name: silent,
 ) -> tuple[Outcome, ...]:
-    """Run a benchmark on several devices in parallel; Ctrl-C ends it on all of them.
+    """Run a benchmark on several devices in parallel; Ctrl-C ends it on all of them, and what is complete is kept.
 
     Args:
         devices: the devices.
-        benchmark: the plan, the faces and the program.
+        benchmark: the plan and the program.
         progress_of: returns the progress callback of a device by name.
 
     Returns:
-        The outcomes, in the order of the devices.
+        The outcomes, in the order of the devices. An interrupted one has Interrupted as its error.
     """
     stop = threading.Event()
     with concurrent.futures.ThreadPoolExecutor(max_workers=max(1, len(devices))) as pool:
-        futures = [
-            pool.submit(run_remote_benchmark, device, benchmark, progress=progress_of(device.name), stop=stop)
-            for device in devices
-        ]
+        futures: list[concurrent.futures.Future[Outcome]] = []
         try:
+            for device in devices:
+                progress = progress_of(device.name)
+                futures.append(pool.submit(run_remote_benchmark, device, benchmark, progress=progress, stop=stop))
             return tuple(future.result() for future in futures)
+        except KeyboardInterrupt as interrupt:
+            running = [not future.done() for future in futures]
+            stop.set()
+            error = Interrupted.from_exception(interrupt)
+            outcomes = [
+                replace(future.result(), error=error) if was_running and future.result().error else future.result()
+                for future, was_running in zip(futures, running)
+            ]
+            return (*outcomes, *(Outcome(device.name, error=error) for device in devices[len(futures) :]))
         finally:
             stop.set()
 
@@ -119,14 +144,14 @@ def run_remote_benchmark(
 
     Args:
         device: the device.
-        benchmark: the plan, the faces and the program.
+        benchmark: the plan and the program.
         progress: called for each step here, and then with the progress on the device.
         stop: setting it aborts the benchmark.
 
     Returns:
         The outcome. A failure is its ``error``, next to the measurements received until then.
     """
-    measurements: list[Measurement] = []
+    received = _Received()
     try:
         with closing(connect(device, stop=stop)) as connection:
             progress(0, 1, "probing")
@@ -134,14 +159,14 @@ def run_remote_benchmark(
             plan = _select_runtimes(_apply_device_threads(benchmark, device), device, facts)
             progress(0, 1, "uploading")
             program = upload(connection, benchmark.program, f"edgefer{SUFFIX}")
-            plan = _upload_inputs(connection, plan, benchmark.faces)
-            result = _run(connection, plan, program, progress=progress, measurements=measurements, stop=stop)
+            plan = _upload_inputs(connection, plan)
+            result = _run(connection, plan, program, progress=progress, received=received, stop=stop)
     except EdgeferError as error:
-        return Outcome(device.name, measurements=tuple(measurements), error=error)
+        return Outcome(device.name, None, tuple(received.measurements), error, received.result)
     except Exception as error:  # noqa: BLE001 - the results of the other devices must not be lost
         what = f"the benchmark on {device.name} failed with {type(error).__name__}"
         unexpected = EdgeferError(what, why=str(error), hint="the same command with --debug")
-        return Outcome(device.name, measurements=tuple(measurements), error=unexpected)
+        return Outcome(device.name, None, tuple(received.measurements), unexpected, received.result)
     return Outcome(device.name, result=result)
 
 
@@ -211,15 +236,15 @@ def _check_io(artifact: Artifact, model: Model, name: str) -> None:
             )
 
 
-def _upload_inputs(connection: Connection, plan: BenchmarkPlan, faces: bytes | None) -> BenchmarkPlan:
+def _upload_inputs(connection: Connection, plan: BenchmarkPlan) -> BenchmarkPlan:
     """Upload the models and the faces, and return the plan with their paths on the device."""
-    paths: dict[str, str] = {}
-    for case in plan.cases:
-        if case.model not in paths:
-            paths[case.model] = upload(connection, Path(case.model).read_bytes(), Path(case.model).name)
-    remote_faces = upload(connection, faces, "faces.npz") if faces is not None else None
-    cases = tuple(replace(case, model=paths[case.model]) for case in plan.cases)
-    return replace(plan, cases=cases, faces=remote_faces)
+    names = {case.model: Path(case.model).name for case in plan.cases}
+    names |= {faces: "faces.npz" for faces in (plan.faces, *(case.faces for case in plan.cases)) if faces}
+    paths = {path: upload(connection, Path(path).read_bytes(), name) for path, name in names.items()}
+    cases = [
+        replace(case, model=paths[case.model], faces=paths[case.faces] if case.faces else None) for case in plan.cases
+    ]
+    return replace(plan, cases=tuple(cases), faces=paths[plan.faces] if plan.faces else None)
 
 
 def _run(
@@ -228,10 +253,10 @@ def _run(
     program: str,
     *,
     progress: Progress,
-    measurements: list[Measurement],
+    received: _Received,
     stop: threading.Event | None,
 ) -> BenchmarkResult:
-    """Run a plan with the uploaded program; measurements are appended to ``measurements`` as they arrive."""
+    """Run a plan with the uploaded program; ``received`` gets what arrives before the result."""
     # The interpreter of the first case runs the whole plan; only a case for another interpreter stores its path.
     python = plan.cases[0].python
     cases = tuple(replace(case, python="" if case.python == python else case.python) for case in plan.cases)
@@ -242,7 +267,7 @@ def _run(
         with contextlib.suppress(BrokenPipeError):
             stream.stdin.write(json.dumps(request).encode() + b"\n")
             stream.stdin.flush()
-        result = _read_events(stream, connection.name, python, progress=progress, measurements=measurements)
+        result = _read_events(stream, connection.name, python, progress=progress, received=received)
     if len(result.measurements) != len(plan.cases):
         count = len(result.measurements)
         what = f"{connection.name} sent an invalid result"
@@ -262,7 +287,7 @@ def _send_heartbeats(stream: Stream, stop: threading.Event) -> None:
 
 
 def _read_events(
-    stream: Stream, name: str, python: str, *, progress: Progress, measurements: list[Measurement]
+    stream: Stream, name: str, python: str, *, progress: Progress, received: _Received
 ) -> BenchmarkResult:
     for line in stream.lines():
         try:
@@ -271,11 +296,13 @@ def _read_events(
             if kind == "progress":
                 progress(event.count("done"), event.count("total"), _printable(event.text("note")))
             elif kind == "measurement":
-                measurements.append(Measurement.from_json(event.object("measurement")))
+                received.measurements.append(Measurement.from_json(event.object("measurement")))
             elif kind == "result":
                 return BenchmarkResult.from_json(event.object("benched"))
             elif kind == "error":
                 failure = error_from_json(event)
+                complete = event.optional(event.object, "benched")
+                received.result = replace(BenchmarkResult.from_json(complete), device=name) if complete else None
                 break
         except ValueError:
             continue  # output of the login shell, or an incomplete line before the connection broke
@@ -284,7 +311,7 @@ def _read_events(
                 f"{name} sent an invalid event", why=str(error), hint=f"edgefer devices clean {name}"
             ) from error
     else:
-        failure = _connection_lost(stream, name, python, measurements)
+        failure = _connection_lost(stream, name, python, received.measurements)
     raise failure
 
 

@@ -49,14 +49,17 @@ def upload(connection: Connection, content: bytes, name: str) -> str:
 
 
 def clean(connection: Connection, *, everything: bool = False) -> dict[str, Any]:
-    """Remove uploaded files from a device.
+    """Remove uploaded files from a device; only the lock file of benchmarks stays.
 
     Args:
         connection: to the device.
         everything: also remove the virtual environments.
 
     Returns:
-        ``folders``, the removed folders, and ``freed_bytes``.
+        ``folders``, the folders with removed files, and ``freed_bytes``.
+
+    Raises:
+        DeviceUnreachable: a benchmark is running on the device.
     """
     arguments = ["all"] if everything else []
     output = run_agent(connection, "clean", *arguments, timeout_s=CLEAN_S)

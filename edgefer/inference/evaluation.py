@@ -5,7 +5,8 @@
 
 A benchmark evaluates in a subprocess. It packs the test set into a file and sends an EvaluationRequest:
 
-    np.savez(path, **pack_test_set(faces, labels, seen_in_training, split="PublicTest", data="fer2013.csv"))
+    arrays = pack_test_set(faces, labels, seen, label_names=artifact.labels, split="PublicTest", data="fer2013.csv")
+    np.savez(path, **arrays)
     python -m edgefer.inference.evaluation REQUEST.json REPLY.json       # the reply is an Evaluation
 """
 
@@ -14,7 +15,7 @@ from __future__ import annotations
 import json
 import sys
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ from edgefer.results.evaluation import Evaluation, evaluate
 __all__ = [
     "EvaluationRequest",
     "compute_logits",
+    "count_faces",
     "evaluate_logits",
     "evaluate_request",
     "pack_test_set",
@@ -127,6 +129,7 @@ def pack_test_set(
     labels: npt.NDArray[np.integer[Any]],
     seen_in_training: npt.NDArray[np.bool_] | None,
     *,
+    label_names: Sequence[str],
     split: str,
     data: str,
 ) -> dict[str, npt.NDArray[Any]]:
@@ -134,27 +137,48 @@ def pack_test_set(
 
     Args:
         faces: uint8 (n, height, width), prepared.
-        labels: integers (n,), indices into the artifact's labels.
+        labels: integers (n,), indices into ``label_names``.
         seen_in_training: bool (n,), True for images that are also in Training; None if unknown.
+        label_names: names of the classes, in the order of the model's outputs.
         split: name of the split.
         data: name of the data set.
     """
-    arrays = {"faces": faces, "labels": labels, "about": np.array(json.dumps({"split": split, "data": data}))}
+    about = {"split": split, "data": data, "labels": list(label_names)}
+    arrays = {"faces": faces, "labels": labels, "about": np.array(json.dumps(about))}
     return arrays if seen_in_training is None else {**arrays, "seen_in_training": seen_in_training}
+
+
+def count_faces(request: EvaluationRequest) -> int:
+    """Return the number of faces to evaluate; 0 for a test set that evaluate_request() cannot read."""
+    try:
+        with np.load(request.test_set, allow_pickle=False) as arrays:
+            count = len(arrays["labels"])
+    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile):
+        return 0
+    return min(count, request.most or count)
+
+
+def _read_about(text: str) -> Mapping[str, Any]:
+    about: dict[str, Any] = json.loads(text)
+    missing = [key for key in ("split", "data", "labels") if key not in about]
+    if missing:
+        raise ValueError(f"it lacks {', '.join(missing)}")
+    return about
 
 
 def evaluate_request(request: EvaluationRequest) -> Evaluation:
     """Evaluate a model in this process.
 
     Raises:
-        DataError: the model or the test set cannot be read, or faces and labels differ in number.
+        DataError: the model or the test set cannot be read, faces and labels differ in number, or the test set has
+            other classes than the model, or the same in another order.
         UsageError: the runtime or the kernels do not exist, or ``threads`` is out of range.
         IncompatibleError: the runtime is not installed, cannot load the model, or computes other outputs.
     """
     model = Path(request.model)
     try:
         with np.load(request.test_set, allow_pickle=False) as arrays:
-            about = json.loads(str(arrays["about"]))
+            about = _read_about(str(arrays["about"]))
             count = len(arrays["faces"])
             if count == 0 or count != len(arrays["labels"]):
                 raise ValueError(f"{count} faces and {len(arrays['labels'])} labels")
@@ -164,6 +188,11 @@ def evaluate_request(request: EvaluationRequest) -> Evaluation:
     except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"cannot read the test set {request.test_set}", why=str(error)) from error
     classifier = Classifier.open(model, runtime=request.runtime, threads=request.threads, kernels=request.kernels)
+    label_names = classifier.artifact.labels
+    if tuple(about["labels"]) != label_names:
+        what = f"the test set {request.test_set} has the labels {', '.join(about['labels'])}"
+        why = f"{model.name} has {', '.join(label_names)}"
+        raise DataError(what, why=why, hint=f"edgefer bench {model.name} --accuracy full --data PATH")
     return evaluate_logits(
         classifier, compute_logits(classifier, faces), labels, split=about["split"], data=about["data"],
         model=model.stem, seen_in_training=seen, subject={"file": model.name, "file_bytes": model.stat().st_size},

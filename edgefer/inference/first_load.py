@@ -172,7 +172,7 @@ def _check(
         np.save(folder / "inputs.npy", np.empty((0, 1, 1), np.uint8) if inputs is None else inputs[:MAX_INPUTS])
 
         def describe_crash(child: ChildResult) -> EdgeferError:
-            stage = stage_path.read_text() if stage_path.exists() else "starting"
+            stage = stage_path.read_text(encoding="utf-8") if stage_path.exists() else "starting"
             return _describe(child, stage, name=name, runtime=f"{runtime} {version}")
 
         request = {"folder": private, "runtime": runtime, "kernels": kernels, "input": spec.to_json()}

@@ -236,7 +236,7 @@ def sidecar_labels(path: Path, classes: int) -> tuple[tuple[str, ...], str] | No
 def _read_label_file(path: Path) -> list[str]:
     try:
         with path.open("rb") as file:
-            text = file.read(MAX_LABEL_FILE_BYTES).decode()
+            text = file.read(MAX_LABEL_FILE_BYTES).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"cannot read labels from {path}", why=str(error), hint="one name per line, UTF-8") from error
     return [name for line in text.splitlines() if (name := line.strip())]

@@ -51,7 +51,7 @@ def inspect_in_subprocess(path: Path, *, timeout_s: float = TIMEOUT_S, memory_by
         stage_path = folder / "stage"
 
         def describe_crash(child: ChildResult) -> EdgeferError:
-            stage = stage_path.read_text() if stage_path.exists() else "starting"
+            stage = stage_path.read_text(encoding="utf-8") if stage_path.exists() else "starting"
             return _describe(path, child, stage=stage, timeout_s=timeout_s, memory_bytes=memory_bytes)
 
         request = {"path": str(path.absolute()), "stage_path": str(stage_path), "memory_bytes": memory_bytes}

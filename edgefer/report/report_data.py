@@ -101,6 +101,12 @@ class ReportData:
         return (*benchmarked, *(measurement for measurement in short if _conditions(measurement) not in conditions))
 
     @property
+    def has_results(self) -> bool:
+        """True if the inputs have an evaluation or a measurement."""
+        trained = any(training.evaluation for training in self.trainings)
+        return bool(self.results.evaluations or self.results.measurements or trained)
+
+    @property
     def result_groups(self) -> tuple[Group, ...]:
         """Evaluations and measurements of the inputs alone, without float networks and short measurements.
 

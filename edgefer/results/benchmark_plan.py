@@ -16,7 +16,7 @@ from edgefer.results import schema
 
 __all__ = ["PRESETS", "BenchmarkCase", "BenchmarkPlan", "MeasurementPreset"]
 
-# A confidence interval over fewer rounds would be too wide to compare cases.
+# Fewer rounds give no confidence interval, see edgefer.statistics.median_interval.
 MIN_COMPARISON_ROUNDS = 5
 # Fields whose JSON key differs from their name; boards with an older edgefer read these keys.
 JSON_KEYS = {"cases": "entries", "preset": "rigour"}
@@ -55,6 +55,8 @@ class BenchmarkCase:
         threads: number of threads of the kernels.
         kernels: "default", "builtin" or "reference".
         python: path of the interpreter that has the runtime; empty for the one that runs the benchmark.
+        faces: path of an .npz with the faces of this case, or None for those of the plan.
+        name: name of the model in results; empty for the name of its file.
     """
 
     model: str
@@ -62,6 +64,8 @@ class BenchmarkCase:
     threads: int = 1
     kernels: str = "default"
     python: str = ""
+    faces: str | None = None
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -146,4 +150,6 @@ def _read_case(fields: schema.Fields) -> BenchmarkCase:
         threads=record.integer("threads", low=1),
         kernels=record.text("kernels"),
         python=record.text("python"),
+        faces=record.optional(record.text, "faces"),
+        name=record.text("name"),
     )

@@ -59,9 +59,12 @@ def check_contribution(result: BenchmarkResult) -> None:
 
     Raises:
         UsageError: the device is not a board, or an emulated one.
-        MeasurementInvalid: the device was throttled or loaded.
+        MeasurementInvalid: the benchmark is incomplete, or the device was throttled or loaded.
     """
     check_board(_board(result), result.device)
+    if result.failure:
+        why = f"the benchmark is incomplete: {result.failure}"
+        raise MeasurementInvalid(f"--contribute for {result.device}", why=why, hint="run the same command again")
     reasons = result.invalid()
     if reasons:
         hint = "add a fan or a stronger power supply, end other programs, and use --cooldown"

@@ -7,12 +7,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from edgefer.results import schema
 
-__all__ = ["DeviceState", "exceeds_capacity", "warnings_for"]
+__all__ = ["DeviceState", "exceeds_capacity", "merge_states", "warnings_for"]
 
 # A governor such as "ondemand" lowers the clock of an idle device. Under "performance" a lower clock is a fault.
 MIN_CLOCK_RATIO = 0.95
@@ -69,6 +69,22 @@ class DeviceState:
             power_w=record.optional(record.number, "power_w"),
             running=record.optional(record.flag, "running") or False,
         )
+
+
+def merge_states(states: Sequence[DeviceState]) -> DeviceState:
+    """Return the last state with the highest temperature, the lowest clock and all reasons for throttling of them all.
+
+    Args:
+        states: one or more, in order of time.
+    """
+    temperatures = [state.temperature_c for state in states if state.temperature_c is not None]
+    clocks = [state.clock_mhz for state in states if state.clock_mhz is not None]
+    return replace(
+        states[-1],
+        temperature_c=max(temperatures, default=None),
+        clock_mhz=min(clocks, default=None),
+        throttled=tuple(dict.fromkeys(reason for state in states for reason in state.throttled)),
+    )
 
 
 def exceeds_capacity(load_average: float | None, capacity: int) -> bool:

@@ -1,7 +1,7 @@
 """Latencies of one measurement: raw durations of all runs, and their summary as percentiles.
 
     latency = Latency.from_samples(samples.invoke_ns)
-    latency.p50_ns, latency.p50_interval_ns, latency.p90_ns
+    latency.p50_ns, latency.p90_ns
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgefer.results import schema
-from edgefer.statistics import percentile, percentile_interval
+from edgefer.statistics import percentile
 
 __all__ = ["MAX_DURATION_US", "NO_TIMES", "Latency", "Samples", "read_nanoseconds"]
 
@@ -32,7 +32,6 @@ class Latency:
     Attributes:
         runs: number of runs.
         min_ns, p50_ns, p90_ns, p95_ns, p99_ns, max_ns: nanoseconds; p95 is None in records of version 1.
-        p50_interval_ns: 95 % confidence interval of the median, by bootstrap.
     """
 
     runs: int
@@ -41,25 +40,23 @@ class Latency:
     p90_ns: int
     p99_ns: int
     max_ns: int
-    p50_interval_ns: tuple[int, int]
     p95_ns: int | None = None
 
     @classmethod
     def from_samples(cls, samples_ns: npt.NDArray[np.int64]) -> Latency:
         """Summarize durations, int64 (runs,) nanoseconds, runs >= 1."""
-        low, high = percentile_interval(samples_ns, 50)
         p50, p90, p95, p99 = (int(percentile(samples_ns, percent)) for percent in (50, 90, 95, 99))
         least, most = int(samples_ns.min()), int(samples_ns.max())
-        return cls(len(samples_ns), least, p50, p90, p99, most, (int(low), int(high)), p95)
+        return cls(len(samples_ns), least, p50, p90, p99, most, p95)
 
     def to_json(self) -> dict[str, Any]:
         """Return the summary as JSON-compatible values in microseconds; from_json() is the inverse."""
-        low, high = self.p50_interval_ns
         return {
             "runs": self.runs,
             "min_us": self.min_ns / 1000,
             "p50_us": self.p50_ns / 1000,
-            "p50_interval_95_us": [low / 1000, high / 1000],
+            # A key of earlier versions; the runs of one process are correlated and give no interval.
+            "p50_interval_95_us": None,
             "p90_us": self.p90_ns / 1000,
             **({} if self.p95_ns is None else {"p95_us": self.p95_ns / 1000}),
             "p99_us": self.p99_ns / 1000,
@@ -74,13 +71,10 @@ class Latency:
             DataError: a field is missing or not a duration.
         """
         record = schema.Fields(fields)
-        low, high = record.interval("p50_interval_95_us")
-        if low < 0 or high > MAX_DURATION_US:
-            raise record.invalid("p50_interval_95_us", "microseconds")
+        record.optional(record.interval, "p50_interval_95_us")
         times = {f"{name}_ns": read_nanoseconds(record, f"{name}_us") for name in ("min", "p50", "p90", "p99", "max")}
         return cls(
             runs=record.integer("runs", low=1),
-            p50_interval_ns=(round(low * 1000), round(high * 1000)),
             p95_ns=record.optional(lambda key: read_nanoseconds(record, key), "p95_us"),
             **times,
         )

@@ -1,7 +1,7 @@
 """Latency measurement of one model on one device: the request, the result and its warnings.
 
     measurement = measure_in_subprocess(BenchRequest(model="small-int8.tflite", threads=1))
-    measurement.invoke.p50_ns, measurement.invoke.p50_interval_ns
+    measurement.invoke.p50_ns, measurement.p50_interval
     measurement.warnings()                          # reasons against relying on the numbers
     measurement.to_json(samples=True)               # with raw samples; summaries only by default
 
@@ -19,6 +19,7 @@ from typing import Any
 from edgefer.results import schema
 from edgefer.results.device_state import DeviceState, exceeds_capacity, warnings_for
 from edgefer.results.latency import MAX_DURATION_US, Latency, Samples, read_nanoseconds
+from edgefer.statistics import MedianInterval, median_interval
 
 __all__ = ["BenchRequest", "Measurement"]
 
@@ -148,8 +149,8 @@ class Measurement:
     def pooled(cls, rounds: Sequence[Measurement], conditions: Sequence[DeviceState] = ()) -> Measurement:
         """Combine the rounds of one model into one measurement.
 
-        The p50 is the median of the rounds' p50s. Its interval and the other percentiles come from all samples. Loading
-        and first run are medians over the rounds, peak memory is the maximum.
+        The p50 is the median of the rounds' p50s. The other percentiles come from all samples. Loading and first run
+        are medians over the rounds, peak memory is the maximum.
 
         Args:
             rounds: one or more, each from a fresh process and with its samples.
@@ -187,6 +188,11 @@ class Measurement:
     def p50_us(self) -> float:
         """Median of the inference latency in microseconds."""
         return self.invoke.p50_ns / 1000
+
+    @property
+    def p50_interval(self) -> MedianInterval | None:
+        """Confidence interval of the p50 in nanoseconds, over the medians of the rounds; None with fewer than 5."""
+        return median_interval(self.rounds_p50_ns)
 
     @property
     def p90_us(self) -> float:
@@ -264,7 +270,7 @@ class Measurement:
             "init_us": self.init_ns / 1000,
             "first_us": self.first_ns / 1000,
             "warmup": self.warmup.to_json(),
-            "invoke": self.invoke.to_json(),
+            "invoke": {**self.invoke.to_json(), **self._interval_fields()},
             "set_to_get": self.set_to_get.to_json(),
             "cpu": self.cpu.to_json(),
             **{name: stage.to_json() for name, stage in self._stages().items() if stage is not None},
@@ -316,6 +322,13 @@ class Measurement:
             rounds_p50_ns=_round_medians(record),
             conditions=tuple(map(DeviceState.from_json, record.optional(record.objects, "conditions") or ())),
         )
+
+    def _interval_fields(self) -> dict[str, Any]:
+        interval = self.p50_interval
+        if interval is None:
+            return {"p50_interval_95_us": None, "p50_interval_confidence": None}
+        bounds = [interval.low / 1000, interval.high / 1000]
+        return {"p50_interval_95_us": bounds, "p50_interval_confidence": interval.confidence}
 
     def _stages(self) -> dict[str, Latency | None]:
         return {name: getattr(self, name) for name in STAGES}

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import shutil
 import signal
@@ -12,8 +14,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgefer.benchmark.isolation import benchmark_lock, cache_folder, measure_in_subprocess
+from edgefer.benchmark.isolation import (
+    benchmark_lock,
+    cache_folder,
+    evaluate_in_subprocess,
+    measure_in_subprocess,
+)
 from edgefer.errors import DataError, DeviceUnreachable, EdgeferError, IncompatibleError, MeasurementInvalid
+from edgefer.inference.evaluation import EvaluationRequest, count_faces
 from edgefer.results.measurement import BenchRequest
 
 BOARD_DATA = Path(__file__).parents[1] / "fixtures"
@@ -101,6 +109,23 @@ def test_a_measurement_that_exceeds_its_time_limit_is_ended(request_for_tiny: Be
         measure_in_subprocess(replace(request_for_tiny, minimum_seconds=60.0), timeout_s=0.5)
 
 
+def test_an_evaluation_that_exceeds_its_time_limit_is_ended(
+    tmp_path: Path, request_for_tiny: BenchRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_in_child("import time; time.sleep(60)", tmp_path, monkeypatch)
+    request = EvaluationRequest(request_for_tiny.model, str(tmp_path / "faces.npz"))
+    with pytest.raises(MeasurementInvalid, match="ended at its time limit") as caught:
+        evaluate_in_subprocess(request, timeout_s=0.5)
+    assert "--accuracy" in caught.value.hint
+
+
+def test_the_time_limit_of_an_evaluation_grows_with_the_faces(tmp_path: Path) -> None:
+    np.savez(tmp_path / "faces.npz", faces=np.zeros((30, 2, 2), np.uint8), labels=np.zeros(30, np.int64))
+    assert count_faces(EvaluationRequest("a.tflite", str(tmp_path / "faces.npz"))) == 30
+    assert count_faces(EvaluationRequest("a.tflite", str(tmp_path / "faces.npz"), most=7)) == 7
+    assert count_faces(EvaluationRequest("a.tflite", str(tmp_path / "missing.npz"))) == 0
+
+
 @pytest.mark.parametrize(
     ("code", "hint"),
     [
@@ -175,6 +200,15 @@ def test_lock_refuses_a_second_benchmark_and_names_the_process_of_the_first(tmp_
             pass
         assert str(holder.pid) in caught.value.why
         holder.kill()
+    with benchmark_lock(tmp_path):
+        assert (tmp_path / "bench.lock").read_text() == str(os.getpid())
+
+
+def test_a_file_system_without_locks_is_not_another_benchmark(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def no_locks(handle: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
     with benchmark_lock(tmp_path):
         assert (tmp_path / "bench.lock").read_text() == str(os.getpid())
 

@@ -7,8 +7,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from edgefer.benchmark.remote_worker import SILENCE_S, read_event
@@ -73,6 +75,15 @@ def test_an_error_is_sent_as_an_event(board) -> None:
     send(board, BenchmarkPlan((BenchmarkCase("/nowhere.tflite"),)))
     event = [read_event(line) for line in board.stdout][-1]
     assert (event["event"], event["error"]["kind"]) == ("error", "DataError")
+    assert board.wait(10) == 1
+
+
+def test_an_error_after_the_last_round_has_the_result_so_far(board, tmp_path: Path) -> None:
+    np.savez(tmp_path / "faces.npz", faces=np.zeros((2, 48, 48), np.uint8))
+    send(board, replace(SHORT, faces=str(tmp_path / "faces.npz"), accuracy=0))
+    event = [read_event(line) for line in board.stdout][-1]
+    assert event["error"]["kind"] == "DataError"
+    assert event["benched"]["measurements"][0]["invoke"]["runs"] == 10
     assert board.wait(10) == 1
 
 

@@ -14,6 +14,7 @@ import pytest
 from edgefer.benchmark.isolation import measure_in_subprocess
 from edgefer.benchmark.session import run_benchmark
 from edgefer.contract.artifact import Artifact
+from edgefer.contract.labels import LABELS
 from edgefer.errors import DataError, MeasurementInvalid
 from edgefer.inference.evaluation import pack_test_set
 from edgefer.models import shipped
@@ -50,13 +51,15 @@ def test_p50_is_the_median_over_the_rounds() -> None:
 
 def test_comparison_has_a_ratio_within_its_interval() -> None:
     case = BenchmarkCase(str(NANO))
-    plan = BenchmarkPlan((case, replace(case, kernels="reference")), rounds=3, **FEW)
+    plan = BenchmarkPlan((case, replace(case, kernels="reference")), **FEW)
     result = run_benchmark(plan, read_state=idle_device)
     (comparison,) = result.comparisons
     assert (comparison.first, comparison.second) == (0, 1)
     # The reference kernels take dozens of times as long as XNNPACK.
     assert comparison.ratio > 3
+    assert comparison.interval is not None
     assert comparison.interval[0] <= comparison.ratio <= comparison.interval[1]
+    assert (comparison.confidence, comparison.rounds) == (0.9375, 5)
     again = BenchmarkResult.from_json(result.to_json())
     assert again.comparisons == result.comparisons
     assert again.measurements[1].rounds_p50_ns == result.measurements[1].rounds_p50_ns
@@ -67,7 +70,8 @@ def labeled(tmp_path: Path) -> str:
     rng = np.random.default_rng(0)
     faces, labels = rng.integers(0, 256, (40, 48, 48), np.uint8), rng.integers(0, 7, 40)
     buffer = io.BytesIO()
-    np.savez(buffer, **pack_test_set(faces, labels, labels == 0, split="PublicTest", data="noise"))  # type: ignore[arg-type]
+    arrays = pack_test_set(faces, labels, labels == 0, label_names=LABELS, split="PublicTest", data="noise")
+    np.savez(buffer, **arrays)  # type: ignore[arg-type]
     path = tmp_path / "faces.npz"
     path.write_bytes(buffer.getvalue())
     return str(path)
@@ -90,6 +94,47 @@ def test_faces_without_labels_are_refused_for_accuracy(tmp_path: Path) -> None:
     plan = BenchmarkPlan((BenchmarkCase(str(NANO)),), faces=str(tmp_path / "faces.npz"), accuracy=0, **FEW)
     with pytest.raises(DataError, match="test set"):
         run_benchmark(plan, read_state=idle_device)
+
+
+def test_what_was_complete_before_a_failure_is_reported(tmp_path: Path) -> None:
+    np.savez(tmp_path / "faces.npz", faces=np.zeros((2, 48, 48), np.uint8))
+    cases = tuple(BenchmarkCase(str(NANO), threads=threads) for threads in (1, 2))
+    plan = BenchmarkPlan(cases, faces=str(tmp_path / "faces.npz"), accuracy=0, rounds=1, **FEW)
+    partial: list[BenchmarkResult] = []
+    with pytest.raises(DataError, match="test set"):
+        run_benchmark(plan, read_state=idle_device, on_partial=partial.append)
+    (result,) = partial
+    assert [measurement.threads for measurement in result.measurements] == [1, 2]
+    assert len(result.comparisons) == 1
+    assert result.evaluations == ()
+
+
+def test_intervals_before_an_interruption_of_the_soak_test_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    requests: list[BenchRequest] = []
+
+    def interrupted(request: BenchRequest, *, python: str = "") -> Measurement:
+        requests.append(request)
+        if len(requests) == 3:
+            raise KeyboardInterrupt
+        return measure_in_subprocess(request, python=python)
+
+    monkeypatch.setattr("edgefer.benchmark.session.measure_in_subprocess", interrupted)
+    monkeypatch.setattr("edgefer.benchmark.session.SOAK_INTERVAL_S", 0.1)
+    partial: list[BenchmarkResult] = []
+    plan = BenchmarkPlan((BenchmarkCase(str(NANO)),), soak_s=60.0, **FEW)
+    with pytest.raises(KeyboardInterrupt):
+        run_benchmark(plan, read_state=idle_device, on_partial=partial.append)
+    assert [len(result.soak) for result in partial] == [0, 1]
+
+
+def test_a_case_has_its_own_faces_and_name(labeled: str, tmp_path: Path) -> None:
+    with np.load(labeled) as arrays:
+        np.savez(tmp_path / "few.npz", **{name: value[:7] if value.ndim else value for name, value in arrays.items()})
+    case = BenchmarkCase(str(NANO), faces=str(tmp_path / "few.npz"), name="b/net.tflite")
+    plan = BenchmarkPlan((case,), faces=labeled, accuracy=0, rounds=1, **FEW)
+    result = run_benchmark(plan, read_state=idle_device)
+    assert result.measurements[0].subject["file"] == "b/net.tflite"
+    assert [(evaluation.n, evaluation.model) for evaluation in result.evaluations] == [(7, "b/net")]
 
 
 def test_throttled_run_is_invalid() -> None:

@@ -51,6 +51,22 @@ INPUTS = [
 ]
 
 
+# tests/cli/commands/test_bench.py has those of bench.
+NUMBERS = [
+    pytest.param(parameter, id=f"{'-'.join(words)}-{parameter.name}")
+    for words, command in leaf_commands()
+    for parameter in command.params
+    if isinstance(parameter.type, (click.FloatRange, type(click.FLOAT))) and words != ["bench"]
+]
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "1e999"])
+@pytest.mark.parametrize("parameter", NUMBERS)
+def test_a_number_is_finite(parameter, value):
+    with pytest.raises(click.BadParameter):
+        parameter.type.convert(value, parameter, None)
+
+
 @pytest.fixture
 def place(tmp_path, monkeypatch, data):
     """Return the test's folder with one file of each kind."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import signal
 import subprocess
@@ -16,6 +15,7 @@ import numpy as np
 import pytest
 
 from edgefer.contract.artifact import Artifact
+from edgefer.contract.labels import LABELS
 from edgefer.errors import DeviceUnreachable, IncompatibleError
 from edgefer.fleet.registry import Registry
 from edgefer.fleet.remote_benchmark import RemoteBenchmark, run_remote_benchmark, run_remote_benchmarks
@@ -41,11 +41,12 @@ def faces_and_labels(count: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
-def test_result_has_latency_accuracy_and_device_states(board, device, runtime) -> None:
+def test_result_has_latency_accuracy_and_device_states(board, device, runtime, tmp_path) -> None:
     faces, labels = faces_and_labels(18)
-    buffer = io.BytesIO()
-    np.savez(buffer, **pack_test_set(faces, labels, None, split="PublicTest", data="drawn"))  # type: ignore[arg-type]
-    outcome = run_remote_benchmark(device(runtime), RemoteBenchmark(replace(SHORT, accuracy=0), buffer.getvalue()))
+    arrays = pack_test_set(faces, labels, None, label_names=LABELS, split="PublicTest", data="drawn")
+    np.savez(tmp_path / "faces.npz", **arrays)  # type: ignore[arg-type]
+    plan = replace(SHORT, accuracy=0, faces=str(tmp_path / "faces.npz"))
+    outcome = run_remote_benchmark(device(runtime), RemoteBenchmark(plan))
     assert outcome.error is None
     assert outcome.result is not None
     (measurement,) = outcome.result.measurements

@@ -50,7 +50,7 @@ def test_setup_offline_then_bench_then_clean(board, runtime, capsys, tmp_path) -
     assert (tmp_path / "shelf.bench.json").is_file()
     assert run(["devices", "clean", "shelf", "--all"]) == 0
     left = Path(board.facts["rootfs"], "home/pi")
-    assert not (left / ".cache/edgefer/pushed").exists()
+    assert [path.name for path in (left / ".cache/edgefer/pushed").iterdir()] == ["bench.lock"]
     assert not (left / ".local/share/edgefer").exists()
 
 

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from edgefer.errors import DataError, EdgeferError
+from edgefer.errors import DataError, DeviceUnreachable, EdgeferError, Interrupted, MeasurementInvalid
+from edgefer.fleet.limits import check_limits
 from edgefer.fleet.registry import Device
 from edgefer.fleet.remote_benchmark import Outcome, RemoteBenchmark, run_remote_benchmark, run_remote_benchmarks
 from edgefer.models import shipped
+from edgefer.processes import error_to_json
+from edgefer.results.benchmark import BenchmarkResult
 from edgefer.results.benchmark_plan import BenchmarkCase, BenchmarkPlan
 
 NANO = shipped()["nano"]
@@ -116,6 +123,42 @@ def test_a_measurement_before_the_failure_is_kept(replay, result) -> None:
     outcome = replay(event("measurement", measurement=measurement), b'{"event": "result", "benched": 7}\n')
     assert len(outcome.measurements) == 1
     assert outcome.error is not None
+
+
+def test_what_was_complete_before_a_failed_step_is_kept(replay, result) -> None:
+    (measurement,) = result["measurements"]
+    failed = error_to_json(MeasurementInvalid("the evaluation ended"))
+    outcome = replay(event("measurement", measurement=measurement), event("error", **failed, benched=result))
+    assert outcome.result is None
+    assert outcome.partial is not None
+    assert (outcome.partial.device, outcome.partial.failure) == ("here", "the evaluation ended")
+    outcome = replay(event("measurement", measurement=measurement), event("error", **failed))
+    assert outcome.partial is not None
+    assert len(outcome.partial.measurements) == 1
+
+
+def test_ctrl_c_keeps_the_result_of_a_board_that_has_finished(monkeypatch: pytest.MonkeyPatch, result) -> None:
+    finished = threading.Event()
+
+    def run(device: Device, benchmark: RemoteBenchmark, *, progress: object, stop: threading.Event) -> Outcome:
+        if device.name == "done":
+            finished.set()
+            return Outcome("done", BenchmarkResult.from_json(result))
+        finished.wait()
+        # By then, the main thread waits for the first result.
+        time.sleep(0.5)
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop.wait(60)
+        return Outcome("slow", error=DeviceUnreachable("the connection was lost"))
+
+    monkeypatch.setattr("edgefer.fleet.remote_benchmark.run_remote_benchmark", run)
+    devices = [replace(HERE, name="slow"), replace(HERE, name="done")]
+    slow, done = run_remote_benchmarks(devices, RemoteBenchmark(PLAN, program=b""))
+    assert done.result is not None
+    assert isinstance(slow.error, Interrupted)
+    failure = check_limits([Outcome("gone", error=DeviceUnreachable("gone")), slow, done], devices, strict=False)
+    assert failure is slow.error
+    assert failure.exit_code == 130
 
 
 def test_a_result_with_another_number_of_measurements_is_invalid(replay, result) -> None:

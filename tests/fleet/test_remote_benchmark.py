@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -9,10 +10,13 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from ai_edge_litert.tools import flatbuffer_utils
 
+from edgefer.benchmark.isolation import benchmark_lock
 from edgefer.contract.artifact import Artifact
+from edgefer.contract.labels import LABELS
 from edgefer.deploy.bundle import bundle
 from edgefer.errors import DataError, DeviceUnreachable, IncompatibleError, MeasurementInvalid, ThresholdNotMet
 from edgefer.fleet.connection import connect
@@ -28,6 +32,7 @@ from edgefer.fleet.remote_benchmark import (
     run_remote_benchmarks,
 )
 from edgefer.fleet.upload import clean, upload
+from edgefer.inference.evaluation import pack_test_set
 from edgefer.models import shipped
 from edgefer.results.benchmark_plan import BenchmarkCase, BenchmarkPlan
 
@@ -54,6 +59,21 @@ def test_result_is_complete_and_has_the_name_of_the_model_file() -> None:
     assert (outcome.result.device, measurement.subject["file"]) == ("here", NANO.name)
     assert measurement.invoke.runs == 10
     assert notes[:2] == ["probing", "uploading"]
+
+
+def test_every_case_is_scored_on_its_own_faces(tmp_path: Path) -> None:
+    cases = []
+    for count in (8, 12):
+        faces, labels = np.zeros((count, 48, 48), np.uint8), np.arange(count) % len(LABELS)
+        arrays = pack_test_set(faces, labels, None, label_names=LABELS, split="PublicTest", data="drawn")
+        np.savez(tmp_path / f"{count}.npz", **arrays)  # type: ignore[arg-type]
+        model = tmp_path / f"net{count}.tflite"
+        model.write_bytes(NANO.read_bytes())
+        cases.append(BenchmarkCase(str(model), faces=str(tmp_path / f"{count}.npz")))
+    plan = replace(SHORT, cases=tuple(cases), rounds=1, accuracy=0)
+    result = run_remote_benchmark(HERE, RemoteBenchmark(plan)).result
+    assert result is not None
+    assert [(evaluation.model, evaluation.n) for evaluation in result.evaluations] == [("net8", 8), ("net12", 12)]
 
 
 def test_thread_counts_of_the_device_replace_the_default() -> None:
@@ -104,7 +124,22 @@ def test_files_are_uploaded_once_and_cleaned(own_cache: Path) -> None:
         assert path.stat().st_mtime_ns == before
         assert not list(own_cache.glob("*/*.part"))
         assert clean(connection) == {"folders": [str(own_cache)], "freed_bytes": len(b"some bytes")}
-        assert not own_cache.exists()
+        assert [path.name for path in own_cache.iterdir()] == ["bench.lock"]
+        assert clean(connection) == {"folders": [], "freed_bytes": 0}
+
+
+def test_files_are_not_removed_while_a_benchmark_runs(own_cache: Path) -> None:
+    with closing(connect(HERE)) as connection:
+        path = Path(upload(connection, b"some bytes", "model.tflite"))
+        with benchmark_lock(), pytest.raises(DeviceUnreachable, match="another benchmark is running on here") as caught:
+            clean(connection)
+        assert f"process {os.getpid()} holds {own_cache}/bench.lock" in caught.value.why
+        assert path.exists()
+        with benchmark_lock():
+            pass
+        lock = (own_cache / "bench.lock").stat().st_ino
+        assert clean(connection)["freed_bytes"] == len(b"some bytes")
+        assert (own_cache / "bench.lock").stat().st_ino == lock
 
 
 def test_unwritable_cache_folder_is_an_error(own_cache: Path) -> None:
@@ -138,6 +173,7 @@ def interpreter(**changes: object) -> Interpreter:
         ({}, "tflite_runtime", "no tflite_runtime"),
         ({"tflite_runtime": "2.14.0"}, "tflite_runtime", "numpy 2.0.0"),
         ({"tflite_runtime": "2.14.0", "numpy": "1.26.4"}, "tflite_runtime", ""),
+        ({}, "tensorflow", "no tensorflow"),
     ],
 )
 def test_interpreter_reports_missing_packages(changes: dict[str, object], runtime: str, message: str) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgefer.contract.labels import LABELS
 from edgefer.errors import DataError
 from edgefer.inference.classifier import Classifier
 from edgefer.inference.evaluation import (
@@ -64,7 +65,8 @@ def test_a_request_evaluates_a_packed_test_set(
     model_path: Path, int8_classifier: Classifier, faces: np.ndarray, tmp_path: Path, most: int | None
 ) -> None:
     labels = compute_logits(int8_classifier, faces).argmax(axis=1)
-    np.savez(tmp_path / "test.npz", **pack_test_set(faces, labels, None, split="PublicTest", data="drawn"))
+    arrays = pack_test_set(faces, labels, None, label_names=LABELS, split="PublicTest", data="drawn")
+    np.savez(tmp_path / "test.npz", **arrays)
     evaluation = evaluate_request(EvaluationRequest(str(model_path), str(tmp_path / "test.npz"), most))
     assert (evaluation.accuracy.correct, evaluation.n) == (most or len(faces), most or len(faces))
     assert (evaluation.split, evaluation.data, evaluation.deduplicated) == ("PublicTest", "drawn", None)
@@ -74,7 +76,19 @@ def test_a_request_evaluates_a_packed_test_set(
 def test_a_test_set_with_too_few_labels_is_rejected(
     model_path: Path, faces: np.ndarray, tmp_path: Path, count: int
 ) -> None:
-    arrays = pack_test_set(faces[:count], np.zeros(3, np.int64), None, split="PublicTest", data="drawn")
+    labels = np.zeros(3, np.int64)
+    arrays = pack_test_set(faces[:count], labels, None, label_names=LABELS, split="PublicTest", data="drawn")
     np.savez(tmp_path / "test.npz", **arrays)
     with pytest.raises(DataError, match=f"{count} faces and 3 labels"):
         evaluate_request(EvaluationRequest(str(model_path), str(tmp_path / "test.npz")))
+
+
+def test_a_test_set_with_another_order_of_labels_is_refused(
+    model_path: Path, faces: np.ndarray, tmp_path: Path
+) -> None:
+    labels = np.zeros(len(faces), np.int64)
+    arrays = pack_test_set(faces, labels, None, label_names=LABELS[::-1], split="PublicTest", data="drawn")
+    np.savez(tmp_path / "test.npz", **arrays)
+    with pytest.raises(DataError, match="has the labels neutral, surprise") as caught:
+        evaluate_request(EvaluationRequest(str(model_path), str(tmp_path / "test.npz")))
+    assert "has angry, disgust" in caught.value.why

@@ -128,7 +128,7 @@ def run_folder(quantized, evaluated, measured, tmp_path):
     slow = measured("f" * 64, p50_us=110, file="small-float32.tflite")
     states = (DeviceState(10.0, temperature_c=50.0), DeviceState(20.0, temperature_c=70.0, throttled=("too hot",)))
     bench = BenchmarkResult(
-        "pi4", (fast, slow), comparisons=(Comparison(0, 1, 1.1, (1.05, 1.15)),), causes=(HOSTILE,),
+        "pi4", (fast, slow), comparisons=(Comparison(0, 1, 1.1, (1.05, 1.15), 0.9375, 5),), causes=(HOSTILE,),
         soak=tuple(SoakInterval(100.0, 110.0 + 10 * index, state) for index, state in enumerate(states)),
     ).to_json(samples=True)  # fmt: skip
     (run / SHIPPED.with_suffix(".flips.csv").name).write_text(FLIPS)

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from edgefer.errors import MeasurementInvalid, UsageError
+from edgefer.errors import DataError, MeasurementInvalid, UsageError
 from edgefer.results.benchmark import BenchmarkResult
 from edgefer.results.contribution import anonymize, check_contribution, contribution_name
 from edgefer.results.device_state import DeviceState
@@ -77,6 +77,11 @@ def test_what_is_not_a_board_is_refused(board, reason):
     with pytest.raises(UsageError, match="--contribute") as raised:
         check_contribution(result(board=board))
     assert reason in str(raised.value)
+
+
+def test_an_incomplete_benchmark_is_refused():
+    with pytest.raises(MeasurementInvalid, match="accuracy failed"):
+        check_contribution(result().incomplete(DataError("accuracy failed")))
 
 
 def test_a_throttled_board_is_refused():

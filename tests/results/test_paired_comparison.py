@@ -64,9 +64,19 @@ def test_interval_contains_the_difference_and_has_the_theoretical_width():
     assert (high - low) / 2 == pytest.approx(expected, rel=0.05)
 
 
+@pytest.mark.parametrize(("only_float", "only_quantized", "n"), [(4, 0, 3589), (0, 0, 7), (0, 3, 3589), (2, 7, 100)])
+def test_interval_of_a_difference_within_chance_contains_zero(only_float, only_quantized, n):
+    comparison = changed(only_float, only_quantized, n - only_float - only_quantized)
+    low, high = comparison.interval_points
+    assert comparison.p_value > 0.05
+    assert low < 0 < high
+    assert (low, high) == comparison.per_class[0].interval_points
+
+
 def test_equal_models_have_no_difference():
     comparison = changed(0, 0, 50)
-    assert comparison.interval_points == (0.0, 0.0)
+    # One half is added to each count: the standard error of the difference is 1 / 52.
+    assert comparison.interval_points == pytest.approx((-100 * 1.959964 / 52, 100 * 1.959964 / 52))
     assert comparison.p_value == 1.0
     assert comparison.agreement == 1.0
 

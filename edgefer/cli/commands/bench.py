@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -13,33 +12,40 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgefer.cli.bench_results import BenchOutputs, make_result
-from edgefer.cli.data_options import DataOptions, data_options, open_model_data
+from edgefer.cli.data_options import DataOptions, data_options, open_artifact_data, resolve_model_data
 from edgefer.cli.emulated import count_instructions, is_emulated
 from edgefer.cli.foreign import NO_DATA, FeedOptions, feed_options, find_contract
-from edgefer.cli.options import PATH, RUNTIMES, SECONDS, log, option_group, parse_face_count, parse_threads
+from edgefer.cli.options import PATH, RUNTIMES, FiniteRange, log, option_group, parse_face_count, parse_threads
 from edgefer.cli.outputs import OUTPUT_FOLDER
-from edgefer.errors import EdgeferError, UsageError
+from edgefer.errors import EdgeferError, Interrupted, UsageError
 from edgefer.results.benchmark_plan import PRESETS
 from edgefer.text_table import Result
 
 if TYPE_CHECKING:
-    from edgefer.contract.preprocessing import InputSpec
-    from edgefer.data.dataset import Dataset
+    from edgefer.contract.artifact import Artifact
     from edgefer.fleet.registry import Device
     from edgefer.fleet.remote_benchmark import Outcome
     from edgefer.results.benchmark import BenchmarkResult
     from edgefer.results.benchmark_plan import BenchmarkPlan
 
-LOCAL = "local"
+LOCAL, AUTO = "local", "auto"
 SECONDS_PER_UNIT = {"": 1, "s": 1, "m": 60, "h": 3600}
+# Half of the longest time limit of a process, see edgefer.processes.
+MAX_RUNS, MAX_SECONDS = 10**9, 500_000
+DATA_OPTIONS = {
+    "data": "--data", "ferplus": "--ferplus", "skip_bad_rows": "--skip-bad-rows", "shares": "--split",
+    "columns": "--columns", "labels_map": "--labels-map", "detect": "--detect",
+}  # fmt: skip
 
 
 def parse_duration(text: str) -> float:
     """Parse a duration such as 90s, 10m or 1h; return seconds."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text)
-    if match is None:
-        raise UsageError(f"--soak {text}", why="expected a duration such as 90s, 10m or 1h", hint="--soak 10m")
-    return float(match[1]) * SECONDS_PER_UNIT[match[2]]
+    seconds = float(match[1]) * SECONDS_PER_UNIT[match[2]] if match else None
+    if seconds is None or seconds > MAX_SECONDS:
+        why = f"expected a duration such as 90s, 10m or 1h, of at most {MAX_SECONDS:,} s"
+        raise UsageError(f"--soak {text}", why=why, hint="--soak 10m")
+    return seconds
 
 
 def parse_accuracy(text: str) -> int | None:
@@ -81,10 +87,16 @@ plan_options = option_group(
         "--preset", type=click.Choice(list(PRESETS)), default="quick", show_default=True,
         help="Number of runs and rounds.",
     ),
-    click.option("--runs", type=click.IntRange(1), metavar="N", help="Minimum timed runs.  [default: by preset]"),
-    click.option("--seconds", type=SECONDS, metavar="S", help="Minimum timed seconds.  [default: by preset]"),
+    click.option(
+        "--runs", type=click.IntRange(1, MAX_RUNS), metavar="N", help="Minimum timed runs.  [default: by preset]"
+    ),
+    click.option(
+        "--seconds", type=FiniteRange(0, MAX_SECONDS), metavar="S", help="Minimum timed seconds.  [default: by preset]"
+    ),
     click.option("--rounds", type=click.IntRange(1), metavar="N", help="Fresh processes.  [default: by preset]"),
-    click.option("--cooldown", type=float, metavar="C", help="Start each round below this temperature, Celsius."),
+    click.option(
+        "--cooldown", type=FiniteRange(0, 150), metavar="C", help="Start each round below this temperature, Celsius."
+    ),
     click.option(
         "--soak", type=parse_duration, default="0", metavar="TIME",
         help="Then run this long, such as 10m, and record temperature and clock.",
@@ -149,6 +161,7 @@ def command(
     from edgefer.benchmark.session import select_interpreters
 
     names = _device_names(devices, tag)
+    _check_faces(faces, face_count, data)
     if is_emulated(names, estimate=estimate):
         refused = {
             "--tag": tag, "--python": python, "--faces": faces, "--accuracy": face_count is not None,
@@ -168,24 +181,35 @@ def command(
     log(f"device: {', '.join((*names, *([f'all tagged {tag}'] if tag else [])))}")
     models = [first]
     if compare is not None:
-        models.append(find_contract(compare, FeedOptions(), needs_labels=False))
-    plan = _make_plan(models, options, face_count)
+        models.append(find_contract(compare, FeedOptions(), data=wanted, needs_labels=face_count is not None))
+    plan = _make_plan(models, _distinct_names((model, compare), models), options, face_count)
     # A missing runtime, and a device that is not registered, are reported before the data set is read.
     selected = () if is_local else _select_devices(names, tag)
     if is_local:
         plan = select_interpreters(plan, python)
-    archive = _read_faces(faces, face_count, data, models)
-    _log_plan(plan)
     outputs = BenchOutputs(options.samples, output_dir, contribute)
-    if is_local:
-        result = _run_here(plan, archive)
-        return make_result([result], [], result.refusal() if strict else None, outputs)
-    uses_default_threads = options.threads is None
-    outcomes, failure = _run_on_boards(selected, plan, archive, strict=strict, device_threads=uses_default_threads)
+    with tempfile.TemporaryDirectory(prefix="edgefer-faces-") as folder:
+        plan = _add_faces(plan, faces, data, folder=Path(folder))
+        _log_plan(plan)
+        if is_local:
+            result, failure = _run_here(plan)
+            return make_result([result], [], failure or (result.refusal() if strict else None), outputs)
+        uses_default_threads = options.threads is None
+        outcomes, failure = _run_on_boards(selected, plan, strict=strict, device_threads=uses_default_threads)
     results = [outcome.result for outcome in outcomes if outcome.result is not None]
     if len(outcomes) == 1 and failure is not None and not results and not outcomes[0].measurements:
         raise failure
     return make_result(results, outcomes, failure, outputs)
+
+
+def _check_faces(faces: Path | None, face_count: int | None, data: DataOptions) -> None:
+    """Refuse --faces with --accuracy, which measures with the faces of --data; note a data set that is not read."""
+    if faces is not None and face_count is not None:
+        why = "--accuracy also measures the latency with the images of --data"
+        raise UsageError("--faces with --accuracy", why=why, hint="omit --faces, or omit --accuracy and --data")
+    given = [option for name, option in DATA_OPTIONS.items() if getattr(data, name) != getattr(NO_DATA, name)]
+    if given and face_count is None:
+        log(f"note: {given[0]} has no effect without --accuracy")
 
 
 def _check_board() -> None:
@@ -222,14 +246,34 @@ def _select_devices(names: Sequence[str], tag: str | None) -> tuple[Device, ...]
     return Registry.read().select(names, tag=tag)
 
 
-def _make_plan(models: Sequence[Path], options: PlanOptions, face_count: int | None) -> BenchmarkPlan:
+def _distinct_names(given: Sequence[Path | None], models: Sequence[Path]) -> list[str]:
+    """Return the shortest last parts of the paths that differ, for models with equal file names; otherwise empty names.
+
+    Args:
+        given: the models as the user named them; the file of another program is measured as a copy.
+        models: paths of the models.
+    """
+    paths = [named if named is not None and named.name == model.name else model for named, model in zip(given, models)]
+    parts = [path.absolute().parts for path in paths]
+    if len({part[-1] for part in parts}) == len(parts):
+        return [""] * len(parts)
+    for length in range(2, max(map(len, parts)) + 1):
+        names = ["/".join(part[-length:]) for part in parts]
+        if len(set(names)) == len(names):
+            return names
+    return [""] * len(parts)  # twice the same file
+
+
+def _make_plan(
+    models: Sequence[Path], names: Sequence[str], options: PlanOptions, face_count: int | None
+) -> BenchmarkPlan:
     from edgefer.results.benchmark_plan import BenchmarkCase, BenchmarkPlan
 
     cases = [
-        BenchmarkCase(str(model), runtime, count)
+        BenchmarkCase(str(model), runtime, count, name=name)
         for runtime in _runtimes(options.runtime)
         for count in options.threads or (1,)
-        for model in models
+        for model, name in zip(models, names)
     ]
     return BenchmarkPlan(
         tuple(cases), preset=options.preset, runs=options.runs, seconds=options.seconds, rounds=options.rounds,
@@ -238,14 +282,17 @@ def _make_plan(models: Sequence[Path], options: PlanOptions, face_count: int | N
 
 
 def _runtimes(names: str | None) -> list[str | None]:
-    """Split the value of --runtime; None is the best installed runtime."""
+    """Split the value of --runtime without duplicates; None is the best installed runtime."""
     from edgefer import plugins
 
-    runtimes = [name.strip() for name in (names or "auto").split(",")]
+    runtimes = list(dict.fromkeys(name.strip() for name in (AUTO if names is None else names).split(",")))
     for name in runtimes:
-        if name and name != "auto":
+        if not name:
+            why, hint = "expected names separated by commas", "--runtime litert,tflite_runtime"
+            raise UsageError(f"--runtime {names!r}", why=why, hint=hint)
+        if name != AUTO:
             plugins.load("edgefer.inference.runtimes", name)
-    return [name if name and name != "auto" else None for name in runtimes]
+    return [None if name == AUTO else name for name in runtimes]
 
 
 def _log_plan(plan: BenchmarkPlan) -> None:
@@ -256,60 +303,73 @@ def _log_plan(plan: BenchmarkPlan) -> None:
         log(f"{count} thread{'s' if count > 1 else ''}: {runs}")
 
 
-def _read_faces(faces: Path | None, face_count: int | None, data: DataOptions, models: Sequence[Path]) -> bytes | None:
-    """Return the .npz that the plan needs: the validation split for --accuracy, the user's own file, or None."""
+def _add_faces(plan: BenchmarkPlan, faces: Path | None, data: DataOptions, *, folder: Path) -> BenchmarkPlan:
+    """Return the plan with its faces: those of the user, or with --accuracy one test set per labels and input."""
     from edgefer.benchmark.runner import read_faces
     from edgefer.contract.artifact import Artifact
 
     # A damaged model is reported before the data set is read and a board is reached.
-    artifact, *_ = [Artifact.load(model) for model in models]
-    if face_count is not None:
-        return _make_test_set(open_model_data(models[0], artifact, data), artifact.input_spec)
+    artifacts = {case.model: Artifact.load(Path(case.model)) for case in plan.cases}
+    if plan.accuracy is not None:
+        # Without --data, the data set follows from the first model, so that all models are scored on the same images.
+        first = plan.cases[0].model
+        resolved = resolve_model_data(Path(first), artifacts[first], data)
+        paths: dict[object, str] = {}
+        for artifact in artifacts.values():
+            key = (artifact.labels, artifact.input_spec)
+            if key not in paths:
+                paths[key] = str(folder / f"faces-{len(paths)}.npz")
+                _write_test_set(Path(paths[key]), artifact, resolved)
+        test_sets = {model: paths[artifact.labels, artifact.input_spec] for model, artifact in artifacts.items()}
+        return replace(plan, cases=tuple(replace(case, faces=test_sets[case.model]) for case in plan.cases))
     if faces is None:
-        return None
+        return plan
     read_faces(str(faces))
-    return faces.read_bytes()
+    return replace(plan, faces=str(faces))
 
 
-def _make_test_set(dataset: Dataset, spec: InputSpec) -> bytes:
-    """Return the validation split as the content of an .npz."""
+def _write_test_set(path: Path, artifact: Artifact, data: DataOptions) -> None:
+    """Write the validation split of a data set, prepared for a model, as an .npz."""
     import numpy as np
 
     from edgefer.data.evaluation_set import make_evaluation_set
     from edgefer.inference.evaluation import pack_test_set
 
-    images = make_evaluation_set(dataset, dataset.split("PublicTest"), name="PublicTest", spec=spec)
-    faces, seen_in_training = np.asarray(images.faces), images.seen_in_training
-    arrays: Any = pack_test_set(faces, images.labels, seen_in_training, split=images.split, data=images.data)
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)
-    return buffer.getvalue()
+    dataset = open_artifact_data(artifact, data)
+    images = make_evaluation_set(dataset, dataset.split("PublicTest"), name="PublicTest", spec=artifact.input_spec)
+    arrays: Any = pack_test_set(
+        np.asarray(images.faces), images.labels, images.seen_in_training, label_names=artifact.labels,
+        split=images.split, data=images.data,
+    )  # fmt: skip
+    np.savez_compressed(path, **arrays)
 
 
-def _run_here(plan: BenchmarkPlan, faces: bytes | None) -> BenchmarkResult:
-    from edgefer import files
+def _run_here(plan: BenchmarkPlan) -> tuple[BenchmarkResult, EdgeferError | None]:
+    """Run the plan; a failure after the last round is returned with what was complete before it."""
     from edgefer.benchmark.isolation import benchmark_lock
     from edgefer.benchmark.session import run_benchmark
     from edgefer.progress import progress_bar
 
-    private = tempfile.TemporaryDirectory(prefix="edgefer-faces-")
-    with private as folder, progress_bar("bench") as progress, benchmark_lock():
-        if faces is not None:
-            path = Path(folder, "faces.npz")
-            files.write_bytes(path, faces)
-            plan = replace(plan, faces=str(path))
-        return run_benchmark(plan, progress=progress)
+    partial: list[BenchmarkResult] = []
+    try:
+        with progress_bar("bench") as progress, benchmark_lock():
+            return run_benchmark(plan, progress=progress, on_partial=partial.append), None
+    except (EdgeferError, KeyboardInterrupt) as error:
+        if not partial:
+            raise
+        failure = Interrupted.from_exception(error) if isinstance(error, KeyboardInterrupt) else error
+        return partial[-1].incomplete(failure), failure
 
 
 def _run_on_boards(
-    devices: Sequence[Device], plan: BenchmarkPlan, faces: bytes | None, *, strict: bool, device_threads: bool,
-) -> tuple[Sequence[Outcome], EdgeferError | None]:  # fmt: skip
+    devices: Sequence[Device], plan: BenchmarkPlan, *, strict: bool, device_threads: bool
+) -> tuple[Sequence[Outcome], EdgeferError | None]:
     """Run the plan on boards, and on this machine if ``devices`` has it; also return the failure to exit with."""
     from edgefer.fleet.limits import check_limits
     from edgefer.fleet.remote_benchmark import RemoteBenchmark, run_remote_benchmarks
     from edgefer.progress import progress_bars
 
-    benchmark = RemoteBenchmark(plan, faces, device_threads)
+    benchmark = RemoteBenchmark(plan, device_threads)
     with progress_bars([device.name for device in devices]) as progress_of:
         outcomes = run_remote_benchmarks(devices, benchmark, progress_of=progress_of)
     return outcomes, check_limits(outcomes, devices, strict=strict)

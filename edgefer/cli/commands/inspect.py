@@ -6,14 +6,14 @@ from pathlib import Path
 
 import click
 
-from edgefer.cli.options import PATH, log
+from edgefer.cli.options import PATH, FiniteRange, log
 from edgefer.text_table import Result
 
 
 @click.command()
 @click.argument("model", metavar="[FILE]", required=False, type=PATH)
 @click.option(
-    "--timeout", type=click.FloatRange(1), metavar="S", default=60, show_default=True, help="Time limit, seconds."
+    "--timeout", type=FiniteRange(1), metavar="S", default=60, show_default=True, help="Time limit, seconds."
 )
 @click.option(
     "--memory", type=click.IntRange(512), metavar="MIB", default=1024, show_default=True, help="Memory limit, MiB."

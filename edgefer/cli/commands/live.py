@@ -15,7 +15,17 @@ import click
 
 from edgefer import plugins
 from edgefer.cli.foreign import FeedOptions, feed_options_without_data, find_contract
-from edgefer.cli.options import MODEL_HELP, PATH, RUNTIMES, detector_options, log, option_group
+from edgefer.cli.options import (
+    MODEL_HELP,
+    PATH,
+    POSITIVE,
+    RUNTIMES,
+    SECONDS,
+    FiniteRange,
+    detector_options,
+    log,
+    option_group,
+)
 from edgefer.cli.streams import write
 from edgefer.errors import IncompatibleError, UsageError
 from edgefer.results import schema
@@ -122,11 +132,11 @@ pipeline_options = option_group(
         help="Longest side of the image for face detection; a smaller one is faster but misses small faces.",
     ),
     click.option(
-        "--smooth", "time_constant_s", type=click.FloatRange(0), default=0.5, show_default=True, metavar="S",
+        "--smooth", "time_constant_s", type=SECONDS, default=0.5, show_default=True, metavar="S",
         help="Time constant of label smoothing, seconds; 0 disables it.",
     ),
     click.option(
-        "--min-confidence", type=click.FloatRange(0, 1), default=0.5, show_default=True, metavar="P",
+        "--min-confidence", type=FiniteRange(0, 1), default=0.5, show_default=True, metavar="P",
         help="Label a face 'unsure' below this probability.",
     ),
 )  # fmt: skip
@@ -149,7 +159,7 @@ output_options = option_group(
 @feed_options_without_data
 @output_options
 @click.option("--frames", type=click.IntRange(1), metavar="N", help="Stop after N frames.")
-@click.option("--seconds", type=click.FloatRange(0, min_open=True), metavar="S", help="Stop after S seconds.")
+@click.option("--seconds", type=POSITIVE, metavar="S", help="Stop after S seconds.")
 def command(
     source_options: SourceOptions, pipeline_options: PipelineOptions, feed: FeedOptions, output: OutputOptions,
     frames: int | None, seconds: float | None,

@@ -13,7 +13,7 @@ import click
 from edgefer import plugins
 from edgefer.cli.data_options import DataOptions, data_options, open_run_data
 from edgefer.cli.foreign import FeedOptions, feed_options, import_network
-from edgefer.cli.options import PATH, log, log_ignored_settings, option_group
+from edgefer.cli.options import PATH, FiniteRange, log, log_ignored_settings, option_group
 from edgefer.cli.outputs import check_output
 from edgefer.errors import ThresholdNotMet, UsageError
 from edgefer.file_kinds import RUN, describe_kind
@@ -169,10 +169,11 @@ qat_options = option_group(
     QatOptions,
     click.option("--qat-epochs", type=click.IntRange(1), metavar="N", help="Epochs of int8_qat.  [default: 3]"),
     click.option(
-        "--qat-learning-rate", type=float, metavar="RATE", help="Peak learning rate of int8_qat.  [default: 0.0001]"
+        "--qat-learning-rate", type=FiniteRange(0), metavar="RATE",
+        help="Peak learning rate of int8_qat.  [default: 0.0001]",
     ),
     click.option(
-        "--distill-weight", type=click.FloatRange(0, 1), metavar="SHARE",
+        "--distill-weight", type=FiniteRange(0, 1), metavar="SHARE",
         help="Share of the int8_qat loss from the logits of the float network; the labels give the rest.  [default: 1]",
     ),
 )  # fmt: skip
@@ -180,10 +181,12 @@ threshold_options = option_group(
     "thresholds",
     ThresholdOptions,
     click.option(
-        "--max-drop", type=float, metavar="POINTS",
+        "--max-drop", type=FiniteRange(-100, 100), metavar="POINTS",
         help="Exit code 3 if accuracy drops by more percentage points.  [default: 0.3 with --auto, else none]",
     ),
-    click.option("--min-accuracy", type=float, metavar="PERCENT", help="Exit code 3 if accuracy is lower."),
+    click.option(
+        "--min-accuracy", type=FiniteRange(0, 100), metavar="PERCENT", help="Exit code 3 if accuracy is lower."
+    ),
     click.option("--max-bytes", type=click.IntRange(1), metavar="N", help="Exit code 3 if the file is larger."),
 )  # fmt: skip
 

@@ -9,7 +9,7 @@ import click
 
 from edgefer.cli.data_options import SYNTHETIC, DataOptions, open_data
 from edgefer.cli.foreign import FeedOptions, feed_options, find_contract
-from edgefer.cli.options import PATH, RUNTIMES, log, parse_face_count, parse_threads
+from edgefer.cli.options import PATH, RUNTIMES, FiniteRange, log, parse_face_count, parse_threads
 from edgefer.cli.outputs import INPUT
 from edgefer.errors import EdgeferError, IncompatibleError, ThresholdNotMet
 from edgefer.text_table import Result, percent
@@ -55,7 +55,7 @@ def parse_faces(text: str) -> int | None:
 )
 @click.option(
     "--min-agreement",
-    type=click.FloatRange(0, 100),
+    type=FiniteRange(0, 100),
     metavar="PERCENT",
     help="Exit code 3 if any two configurations agree on fewer labels, or one fails to run.",
 )

@@ -21,11 +21,11 @@ from edgefer.report.sections.blocks import (
     Paragraph,
     Section,
 )
-from edgefer.results.benchmark import BenchmarkResult, SoakInterval
+from edgefer.results.benchmark import BenchmarkResult, Comparison, SoakInterval, merge_intervals
 
 __all__ = ["benchmark_section"]
 
-RATIO_HEADERS = ("model", "relative to", "ratio", "95 % interval")
+RATIO_HEADERS = ("model", "relative to", "ratio", "interval")
 SOAK_HEADERS = ("s", "p50, us", "p90, us", "C", "MHz", "W", "throttled by")
 STAGES = ("preprocess", "set", "invoke", "get")
 SENSORS = {"temperature_c": "temperature, C", "clock_mhz": "clock, MHz", "power_w": "power, W"}
@@ -48,13 +48,15 @@ def _title(result: BenchmarkResult) -> Heading:
 
 
 def _benchmark(result: BenchmarkResult) -> Iterator[Block]:
+    if result.failure:
+        yield Paragraph(f"Incomplete: {result.failure}")
     names = [_name(result, index) for index in range(len(result.measurements))]
     ratios = [
         [
             names[comparison.second],
             names[comparison.first],
             f"{comparison.ratio:.2f}",
-            "{:.2f} to {:.2f}".format(*comparison.interval),
+            _interval(comparison),
         ]
         for comparison in result.comparisons
     ]
@@ -68,6 +70,13 @@ def _benchmark(result: BenchmarkResult) -> Iterator[Block]:
         yield DataTable("Stages, p50 in microseconds", ("model", *STAGES, "energy, mJ"), stages)
     if result.soak:
         yield from _soak(names[0], result.soak)
+
+
+def _interval(comparison: Comparison) -> str | None:
+    if comparison.interval is None or comparison.confidence is None:
+        return None
+    low, high = comparison.interval
+    return f"{low:.2f} to {high:.2f} ({100 * comparison.confidence:.0f} %)"
 
 
 def _name(result: BenchmarkResult, index: int) -> str:
@@ -94,19 +103,18 @@ def _soak(name: str, intervals: Sequence[SoakInterval]) -> Iterator[Block]:
         if any(value is not None for value in values):
             charts.append(_over_time(title, {title: [float("nan") if v is None else v for v in values]}, seconds))
     yield Columns(charts)
-    step = -(-len(intervals) // MAX_SOAK_ROWS)
-    rows = [_soak_row(interval) for interval in intervals[::step]]
+    rows = [_soak_row(interval) for interval in merge_intervals(intervals, most=MAX_SOAK_ROWS)]
     table = DataTable(f"Long run of {name}", SOAK_HEADERS, rows, text_columns=0)
-    yield Details(f"Long run as a table ({len(rows)} of {len(intervals)} samples)", [table])
+    merged = "" if len(rows) == len(intervals) else "; median p50, highest p90 and C, lowest MHz of several"
+    yield Details(f"Long run as a table ({len(intervals)} intervals{merged})", [table])
 
 
 def _soak_row(interval: SoakInterval) -> list[CellContent]:
     state = interval.conditions
-    sensors = [
-        None if value is None else f"{value:.0f}" for value in (state.temperature_c, state.clock_mhz, state.power_w)
-    ]
+    sensors = [None if value is None else f"{value:.0f}" for value in (state.temperature_c, state.clock_mhz)]
+    power = None if state.power_w is None else f"{state.power_w:.1f}"
     times = [f"{state.elapsed_s:.0f}", f"{interval.p50_us:,.1f}", f"{interval.p90_us:,.1f}"]
-    return [*times, *sensors, ", ".join(state.throttled) or None]
+    return [*times, *sensors, power, ", ".join(state.throttled) or None]
 
 
 def _over_time(title: str, series: Mapping[str, Sequence[float]], seconds: Sequence[float]) -> LineChart:

@@ -27,8 +27,11 @@ from edgefer.results.measurement import Measurement
 __all__ = ["latency_section"]
 
 NANOSECOND_US = 0.001
-HEADERS = ("model", "scheme", "device", "p50, us", "95 % of p50", "p90, us", "p99, us", "memory, MiB", "runs")
-NOTE = "Latency of the model alone, without preprocessing. Bars are logarithmic."
+HEADERS = ("model", "scheme", "device", "p50, us", "interval of p50", "p90, us", "p99, us", "memory, MiB", "runs")
+NOTE = (
+    "Latency of the model alone, without preprocessing. Bars are logarithmic. The interval of the p50 comes from the "
+    "medians of the rounds, with its confidence in parentheses; it needs 5 rounds, as in --preset standard."
+)
 NO_SAMPLES = "There is no histogram, because no record contains raw samples: edgefer bench MODEL.tflite --samples."
 
 
@@ -71,10 +74,16 @@ def _row(measurement: Measurement, low: float, high: float) -> list[CellContent]
         Cell(f"{value:,.1f}", bar=Bar(math.log(max(value, low) / low) / span, name))
         for name, value in percentiles.items()
     )
-    lower, upper = (bound / 1000 for bound in measurement.invoke.p50_interval_ns)
     memory = None if measurement.peak_rss_bytes is None else f"{measurement.peak_rss_bytes / 2**20:.0f}"
-    interval, runs = f"{lower:,.1f} to {upper:,.1f}", f"{measurement.invoke.runs:,}"
-    return [row.model, row.scheme, device_name(measurement), p50, interval, p90, p99, memory, runs]
+    runs = f"{measurement.invoke.runs:,}"
+    return [row.model, row.scheme, device_name(measurement), p50, _interval(measurement), p90, p99, memory, runs]
+
+
+def _interval(measurement: Measurement) -> str | None:
+    interval = measurement.p50_interval
+    if interval is None:
+        return None
+    return f"{interval.low / 1000:,.1f} to {interval.high / 1000:,.1f} ({100 * interval.confidence:.0f} %)"
 
 
 def _histogram(measurement: Measurement, samples: Samples) -> Histogram:

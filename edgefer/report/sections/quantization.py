@@ -36,6 +36,7 @@ CHANGES_HEADERS = ("model", "scheme", "images", "changed", "corrected", "newly w
 IMAGE_HEADERS = ("row", "label", "float", "quantized", "float confidence, %", "quantized confidence, %")
 CLASS_HEADERS = ("class", "n", "correct before", "correct now", "points", "95 % interval")
 LAYER_HEADERS = ("layer", "operator", "SNR, dB", "cosine", "clipped, %", "weights, dB", "if float, dB")
+SIGNIFICANT_P = 0.05
 # A longer list takes long to open.
 MAX_IMAGES = 1000
 # An error this far below the signal does not affect labels.
@@ -61,9 +62,9 @@ def accuracy_section(data: ReportData) -> Section | None:
     images = ", ".join(dict.fromkeys(evaluation.images_name for evaluation in evaluations))
     note = (
         f"Each model and its float network labeled the same images ({images}), so the difference is more precise than "
-        "either accuracy. A difference whose interval contains zero is within chance. McNemar's p is the probability "
-        "of a difference at least this large by chance. Same label: both models agree, right or wrong. ECE: expected "
-        "calibration error of both models without a temperature. ECE calibrated: the quantized model with its "
+        "either accuracy. McNemar's p is the probability of a difference at least this large by chance; from 0.05 on, "
+        "the difference is within chance and has no color. Same label: both models agree, right or wrong. ECE: "
+        "expected calibration error of both models without a temperature. ECE calibrated: the quantized model with its "
         "temperature, cross-validated on two halves of the images."
     )
     rows = [_accuracy_row(quantization, data) for quantization in data.quantizations]
@@ -119,7 +120,8 @@ def _accuracy_row(quantization: Quantization, data: ReportData) -> list[CellCont
     comparison = quantization.comparison
     low, high = comparison.interval_points
     least = data.results.least_agreements.get(quantization.sha256)
-    style = None if low <= 0 <= high else "better" if low > 0 else "worse"
+    change = "better" if comparison.difference_points > 0 else "worse"
+    style = change if comparison.p_value < SIGNIFICANT_P else None
     missed = "; ".join(quantization.missed_thresholds)
     calibrated = quantization.calibrated_ece
     return [

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from edgefer.escaping import printable
 from edgefer.report.terminal.evaluation import accuracy_text, describe
-from edgefer.results.benchmark import BenchmarkResult, SoakInterval
+from edgefer.results.benchmark import BenchmarkResult, Comparison, SoakInterval, merge_intervals
 from edgefer.results.device_state import DeviceState
 from edgefer.results.latency import Latency
 from edgefer.results.measurement import Measurement
@@ -22,7 +22,7 @@ STAGES = ("preprocess", "set", "invoke", "get")
 MAX_SOAK_ROWS = 20
 HEADERS = ("threads", "p50 us", "p90 us", "p99 us", "set to get us", "init ms", "first ms", "RSS MiB", "runs")
 SOAK_HEADERS = ("s", "p50 us", "p90 us", "C", "MHz", "throttled by")
-SENSORS = (("temperature_c", "C"), ("clock_mhz", "MHz"), ("power_w", "W"))
+SENSORS = (("temperature_c", "C", 0), ("clock_mhz", "MHz", 0), ("power_w", "W", 1))
 
 
 def outcomes_text(results: Sequence[BenchmarkResult]) -> str:
@@ -32,6 +32,7 @@ def outcomes_text(results: Sequence[BenchmarkResult]) -> str:
 
 def _device(result: BenchmarkResult, *, is_alone: bool) -> str:
     parts = [] if is_alone and result.device == "local" else [_line(f"device: {result.device}")]
+    parts += [_filled(_line(result.failure), "incomplete: ")] if result.failure else []
     for group in _groups(result.measurements):
         parts += [_measurements(group), *_stages(group[0])]
     parts += [_comparison(result, index) for index in range(len(result.comparisons))]
@@ -40,20 +41,23 @@ def _device(result: BenchmarkResult, *, is_alone: bool) -> str:
         parts.append(_filled(describe(evaluation), f"{evaluation.model}: "))
         if evaluation.deduplicated is not None:
             parts.append(f"  excluding duplicates of Training images: {accuracy_text(evaluation.deduplicated)}")
-    parts += _device_state(result.measurements[0].conditions)
+    states = [state for measurement in result.measurements for state in measurement.conditions]
+    parts += _device_state([*states, *(interval.conditions for interval in result.soak)])
     for measurement in result.measurements:
         if measurement.energy_mj is not None:
-            parts.append(f"energy per run of the whole device: {measurement.energy_mj:.3g} mJ ({_name(measurement)})")
+            energy = f"{measurement.energy_mj:.3g} mJ ({_name(measurement)})"
+            parts.append(_filled(energy, "energy per run of the whole device: "))
     if result.soak:
         parts.append(_soak(result.soak))
     return "\n".join(parts)
 
 
 def _groups(measurements: Sequence[Measurement]) -> list[list[Measurement]]:
-    """Group measurements by model, runtime and kernels."""
+    """Group measurements by model, file, runtime and kernels."""
     groups: dict[tuple[object, ...], list[Measurement]] = {}
     for measurement in measurements:
-        key = (measurement.subject.get("sha256"), measurement.runtime, measurement.kernels)
+        subject = measurement.subject
+        key = (subject.get("sha256"), subject.get("file"), measurement.runtime, measurement.kernels)
         groups.setdefault(key, []).append(measurement)
     return list(groups.values())
 
@@ -101,9 +105,16 @@ def _stages(measurement: Measurement) -> list[str]:
 
 def _comparison(result: BenchmarkResult, index: int) -> str:
     comparison = result.comparisons[index]
-    low, high = comparison.interval
     first, second = (_name(result.measurements[position]) for position in (comparison.first, comparison.second))
-    return _filled(f"{second}, takes {comparison.ratio:.2f} x {first} (95 %: {low:.2f} to {high:.2f})")
+    return _filled(f"{second}, takes {comparison.ratio:.2f} x {first} ({_interval(comparison)})")
+
+
+def _interval(comparison: Comparison) -> str:
+    if comparison.interval is None or comparison.confidence is None:
+        rounds = f": {comparison.rounds} round{'s' * (comparison.rounds != 1)}" if comparison.rounds else ""
+        return f"no interval{rounds}"
+    low, high = comparison.interval
+    return f"{100 * comparison.confidence:.0f} %: {low:.2f} to {high:.2f}"
 
 
 def _name(measurement: Measurement) -> str:
@@ -128,24 +139,28 @@ def _device_state(samples: Sequence[DeviceState]) -> list[str]:
     if not samples:
         return []
     ranges = []
-    for name, unit in SENSORS:
+    for name, unit, decimals in SENSORS:
         values = [getattr(sample, name) for sample in samples if getattr(sample, name) is not None]
         if values:
-            ranges.append(f"{min(values):.0f} to {max(values):.0f} {unit}")
+            ranges.append(f"{min(values):.{decimals}f} to {max(values):.{decimals}f} {unit}")
     since_boot = samples[0].throttled_since_boot
     ranges += [f"throttled between boot and benchmark by: {', '.join(since_boot)}"] if since_boot else []
     return [_filled("; ".join(ranges), "device during the benchmark: ")] if ranges else []
 
 
 def _soak(intervals: Sequence[SoakInterval]) -> str:
-    step = max(1, len(intervals) // MAX_SOAK_ROWS)
     rows = []
-    for interval in intervals[::step]:
+    merged = merge_intervals(intervals, most=MAX_SOAK_ROWS)
+    for interval in merged:
         state = interval.conditions
         sensors = [None if value is None else f"{value:.0f}" for value in (state.temperature_c, state.clock_mhz)]
         times = [f"{state.elapsed_s:.0f}", f"{interval.p50_us:.1f}", f"{interval.p90_us:.1f}"]
         rows.append([*times, *sensors, ", ".join(state.throttled) or None])
-    return table(SOAK_HEADERS, rows)
+    text = table(SOAK_HEADERS, rows)
+    if len(merged) == len(intervals):
+        return text
+    note = f"{len(intervals)} intervals; a row has the median p50, the highest p90 and C, and the lowest MHz of several"
+    return f"{text}\n{_filled(note)}"
 
 
 def _filled(text: str, prefix: str = "") -> str:

@@ -250,7 +250,7 @@ class Run:
 
     def _read(self, name: str, parse: Callable[[str], Content]) -> Content:
         try:
-            return parse((self.folder / name).read_text())
+            return parse((self.folder / name).read_text(encoding="utf-8-sig"))
         except (OSError, ValueError, KeyError, TypeError, RecursionError, csv.Error) as error:
             raise DataError(f"cannot read {self.folder / name}", why=str(error), hint=RESTORE) from error
         except (DataError, UsageError) as error:

@@ -19,7 +19,7 @@ from typing import Any
 
 from edgefer.contract.preprocessing import Clahe
 from edgefer.errors import UsageError
-from edgefer.file_kinds import describe_kind
+from edgefer.file_kinds import TOML, describe_kind
 from edgefer.workstation.training.settings import AUGMENT_PRESETS, TrainSettings
 
 if sys.version_info >= (3, 11):
@@ -30,6 +30,7 @@ else:
 __all__ = ["from_json", "from_toml", "named_system", "resolve", "to_toml", "toml_errors"]
 
 FILE_HINT = "--settings RUN/settings.toml"
+UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
 def resolve(base: TrainSettings, *, file: Path | None = None, assignments: Iterable[str] = ()) -> TrainSettings:
@@ -70,8 +71,15 @@ def toml_errors(file: Path, *, what: str, hint: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise UsageError(failed, why=error.strerror or str(error), hint=hint) from error
-    except (UnicodeDecodeError, RecursionError) as error:
-        raise UsageError(failed, why=f"it is {describe_kind(file)}, expected TOML", hint=hint) from error
+    except UnicodeDecodeError as error:
+        kind = describe_kind(file)
+        if kind == TOML or error.object.startswith(UTF_16_MARKS):
+            encoding = "UTF-16" if error.object.startswith(UTF_16_MARKS) else "not UTF-8"
+            why = f"its encoding is {encoding}, expected UTF-8"
+            raise UsageError(failed, why=why, hint="save the file as UTF-8") from error
+        raise UsageError(failed, why=f"it is {kind}, expected TOML", hint=hint) from error
+    except RecursionError as error:
+        raise UsageError(failed, why="its values are nested too deeply", hint=hint) from error
     except tomllib.TOMLDecodeError as error:
         raise UsageError(failed, why=str(error), hint=hint) from error
     except UsageError as error:
@@ -100,7 +108,7 @@ def _file_errors(file: Path) -> contextlib.AbstractContextManager[None]:
 
 
 def _read_file(file: Path) -> dict[str, Any]:
-    settings = tomllib.loads(file.read_text(encoding="utf-8"))
+    settings = tomllib.loads(file.read_text(encoding="utf-8-sig"))
     if not settings:
         raise UsageError("it contains no settings", why="expected lines such as epochs = 30", hint=FILE_HINT)
     return settings

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import sys
 from dataclasses import replace
 
@@ -7,11 +8,16 @@ import numpy as np
 import pytest
 
 from edgefer.cli.bench_results import BenchOutputs, make_result
+from edgefer.contract.artifact import Artifact
+from edgefer.errors import DeviceUnreachable, MeasurementInvalid
+from edgefer.fleet.remote_benchmark import Outcome
+from edgefer.models import shipped
 from edgefer.results.benchmark import BenchmarkResult
 from edgefer.results.latency import Latency
 from edgefer.results.measurement import Measurement
 
 QUICK = ("--runs", 20, "--seconds", 0)
+NANO = shipped()["nano"]
 
 
 def test_each_thread_count_gets_a_measurement(edgefer, workplace):
@@ -106,18 +112,94 @@ def test_the_emulated_board_refuses_what_it_cannot_do(refused, workplace, monkey
     assert named in refused("bench", workplace.int8, *options, code=2)
 
 
-def test_a_result_is_contributed_without_names_or_refused(tmp_path):
+def bench_measurement():
     device = {"board": "Raspberry Pi 5", "machine": "aarch64", "cpu": "Cortex-A76", "cores": 4, "host": "secret"}
-    times = np.full(2000, 100_000)
-    latency = Latency.from_samples(times)
-    measurement = Measurement(
+    latency = Latency.from_samples(np.full(2000, 100_000))
+    return Measurement(
         subject={"file": "secret.tflite", "sha256": "a" * 64, "scheme": "int8"}, device=device, runtime="litert",
         runtime_version="2.3.0", threads=1, kernels="default", started_at="2026-01-02T03:04:05", harness_version="1",
         init_ns=1, first_ns=1, warmup=latency, invoke=latency, set_to_get=latency, cpu=latency, peak_rss_bytes=None,
         load_before=0.0, load_after=0.0,
     )  # fmt: skip
+
+
+def test_measurements_before_a_failure_are_shown_and_written(tmp_path):
+    lost = Outcome("pi4", None, (bench_measurement(),), DeviceUnreachable("the connection to pi4 was lost"))
+    outputs = BenchOutputs(samples=False, folder=tmp_path, contribute=False)
+    made = make_result([BenchmarkResult("pi5", (bench_measurement(),))], [lost], lost.error, outputs)
+    assert "device: pi4\nincomplete: the connection to pi4 was lost" in made.text
+    assert made.text.count("secret.tflite: int8") == 2
+    assert [bench["device"] for bench in made.record["benches"]] == ["pi5"]
+    made.save()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["pi4.partial.bench.json", "pi5.bench.json"]
+    record = json.loads((tmp_path / "pi4.partial.bench.json").read_text())
+    assert BenchmarkResult.from_json(record).failure == "the connection to pi4 was lost"
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "named"),
+    [(MeasurementInvalid("it took too long"), 6, "it took too long"), (KeyboardInterrupt(), 130, "interrupted")],
+)
+def test_latencies_before_a_failed_evaluation_are_shown_and_written(
+    edgefer, data, tmp_path, monkeypatch, error, code, named
+):
+    def evaluate(request, *, python=""):
+        raise error
+
+    monkeypatch.setattr("edgefer.benchmark.session.evaluate_in_subprocess", evaluate)
+    options = ("--accuracy", 10, "--data", data, "--output-dir", tmp_path / "out")
+    outcome = edgefer("bench", NANO, *QUICK, *options)
+    assert outcome.code == code
+    assert outcome.out.startswith(f"incomplete: {named}")
+    assert "p50 us" in outcome.out
+    assert named in outcome.err
+    record = json.loads((tmp_path / "out" / "local.partial.bench.json").read_text())
+    assert (record["failure"], len(record["measurements"])) == (named, 1)
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (["--faces", "faces.npz", "--accuracy", "full", "--data", "synthetic"], "--faces with --accuracy"),
+        (["--faces", "faces.npz", "--accuracy", "10"], "--faces with --accuracy"),
+        (["--runtime", "litert,"], "separated by commas"),
+        (["--runtime", ""], "separated by commas"),
+        (["--cooldown", "nan"], "--cooldown"),
+        (["--cooldown", "-300"], "--cooldown"),
+        (["--cooldown", "151"], "--cooldown"),
+        (["--runs", "1000000001"], "--runs"),
+        (["--seconds", "1e9"], "--seconds"),
+        (["--soak", "1000h"], "at most 500,000 s"),
+    ],
+)
+def test_options_without_an_effect_or_out_of_range_are_refused(refused, options, named):
+    assert named in refused("bench", NANO, *options, code=2)
+
+
+@pytest.mark.parametrize("options", [("--data", "synthetic"), ("--skip-bad-rows",)], ids=["data", "bad-rows"])
+def test_a_data_set_without_accuracy_is_noted(edgefer, options):
+    assert f"note: {options[0]} has no effect without --accuracy" in edgefer("bench", NANO, *QUICK, *options).err
+
+
+def test_a_runtime_that_is_named_twice_is_measured_once(edgefer):
+    outcome = edgefer("bench", NANO, *QUICK, "--runtime", "litert, litert", "--json")
+    assert [measurement["runtime"] for measurement in outcome.record["measurements"]] == ["litert"]
+
+
+def test_models_with_equal_file_names_are_told_apart_by_their_folders(edgefer, tmp_path):
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        shutil.copy(NANO, tmp_path / folder / "net.tflite")
+    outcome = edgefer("bench", "a/net.tflite", "--compare", "b/net.tflite", *QUICK, "--rounds", 1)
+    text = " ".join(outcome.out.split())
+    assert "b/net.tflite on litert, 1 thread, takes" in text
+    assert "x a/net.tflite on litert, 1 thread" in text
+
+
+def test_a_result_is_contributed_without_names_or_refused(tmp_path):
+    measurement = bench_measurement()
     board = BenchmarkResult("secret", (measurement,))
-    pc = BenchmarkResult("pc", (replace(measurement, device={**device, "board": None}),))
+    pc = BenchmarkResult("pc", (replace(measurement, device={**measurement.device, "board": None}),))
     made = make_result([board, pc], [], None, BenchOutputs(samples=False, folder=tmp_path, contribute=True))
     assert "pc" in str(made.failure)
     assert "benchmarks/boards/README.md" in made.save()
@@ -191,3 +273,25 @@ def test_addresses_that_differ_in_replaced_characters_get_different_files(edgefe
 def test_the_device_is_checked_before_the_data_set_is_read(refused, tmp_path, monkeypatch, options, code, named):
     monkeypatch.setenv("EDGEFER_DEVICES", str(tmp_path / "devices.toml"))
     assert named in refused("bench", "--accuracy", "full", "--data", "nowhere.csv", *options, code=code)
+
+
+def save_with_labels(path, labels):
+    """Write a copy of nano with other labels."""
+    replace(Artifact.load(NANO), labels=labels).save(path)
+    return path
+
+
+def test_compared_models_are_scored_in_their_own_order_of_labels(edgefer, data, tmp_path):
+    labels = list(Artifact.load(NANO).labels)
+    happy, neutral = labels.index("happy"), labels.index("neutral")
+    labels[happy], labels[neutral] = labels[neutral], labels[happy]
+    other = save_with_labels(tmp_path / "other.tflite", tuple(labels))
+    options = ("--accuracy", "full", "--data", data, "--rounds", 1, "--json")
+    bench = edgefer("bench", NANO, "--compare", other, *QUICK, *options)
+    assert bench.code == 0, bench.err
+    correct = [evaluation["accuracy"]["correct"] for evaluation in bench.record["evaluations"]]
+    alone = [
+        edgefer("evaluate", path, "--data", data, "--json").record["accuracy"]["correct"] for path in (NANO, other)
+    ]
+    assert correct == alone
+    assert correct[0] != correct[1]

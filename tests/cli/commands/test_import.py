@@ -81,10 +81,11 @@ def test_given_labels_and_input_need_no_data(edgefer, foreign, tmp_path):
     assert "--labels" in result.out
 
 
-def test_labels_beside_the_model_are_read(edgefer, foreign, tmp_path):
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_labels_beside_the_model_are_read(edgefer, foreign, tmp_path, encoding):
     model = tmp_path / "net.tflite"
     model.write_bytes(foreign.read_bytes())
-    (tmp_path / "labels.txt").write_text("\n".join(reversed(LABELS)))
+    (tmp_path / "labels.txt").write_text("\n".join(reversed(LABELS)), encoding=encoding)
     assert edgefer("import", model, "--input", "0..1").code == 0
     assert Artifact.load(tmp_path / "net-edgefer.tflite").labels == tuple(reversed(LABELS))
 

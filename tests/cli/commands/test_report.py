@@ -4,6 +4,9 @@ import re
 
 import pytest
 
+from edgefer.models import SHIPPED
+from edgefer.results.instructions import InstructionCounts, InstructionRecord
+
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 
 
@@ -173,3 +176,29 @@ def test_invalid_arguments_write_no_page(refused, results, tmp_path, arguments, 
     (tmp_path / "broken.tflite").write_bytes(b"TFL3")
     assert named in refused("report", results, *arguments, code=code)
     assert sorted(os.listdir(tmp_path)) == ["broken.tflite"]
+
+
+def test_instructions_without_an_evaluation_are_a_report(edgefer, tmp_path):
+    counts = InstructionCounts(int8_mac=6_500_000, float=300_000, load_store=1_700_000, other=2_200_000)
+    subject = {"file": "nano-int8.tflite", "file_bytes": 9, "sha256": "a" * 64, "scheme": "int8"}
+    record = InstructionRecord(subject, "litert", {"pi4": counts}).to_json()
+    (tmp_path / "counts.json").write_text(json.dumps(record))
+    (tmp_path / "README.md").write_text(f"{BEGIN}\n{END}\n")
+    for options in ((), ("--markdown",), ("--into", "README.md"), ("--json",)):
+        outcome = edgefer("report", "counts.json", *options)
+        assert outcome.code == 0, outcome.err
+        assert "10.70" in outcome.out or options[:1] in (("--into",), ("--json",))
+    assert "10.70" in (tmp_path / "README.md").read_text()
+
+
+def test_markdown_of_a_model_without_results_describes_it(edgefer):
+    outcome = edgefer("report", SHIPPED, "--markdown")
+    assert outcome.code == 0, outcome.err
+    assert "## Models" in outcome.out
+
+
+def test_files_without_anything_to_show_are_an_error(edgefer):
+    edgefer("inspect", SHIPPED, "--out", "inspection.json")
+    for options in ((), ("--markdown",)):
+        outcome = edgefer("report", "inspection.json", *options)
+        assert (outcome.code, "no results to compare" in outcome.err) == (1, True)

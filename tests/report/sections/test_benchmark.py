@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 from edgefer.models import SHIPPED
 from edgefer.report.html.page import render_page
@@ -15,6 +16,14 @@ def test_latencies_match_the_benchmark(run_folder, cells, measured):
         ("int8", f"{bench.p50_us:.1f}", f"{bench.p90_us:.1f}", f"{bench.p99_us:.1f}", "2,000")
         for bench in (measured(), measured(p50_us=110))
     ]
+
+
+def test_interval_of_the_p50_has_its_confidence_and_one_round_has_none(measured, cells, tmp_path):
+    rounds = tuple(1000 * time_us for time_us in (104, 98, 100, 99, 107))
+    (tmp_path / "a.json").write_text(json.dumps(replace(measured(), rounds_p50_ns=rounds).to_json()))
+    (tmp_path / "b.json").write_text(json.dumps(measured("b" * 64, file="b.tflite").to_json()))
+    intervals = [row["interval of p50"] for row in cells(read_report_data([tmp_path]), "Latency, in")]
+    assert sorted(intervals, key=str) == ["98.0 to 107.0 (94 %)", None]
 
 
 def test_raw_samples_give_a_histogram(run_folder):
@@ -48,7 +57,7 @@ def test_benchmarks_show_ratios_causes_and_the_device_over_time(run_folder, cell
     (row,) = cells(data, "Latency ratio, measured alternately")
     assert row["model"].startswith("small-float32")
     assert row["relative to"].startswith("small, int8")
-    assert (row["ratio"], row["95 % interval"]) == ("1.10", "1.05 to 1.15")
+    assert (row["ratio"], row["interval"]) == ("1.10", "1.05 to 1.15 (94 %)")
     (causes,) = [block.items for block in section.blocks if isinstance(block, BulletList)]
     assert list(causes) == [hostile]
     soak = cells(data, "Long run of small, int8")

@@ -6,6 +6,7 @@ import pytest
 from edgefer.models import SHIPPED
 from edgefer.report.html.page import render_page
 from edgefer.report.report_data import read_report_data
+from edgefer.report.sections.quantization import accuracy_section
 from edgefer.report.sections.report import build_report
 
 
@@ -48,6 +49,20 @@ def test_the_calibrated_error_is_next_to_the_uncalibrated_one(recorded, cells):
 def test_a_missed_threshold_is_reported(recorded, cells):
     (row,) = cells(recorded(gates_broken=["2.00 points were lost, 1 may be"]), "Accuracy change")
     assert row["thresholds"] == "missed: 2.00 points were lost, 1 may be"
+
+
+@pytest.mark.parametrize(
+    ("only_float", "only_quantized", "style"), [(4, 0, None), (40, 10, "worse"), (10, 40, "better"), (0, 0, None)]
+)
+def test_a_change_is_colored_if_it_is_significant(quantized, tmp_path, only_float, only_quantized, style):
+    record = quantized()
+    counts = {"n": 3589, "parent_correct": 2400, "own_correct": 2400 + only_quantized - only_float}
+    counts |= {"only_parent_correct": only_float, "only_own_correct": only_quantized}
+    # An interval that earlier versions stored.
+    record["verdict"] |= {**counts, "difference_interval_95_points": [-0.22, -0.03]}
+    (tmp_path / "quantization.json").write_text(json.dumps(record))
+    table, _ = accuracy_section(read_report_data([tmp_path])).blocks
+    assert table.rows[0][5].style == style
 
 
 def test_changed_labels_are_corrected_newly_wrong_or_wrong_before_and_after(data, cells):

@@ -168,6 +168,12 @@ def test_an_invalid_toml_file_is_named(tmp_path, content):
     assert caught.value.hint
 
 
+def test_a_settings_file_may_have_a_byte_order_mark(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text("epochs = 3\n", encoding="utf-8-sig")
+    assert resolve(BASE, file=path).epochs == 3
+
+
 @pytest.mark.parametrize("system", plugins.names("edgefer.workstation.training.systems"))
 def test_every_system_round_trips_through_toml(system):
     settings = load_system(system)
