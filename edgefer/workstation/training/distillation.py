@@ -36,7 +36,7 @@ from edgefer.workstation.training.run import Run
 from edgefer.workstation.training.settings import TrainSettings
 from edgefer.workstation.training.soft_targets import SoftTargets, encode
 from edgefer.workstation.training.teachers import Teacher
-from edgefer.workstation.training.views import check_view_augmentation, make_view
+from edgefer.workstation.training.views import make_view
 
 __all__ = ["check_teachers", "compute_teacher_logits", "save_teacher_logits", "soft_targets"]
 
@@ -191,14 +191,11 @@ def check_teachers(teachers: Sequence[Teacher], settings: TrainSettings) -> None
     """Check that the settings use the teachers.
 
     Raises:
-        UsageError: there are teachers, but ``distill_alpha`` is 0; or there are views, but no teachers or an
-            augmentation that mixes images.
+        UsageError: there are teachers, but ``distill_alpha`` is 0; or there are views, but no teachers.
     """
     if teachers and not settings.distill_alpha:
         why = "distill_alpha weights the distillation loss, so the teachers would have no effect"
         raise UsageError("--teacher with distill_alpha = 0", why=why, hint="--set distill_alpha=0.9")
-    if settings.views:
-        if not teachers:
-            why = "views exist for their teacher logits"
-            raise UsageError(f"views = {settings.views} without a teacher", why=why, hint="--teacher RUN, or --views 0")
-        check_view_augmentation(settings.augment)
+    if settings.views and not teachers:
+        why = "views exist for their teacher logits"
+        raise UsageError(f"views = {settings.views} without a teacher", why=why, hint="--teacher RUN, or --views 0")

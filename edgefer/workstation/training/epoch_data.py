@@ -6,8 +6,8 @@
     with epoch_loader(training, settings) as loader:   # builds the next epoch in a background thread
         loader.load(0)
 
-The settings, the seed and the epoch number determine the result. augmentation.py transforms single images, or views.py
-if teachers and student share views; mixing.py mixes images and their targets.
+The settings, the seed and the epoch number determine the result. augmentation.py transforms single images, and
+mixing.py mixes images and their targets; views.py does both if teachers and student share views.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from edgefer.contract.preprocessing import with_channels
 from edgefer.data.dataset import Split, ferplus_targets
 from edgefer.data.pixels import Pixels, prepared
 from edgefer.workstation.training.mixing import Mixing, draw_mixing
-from edgefer.workstation.training.settings import TrainSettings
+from edgefer.workstation.training.settings import NO_AUGMENT, TrainSettings
 from edgefer.workstation.training.soft_targets import SoftTargets
 from edgefer.workstation.training.views import make_view
 
@@ -114,6 +114,7 @@ def make_epoch(
     epoch: int,
     soft_targets: npt.NDArray[np.float32] | None = None,
     per_class_recall: npt.NDArray[np.float64] | None = None,
+    view_mixing: Mixing | None = None,
 ) -> EpochBatches:
     """Plan one epoch; its pixels are read when its batches are.
 
@@ -126,15 +127,18 @@ def make_epoch(
         soft_targets: float32 (len(training), classes), teacher probabilities. They are appended to the targets.
         per_class_recall: float64 (classes,), training recall of each class after the previous epoch, for dynamic class
             weights. None before the first epoch.
+        view_mixing: how the images of ``training``, a view, are mixed already, or None.
     """
     generator = np.random.default_rng([settings.seed, 0, epoch])
     order = generator.permutation(_draw(training, settings, generator))
     order = order[: steps_per_epoch(training, settings) * settings.batch_size]
     targets = _targets(training, settings)
+    weights = class_weights(training, settings, per_class_recall=per_class_recall)[training.labels]
+    if view_mixing is not None:
+        targets, weights = view_mixing.mix_targets(targets, weights)
     if soft_targets is not None:
         targets = np.concatenate([targets, soft_targets], axis=1)
-    weights = class_weights(training, settings, per_class_recall=per_class_recall)[training.labels[order]]
-    targets = targets[order]
+    targets, weights = targets[order], weights[order]
     if not (settings.augment.mixup or settings.augment.cutmix):
         return EpochBatches(training.pixels, order, targets, weights, settings.batch_size)
     height, width = training.pixels.shape[1:3]
@@ -171,12 +175,15 @@ class EpochLoader:
         return self._make(epoch, per_class_recall) if ready is None else ready.result()
 
     def _make(self, epoch: int, per_class_recall: npt.NDArray[np.float64] | None = None) -> EpochBatches:
-        training, settings = self.training, self.settings
+        training, settings, mixing = self.training, self.settings, None
         if settings.views:
-            pixels = make_view(training.pixels, settings.augment, seed=settings.seed, view=epoch % settings.views)
-            training = dataclasses.replace(training, pixels=prepared(pixels, settings.input))
-        soft = self.soft_targets.at(epoch) if self.soft_targets else None
-        batches = make_epoch(training, settings, epoch=epoch, soft_targets=soft, per_class_recall=per_class_recall)
+            view = make_view(training.pixels, settings.augment, seed=settings.seed, view=epoch % settings.views)
+            training = dataclasses.replace(training, pixels=prepared(view, settings.input))
+            settings, mixing = dataclasses.replace(settings, augment=NO_AUGMENT), view.mixing
+        batches = make_epoch(
+            training, settings, epoch=epoch, soft_targets=self.soft_targets.at(epoch) if self.soft_targets else None,
+            per_class_recall=per_class_recall, view_mixing=mixing,
+        )  # fmt: skip
         return batches.in_memory() if batches.nbytes <= self.memory_bytes else batches
 
 

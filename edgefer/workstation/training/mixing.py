@@ -1,7 +1,7 @@
-"""Mix each image of an epoch with its predecessor by mixup or CutMix.
+"""Mix each image with another one by mixup or CutMix: in an epoch with its predecessor, in a view with any other.
 
     mixing = draw_mixing(settings.augment, generator, count=n, height=48, width=48)
-    targets, weights = mixing.mix_targets(targets, weights)         # of the whole epoch
+    targets, weights = mixing.mix_targets(targets, weights)         # of all images
     pixels = mixing.mix(own, other, slice(0, 128))                  # of one batch
 
 Zhang et al., "mixup", ICLR 2018; Yun et al., "CutMix", ICCV 2019. If both are enabled, each image is mixed by one of
@@ -24,20 +24,23 @@ BLEND_CHUNK = 512
 
 Floats = npt.NDArray[np.float64]
 Targets = npt.NDArray[np.float32]
+Positions = slice | npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
 class Mixing:
-    """Random numbers that mix the images of one epoch.
+    """Random numbers that mix images.
 
     Attributes:
+        partner: int64 (n,), position of the image that each image is mixed with.
         cut: bool (n,), True for CutMix and False for mixup.
-        ratio: float64 (n,), share of each image in its mixture; the rest is its predecessor.
+        ratio: float64 (n,), share of each image in its mixture; the rest is its partner.
         center_y, center_x: float64 (n,), centers of the CutMix rectangles in pixels.
         side: float64 (n,), half the sides of the rectangles, relative to those of the image.
         height, width: size of the images in pixels.
     """
 
+    partner: npt.NDArray[np.int64]
     cut: npt.NDArray[np.bool_]
     ratio: Floats
     center_y: Floats
@@ -47,20 +50,20 @@ class Mixing:
     width: int
 
     def mix_targets(self, targets: Targets, weights: Targets) -> tuple[Targets, Targets]:
-        """Mix the targets float32 (n, classes) and the weights float32 (n,) of the epoch."""
+        """Mix the targets float32 (n, classes) and the weights float32 (n,) of all images."""
         share = self.ratio.astype(np.float32)
         return (
-            share[:, None] * targets + (1 - share[:, None]) * np.roll(targets, 1, axis=0),
-            share * weights + (1 - share) * np.roll(weights, 1),
+            share[:, None] * targets + (1 - share[:, None]) * targets[self.partner],
+            share * weights + (1 - share) * weights[self.partner],
         )
 
-    def mix(self, own: npt.NDArray[np.uint8], other: npt.NDArray[np.uint8], images: slice) -> npt.NDArray[np.uint8]:
-        """Mix some images of the epoch.
+    def mix(self, own: npt.NDArray[np.uint8], other: npt.NDArray[np.uint8], images: Positions) -> npt.NDArray[np.uint8]:
+        """Mix some of the images.
 
         Args:
             own: the images, uint8 (n, h, w, channels).
-            other: their predecessors.
-            images: positions of the images in the epoch.
+            other: their partners.
+            images: positions of the images.
         """
         cut, ratio = self.cut[images], self.ratio[images]
         rows, columns = self._inside(images)
@@ -80,7 +83,7 @@ class Mixing:
         shares: Floats = rows.sum(axis=1) * columns.sum(axis=1) / (self.height * self.width)
         return shares
 
-    def _inside(self, images: slice) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    def _inside(self, images: Positions) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
         """Return the rows bool (n, h) and the columns bool (n, w) that the rectangles cover."""
         side = self.side[images, None]
         distance_y = np.abs(np.arange(self.height) + 0.5 - self.center_y[images, None]) / self.height
@@ -89,11 +92,11 @@ class Mixing:
 
 
 def draw_mixing(augment: Augment, generator: np.random.Generator, count: int, height: int, width: int) -> Mixing:
-    """Draw the random numbers of an epoch.
+    """Draw random numbers that mix each image with its predecessor, and the first one with the last.
 
     Args:
         augment: augmentation with mixup, CutMix or both.
-        generator: generator of the epoch.
+        generator: generator of the epoch or of the view.
         count: number of images.
         height, width: size of the images in pixels.
     """
@@ -103,6 +106,7 @@ def draw_mixing(augment: Augment, generator: np.random.Generator, count: int, he
     ratio[~cut] = generator.beta(augment.mixup or 1, augment.mixup or 1, int((~cut).sum()))
     ratio[cut] = generator.beta(augment.cutmix or 1, augment.cutmix or 1, int(cut.sum()))
     center_y, center_x = generator.random((2, count)) * [[height], [width]]
-    mixing = Mixing(cut, ratio, center_y, center_x, np.sqrt(1 - ratio) / 2, height, width)
+    partner = np.roll(np.arange(count), 1)
+    mixing = Mixing(partner, cut, ratio, center_y, center_x, np.sqrt(1 - ratio) / 2, height, width)
     # The image edge clips the rectangles, so their areas give the ratios.
     return replace(mixing, ratio=np.where(cut, 1 - mixing.box_shares(), ratio))

@@ -1,7 +1,8 @@
 """Make augmented views of all training images that teachers and student share.
 
-    pixels = make_view(training.pixels, settings.augment, seed=settings.seed, view=3)
-    pixels[positions]                               # augments these images only
+    view = make_view(training.pixels, settings.augment, seed=settings.seed, view=3)
+    view[positions]                                 # augments these images only
+    view.mixing                                     # ratios of mixup and CutMix, or None
 
 A view depends only on the images, the augmentation, the seed and its number, so its teacher logits can be computed once
 and stored. Teachers that see the same view as the student are better teachers than those that see another one: Beyer et
@@ -10,6 +11,7 @@ al., "Knowledge distillation: A good teacher is patient and consistent", CVPR 20
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Any
 
@@ -17,25 +19,22 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from edgefer.contract.preprocessing import with_channels
 from edgefer.data.pixels import LazyPixels, Pixels
-from edgefer.errors import UsageError
+from edgefer.workstation.training.mixing import Mixing, draw_mixing
 from edgefer.workstation.training.settings import Augment
 
-__all__ = ["check_view_augmentation", "make_view"]
+__all__ = ["View", "make_view"]
 
 Floats = npt.NDArray[np.float64]
 
 
-def check_view_augmentation(augment: Augment) -> None:
-    """Raise UsageError for mixup and CutMix, which need the teacher logits of mixed images."""
-    for name in ("mixup", "cutmix"):
-        if getattr(augment, name):
-            why = "stored views have one image each"
-            raise UsageError(f"augment.{name} with views", why=why, hint=f"--augment {name}=0")
+class View(LazyPixels):
+    """Images that are augmented whenever they are read.
 
-
-class _View(LazyPixels):
-    """Images that are augmented whenever they are read."""
+    Attributes:
+        mixing: the image that each image is mixed with, and the ratios; None without mixup and CutMix.
+    """
 
     def __init__(self, pixels: Pixels, augment: Augment, seed: int, view: int) -> None:
         super().__init__(tuple(pixels.shape))
@@ -48,8 +47,22 @@ class _View(LazyPixels):
         self.offset = np.asarray(generator.uniform(-255 * augment.brightness, 255 * augment.brightness, count))
         self.boxes = _boxes(augment, generator, count, height, width)
         self.grays = generator.integers(0, 256, count, np.uint8)
+        self.mixing: Mixing | None = None
+        if augment.mixup or augment.cutmix:
+            order = generator.permutation(count)
+            partner = np.empty_like(order)
+            partner[order] = np.roll(order, 1)
+            self.mixing = dataclasses.replace(draw_mixing(augment, generator, count, height, width), partner=partner)
 
     def read(self, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
+        """Augment the images at these positions, and mix them with their partners."""
+        own = self._augmented(positions)
+        if self.mixing is None:
+            return own
+        other = self._augmented(self.mixing.partner[positions])
+        return self.mixing.mix(with_channels(own), with_channels(other), positions).reshape(own.shape)
+
+    def _augmented(self, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
         images: npt.NDArray[np.uint8] = self.pixels[positions]
         augmented = np.empty_like(images)
         for index, position in enumerate(positions.tolist()):
@@ -70,22 +83,22 @@ class _View(LazyPixels):
         return warped
 
 
-def make_view(pixels: Pixels, augment: Augment, *, seed: int, view: int) -> LazyPixels:
+def make_view(pixels: Pixels, augment: Augment, *, seed: int, view: int) -> View:
     """Augment every image with parameters drawn from (seed, view), whenever it is read.
 
     Flip, rotation, shear, zoom and shift form one affine transform with bilinear interpolation and black borders, as in
-    augmentation.py. Brightness and contrast follow, then erasing.
+    augmentation.py. Brightness and contrast follow, then erasing, then mixup or CutMix with another augmented image.
 
     Args:
         pixels: uint8 (n, h, w) or (n, h, w, 3).
-        augment: augmentation without mixup and CutMix.
+        augment: augmentation.
         seed: seed of the training.
         view: number of the view.
 
     Returns:
         Images of the shape of ``pixels``.
     """
-    return _View(pixels, augment, seed, view)
+    return View(pixels, augment, seed, view)
 
 
 def _affine_matrices(augment: Augment, generator: np.random.Generator, count: int, height: int, width: int) -> Floats:

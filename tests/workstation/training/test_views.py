@@ -4,9 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from edgefer.errors import UsageError
 from edgefer.workstation.training.settings import NO_AUGMENT, Augment
-from edgefer.workstation.training.views import check_view_augmentation, make_view
+from edgefer.workstation.training.views import make_view
 
 
 @pytest.fixture(scope="module")
@@ -75,8 +74,31 @@ def test_brightness_and_contrast_stay_within_their_limits():
     assert np.ptp(view[:, 0, 0]) > 40
 
 
-@pytest.mark.parametrize("name", ["mixup", "cutmix"])
-def test_augmentation_that_mixes_images_is_refused(name):
-    with pytest.raises(UsageError, match=name):
-        check_view_augmentation(Augment(**{name: 0.2}))
-    check_view_augmentation(Augment())
+def test_mixup_blends_each_image_of_a_view_with_another_one_of_it(images):
+    plain = make_view(images, Augment(), seed=0, view=1)[:].astype(float)
+    view = make_view(images, Augment(mixup=1.0), seed=0, view=1)
+    share, partner = view.mixing.ratio[:, None, None], view.mixing.partner
+    np.testing.assert_allclose(view[:], share * plain + (1 - share) * plain[partner], atol=0.51)
+    assert sorted(partner.tolist()) == list(range(60))
+    assert (partner != np.arange(60)).all()
+    assert view.mixing.ratio.std() > 0.2
+
+
+def test_cutmix_pastes_a_rectangle_of_another_image_of_the_view(images):
+    plain = make_view(images, Augment(), seed=0, view=1)[:]
+    view = make_view(images, Augment(cutmix=1.0), seed=0, view=1)
+    for mixed, own, other, share in zip(view[:], plain, plain[view.mixing.partner], view.mixing.ratio):
+        assert ((mixed == own) | (mixed == other)).all()
+        changed = mixed != own
+        box = changed.any(axis=1)[:, None] & changed.any(axis=0)
+        assert np.array_equal(mixed[box], other[box])
+        assert box.mean() <= 1 - share + 1e-9
+    assert (view[:] != plain).any(axis=(1, 2)).sum() > 40
+
+
+@pytest.mark.parametrize("shape", [(60, 24, 24), (20, 24, 24, 3)])
+def test_some_images_of_a_mixed_view_are_those_of_the_whole(images, shape):
+    mixed = Augment(mixup=0.4, cutmix=1.0)
+    view = make_view(images.reshape(-1)[: np.prod(shape)].reshape(shape), mixed, seed=0, view=0)
+    positions = np.array([7, 3, 11])
+    assert np.array_equal(view[positions], view[:][positions])
