@@ -3,9 +3,9 @@
     python benchmarks/report.py                     # what ``make tables`` runs
 
 - Each folder of results, systems.json, search.json, peers.json, bring-your-own.json, latency-model.json,
-  search-nano-pi4.json, training.json and transfer.json fill the sections of their names, in every document that has
-  such a section: README.md, benchmarks/README.md and docs/. The quantizations among the results of the shipped models
-  also fill a section "quantization".
+  search-nano-pi4.json, teachers.json, training.json and transfer.json fill the sections of their names, in every
+  document that has such a section: README.md, benchmarks/README.md and docs/. The quantizations among the results of
+  the shipped models also fill a section "quantization".
 - Each shipped model gets a card from all results of its flatbuffer, with its instructions on emulated boards.
 - bounded-memory.json fills the section of its name.
 - benchmarks/boards/*.json fill the section "boards" in benchmarks/boards/README.md.
@@ -31,6 +31,7 @@ from ledgers.latency_fit import latency_fit_table
 from ledgers.memory import memory_table
 from ledgers.peers import Peer, PeerRow, peer_rows, peers_table
 from ledgers.peers_plot import peers_svg
+from ledgers.teachers import teachers_table
 from ledgers.throughput import throughput_table
 from ledgers.transfer import transfer_table
 from ledgers.trials import Trial, trials_table
@@ -56,6 +57,7 @@ LEDGERS: Mapping[str, tuple[str, Callable[[Any], Table]]] = {
     "bring-your-own": ("bring_your_own", networks_table),
     "bounded-memory": ("bounded_memory", memory_table),
     "latency-model": ("latency-fit", latency_fit_table),
+    "teachers": ("teachers", teachers_table),
     "training": ("training-throughput", throughput_table),
     "transfer": ("transfer", transfer_table),
 }

@@ -17,6 +17,7 @@ from ledgers.foreign import read_networks
 from ledgers.latency_fit import read_latency_fits
 from ledgers.memory import read_memory
 from ledgers.peers import read_peers
+from ledgers.teachers import read_teachers
 from ledgers.throughput import read_throughput
 from ledgers.transfer import read_transfer
 from ledgers.trials import read_trials
@@ -32,6 +33,7 @@ READERS: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
     "bring_your_own": read_networks,
     "bounded_memory": read_memory,
     "latency-fit": read_latency_fits,
+    "teachers": read_teachers,
     "training-throughput": read_throughput,
     "transfer": read_transfer,
 }

@@ -7,20 +7,19 @@
 
 Teachers run before training, never during it: on a CPU, running large teachers in every step of a small student would
 dominate the training time. With ``settings.views``, each epoch uses one of that many augmented views of all images, and
-the teachers see the pixels that the student sees. Otherwise the teachers see a few fixed views of each image, and the
-student sees random augmentations.
+the teachers see the pixels that the student sees. Otherwise the teachers see the images, and the student sees random
+augmentations. In both cases, ``settings.distill_views`` averages the logits over copies that are mirrored or shifted.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
 import hashlib
 import json
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -49,7 +48,7 @@ Logits = npt.NDArray[np.float32]
 def compute_teacher_logits(
     teachers: Sequence[Teacher], training: Split, settings: TrainSettings, *, progress: Progress = silent
 ) -> Logits:
-    """Average the logits of all teachers, over fixed views or for each augmented view.
+    """Average the logits of all teachers and of the copies of each image, or of each augmented view.
 
     Each teacher's logits are cached, so an interrupted computation continues and further students reuse them.
 
@@ -60,8 +59,7 @@ def compute_teacher_logits(
         progress: progress callback.
 
     Returns:
-        float32 (1, n, classes), averaged over the views that ``settings.distill_views`` selects; with
-        ``settings.views``, float32 (views, n, classes).
+        float32 (1, n, classes), or with ``settings.views``, float32 (views, n, classes).
 
     Raises:
         DataError: the weights of a run cannot be loaded, or a teacher lacks a class of the student.
@@ -70,15 +68,13 @@ def compute_teacher_logits(
     columns = [_columns(teacher, training.label_names) for teacher in teachers]
     logits = []
     for number in range(views):
-        make_pixels = functools.cache(functools.partial(_make_pixels, training, settings, number))
-        selection = settings.distill_views
-        if settings.views:
-            selection = json.dumps([number, settings.seed, dataclasses.asdict(settings.augment)])
+        copies = _copies(training, settings, number)
         per_teacher = []
         for index, teacher in enumerate(teachers):
             note = f"computing teacher logits: {teacher.name}"
             progress(number * len(teachers) + index, views * len(teachers), note)
-            per_teacher.append(_cached_logits(teacher, training, selection, make_pixels)[:, columns[index]])
+            parts = [_cached_logits(teacher, training, identity, images) for identity, images in copies]
+            per_teacher.append(np.mean(parts, axis=0, dtype=np.float32)[:, columns[index]])
         logits.append(np.stack(per_teacher).mean(axis=0, dtype=np.float32))
     averaged: Logits = np.stack(logits)
     return averaged
@@ -95,18 +91,20 @@ def _columns(teacher: Teacher, labels: tuple[str, ...]) -> list[int]:
     return [index_of[label] for label in labels]
 
 
-def _make_pixels(training: Split, settings: TrainSettings, view: int) -> list[LazyPixels]:
-    """Return one augmented view, or all fixed views without ``settings.views``."""
-    if settings.views:
-        return [make_view(training.pixels, settings.augment, seed=settings.seed, view=view)]
-    return list(fixed_views(training.pixels, settings.distill_views))
+def _copies(training: Split, settings: TrainSettings, number: int) -> list[tuple[str, list[LazyPixels]]]:
+    """Return what the teachers see: images whose logits are cached together, each list with its identity."""
+    if not settings.views:
+        return [(settings.distill_views, list(fixed_views(training.pixels, settings.distill_views)))]
+    view = make_view(training.pixels, settings.augment, seed=settings.seed, view=number)
+    facts = [number, settings.seed, dataclasses.asdict(settings.augment)]
+    copies = enumerate(fixed_views(view, settings.distill_views))
+    # The first copy is the view itself.
+    return [(json.dumps([*facts, *([index] if index else [])]), [copy]) for index, copy in copies]
 
 
-def _cached_logits(
-    teacher: Teacher, training: Split, selection: str, make_pixels: Callable[[], list[LazyPixels]]
-) -> Logits:
-    """Return the logits of one teacher, averaged over the images of ``make_pixels``, from its cache if it has them."""
-    digest = hashlib.sha256(f"{teacher.reference['sha256']} {selection}".encode())
+def _cached_logits(teacher: Teacher, training: Split, identity: str, images: list[LazyPixels]) -> Logits:
+    """Return the logits of one teacher, averaged over the copies of the images, from its cache if it has them."""
+    digest = hashlib.sha256(f"{teacher.reference['sha256']} {identity}".encode())
     for chunk in chunks(training.pixels):
         digest.update(np.ascontiguousarray(chunk).data)
     path = teacher.cache / f"answers-{digest.hexdigest()[:16]}.npy" if teacher.cache else None
@@ -114,7 +112,7 @@ def _cached_logits(
         with contextlib.suppress(OSError, ValueError):  # treat a damaged cache as a miss
             cached: Logits = np.load(path, allow_pickle=False)
             return cached
-    mean: Logits = np.stack([teacher.logits(view) for view in make_pixels()]).mean(axis=0, dtype=np.float32)
+    mean: Logits = np.stack([teacher.logits(copy) for copy in images]).mean(axis=0, dtype=np.float32)
     if path is not None:
         with files.atomic_write(path) as temporary:
             np.save(temporary, mean)
@@ -137,14 +135,14 @@ class _ShiftedView(LazyPixels):
 
 
 def fixed_views(faces: Pixels, selection: str) -> Iterator[LazyPixels]:
-    """Yield the views of ``faces`` for one value of ``distill_views``, padded by edge replication.
+    """Yield the copies of ``faces`` for one value of ``distill_views``, padded by edge replication.
 
     Args:
         faces: uint8 (n, h, w) or (n, h, w, 3).
         selection: "plain", "mirror" or "crops".
 
     Yields:
-        Views of the shape of ``faces``, computed whenever they are read.
+        Copies of the shape of ``faces``, computed whenever they are read; the first one is unchanged.
     """
     corners = [(SHIFT, SHIFT), (0, 0), (0, 2 * SHIFT), (2 * SHIFT, 0), (2 * SHIFT, 2 * SHIFT)]
     for top, left in corners if selection == "crops" else corners[:1]:

@@ -97,8 +97,8 @@ class TrainSettings:
         ferplus_weight: fraction of the FER+ vote distribution in the targets, where votes exist.
         distill_alpha: weight of the distillation loss in the total loss, if there are teachers.
         distill_temperature: temperature of the softmax in the distillation loss.
-        distill_views: fixed views of an image over which teacher logits are averaged: "plain"; "mirror", also mirrored;
-            "crops", both also shifted by two pixels toward each corner.
+        distill_views: copies of an image, or of a view, whose teacher logits are averaged: "plain"; "mirror", also
+            mirrored; "crops", both also shifted by two pixels toward each corner.
         views: number of stored augmented views of all training images. Teachers and student see the same view; epoch e
             uses view e modulo ``views``. 0 augments at random in each epoch, independently of the teachers.
         ema_epochs: time constant, in epochs, of the weight average that is evaluated and saved; 0 uses the raw weights.

@@ -74,9 +74,10 @@ def test_fixed_views_are_plain_mirrored_and_shifted():
     np.testing.assert_array_equal(up_left[:, 0, 2:], faces[:, 0, :-2])
 
 
-@pytest.mark.parametrize("mixup", [0.0, 1.0])
-def test_teacher_and_student_see_the_same_view(teacher, faces, with_views, tmp_path, mixup):
-    with_views = dataclasses.replace(with_views, augment=dataclasses.replace(with_views.augment, mixup=mixup))
+@pytest.mark.parametrize(("mixup", "copies"), [(0.0, "plain"), (1.0, "plain"), (0.0, "mirror")])
+def test_teacher_and_student_see_the_same_view(teacher, faces, with_views, tmp_path, mixup, copies):
+    augment = dataclasses.replace(with_views.augment, mixup=mixup)
+    with_views = dataclasses.replace(with_views, augment=augment, distill_views=copies)
     run = start(with_views, faces, opened_with=OPENED, root=tmp_path, teachers=[teacher])
     training = validation_split(faces, with_views).training
     targets = soft_targets(run, training, with_views)
@@ -84,7 +85,8 @@ def test_teacher_and_student_see_the_same_view(teacher, faces, with_views, tmp_p
     with epoch_loader(training, with_views, soft_targets=targets) as loader:
         for epoch in (0, 1):
             pixels, both, _ = loader.load(epoch).arrays()
-            expected = softmax(teacher.logits(pixels[..., 0]) / 2)
+            seen = [pixels[..., 0], pixels[:, :, ::-1, 0]] if copies == "mirror" else [pixels[..., 0]]
+            expected = softmax(np.mean([teacher.logits(images) for images in seen], axis=0) / 2)
             np.testing.assert_allclose(both[:, 7:], expected, atol=0.02)
             view = make_view(training.pixels, with_views.augment, seed=with_views.seed, view=epoch)
             position_of = {image.tobytes(): position for position, image in enumerate(view)}
@@ -117,7 +119,7 @@ def test_a_stopped_training_with_views_ends_with_the_same_weights(teacher, faces
 def test_a_shipped_model_can_be_a_teacher(faces, with_views, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     teacher = open_teacher("nano")
-    settings = dataclasses.replace(with_views, views=1)
+    settings = dataclasses.replace(with_views, views=1, distill_views="plain")
     run = start(settings, faces, opened_with=OPENED, root=tmp_path, teachers=[teacher])
     training = validation_split(faces, settings).training
     view = make_view(training.pixels, settings.augment, seed=settings.seed, view=0)
