@@ -73,9 +73,9 @@ def test_usage_errors_suggest_a_correction(edgefer, arguments, named):
     assert named in outcome.err
 
 
-def test_exit_codes_of_errors_are_1_to_7():
+def test_exit_codes_of_errors_are_1_to_7_and_130_for_an_interruption():
     codes = {getattr(errors, name).exit_code for name in errors.__all__}
-    assert codes == {1, 2, 3, 4, 5, 6, 7}
+    assert codes == {1, 2, 3, 4, 5, 6, 7, 130}
 
 
 @pytest.mark.parametrize("name", errors.__all__)
