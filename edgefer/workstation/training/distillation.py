@@ -74,7 +74,7 @@ def compute_teacher_logits(
             note = f"computing teacher logits: {teacher.name}"
             progress(number * len(teachers) + index, views * len(teachers), note)
             parts = [_cached_logits(teacher, training, identity, images) for identity, images in copies]
-            per_teacher.append(np.mean(parts, axis=0, dtype=np.float32)[:, columns[index]])
+            per_teacher.append(np.stack(parts)[:, :, columns[index]].mean(axis=0, dtype=np.float32))
         logits.append(np.stack(per_teacher).mean(axis=0, dtype=np.float32))
     averaged: Logits = np.stack(logits)
     return averaged
