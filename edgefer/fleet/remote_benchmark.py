@@ -85,7 +85,7 @@ class Outcome:
 
     @property
     def partial(self) -> BenchmarkResult | None:
-        """What was complete before the failure, with its description; None without a measurement or a failure."""
+        """The result so far, with the failure; None without a measurement or a failure."""
         if self.error is None or not self.measurements:
             return None
         received = self.received or BenchmarkResult(self.device, self.measurements)
@@ -94,7 +94,7 @@ class Outcome:
 
 @dataclass
 class _Received:
-    """What a board sent before it failed: measurements, and the result so far after the last of them."""
+    """Measurements that a board sent before it failed, and the result so far after the last of them."""
 
     measurements: list[Measurement] = field(default_factory=list)
     result: BenchmarkResult | None = None
