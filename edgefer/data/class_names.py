@@ -10,7 +10,6 @@ all classes are among its seven, otherwise alphabetical.
 from __future__ import annotations
 
 import sys
-import unicodedata
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
@@ -23,6 +22,7 @@ from edgefer.data.naming import (
     CONTEMPT,
     UNDECODED,
     canonical_name,
+    composed,
     is_number,
     list_names,
     plain_number,
@@ -105,7 +105,7 @@ def with_canonical_classes(
         f"{quote_name(name)} is {quote_name(label)}"
         for name, label in renamed.items()
         if table.default_names.get(class_key(name)) != label
-        and (_differs(name, label) or (label in merged and unicodedata.normalize("NFC", name.strip()) != label))
+        and (_differs(name, label) or (label in merged and composed(name) != label))
     ]
     present = {class_key(text) for spelled in canonical.items() for text in spelled}
     unused = [name for name in names if class_key(name) not in present]
@@ -128,12 +128,12 @@ def with_canonical_classes(
 
 
 def _by_key(names: Mapping[str, str]) -> dict[str, str]:
-    return {class_key(name): unicodedata.normalize("NFC", label) for name, label in names.items()}
+    return {class_key(name): composed(label) for name, label in names.items()}
 
 
 def class_key(name: str) -> str:
     """Return the form in which equal names of a source and of a labels map are equal: "3" for "3.0", in lower case."""
-    return plain_number(unicodedata.normalize("NFC", name.strip())).lower()
+    return plain_number(composed(name)).lower()
 
 
 def _is_usable(label: str) -> bool:
@@ -142,7 +142,7 @@ def _is_usable(label: str) -> bool:
 
 
 def _differs(name: str, label: str) -> bool:
-    return unicodedata.normalize("NFC", name.strip()).lower() != label.lower()
+    return composed(name).lower() != label.lower()
 
 
 def _merged(table: SampleTable, labels: Mapping[str, str]) -> dict[str, str]:

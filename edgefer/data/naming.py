@@ -20,9 +20,9 @@ from edgefer.contract.labels import LABELS
 from edgefer.escaping import printable
 
 __all__ = [
-    "CONTEMPT", "LABEL_OF_NAME", "SPLIT_WORDS", "TEST", "UNDECODED", "assign_test", "canonical_name", "is_class_name",
-    "is_number", "label_of", "list_names", "match_names", "plain_number", "quote", "quote_name", "single_test_notes",
-    "split_of", "splits_of", "test_note",
+    "CONTEMPT", "LABEL_OF_NAME", "SPLIT_WORDS", "TEST", "UNDECODED", "assign_test", "canonical_name", "composed",
+    "is_class_name", "is_number", "label_of", "list_names", "match_names", "plain_number", "quote", "quote_name",
+    "single_test_notes", "split_of", "splits_of", "test_note",
 ]  # fmt: skip
 
 TEST = "test"
@@ -74,12 +74,17 @@ def label_of(name: str) -> str | None:
     return LABEL_OF_NUMBER.get(number) or LABEL_OF_NAME.get(text.lower())
 
 
-def canonical_name(name: str) -> str:
-    """Return the label for the name of a class of FER2013 or contempt; any other name is only composed (NFC).
+def composed(name: str) -> str:
+    """Return a name without outer spaces in Unicode's composed form (NFC), in which equal names have equal characters.
 
     File systems and tables represent letters such as \u00f6 by one character or, on macOS, by two.
     """
-    text = unicodedata.normalize("NFC", name.strip())
+    return unicodedata.normalize("NFC", name.strip())
+
+
+def canonical_name(name: str) -> str:
+    """Return the label for the name of a class of FER2013 or contempt; any other name is only composed."""
+    text = composed(name)
     if text.lower() in (CONTEMPT, "contemptuous"):
         return CONTEMPT
     return LABEL_OF_NAME.get(text.lower(), text)
