@@ -2,10 +2,10 @@
 
     python benchmarks/report.py                     # what ``make tables`` runs
 
-- Each folder of results, systems.json, search.json, peers.json, bring-your-own.json, latency-model.json,
-  search-nano-pi4.json, teachers.json, training.json and transfer.json fill the sections of their names, in every
-  document that has such a section: README.md, benchmarks/README.md and docs/. The quantizations among the results of
-  the shipped models also fill a section "quantization".
+- Each folder of results, systems.json, search.json, peers.json, bit-exact.json, bring-your-own.json,
+  latency-model.json, search-nano-pi4.json, teachers.json, training.json and transfer.json fill the sections of their
+  names, in every document that has such a section: README.md, benchmarks/README.md and docs/. The quantizations among
+  the results of the shipped models also fill a section "quantization".
 - Each shipped model gets a card from all results of its flatbuffer, with its instructions on emulated boards.
 - bounded-memory.json fills the section of its name.
 - benchmarks/boards/*.json fill the section "boards" in benchmarks/boards/README.md.
@@ -24,6 +24,7 @@ from typing import Any
 
 from ledgers import READERS
 from ledgers.arm64 import Arm64, instructions_table, parity_table
+from ledgers.bit_exact import bit_exact_table
 from ledgers.boards import boards_table
 from ledgers.claims import claims_table
 from ledgers.foreign import networks_table
@@ -54,6 +55,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # Records that fill the section of their name: their kind, and the function that builds the table.
 LEDGERS: Mapping[str, tuple[str, Callable[[Any], Table]]] = {
     "systems": ("systems", claims_table),
+    "bit-exact": ("bit-exact", bit_exact_table),
     "bring-your-own": ("bring_your_own", networks_table),
     "bounded-memory": ("bounded_memory", memory_table),
     "latency-model": ("latency-fit", latency_fit_table),

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ledgers.arm64 import Arm64
+from ledgers.bit_exact import read_bit_exact
 from ledgers.claims import read_claims
 from ledgers.foreign import read_networks
 from ledgers.latency_fit import read_latency_fits
@@ -31,6 +32,7 @@ READERS: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
     "search": read_trials,
     "peers": read_peers,
     "bring_your_own": read_networks,
+    "bit-exact": read_bit_exact,
     "bounded_memory": read_memory,
     "latency-fit": read_latency_fits,
     "teachers": read_teachers,

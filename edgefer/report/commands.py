@@ -23,7 +23,7 @@ NAMED_DATA = ("fer2013.csv", "synthetic")
 VALUES = {"io": "--io", "ranges": "--calibration-method", "rounding": "--rounding"}
 # Contracts keep the name of a method from the time of conversion.
 RENAMED = {"second-order": "gptq"}
-REFUSALS = {"per_channel": "--per-tensor", "bias_correction": "--no-bias-correction"}
+REFUSALS = {"per_channel": "--per-tensor", "bias_correction": "--no-bias-correction", "bit_exact": "--no-bit-exact"}
 TUNING = {"epochs": "--qat-epochs", "learning_rate": "--qat-learning-rate", "distill": "--distill-weight"}
 
 
@@ -67,6 +67,8 @@ def quantize_command(scheme: str, provenance: Mapping[str, Any], run: str) -> st
     words = ["edgefer", "quantize", run, "--scheme", scheme]
     words += _calibration(provenance.get("calibration") or {})
     recipe, tuning = provenance.get("recipe") or {}, provenance.get("qat") or {}
+    if "bias_correction" in recipe:
+        recipe = {"bit_exact": False, **recipe}  # contracts from before this option do not have the field
     values = {flag: str(recipe[name]) for name, flag in VALUES.items() if recipe.get(name)}
     words += [word for flag, value in values.items() for word in (flag, RENAMED.get(value, value))]
     words += [flag for name, flag in REFUSALS.items() if recipe.get(name) is False]

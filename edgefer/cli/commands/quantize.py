@@ -97,6 +97,7 @@ class ArithmeticOptions:
     calibration_method: str | None
     rounding: str | None
     no_bias_correction: bool
+    no_bit_exact: bool
     per_tensor: bool
     keep_float: tuple[str, ...]
 
@@ -159,6 +160,10 @@ arithmetic_options = option_group(
         help="Weight rounding: gptq or nearest.  [default: gptq]",
     ),
     click.option("--no-bias-correction", is_flag=True, help="Do not correct biases for the mean rounding error."),
+    click.option(
+        "--no-bit-exact", is_flag=True,
+        help="Use all 8 bits of the weights, and accept that kernels round some outputs differently.",
+    ),
     click.option("--per-tensor", is_flag=True, help="One weight scale per tensor instead of per output channel."),
     click.option(
         "--keep-float", multiple=True, metavar="REGEX", help="Keep matching layers in float; may be repeated."
@@ -336,6 +341,7 @@ def _make_plan(
         **numeric,
         per_channel=not arithmetic.per_tensor,
         bias_correction=not arithmetic.no_bias_correction,
+        bit_exact=not arithmetic.no_bit_exact,
         float_layers=arithmetic.keep_float,
     )
     training = _given(epochs=qat.qat_epochs, learning_rate=qat.qat_learning_rate, distill=qat.distill_weight)

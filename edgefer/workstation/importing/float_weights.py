@@ -25,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgefer.errors import DataError, IncompatibleError
+from edgefer.workstation.quantization.bit_exact import is_mean
 from edgefer.workstation.quantization.flatbuffer_editor import Flatbuffer, Op
 
 __all__ = ["FoldedLayer", "assign_weights", "read_weights", "restore_normalization"]
@@ -66,7 +67,7 @@ def read_weights(model: bytes) -> list[FoldedLayer]:
     try:
         graph = Flatbuffer(model)
         sources = {op.outputs[0]: op.inputs[0] for op in graph.ops if op.kind == "DEQUANTIZE"}
-        return [_folded(graph, op, sources) for op in graph.ops if op.kind in KINDS]
+        return [_folded(graph, op, sources) for op in graph.ops if op.kind in KINDS and not is_mean(graph, op)]
     except READ_ERRORS as error:
         why = f"{type(error).__name__}: {error}"
         raise DataError("the weights of the model cannot be read", why=why, hint="copy the file again") from error

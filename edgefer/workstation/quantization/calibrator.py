@@ -44,6 +44,7 @@ import numpy.typing as npt
 from edgefer.contract.preprocessing import InputSpec, encode, encoder
 from edgefer.errors import DataError, UsageError
 from edgefer.inference.runtime import InterpreterRuntime, open_interpreter, select_runtime
+from edgefer.workstation.quantization.bit_exact import WEIGHT_MULTIPLE, align_scales, replace_means
 from edgefer.workstation.quantization.converter import converting
 from edgefer.workstation.quantization.flatbuffer_editor import Flatbuffer
 from edgefer.workstation.quantization.gptq import InputStatistics, absorb_constant_inputs, apply_gptq
@@ -193,13 +194,18 @@ class Calibrator:
         kept = _kept_float(self.graph, options.float_layers)
         self._ranges.apply(options.calibration_method, self.spec.range)
         second_order, calibrated = options.rounding == "gptq", self.graph.to_bytes()
-        if not (second_order or options.bias_correction):
-            return _quantize(calibrated, options, kept)
         if options.bias_correction:
             calibrated = absorb_constant_inputs(calibrated, self._moments, self._step)
+        if options.bit_exact:
+            calibrated = replace_means(calibrated)
+        quantized, origin = _quantize(calibrated, options, kept), Flatbuffer(calibrated)
+        if not (second_order or options.bias_correction or options.bit_exact):
+            return quantized
+        if options.bit_exact:
+            quantized = align_scales(quantized, origin)
         return apply_gptq(
-            _quantize(calibrated, options, kept), self._moments, origin=Flatbuffer(calibrated),
-            second_order=second_order, bias_correction=options.bias_correction,
+            quantized, self._moments, origin=origin, second_order=second_order,
+            bias_correction=options.bias_correction, multiple=WEIGHT_MULTIPLE if options.bit_exact else 1,
         )  # fmt: skip
 
     def _step(self, tensor: int) -> float:

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["PROBABILITIES", "Flatbuffer", "Op", "compact", "remove_softmax", "weight_bytes"]
+__all__ = ["PROBABILITIES", "WEIGHTED", "Flatbuffer", "Op", "compact", "remove_softmax", "weight_bytes"]
 
 # Operators whose inputs are, in this order, activation, weights and bias.
 WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
@@ -117,7 +117,9 @@ class Flatbuffer:
         return _dtypes()[self._graph.tensors[tensor].type]
 
     def constant(self, tensor: int) -> bool:
-        """Return True if the file contains the tensor's values."""
+        """Return True if the file contains the tensor's values; the index of an omitted input, -1, has none."""
+        if tensor < 0:
+            return False
         content = self._model.buffers[self._graph.tensors[tensor].buffer].data
         return content is not None and len(content) > 0
 
@@ -153,6 +155,48 @@ class Flatbuffer:
             np.array([] if scales is None else scales, np.float64),
             np.array([] if zero_points is None else zero_points, np.int64),
         )
+
+    def set_scales(self, tensor: int, scales: npt.NDArray[np.float64]) -> None:
+        """Replace the scales of a quantized tensor, (n,), by as many; the zero points stay."""
+        self._graph.tensors[tensor].quantization.scale = scales.astype(np.float32)
+
+    def to_depthwise(self, position: int, weights: npt.NDArray[np.float32]) -> None:
+        """Replace an operator with a depthwise convolution of its first input over all rows and columns.
+
+        Args:
+            position: index of the operator in ``ops``.
+            weights: float32 (1, rows, columns, channels).
+        """
+        from tensorflow.lite.python import schema_py_generated as schema
+
+        operator, op = self._graph.operators[position], self.ops[position]
+        channels = weights.shape[-1]
+        # Kernels of quantized convolutions need a bias.
+        kernel = self._add_float(weights, f"{op.layer}/weights")
+        operator.inputs = [op.inputs[0], kernel, self._add_float(np.zeros(channels), f"{op.layer}/bias")]
+        self._graph.tensors[op.outputs[0]].shape = np.array([1, 1, 1, channels], np.int32)
+        code = schema.OperatorCodeT()
+        code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.DEPTHWISE_CONV_2D
+        code.version, operator.opcodeIndex = 1, len(self._model.operatorCodes)
+        self._model.operatorCodes.append(code)
+        operator.builtinOptionsType = schema.BuiltinOptions.DepthwiseConv2DOptions
+        operator.builtinOptions = options = schema.DepthwiseConv2DOptionsT()
+        options.padding = schema.Padding.VALID
+        options.strideH = options.strideW = options.depthMultiplier = 1
+        options.dilationHFactor = options.dilationWFactor = 1
+
+    def _add_float(self, values: npt.NDArray[Any], name: str) -> int:
+        """Add a float32 constant; return its tensor index."""
+        from tensorflow.lite.python import schema_py_generated as schema
+
+        tensor, buffer = schema.TensorT(), schema.BufferT()
+        buffer.data = np.frombuffer(values.astype(np.float32).tobytes(), np.uint8)
+        tensor.shape, tensor.type = np.array(values.shape, np.int32), schema.TensorType.FLOAT32
+        tensor.name = name.encode()
+        tensor.buffer = len(self._model.buffers)
+        self._model.buffers.append(buffer)
+        self._graph.tensors.append(tensor)
+        return len(self._graph.tensors) - 1
 
     def range(self, tensor: int) -> tuple[float, float]:
         """Return the calibrated range (low, high) that set_range() stored."""

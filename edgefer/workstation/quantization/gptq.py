@@ -28,7 +28,7 @@ import numpy.typing as npt
 
 from edgefer.workstation.quantization.flatbuffer_editor import Flatbuffer, Op
 
-__all__ = ["InputStatistics", "absorb_constant_inputs", "apply_gptq"]
+__all__ = ["LARGEST", "InputStatistics", "absorb_constant_inputs", "apply_gptq", "pair_layers", "weight_rows"]
 
 Array = npt.NDArray[Any]
 # Sampled patches per face; neighboring patches are nearly identical.
@@ -43,7 +43,8 @@ NOISE = 1e-5
 NOISE_SHARE = 0.1
 ATTEMPTS = 6
 LARGEST = 127
-LIMITS = (-(2**31) + 1, 2**31 - 1)
+"""Largest integer weight."""
+LIMITS = (-(2**31), 2**31 - 1)
 SAME = 0  # Padding in the schema
 
 
@@ -60,10 +61,10 @@ class InputStatistics:
         self._counts = dict.fromkeys((index for index, _ in self._ops), 0)
         self._sums: dict[int, Array] = {}
         self._products: dict[int, Array] = {}
-        self._rounded: dict[tuple[int, bool, bytes], Array] = {}
+        self._rounded: dict[tuple[int, bool, int, bytes], Array] = {}
         self._enough = {
             index for index, op in self._ops
-            if faces * min(PATCHES, _positions(graph, op)) >= _rows(graph, op).shape[2]
+            if faces * min(PATCHES, _positions(graph, op)) >= weight_rows(graph, op).shape[2]
         }  # fmt: skip
         self._waiting: dict[int, list[Array]] = {index: [] for index in self._enough}
 
@@ -101,9 +102,12 @@ class InputStatistics:
         mean = self._sums[index] / self._counts[index]
         return second - mean[:, :, None] * mean[:, None, :] if centred else second
 
-    def round(self, index: int, weights: Array, scales: Array, *, centred: bool) -> Array | None:
-        """Return integer weights (groups, outputs, inputs) of an operator, or None without a covariance."""
-        key = (index, centred, scales.tobytes() + weights.tobytes())
+    def round(self, index: int, weights: Array, scales: Array, *, centred: bool, multiple: int = 1) -> Array | None:
+        """Return weights (groups, outputs, inputs) of an operator in multiples of ``multiple`` steps.
+
+        None without a covariance.
+        """
+        key = (index, centred, multiple, scales.tobytes() + weights.tobytes())
         # Variants of one network differ in ranges and float layers, but share the scales of their weights.
         if key not in self._rounded:
             covariance, second = (self.covariance(index, centred=option) for option in (centred, False))
@@ -111,7 +115,9 @@ class InputStatistics:
                 return None
             floors = NOISE * np.einsum("gii->g", second) / second.shape[1]
             groups = zip(weights, scales, covariance, floors)
-            self._rounded[key] = np.stack([_round(*arrays, floor=floor) for *arrays, floor in groups])
+            self._rounded[key] = np.stack(
+                [_round(*arrays, floor=floor, multiple=multiple) for *arrays, floor in groups]
+            )
         return self._rounded[key]
 
 
@@ -133,7 +139,7 @@ def absorb_constant_inputs(model: bytes, observed: InputStatistics, step_of: Cal
         covariance = observed.covariance(index, centred=True) if mean is not None else None
         if mean is None or covariance is None or graph.uses(op.inputs[1]) > 1:
             continue
-        weights = _rows(graph, op).astype(np.float64)
+        weights = weight_rows(graph, op).astype(np.float64)
         error = step_of(op.inputs[0]) ** 2 / 12  # variance of a uniform rounding error
         variance = np.maximum(np.einsum("gii->gi", covariance), 0.0)
         share = np.where(variance < error, variance / (variance + error), 1.0)[:, None, :]
@@ -149,7 +155,13 @@ def absorb_constant_inputs(model: bytes, observed: InputStatistics, step_of: Cal
 
 
 def apply_gptq(
-    model: bytes, observed: InputStatistics, *, origin: Flatbuffer, second_order: bool, bias_correction: bool
+    model: bytes,
+    observed: InputStatistics,
+    *,
+    origin: Flatbuffer,
+    second_order: bool,
+    bias_correction: bool,
+    multiple: int = 1,
 ) -> bytes:
     """Return the int8 model with GPTQ-rounded weights and corrected biases; float layers stay unchanged.
 
@@ -161,32 +173,38 @@ def apply_gptq(
         origin: the float graph, or a variant of it with other weights.
         second_order: round weights with GPTQ.
         bias_correction: correct biases.
+        multiple: common factor of all weights and biases. If it is not 1, weights that GPTQ cannot round are rounded to
+            the nearest multiple, with the scales of ``model``.
     """
     graph = Flatbuffer(model)
-    pairs = _pair(origin, graph)
-    if not pairs:
-        return model
-    for index, float_op, op in pairs:
-        mean = observed.mean(index)
+    for index, float_op, op in pair_layers(origin, graph):
         # Weights shared by two operators cannot fit the inputs of both.
-        if mean is None or graph.dtype(op.inputs[1]) != "int8" or graph.uses(op.inputs[1]) > 1:
+        if graph.dtype(op.inputs[1]) != "int8" or graph.uses(op.inputs[1]) > 1:
             continue
-        weights, steps = _rows(origin, float_op).astype(np.float64), _rows(graph, op)
+        mean = observed.mean(index)
+        weights, steps = weight_rows(origin, float_op).astype(np.float64), weight_rows(graph, op)
         scales = np.broadcast_to(graph.scales(op.inputs[1])[0], steps.shape[0] * steps.shape[1])
         scales = scales.reshape(*steps.shape[:2], 1)
-        rounded = observed.round(index, weights, scales[..., 0], centred=bias_correction) if second_order else None
+        rounded = None
+        if second_order:
+            rounded = observed.round(index, weights, scales[..., 0], centred=bias_correction, multiple=multiple)
+        if rounded is None and multiple > 1:
+            rounded = _nearest(weights, scales, multiple)
         if rounded is not None:
             steps = rounded
             graph.set_values(op.inputs[1], _from_rows(steps, op, graph.shape(op.inputs[1])))
-        if bias_correction:
-            mean_error = np.einsum("goi,gi->go", weights - steps * scales, mean).reshape(-1)
+        error_mean = mean if bias_correction else None
+        if len(op.inputs) > 2 and op.inputs[2] >= 0 and (error_mean is not None or multiple > 1):
+            bias = origin.values(float_op.inputs[2]).astype(np.float64)
+            if error_mean is not None:
+                bias += np.einsum("goi,gi->go", weights - steps * scales, error_mean).reshape(-1)
             bias_scale, _ = graph.scales(op.inputs[2])
-            bias = np.round((origin.values(float_op.inputs[2]) + mean_error) / bias_scale)
-            graph.set_values(op.inputs[2], np.clip(bias, *LIMITS))
+            bias = np.round(bias / (bias_scale * multiple))
+            graph.set_values(op.inputs[2], np.clip(bias, LIMITS[0] // multiple + 1, LIMITS[1] // multiple) * multiple)
     return graph.to_bytes()
 
 
-def _pair(origin: Flatbuffer, graph: Flatbuffer) -> list[tuple[int, Op, Op]]:
+def pair_layers(origin: Flatbuffer, graph: Flatbuffer) -> list[tuple[int, Op, Op]]:
     """Return the index in ``origin.computing`` of each weighted operator, the operator, and its int8 counterpart.
 
     The quantizer may rewrite other operators, such as activations. Empty if the weighted ones are not the same.
@@ -202,21 +220,28 @@ def _pair(origin: Flatbuffer, graph: Flatbuffer) -> list[tuple[int, Op, Op]]:
     return [(index, op, partner) for (index, op), partner in zip(indexed, partners)]
 
 
-def _round(weights: Array, scales: Array, covariance: Array, *, floor: float = 0.0) -> Array:
+def _round(weights: Array, scales: Array, covariance: Array, *, floor: float = 0.0, multiple: int = 1) -> Array:
     """Round weights, float64 (outputs, inputs) with one scale per output, to steps in -127..127, input by input.
 
-    ``floor`` is the minimum damping of the diagonal of the covariance.
+    ``floor`` is the minimum damping of the diagonal of the covariance. All steps are multiples of ``multiple``.
     """
     # Round inputs of high variance first, while many others can compensate for the error.
     order = np.argsort(-np.diag(covariance), kind="stable")
     factor = _factor(covariance[np.ix_(order, order)], floor)
     remaining, steps = weights[:, order].copy(), np.empty_like(weights)
     for position, column in enumerate(order):
-        rounded = np.clip(np.round(remaining[:, position] / scales), -LARGEST, LARGEST)
+        rounded = _nearest(remaining[:, position], scales, multiple)
         steps[:, column] = rounded
         error = (remaining[:, position] - rounded * scales) / factor[position, position]
         remaining[:, position + 1 :] -= np.outer(error, factor[position, position + 1 :])
     return steps
+
+
+def _nearest(weights: Array, scales: Array, multiple: int) -> Array:
+    """Return the nearest multiples of ``multiple`` steps in -127..127."""
+    largest = LARGEST // multiple
+    nearest: Array = np.clip(np.round(weights / (scales * multiple)), -largest, largest) * multiple
+    return nearest
 
 
 def _factor(covariance: Array, floor: float) -> Array:
@@ -244,7 +269,7 @@ def _is_plain(graph: Flatbuffer, op: Op) -> bool:
     return not dilated and op.options.depthMultiplier == 1
 
 
-def _rows(graph: Flatbuffer, op: Op) -> Array:
+def weight_rows(graph: Flatbuffer, op: Op) -> Array:
     """Return the weights as (groups, outputs, inputs): one group per channel of a depthwise convolution, else one."""
     weights = graph.values(op.inputs[1])
     if op.kind == "DEPTHWISE_CONV_2D":
@@ -253,7 +278,7 @@ def _rows(graph: Flatbuffer, op: Op) -> Array:
 
 
 def _from_rows(rows: Array, op: Op, shape: tuple[int, ...]) -> Array:
-    """Invert _rows()."""
+    """Invert weight_rows()."""
     return (rows[:, 0].T if op.kind == "DEPTHWISE_CONV_2D" else rows[0]).reshape(shape)
 
 

@@ -37,7 +37,7 @@ JSON_VALUES = {"gptq": "second-order"}
 FLAGS = {
     "io": "--io", "per_channel": "--per-tensor", "dense_per_channel": "--target litert",
     "calibration_method": "--calibration-method", "rounding": "--rounding", "bias_correction": "--no-bias-correction",
-    "float_layers": "--keep-float",
+    "bit_exact": "--no-bit-exact", "float_layers": "--keep-float",
 }  # fmt: skip
 
 
@@ -54,6 +54,7 @@ class QuantizationOptions:
             the methods.
         rounding: "gptq" (each weight compensates for the rounding of the previous ones) or "nearest".
         bias_correction: subtract the mean error of rounded weights from the biases.
+        bit_exact: choose scales with which all kernels compute the same outputs; bit_exact.py describes them.
         float_layers: regular expressions; layers with a matching name keep float weights and arithmetic.
     """
 
@@ -63,6 +64,7 @@ class QuantizationOptions:
     calibration_method: str = "percentile"
     rounding: str = "gptq"
     bias_correction: bool = True
+    bit_exact: bool = True
     float_layers: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

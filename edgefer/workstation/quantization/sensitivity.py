@@ -25,6 +25,7 @@ from edgefer.contract.preprocessing import InputSpec
 from edgefer.contract.quantization_params import QuantParams, dequantize
 from edgefer.errors import DataError
 from edgefer.progress import Progress, silent
+from edgefer.workstation.quantization.bit_exact import is_mean
 from edgefer.workstation.quantization.calibrator import Calibrator, activations
 from edgefer.workstation.quantization.flatbuffer_editor import Flatbuffer, Op
 from edgefer.workstation.quantization.options import QuantizationOptions
@@ -120,7 +121,7 @@ def layer_errors(
     """
     origin, graph = Flatbuffer(float_model), Flatbuffer(quantized)
     pairs = list(zip(origin.computing, graph.computing))
-    if [op.kind for op in origin.computing] != [op.kind for op in graph.computing]:
+    if _kinds(origin) != _kinds(graph):
         raise DataError(
             "the quantized model does not have the operators of the float model",
             why=f"{len(graph.computing)} operators, expected {len(origin.computing)}, both without QUANTIZE and "
@@ -139,6 +140,11 @@ def layer_errors(
         LayerError(index, op.kind, float_op.layer, total.distance, _weights(origin, float_op, graph, op))
         for index, ((float_op, op), total) in enumerate(zip(pairs, sums))
     ]
+
+
+def _kinds(graph: Flatbuffer) -> list[str]:
+    """Return the operator types of the float network; a mean can be a convolution in int8."""
+    return ["MEAN" if is_mean(graph, op) else op.kind for op in graph.computing]
 
 
 def sensitivity(
@@ -172,7 +178,7 @@ def sensitive_layers(gains: dict[str, float]) -> Sequence[str]:
 
 def _weights(origin: Flatbuffer, float_op: Op, graph: Flatbuffer, op: Op) -> Distance | None:
     """Return the error of the int8 weights of ``op``, or None."""
-    if not op.weighted or graph.dtype(op.inputs[1]) != "int8":
+    if not float_op.weighted or graph.dtype(op.inputs[1]) != "int8":
         return None
     expected, steps = origin.values(float_op.inputs[1]), graph.values(op.inputs[1])
     scales, zero_points = graph.scales(op.inputs[1])

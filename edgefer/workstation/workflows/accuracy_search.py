@@ -5,9 +5,9 @@
     result.record.methods, result.record.candidates # all calibration methods and candidates, in order
 
 The search tries the three calibration methods first. It starts with the one that preserves the most labels on the worst
-of several disjoint calibration sets. With the best method, it then keeps the most sensitive layers in float, one more
-in each step. The result of the plain converter is measured for comparison and never selected, because GPTQ rounding and
-bias correction cost nothing on the board.
+of several disjoint calibration sets. With the best method, it then gives up bit-exact scales, and keeps the most
+sensitive layers in float, one more in each step. The result of the plain converter is measured for comparison and never
+selected, because GPTQ rounding and bias correction cost nothing on the board.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ METHOD_SETS = 3
 """Disjoint calibration sets on which the calibration methods are compared."""
 SCHEME = "int8"
 PLAIN_CONVERTER = "plain converter"
+INEXACT = "8-bit weights, not bit-exact"
 MAX_FLOAT_LAYERS = 3
 
 
@@ -115,7 +116,9 @@ class _Search:
         return sorted(results, key=lambda result: -result.float_agreement)
 
     def _first_within_bound(self, methods: list[str]) -> QuantizationOptions | None:
-        plain = dataclasses.replace(self._base, calibration_method="min-max", rounding="nearest", bias_correction=False)
+        plain = dataclasses.replace(
+            self._base, calibration_method="min-max", rounding="nearest", bias_correction=False, bit_exact=False
+        )
         self._score(PLAIN_CONVERTER, plain)
         scored = []
         for method in methods:
@@ -125,6 +128,10 @@ class _Search:
                 return options
             scored.append((candidate.agreement, options))
         best = max(scored, key=lambda pair: pair[0])[1]
+        if best.bit_exact:
+            best = dataclasses.replace(best, bit_exact=False)
+            if self._score(INEXACT, best).within_bound:
+                return best
         layers = sensitive_layers(self._context.sensitivity(best))[:MAX_FLOAT_LAYERS]
         for count in range(1, len(layers) + 1):
             patterns = (*self._base.float_layers, *(f"^{re.escape(layer)}$" for layer in layers[:count]))
@@ -147,7 +154,7 @@ class _Search:
 
     @property
     def _steps(self) -> int:
-        return 2 * len(CALIBRATION_METHODS) + 1 + MAX_FLOAT_LAYERS
+        return 2 * len(CALIBRATION_METHODS) + 2 + MAX_FLOAT_LAYERS
 
     def _report(self, what: str, *, finished: bool = False) -> None:
         done = self._steps if finished else len(CALIBRATION_METHODS) + len(self._candidates)

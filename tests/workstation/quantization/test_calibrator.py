@@ -12,7 +12,7 @@ from edgefer.workstation.quantization.flatbuffer_editor import Flatbuffer
 from edgefer.workstation.quantization.options import CALIBRATION_METHODS, QuantizationOptions
 from edgefer.workstation.training.keras_inference import flatbuffer_logits, keras_logits
 
-PLAIN = QuantizationOptions(rounding="nearest", bias_correction=False)
+PLAIN = QuantizationOptions(rounding="nearest", bias_correction=False, bit_exact=False)
 SPEC = InputSpec()
 
 
@@ -39,8 +39,12 @@ def snr_db(model, expected, faces, spec=SPEC):
 def test_default_options_have_a_smaller_error_than_the_converter_alone(network, request, drawn):
     network = request.getfixturevalue(network)
     expected, calibrated = keras_logits(network, drawn), Calibrator(convert(network), drawn)
-    plain, best = (snr_db(calibrated.quantize(options), expected, drawn) for options in (PLAIN, QuantizationOptions()))
+    better = QuantizationOptions(bit_exact=False)
+    plain, best, bit_exact = (
+        snr_db(calibrated.quantize(options), expected, drawn) for options in (PLAIN, better, QuantizationOptions())
+    )
     assert best > plain > 30
+    assert bit_exact > plain - 3
 
 
 def test_quantizing_again_gives_equal_bytes_in_any_order(calibrated, small_network, drawn):
@@ -81,19 +85,23 @@ def test_layers_stay_float_with_input_and_output_of_any_type(calibrated, drawn, 
     assert snr_db(model, keras_logits(small_network, drawn), drawn) > 35
 
 
+def weight_dtypes(graph):
+    return {op.layer: graph.dtype(op.inputs[1]) for op in graph.computing if op.weighted}
+
+
 def test_a_float_layer_is_between_dequantize_and_quantize(calibrated):
     graph = Flatbuffer(calibrated.quantize(QuantizationOptions(float_layers=("^conv_b$",))))
     assert [(op.kind, op.layer) for op in graph.ops][:4] == [
         ("CONV_2D", "conv"), ("DEQUANTIZE", "tfl.dequantize"), ("CONV_2D", "conv_b"), ("QUANTIZE", "tfl.quantize")
     ]  # fmt: skip
-    assert [graph.dtype(op.inputs[1]) for op in graph.computing if op.weighted] == ["int8", "float32", "int8"]
+    assert weight_dtypes(graph) == {"conv": "int8", "conv_b": "float32", "average": "int8", "logits": "int8"}
 
 
 def test_a_pattern_matches_names_as_a_regular_expression(calibrated):
     graph = Flatbuffer(calibrated.quantize(QuantizationOptions(float_layers=("^conv$",))))
-    assert [graph.dtype(op.inputs[1]) for op in graph.computing if op.weighted] == ["float32", "int8", "int8"]
+    assert weight_dtypes(graph) == {"conv": "float32", "conv_b": "int8", "average": "int8", "logits": "int8"}
     graph = Flatbuffer(calibrated.quantize(QuantizationOptions(float_layers=("conv",))))
-    assert [graph.dtype(op.inputs[1]) for op in graph.computing if op.weighted] == ["float32", "float32", "int8"]
+    assert weight_dtypes(graph) == {"conv": "float32", "conv_b": "float32", "average": "int8", "logits": "int8"}
 
 
 def test_a_pattern_without_a_match_is_an_error_with_the_layers(calibrated):
@@ -107,14 +115,16 @@ def weight_scales(model):
 
 
 def test_weights_have_a_scale_per_channel_or_per_tensor(calibrated):
-    assert weight_scales(calibrated.quantize(QuantizationOptions())) == {"conv": 8, "conv_b": 8, "logits": 1}
+    assert weight_scales(calibrated.quantize(QuantizationOptions())) == {
+        "conv": 8, "conv_b": 8, "average": 8, "logits": 1,
+    }  # fmt: skip
     per_tensor = calibrated.quantize(QuantizationOptions(per_channel=False))
-    assert weight_scales(per_tensor) == {"conv": 1, "conv_b": 1, "logits": 1}
+    assert weight_scales(per_tensor) == {"conv": 1, "conv_b": 1, "average": 1, "logits": 1}
 
 
 def test_compatibility_notes_the_early_kernels_that_miscompute_dense_per_channel(calibrated):
     model = calibrated.quantize(QuantizationOptions(dense_per_channel=True))
-    assert weight_scales(model) == {"conv": 8, "conv_b": 8, "logits": 7}
+    assert weight_scales(model) == {"conv": 8, "conv_b": 8, "average": 8, "logits": 7}
     notes = {target.name: target.notes for target in check_targets(read_model(model), runtime="litert")}
     assert any("wrong results for per-channel FULLY_CONNECTED" in note for note in notes["tflm"])
 

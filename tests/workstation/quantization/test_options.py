@@ -20,7 +20,7 @@ from edgefer.workstation.workflows.quantize import quantize
 
 OTHER = {
     "io": "uint8", "per_channel": False, "dense_per_channel": True, "calibration_method": "min-max",
-    "rounding": "nearest", "bias_correction": False, "float_layers": ("stem", "logits"),
+    "rounding": "nearest", "bias_correction": False, "bit_exact": False, "float_layers": ("stem", "logits"),
 }  # fmt: skip
 
 

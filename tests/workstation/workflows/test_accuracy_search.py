@@ -62,6 +62,7 @@ def test_without_a_candidate_within_the_bound_there_are_no_options_but_a_full_re
     assert not any(each.within_bound for each in none_within_bound.record.candidates)
     plain = none_within_bound.record.candidates[0].options
     assert (plain["ranges"], plain["rounding"], plain["bias_correction"]) == ("min-max", "nearest", False)
+    assert plain["bit_exact"] is False
     assert json.dumps(none_within_bound.record.to_json(), allow_nan=False)
 
 
@@ -96,10 +97,18 @@ def damaged_layer(make_trials, small_network):
 
 def test_the_most_sensitive_layer_is_kept_in_float(damaged_layer):
     candidates = damaged_layer.candidates
-    assert candidates[4].name.startswith("conv_b")
-    assert "^conv_b$" in candidates[4].options["float_layers"]
-    assert candidates[4].agreement >= max(each.agreement for each in candidates[:4])
-    assert candidates[4].model_bytes > candidates[1].model_bytes
+    assert candidates[5].name.startswith("conv_b")
+    assert "^conv_b$" in candidates[5].options["float_layers"]
+    assert candidates[5].agreement >= max(each.agreement for each in candidates[:5])
+    assert candidates[5].model_bytes > candidates[1].model_bytes
+
+
+def test_bit_exact_scales_are_given_up_before_a_layer_is_kept_in_float(damaged_layer):
+    methods, inexact = damaged_layer.candidates[1:4], damaged_layer.candidates[4]
+    assert all(each.options["bit_exact"] for each in methods)
+    assert inexact.name == "8-bit weights, not bit-exact"
+    best = max(methods, key=lambda each: each.agreement)
+    assert inexact.options == {**best.options, "bit_exact": False}
 
 
 def test_the_search_keeps_options_set_by_the_user(damaged_layer):

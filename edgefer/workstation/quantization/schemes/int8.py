@@ -22,6 +22,7 @@ SUPPORTED_OPTIONS = (
     "calibration_method",
     "rounding",
     "bias_correction",
+    "bit_exact",
     "float_layers",
 )
 
