@@ -16,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import hashlib
+import io
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,8 +69,11 @@ class CalibrationSet:
 def to_csv(selection: SelectedFaces) -> str:
     """Return the content of a set's file, with a header and one line per face."""
     rows = zip(selection.rows.tolist(), selection.digests, selection.labels.tolist())
-    lines = [f"{row},{_digits(digest)},{selection.label_names[label]}" for row, digest, label in rows]
-    return "\n".join([",".join(HEADER), *lines]) + "\n"
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(HEADER)
+    writer.writerows([row, _digits(digest), selection.label_names[label]] for row, digest, label in rows)
+    return text.getvalue()
 
 
 def check_target(path: Path) -> None:

@@ -35,11 +35,14 @@ def write_label_changes(quantized: Quantized, artifact: Path) -> None:
     The picture shows faces of the data set; do not publish it unless their license permits it.
     """
     names, rows = quantized.artifact.labels, quantized.images.rows
-    lines = ["row,label,float_label,label_now,float_probability,probability_now"]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["row", "label", "float_label", "label_now", "float_probability", "probability_now"])
     for change in quantized.label_changes:
-        labels = f"{names[change.label]},{names[change.float_label]},{names[change.quantized_label]}"
-        lines.append(f"{rows[change.index]},{labels},{change.float_probability:.4f},{change.quantized_probability:.4f}")
-    files.write_text(artifact.with_suffix(".flips.csv"), "\n".join(lines) + "\n")
+        labels = (names[label] for label in (change.label, change.float_label, change.quantized_label))
+        probabilities = (change.float_probability, change.quantized_probability)
+        writer.writerow([rows[change.index], *labels, *(f"{probability:.4f}" for probability in probabilities)])
+    files.write_text(artifact.with_suffix(".flips.csv"), text.getvalue())
     picture = artifact.with_suffix(".flips.png")
     draw_label_changes(quantized.images.faces, quantized.label_changes, picture, label_names=names)
 

@@ -1,3 +1,4 @@
+import csv
 import dataclasses
 import hashlib
 from pathlib import Path
@@ -56,6 +57,14 @@ def test_the_file_contains_rows_hashes_and_classes(selection, path):
     assert first == f"{selection.rows[0]},{digits},{LABELS[selection.labels[0]]}"
     assert path.read_bytes().endswith(b"\n")
     assert b"\r" not in path.read_bytes()
+
+
+def test_class_names_may_contain_commas_and_quotation_marks(faces, selection, path):
+    names = ("angry, mad", 'say "hi"', *LABELS[2:])
+    path.write_text(to_csv(dataclasses.replace(selection, label_names=names)))
+    assert np.array_equal(load_set(path, faces).faces, selection.faces)
+    rows = list(csv.reader(lines(path)[1:]))
+    assert [name for *_, name in rows] == [names[label] for label in selection.labels]
 
 
 def test_a_byte_order_mark_and_windows_line_ends_are_accepted(faces, selection, path):

@@ -17,6 +17,7 @@ from edgefer.inference.classifier import Classifier
 from edgefer.inference.golden import record_golden_vectors
 from edgefer.inference.runtime import select_runtime
 from edgefer.results.measurement import BenchRequest
+from edgefer.results.paired_comparison import LabelChange
 from edgefer.statistics import softmax
 from edgefer.workstation.quantization.calibration_data import draw_faces
 from edgefer.workstation.quantization.converter import convert
@@ -166,6 +167,18 @@ def test_changed_labels_are_listed_by_row_with_both_labels(by_scheme, written, f
         assert row["float_label"] != row["label_now"]
         assert float(row["probability_now"]) == pytest.approx(flip.quantized_probability, abs=1e-4)
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_changed_labels_may_contain_commas_and_quotation_marks(by_scheme, tmp_path):
+    quantized = by_scheme["int8"]
+    names = tuple(f'{label}, "{label}"' for label in LABELS)
+    change = LabelChange(0, label=1, float_label=2, quantized_label=3, float_probability=0.5, quantized_probability=0.6)
+    renamed = dataclasses.replace(
+        quantized, artifact=dataclasses.replace(quantized.artifact, labels=names), label_changes=(change,)
+    )
+    write_label_changes(renamed, tmp_path / "a.tflite")
+    (row,) = csv.DictReader((tmp_path / "a.flips.csv").read_text().splitlines())
+    assert (row["label"], row["float_label"], row["label_now"]) == names[1:4]
 
 
 def test_other_data_than_the_run_was_trained_on_is_refused(finished_run):
