@@ -147,11 +147,13 @@ class CalibrationPool:
             DataError: the pool has fewer than ``sets * size`` images.
         """
         if len(self.split) < sets * size:
+            flag, largest = "--size" if sets == 1 else "--calibration-size", len(self.split) // sets
+            check = "edgefer data check PATH   (counts duplicates and constant images)"
             raise DataError(
                 f"cannot select {sets * size:,} different calibration faces",
                 why=f"Training has {len(self.split):,}, without {self.constant:,} images with a single gray value and "
                 f"{self.duplicates:,} exact duplicates",
-                hint=f"--{'size' if sets == 1 else 'calibration-size'} {len(self.split) // sets}",
+                hint=f"{flag} {largest}" if largest else check,
             )
         return [_selected(self, sorted(members)) for members in _take_turns(self, sets, size, seed)]
 

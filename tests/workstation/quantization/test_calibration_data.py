@@ -114,6 +114,13 @@ def test_too_many_faces_are_refused(dataset, sets, size, hint):
     assert caught.value.hint == hint
 
 
+def test_the_hint_of_a_data_set_without_usable_images_is_no_size_of_zero():
+    constant = as_dataset(np.repeat(np.arange(8, dtype=np.uint8), 48 * 48).reshape(8, 48, 48), np.arange(8) % 7)
+    with pytest.raises(DataError, match="Training has 0, without 8 images with a single gray value") as caught:
+        calibration_pool(constant).select(size=5)
+    assert caught.value.hint.startswith("edgefer data check")
+
+
 def test_a_data_set_without_training_is_refused(dataset):
     only_test = dataclasses.replace(dataset, splits={"PublicTest": dataset.split("PublicTest")})
     with pytest.raises(DataError, match="no Training images"):
