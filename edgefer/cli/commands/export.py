@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,7 +54,7 @@ def command(model: Path | None, as_zip: bool, as_c_array: bool, output_dir: Path
     log(f"model: {path} ({reason})")
     artifact = Artifact.load(path)
     # Build every export before writing any file.
-    exports = [_bundle(artifact, path)] if as_zip else []
+    exports = [_bundle(artifact, path, output_dir)] if as_zip else []
     exports += [_c_array(artifact, path)] if as_c_array else []
     contents = {output_dir / name: content for export in exports for name, content in export.files.items()}
     for target, content in contents.items():
@@ -78,11 +79,12 @@ class _Export:
     advice: str
 
 
-def _bundle(artifact: Artifact, model: Path) -> _Export:
+def _bundle(artifact: Artifact, model: Path, folder: Path) -> _Export:
     from edgefer.deploy.bundle import SUFFIX, bundle
 
     name = f"{model.stem}{SUFFIX}"
-    advice = f"next: scp {name} pi@raspberrypi.local:\nthen on the board: python3 {name} photo.jpg"
+    local, remote = shlex.quote(str(folder / name)), shlex.quote(name)
+    advice = f"next: scp {local} pi@raspberrypi.local:\nthen on the board: python3 {remote} photo.jpg"
     return _Export({name: bundle(artifact, name=model.stem)}, {}, advice)
 
 

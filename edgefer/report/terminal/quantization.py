@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import shlex
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePath
@@ -77,7 +78,7 @@ def calibration_set_text(record: Mapping[str, Any]) -> str:
     deciles = [[name, *record[f"{name}_tenths"]] for name in ("brightness", "contrast")]
     return "\n\n".join(
         [
-            f"{record['path']}: {record['faces']:,} faces, sha256 {record['sha256']}",
+            f"{record['path']}: {record['faces']:,} face{'s' * (record['faces'] != 1)}, sha256 {record['sha256']}",
             table(["class", "selected", "of"], classes),
             table(["decile", *map(str, range(1, 11))], deciles),
             _excluded(record),
@@ -89,7 +90,7 @@ def _excluded(record: Mapping[str, Any]) -> str:
     return (
         f"Excluded from Training: {record['constant_images']:,} with a single gray value, "
         f"{record['images_with_a_twin']:,} exact duplicates.\n"
-        f"next: edgefer quantize --int8 --calibration {record['path']}"
+        f"next: edgefer quantize --int8 --calibration {shlex.quote(record['path'])}"
     )
 
 

@@ -31,6 +31,16 @@ def test_the_text_names_the_next_steps(edgefer, workplace, tmp_path):
     assert "tensor arena" not in outcome.out
 
 
+def test_the_next_step_copies_the_file_that_was_written(edgefer, tmp_path):
+    model = tmp_path / "my model.tflite"
+    model.write_bytes(SHIPPED.read_bytes())
+    outcome = edgefer("export", model, "--zip", "--output-dir", "out")
+    assert outcome.code == 0, outcome.err
+    assert (tmp_path / "out" / "my model.pyz").exists()
+    assert "scp 'out/my model.pyz' pi@" in outcome.out
+    assert "python3 'my model.pyz' photo.jpg" in outcome.out
+
+
 def test_without_a_format_nothing_is_written(refused, tmp_path):
     assert "--zip, --c-array or both" in refused("export", code=2)
     assert os.listdir(tmp_path) == []
