@@ -2,6 +2,7 @@
 
     write_label_changes(quantized, path)            # NAME.flips.csv, NAME.flips.png
     write_layers(layers, sensitive, path)           # NAME.layers.csv, NAME.layers.png
+    remove_derived_files(path)                      # all of them, and NAME.card.md
 """
 
 from __future__ import annotations
@@ -20,13 +21,23 @@ from edgefer.workstation.plots.faces import draw_label_changes
 from edgefer.workstation.quantization.sensitivity import Distance, LayerError
 from edgefer.workstation.workflows.quantize import Quantized
 
-__all__ = ["layer_record", "write_label_changes", "write_layers"]
+__all__ = ["layer_record", "remove_derived_files", "write_label_changes", "write_layers"]
 
+DERIVED_SUFFIXES = (".flips.csv", ".flips.png", ".layers.csv", ".layers.png", ".card.md")
 MEASURES = [field.name for field in dataclasses.fields(Distance)]
 COLUMNS = (
     "index", "kind", "layer", *(f"activation_{name}" for name in MEASURES), *(f"weight_{name}" for name in MEASURES),
     "float_gain_db",
 )  # fmt: skip
+
+
+def remove_derived_files(artifact: Path) -> None:
+    """Remove the files next to ``artifact`` that describe an earlier model, which it has just replaced.
+
+    Not every quantization writes all of them, and an interrupted one writes only some.
+    """
+    for suffix in DERIVED_SUFFIXES:
+        artifact.with_suffix(suffix).unlink(missing_ok=True)
 
 
 def write_label_changes(quantized: Quantized, artifact: Path) -> None:

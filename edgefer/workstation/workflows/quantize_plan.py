@@ -31,7 +31,12 @@ from edgefer.workstation.training.validation import drop_validation
 from edgefer.workstation.workflows.accuracy_search import METHOD_SETS, SearchResult, make_candidate, search
 from edgefer.workstation.workflows.calibration_stability import CalibrationTrials, measure_stability
 from edgefer.workstation.workflows.quantization_context import SCHEMES, SENSITIVITY_FACES, QuantizationContext
-from edgefer.workstation.workflows.quantization_files import layer_record, write_label_changes, write_layers
+from edgefer.workstation.workflows.quantization_files import (
+    layer_record,
+    remove_derived_files,
+    write_label_changes,
+    write_layers,
+)
 from edgefer.workstation.workflows.quantization_record import NO_THRESHOLDS, Thresholds, make_record
 from edgefer.workstation.workflows.quantize import Quantized, quantize
 
@@ -165,6 +170,7 @@ def run_quantization(
         )
     path = run.artifact(plan.scheme)
     quantized.artifact.save(path)
+    remove_derived_files(path)
     write_label_changes(quantized, path)
     console.log("measuring latency for one second")
     measurement = console.benchmark(path)

@@ -334,3 +334,12 @@ def test_int8_qat_of_another_programs_model_names_the_layer_before_the_data_set_
     error = refused("quantize", "net.keras", "--int8-qat", "--data", "nowhere.csv", code=2)
     assert "does not support bent (Conv2D)" in error
     assert not (tmp_path / "runs").exists()
+
+
+def test_files_that_describe_an_earlier_model_are_removed(edgefer, scratch, workplace):
+    outdated = scratch / f"{workplace.int8.stem}.layers.csv"
+    outdated.write_text("layers of an earlier model\n")
+    outcome = edgefer("quantize", scratch, "--int8", "--calibration-size", 20)
+    assert outcome.code == 0, outcome.err
+    assert not outdated.exists()
+    assert outdated.with_name(f"{workplace.int8.stem}.card.md").exists()
