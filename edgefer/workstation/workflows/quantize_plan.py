@@ -18,7 +18,7 @@ from edgefer import plugins
 from edgefer.data.dataset import Dataset
 from edgefer.errors import UsageError
 from edgefer.progress import Progress
-from edgefer.results.accuracy_search import AccuracySearch
+from edgefer.results.accuracy_search import AccuracySearch, Candidate
 from edgefer.results.measurement import Measurement
 from edgefer.results.quantization import Quantization
 from edgefer.workstation.quantization.calibration_data import DrawnFaces, draw_faces
@@ -207,11 +207,20 @@ def _select_trials(context: QuantizationContext, plan: QuantizationPlan) -> Cali
 
 
 def _apply_search(run: Run, plan: QuantizationPlan, result: SearchResult, console: Console) -> QuantizationPlan:
-    """Return the plan with the options that the search selected, or with quantization-aware training."""
+    """Return the plan with the options that the search selected, or with quantization-aware training.
+
+    If no candidate is within the bound and the network cannot be trained, the most accurate candidate is selected.
+    """
     thresholds = dataclasses.replace(plan.thresholds, max_drop_points=plan.max_drop_points)
     if result.options is not None:
         return dataclasses.replace(plan, options=result.options, thresholds=thresholds)
-    require_supported(run)
+    try:
+        require_supported(run)
+    except UsageError as error:
+        best = _most_accurate(result.record)
+        console.log(f"no candidate is within the bound, and {error.what}: {error.why}")
+        console.log(f"most accurate candidate: {best.name}")
+        return dataclasses.replace(plan, options=QuantizationOptions.from_json(best.options), thresholds=thresholds)
     console.log("no candidate is within the bound; int8_qat trains, which takes minutes on FER2013")
     dropped = [name.replace("_", " ") for name in plan.options.overrides() if name != "io"]
     dropped += ["calibration trials"] if plan.trials else []
@@ -219,6 +228,11 @@ def _apply_search(run: Run, plan: QuantizationPlan, result: SearchResult, consol
         console.log(f"int8_qat ignores: {', '.join(dropped)}")
     options = QuantizationOptions(io=plan.options.io)
     return dataclasses.replace(plan, scheme="int8_qat", options=options, trials=None, thresholds=thresholds)
+
+
+def _most_accurate(record: AccuracySearch) -> Candidate:
+    """Return the candidate that loses least against the float network, except the plain converter."""
+    return max(record.candidates[1:], key=lambda candidate: (candidate.difference_points, candidate.agreement))
 
 
 def _debug_layers(
@@ -242,9 +256,13 @@ def _debug_layers(
 def _complete_search(
     result: SearchResult | None, quantized: Quantized, plan: QuantizationPlan
 ) -> AccuracySearch | None:
-    """Return the record of the search, with the trained model if no candidate was within the bound."""
+    """Return the record of the search, which ends with the selected candidate or the trained model."""
     if result is None or result.options is not None:
         return result.record if result else None
+    best = _most_accurate(result.record)
+    if plan.scheme == best.scheme:  # the network could not be trained
+        others = (candidate for candidate in result.record.candidates if candidate is not best)
+        return dataclasses.replace(result.record, candidates=(*others, best))
     trained = make_candidate(
         f"{quantized.artifact.scheme}, trained", quantized.comparison, quantized.artifact.model,
         scheme=quantized.artifact.scheme, max_drop_points=plan.max_drop_points,

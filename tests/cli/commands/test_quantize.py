@@ -17,6 +17,23 @@ from edgefer.inference.classifier import Classifier
 from edgefer.workstation.training.run import find_run
 
 
+@pytest.fixture
+def elu_run(edgefer, data, tmp_path):
+    """Train a network that quantization-aware training does not support."""
+    source = (
+        "def build(keras, *, input_shape, classes):\n"
+        "    face = keras.Input(input_shape)\n"
+        "    x = keras.layers.Conv2D(4, 3, strides=4, activation='elu', name='bent')(face)\n"
+        "    x = keras.layers.GlobalAveragePooling2D()(x)\n"
+        "    return keras.Model(face, keras.layers.Dense(classes, name='logits')(x))\n"
+    )
+    (tmp_path / "net.py").write_text(source)
+    settings = ("--epochs", 1, "--set", "batch_size=32", "--set", "warmup_epochs=0")
+    trained = edgefer("train", "--architecture", "net.py:build", *settings, "--data", data)
+    assert trained.code == 0, trained.err
+    return tmp_path / "runs" / "latest"
+
+
 def test_the_artifact_is_in_the_newest_run_with_its_contract(workplace):
     record = workplace.quantized.record
     assert (record["kind"], record["schema_version"], record["scheme"]) == ("quantization", 1, "int8")
@@ -334,6 +351,20 @@ def test_int8_qat_of_another_programs_model_names_the_layer_before_the_data_set_
     error = refused("quantize", "net.keras", "--int8-qat", "--data", "nowhere.csv", code=2)
     assert "does not support bent (Conv2D)" in error
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.slow
+def test_auto_keeps_the_most_accurate_candidate_if_the_network_cannot_be_trained(edgefer, elu_run):
+    outcome = edgefer("quantize", elu_run, "--auto", "--calibration-size", 20, "--max-drop", -100, "--json")
+    assert outcome.code == 3, outcome.err
+    assert "quantization-aware training does not support bent" in outcome.err
+    record = outcome.record
+    *others, selected = record["search"]["tries"]
+    assert record["scheme"] == selected["scheme"] == "int8"
+    assert record["provenance"]["recipe"] == selected["recipe"]
+    assert record["model_bytes"] == selected["model_bytes"]
+    assert others[0]["name"] == "plain converter"
+    assert selected["difference_points"] >= max(each["difference_points"] for each in others[1:])
 
 
 def test_files_that_describe_an_earlier_model_are_removed(edgefer, scratch, workplace):
