@@ -15,11 +15,12 @@ from edgefer.cli.data_options import DataOptions, data_options, open_run_data
 from edgefer.cli.foreign import FeedOptions, feed_options, import_network
 from edgefer.cli.options import PATH, FiniteRange, log, log_ignored_settings, option_group
 from edgefer.cli.outputs import check_output
-from edgefer.errors import ThresholdNotMet, UsageError
+from edgefer.errors import EdgeferError, Interrupted, ThresholdNotMet, UsageError
 from edgefer.file_kinds import RUN, describe_kind
 from edgefer.text_table import Result
 
 if TYPE_CHECKING:
+    from edgefer.data.dataset import Dataset
     from edgefer.results.measurement import Measurement
     from edgefer.results.quantization import Quantization
     from edgefer.workstation.importing.network import ImportedNetwork
@@ -235,26 +236,28 @@ def command(
         edgefer quantize --int8 --calibration my-set.csv --calibration-trials 5
     """
     from edgefer.workstation.training.keras_inference import load_trained
-    from edgefer.workstation.workflows.quantize_plan import run_quantization
 
     schemes = _select_schemes(flagged, selection)
     shared = _make_plan(schemes[0], calibration, target, arithmetic, qat, thresholds)
     plans = [replace(shared, scheme=scheme, auto=selection.auto, debug_layers=debug_layers) for scheme in schemes]
+    if selection.all_schemes:
+        plans = [plan.without_unused_set() for plan in plans]
     if not selection.auto:
         _check_qat(schemes, qat)
     for plan in plans:
         plan.check()
-    trains = any(plugins.load(SCHEMES, scheme).NEEDS_TRAINING for scheme in schemes)
+    if not selection.all_schemes and shared.unused_options():
+        log(f"{shared.scheme} does not use calibration; ignored: {', '.join(shared.unused_options())}")
+    trains = len(schemes) == 1 and plugins.load(SCHEMES, schemes[0]).NEEDS_TRAINING
     run = _open_run(subject, data, feed, trust=trust, trains=trains)
     run.require_weights()
     log_ignored_settings()
     log(f"run: {run.folder} ({'as named' if subject else 'the newest'}); {run.progress_note()}")
     check_output("the run folder", run.folder, is_folder=True)
     network = load_trained(run, backend="tensorflow")
-    for plan in plans:
-        plan.check_run(run)
-    dataset = open_run_data(run, data)
-    return _result(run, [run_quantization(run, dataset, plan, _console(), network) for plan in plans])
+    plans = _supported(run, plans)
+    quantizations, failure = _quantize(run, open_run_data(run, data), plans, network)
+    return _result(run, quantizations, failure, is_table=selection.all_schemes)
 
 
 def _open_run(subject: Path | None, data: DataOptions, feed: FeedOptions, *, trust: bool, trains: bool) -> Run:
@@ -283,14 +286,69 @@ def _require_supported(network: ImportedNetwork, *, name: str) -> None:
     require_supported_file(network.keras, name=name)
 
 
-def _result(run: Run, quantizations: list[Quantization]) -> Result:
-    """Return a record and a text for all quantizations, and the first missed threshold; save() writes the cards."""
+def _supported(run: Run, plans: list[QuantizationPlan]) -> list[QuantizationPlan]:
+    """Return the plans whose scheme supports the network, and log the others.
+
+    Raises:
+        UsageError: the scheme of a single plan does not support the network.
+        DataError: the calibration set cannot be read.
+    """
+    supported = []
+    for plan in plans:
+        try:
+            plan.check_run(run)
+        except UsageError as error:
+            if len(plans) == 1:
+                raise
+            log(f"{plan.scheme} is omitted: {error.what}: {error.why}")
+        else:
+            supported.append(plan)
+    return supported
+
+
+def _quantize(
+    run: Run, dataset: Dataset, plans: list[QuantizationPlan], network: Any
+) -> tuple[list[Quantization], EdgeferError | None]:
+    """Quantize with each plan, also after one has failed, until an interruption.
+
+    Returns:
+        The quantizations, at least one, and the first failure, or None.
+
+    Raises:
+        EdgeferError: no plan succeeded.
+    """
+    from edgefer.workstation.workflows.quantize_plan import run_quantization
+
+    quantizations: list[Quantization] = []
+    failures: list[EdgeferError] = []
+    for plan in plans:
+        try:
+            quantizations.append(run_quantization(run, dataset, plan, _console(), network))
+        except EdgeferError as error:
+            if len(plans) == 1:
+                raise
+            log(f"{plan.scheme} failed: {error.what}{f': {error.why}' if error.why else ''}")
+            failures.append(error)
+        except KeyboardInterrupt as interrupt:
+            if not quantizations:
+                raise
+            return quantizations, Interrupted.from_exception(interrupt)
+    if not quantizations:
+        raise failures[0]
+    return quantizations, failures[0] if failures else None
+
+
+def _result(run: Run, quantizations: list[Quantization], failure: EdgeferError | None, *, is_table: bool) -> Result:
+    """Return a record and a text for all quantizations; save() writes the cards.
+
+    Without a ``failure``, that of the result is the first missed threshold.
+    """
     from edgefer.report.terminal.quantization import quantization_text, quantizations_text
     from edgefer.results import schema
 
-    failure = next((_threshold_error(each) for each in quantizations if each.missed_thresholds), None)
+    failure = failure or next((_threshold_error(each) for each in quantizations if each.missed_thresholds), None)
     save = functools.partial(_write_cards, run, quantizations)
-    if len(quantizations) == 1:
+    if not is_table:
         (quantization,) = quantizations
         return Result(quantization.to_json(), quantization_text(quantization), failure, save)
     record = {**schema.header("quantizations", 1), "quantizations": [each.to_json() for each in quantizations]}

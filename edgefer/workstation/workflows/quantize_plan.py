@@ -113,6 +113,18 @@ class QuantizationPlan:
             why, hint = f"{self.scheme} has float activations", "edgefer quantize --int8 --debug-layers"
             raise UsageError(f"--debug-layers with {self.scheme}", why=why, hint=hint)
 
+    def without_unused_set(self) -> QuantizationPlan:
+        """Return the plan without its calibration set if the scheme uses none."""
+        is_used = plugins.load(SCHEMES, self.scheme).NEEDS_CALIBRATION
+        return self if is_used else dataclasses.replace(self, set_name=None)
+
+    def unused_options(self) -> list[str]:
+        """Return the options that draw calibration faces which the scheme does not use."""
+        if plugins.load(SCHEMES, self.scheme).NEEDS_CALIBRATION:
+            return []
+        options = {"--calibration-size": self.size, "--seed": self.seed}
+        return [name for name, value in options.items() if value is not None]
+
     def check_run(self, run: Run) -> None:
         """Check that the scheme can quantize ``run``, before the data are read.
 

@@ -85,6 +85,7 @@ def test_the_same_settings_give_the_same_bytes(edgefer, workplace, scratch):
         (["--int8-qat", "--qat-learning-rate", "0"], 2, "--qat-learning-rate 1e-4"),
         (["--int8-qat", "--calibration-trials", "3"], 2, "--calibration-trials with int8_qat"),
         (["--float32", "--calibration-trials", "3"], 2, "--calibration-trials with float32"),
+        (["--dynamic", "--seed", "0", "--data", "nowhere.csv"], 1, "dynamic does not use calibration; ignored: --seed"),
         (["--float32", "--io", "uint8"], 2, "float32 does not support --io uint8"),
         (["--int16x8", "--keep-float", "stem"], 2, "int16x8 does not support --keep-float stem"),
         (["--dynamic", "--no-bias-correction"], 2, "dynamic does not support --no-bias-correction"),
@@ -186,12 +187,15 @@ def test_a_missed_threshold_is_exit_code_3_and_keeps_the_file(edgefer, workplace
     assert made.exists()
 
 
-def test_all_quantizes_with_every_scheme_and_prints_one_table(edgefer, scratch):
+def test_all_quantizes_with_every_scheme_and_prints_one_table(edgefer, scratch, workplace):
     for made in scratch.glob("*.tflite"):
         made.unlink()
-    outcome = edgefer("quantize", scratch, "--all", "--calibration-size", 50, "--qat-epochs", 1, "--json")
+    assert edgefer("calibrate", "set.csv", "--data", workplace.data, "--size", 50).code == 0
+    outcome = edgefer("quantize", scratch, "--all", "--calibration", "set.csv", "--qat-epochs", 1, "--json")
     assert outcome.code == 0, outcome.err
     records = {record["scheme"]: record for record in outcome.record["quantizations"]}
+    calibrated = {scheme for scheme, record in records.items() if record["provenance"]["calibration"]}
+    assert calibrated == {"int8", "int8_qat", "int16x8"}
     assert tuple(records) == plugins.names("edgefer.workstation.quantization.schemes")
     assert {path.stem.partition("-")[2] for path in scratch.glob("*.tflite")} == set(records)
     assert records["float32"]["verdict"]["agreement"] == 1.0
@@ -351,6 +355,20 @@ def test_int8_qat_of_another_programs_model_names_the_layer_before_the_data_set_
     error = refused("quantize", "net.keras", "--int8-qat", "--data", "nowhere.csv", code=2)
     assert "does not support bent (Conv2D)" in error
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.slow
+def test_all_keeps_the_models_of_other_schemes_if_one_fails_or_does_not_support_the_network(edgefer, elu_run):
+    options = ("--calibration-size", 20, "--target", "tflm", "--out", "record.json")
+    outcome = edgefer("quantize", elu_run, "--all", *options)
+    assert outcome.code == 5, outcome.err
+    assert "int8_qat is omitted: quantization-aware training does not support bent" in outcome.err
+    assert "float16 failed: the model does not run on tflm" in outcome.err
+    record = json.loads((elu_run.parents[1] / "record.json").read_text())
+    schemes = [quantization["scheme"] for quantization in record["quantizations"]]
+    assert {"float32", "int8"} <= set(schemes)
+    assert not {"float16", "int8_qat"} & set(schemes)
+    assert all(scheme in outcome.out for scheme in schemes)
 
 
 @pytest.mark.slow
