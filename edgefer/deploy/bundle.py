@@ -56,7 +56,8 @@ def bundle(artifact: Artifact | None = None, *, name: str = "model") -> bytes:
     entries = dict(_edgefer_files())
     entries["__main__.py"] = entries["edgefer/cli/bootstrap.py"]
     if artifact is not None:
-        entries[f"{MODEL_FOLDER}/{name}.tflite"] = artifact.to_bytes()
+        # A file name may have bytes that are not UTF-8, which names in a ZIP archive must be.
+        entries[f"{MODEL_FOLDER}/{name.encode(errors='replace').decode()}.tflite"] = artifact.to_bytes()
     for package in VENDORED:
         entries.update(_package_files(importlib.resources.files(package), package))
         entries.update(_license_files(package))

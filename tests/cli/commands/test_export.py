@@ -1,5 +1,6 @@
 import hashlib
 import os
+import zipfile
 
 import pytest
 
@@ -39,6 +40,15 @@ def test_the_next_step_copies_the_file_that_was_written(edgefer, tmp_path):
     assert (tmp_path / "out" / "my model.pyz").exists()
     assert "scp 'out/my model.pyz' pi@" in outcome.out
     assert "python3 'my model.pyz' photo.jpg" in outcome.out
+
+
+def test_a_file_name_that_is_not_utf8_is_exported(edgefer, tmp_path):
+    model = tmp_path / os.fsdecode(b"mod\xffel.tflite")
+    model.write_bytes(SHIPPED.read_bytes())
+    outcome = edgefer("export", model, "--zip", "--c-array", "--json")
+    assert outcome.code == 0, outcome.err
+    with zipfile.ZipFile(model.with_suffix(".pyz")) as archive:
+        assert "edgefer/models/bundled/mod?el.tflite" in archive.namelist()
 
 
 def test_without_a_format_nothing_is_written(refused, tmp_path):
