@@ -170,9 +170,9 @@ def check_set(name: str, *, pinned: Path = PINNED) -> None:
     shipped = {path.stem: path for path in sorted(pinned.glob("*.csv"))}
     if name not in shipped and not Path(name).is_file():
         raise DataError(
-            f"no calibration set {name}",
+            f"no calibration set {name or repr(name)}",
             why=f"expected a file or one of {', '.join(shipped)}",
-            hint=f"edgefer calibrate {Path(name).with_suffix('.csv')}",
+            hint=f"edgefer calibrate {Path(name).with_suffix('.csv') if Path(name).name else 'NEW.csv'}",
         )
     _read(shipped.get(name, Path(name)))
 

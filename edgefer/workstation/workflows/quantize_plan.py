@@ -132,7 +132,7 @@ class QuantizationPlan:
             UsageError: the scheme does not support the network.
             DataError: the calibration set cannot be read.
         """
-        if self.set_name:
+        if self.set_name is not None:
             check_set(self.set_name)
         if plugins.load(SCHEMES, self.scheme).NEEDS_TRAINING:
             require_supported(run)

@@ -142,6 +142,13 @@ def test_an_unknown_name_is_an_error_with_the_shipped_sets(faces):
     assert caught.value.hint == "edgefer calibrate fer2013-50.csv"
 
 
+@pytest.mark.parametrize("name", ["", ".", "/"])
+def test_a_name_without_a_file_name_is_an_error_with_a_hint(faces, name):
+    with pytest.raises(DataError, match="no calibration set") as caught:
+        find_set(name, faces)
+    assert caught.value.hint == "edgefer calibrate NEW.csv"
+
+
 def test_other_data_sets_have_no_default_set(faces, tmp_path):
     assert find_set(None, faces) is None
     assert find_set(None, faces, pinned=tmp_path) is None
