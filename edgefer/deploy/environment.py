@@ -21,7 +21,7 @@ from edgefer.plugins import load, names
 from edgefer.processes import ChildResult, run_code
 from edgefer.requirements import NUMPY, NUMPY_1, OPENCV
 
-__all__ = ["check_environment", "check_import", "missing_library"]
+__all__ = ["check_disk", "check_environment", "check_import", "missing_library"]
 
 IMPORT_TIMEOUT_S = 120.0
 IS_32_BIT = sys.maxsize <= 2**32
@@ -166,6 +166,11 @@ def _device() -> Iterator[Check]:
     if state.governor not in (None, "performance"):
         command = "echo performance | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor"
         yield Check("governor", "note", f"{state.governor}: the clock may change during a benchmark", command)
-    free = shutil.disk_usage(Path.home() if Path.home().is_dir() else Path("/")).free
-    low = free < MIN_FREE_BYTES
-    yield Check("disk", "note" if low else "ok", f"{free / 2**30:.1f} GiB free", "edgefer devices clean" if low else "")
+    yield check_disk(shutil.disk_usage(Path.home() if Path.home().is_dir() else Path("/")).free)
+
+
+def check_disk(free_bytes: int) -> Check:
+    """Check the free space of the home folder, where edgefer stores uploads."""
+    low = free_bytes < MIN_FREE_BYTES
+    fix = "free space: df -h, or edgefer devices clean NAME for a board" if low else ""
+    return Check("disk", "note" if low else "ok", f"{free_bytes / 2**30:.1f} GiB free", fix)

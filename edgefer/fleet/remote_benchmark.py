@@ -269,9 +269,9 @@ def _run(
             stream.stdin.flush()
         result = _read_events(stream, connection.name, python, progress=progress, received=received)
     if len(result.measurements) != len(plan.cases):
-        count = len(result.measurements)
-        what = f"{connection.name} sent an invalid result"
-        raise DataError(what, why=f"{count} measurements, expected {len(plan.cases)}", hint="edgefer devices clean")
+        why = f"{len(result.measurements)} measurements, expected {len(plan.cases)}"
+        hint = f"edgefer devices clean {connection.name}"
+        raise DataError(f"{connection.name} sent an invalid result", why=why, hint=hint)
     return replace(result, device=connection.name)
 
 

@@ -10,12 +10,18 @@ import pytest
 
 import edgefer
 from edgefer.deploy.check import Check
-from edgefer.deploy.environment import SYSTEM_PACKAGES, check_environment, check_import
+from edgefer.deploy.environment import SYSTEM_PACKAGES, check_disk, check_environment, check_import
 
 
 def install(folder: Path, monkeypatch: pytest.MonkeyPatch, code: str) -> None:
     (folder / "odd_wheel.py").write_text(code)
     monkeypatch.setenv("PYTHONPATH", str(folder))
+
+
+def test_the_fix_of_a_full_disk_is_a_complete_command() -> None:
+    assert check_disk(2**30) == Check("disk", "ok", "1.0 GiB free")
+    check = check_disk(2**20)
+    assert (check.status, check.fix) == ("note", "free space: df -h, or edgefer devices clean NAME for a board")
 
 
 def test_this_machine_passes_every_check() -> None:

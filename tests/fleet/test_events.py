@@ -166,6 +166,7 @@ def test_a_result_with_another_number_of_measurements_is_invalid(replay, result)
     outcome = replay(event("result", benched=doubled))
     assert isinstance(outcome.error, DataError)
     assert "2 measurements, expected 1" in outcome.error.why
+    assert outcome.error.hint == f"edgefer devices clean {outcome.device}"
 
 
 @pytest.mark.parametrize("code", ["raise KeyError('x')", "import os; os._exit(1)", "print('x' * 10)"])
