@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -120,9 +121,11 @@ class AnnotatedImageWriter:
         """Write an image with its faces as PNG and return the path; return None if there is no image."""
         if result.image is None:
             return None
-        file, _, frame = result.name.rpartition("#") if "#" in result.name else (result.name, "", "")
+        # The name of a file may contain "#" too, as in "photo #2.jpg".
+        frame = re.fullmatch(r"(.*)#(\d+)", result.name, re.ASCII | re.DOTALL)
+        file = frame[1] if frame else result.name
         stem = "stdin" if file == "-" else Path(file).stem
-        name = base = f"{stem}-{int(frame):06d}" if frame.isdecimal() else stem
+        name = base = f"{stem}-{int(frame[2]):06d}" if frame else stem
         number = 1
         while name in self._used:
             number += 1

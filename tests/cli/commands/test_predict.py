@@ -141,6 +141,16 @@ def test_annotated_pictures_keep_their_names(edgefer, workplace, tmp_path):
     assert 0.001 < changed.mean() < 0.1
 
 
+def test_an_annotated_picture_keeps_the_number_sign_in_its_name(edgefer, workplace, tmp_path):
+    names = ["photo #1.jpg", "photo #2.jpg", "two/a#b/one.jpg"]
+    (tmp_path / "two/a#b").mkdir(parents=True)
+    for name in names:
+        cv2.imwrite(str(tmp_path / name), np.full((60, 60, 3), 90, np.uint8))
+    outcome = edgefer("predict", *names, "--draw", "annotated", "--model", workplace.int8)
+    assert outcome.code == 0, outcome.err
+    assert sorted(os.listdir(tmp_path / "annotated")) == ["one.png", "photo #1.png", "photo #2.png"]
+
+
 @pytest.mark.parametrize("output", [[], ["--csv"], ["--json"]])
 def test_a_picture_that_cannot_be_written_costs_no_prediction(edgefer, workplace, tmp_path, output):
     shutil.copy(PORTRAIT, tmp_path / "one.jpg")
