@@ -102,7 +102,8 @@ class Tracker:
         flow_image, scale = _shrink(gray)
         is_gap = timestamp_ns - self._previous_ns > MAX_GAP_NS
         if self._previous is None or self._previous.shape != flow_image.shape or is_gap:
-            self.tracks = self._lost = ()
+            # Nothing can be followed, so this frame counts as the first and is searched for faces.
+            self.tracks, self._lost, self._frame_count = (), (), 0
         elif self.tracks:
             followed = self._follow(self._previous, flow_image, scale, gray.shape)
             followed_ids = {track.track_id for track in followed}

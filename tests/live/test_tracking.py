@@ -148,12 +148,21 @@ def test_a_detection_recovers_a_track_that_optical_flow_lost(
     assert track_ids(history[-1]) == (0,)
 
 
+def test_frames_that_are_far_apart_are_all_searched_for_faces(
+    tracker: Tracker, background: np.ndarray, portrait: np.ndarray
+) -> None:
+    image = compose(background, (portrait, 200, 100))
+    history = [tracker.update(image, image[..., 0], timestamp_ns=number * 2_000_000_000) for number in range(6)]
+    assert [track_ids(tracks) for tracks in history] == [(number,) for number in range(6)]
+
+
 def test_a_change_of_frame_size_ends_all_tracks(
     tracker: Tracker, background: np.ndarray, portrait: np.ndarray
 ) -> None:
     image = compose(background, (portrait, 200, 100))
     track_all(tracker, [image] * 3)
-    assert track_all(tracker, [np.ascontiguousarray(image[:300])], first_ns=4 * FRAME_NS) == [()]
+    (tracks,) = track_all(tracker, [np.ascontiguousarray(image[:300])], first_ns=4 * FRAME_NS)
+    assert track_ids(tracks) == (1,)
 
 
 def test_intersection_over_union() -> None:
