@@ -16,12 +16,12 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from edgefer import plugins
+from edgefer.cli.outputs import PATH
 from edgefer.cli.streams import write
 from edgefer.errors import UsageError
 from edgefer.escaping import printable
@@ -31,7 +31,6 @@ __all__ = [
     "log_ignored_settings", "option_group", "parse_face_count", "parse_threads",
 ]  # fmt: skip
 
-PATH = click.Path(path_type=Path)
 RUNTIMES = ", ".join(plugins.names("edgefer.inference.runtimes"))
 DETECTORS = ", ".join(plugins.names("edgefer.inference.detectors"))
 MODEL_HELP = "A .tflite.  [default: the newest in runs/, else the shipped model small]"

@@ -2,7 +2,8 @@
 
     click.option("--html", type=OUTPUT_FILE)
     click.option("--pictures", type=OUTPUT_FOLDER)
-    click.argument("sources", type=INPUT)           # a path among other words; a Path has the type PATH
+    click.argument("sources", type=INPUT)           # a path among other words
+    click.option("--model", type=PATH)
 
     check_outputs(context, extra={"--out": path})   # before the command: each can be written and replaces no input
     write_outputs([(path, write)])                  # after the result was printed
@@ -23,7 +24,7 @@ from edgefer import files
 from edgefer.errors import DataError, EdgeferError, OutputError, UsageError
 
 __all__ = [
-    "INPUT", "OUTPUT_FILE", "OUTPUT_FOLDER", "OutputPath", "check_output", "check_outputs", "describe_os_error",
+    "INPUT", "OUTPUT_FILE", "OUTPUT_FOLDER", "PATH", "OutputPath", "check_output", "check_outputs", "describe_os_error",
     "write_outputs",
 ]
 
@@ -33,7 +34,21 @@ PROBE_BYTES = 4096
 SUFFIX_CHARACTERS = 40
 
 
-class OutputPath(click.Path):
+class _NonEmpty(click.ParamType):
+    """Refuse an empty text, such as an unset variable of a shell: as a path, it would be the current folder."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Parse a value."""
+        if value == "":
+            self.fail("the path is empty.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class _Path(_NonEmpty, click.Path):
+    """A path that the command reads."""
+
+
+class OutputPath(_NonEmpty, click.Path):
     """A path that the command writes: a file, or a folder for several files."""
 
     def __init__(self, *, is_folder: bool) -> None:
@@ -41,11 +56,12 @@ class OutputPath(click.Path):
         self.is_folder = is_folder
 
 
-class InputName(click.types.StringParamType):
+class InputName(_NonEmpty, click.types.StringParamType):
     """Text that may name a file to read, such as a picture, a pattern, or the name of a data set."""
 
 
-OUTPUT_FILE, OUTPUT_FOLDER, INPUT = OutputPath(is_folder=False), OutputPath(is_folder=True), InputName()
+OUTPUT_FILE, OUTPUT_FOLDER = OutputPath(is_folder=False), OutputPath(is_folder=True)
+PATH, INPUT = _Path(path_type=Path), InputName()
 
 
 def check_outputs(context: click.Context, *, extra: Mapping[str, Path]) -> None:

@@ -11,18 +11,19 @@ import pytest
 from command_tree import leaf_commands
 
 from edgefer.cli.commands import predict
-from edgefer.cli.outputs import OutputPath
+from edgefer.cli.outputs import InputName, OutputPath
 from edgefer.errors import ThresholdNotMet
 from edgefer.models import SHIPPED
 from edgefer.text_table import Result
 
 COMMANDS = leaf_commands()
-OUTPUTS = [
+PATHS = [
     pytest.param(words, command, parameter, id=f"{'-'.join(words)}-{parameter.name}")
     for words, command in COMMANDS
     for parameter in command.params
-    if isinstance(parameter.type, OutputPath)
+    if isinstance(parameter.type, (click.Path, InputName))
 ]
+OUTPUTS = [path for path in PATHS if isinstance(path.values[2].type, OutputPath)]
 
 
 def command_line(words, command, parameter, value):
@@ -52,6 +53,13 @@ def test_an_output_that_cannot_be_written_is_reported_before_the_command_starts(
         assert hint.startswith("  try: ")
     assert os.listdir(tmp_path) == ["file"]
     assert (tmp_path / "file").read_text() == "kept"
+
+
+@pytest.mark.parametrize(("words", "command", "parameter"), PATHS)
+def test_an_empty_path_is_not_the_current_folder(edgefer, words, command, parameter):
+    outcome = edgefer(*command_line(words, command, parameter, ""))
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "the path is empty" in outcome.err
 
 
 @pytest.mark.parametrize(("words", "command"), [pytest.param(*each, id="-".join(each[0])) for each in COMMANDS])
