@@ -10,8 +10,10 @@ hold is decoded at a half, a quarter or an eighth of its size; DecodedImage.redu
 
 from __future__ import annotations
 
+import errno
 import io
 import os
+import re
 import stat
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -55,9 +57,9 @@ def expand_paths(words: Sequence[str], *, on_other_file: Callable[[Path], None] 
     """
     paths: list[str] = []
     for word in words:
-        path = Path(word)
-        if path.is_dir():
-            paths += _only_media(word, _folder_files(path), on_other_file)
+        # Path.is_dir() raises an error for a name that is too long or in a folder without permission.
+        if os.path.isdir(word):  # noqa: PTH112
+            paths += _only_media(word, _folder_files(Path(word)), on_other_file)
         elif word != STDIN and not os.path.lexists(word) and WILDCARDS & set(word):
             paths += _only_media(word, _matches(word), on_other_file)
         else:
@@ -75,13 +77,17 @@ def _matches(pattern: str) -> list[Path]:
     """Return the files that match a pattern; a matching folder yields its files, as in a shell."""
     absolute = Path(pattern).is_absolute()
     anchor = Path(Path(pattern).anchor) if absolute else Path()
-    named = set(Path(pattern).parts)
+    # As in a shell, "**" beside other characters is "*". At the end of a pattern it stands for folders only before
+    # Python 3.13, and files are wanted.
+    words = [part if part == "**" else re.sub(r"\*+", "*", part) for part in Path(pattern).relative_to(anchor).parts]
+    named = set(words)
     matches: list[Path] = []
-    for path in sorted(anchor.glob(str(Path(pattern).relative_to(anchor)) if absolute else pattern)):
+    for path in sorted(anchor.glob("/".join([*words, "*"] if words[-1] == "**" else words))):
         if any(files.is_filesystem_leftover(part) for part in path.parts if part not in named):
             continue
-        if not path.is_dir():
-            matches.append(path)
+        if not os.path.isdir(path):  # noqa: PTH112
+            # A slash at the end selects folders; Python 3.10 ignores it.
+            matches += [] if pattern.endswith("/") else [path]
         elif "**" not in named:
             matches += _folder_files(path)
     return matches
@@ -90,7 +96,7 @@ def _matches(pattern: str) -> list[Path]:
 def _only_media(word: str, paths: Sequence[Path], on_other_file: Callable[[Path], None]) -> list[str]:
     media = []
     for path in paths:
-        if path.is_dir() or is_media(path):
+        if os.path.isdir(path) or is_media(path):  # noqa: PTH112
             media.append(str(path))
         else:
             on_other_file(path)
@@ -172,6 +178,8 @@ class _ImageFile:
             with path.open("rb") as pipe:
                 self._content = pipe.read(MAX_MEMORY_BYTES + 1)
         elif self._content is None:
+            if sys.stdin is None:
+                raise OSError(errno.EBADF, "standard input is closed")
             self._content = sys.stdin.buffer.read(MAX_MEMORY_BYTES + 1)
         return io.BytesIO(self._content)
 

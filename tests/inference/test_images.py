@@ -162,6 +162,32 @@ def test_files_of_folders_and_patterns_are_sorted_and_unique(tmp_path: Path) -> 
         expand_paths([str(tmp_path / "*.jpg")])
 
 
+def test_two_stars_in_a_pattern_match_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sub/sub").mkdir(parents=True)
+    for name in ("a.png", "sub/b.png", "sub/sub/c.png"):
+        written(tmp_path / name)
+    assert expand_paths(["**.png"]) == ("a.png",)
+    assert expand_paths(["sub/**"]) == ("sub/b.png", "sub/sub/c.png")
+    assert expand_paths([f"{tmp_path}/s***/*.png"]) == (f"{tmp_path}/sub/b.png",)
+    assert expand_paths(["*/"]) == ("sub/b.png", "sub/sub/c.png")
+
+
+def test_a_name_that_is_too_long_is_an_error_of_its_own(tmp_path: Path) -> None:
+    name = f"{'a' * 300}.png"
+    assert expand_paths([name, str(written(tmp_path / "a.png"))]) == (name, str(tmp_path / "a.png"))
+    (source,) = iter_sources([name])
+    with pytest.raises(DataError, match="File name too long"):
+        source.read()
+
+
+def test_a_closed_standard_input_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    (source,) = iter_sources(["-"])
+    with pytest.raises(DataError, match="standard input is closed"):
+        source.read()
+
+
 def test_an_image_on_standard_input_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     content = cv2.imencode(".png", IMAGE)[1].tobytes()
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
