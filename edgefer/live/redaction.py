@@ -45,8 +45,8 @@ SHORT_WORD = re.compile(r"[a-z]{1,9}[\d.]{0,4}", re.IGNORECASE)
 # Such as a stream key, unlike the values that people type or that the documentation of a camera lists.
 RANDOM_TEXT = re.compile(r"(?=.*[A-Z])(?=.*[a-z])(?=.*\d)[A-Za-z0-9]{16,}|eyJ[\w.-]{16,}")
 # An address within a text, up to a space, a quotation mark or a bracket. Schemes are bounded, or the search would take
-# seconds in a long text without an address.
-ADDRESS_IN_TEXT = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]{0,30}:){1,4}//[^\s'\"<>]+")
+# seconds in a long text without an address. A colon at the end belongs to the text, as in "no video at ADDRESS: why".
+ADDRESS_IN_TEXT = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]{0,30}:){1,4}//[^\s'\"<>]*[^\s'\"<>:]")
 
 
 def redact_address(address: str) -> str:

@@ -52,6 +52,12 @@ def test_user_name_and_password_are_removed(address: str) -> None:
     assert "me:" not in shown.lower()
 
 
+def test_a_colon_after_an_address_belongs_to_the_text() -> None:
+    text = "no video at rtsp://192.168.0.20/h264: the host does not respond"
+    assert redact_text(text) == text
+    assert redact_text(f"no video at rtsp://cam/me:{SECRET}: no host") == "no video at rtsp://cam/***: no host"
+
+
 @pytest.mark.parametrize(
     "key",
     [
