@@ -40,6 +40,7 @@ __all__ = [
 CAMERAS = "edgefer.live.cameras"
 STREAM_VARIABLE = "EDGEFER_STREAM"
 DEFAULT_SIZE = (640, 480)
+EXAMPLES = {"camera": "--camera 0", "video": "--video clip.mp4", "stream": "--stream rtsp://HOST/PATH"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,10 +155,13 @@ def find_source(
         size: requested (width, height), pixels.
 
     Raises:
-        UsageError: more than one source, or an unknown kind of camera.
+        UsageError: more than one source, an empty text, or an unknown kind of camera.
     """
     arguments = {"camera": camera, "video": video, "stream": stream}
     selected = [name for name, value in arguments.items() if value is not None]
+    empty = [name for name in selected if not arguments[name]]
+    if empty:
+        raise UsageError(f"--{empty[0]} without a value", why="the text is empty", hint=EXAMPLES[empty[0]])
     if len(selected) > 1:
         conflict = " together with ".join(f"--{name}" for name in selected)
         raise UsageError(conflict, why="only one frame source is allowed", hint=f"remove --{selected[1]}")
@@ -168,10 +172,15 @@ def find_source(
     if camera is not None and "://" in camera:
         what = f"--camera {redact_address(camera)}"
         raise UsageError(what, why="expected a camera of this machine", hint="--stream URL for a network camera")
-    kind, _, location = (camera or "0").partition(":")
-    if kind.isdecimal() or kind.startswith("/dev/"):
-        return Source("v4l2", kind, size)
-    plugins.load(CAMERAS, kind)  # raises for an unknown kind and lists the known ones
+    camera = camera or "0"
+    # Paths in /dev/v4l/by-path contain colons.
+    if camera.isdecimal() or camera.startswith("/dev/"):
+        return Source("v4l2", camera, size)
+    kind, _, location = camera.partition(":")
+    kinds = plugins.names(CAMERAS)
+    if kind not in kinds:
+        why = f"expected a number, a path such as /dev/video0, or KIND[:WHICH] of {', '.join(kinds)}"
+        raise UsageError(f"--camera {camera}", why=why, hint="--camera 0, or --video FILE")
     return Source(kind, location, size)
 
 

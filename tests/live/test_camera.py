@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edgefer.errors import DeviceUnreachable, IncompatibleError, UsageError
+from edgefer.errors import DataError, DeviceUnreachable, IncompatibleError, UsageError
 from edgefer.live.camera import Source, find_source
 
 OPEN_SOURCE = """
@@ -25,6 +25,7 @@ with allow_output_suppression():                # as in a command
     except EdgeferError as error:
         print(str(error))
 """
+BY_PATH = "/dev/v4l/by-path/platform-fd500000.pcie-pci-0000:01:00.0-usb-0:1.3:1.0-video-index0"
 IMAGES = [np.full((48, 64, 3), level, np.uint8) for level in (20, 90, 160, 230)]
 
 
@@ -34,6 +35,7 @@ IMAGES = [np.full((48, 64, 3), level, np.uint8) for level in (20, 90, 160, 230)]
         ({}, "v4l2", "0", True),
         ({"camera": "1"}, "v4l2", "1", True),
         ({"camera": "/dev/video2"}, "v4l2", "/dev/video2", True),
+        ({"camera": BY_PATH}, "v4l2", BY_PATH, True),
         ({"camera": "picamera2"}, "picamera2", "", True),
         ({"camera": "picamera2:1"}, "picamera2", "1", True),
         ({"video": "clip.mp4"}, "video", "clip.mp4", False),
@@ -54,6 +56,28 @@ def test_invalid_arguments_raise_usage_errors() -> None:
         find_source(camera="picamera")
     with pytest.raises(UsageError, match="expected a URL"):
         find_source(stream="clip.mp4").open()
+    for camera in ("-1", "1:2", "clip.mp4"):
+        with pytest.raises(UsageError, match=f"--camera {camera}: expected a number"):
+            find_source(camera=camera)
+    for kind in ("video", "stream"):
+        with pytest.raises(UsageError, match=f"--camera {kind} without"):
+            find_source(camera=kind).open()
+
+
+@pytest.mark.parametrize("option", ["camera", "video", "stream"])
+def test_an_empty_value_is_not_the_default_camera(option: str) -> None:
+    with pytest.raises(UsageError, match=f"--{option} without a value"):
+        find_source(**{option: ""})
+
+
+def test_a_kind_without_a_number_is_the_first_camera() -> None:
+    with pytest.raises(DeviceUnreachable, match="/dev/video0"):
+        find_source(camera="v4l2").open()
+
+
+def test_a_folder_is_not_a_video(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="is not a file"):
+        find_source(video=str(tmp_path)).open()
 
 
 @pytest.mark.parametrize(

@@ -211,7 +211,7 @@ def _find_source(options: SourceOptions) -> Source:
 
     stream = options.stream
     if options.camera is None and options.video is None:
-        stream = stream or default_stream()
+        stream = default_stream() if stream is None else stream
     source = find_source(camera=options.camera, video=options.video, stream=stream, size=options.size)
     if options.every_frame and source.live:
         what = f"--every-frame with {source}"

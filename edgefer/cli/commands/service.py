@@ -97,7 +97,7 @@ def _make_plan(arguments: tuple[str, ...]) -> ServicePlan:
     camera, video, stream, token = (options[name] for name in ("camera", "video", "stream", "token"))
     hide_arguments(token=token, address=stream)
     if camera is None and video is None:
-        stream = stream or default_stream()
+        stream = default_stream() if stream is None else stream
     return systemd_service.make_plan(arguments, serve=options["serve"], token=token, stream=stream)
 
 

@@ -27,6 +27,9 @@ def open_camera(location: str, *, size: tuple[int, int]) -> Camera:
         IncompatibleError: OpenCV was built without FFMPEG.
         DeviceUnreachable: the host does not respond or sends no video.
     """
+    if not location:
+        what, hint = "--camera stream without a URL", "--stream rtsp://HOST/PATH"
+        raise UsageError(what, why="expected a URL", hint=hint)
     name = redact_address(location)
     if "://" not in location:
         hint = "--stream rtsp://HOST/PATH, or --video FILE"

@@ -19,7 +19,7 @@ def open_camera(location: str, *, size: tuple[int, int]) -> Camera:
     """Open a device.
 
     Args:
-        location: device number, or a path such as /dev/video0.
+        location: device number, or a path such as /dev/video0; empty for the first camera.
         size: requested (width, height) in pixels.
 
     Raises:
@@ -27,6 +27,7 @@ def open_camera(location: str, *, size: tuple[int, int]) -> Camera:
         DeviceUnreachable: the device does not exist, or another program uses it.
     """
     require_backend("V4L2")
+    location = location or "0"
     path = location if location.startswith("/dev/") else f"/dev/video{location}"
     camera = OpenCvCamera.open(path, f"camera {location}", backend=cv2.CAP_V4L2, is_file=False)
     if camera is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 
 import cv2
 
@@ -24,16 +24,19 @@ def open_camera(location: str, *, size: tuple[int, int]) -> Camera:
         size: unused; the file determines the frame size.
 
     Raises:
-        UsageError: ``location`` is a URL.
+        UsageError: ``location`` is empty or a URL.
         IncompatibleError: OpenCV was built without FFMPEG.
         DataError: the file does not exist, or OpenCV cannot read it.
     """
-    if not Path(location).is_file():
+    hint = "--video clip.mp4, or --camera 0"
+    if not location:
+        raise UsageError("--camera video without a file", why="expected a video file", hint=hint)
+    if not os.path.isfile(location):  # noqa: PTH113 - Path.is_file() raises an error for a name that is too long
         if "://" in location:
             what = f"--video {redact_address(location)}"
             raise UsageError(what, why="expected a video file", hint="--stream URL for a network camera")
-        hint = "--video clip.mp4, or --camera 0"
-        raise DataError(f"{location} does not exist", why="--video expects a video file", hint=hint)
+        what = f"{location} {'is not a file' if os.path.exists(location) else 'does not exist'}"  # noqa: PTH110
+        raise DataError(what, why="--video expects a video file", hint=hint)
     require_backend("FFMPEG")
     camera = OpenCvCamera.open(location, location, backend=cv2.CAP_FFMPEG, is_file=True)
     if camera is None:
