@@ -36,7 +36,7 @@ from edgefer.processes import allow_output_suppression
 from edgefer.signals import Terminated, signals_as_exceptions
 from edgefer.text_table import Result
 
-__all__ = ["COMMANDS", "app", "load_command", "main", "run", "summary"]
+__all__ = ["COMMANDS", "app", "load_command", "main", "prints_json", "run", "summary"]
 
 COMMANDS = "edgefer.cli.commands"
 INTERRUPTED = 130
@@ -196,6 +196,11 @@ def _print_result(context: click.Context, result: Result) -> None:
             write(f"\n{text}")
     if result.failure is not None:
         raise result.failure
+
+
+def prints_json() -> bool:
+    """Return True if the command that is running prints its result as JSON."""
+    return click.get_current_context().ensure_object(CommonOptions).as_json
 
 
 def _to_json(result: Result) -> str:

@@ -177,10 +177,14 @@ def command(
         edgefer live --video clip.mp4 --every-frame --jsonl
         edgefer live --stream rtsp://192.168.0.20/h264 --seconds 60
     """
+    from edgefer.cli.main import prints_json
     from edgefer.live.opencv import require_opencv
     from edgefer.live.redaction import hide_arguments
 
     hide_arguments(token=output.token, address=source_options.stream)
+    if output.jsonl and prints_json():
+        hint = "leave one out; --out FILE writes the JSON to a file"
+        raise UsageError("--jsonl with --json", why="only one output format is possible", hint=hint)
     require_opencv()
     from edgefer.live.runner import run_live, stop_on_signals
     from edgefer.live.session import Live
@@ -252,10 +256,11 @@ def _sinks(live: Live, has_window: bool, jsonl: bool) -> list[Sink]:
 
     sinks: list[Sink] = [HeartbeatSink(disconnects=lambda: live.disconnects)]
     # JSON lines on the same terminal would overwrite the dashboard.
-    if not (jsonl and sys.stdout.isatty()):
+    stdout = sys.stdout if jsonl else None  # None too if it was closed by the shell or a service manager
+    if stdout is None or not stdout.isatty():
         sinks.append(DashboardSink())
-    if jsonl:
-        sinks.append(JsonLinesSink(sys.stdout))
+    if stdout is not None:
+        sinks.append(JsonLinesSink(stdout))
     return [*sinks, WindowSink(live.stop)] if has_window else sinks
 
 

@@ -83,12 +83,16 @@ def command(
         edgefer predict faces/ --no-detect --csv
         edgefer predict clip.mp4 --every 10 --jsonl
     """
+    from edgefer.cli.main import prints_json
     from edgefer.inference.images import expand_paths
     from edgefer.inference.output import format_table, to_record
     from edgefer.results import schema
 
-    if jsonl and as_csv:
-        raise UsageError("--jsonl with --csv", why="only one output format is possible", hint="leave one out")
+    formats = {"--jsonl": jsonl, "--csv": as_csv, "--json": prints_json()}
+    selected = [option for option, is_set in formats.items() if is_set]
+    if len(selected) > 1:
+        hint = "leave one out; --out FILE writes the JSON to a file"
+        raise UsageError(" with ".join(selected[:2]), why="only one output format is possible", hint=hint)
     other_files: list[Path] = []
     files = expand_paths(sources, on_other_file=other_files.append)
     if other_files:

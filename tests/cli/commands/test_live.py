@@ -1,6 +1,7 @@
 """``edgefer live`` on a video of synthetic faces with known expressions, Haar cascade and shipped model."""
 
 import contextlib
+import io
 import json
 import os
 import pty
@@ -18,6 +19,7 @@ import cv2
 import numpy as np
 import pytest
 
+from edgefer.cli import main
 from edgefer.contract.labels import LABELS
 from edgefer.data.synthetic import golden_faces
 from edgefer.inference.face_detection import FaceBox
@@ -153,6 +155,8 @@ def test_an_opencv_without_windows_gets_the_command_that_installs_one(refused, v
         (["--window"], 5, "no display"),
         (["--serve", "4912"], 2, "--serve :4912"),
         (["--token", "secret"], 2, "--token without --serve"),
+        (["--stream", ""], 2, "--stream without a value"),
+        (["--jsonl", "--json"], 2, "only one output format"),
     ],
 )
 def test_invalid_options_get_a_hint(refused, arguments, code, named, monkeypatch):
@@ -289,6 +293,13 @@ def test_the_page_shows_the_newest_frame(video):
     out, error = process.communicate(timeout=20)
     assert process.returncode == 0, error
     assert "tracks" in out
+
+
+def test_a_closed_standard_output_discards_the_lines(video):
+    error = io.StringIO()
+    with contextlib.redirect_stdout(None), contextlib.redirect_stderr(error):
+        code = main.run(["live", "--model", str(SHIPPED), "--video", str(video), "--jsonl", "--frames", "1"])
+    assert (code, "faces in" in error.getvalue()) == (0, True), error.getvalue()
 
 
 def test_a_closed_pipe_stops_it_without_a_traceback(video):

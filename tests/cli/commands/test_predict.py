@@ -175,6 +175,7 @@ def test_a_picture_without_a_face_is_listed(edgefer, workplace, tmp_path):
     ("options", "code", "named"),
     [
         (["--jsonl", "--csv"], 2, "only one output format"),
+        (["--csv", "--json"], 2, "--out FILE"),
         (["--detector", "yunet"], 2, "--detector-model"),
         (["--detector", "har"], 2, "'haar'"),
         (["--detector", "haar", "--detector-model", "nowhere.xml"], 1, "nowhere.xml"),
