@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import select
 import signal
@@ -33,6 +32,8 @@ __all__ = ["LiveSummary", "ReceivedSignal", "run_live", "stop_on_signals"]
 
 # A bounded history: a session may run for months.
 AGE_HISTORY_FRAMES = 10_000
+# A camera may take seconds to deliver its first frame.
+FIRST_FRAME_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,8 @@ def run_live(
         live: the entered session.
         sinks: receive every result, in this order.
         frames: maximum number of frames.
-        seconds: maximum time from the first frame.
+        seconds: maximum time from the first frame, and at least FIRST_FRAME_S until it. It ends a session without
+            frames too, such as that of a camera that was disconnected.
 
     Raises:
         EdgeferError: the source failed and cannot be reopened.
@@ -101,10 +103,13 @@ def run_live(
     ages_ms, max_age_in_frames = deque[float](maxlen=AGE_HISTORY_FRAMES), None
     count = frames_with_faces = tracks = 0
     begin_s = previous_s = time.monotonic()
-    with contextlib.ExitStack() as stack:
+    with contextlib.ExitStack() as stack, _Limit(live.stop) as limit:
         for sink in sinks:
             stack.callback(sink.close)
+        limit.start(None if seconds is None else max(seconds, FIRST_FRAME_S))
         for result in live:
+            if not count:
+                limit.start(seconds)
             for sink in sinks:
                 sink.publish(result)
             now_s = time.monotonic()
@@ -117,7 +122,7 @@ def run_live(
             count, previous_s = count + 1, now_s
             frames_with_faces += bool(result.faces)
             tracks = max([tracks, *(face.track + 1 for face in result.faces)])
-            if count == frames or now_s - begin_s >= (seconds or math.inf):
+            if count == frames:
                 live.stop()
     ages = np.array(ages_ms)
     return LiveSummary(
@@ -131,6 +136,33 @@ def run_live(
         timing=live.timing,
         health=live.health,
     )
+
+
+class _Limit:
+    """Timer that stops a session, also while it waits for a frame."""
+
+    def __init__(self, stop: Callable[[], None]) -> None:
+        self._stop = stop
+        self._timer: threading.Timer | None = None
+
+    def start(self, seconds: float | None) -> None:
+        """Replace the limit; None is no limit."""
+        self._cancel()
+        if seconds is not None:
+            # TIMEOUT_MAX is centuries.
+            self._timer = threading.Timer(min(seconds, threading.TIMEOUT_MAX), self._stop)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def _cancel(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def __enter__(self) -> _Limit:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._cancel()
 
 
 @dataclass

@@ -12,10 +12,10 @@ import pytest
 
 from edgefer.contract.labels import LABELS
 from edgefer.device.sysfs import rss_bytes
-from edgefer.errors import UsageError
+from edgefer.errors import DeviceUnreachable, UsageError
 from edgefer.inference.classifier import Classifier
 from edgefer.inference.pipeline import Pipeline
-from edgefer.live.camera import Source
+from edgefer.live.camera import CapturedFrame, Source
 from edgefer.live.frame_result import FrameResult
 from edgefer.live.runner import run_live
 from edgefer.live.session import Live
@@ -164,6 +164,40 @@ def test_limits_and_stop_end_the_run(clip: Source, pipeline: Pipeline) -> None:
     with Live(pipeline, clip) as live:
         live.stop()
         assert [*live] == []
+
+
+class LostCamera:
+    """Source and camera that is lost after some frames and cannot be reopened."""
+
+    live, fps = True, None
+
+    def __init__(self, frames: int) -> None:
+        self.images, self.is_open = iter([*portraits(frames)]), False
+
+    def open(self) -> LostCamera:
+        if self.is_open:
+            raise DeviceUnreachable("no camera at /dev/video0")
+        self.is_open = True
+        return self
+
+    def read(self) -> CapturedFrame:
+        for image in self.images:
+            return CapturedFrame(image, time.monotonic_ns(), 1000)
+        raise DeviceUnreachable("no frame from camera 0", why="it was unplugged")
+
+    def close(self) -> None:
+        """Release nothing."""
+
+
+@pytest.mark.parametrize(("frames", "first_frame_s"), [(0, 0.2), (3, 60.0)])
+def test_a_limit_ends_a_session_whose_camera_was_lost(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, frames: int, first_frame_s: float
+) -> None:
+    monkeypatch.setattr("edgefer.live.runner.FIRST_FRAME_S", first_frame_s)
+    with Live(pipeline, LostCamera(frames), every_frame=True) as live:
+        summary = run_live(live, [], seconds=0.2)
+    assert bool(summary.frames) == bool(frames)
+    assert summary.disconnects == 1
 
 
 def test_invalid_arguments_raise_usage_errors(clip: Source, pipeline: Pipeline) -> None:
