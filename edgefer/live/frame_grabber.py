@@ -40,10 +40,13 @@ class Frame:
     Attributes:
         number: index among all frames of the source, from 0.
         captured: image and capture time.
+        timestamp_ns: time for tracking and smoothing: the position in a video whose every frame is processed, which
+            may take more or less time than the video, otherwise the capture time.
     """
 
     number: int
     captured: CapturedFrame
+    timestamp_ns: int
 
 
 class FrameGrabber:
@@ -181,19 +184,22 @@ class FrameGrabber:
 
     def _read(self, camera: Camera) -> None:
         """Read until the source ends or the grabber stops."""
-        is_paced = not (self.every_frame or self._source.live)
-        schedule = PlaybackSchedule(fps=camera.fps) if is_paced else None
-        previous_ns = None
+        schedule = None if self._source.live else PlaybackSchedule(fps=camera.fps)
+        due_s, previous_ns = 0.0, None
         while self._sleep(0) and (captured := self._capture(camera)) is not None:
-            if schedule is not None:
+            timestamp_ns = None
+            if schedule is not None and self.every_frame:
+                due_s = schedule.next_due_s(captured.position_s, now_s=due_s)
+                timestamp_ns = round(1e9 * due_s)
+            elif schedule is not None:
                 now_s = time.monotonic()
                 if not self._sleep(schedule.next_due_s(captured.position_s, now_s=now_s) - now_s):
                     return
                 captured = replace(captured, captured_ns=time.monotonic_ns())
-            self._put(captured, previous_ns)
+            self._put(captured, previous_ns, timestamp_ns)
             previous_ns = captured.captured_ns
 
-    def _put(self, captured: CapturedFrame, previous_ns: int | None) -> None:
+    def _put(self, captured: CapturedFrame, previous_ns: int | None, timestamp_ns: int | None) -> None:
         with self._condition:
             if self.every_frame:
                 self._condition.wait_for(lambda: self._frame is None or self._stopping)
@@ -202,7 +208,9 @@ class FrameGrabber:
             if previous_ns is not None:
                 self._intervals.append(captured.captured_ns - previous_ns)
             self.dropped += self._frame is not None
-            self._frame = Frame(self._next_number, captured)
+            self._frame = Frame(
+                self._next_number, captured, captured.captured_ns if timestamp_ns is None else timestamp_ns
+            )
             self._next_number += 1
             self._condition.notify_all()
 

@@ -144,10 +144,10 @@ class Live:
         profiler.add("grab", captured.grab_ns)
         with profiler.measure("detect"):
             gray = to_gray(captured.image)
-            tracks = self.tracker.update(captured.image, gray, timestamp_ns=captured.captured_ns)
+            tracks = self.tracker.update(captured.image, gray, timestamp_ns=frame.timestamp_ns)
         is_gray = self.classifier.artifact.input_spec.channels == "gray"
         source = gray if is_gray else captured.image
-        faces = self._classify(tracks, source, captured.captured_ns) if tracks else ()
+        faces = self._classify(tracks, source, frame.timestamp_ns) if tracks else ()
         self._smoother.retain(track.track_id for track in tracks)
         image = captured.image
         if self._draw:

@@ -209,6 +209,16 @@ def test_every_frame_drops_none(tmp_path: Path, film: Callable[..., Path]) -> No
         assert grabber.dropped == 0
 
 
+def test_the_time_of_every_frame_is_its_position_in_the_video(tmp_path: Path, film: Callable[..., Path]) -> None:
+    path = film(tmp_path / "clip.avi", [IMAGE] * 10, fps=50)
+    with FrameGrabber(Source("video", str(path)), every_frame=True) as grabber:
+        frames = read_frames(grabber, 10)
+    assert np.diff([frame.timestamp_ns for frame in frames]) == pytest.approx(20_000_000, abs=10)
+    with FrameGrabber(Source("video", str(path))) as grabber:
+        (frame,) = read_frames(grabber, 1)
+    assert frame.timestamp_ns == frame.captured.captured_ns
+
+
 def test_a_video_plays_at_its_own_rate(tmp_path: Path, film: Callable[..., Path]) -> None:
     path = film(tmp_path / "clip.avi", [IMAGE] * 25, fps=50)
     begin = time.monotonic()
