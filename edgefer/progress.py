@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from edgefer.escaping import printable
 
-__all__ = ["Progress", "progress_bar", "progress_bars", "silent"]
+__all__ = ["Progress", "is_stdout_terminal", "progress_bar", "progress_bars", "silent"]
 
 Progress = Callable[[int, int, str], None]
 """progress(done, total, note): ``done`` of ``total`` units of work, and a short remark such as "loss 1.23"."""
@@ -64,7 +64,7 @@ def _bars(titles: Sequence[str]) -> Iterator[Callable[[str], Progress]]:
         TimeRemainingColumn(compact=True),
         TextColumn("{task.fields[note]}", markup=False),
     )
-    with RichProgress(*columns, console=Console(stderr=True)) as rich:
+    with RichProgress(*columns, console=Console(stderr=True), redirect_stdout=is_stdout_terminal()) as rich:
         tasks = {title: rich.add_task(printable(title, kept=""), total=None, note="") for title in titles}
 
         def progress_of(title: str) -> Progress:
@@ -74,6 +74,14 @@ def _bars(titles: Sequence[str]) -> Iterator[Callable[[str], Progress]]:
             return progress
 
         yield progress_of
+
+
+def is_stdout_terminal() -> bool:
+    """Return True if stdout is a terminal.
+
+    Otherwise rich must not redirect it: while it draws on stderr, it would print data for a file or a pipe there.
+    """
+    return sys.stdout is not None and sys.stdout.isatty()
 
 
 def _plain(title: str) -> Progress:

@@ -35,6 +35,17 @@ def test_a_terminal_that_cannot_move_its_cursor_gets_lines(monkeypatch, capsys, 
     assert line in capsys.readouterr().err
 
 
+def test_data_on_stdout_passes_a_bar_on_the_terminal(monkeypatch, capsys):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    with progress_bar("reading") as progress:
+        progress(1, 2, "rows")
+        sys.stdout.write("data\n")
+    output = capsys.readouterr()
+    assert output.out == "data\n"
+    assert "data" not in output.err
+
+
 def test_without_stderr_nothing_is_reported(monkeypatch):
     monkeypatch.setattr(sys, "stderr", None)
     with progress_bar("reading") as progress:

@@ -22,6 +22,7 @@ import cv2
 from edgefer.escaping import printable
 from edgefer.live.frame_result import STAGES, FrameResult, FrameTiming
 from edgefer.live.opencv import require_window
+from edgefer.progress import is_stdout_terminal
 from edgefer.text_table import percent, table
 
 if TYPE_CHECKING:
@@ -104,7 +105,10 @@ class DashboardSink:
             from rich.console import Console
             from rich.live import Live as RichLive
 
-            self._live = RichLive(console=Console(stderr=True, highlight=False), auto_refresh=False, transient=True)
+            self._live = RichLive(
+                console=Console(stderr=True, highlight=False), auto_refresh=False, transient=True,
+                redirect_stdout=is_stdout_terminal(),
+            )  # fmt: skip
             self._live.start()
 
     def publish(self, result: FrameResult) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import sys
 from dataclasses import replace
 
 import cv2
@@ -59,6 +60,19 @@ def test_the_dashboard_appears_on_a_terminal_only(monkeypatch: pytest.MonkeyPatc
     facts = ("30.0 fps", "1,234 dropped", "latency 17 ms", "61 C", "under-voltage", "100: surprise 90%", "and 9 more")
     assert [fact for fact in facts if fact not in output] == []
     assert file.getvalue() == ""
+
+
+def test_data_on_stdout_passes_the_dashboard(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    sink = DashboardSink()
+    JsonLinesSink(sys.stdout).publish(RESULT)
+    sink.close()
+    output = capsys.readouterr()
+    assert json.loads(output.out)["number"] == RESULT.number
+    assert '"number"' not in output.err
 
 
 def test_a_window_needs_a_display(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ from edgefer.cli.data_options import DataOptions, data_options, open_data
 from edgefer.cli.options import PATH, POSITIVE, FiniteRange, log, log_ignored_settings, option_group
 from edgefer.cli.outputs import OUTPUT_FILE, check_output
 from edgefer.errors import DataError, UsageError
+from edgefer.progress import is_stdout_terminal
 from edgefer.text_table import Result
 
 if TYPE_CHECKING:
@@ -347,5 +348,8 @@ def _live_table() -> Iterator[Callable[[ArchitectureSearch], None]]:
     from rich.live import Live
     from rich.text import Text
 
-    with Live(Text(""), console=Console(stderr=True), auto_refresh=False, transient=True) as live:
+    with Live(
+        Text(""), console=Console(stderr=True), auto_refresh=False, transient=True,
+        redirect_stdout=is_stdout_terminal(),
+    ) as live:  # fmt: skip
         yield lambda record: live.update(Text(search_text(record, next_step=False)), refresh=True)
