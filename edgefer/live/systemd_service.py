@@ -27,7 +27,7 @@ from edgefer import files
 from edgefer.errors import EdgeferError, IncompatibleError, UsageError
 from edgefer.live.camera import STREAM_VARIABLE
 from edgefer.live.redaction import redact_address
-from edgefer.live.web import Address, require_server
+from edgefer.live.web import Address, check_token, require_server
 
 __all__ = [
     "DEFAULT_ADDRESS",
@@ -119,8 +119,8 @@ def make_plan(
         stream: value of --stream among the arguments, else of EDGEFER_STREAM; None if the source is a camera or file.
 
     Raises:
-        UsageError: the address is invalid, or a path, the token or the stream contains characters that a unit file or
-            an environment file cannot.
+        UsageError: the address is invalid, the token is too short, or a path, the token or the stream contains
+            characters that a unit file or an environment file cannot.
     """
     address = Address.parse(serve or DEFAULT_ADDRESS)
     if address.port == 0:
@@ -128,6 +128,7 @@ def make_plan(
         raise UsageError("--serve with port 0", why=why, hint=f"--serve {DEFAULT_ADDRESS}")
     unit_path, secrets_path = _unit_path(), _secrets_path()
     token = token or os.environ.get(TOKEN_VARIABLE) or _read_token(secrets_path) or secrets.token_urlsafe()
+    check_token(token)
     remaining = _remove_option(arguments, "--token")
     secret_stream = None
     if stream is not None:

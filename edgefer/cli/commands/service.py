@@ -90,7 +90,7 @@ def _make_plan(arguments: tuple[str, ...]) -> ServicePlan:
     """Plan the service; parse the arguments of edgefer live, so that a mistake is reported now and not in a log."""
     from edgefer.cli.main import load_command
     from edgefer.live import systemd_service
-    from edgefer.live.camera import default_stream
+    from edgefer.live.camera import default_stream, find_source
     from edgefer.live.redaction import hide_arguments
 
     options = load_command("live").make_context("edgefer live", list(arguments)).params
@@ -98,6 +98,7 @@ def _make_plan(arguments: tuple[str, ...]) -> ServicePlan:
     hide_arguments(token=token, address=stream)
     if camera is None and video is None:
         stream = default_stream() if stream is None else stream
+    find_source(camera=camera, video=video, stream=stream, size=options["size"])
     return systemd_service.make_plan(arguments, serve=options["serve"], token=token, stream=stream)
 
 

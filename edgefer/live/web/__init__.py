@@ -17,12 +17,12 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from edgefer.errors import IncompatibleError
-from edgefer.live.web.address import Address
+from edgefer.live.web.address import Address, check_token
 
 if TYPE_CHECKING:
     from edgefer.live.web.server import Server
 
-__all__ = ["Address", "require_server", "serving"]
+__all__ = ["Address", "check_token", "require_server", "serving"]
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""Address of the page: parsing, listening, and the URL for a browser.
+"""Address of the page: parsing, listening, the URL for a browser, and its token.
 
     address = Address.parse(":4912")                # or "0.0.0.0:4912", "[::]:4912", "pi.local:4912"
     listener = address.listen()                     # a listening socket
@@ -13,9 +13,10 @@ from dataclasses import dataclass
 
 from edgefer.errors import EdgeferError, UsageError
 
-__all__ = ["Address"]
+__all__ = ["Address", "check_token"]
 
 LOOPBACK = "127.0.0.1"
+MIN_TOKEN_LENGTH = 12
 # The kernel's send buffer holds two or three frames for a slow viewer. By default it would grow to megabytes, which
 # are seconds of old video.
 SEND_BUFFER_BYTES = 2**17
@@ -90,6 +91,13 @@ class Address:
 
     def __str__(self) -> str:
         return f"{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+
+
+def check_token(token: str) -> None:
+    """Raise UsageError if the access token is too short."""
+    if len(token) < MIN_TOKEN_LENGTH:
+        why, hint = f"expected at least {MIN_TOKEN_LENGTH} characters", "omit --token and EDGEFER_TOKEN to generate one"
+        raise UsageError(f"token of {len(token)} characters", why=why, hint=hint)
 
 
 def _network_host(host: str) -> str:

@@ -20,16 +20,14 @@ import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from edgefer.errors import UsageError
 from edgefer.live.frame_result import FrameResult
-from edgefer.live.web.address import Address
+from edgefer.live.web.address import Address, check_token
 from edgefer.live.web.app import build_app
 from edgefer.live.web.broadcaster import Broadcaster
 from edgefer.live.web.connections import Connections
 
 __all__ = ["Server"]
 
-MIN_TOKEN_LENGTH = 12
 # Browsers send the cookies of all services on a host, and those may be thousands.
 MAX_HEADER_BYTES = 2**17
 # asyncio accepts up to this many connections before it reads their requests. The number is below MAX_WAITING, so that
@@ -70,9 +68,8 @@ class Server:
             UsageError: the token is too short.
             EdgeferError: the server cannot listen on the address.
         """
-        if token is not None and len(token) < MIN_TOKEN_LENGTH:
-            why, hint = f"expected at least {MIN_TOKEN_LENGTH} characters", "omit --token to generate one"
-            raise UsageError(f"token of {len(token)} characters", why=why, hint=hint)
+        if token is not None:
+            check_token(token)
         self.token = token or secrets.token_urlsafe()
         self._annotated, self._log = annotated, log
         self._listener = address.listen()

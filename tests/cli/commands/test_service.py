@@ -115,6 +115,9 @@ def test_print_shows_the_unit_and_writes_nothing(edgefer, home):
         (["install", "--", "--threads", "0"], 2, "--threads"),
         (["install", "--camera", "0"], 2, "Try"),
         (["install", "--", "--serve", "4912"], 2, "--serve :4912"),
+        (["install", "--print", "--", "--token", "secret"], 2, "at least 12 characters"),
+        (["install", "--print", "--", "--camera", "0", "--video", "clip.mp4"], 2, "--camera together with --video"),
+        (["install", "--print", "--", "--camera", "picamera"], 2, "picamera2"),
         (["uninstall"], 2, "edgefer service install"),
     ],
 )
