@@ -25,7 +25,7 @@ from edgefer.errors import DataError
 
 __all__ = [
     "CHANNELS", "FLOAT32", "MAX_SIDE", "RESIZING", "Clahe", "InputSpec", "encode", "encoder", "prepare", "prepare_all",
-    "to_gray", "with_channels",
+    "require_image", "to_gray", "with_channels",
 ]  # fmt: skip
 
 Image = npt.NDArray[np.uint8]
@@ -196,7 +196,7 @@ def to_gray(image: npt.NDArray[Any] | None) -> Image:
     Raises:
         DataError: the image is empty, or has another shape or dtype.
     """
-    pixels = _require_image(image)
+    pixels = require_image(image)
     if pixels.ndim == 2 or pixels.shape[2] == 1:
         return pixels.reshape(pixels.shape[:2])
     code = cv2.COLOR_BGR2GRAY if pixels.shape[2] == 3 else cv2.COLOR_BGRA2GRAY
@@ -204,13 +204,18 @@ def to_gray(image: npt.NDArray[Any] | None) -> Image:
 
 
 def _to_bgr(image: npt.NDArray[Any] | None) -> Image:
-    pixels = _require_image(image)
+    pixels = require_image(image)
     if pixels.ndim == 3 and pixels.shape[2] >= 3:
         return pixels[..., :3]
     return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_GRAY2BGR), np.uint8)
 
 
-def _require_image(image: npt.NDArray[Any] | None) -> Image:
+def require_image(image: npt.NDArray[Any] | None) -> Image:
+    """Return a gray, BGR or BGRA image unchanged.
+
+    Raises:
+        DataError: the image is empty, or has another shape or dtype.
+    """
     if image is None:
         # cv2.imread() returns None for a file that it cannot read.
         raise DataError("the image is None", why="cv2.imread() could not read the file", hint="a JPEG or PNG file")

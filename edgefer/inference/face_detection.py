@@ -116,7 +116,7 @@ class FaceDetector:
         )  # fmt: skip
 
     def detect(self, image: npt.NDArray[np.uint8]) -> tuple[FaceBox, ...]:
-        """Return the faces in uint8 (h, w) or BGR (h, w, 3), largest first, with boxes clipped to the image.
+        """Return the faces in uint8 (h, w), BGR (h, w, 3) or BGRA (h, w, 4), largest first; boxes are clipped to it.
 
         Raises:
             DataError: ``image`` has another shape or dtype.
@@ -125,7 +125,8 @@ class FaceDetector:
         height, width = gray.shape
         searched = gray
         if self.uses_color:
-            searched = image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2)
+            has_color = image.ndim == 3 and image.shape[2] >= 3
+            searched = image[..., :3] if has_color else np.repeat(gray[..., None], 3, axis=2)
         scale = min(1.0, self.longest_side / max(height, width))
         if scale < 1:
             size = (max(1, round(width * scale)), max(1, round(height * scale)))

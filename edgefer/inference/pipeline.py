@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgefer.contract.image_header import memory_limit
+from edgefer.contract.preprocessing import require_image
 from edgefer.errors import DataError
 from edgefer.inference.classifier import Classifier, Prediction
 from edgefer.inference.face_detection import LONGEST_SIDE, FaceBox, FaceDetector
@@ -68,7 +69,7 @@ class Pipeline:
         return cls(Classifier.open(model), FaceDetector.open(detector, longest_side=longest_side))
 
     def __call__(self, image: npt.NDArray[np.uint8]) -> tuple[Face, ...]:
-        """Return the faces in uint8 (h, w) or BGR (h, w, 3), largest first.
+        """Return the faces in uint8 (h, w), BGR (h, w, 3) or BGRA (h, w, 4), largest first.
 
         Raises:
             DataError: ``image`` has another shape or dtype.
@@ -84,7 +85,8 @@ class Pipeline:
 
     def _boxes(self, image: npt.NDArray[np.uint8]) -> tuple[FaceBox, ...]:
         if self.detector is None:
-            return (FaceBox(0, 0, image.shape[1], image.shape[0]),)
+            height, width = require_image(image).shape[:2]
+            return (FaceBox(0, 0, width, height),)
         return self.detector.detect(image)
 
     def _crop(self, image: npt.NDArray[np.uint8], box: FaceBox) -> npt.NDArray[np.uint8]:

@@ -100,7 +100,7 @@ def test_a_file_that_is_not_a_yunet_model_is_rejected(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("uses_color", "channels"), [(False, ()), (True, (3,))])
-@pytest.mark.parametrize("shape", [(50, 80), (50, 80, 3), (100, 160, 3)])
+@pytest.mark.parametrize("shape", [(50, 80), (50, 80, 1), (50, 80, 3), (50, 80, 4), (100, 160, 3)])
 def test_a_detector_gets_a_shrunken_image_with_the_channels_that_it_uses(
     uses_color: bool, channels: tuple[int, ...], shape: tuple[int, ...]
 ) -> None:

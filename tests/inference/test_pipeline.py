@@ -113,6 +113,14 @@ def test_a_pipeline_classifies_a_smile_as_happy() -> None:
     assert face.prediction.label == "happy"
 
 
+@pytest.mark.parametrize("detector", [None, FaceDetector.open()])
+def test_what_is_not_an_image_is_an_error(detector: FaceDetector | None) -> None:
+    pipeline = Pipeline(Classifier.open(SHIPPED, check=False), detector)
+    for image in (cv2.imread("missing.jpg"), np.zeros((0, 3), np.uint8), np.zeros((9, 9, 2), np.uint8)):
+        with pytest.raises(DataError, match="the image"):
+            pipeline(image)
+
+
 def test_a_label_at_any_edge_is_drawn_inside_the_image() -> None:
     image = np.full((60, 80, 3), 30, np.uint8)
     prediction = Classifier.open(SHIPPED, check=False).predict(image)
