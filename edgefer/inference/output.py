@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -59,8 +60,10 @@ def caption(label: str, probability: float | None) -> str:
 def draw_boxes(image: npt.NDArray[np.uint8], captions: Sequence[tuple[FaceBox, str]]) -> npt.NDArray[np.uint8]:
     """Return a copy of ``image``, uint8 BGR (h, w, 3), with boxes and a text for each.
 
-    Texts do not cover each other unless the image has no room for all of them.
+    Texts do not cover each other unless the image has no room for all of them. The font of OpenCV has only the
+    characters of ASCII: accents are omitted, and any other character is a question mark.
     """
+    captions = [(box, _to_ascii(text)) for box, text in captions]
     drawn = np.ascontiguousarray(image).copy()
     height, width = drawn.shape[:2]
     thickness = max(1, round(max(height, width) / 500))
@@ -76,6 +79,11 @@ def draw_boxes(image: npt.NDArray[np.uint8], captions: Sequence[tuple[FaceBox, s
         cv2.rectangle(drawn, (left, top), (left + wide, top + background.height), BOX_COLOR, -1)
         cv2.putText(drawn, text, (left, top + high + below), FONT, scale, TEXT_COLOR, thickness, cv2.LINE_AA)
     return drawn
+
+
+def _to_ascii(text: str) -> str:
+    letters = (character for character in unicodedata.normalize("NFKD", text) if not unicodedata.combining(character))
+    return "".join(letters).encode("ascii", "replace").decode()
 
 
 def _place_text(box: FaceBox, size: tuple[int, int], image_size: tuple[int, int], taken: list[FaceBox]) -> FaceBox:

@@ -44,6 +44,13 @@ def test_the_text_of_a_single_face_is_above_its_box_or_else_in_it():
     assert rows.max() < 30
 
 
+def test_letters_that_the_font_lacks_are_drawn_without_accents():
+    box = FaceBox(40, 60, 60, 60)
+    drawn = draw_boxes(WHITE, [(box, "glücklich 91%")])
+    assert (drawn == draw_boxes(WHITE, [(box, "glucklich 91%")])).all()
+    assert (draw_boxes(WHITE, [(box, "中性 50%")]) == draw_boxes(WHITE, [(box, "?? 50%")])).all()
+
+
 def test_texts_are_drawn_on_an_image_without_room_for_all():
     tiny = np.full((20, 30, 3), 255, np.uint8)
     drawn = draw_boxes(tiny, [(FaceBox(0, 0, 20, 20), "surprise 91%"), (FaceBox(5, 0, 20, 20), "happy 80%")])
