@@ -4,6 +4,7 @@
 (() => {
   const STALE_MS = 3000, REQUEST_TIMEOUT_MS = 15000, HISTORY_MS = 60000, COLUMN_MS = 500, MAX_CARDS = 6;
   const FIRST_PAUSE_MS = 250, MAX_PAUSE_MS = 4000, UNSURE = "unsure", LABEL_ROWS = 3;
+  const MIN_ROW_HEIGHT = 16;
   // Update texts less often than the video: numbers that change with every frame are unreadable.
   const REFRESH_MS = matchMedia("(prefers-reduced-motion: reduce)").matches ? 1000 : 120;
   const byId = (id) => document.getElementById(id);
@@ -63,8 +64,9 @@
   }
 
   function show(newResult, newBitmap) {
-    // A lower frame number means that edgefer was restarted, and its track numbers refer to other faces.
-    if (result && newResult.number < result.number) history = [];
+    // A lower frame number means that edgefer was restarted, and its track numbers refer to other faces. The labels may
+    // be those of another model.
+    if (result && newResult.number < result.number) { history = []; clearTexts(); }
     lastNumber = newResult.number;
     receivedMs = performance.now();
     if (bitmap) bitmap.close();
@@ -279,25 +281,29 @@
 
   function drawStrip() {
     const nowMs = isPaused && receivedMs ? receivedMs : performance.now(), scale = devicePixelRatio || 1;
+    if (!labels.length || !strip.clientWidth) return;
+    const bottom = 20;
+    strip.style.minHeight = bottom + MIN_ROW_HEIGHT * labels.length + "px";
     const width = strip.clientWidth, height = strip.clientHeight;
-    if (!labels.length || !width) return;
-    if (strip.width !== Math.round(width * scale)) {
+    if (strip.width !== Math.round(width * scale) || strip.height !== Math.round(height * scale)) {
       strip.width = Math.round(width * scale);
       strip.height = Math.round(height * scale);
     }
     const context = strip.getContext("2d");
     context.setTransform(scale, 0, 0, scale, 0, 0);
     context.clearRect(0, 0, width, height);
-    const left = 68, bottom = 20, rowHeight = (height - bottom) / labels.length;
+    context.font = "13px system-ui, sans-serif";
+    // Longer names are compressed.
+    const longest = Math.max(...labels.map((label) => context.measureText(label).width));
+    const left = Math.max(68, Math.min(longest + 8, width / 3)), rowHeight = (height - bottom) / labels.length;
     const columns = historyColumns(nowMs), columnWidth = (width - left) / columns.length;
     const text = color("text"), soft = color("soft"), rule = color("rule");
     const blue = color("bar"), orange = color("named");
-    context.font = "13px system-ui, sans-serif";
     context.textBaseline = "middle";
     labels.forEach((label, row) => {
       const top = row * rowHeight;
       context.fillStyle = text;
-      context.fillText(label, 0, top + rowHeight / 2);
+      context.fillText(label, 0, top + rowHeight / 2, left - 8);
       context.fillStyle = rule;
       context.fillRect(left, top + rowHeight - 1, width - left, 1);
       columns.forEach((samples, column) => {

@@ -47,6 +47,21 @@ RECORD_LABELS = """(() => {
     fill.apply(this, area);
   };
 })()"""
+# Records the names of the last minute, as their middle and right edge, and the left edges of the data beside them.
+RECORD_NAMES = """(() => {
+  window.names = [];
+  window.data = [];
+  const context = CanvasRenderingContext2D.prototype, write = context.fillText, fill = context.fillRect;
+  context.fillText = function (text, x, y, ...limit) {
+    const width = Math.min(this.measureText(text).width, ...limit);
+    if (this.canvas.id === 'strip' && text.startsWith('an expression')) window.names.push([y, x + width]);
+    write.call(this, text, x, y, ...limit);
+  };
+  context.fillRect = function (...area) {
+    if (this.canvas.id === 'strip') window.data.push(area[0]);
+    fill.apply(this, area);
+  };
+})()"""
 
 
 @pytest.fixture
@@ -181,6 +196,35 @@ def test_the_page_reconnects_to_a_restarted_server(open_page, make_face, publish
     assert {message.partition(" http")[0] for message in page.errors} == {
         "Failed to load resource: net::ERR_CONNECTION_REFUSED"
     }
+
+
+def test_cards_show_the_labels_of_another_model_after_a_restart(serve, open_page, make_face, make_result) -> None:
+    server = serve()
+    page = open_page(server)
+    server.publish(make_result(50, make_face(0)))
+    page.wait(face_count(1))
+    names = tuple(f"class {index}" for index in range(7))
+    server.publish(make_result(0, replace(make_face(0), label="class 3"), labels=names))
+    page.wait("document.querySelector('.face h3 span')?.textContent === 'class 3'")
+    (face,) = page.evaluate(FACES)
+    expected = [f"{name}{90 if name == 'class 3' else 2}" for name in names]
+    assert [row.removesuffix(" %") for row in face["rows"]] == expected
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_names_in_the_last_minute_do_not_cover_each_other_or_the_data(
+    serve, open_page, make_face, publishing, width
+) -> None:
+    server, names = serve(), tuple(f"an expression with a long name {index}" for index in range(24))
+    face = replace(make_face(0), label=names[1], probabilities=(1 / 24,) * 24)
+    with publishing(server, face, labels=names):
+        page = open_page(server, width=width)
+        page.evaluate(RECORD_NAMES)
+        page.wait("window.names.length >= 24 && window.data.length > 0")
+    drawn, data = page.evaluate("[window.names.slice(0, 24), window.data]")
+    assert max(right for _, right in drawn) < min(data)
+    tops = [top for top, _ in drawn]
+    assert min(np.diff(tops)) >= 13
 
 
 def test_the_token_opens_the_page_and_disappears_from_the_url(serve, browser, open_page, publishing) -> None:
