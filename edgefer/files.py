@@ -148,9 +148,12 @@ def write_text(path: Path, content: str, *, mode: int = 0o666) -> None:
 
 @contextlib.contextmanager
 def utf8_path(path: Path) -> Iterator[str]:
-    """Yield a path of the same file that is valid UTF-8; OpenCV ends the process on any other."""
+    """Yield a path of the same file that is valid UTF-8; OpenCV ends the process on any other.
+
+    A relative path begins with "./": FFmpeg takes 2026-11-30T12:30.mp4 for an address with a protocol.
+    """
     if is_utf8(str(path)):
-        yield str(path)
+        yield os.path.join(".", path)  # noqa: PTH118 - Path removes the dot
         return
     with tempfile.TemporaryDirectory(prefix="edgefer-") as folder:
         link = Path(folder, f"file{path.suffix if is_utf8(path.suffix) else ''}")

@@ -73,6 +73,11 @@ def test_opencv_gets_a_path_that_is_utf8(tmp_path):
         assert name == str(tmp_path / "caf\u00e9.onnx")
 
 
+def test_opencv_gets_a_path_that_is_not_an_address():
+    with files.utf8_path(Path("2026-11-30T12:30.mp4")) as name:
+        assert name == "./2026-11-30T12:30.mp4"
+
+
 def test_text_with_a_name_that_is_not_utf8_can_be_written(tmp_path):
     files.write_text(tmp_path / "report.html", "caf\udce9")
     assert (tmp_path / "report.html").read_text() == "caf\\udce9"

@@ -14,13 +14,14 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol, cast
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edgefer import plugins
+from edgefer import files, plugins
 from edgefer.errors import DataError, DeviceUnreachable, UsageError
 from edgefer.live.playback import plausible_fps
 from edgefer.live.redaction import redact_address, redact_text
@@ -223,8 +224,18 @@ class OpenCvCamera:
             backend: one of cv2.CAP_*.
             is_file: True for a video file.
             parameters: alternating cv2.CAP_PROP_* ids and values to open the capture with.
+
+        Raises:
+            UsageError: a device path or a URL is not UTF-8.
         """
-        capture = cv2.VideoCapture(location, backend, parameters)
+        # OpenCV ends the process on a text that is not UTF-8.
+        if is_file:
+            with files.utf8_path(Path(location)) as path:
+                capture = cv2.VideoCapture(path, backend, parameters)
+        elif files.is_utf8(location):
+            capture = cv2.VideoCapture(location, backend, parameters)
+        else:
+            raise UsageError(name, why="expected UTF-8", hint="check the address or the path of the camera")
         return cls(capture, name, is_file=is_file) if capture.isOpened() else None
 
     def request(self, setting: int, value: float) -> None:

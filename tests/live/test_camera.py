@@ -102,6 +102,28 @@ def test_an_address_in_the_wrong_place_is_reported_without_its_password(option: 
     assert "--stream" in caught.value.hint
 
 
+def test_a_name_need_not_be_utf8(tmp_path: Path, film: Callable[..., Path]) -> None:
+    name = os.fsdecode(os.fsencode(tmp_path) + b"/clip\xff.avi")
+    film(tmp_path / "clip.avi", IMAGES).rename(name)
+    # In a process of its own, because OpenCV could end it.
+    child = open_source("video", name)
+    assert (child.returncode, child.stdout) == (0, "")
+    for kind, location in (("stream", "rtsp://cam/\udcff"), ("v4l2", "/dev/video\udcff")):
+        child = open_source(kind, location)
+        assert (child.returncode, "expected UTF-8" in child.stdout) == (0, True)
+
+
+@pytest.mark.parametrize("name", ["2026-11-30T12:30:05.avi", "data:clip.avi"])
+def test_the_start_of_a_name_is_not_a_protocol(
+    tmp_path: Path, film: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    film(tmp_path / "clip.avi", IMAGES).rename(tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    camera = Source("video", name).open()
+    assert camera.read() is not None
+    camera.close()
+
+
 def test_a_video_returns_its_frames_then_none(tmp_path: Path, film: Callable[..., Path]) -> None:
     camera = Source("video", str(film(tmp_path / "clip.avi", IMAGES, fps=12))).open()
     assert camera.fps == pytest.approx(12)
