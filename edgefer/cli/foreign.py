@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import atexit
+import shlex
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -102,8 +103,8 @@ def find_contract(
         log(f"model: {path} ({reason})")
         if feed != FeedOptions():
             option = "--labels" if feed.labels is not None else "--input"
-            why = "its contract defines labels and input"
-            raise UsageError(f"{option} with {path}", why=why, hint=f"edgefer import {path} {option} ...")
+            why, hint = "its contract defines labels and input", f"edgefer import {shlex.quote(str(path))} {option} ..."
+            raise UsageError(f"{option} with {path}", why=why, hint=hint)
         return path
     folder = tempfile.TemporaryDirectory(prefix="edgefer-contract-")
     atexit.register(folder.cleanup)

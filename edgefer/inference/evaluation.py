@@ -13,6 +13,7 @@ A benchmark evaluates in a subprocess. It packs the test set into a file and sen
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -192,7 +193,7 @@ def evaluate_request(request: EvaluationRequest) -> Evaluation:
     if tuple(about["labels"]) != label_names:
         what = f"the test set {request.test_set} has the labels {', '.join(about['labels'])}"
         why = f"{model.name} has {', '.join(label_names)}"
-        raise DataError(what, why=why, hint=f"edgefer bench {model.name} --accuracy full --data PATH")
+        raise DataError(what, why=why, hint=f"edgefer bench {shlex.quote(model.name)} --accuracy full --data PATH")
     return evaluate_logits(
         classifier, compute_logits(classifier, faces), labels, split=about["split"], data=about["data"],
         model=model.stem, seen_in_training=seen, subject={"file": model.name, "file_bytes": model.stat().st_size},

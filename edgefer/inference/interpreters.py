@@ -12,6 +12,7 @@ this edgefer.
 from __future__ import annotations
 
 import platform
+import shlex
 import sys
 import tempfile
 from dataclasses import asdict, dataclass, replace
@@ -144,7 +145,7 @@ def _call(python: str, request: dict[str, Any], folder: Path) -> dict[str, Any]:
 
     def describe_crash(child: ChildResult) -> EdgeferError:
         why = f"ended by {child.signal}" if child.signal else child.last_line or f"exit code {child.exit_code}"
-        hint = f"{python} -m pip install numpy opencv-python-headless, with Python 3.10 or later"
+        hint = f"{shlex.quote(python)} -m pip install numpy opencv-python-headless, with Python 3.10 or later"
         return IncompatibleError(f"{python} cannot run edgefer", why=why, hint=hint)
 
     try:

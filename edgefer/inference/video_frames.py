@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,7 +38,8 @@ def iter_frames(file: str, *, every: int = 1) -> Iterator[ImageSource]:
     try:
         width, height = video.get(cv2.CAP_PROP_FRAME_WIDTH), video.get(cv2.CAP_PROP_FRAME_HEIGHT)
         if width * height * BYTES_PER_PIXEL > memory_limit():
-            why, hint = f"{width:,.0f} x {height:,.0f} pixels", f"ffmpeg -i {file} -vf scale=1920:-2 smaller.mp4"
+            why = f"{width:,.0f} x {height:,.0f} pixels"
+            hint = f"ffmpeg -i {shlex.quote(file)} -vf scale=1920:-2 smaller.mp4"
             yield _unreadable(file, DataError(f"{file}: the frames are too large to decode", why=why, hint=hint))
             return
         while _grab(video):
@@ -47,7 +49,7 @@ def iter_frames(file: str, *, every: int = 1) -> Iterator[ImageSource]:
     finally:
         video.release()
     if number == 0:
-        hint = f"ffmpeg -i {file} converted.mp4"
+        hint = f"ffmpeg -i {shlex.quote(file)} converted.mp4"
         yield _unreadable(
             file, DataError(f"{file}: not a video that OpenCV can read", why="it has no frame", hint=hint)
         )

@@ -11,6 +11,7 @@ Each kind of camera is one module in ``edgefer/live/cameras`` that implements Ca
 from __future__ import annotations
 
 import os
+import shlex
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -267,8 +268,8 @@ class OpenCvCamera:
         if not self._is_file:
             raise DeviceUnreachable(f"no frame from {self._name}", why="it was unplugged or does not respond")
         if not self._has_frames:
-            why = "it contains no video frame"
-            raise DataError(f"{self._name}: OpenCV cannot read this video", why=why, hint=f"ffmpeg -i {self._name}")
+            why, hint = "it contains no video frame", f"ffmpeg -i {shlex.quote(self._name)}"
+            raise DataError(f"{self._name}: OpenCV cannot read this video", why=why, hint=hint)
         return None
 
     def close(self) -> None:

@@ -195,6 +195,14 @@ def test_an_image_on_standard_input_is_read(monkeypatch: pytest.MonkeyPatch) -> 
     np.testing.assert_array_equal(picture.read(), IMAGE)
 
 
+def test_a_hint_quotes_the_name_of_the_video(tmp_path: Path) -> None:
+    (tmp_path / "my clip.mp4").write_bytes(b"no video")
+    (source,) = iter_sources([f"{tmp_path}/my clip.mp4"])
+    with pytest.raises(DataError) as caught:
+        source.read()
+    assert caught.value.hint == f"ffmpeg -i '{tmp_path}/my clip.mp4' converted.mp4"
+
+
 def test_a_damaged_video_gives_one_error(tmp_path: Path) -> None:
     (tmp_path / "clip.mp4").write_text("not a video")
     (picture,) = iter_sources([str(tmp_path / "clip.mp4")])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 
 import cv2
 
@@ -40,5 +41,6 @@ def open_camera(location: str, *, size: tuple[int, int]) -> Camera:
     require_backend("FFMPEG")
     camera = OpenCvCamera.open(location, location, backend=cv2.CAP_FFMPEG, is_file=True)
     if camera is None:
-        raise DataError(f"{location}: OpenCV cannot read this video", hint=f"ffmpeg -i {location} clip.mp4")
+        hint = f"ffmpeg -i {shlex.quote(location)} clip.mp4"
+        raise DataError(f"{location}: OpenCV cannot read this video", hint=hint)
     return camera
