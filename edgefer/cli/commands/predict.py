@@ -15,7 +15,7 @@ from edgefer.cli.foreign import FeedOptions, feed_options_without_data, find_con
 from edgefer.cli.options import MODEL_HELP, PATH, RUNTIMES, detector_options, log, option_group
 from edgefer.cli.outputs import INPUT, OUTPUT_FOLDER, describe_os_error
 from edgefer.cli.streams import DataStream, write, write_json
-from edgefer.errors import DataError, OutputError, UsageError
+from edgefer.errors import DataError, EdgeferError, Interrupted, OutputError, UsageError
 from edgefer.text_table import Result
 
 if TYPE_CHECKING:
@@ -106,8 +106,17 @@ def command(
         files, open_pipeline, every=every, workers=workers, is_cropped=pipeline.no_detect, draw=draw,
         unwritten=unwritten,
     )  # fmt: skip
-    images = list(_stream(results, labels, jsonl=jsonl, as_csv=as_csv))
-    failure = _failure(images) or _write_failure(unwritten)
+    images: list[ImageResult] = []
+    failure: EdgeferError | None = None
+    try:
+        for image in _stream(results, labels, jsonl=jsonl, as_csv=as_csv):
+            images.append(image)
+    except KeyboardInterrupt as interrupt:
+        if not images:
+            raise
+        failure = Interrupted.from_exception(interrupt)
+        failure.why = f"the results of {len(images):,} pictures are complete"
+    failure = failure or _failure(images) or _write_failure(unwritten)
     predictions = [to_record(image, labels) for image in images]
     record = {**schema.header("predictions", 2), "model": str(path), "predictions": predictions}
     return Result(record, "" if jsonl or as_csv else format_table(images), failure)
@@ -161,7 +170,8 @@ def _predict(
         pictures = iter_sources(files, every=every)
         results = predict_batch(pictures, open_pipeline, workers=workers, batch=batch, keep_images=writer is not None)
         for number, result in enumerate(results):
-            progress(number, max(len(files), number + 1), "")
+            # Each frame of a video is a picture, and their number is unknown.
+            progress(number + 1, len(files) if number < len(files) else number + 2, "")
             if writer is not None and not unwritten:
                 try:
                     writer.add(result)

@@ -1,5 +1,6 @@
 import csv
 import io
+import itertools
 import json
 import os
 import shutil
@@ -169,6 +170,27 @@ def test_a_picture_without_a_face_is_listed(edgefer, workplace, tmp_path):
     outcome = edgefer("predict", "wall.png", "--model", workplace.int8)
     assert outcome.code == 0
     assert "no face found" in outcome.out
+
+
+@pytest.mark.parametrize("output", [[], ["--csv"], ["--json"]])
+def test_an_interruption_keeps_the_results_that_are_complete(edgefer, workplace, tmp_path, monkeypatch, output):
+    from edgefer.inference import pipeline
+
+    def interrupted(*arguments, **options):
+        yield from itertools.islice(predict_batch(*arguments, **options), 2)
+        raise KeyboardInterrupt
+
+    predict_batch = pipeline.predict_batch
+    monkeypatch.setattr(pipeline, "predict_batch", interrupted)
+    names = ["one.png", "two.png", "three.png"]
+    for name in names:
+        cv2.imwrite(str(tmp_path / name), np.full((60, 60, 3), 90, np.uint8))
+    arguments = ("--no-detect", "--model", workplace.int8, "--out", "record.json", *output)
+    outcome = edgefer("predict", *names, *arguments)
+    assert (outcome.code, "2 pictures are complete" in outcome.err) == (130, True), outcome.err
+    record = json.loads((tmp_path / "record.json").read_text())
+    assert [prediction["image"] for prediction in record["predictions"]] == names[:2]
+    assert all(name in outcome.out for name in names[:2])
 
 
 @pytest.mark.parametrize(
