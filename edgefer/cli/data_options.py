@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgefer.cli.options import PATH, log, option_group
-from edgefer.cli.outputs import INPUT
+from edgefer.cli.outputs import INPUT, record_input
 from edgefer.errors import UsageError
 
 if TYPE_CHECKING:
@@ -105,7 +105,10 @@ class LabelsMap(click.ParamType):  # type: ignore[type-arg]
         """Read the file."""
         from edgefer.data.class_names import read_labels_map
 
-        return value if isinstance(value, Mapping) else read_labels_map(Path(value))
+        if isinstance(value, Mapping):
+            return value
+        record_input(ctx, param, Path(value))
+        return read_labels_map(Path(value))
 
 
 DATA_OPTION = click.option(

@@ -21,6 +21,7 @@ import click
 
 from edgefer.cli.data_options import DataOptions, open_data
 from edgefer.cli.options import log, option_group
+from edgefer.cli.outputs import INPUT
 from edgefer.errors import UsageError
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def _feed_options(defaults: str) -> Callable[[Callable[..., Any]], Callable[...,
         "feed",
         FeedOptions,
         click.option(
-            "--labels", metavar="NAMES",
+            "--labels", type=INPUT, metavar="NAMES",
             help=f"Class names in the order of the outputs: a,b,c or a file.  [{defaults}]",
         ),
         click.option(

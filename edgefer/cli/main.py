@@ -36,7 +36,7 @@ from edgefer.processes import allow_output_suppression
 from edgefer.signals import Terminated, signals_as_exceptions
 from edgefer.text_table import Result
 
-__all__ = ["COMMANDS", "app", "load_command", "main", "prints_json", "run", "summary"]
+__all__ = ["COMMANDS", "app", "common_options", "load_command", "main", "run", "summary"]
 
 COMMANDS = "edgefer.cli.commands"
 INTERRUPTED = 130
@@ -198,9 +198,9 @@ def _print_result(context: click.Context, result: Result) -> None:
         raise result.failure
 
 
-def prints_json() -> bool:
-    """Return True if the command that is running prints its result as JSON."""
-    return click.get_current_context().ensure_object(CommonOptions).as_json
+def common_options() -> CommonOptions:
+    """Return the common options of the command that is running."""
+    return click.get_current_context().ensure_object(CommonOptions)
 
 
 def _to_json(result: Result) -> str:

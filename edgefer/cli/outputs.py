@@ -25,16 +25,18 @@ from edgefer.errors import DataError, EdgeferError, OutputError, UsageError
 
 __all__ = [
     "INPUT", "OUTPUT_FILE", "OUTPUT_FOLDER", "PATH", "OutputPath", "check_output", "check_outputs", "describe_os_error",
-    "write_outputs",
+    "is_same_file", "record_input", "write_outputs",
 ]
 
 # Large enough to fail on a full disk.
 PROBE_BYTES = 4096
 # Short enough that the name of the probe is within the limit of every file system.
 SUFFIX_CHARACTERS = 40
+# Key of click's context for the files that option types have read while they were parsed.
+FILES_READ = "edgefer.files_read"
 
 
-class _NonEmpty(click.ParamType):
+class _NonEmpty(click.ParamType):  # type: ignore[type-arg]
     """Refuse an empty text, such as an unset variable of a shell: as a path, it would be the current folder."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
@@ -64,6 +66,12 @@ OUTPUT_FILE, OUTPUT_FOLDER = OutputPath(is_folder=False), OutputPath(is_folder=T
 PATH, INPUT = _Path(path_type=Path), InputName()
 
 
+def record_input(context: click.Context | None, parameter: click.Parameter | None, path: Path) -> None:
+    """Record a file that the type of an option reads, so that no output replaces it."""
+    if context is not None and parameter is not None:
+        context.meta.setdefault(FILES_READ, []).append((_spelling(parameter), path))
+
+
 def check_outputs(context: click.Context, *, extra: Mapping[str, Path]) -> None:
     """Check every output of a command line before the command starts.
 
@@ -89,11 +97,14 @@ def check_outputs(context: click.Context, *, extra: Mapping[str, Path]) -> None:
         if isinstance(parameter.type, (click.Path, InputName)) and not isinstance(parameter.type, OutputPath)
         for path in _paths(value)
     ]
+    inputs += context.meta.get(FILES_READ, ())
     if any(parameter.name == "data" for parameter in parameters) and context.params.get("data") is None:
         inputs += [("the data set", path) for path in _paths([os.environ.get("EDGEFER_DATA"), "fer2013.csv"])]
+    # A name such as "synthetic" is not a file.
+    inputs = [(name, path) for name, path in inputs if os.path.lexists(path)]
     for number, (option, path, is_folder) in enumerate(outputs):
         for other, source in [*inputs, *((name, path) for name, path, _ in outputs[:number])]:
-            if _is_same(path, source):
+            if is_same_file(path, source):
                 why = f"{other} has the same path"
                 raise UsageError(f"{option} {path}", why=why, hint=f"{option} with another path")
         check_output(option, path, is_folder=is_folder)
@@ -162,7 +173,8 @@ def _paths(value: Any) -> Iterator[Path]:
         yield from map(Path, dict.fromkeys(names))
 
 
-def _is_same(path: Path, other: Path) -> bool:
+def is_same_file(path: Path, other: Path) -> bool:
+    """Return True if writing ``path`` would replace ``other``."""
     if os.path.realpath(path) == os.path.realpath(other):
         return not _is_stream(path)
     try:
@@ -181,11 +193,11 @@ def _is_stream(path: Path) -> bool:
 
 def _try_to_write(path: Path, *, is_folder: bool) -> None:
     target = Path(os.path.realpath(path))
-    exists = target.exists()
-    if exists and not is_folder:
-        if not os.access(target, os.W_OK):
+    # The target of a link to a pipe, such as /dev/stdout, is no path.
+    if not is_folder and (_is_stream(path) or target.exists()):
+        if not os.access(path, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(target))
-        if not target.is_file():  # a device or a pipe
+        if _is_stream(path):
             return
     home = target if is_folder else target.parent
     nearest = next(folder for folder in (home, *home.parents) if folder.exists())

@@ -10,6 +10,7 @@ import click
 import pytest
 from command_tree import leaf_commands
 
+from edgefer.cli import outputs
 from edgefer.cli.commands import predict
 from edgefer.cli.outputs import InputName, OutputPath
 from edgefer.errors import ThresholdNotMet
@@ -23,6 +24,7 @@ PATHS = [
     for parameter in command.params
     if isinstance(parameter.type, (click.Path, InputName))
 ]
+INPUTS = ("m.tflite", "faces.npz", "fer2013.csv", "r.json", "folder/a.png", "clip.avi", "net.py")
 OUTPUTS = [path for path in PATHS if isinstance(path.values[2].type, OutputPath)]
 
 
@@ -87,17 +89,24 @@ def test_every_option_that_writes_a_file_is_checked(words, command):
     ("train", "--out", "fer2013.csv"),
     ("calibrate", "faces.npz", "--data", "faces.npz"),
     ("bench", "{model}", "--faces", "faces.npz", "--out", "faces.npz"),
+    ("live", "--video", "clip.avi", "--out", "clip.avi"),
+    ("predict", "folder/*", "--out", "folder/a.png"),
+    ("predict", "folder", "--out", "folder/a.png"),
+    ("predict", "folder", "--labels", "names.toml", "--out", "names.toml"),
+    ("evaluate", "{model}", "--labels-map", "names.toml", "--out", "names.toml"),
+    ("train", "--architecture", "net.py:build", "--out", "net.py"),
 ])  # fmt: skip
 def test_no_output_replaces_an_input(edgefer, tmp_path, arguments):
     (tmp_path / "folder").mkdir()
-    for name in ("m.tflite", "faces.npz", "fer2013.csv", "r.json", "folder/a.png"):
-        (tmp_path / name).write_text("precious")
+    contents = dict.fromkeys(INPUTS, "precious") | {"names.toml": 'joy = "happy"'}
+    for name, content in contents.items():
+        (tmp_path / name).write_text(content)
     (tmp_path / "link.npz").hardlink_to(tmp_path / "faces.npz")
     outcome = edgefer(*(word.format(model="m.tflite", results="r.json") for word in arguments))
     assert outcome.code == 2, outcome.err
     assert outcome.out == ""
-    for name in ("m.tflite", "faces.npz", "fer2013.csv", "r.json", "folder/a.png"):
-        assert (tmp_path / name).read_text() == "precious"
+    for name, content in contents.items():
+        assert (tmp_path / name).read_text() == content
     assert not (tmp_path / "same").exists()
 
 
@@ -128,6 +137,13 @@ def test_both_a_missed_threshold_and_a_lost_file_are_reported(edgefer, monkeypat
     assert outcome.out == "the result\n"
     assert "edgefer: accuracy is too low\n" in outcome.err
     assert "edgefer: the result was printed but not written: /dev/full: No space left on device\n" in outcome.err
+
+
+def test_a_result_is_written_to_a_pipe(tmp_path):
+    read, written = os.pipe()
+    outputs.check_output("--out", Path(f"/dev/fd/{written}"), is_folder=False)
+    for descriptor in (read, written):
+        os.close(descriptor)
 
 
 def test_a_result_is_written_if_it_cannot_be_printed(pictures, tmp_path):

@@ -26,6 +26,7 @@ from edgefer.cli.options import (
     log,
     option_group,
 )
+from edgefer.cli.outputs import INPUT
 from edgefer.cli.streams import write
 from edgefer.errors import IncompatibleError, UsageError
 from edgefer.results import schema
@@ -104,7 +105,7 @@ source_options = option_group(
     "source_options",
     SourceOptions,
     click.option("--camera", metavar="N|KIND", help=f"Camera number, or KIND[:WHICH] of {CAMERAS}.  [default: 0]"),
-    click.option("--video", metavar="FILE", help="Play a video file at its own frame rate."),
+    click.option("--video", type=INPUT, metavar="FILE", help="Play a video file at its own frame rate."),
     click.option(
         "--stream", metavar="URL", help="Read a network camera: rtsp:// or http://.  [default: $EDGEFER_STREAM]"
     ),
@@ -177,12 +178,12 @@ def command(
         edgefer live --video clip.mp4 --every-frame --jsonl
         edgefer live --stream rtsp://192.168.0.20/h264 --seconds 60
     """
-    from edgefer.cli.main import prints_json
+    from edgefer.cli.main import common_options
     from edgefer.live.opencv import require_opencv
     from edgefer.live.redaction import hide_arguments
 
     hide_arguments(token=output.token, address=source_options.stream)
-    if output.jsonl and prints_json():
+    if output.jsonl and common_options().as_json:
         hint = "leave one out; --out FILE writes the JSON to a file"
         raise UsageError("--jsonl with --json", why="only one output format is possible", hint=hint)
     require_opencv()

@@ -13,7 +13,7 @@ import click
 
 from edgefer.cli.foreign import FeedOptions, feed_options_without_data, find_contract
 from edgefer.cli.options import MODEL_HELP, PATH, RUNTIMES, detector_options, log, option_group
-from edgefer.cli.outputs import INPUT, OUTPUT_FOLDER, describe_os_error
+from edgefer.cli.outputs import INPUT, OUTPUT_FOLDER, describe_os_error, is_same_file
 from edgefer.cli.streams import DataStream, write, write_json
 from edgefer.errors import DataError, EdgeferError, Interrupted, OutputError, UsageError
 from edgefer.text_table import Result
@@ -83,12 +83,12 @@ def command(
         edgefer predict faces/ --no-detect --csv
         edgefer predict clip.mp4 --every 10 --jsonl
     """
-    from edgefer.cli.main import prints_json
+    from edgefer.cli.main import common_options
     from edgefer.inference.images import expand_paths
     from edgefer.inference.output import format_table, to_record
     from edgefer.results import schema
 
-    formats = {"--jsonl": jsonl, "--csv": as_csv, "--json": prints_json()}
+    formats = {"--jsonl": jsonl, "--csv": as_csv, "--json": common_options().as_json}
     selected = [option for option, is_set in formats.items() if is_set]
     if len(selected) > 1:
         hint = "leave one out; --out FILE writes the JSON to a file"
@@ -98,6 +98,7 @@ def command(
     if other_files:
         log(f"skipped, neither images nor videos: {_names([str(path) for path in other_files])}")
     _check_annotated(files, draw)
+    _check_out(files, common_options().out)
     path = find_contract(pipeline.model, feed)
     open_pipeline = _opener(path, pipeline)
     labels = open_pipeline().classifier.artifact.labels  # fails before the first picture, not in a worker
@@ -129,6 +130,12 @@ def _check_annotated(files: tuple[str, ...], folder: Path | None) -> None:
         if source.suffix == ".png" and os.path.realpath(source.parent) == os.path.realpath(str(folder)):
             why = f"the annotated picture would replace {name}"
             raise UsageError(f"--draw {folder}", why=why, hint="--draw with another folder")
+
+
+def _check_out(files: tuple[str, ...], out: Path | None) -> None:
+    """Raise UsageError if the record would replace a picture of a folder or a pattern."""
+    if out is not None and any(is_same_file(out, Path(name)) for name in files):
+        raise UsageError(f"--out {out}", why="it is one of the pictures", hint="--out with another path")
 
 
 def _opener(model: Path, options: PipelineOptions) -> Callable[[], Pipeline]:

@@ -13,7 +13,7 @@ from edgefer import plugins
 from edgefer.cli.data_options import DataOptions, data_options, open_data, open_run_data, select_classes
 from edgefer.cli.device_options import DeviceOptions, device_options, devices_of_run, load_backend, new_devices
 from edgefer.cli.options import PATH, log, log_ignored_settings, option_group
-from edgefer.cli.outputs import INPUT, OUTPUT_FOLDER, check_output
+from edgefer.cli.outputs import INPUT, OUTPUT_FOLDER, check_output, record_input
 from edgefer.data.naming import list_names
 from edgefer.errors import UsageError
 from edgefer.text_table import Result
@@ -31,6 +31,13 @@ NEEDS_WORKSTATION = True
 NEWEST = "newest"
 SYSTEMS = plugins.names("edgefer.workstation.training.systems")
 DEFAULT_SYSTEM = "compact_small"
+
+
+def _record_source(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    file = (value or "").partition(":")[0]
+    if file.endswith(".py"):
+        record_input(context, parameter, Path(file))
+    return value
 
 
 @dataclass(frozen=True)
@@ -76,7 +83,7 @@ train_options = option_group(
         "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Override one setting; may be repeated."
     ),
     click.option(
-        "--architecture", metavar="NAME|FILE.py[:FUNCTION]",
+        "--architecture", metavar="NAME|FILE.py[:FUNCTION]", callback=_record_source,
         help="Built-in architecture, or a function of your own with the parameters of a built-in one.",
     ),
     click.option("--epochs", metavar="N", help="Short for --set epochs=N."),
