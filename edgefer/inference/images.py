@@ -14,6 +14,7 @@ import errno
 import io
 import os
 import re
+import shlex
 import stat
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -167,12 +168,17 @@ class _ImageFile:
 
         Raises:
             OSError: the file cannot be opened, or it is a folder.
+            DataError: it is a device.
         """
         if self._content is None and self.name != STDIN:
             path = Path(self.name)
             mode = path.stat().st_mode
             if stat.S_ISDIR(mode):
                 list(path.iterdir())  # raises the reason why the folder was not expanded
+            if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
+                # A camera or a disk: its content has no end.
+                hint = f"edgefer live --camera {shlex.quote(self.name)}"
+                raise DataError("it is a device", why="expected an image or a video", hint=hint)
             if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
                 return path.open("rb")
             with path.open("rb") as pipe:

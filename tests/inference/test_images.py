@@ -181,6 +181,13 @@ def test_a_name_that_is_too_long_is_an_error_of_its_own(tmp_path: Path) -> None:
         source.read()
 
 
+def test_a_device_is_not_read() -> None:
+    (source,) = iter_sources(["/dev/zero"])
+    with pytest.raises(DataError, match="/dev/zero: it is a device") as caught:
+        source.read()
+    assert caught.value.hint == "edgefer live --camera /dev/zero"
+
+
 def test_a_closed_standard_input_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", None)
     (source,) = iter_sources(["-"])
