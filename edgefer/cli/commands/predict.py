@@ -93,6 +93,7 @@ def command(
     if len(selected) > 1:
         hint = "leave one out; --out FILE writes the JSON to a file"
         raise UsageError(" with ".join(selected[:2]), why="only one output format is possible", hint=hint)
+    _check_no_address(sources)
     other_files: list[Path] = []
     files = expand_paths(sources, on_other_file=other_files.append)
     if other_files:
@@ -116,11 +117,21 @@ def command(
         if not images:
             raise
         failure = Interrupted.from_exception(interrupt)
-        failure.why = f"the results of {len(images):,} pictures are complete"
+        failure.why = f"complete results: {len(images):,}"
     failure = failure or _failure(images) or _write_failure(unwritten)
     predictions = [to_record(image, labels) for image in images]
     record = {**schema.header("predictions", 2), "model": str(path), "predictions": predictions}
     return Result(record, "" if jsonl or as_csv else format_table(images), failure)
+
+
+def _check_no_address(sources: tuple[str, ...]) -> None:
+    """Raise UsageError for the address of a stream, which may contain a password."""
+    from edgefer.live.redaction import redact_address
+
+    for source in sources:
+        if "://" in source and not os.path.lexists(source):
+            what, hint = f"{redact_address(source)} is an address", "download the file, or edgefer live --stream URL"
+            raise UsageError(what, why="expected a file", hint=hint)
 
 
 def _check_annotated(files: tuple[str, ...], folder: Path | None) -> None:

@@ -187,7 +187,7 @@ def test_an_interruption_keeps_the_results_that_are_complete(edgefer, workplace,
         cv2.imwrite(str(tmp_path / name), np.full((60, 60, 3), 90, np.uint8))
     arguments = ("--no-detect", "--model", workplace.int8, "--out", "record.json", *output)
     outcome = edgefer("predict", *names, *arguments)
-    assert (outcome.code, "2 pictures are complete" in outcome.err) == (130, True), outcome.err
+    assert (outcome.code, "complete results: 2" in outcome.err) == (130, True), outcome.err
     record = json.loads((tmp_path / "record.json").read_text())
     assert [prediction["image"] for prediction in record["predictions"]] == names[:2]
     assert all(name in outcome.out for name in names[:2])
@@ -198,6 +198,7 @@ def test_an_interruption_keeps_the_results_that_are_complete(edgefer, workplace,
     [
         (["--jsonl", "--csv"], 2, "only one output format"),
         (["--csv", "--json"], 2, "--out FILE"),
+        (["rtsp://me:secret@cam/x"], 2, "rtsp://cam/x is an address"),
         (["--detector", "yunet"], 2, "--detector-model"),
         (["--detector", "har"], 2, "'haar'"),
         (["--detector", "haar", "--detector-model", "nowhere.xml"], 1, "nowhere.xml"),
