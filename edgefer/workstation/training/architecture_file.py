@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -80,9 +81,12 @@ def find_build(name: str) -> Callable[..., Any]:
     if digest not in _modules:
         module = ModuleType(f"edgefer_architecture_{digest}")
         module.__file__ = filename
+        # Decorators such as that of a dataclass find the module by its name.
+        sys.modules[module.__name__] = module
         try:
             exec(compile(source, filename, "exec"), module.__dict__)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
+            del sys.modules[module.__name__]
             why = f"{type(error).__name__}: {error}"
             raise UsageError(f"the architecture {filename} cannot be loaded", why=why, hint="correct it") from error
         _modules[digest] = module

@@ -15,9 +15,13 @@ from edgefer.errors import DataError, UsageError
 from edgefer.workstation.training.architecture_file import find_build, is_file_architecture
 from edgefer.workstation.training.settings import TrainSettings
 
-__all__ = ["build_network", "check_options", "last_layer", "load_weights"]
+__all__ = ["build_network", "check_options", "final_activation", "last_layer", "load_weights"]
 
 ARCHITECTURES = "edgefer.workstation.networks.architectures"
+# Parameters that settings can pass by name.
+NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+# Activations that turn logits into probabilities.
+ACTIVATIONS = ("softmax", "sigmoid")
 
 
 def build_network(keras: Any, settings: TrainSettings, *, classes: int) -> Any:
@@ -36,18 +40,54 @@ def build_network(keras: Any, settings: TrainSettings, *, classes: int) -> Any:
     """
     build = _find_build(settings.architecture)
     # Code of the user can fail in any way; that of the catalog only raises for values that do not fit.
-    failures = Exception if is_file_architecture(settings.architecture) else (ValueError, TypeError)
+    is_file = is_file_architecture(settings.architecture)
+    failures = (Exception, SystemExit) if is_file else (ValueError, TypeError)
     shape = (settings.input.height, settings.input.width, CHANNELS[settings.input.channels])
     try:
-        return build(keras, input_shape=shape, classes=classes, **settings.model)
+        network = build(keras, input_shape=shape, classes=classes, **settings.model)
     except failures as error:
         options = ", ".join(f"model.{name}={value!r}" for name, value in settings.model.items())
         raise UsageError(
             f"{settings.architecture} cannot be built for {shape[0]}x{shape[1]} pixels with {options or 'defaults'}",
             # Keras error messages span paragraphs and contain ANSI codes.
             why=textwrap.shorten(re.sub(r"\x1b\[\d*m", "", str(error)), 240),
-            hint="omit the overrides of model.* and input.*",
+            hint="omit the overrides of model.* and input.*" if settings.model or not is_file else "correct it",
         ) from error
+    _check_network(keras, network, settings.architecture, shape=shape, classes=classes)
+    return network
+
+
+def _check_network(keras: Any, network: Any, architecture: str, *, shape: tuple[int, ...], classes: int) -> None:
+    """Raise UsageError unless ``network`` is a Keras model from images of ``shape`` to logits."""
+    if not isinstance(network, keras.Model):
+        why = f"it returned an object of type {type(network).__module__}.{type(network).__name__}"
+        hint = "return keras.Model(image, logits) of layers of the argument keras"
+        raise UsageError(f"{architecture} is not a model of {keras.__name__}", why=why, hint=hint)
+    inputs, outputs = getattr(network, "inputs", None), getattr(network, "outputs", None)
+    if not inputs or not outputs:
+        why = f"{type(network).__name__} has no graph of layers from an input to an output"
+        hint = "keras.Model(image, logits), or keras.Sequential([keras.Input(input_shape), ...])"
+        raise UsageError(f"{architecture} is not a functional or Sequential model", why=why, hint=hint)
+    ends = [[tuple(tensor.shape) for tensor in tensors] for tensors in (inputs, outputs)]
+    if ends != [[(None, *shape)], [(None, classes)]]:
+        given, returned = (", ".join(map(str, shapes)) for shapes in ends)
+        why = f"expected one input {(None, *shape)} and one output {(None, classes)}"
+        hint = "keras.Input(input_shape), and keras.layers.Dense(classes) at the end"
+        raise UsageError(f"{architecture} is a model from {given} to {returned}", why=why, hint=hint)
+    activation = final_activation(keras, network)
+    if activation:
+        why = "expected logits: the loss, int8 and the board apply the softmax"
+        raise UsageError(f"{architecture} ends in a {activation}", why=why, hint=f"remove the {activation}")
+
+
+def final_activation(framework: Any, layer: Any) -> str:
+    """Return "softmax" or "sigmoid" if the last layer ends in it, also inside nested models, otherwise empty."""
+    while isinstance(layer, framework.Model) and layer.layers:
+        layer = layer.layers[-1]
+    if isinstance(layer, framework.layers.Softmax):
+        return "softmax"
+    name = getattr(getattr(layer, "activation", None), "__name__", "")
+    return name if name in ACTIVATIONS else ""
 
 
 def _find_build(architecture: str) -> Callable[..., Any]:
@@ -105,23 +145,39 @@ def _array_shapes(group: Any) -> list[tuple[int, ...]]:
 
 
 def check_options(settings: TrainSettings) -> None:
-    """Check that the architecture accepts every option in ``settings.model``.
+    """Check that the architecture accepts every option in ``settings.model``, and gets those without a default.
 
     Raises:
-        UsageError: the architecture has no such option, or the value has the wrong type.
+        UsageError: the architecture has no such option, the value has the wrong type, or an option is missing.
     """
-    build = _find_build(settings.architecture)
-    parameters = inspect.signature(build).parameters
-    options = {name: parameters[name].default for name in parameters if name not in ("keras", "input_shape", "classes")}
+    architecture = settings.architecture
+    # The first one is keras.
+    parameters = list(inspect.signature(_find_build(architecture)).parameters.values())[1:]
+    takes_any = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters)
+    named = {parameter.name: parameter.default for parameter in parameters if parameter.kind in NAMED}
+    for name in ("input_shape", "classes"):
+        if name not in named and not takes_any:
+            why = f"it has {', '.join(named) or 'no others'}"
+            hint = "def build(keras, *, input_shape, classes)"
+            raise UsageError(f"{architecture} has no parameter {name}", why=why, hint=hint)
+    options = {name: default for name, default in named.items() if name not in ("input_shape", "classes")}
     for name, value in settings.model.items():
         if name not in options:
+            if takes_any:
+                continue
             raise UsageError(
-                f"{settings.architecture} has no option model.{name}",
+                f"{architecture} has no option model.{name}",
                 why=f"expected one of {', '.join(options)}" if options else "it has no options",
                 hint=f"--set model.{next(iter(options))}=VALUE" if options else f"omit model.{name}",
             )
+        if options[name] is None or options[name] is inspect.Parameter.empty:
+            continue  # the default says nothing about the type
         # Settings accept an int for a float; TOML and JSON represent a tuple as a list.
         expected = {tuple: list}.get(type(options[name]), type(options[name]))
         if type(value) is not expected and not (expected is float and type(value) is int):
             why = f"expected a value of type {expected.__name__}"
             raise UsageError(f"model.{name} = {value!r}", why=why, hint=f"--set model.{name}={options[name]}")
+    for name, default in options.items():
+        if default is inspect.Parameter.empty and name not in settings.model:
+            hint = f"--set model.{name}=VALUE"
+            raise UsageError(f"{architecture} needs model.{name}", why="it has no default", hint=hint)

@@ -157,6 +157,7 @@ class TrainSettings:
         for prefix, table in (("input.", self.input), ("input.clahe.", self.input.clahe), ("augment.", self.augment)):
             if table is not None:
                 _check_types(table, prefix=prefix)
+        _check_model_options(self.model)
         for name, allowed in CHOICES.items():
             choice = attrgetter(name)(self)
             if choice not in allowed:
@@ -176,6 +177,16 @@ class TrainSettings:
     def to_json(self) -> dict[str, Any]:
         """Return JSON-compatible values."""
         return {**dataclasses.asdict(self), "input": self.input.to_json()}
+
+
+def _check_model_options(options: Mapping[str, Any]) -> None:
+    """Raise UsageError for a value that a contract cannot store, such as a date of TOML."""
+    for name, value in options.items():
+        try:
+            json.dumps(value)
+        except TypeError as error:
+            why = "expected a number, a text, true, false, a list or a table"
+            raise UsageError(f"model.{name} = {value}", why=why, hint=f"--set model.{name}=VALUE") from error
 
 
 def _check_channels(spec: InputSpec) -> None:

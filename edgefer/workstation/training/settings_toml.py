@@ -12,6 +12,7 @@ import contextlib
 import dataclasses
 import difflib
 import json
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -30,6 +31,7 @@ else:
 __all__ = ["from_json", "from_toml", "named_system", "resolve", "to_toml", "toml_errors"]
 
 FILE_HINT = "--settings RUN/settings.toml"
+BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -187,16 +189,23 @@ def to_toml(settings: TrainSettings) -> str:
 
 
 def _toml_lines(table: Mapping[str, Any]) -> list[str]:
-    lines = []
-    for key, value in table.items():
-        if isinstance(value, Mapping):
-            inner = ", ".join(_toml_lines(value))
-            lines.append(f"{key} = {{ {inner} }}")
-        elif value is not None:  # TOML has no null; an absent key keeps the default, None
-            # JSON and TOML share the syntax of strings, integers and booleans; TOML and Python that of infinities.
-            text = repr(value) if isinstance(value, float) else json.dumps(value, ensure_ascii=False)
-            lines.append(f"{key} = {text}")
-    return lines
+    # TOML has no null; an absent key keeps the default, None.
+    return [f"{_toml_key(key)} = {_toml_value(value)}" for key, value in table.items() if value is not None]
+
+
+def _toml_key(key: str) -> str:
+    return key if BARE_KEY.fullmatch(key) else json.dumps(key)
+
+
+def _toml_value(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return f"{{ {', '.join(_toml_lines(value))} }}"
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(_toml_value, value))}]"
+    if isinstance(value, float):
+        return repr(value)  # TOML and Python share the syntax of infinities
+    # JSON and TOML share the syntax of integers and booleans, and that of strings but for one character.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def from_toml(text: str) -> TrainSettings:

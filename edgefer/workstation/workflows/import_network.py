@@ -13,6 +13,7 @@ from typing import Any
 
 from edgefer import files
 from edgefer.data.dataset import Dataset
+from edgefer.escaping import printable
 from edgefer.file_kinds import IMPORTED_NETWORK
 from edgefer.inference.model_import import InputChoice
 from edgefer.workstation.importing.network import ImportedNetwork
@@ -50,7 +51,9 @@ def create_imported_run(
     Raises:
         DataError: the folder contains a run.
     """
-    settings = TrainSettings(system=source.stem, architecture=IMPORTED, input=choice.spec)
+    # "." is the current folder, and a settings file cannot hold every byte of a file name.
+    system = printable(source.absolute().stem, kept="")
+    settings = TrainSettings(system=system, architecture=IMPORTED, input=choice.spec)
     run = new_run(root, settings, folder=folder)
     if network.keras is not None:
         files.write_bytes(run.folder / network.keras.name, network.keras.read_bytes())

@@ -101,8 +101,83 @@ def test_any_failure_of_the_function_is_an_error_of_its_settings(tmp_path):
         build_network(load_keras(), settings, classes=7)
 
 
+HEAD = "def build(keras, *, input_shape, classes):\n    k, image = keras.layers, keras.Input(input_shape)\n"
+
+
+@pytest.mark.parametrize(
+    ("body", "what", "hint"),
+    [
+        ("pass", "is not a model of keras", "return keras.Model"),
+        ("return keras.Sequential([k.Flatten(), k.Dense(classes)])", "is not a functional", "keras.Input(input_shape)"),
+        ("return type('Net', (keras.Model,), {})()", "Net has no graph of layers", "keras.Model(image, logits)"),
+        ("return keras.Model(image, k.Dense(5)(k.Flatten()(image)))", "one output (None, 7)", "Dense(classes)"),
+        ("return keras.Model(image, k.Conv2D(classes, 3)(image))", "to (None, 46, 46, 7)", "Dense(classes)"),
+        ("x = k.Dense(classes)(k.Flatten()(image)); return keras.Model(image, [x, x])", "(None, 7), (None, 7)", "Dense"),
+        ("x = keras.Input((64, 64, 1)); return keras.Model(x, k.Dense(classes)(k.Flatten()(x)))", "64, 64, 1", "Input"),
+        ("return keras.Model(image, k.Dense(classes, 'softmax')(k.Flatten()(image)))", "ends in a softmax", "remove"),
+        ("return keras.Model(image, k.Softmax()(k.Dense(classes)(k.Flatten()(image))))", "in a softmax", "remove"),
+        ("return keras.Model(image, k.Dense(classes, 'sigmoid')(k.Flatten()(image)))", "in a sigmoid", "remove"),
+        ("raise SystemExit('usage')", "usage", "correct it"),
+    ],
+    ids=[
+        "nothing", "sequential", "subclass", "classes", "rank", "outputs", "size", "softmax", "softmax-layer", "sigmoid",
+        "exit",
+    ],
+)  # fmt: skip
+def test_function_that_returns_no_network_of_logits_is_refused(tmp_path, body, what, hint):
+    path = tmp_path / "net.py"
+    path.write_text(f"{HEAD}    {body}\n")
+    settings = TrainSettings(architecture=register_file(path))
+    check_options(settings)
+    with pytest.raises(UsageError) as caught:
+        build_network(load_keras(), settings, classes=7)
+    assert what in str(caught.value)
+    assert hint in caught.value.hint
+
+
+def test_file_may_define_dataclasses(tmp_path):
+    path = tmp_path / "net.py"
+    path.write_text(
+        "from __future__ import annotations\nfrom dataclasses import dataclass\n\n"
+        f"@dataclass\nclass Block:\n    width: int = 6\n\n{SOURCE.replace('width=4', 'width=Block().width')}"
+    )
+    assert build_network(load_keras(), TrainSettings(architecture=register_file(path)), classes=3).layers[1].filters == 6
+
+
+def test_file_that_exits_is_refused(tmp_path):
+    path = tmp_path / "net.py"
+    path.write_text("import sys\nsys.exit('usage: net.py')\n")
+    with pytest.raises(UsageError, match=r"SystemExit: usage: net\.py"):
+        register_file(path)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "model", "what"),
+    [
+        ("keras, input_shape, num_classes", {}, r"no parameter classes: it has input_shape, num_classes"),
+        ("keras", {}, "no parameter input_shape"),
+        ("", {}, "no parameter input_shape"),
+        ("keras, *, input_shape, classes, width", {}, r"needs model\.width: it has no default"),
+        ("keras, *, input_shape, classes, width=4", {"keras": 1}, r"no option model\.keras"),
+        ("keras, *, input_shape, classes, width=4", {"width": "a"}, "expected a value of type int"),
+    ],
+)
+def test_parameters_of_the_function_are_checked(tmp_path, parameters, model, what):
+    path = tmp_path / "net.py"
+    path.write_text(f"def build({parameters}):\n    return None\n")
+    with pytest.raises(UsageError, match=what):
+        check_options(TrainSettings(architecture=register_file(path), model=model))
+
+
+@pytest.mark.parametrize("parameter", ["width", "width=None", "**options"])
+def test_option_without_a_typed_default_takes_any_value(tmp_path, parameter):
+    path = tmp_path / "net.py"
+    path.write_text(f"def build(net, *, input_shape, classes, {parameter}):\n    return None\n")
+    check_options(TrainSettings(architecture=register_file(path), model={"width": 3}))
+
+
 def test_option_of_an_architecture_without_options_is_refused(tmp_path):
     path = tmp_path / "net.py"
-    path.write_text("def build(keras, *, input_shape, classes):\n    return None\n")
+    path.write_text(HEAD)
     with pytest.raises(UsageError, match="it has no options"):
         check_options(TrainSettings(architecture=register_file(path), model={"width": 3}))

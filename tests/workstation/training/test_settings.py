@@ -198,6 +198,25 @@ def test_every_field_round_trips_through_toml():
     assert to_toml(again) == to_toml(changed)
 
 
+@pytest.mark.parametrize(
+    "model",
+    [
+        {"blocks": [{"filters": 8, "rates": [1, 2.5]}, {"name": "x", "last": {"on": True}}]},
+        {"rates": [1e-7, math.inf], "empty": [], "table": {}},
+        {"a b": 1, 'q"\n': 2, "": 3},
+        {"note": "\x7f"},
+    ],
+    ids=["tables", "numbers", "keys", "delete"],
+)
+def test_options_of_an_own_architecture_round_trip_through_toml(model):
+    settings = dataclasses.replace(BASE, model=model)
+    assert from_toml(to_toml(settings)) == settings
+
+
+def test_a_date_is_no_option_of_an_architecture():
+    assert "model.since = 2026-01-31: expected a number" in rejection("model.since=2026-01-31")
+
+
 def test_true_enables_clahe_with_its_defaults():
     assert assigned("input.clahe=true").input.clahe == Clahe()
     assert assigned("input.clahe.tiles=4", "input.clahe=true").input.clahe == Clahe(tiles=4)

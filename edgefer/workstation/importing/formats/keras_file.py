@@ -13,7 +13,7 @@ from edgefer.file_kinds import HDF5, KERAS, describe_kind
 from edgefer.workstation.importing.network import SourceNetwork, check_ends, check_input
 from edgefer.workstation.networks.backend import load_keras
 from edgefer.workstation.quantization.converter import convert, framework_of
-from edgefer.workstation.quantization.flatbuffer_editor import PROBABILITIES
+from edgefer.workstation.training.model import final_activation
 
 __all__ = ["DESCRIPTION", "find_code", "matches", "read"]
 
@@ -119,7 +119,7 @@ def _without_activation(model: Any) -> tuple[Any | None, str]:
     Instead of a model that cannot be cut, return None. The model must not be used afterwards.
     """
     framework = framework_of(model)
-    last, name = model.layers[-1], _final_activation(framework, model)
+    last, name = model.layers[-1], final_activation(framework, model)
     if not name:
         return model, ""
     if isinstance(last, framework.Model):
@@ -128,16 +128,6 @@ def _without_activation(model: Any) -> tuple[Any | None, str]:
         return framework.Model(model.inputs[0], last.input), name
     last.activation = framework.activations.linear
     return framework.Model(model.inputs[0], last(last.input)), name
-
-
-def _final_activation(framework: Any, layer: Any) -> str:
-    """Return "softmax" or "sigmoid" if the last layer ends in it, also inside nested models, otherwise empty."""
-    while isinstance(layer, framework.Model) and layer.layers:
-        layer = layer.layers[-1]
-    if isinstance(layer, framework.layers.Softmax):
-        return "softmax"
-    name = getattr(getattr(layer, "activation", None), "__name__", "")
-    return name if name in PROBABILITIES.values() else ""
 
 
 def _read_config(path: Path) -> Any:
