@@ -77,6 +77,7 @@ class InputSearch:
         classes: class names of the data.
         output: "logits" or "probabilities".
         problem: reason why the search is not conclusive; empty if it is.
+        equal: other trials that give at least as many faces the correct label, but no significant difference.
     """
 
     trials: tuple[Trial, ...]
@@ -84,6 +85,7 @@ class InputSearch:
     classes: tuple[str, ...]
     output: str
     problem: str
+    equal: tuple[Trial, ...] = ()
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -176,13 +178,14 @@ def search_input(
     trials = try_all([spec] if spec is not None else list(_ranges(shape, faces)))
     best = _select(trials)
     problem = _ambiguity(trials, best) or ("" if fixed else _order_problem(best, labels, classes))
+    equal = tuple(trial for trial in trials if trial is not best and trial.accuracy >= best.accuracy)
     others = [] if spec is not None or problem else try_all(_interpolations(best.spec, faces))
     for trial in others:
         # Interpolations differ little, so only a significant gain replaces the default.
         if trial.accuracy > best.accuracy and _p_value(trial, best) <= P_VALUE:
             best = trial
     ranked = sorted([*trials, *others], key=lambda trial: -trial.accuracy)
-    return InputSearch(tuple(ranked), best, tuple(classes), find_output(scores[best]), problem)
+    return InputSearch(tuple(ranked), best, tuple(classes), find_output(scores[best]), problem, equal)
 
 
 def _fix_order(outputs: Sequence[str], classes: Sequence[str], count: int) -> tuple[int, ...]:

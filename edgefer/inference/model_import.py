@@ -198,7 +198,15 @@ def choose_input(
             f"the {missing} of {model.name} cannot be found on {len(chosen):,} faces", why=search.problem,
             hint=f"{options}--labels A,B,..., as the model was trained",
         )  # fmt: skip
-    notes = (f"Check --input and --labels: {search.problem}.",) if search.problem else ()
+    notes: tuple[str, ...] = ()
+    if search.problem:
+        notes = (f"Check --input and --labels: {search.problem}.",)
+    elif search.equal:
+        taken, *equal = (describe_input(trial.spec, always_range=True) for trial in (search.best, *search.equal))
+        notes = (
+            f"The faces do not distinguish the input {taken} from {', '.join(equal)}. The most common one is taken; "
+            "--input selects another.",
+        )
     return InputChoice(
         search.best.spec, names or search.labels, labels_from if names else "the data", search.output, search, notes
     )

@@ -170,6 +170,21 @@ def test_the_error_shows_an_input_with_the_channels_of_the_model(shape, channels
     assert f"--input {channels},0..1 " in refused.value.hint
 
 
+def test_inputs_that_the_faces_do_not_distinguish_are_noted():
+    templates, faces, labels = faces_of(4)
+    runtime = TemplateModel(templates, InputSpec(12, 12), order=range(4))
+    # Scale and offset of the pixels do not change the largest of these scores.
+    runtime._weights -= runtime._weights.mean(axis=1, keepdims=True)
+    runtime._weights /= np.linalg.norm(runtime._weights, axis=1, keepdims=True)
+    runtime._bias = 0
+    dataset = SimpleNamespace(labels=CLASSES, split=lambda name: Split(faces, labels, np.arange(len(labels))))
+    model = ForeignModel("net.tflite", b"", runtime, tensor_input(runtime), len(CLASSES))
+    choice = choose_input(model, dataset=dataset)
+    (note,) = choice.notes
+    assert "do not distinguish the input gray 12x12, 0..1 from gray 12x12, -1..1, gray 12x12, 0..255" in note
+    assert choose_input(model, dataset=dataset, words="gray,-1..1").notes == ()
+
+
 def test_given_input_is_the_only_one_tried():
     templates, faces, labels = faces_of(4)
     model = TemplateModel(templates, InputSpec(12, 12), order=range(4))
