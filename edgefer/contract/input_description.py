@@ -63,17 +63,19 @@ def parse_input(text: str, spec: InputSpec) -> InputSpec:
     Args:
         text: words separated by commas: channels, a range or mean=M and std=S, and an interpolation. M and S are one
             number, or one per channel separated by "/".
-        spec: size, and defaults for everything that the text omits.
+        spec: size, and the defaults of channels and interpolation.
 
     Raises:
-        UsageError: a word is unknown, or a number is out of range.
+        UsageError: a word is unknown, a number is out of range, or the text has no range.
     """
+    given = set()
     for word in filter(None, (part.strip() for part in text.split(","))):
         name, equals, value = word.partition("=")
         if word in CHANNELS:
             spec = dataclasses.replace(spec, channels=word)
         elif word in RANGES:
             mean, std = RANGES[word]
+            given |= {"mean", "std"}
             spec = dataclasses.replace(spec, mean=mean, std=std)
         elif word in RESIZING:
             spec = dataclasses.replace(spec, resize=word)
@@ -83,6 +85,11 @@ def parse_input(text: str, spec: InputSpec) -> InputSpec:
             spec = dataclasses.replace(spec, std=_numbers(word, value, MIN_STD, MAX_STD))
         else:
             raise UsageError(f"--input {text!r}: unknown word {word!r}", why=EXPECTED, hint=f"--input {EXAMPLE}")
+        given.add(name)
+    if not given >= {"mean", "std"}:
+        why = f"expected one of {', '.join(RANGES)}, or mean=M and std=S"
+        hint = f"--input {spec.channels},0..1, or omit --input to determine it with --data"
+        raise UsageError(f"--input {text!r} has no range", why=why, hint=hint)
     for name, values in (("mean", spec.mean), ("std", spec.std)):
         if len(values) not in (1, CHANNELS[spec.channels]):
             why = f"{name} has {len(values)} values for {CHANNELS[spec.channels]} channel(s)"

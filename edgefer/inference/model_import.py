@@ -21,7 +21,7 @@ import numpy.typing as npt
 import edgefer
 from edgefer.contract.artifact import Artifact, has_contract
 from edgefer.contract.input_description import describe_input, parse_input
-from edgefer.contract.preprocessing import InputSpec, prepare_all
+from edgefer.contract.preprocessing import CHANNELS, InputSpec, prepare_all
 from edgefer.contract.quantization_params import dequantize
 from edgefer.data.dataset import Dataset
 from edgefer.data.naming import label_of
@@ -141,6 +141,8 @@ def parse_labels(text: str) -> tuple[str, ...]:
     names = _read_label_file(path) if "," not in text and path.is_file() else [name.strip() for name in text.split(",")]
     if len(names) < 2 or not all(names) or len(set(names)) < len(names):
         why = f"{len(names)} names, {len(set(names))} of them different; expected two or more, each once and not empty"
+        if "," not in text and not path.is_file():
+            why = "it is no file, and one name; expected names separated by commas, or a file with one per line"
         raise UsageError(f"--labels {text!r}", why=why, hint="--labels angry,happy,neutral")
     return tuple(names)
 
@@ -165,10 +167,13 @@ def choose_input(
         progress: called before each trial.
 
     Raises:
-        UsageError: labels or input are missing, or the data is not conclusive.
+        UsageError: labels or input are missing or do not fit the model, or the data is not conclusive.
         DataError: the numbers of labels and outputs differ.
     """
     spec = None if words is None else parse_input(words, model.spec)
+    if spec is not None and CHANNELS[spec.channels] != CHANNELS[model.spec.channels]:
+        why = f"the model takes {describe_input(model.spec)}"
+        raise UsageError(f"--input {words}", why=why, hint=f"--input {model.spec.channels},0..1")
     if dataset is None:
         return _take_given(model, labels, labels_from, spec)
     classes = dataset.labels
@@ -203,10 +208,8 @@ def choose_input(
         notes = (f"Check --input and --labels: {search.problem}.",)
     elif search.equal:
         taken, *equal = (describe_input(trial.spec, always_range=True) for trial in (search.best, *search.equal))
-        notes = (
-            f"The faces do not distinguish the input {taken} from {', '.join(equal)}. The most common one is taken; "
-            "--input selects another.",
-        )
+        others = f"{', '.join(equal)}. The most common one is taken; --input selects another."
+        notes = (f"The faces do not distinguish the input {taken} from {others}",)
     return InputChoice(
         search.best.spec, names or search.labels, labels_from if names else "the data", search.output, search, notes
     )

@@ -52,7 +52,12 @@ def test_channels_with_their_own_mean_have_their_own_column():
         ("std=0", "std=0"),
         ("mean=nan", "mean=nan"),
         ("gray,imagenet", "does not fit the model"),
-        ("rgb,mean=1/2", "does not fit the model"),
+        ("rgb,mean=1/2,std=1", "does not fit the model"),
+        ("rgb", "'rgb' has no range: expected one of 0..1, -1..1"),
+        ("gray,nearest", "has no range"),
+        ("gray,mean=127.5", "has no range"),
+        ("gray,std=127.5", "has no range"),
+        (",", "has no range"),
     ],
 )
 def test_a_contradictory_input_is_refused(text, reason):

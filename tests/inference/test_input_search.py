@@ -185,6 +185,14 @@ def test_inputs_that_the_faces_do_not_distinguish_are_noted():
     assert choose_input(model, dataset=dataset, words="gray,-1..1").notes == ()
 
 
+def test_given_channels_are_those_of_the_model():
+    runtime = TemplateModel(faces_of(4)[0], InputSpec(12, 12), order=range(4))
+    model = ForeignModel("net.tflite", b"", runtime, tensor_input(runtime), len(CLASSES))
+    with pytest.raises(UsageError, match=r"--input rgb,-1\.\.1: the model takes gray 12x12") as refused:
+        choose_input(model, labels=CLASSES, words="rgb,-1..1")
+    assert refused.value.hint == "--input gray,0..1"
+
+
 def test_given_input_is_the_only_one_tried():
     templates, faces, labels = faces_of(4)
     model = TemplateModel(templates, InputSpec(12, 12), order=range(4))
