@@ -2,7 +2,7 @@
 
     teachers = [open_teacher("runs/wide-1"), open_teacher("small")]
     computed = compute_teacher_logits(teachers, training, settings)
-    save_teacher_logits(run, computed, training.rows)
+    save_teacher_logits(run, computed, training.rows, settings)
     soft_targets(run, training, settings).at(epoch)                 # float32 (n, classes)
 
 Teachers run before training, never during it: on a CPU, running large teachers in every step of a small student would
@@ -150,9 +150,8 @@ def fixed_views(faces: Pixels, selection: str) -> Iterator[LazyPixels]:
             yield _ShiftedView(faces, top, left, mirror=mirror)
 
 
-def save_teacher_logits(run: Run, logits: Logits, rows: npt.NDArray[np.int64]) -> None:
-    """Save the result of compute_teacher_logits() for the images ``rows`` in the run folder."""
-    settings = run.settings()
+def save_teacher_logits(run: Run, logits: Logits, rows: npt.NDArray[np.int64], settings: TrainSettings) -> None:
+    """Save the result of compute_teacher_logits() for the images ``rows`` and ``settings`` in the run folder."""
     with files.atomic_write(run.folder / FILE) as temporary:
         if settings.views:
             np.savez(temporary, views=encode(softmax(logits / settings.distill_temperature)), rows=rows)

@@ -103,6 +103,8 @@ def _train(
     )
     writes = parallel is None or parallel.is_writer
     history = trainer.restore(run)
+    if writes and history != run.history():
+        run.save_history(history)  # the process was killed between the two files
     if run.parent is not None and not history:
         _load_parent(trainer, run, split, writes=writes)
     if parallel is not None:
@@ -162,7 +164,7 @@ def _validate(trainer: Trainer, split: ValidationSplit, *, epoch: int) -> Valida
     """Score the weights in the network on the validation images, after ``epoch`` epochs."""
     settings, validation = trainer.settings, split.validation
     logits = trainer.averaged_logits(validation.pixels)
-    hint = f"edgefer train --system {settings.system} --set learning_rate={settings.learning_rate / 10:g}"
+    hint = f"--set learning_rate={settings.learning_rate / 10:g}   (a new run)"
     loss = validation_loss(logits, validation, what=f"the training has diverged in epoch {epoch}", hint=hint)
     accuracy = float((logits.argmax(axis=1) == validation.labels).mean())
     if trainer.parallel is not None:  # other processors may round differently, and the score decides what follows

@@ -1,23 +1,27 @@
-"""Build the Keras network that the settings describe, and load its weights."""
+"""Build the Keras network that the settings describe, and load and save its weights."""
 
 from __future__ import annotations
 
+import errno
 import inspect
+import os
 import re
+import shutil
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from edgefer import plugins
+from edgefer import files, plugins
 from edgefer.contract.preprocessing import CHANNELS
 from edgefer.errors import DataError, UsageError
 from edgefer.workstation.training.architecture_file import find_build, is_file_architecture
 from edgefer.workstation.training.settings import TrainSettings
 
-__all__ = ["build_network", "check_options", "final_activation", "last_layer", "load_weights"]
+__all__ = ["build_network", "check_options", "final_activation", "last_layer", "load_weights", "save_weights"]
 
 ARCHITECTURES = "edgefer.workstation.networks.architectures"
+HDF5_OVERHEAD_BYTES = 1 << 20
 # Parameters that settings can pass by name.
 NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 # Activations that turn logits into probabilities.
@@ -128,6 +132,20 @@ def load_weights(network: Any, path: Path, *, hint: str) -> None:
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         why = str(error).strip().partition("\n")[0]
         raise DataError(f"cannot load {path}", why=why, hint=hint) from error
+
+
+def save_weights(network: Any, path: Path) -> None:
+    """Save all weights of ``network`` in Keras format.
+
+    Raises:
+        OSError: the disk has too little free space.
+    """
+    needed = sum(array.nbytes for array in network.get_weights()) + HDF5_OVERHEAD_BYTES
+    if shutil.disk_usage(path.parent).free < needed:
+        # HDF5 crashes the process when the disk is full.
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+    with files.atomic_write(path) as temporary:
+        network.save_weights(temporary)
 
 
 def _array_shapes(group: Any) -> list[tuple[int, ...]]:

@@ -42,6 +42,11 @@ __all__ = ["RUNS", "Run", "check_new_folder", "find_run", "new_run"]
 RUNS = Path("runs")
 EPOCH_FIELDS = [item.name for item in dataclasses.fields(Epoch)]
 RESTORE = "restore the file that edgefer train wrote, or start a new run: edgefer train"
+# Files of a training, whose temporary files a killed process may leave.
+WRITTEN_IN_TRAINING = (
+    "state.npz", "best.weights.h5", "last.weights.h5", "history.csv", "baseline.json", "metrics.json", "curves.png",
+    "confusion.png",
+)  # fmt: skip
 Content = TypeVar("Content")
 
 
@@ -231,8 +236,8 @@ class Run:
         folder = os.open(self.folder, os.O_RDONLY)
         try:
             self._lock(folder)
-            for path in (self.state, self.best_weights, self.last_weights, self.folder / "history.csv"):
-                for leftover in self.folder.glob(f".*-{path.name}"):
+            for name in WRITTEN_IN_TRAINING:
+                for leftover in self.folder.glob(f".*-{name}"):
                     leftover.unlink()
             yield
         finally:
@@ -305,13 +310,21 @@ def _parse_history(text: str) -> list[Epoch]:
     return [Epoch(epoch=int(row.pop("epoch")), **{name: float(value) for name, value in row.items()}) for row in rows]
 
 
-def new_run(root: Path, settings: TrainSettings, *, folder: Path | None = None) -> Run:
+def new_run(
+    root: Path,
+    settings: TrainSettings,
+    *,
+    folder: Path | None = None,
+    prepare: Callable[[Run], None] | None = None,
+) -> Run:
     """Create a run folder with settings.toml and link root/latest to it.
 
     Args:
         root: parent folder of all runs.
         settings: settings to save.
         folder: exact path of the run folder; by default a new name under ``root``.
+        prepare: writes the other files that a run needs. It is called before settings.toml, which makes the folder a
+            run: after an interruption, the folder is free again.
 
     Raises:
         DataError: ``folder`` already holds a run, or is not a folder.
@@ -324,6 +337,8 @@ def new_run(root: Path, settings: TrainSettings, *, folder: Path | None = None) 
     source = source_of(settings.architecture)
     if source is not None:
         files.write_bytes(Run(folder).architecture, source)
+    if prepare is not None:
+        prepare(Run(folder))
     files.write_text(folder / "settings.toml", to_toml(settings))
     files.link_to(root / "latest", os.path.relpath(folder.resolve(), root.resolve()))
     return Run(folder)

@@ -13,10 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import errno
-import os
 import random
-import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +22,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgefer import files
 from edgefer.contract.preprocessing import FLOAT32, encode, encoder, with_channels
 from edgefer.data.dataset import Split
 from edgefer.data.pixels import Pixels, chunks, subset
@@ -42,7 +38,7 @@ from edgefer.workstation.training.jax_epoch import (
 )
 from edgefer.workstation.training.keras_batches import keras_batches
 from edgefer.workstation.training.losses import label_accuracy, training_loss
-from edgefer.workstation.training.model import build_network, load_weights
+from edgefer.workstation.training.model import build_network, load_weights, save_weights
 from edgefer.workstation.training.optimizer import create_optimizer
 from edgefer.workstation.training.run import Run
 from edgefer.workstation.training.schedule import Epoch
@@ -58,7 +54,6 @@ EVALUATION_BATCH = 256
 STATISTICS_BATCHES = 16
 # Pixels in one call of a compiled program; a larger epoch takes several calls.
 SEGMENT_BYTES = 512 << 20
-HDF5_OVERHEAD_BYTES = 1 << 20
 # Estimates the recall of the rarest class within a few points, for a tenth of the cost of an epoch.
 RECALL_IMAGES = 8192
 
@@ -278,12 +273,7 @@ class Trainer:
         Raises:
             OSError: the disk has too little free space.
         """
-        needed = sum(array.nbytes for array in self.net.get_weights()) + HDF5_OVERHEAD_BYTES
-        if shutil.disk_usage(path.parent).free < needed:
-            # HDF5 crashes the process when the disk is full.
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
-        with files.atomic_write(path) as temporary:
-            self.net.save_weights(temporary)
+        save_weights(self.net, path)
 
     def restore_raw_weights(self) -> None:
         """Replace the averaged weights in the network by the raw ones, from which training continues."""

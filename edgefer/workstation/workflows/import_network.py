@@ -54,9 +54,6 @@ def create_imported_run(
     # "." is the current folder, and a settings file cannot hold every byte of a file name.
     system = printable(source.absolute().stem, kept="")
     settings = TrainSettings(system=system, architecture=IMPORTED, input=choice.spec)
-    run = new_run(root, settings, folder=folder)
-    if network.keras is not None:
-        files.write_bytes(run.folder / network.keras.name, network.keras.read_bytes())
     no_data = {"source": "", "sha256": "", "opened_with": dict(opened_with)}
     environment = {
         **describe_machine("tensorflow"),
@@ -70,7 +67,11 @@ def create_imported_run(
             "sha256": hashlib.sha256(network.flatbuffer).hexdigest(),
         },
     }
-    run.save_json("environment.json", environment)
-    # The flatbuffer marks the run as imported, so it is written last.
-    files.write_bytes(run.folder / IMPORTED_NETWORK, network.flatbuffer)
-    return run
+
+    def prepare(run: Run) -> None:
+        if network.keras is not None:
+            files.write_bytes(run.folder / network.keras.name, network.keras.read_bytes())
+        run.save_json("environment.json", environment)
+        files.write_bytes(run.folder / IMPORTED_NETWORK, network.flatbuffer)
+
+    return new_run(root, settings, folder=folder, prepare=prepare)

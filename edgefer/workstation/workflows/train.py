@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from edgefer import files, plugins
+from edgefer import plugins
 from edgefer.contract.labels import LABELS
 from edgefer.data.dataset import Dataset
 from edgefer.data.evaluation_set import make_evaluation_set
@@ -30,7 +30,7 @@ from edgefer.workstation.plots.curves import draw_confusion, draw_curves
 from edgefer.workstation.training.distillation import check_teachers, compute_teacher_logits, save_teacher_logits
 from edgefer.workstation.training.keras_inference import evaluate_run
 from edgefer.workstation.training.loop import check_trainable, train
-from edgefer.workstation.training.model import build_network, check_options
+from edgefer.workstation.training.model import build_network, check_options, save_weights
 from edgefer.workstation.training.run import RUNS, Run, check_new_folder, new_run
 from edgefer.workstation.training.schedule import best_epoch
 from edgefer.workstation.training.settings import TrainSettings
@@ -126,7 +126,6 @@ def start(
     check_start(settings, labels=dataset.labels, folder=folder, parent=parent, teachers=teachers)
     split = split or validation_split(dataset, settings)
     check_trainable(split, settings)
-    # Create the folder after everything that can fail: without weights, it would still be the newest run.
     environment = describe_machine(load_keras().backend.backend())
     if devices > 1:
         environment["devices"] = devices
@@ -140,14 +139,16 @@ def start(
         environment["parent"] = {**parent.reference, **({"new_classes": list(added)} if added else {})}
     logits = compute_teacher_logits(teachers, split.training, settings, progress=progress) if teachers else None
     environment["teachers"] = [teacher.reference for teacher in teachers]
-    run = new_run(root, settings, folder=folder)
-    if initial is not None:
-        with files.atomic_write(run.parent_weights) as temporary:
-            initial.save_weights(temporary)
-    if logits is not None:
-        save_teacher_logits(run, logits, split.training.rows)
-    run.save_json("environment.json", environment)
-    return run
+
+    def prepare(run: Run) -> None:
+        if initial is not None:
+            save_weights(initial, run.parent_weights)
+        if logits is not None:
+            save_teacher_logits(run, logits, split.training.rows, settings)
+        run.save_json("environment.json", environment)
+
+    # Create the folder after everything that can fail: without weights, it would still be the newest run.
+    return new_run(root, settings, folder=folder, prepare=prepare)
 
 
 def check_resume(run: Run, *, writes: bool = True) -> None:

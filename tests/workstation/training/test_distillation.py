@@ -164,7 +164,7 @@ def test_probabilities_are_stored_within_three_percent():
 def test_saved_logits_of_other_images_are_refused(teacher, faces, with_views, tmp_path):
     run = start(with_views, faces, opened_with=OPENED, root=tmp_path, teachers=[teacher])
     training = validation_split(faces, with_views).training
-    save_teacher_logits(run, np.zeros((3, len(training), 7), np.float32), training.rows + 1)
+    save_teacher_logits(run, np.zeros((3, len(training), 7), np.float32), training.rows + 1, with_views)
     with pytest.raises(DataError, match="other images"):
         soft_targets(run, training, with_views)
 

@@ -21,6 +21,7 @@ from edgefer.workstation.training.loop import check_trainable, train
 from edgefer.workstation.training.run import Run, new_run
 from edgefer.workstation.training.settings import TrainSettings
 from edgefer.workstation.training.validation import validation_split
+from edgefer.workstation.workflows.initial_weights import RunWeights
 from edgefer.workstation.workflows.train import complete, start
 
 EPOCHS = 3
@@ -132,8 +133,9 @@ def test_a_diverging_training_is_an_error_and_keeps_the_last_good_state(faces, s
     wild = dataclasses.replace(settings, architecture="two_conv", model={}, optimizer="sgd", warmup_epochs=0)
     wild = dataclasses.replace(wild, learning_rate=1e3, weight_decay=1.0)
     run = new_run(tmp_path, wild)
-    with pytest.raises(DataError, match="diverged in epoch 1"):
+    with pytest.raises(DataError, match="diverged in epoch 1") as caught:
         train(validation_split(faces, wild), wild, run=run)
+    assert caught.value.hint == "--set learning_rate=100   (a new run)"
     assert not run.state.exists()
 
 
@@ -192,6 +194,15 @@ def test_batch_statistics_of_averaged_weights_need_no_full_batch(faces, settings
 @pytest.fixture
 def copied_run(finished_run, tmp_path):
     return Run(Path(shutil.copytree(finished_run.folder, tmp_path / "run")))
+
+
+def test_a_training_killed_before_its_last_row_of_history_keeps_the_epoch(copied_run, finished_run, faces):
+    path = copied_run.folder / "history.csv"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
+    (copied_run.folder / "metrics.json").unlink()
+    complete(copied_run, faces)
+    assert copied_run.history() == finished_run.history()
+    assert copied_run.metrics()["epochs"] == 2
 
 
 @pytest.mark.parametrize("length", [0, 1000, 0.5, 0.999])
@@ -255,3 +266,12 @@ def test_a_full_disk_is_an_error_before_weights_are_written(settings, faces, tmp
     with pytest.raises(OSError, match=r"No space left on device: .*best\.weights\.h5"):
         train(validation_split(faces, settings), settings, run=run)
     assert sorted(os.listdir(run.folder)) == ["settings.toml"]
+
+
+def test_a_full_disk_is_an_error_before_initial_weights_are_written(finished_run, faces, tmp_path, monkeypatch):
+    full = shutil.disk_usage(tmp_path)._replace(free=4096)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: full)
+    folder, parent = tmp_path / "run", RunWeights(finished_run)
+    with pytest.raises(OSError, match=r"No space left on device: .*parent\.weights\.h5"):
+        start(finished_run.settings(), faces, opened_with={}, folder=folder, root=tmp_path, parent=parent)
+    assert not list(folder.iterdir())

@@ -80,6 +80,21 @@ def test_a_file_in_place_of_the_run_folder_is_an_error(tmp_path):
         new_run(tmp_path, TrainSettings(), folder=tmp_path / "taken")
 
 
+def test_a_folder_becomes_a_run_after_its_other_files(tmp_path):
+    def interrupted(run):
+        run.save_json("environment.json", {})
+        raise KeyboardInterrupt
+
+    folder = tmp_path / "mine"
+    with pytest.raises(KeyboardInterrupt):
+        new_run(tmp_path, TrainSettings(), folder=folder, prepare=interrupted)
+    with pytest.raises(DataError, match="mine is not a run"):
+        find_run(folder, root=tmp_path)
+    assert not (tmp_path / "latest").is_symlink()
+    run = new_run(tmp_path, TrainSettings(), folder=folder, prepare=lambda run: run.save_json("environment.json", {}))
+    assert find_run(None, root=tmp_path).settings() == run.settings()
+
+
 def test_a_system_name_with_slashes_stays_inside_the_folder(tmp_path):
     run = new_run(tmp_path, TrainSettings(system="../a/b"))
     assert run.folder.parent == tmp_path
@@ -99,8 +114,8 @@ def test_a_run_folder_is_locked_while_a_process_trains(run):
 
 
 def test_only_temporary_files_of_a_killed_training_are_deleted(run):
-    for name in (".abcdefgh-state.npz", ".abcdefgh-best.weights.h5", ".abcdefgh-history.csv"):
-        (run.folder / name).touch()
+    for name in ("state.npz", "best.weights.h5", "history.csv", "metrics.json", "curves.png"):
+        (run.folder / f".123_abcdefgh-{name}").touch()
     unrelated = [".gitignore", ".abcdefgh-demo-int8.tflite"]
     for name in unrelated:
         (run.folder / name).touch()
