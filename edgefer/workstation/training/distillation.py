@@ -104,17 +104,19 @@ def _copies(training: Split, settings: TrainSettings, number: int) -> list[tuple
 
 def _cached_logits(teacher: Teacher, training: Split, identity: str, images: list[LazyPixels]) -> Logits:
     """Return the logits of one teacher, averaged over the copies of the images, from its cache if it has them."""
-    digest = hashlib.sha256(f"{teacher.reference['sha256']} {identity}".encode())
+    digest = hashlib.sha256(f"{teacher.cache_key} {identity}".encode())
     for chunk in chunks(training.pixels):
         digest.update(np.ascontiguousarray(chunk).data)
     path = teacher.cache / f"answers-{digest.hexdigest()[:16]}.npy" if teacher.cache else None
     if path is not None:
-        with contextlib.suppress(OSError, ValueError):  # treat a damaged cache as a miss
+        with contextlib.suppress(OSError, ValueError, EOFError):  # treat a damaged cache as a miss
             cached: Logits = np.load(path, allow_pickle=False)
-            return cached
+            if cached.shape == (len(training), len(teacher.labels)):
+                return cached
     mean: Logits = np.stack([teacher.logits(copy) for copy in images]).mean(axis=0, dtype=np.float32)
     if path is not None:
-        with files.atomic_write(path) as temporary:
+        # The folder of a teacher may be one that cannot be written.
+        with contextlib.suppress(OSError), files.atomic_write(path) as temporary:
             np.save(temporary, mean)
     return mean
 

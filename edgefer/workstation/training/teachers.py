@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -41,6 +42,10 @@ class Teacher(Protocol):
         """Folder of stored logits, or None if there is none."""
 
     @property
+    def cache_key(self) -> str:
+        """Identity of the classifier in the cache: its weights and its input."""
+
+    @property
     def labels(self) -> tuple[str, ...]:
         """Class names in the order of the outputs."""
 
@@ -59,6 +64,7 @@ class RunTeacher:
         self.labels = run.labels
         self.reference = run.reference
         self.cache: Path | None = run.folder
+        self.cache_key = str(self.reference["sha256"])
         self._network: Any = None
 
     def logits(self, pixels: Pixels) -> npt.NDArray[np.float32]:
@@ -82,6 +88,9 @@ class ModelTeacher:
         self.labels = self._classifier.artifact.labels
         self.reference = {"run": path.name, **self._classifier.subject}
         self.cache = files.cache_folder("teachers")
+        # The digest is that of the flatbuffer; a contract with another input gives it other pixels.
+        artifact = self._classifier.artifact
+        self.cache_key = json.dumps([artifact.sha256, artifact.input_spec.to_json(), artifact.output])
 
     def logits(self, pixels: Pixels) -> npt.NDArray[np.float32]:
         """Compute the logits, float32 (n, classes), of unprepared images, uint8 (n, h, w)."""

@@ -1,4 +1,5 @@
 import dataclasses
+import io
 import shutil
 
 import numpy as np
@@ -57,11 +58,28 @@ def test_teacher_logits_are_averaged_over_fixed_views_and_computed_once(teacher,
     changed = np.load(cache) + 1
     np.save(cache, changed)
     np.testing.assert_array_equal(compute_teacher_logits([teacher], training, settings)[0], changed)
+    # As after a crash of the machine, or by another version.
+    for damaged in (b"", b"\x93NUMPY", array_bytes(changed[:5])):
+        cache.write_bytes(damaged)
+        np.testing.assert_allclose(compute_teacher_logits([teacher], training, settings)[0], expected, atol=1e-4)
     complete(run, faces)
     assert run.metrics() is not None
     (run.folder / "teachers.npz").unlink()
     with pytest.raises(DataError, match="teachers"):
         soft_targets(run, training, settings)
+
+
+def array_bytes(array):
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
+def test_a_teacher_whose_folder_cannot_be_written_is_not_cached(teacher, faces, settings, tmp_path):
+    teacher.cache = tmp_path / "file"
+    teacher.cache.touch()
+    training = validation_split(faces, settings).training
+    assert compute_teacher_logits([teacher], training, settings).shape == (1, len(training), 7)
 
 
 def test_fixed_views_are_plain_mirrored_and_shifted():

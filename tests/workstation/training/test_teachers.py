@@ -85,6 +85,19 @@ def test_a_color_student_and_stored_views_reach_a_foreign_teacher(
     assert not np.allclose(softmax(logits[0]), softmax(logits[1]), atol=1e-3)
 
 
+def test_a_model_that_was_imported_again_with_another_input_is_another_teacher(
+    network, student, settings, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    flatbuffer, path, logits = convert(network), tmp_path / "theirs.tflite", []
+    trust_model(flatbuffer)
+    for spec in (SPEC, dataclasses.replace(SPEC, mean=(0.0, 0.0, 0.0))):
+        choice = InputChoice(spec, CLASSES, "--labels", "probabilities")
+        make_artifact(ForeignModel.load(flatbuffer, name="theirs.tflite"), choice).save(path)
+        logits.append(compute_teacher_logits([open_teacher(str(path))], student.split("Training"), settings))
+    assert not np.allclose(*logits, atol=1e-3)
+
+
 def test_a_teacher_without_a_class_of_the_student_is_refused(teacher, faces, settings):
     with pytest.raises(DataError, match="lacks the classes angry, disgust, fear, sad"):
         compute_teacher_logits([teacher], faces.split("Training"), settings)
