@@ -82,14 +82,21 @@ class DataOptions:
         }
 
     def with_defaults(self, saved: Mapping[str, Any]) -> DataOptions:
-        """Return these options, with those of a run in place of the ones that are not set."""
-        ferplus = self.ferplus or saved["ferplus"]
+        """Return these options, with those of a run in place of the ones that are not set.
+
+        Votes belong to the images of one data set, and columns to a kind of file: neither applies to ``data`` of
+        another place or another kind.
+        """
+        data = Path(self.data or saved["data"] or "")
+        is_other = saved["data"] is not None and data.resolve() != Path(saved["data"]).resolve()
+        is_other_kind = is_other and data.suffix != Path(saved["data"]).suffix
+        ferplus = self.ferplus or (None if is_other else saved["ferplus"])
         return DataOptions(
             data=self.data or saved["data"],
             ferplus=Path(ferplus) if ferplus else None,
             skip_bad_rows=self.skip_bad_rows or saved["skip_bad_rows"],
             shares=self.shares or saved.get("split"),
-            columns=self.columns or saved.get("columns"),
+            columns=self.columns or (None if is_other_kind else saved.get("columns")),
             labels_map=self.labels_map or saved.get("labels_map"),
             detect=saved.get("detect") if self.detect is None else self.detect,
             split_if_needed=not self.shares,

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from edgefer.cli.data_options import DataOptions
 from edgefer.contract.labels import LABELS
 from edgefer.data.synthetic import draw
 from edgefer.workstation.training.run import Run
@@ -81,6 +82,29 @@ def scenes(tmp_path_factory):
     for name in ("happy", "neutral"):
         assert cv2.imwrite(str(folder / name / "wall.png"), np.full((200, 300), 90, np.uint8))
     return folder
+
+
+RUN_DATA = {"data": "/data/faces.csv", "ferplus": "/data/votes.csv", "columns": "label=mood,pixels=p", "detect": True}
+
+
+@pytest.mark.parametrize(
+    ("data", "votes", "columns"),
+    [
+        (None, "/data/votes.csv", "label=mood,pixels=p"),
+        ("/data/faces.csv", "/data/votes.csv", "label=mood,pixels=p"),
+        ("/elsewhere/faces.csv", None, "label=mood,pixels=p"),
+        ("/elsewhere/pictures", None, None),
+        ("synthetic", None, None),
+    ],
+)
+def test_votes_and_columns_of_a_run_do_not_apply_to_other_data(data, votes, columns):
+    options = DataOptions(data=data).with_defaults({**RUN_DATA, "skip_bad_rows": False})
+    assert (options.ferplus and str(options.ferplus), options.columns) == (votes, columns)
+    assert options.detect is True
+    given = DataOptions(data, ferplus=Path("v.csv"), columns="label=a,path=b").with_defaults(
+        {**RUN_DATA, "skip_bad_rows": True}
+    )
+    assert (given.ferplus, given.columns) == (Path("v.csv"), "label=a,path=b")
 
 
 def test_faces_in_scenes_are_cropped_and_pictures_without_one_are_left_out(edgefer, scenes):
