@@ -32,7 +32,7 @@ def draw_curves(history: Sequence[Epoch], path: Path, *, best: int | None) -> No
         path: PNG file to write.
         best: index of the epoch whose weights were kept, or None if the initial weights were kept.
     """
-    from matplotlib.ticker import MaxNLocator
+    from matplotlib.ticker import LogFormatter, MaxNLocator
 
     epochs, drops = [epoch.epoch for epoch in history], rate_drops(history)
     panels = (
@@ -63,6 +63,8 @@ def draw_curves(history: Sequence[Epoch], path: Path, *, best: int | None) -> No
     if drops:
         # Each drop divides the rate, so later drops are visible only on a logarithmic scale.
         axes[-1].set_yscale("log")
+        for set_formatter in (axes[-1].yaxis.set_major_formatter, axes[-1].yaxis.set_minor_formatter):
+            set_formatter(LogFormatter())  # type: ignore[no-untyped-call]
     axes[0].set_title("Training values include augmentation and label smoothing; validation values do not", fontsize=9)
     # Put the legend outside the panels, where it cannot hide a mark.
     fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False, fontsize=9)

@@ -75,6 +75,8 @@ def default_style(draw: Callable[Arguments, None]) -> Callable[Arguments, None]:
 
         with matplotlib.rc_context():
             matplotlib.rcdefaults()
+            # Dollar signs in the names of classes, models and files enclose no formula.
+            matplotlib.rcParams["text.parse_math"] = False
             draw(*args, **options)
 
     return drawn

@@ -65,6 +65,12 @@ def test_a_matplotlibrc_that_cannot_be_read_is_named(tmp_path):
     assert f"try: move {tmp_path / 'matplotlibrc'}" in ended.stderr
 
 
+def test_dollar_signs_in_names_are_no_formulas(tmp_path):
+    series = {"$\\frac$": [1.0, 2.0]}
+    draw_layers(["a$b$", "$x_$"], series, tmp_path / "layers.png", named=())
+    assert (tmp_path / "layers.png").stat().st_size
+
+
 def test_the_style_of_a_program_neither_changes_a_plot_nor_is_lost(tmp_path):
     draw_layers(*LAYERS, tmp_path / "expected.png", named=())
     with matplotlib.rc_context(STYLE):
