@@ -18,9 +18,13 @@ from edgefer.errors import DataError, UsageError
 from edgefer.workstation.training.architecture_file import find_build, is_file_architecture
 from edgefer.workstation.training.settings import TrainSettings
 
-__all__ = ["build_network", "check_options", "final_activation", "last_layer", "load_weights", "save_weights"]
+__all__ = [
+    "IMPORTED", "build_network", "check_options", "final_activation", "last_layer", "load_weights", "save_weights",
+]  # fmt: skip
 
 ARCHITECTURES = "edgefer.workstation.networks.architectures"
+# Name of the architecture in the settings of an imported run; no plug-in has it.
+IMPORTED = "imported"
 HDF5_OVERHEAD_BYTES = 1 << 20
 # Parameters that settings can pass by name.
 NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
@@ -98,6 +102,10 @@ def _find_build(architecture: str) -> Callable[..., Any]:
     """Return the function that builds an architecture of the catalog or of a file."""
     if is_file_architecture(architecture):
         return find_build(architecture)
+    if architecture == IMPORTED:
+        why = "another program has built and trained its network"
+        hint = "--init-from RUN trains an imported run further"
+        raise UsageError("an imported run has no architecture to train", why=why, hint=hint)
     build: Callable[..., Any] = plugins.load(ARCHITECTURES, architecture).build
     return build
 

@@ -17,14 +17,12 @@ from edgefer.escaping import printable
 from edgefer.file_kinds import IMPORTED_NETWORK
 from edgefer.inference.model_import import InputChoice
 from edgefer.workstation.importing.network import ImportedNetwork
+from edgefer.workstation.training.model import IMPORTED
 from edgefer.workstation.training.run import RUNS, Run, new_run
 from edgefer.workstation.training.settings import TrainSettings
 from edgefer.workstation.workflows.environment import describe_data, describe_machine
 
 __all__ = ["create_imported_run"]
-
-# Name of the architecture in the settings of an imported run; no plug-in has it.
-IMPORTED = "imported"
 
 
 def create_imported_run(
