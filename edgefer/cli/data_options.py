@@ -269,7 +269,8 @@ def resolve_model_data(model: Path, artifact: Artifact, options: DataOptions) ->
     from edgefer.data.dataset import resolve
 
     if options.data is None:
-        trained_on = artifact.provenance.get("data", {}).get("name")
+        origin = artifact.provenance.get("data")
+        trained_on = origin.get("name") if isinstance(origin, dict) else None
         saved = _saved_data_options(model.resolve().parent)
         if saved.data is not None:
             options = options.with_defaults({**dataclasses.asdict(saved), "split": saved.shares})

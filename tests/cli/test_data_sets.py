@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from edgefer.cli.data_options import DataOptions
+from edgefer.cli.data_options import DataOptions, resolve_model_data
+from edgefer.contract.artifact import Artifact
 from edgefer.contract.labels import LABELS
 from edgefer.data.synthetic import draw
+from edgefer.errors import UsageError
+from edgefer.models import SHIPPED
 from edgefer.workstation.training.run import Run
 
 PHOTOGRAPH = Path(__file__).parents[1] / "fixtures" / "astronaut.jpg"
@@ -105,6 +109,16 @@ def test_votes_and_columns_of_a_run_do_not_apply_to_other_data(data, votes, colu
         {**RUN_DATA, "skip_bad_rows": True}
     )
     assert (given.ferplus, given.columns) == (Path("v.csv"), "label=a,path=b")
+
+
+@pytest.mark.parametrize("origin", [None, "fer2013", ["fer2013"], {}])
+def test_a_contract_with_unusual_data_needs_a_data_set(origin, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("EDGEFER_DATA", raising=False)
+    artifact = Artifact.load(SHIPPED)
+    artifact = dataclasses.replace(artifact, provenance={**artifact.provenance, "data": origin})
+    with pytest.raises(UsageError, match="it was trained on unknown data"):
+        resolve_model_data(tmp_path / "odd.tflite", artifact, DataOptions())
 
 
 def test_faces_in_scenes_are_cropped_and_pictures_without_one_are_left_out(edgefer, scenes):

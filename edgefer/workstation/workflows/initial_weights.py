@@ -11,7 +11,7 @@ The last layer keeps the weights of each class that the model has, in the order 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -155,7 +155,7 @@ class ModelWeights:
         self.name, self.labels = path.name, artifact.labels
         self.reference: dict[str, Any] = {"run": path.name, **self._classifier.subject}
         fields = artifact.provenance.get("settings")
-        if not fields:
+        if not fields or not isinstance(fields, Mapping):  # a contract does not check its type
             why = "its contract has no settings of a training, from which its network could be built"
             hint = "--init-from with a model that edgefer trained, or --teacher"
             raise IncompatibleError(f"{path} cannot be trained further", why=why, hint=hint)
