@@ -21,7 +21,7 @@ import click
 
 from edgefer.cli.data_options import DataOptions, open_data
 from edgefer.cli.options import log, option_group
-from edgefer.cli.outputs import INPUT
+from edgefer.cli.outputs import INPUT, check_output
 from edgefer.errors import UsageError
 
 if TYPE_CHECKING:
@@ -171,14 +171,17 @@ def import_network(
 
     Raises:
         UsageError: the file has no known format or could run code, or labels or input cannot be determined.
-        DataError: the file or the data set cannot be read.
+        DataError: the folder contains a run or cannot be written, or the file or the data set cannot be read.
         IncompatibleError: the network cannot be converted, or is not a classifier of one image.
     """
     from edgefer.inference.first_load import trust_model
     from edgefer.inference.model_import import ForeignModel
     from edgefer.workstation.importing.network import read_network
+    from edgefer.workstation.training.run import RUNS, check_new_folder
     from edgefer.workstation.workflows.import_network import create_imported_run
 
+    check_new_folder(folder)
+    check_output("the folder of all runs", RUNS, is_folder=True)
     log(f"importing {path}")
     with tempfile.TemporaryDirectory(prefix="edgefer-import-") as private:
         network = read_network(path, folder=Path(private), trust=trust)

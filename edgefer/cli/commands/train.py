@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -203,7 +204,7 @@ def _start(data: DataOptions, options: TrainOptions, devices: DeviceOptions) -> 
 
     keras = load_backend(devices)  # a missing Keras is reported before the data set is read
     parent = open_initial_weights(options.init_from) if options.init_from else None
-    teachers = [open_teacher(name) for name in (options.teacher or "").split(",") if name]
+    teachers = [open_teacher(name) for name in _teacher_names(options.teacher)]
     settings = _settings(parent, options)
     parallel = new_devices(keras, devices, batch_size=settings.batch_size, run_folder=options.run_folder)
     writes = parallel is None or parallel.is_writer
@@ -233,7 +234,8 @@ def _open_dataset(
 
     if parent is not None and data.data is None:
         if parent.run is not None and options.classes is None:
-            return open_run_data(parent.run, data, spec=settings.input), parent.run.opened_with()
+            dataset = open_run_data(parent.run, data, spec=settings.input)
+            return dataset, data.with_defaults(parent.run.opened_with()).opened_with(dataset)
         if parent.run is not None:
             data = data.with_defaults(parent.run.opened_with())
         elif resolve(None) is None:
@@ -289,6 +291,13 @@ def _settings(
     return resolve(base, file=options.settings, assignments=assignments)
 
 
+def _teacher_names(text: str | None) -> list[str]:
+    names = [name.strip() for name in text.split(",")] if text is not None else []
+    if not all(names):
+        raise UsageError(f"--teacher {text!r}", why="a name is empty", hint="--teacher RUN,RUN")
+    return names
+
+
 def _system(options: TrainOptions) -> TrainSettings:
     """Return the settings of the system that the options or their settings file name, or of the default."""
     from edgefer.workstation.training.settings_toml import named_system
@@ -300,6 +309,9 @@ def _system(options: TrainOptions) -> TrainSettings:
         raise UsageError(f"--system {options.system} with --settings {options.settings}", why=why, hint="omit --system")
     # A run of an architecture of one's own has a system that is not in the catalog, and a file of all its settings.
     in_catalog = named if named in SYSTEMS else DEFAULT_SYSTEM
+    if named not in {None, in_catalog}:
+        lacking = f"settings that {options.settings} lacks are those of {in_catalog}"
+        log(f"note: {named} is not a system of edgefer; {lacking}")
     return load_system(options.system or in_catalog)
 
 
@@ -347,7 +359,9 @@ def _resume(resume: str, data: DataOptions, options: TrainOptions, devices: Devi
     parallel = devices_of_run(load_backend(devices, backend=run.environment()["backend"]), run)
     check_resume(run, writes=parallel is None or parallel.is_writer)
     check_output("the run folder", run.folder, is_folder=True)
-    dataset = open_run_data(run, data)
+    # The data set may have moved; its votes have not changed.
+    votes = data.ferplus or run.opened_with()["ferplus"]
+    dataset = open_run_data(run, dataclasses.replace(data, ferplus=Path(votes) if votes else None))
     if parallel is not None:
         parallel.wait("state of the run")
     return _Training(run, dataset, validation_split(dataset, run.settings()), parallel)

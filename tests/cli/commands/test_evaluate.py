@@ -136,6 +136,12 @@ def test_a_run_takes_no_runtime(refused, workplace):
     assert "pass a .tflite" in refused("evaluate", workplace.run, "--runtime", "litert", code=2)
 
 
+@pytest.mark.parametrize("option", [("--labels", "happy,sad"), ("--input", "gray,-1..1")])
+def test_a_run_takes_no_other_labels_or_input(refused, workplace, option):
+    error = refused("evaluate", workplace.run, *option, code=2)
+    assert f"{option[0]} with a run: the run defines labels and input" in error
+
+
 PICTURES = ("confusion_counts", "confusion_shares", "errors", "reliability", "samples", "predictions")
 
 

@@ -109,7 +109,8 @@ def test_import_without_data_labels_and_input_tells_the_ways_out(edgefer, foreig
 
 @pytest.mark.parametrize(
     ("labels", "reason"),
-    [("happy,sad", "2 labels"), (f"{NAMES},happy", "7 of them different"), ("happy,,sad", "not empty")],
+    [("happy,sad", "2 labels"), (f"{NAMES},happy", "7 of them different"), ("happy,,sad", "not empty"),
+     ("lables.txt", "it is no file")],
 )
 def test_labels_that_do_not_fit_are_refused(edgefer, foreign, labels, reason):
     result = edgefer("import", foreign, "--labels", labels, "--input", "0..1")
@@ -189,6 +190,14 @@ def test_several_inputs_are_refused_where_the_outputs_count(edgefer, several, pa
     assert result.code == 5, result.err
     assert "several inputs or outputs" in result.err
     assert "edgefer bench" in result.err
+
+
+def test_folder_with_a_run_is_refused_before_the_network_is_read(edgefer, workplace, tmp_path):
+    (tmp_path / "my_model.keras").touch()
+    result = edgefer("import", "my_model.keras", "--run", workplace.run)
+    assert result.code == 1
+    assert "already contains a run" in result.err
+    assert "importing" not in result.err
 
 
 def test_tflite_becomes_no_run(edgefer, foreign):

@@ -175,7 +175,9 @@ def test_a_settings_file_selects_the_system_that_it_names(refused, tmp_path):
 
 def test_a_settings_file_may_name_a_system_outside_the_catalog(refused, tmp_path):
     (tmp_path / "mine.toml").write_text('system = "my_net"\n[model]\nwidth = 16\n')
-    assert "nowhere.csv" in refused("train", "--data", "nowhere.csv", "--settings", "mine.toml", code=1)
+    error = refused("train", "--data", "nowhere.csv", "--settings", "mine.toml", code=1)
+    assert "nowhere.csv" in error
+    assert "my_net is not a system of edgefer; settings that mine.toml lacks are those of compact_small" in error
 
 
 def test_an_existing_run_folder_is_not_overwritten(refused, workplace):
@@ -199,6 +201,8 @@ def test_out_and_json_have_the_same_content(workplace):
         (["--augment", "zom=0.2"], 2, "augment.zoom"),
         (["--init-from", "nowhere"], 1, "is not a run"),
         (["--teacher", "nowhere"], 1, "is not a run"),
+        (["--teacher", "small, nowhere"], 1, "nowhere is not a run"),
+        (["--teacher", ","], 2, "a name is empty"),
     ],
 )
 def test_invalid_starting_points_are_rejected_before_a_run_folder_exists(refused, tmp_path, options, code, named):
@@ -210,9 +214,14 @@ def test_init_from_takes_settings_and_data_of_the_other_run(edgefer, refused, wo
     error = refused("train", "--init-from", workplace.run, "--system", "compact_small", code=2)
     assert "omit --system" in error
     folder = tmp_path / "again"
-    outcome = edgefer("train", "--init-from", workplace.run, "--run", folder, "--set", "learning_rate=0.001", "--json")
+    outcome = edgefer(
+        "train", "--init-from", workplace.run, "--run", folder, "--set", "learning_rate=0.001", "--skip-bad-rows",
+        "--json",
+    )  # fmt: skip
     assert outcome.code == 0, outcome.err
     before = workplace.trained.record
+    # The options of the command line open the data again, too.
+    assert Run(folder).opened_with() == {**Run(workplace.run).opened_with(), "skip_bad_rows": True}
     assert outcome.record["settings"] == {**before["settings"], "learning_rate": 0.001}
     assert outcome.record["evaluation"]["accuracy"]["correct"] >= before["evaluation"]["accuracy"]["correct"]
     assert outcome.record["environment"]["parent"]["sha256"]
