@@ -26,6 +26,12 @@ def test_a_failure_keeps_the_old_file_and_leaves_nothing(tmp_path):
     assert os.listdir(tmp_path) == ["file.txt"]
 
 
+def test_an_error_of_writing_names_the_file(tmp_path):
+    path = tmp_path / "state.npz"
+    with pytest.raises(OSError, match=r"No space left on device: '.*/state\.npz'"), files.atomic_write(path):
+        os.write(os.open("/dev/full", os.O_WRONLY), b"x")
+
+
 def test_the_name_does_not_exist_before_the_file_is_complete(tmp_path):
     path = tmp_path / "best.weights.h5"
     with files.atomic_write(path) as temporary:
