@@ -64,7 +64,7 @@ def draw_curves(history: Sequence[Epoch], path: Path, *, best: int | None) -> No
         # Each drop divides the rate, so later drops are visible only on a logarithmic scale.
         axes[-1].set_yscale("log")
         for set_formatter in (axes[-1].yaxis.set_major_formatter, axes[-1].yaxis.set_minor_formatter):
-            set_formatter(LogFormatter())  # type: ignore[no-untyped-call]
+            set_formatter(LogFormatter())
     axes[0].set_title("Training values include augmentation and label smoothing; validation values do not", fontsize=9)
     # Put the legend outside the panels, where it cannot hide a mark.
     fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False, fontsize=9)
