@@ -30,7 +30,6 @@ __all__ = ["benchmark_lock", "cache_folder", "evaluate_in_subprocess", "measure_
 
 # Parts of the time limits. Reference kernels take about one second per run on the slowest board.
 START_S, SECONDS_PER_RUN, SECONDS_FACTOR = 60.0, 2.0, 10.0
-WARMUP_RUNS = 50
 MORE_MEMORY = "close other programs, or add swap space: free -m"
 
 
@@ -57,8 +56,9 @@ def measure_in_subprocess(request: BenchRequest, *, python: str = "", timeout_s:
 
 def _time_limit_s(request: BenchRequest) -> float:
     """Return the time limit of a measurement: seconds per run far above those of the slowest supported board."""
-    runs = request.minimum_runs + WARMUP_RUNS
-    return START_S + SECONDS_PER_RUN * runs + SECONDS_FACTOR * request.minimum_seconds
+    runs = request.warmup_runs + request.minimum_runs
+    seconds = request.warmup_seconds + request.minimum_seconds
+    return START_S + SECONDS_PER_RUN * runs + SECONDS_FACTOR * seconds
 
 
 def evaluate_in_subprocess(
