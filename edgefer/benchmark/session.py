@@ -73,37 +73,16 @@ def run_benchmark(
         MeasurementInvalid: the device has no temperature sensor, or does not cool down.
         EdgeferError: a measurement or an evaluation failed.
     """
-    evaluations = _evaluation_requests(plan)
-    rounds = plan.resolved.rounds
-    steps = rounds * len(plan.cases) + len(evaluations) + (plan.soak_s > 0)
-    monitor = _StateMonitor(read_state)
-    idle = monitor.sample()
-    measured: list[list[Measurement]] = [[] for _ in plan.cases]
-    states: list[list[DeviceState]] = [[] for _ in plan.cases]
-    done = 0
-    for number in range(rounds):
-        for index in _alternate(len(plan.cases), number):
-            _cool_down(plan.cooldown_c, read_state, progress=progress)
-            progress(done, steps, f"round {number + 1} of {rounds}")
-            case = plan.cases[index]
-            # The sample after one round is the sample before the next, unless another case ran in between.
-            if not states[index] or states[index][-1] is not idle:
-                states[index].append(idle)
-            with monitor.watch(states[index]):
-                measured[index].append(_measure(case, plan))
-            idle = monitor.sample()
-            states[index].append(idle)
-            done += 1
-            if number == rounds - 1:
-                on_measurement(Measurement.pooled(measured[index], states[index]))
-    measurements = tuple(map(Measurement.pooled, measured, states))
+    evaluations, monitor = _evaluation_requests(plan), _StateMonitor(read_state)
+    measuring_steps = plan.resolved.rounds * len(plan.cases)
+    steps = measuring_steps + len(evaluations) + (plan.soak_s > 0)
+    measurements = _measure_rounds(plan, monitor, steps=steps, progress=progress, on_measurement=on_measurement)
     result = BenchmarkResult(device, measurements, compare_rounds(measurements))
     on_partial(result)
-    for request, case in evaluations:
+    for done, (request, case) in enumerate(evaluations, measuring_steps):
         progress(done, steps, "accuracy")
         result = replace(result, evaluations=(*result.evaluations, _evaluate(request, case)))
         on_partial(result)
-        done += 1
     for interval in _soak(plan, monitor, progress=progress):
         result = replace(result, soak=(*result.soak, interval))
         on_partial(result)
@@ -139,6 +118,43 @@ class _StateMonitor:
         finally:
             ended.set()
             sampler.join()
+
+
+def _measure_rounds(
+    plan: BenchmarkPlan,
+    monitor: _StateMonitor,
+    *,
+    steps: int,
+    progress: Progress,
+    on_measurement: Callable[[Measurement], None],
+) -> tuple[Measurement, ...]:
+    """Measure the cases in turns, round by round, and return one measurement per case with its device states.
+
+    Args:
+        plan: the cases and the number of rounds.
+        monitor: samples the device states before, during and after each round.
+        steps: number of steps of the whole benchmark, of which the rounds are the first.
+        progress: called before each step.
+        on_measurement: called with each measurement after its last round.
+    """
+    rounds, done, idle = plan.resolved.rounds, 0, monitor.sample()
+    measured: list[list[Measurement]] = [[] for _ in plan.cases]
+    states: list[list[DeviceState]] = [[] for _ in plan.cases]
+    for number in range(rounds):
+        for index in _alternate(len(plan.cases), number):
+            _cool_down(plan.cooldown_c, monitor, progress=progress)
+            progress(done, steps, f"round {number + 1} of {rounds}")
+            # The sample after one round is the sample before the next, unless another case ran in between.
+            if not states[index] or states[index][-1] is not idle:
+                states[index].append(idle)
+            with monitor.watch(states[index]):
+                measured[index].append(_measure(plan.cases[index], plan))
+            idle = monitor.sample()
+            states[index].append(idle)
+            done += 1
+            if number == rounds - 1:
+                on_measurement(Measurement.pooled(measured[index], states[index]))
+    return tuple(map(Measurement.pooled, measured, states))
 
 
 def _alternate(count: int, number: int) -> Sequence[int]:
@@ -191,11 +207,11 @@ def _evaluation_requests(plan: BenchmarkPlan) -> list[tuple[EvaluationRequest, B
     return list(requests.values())
 
 
-def _cool_down(limit_c: float | None, read_state: StateReader, *, progress: Progress) -> None:
+def _cool_down(limit_c: float | None, monitor: _StateMonitor, *, progress: Progress) -> None:
     """Wait until the device is cooler than ``limit_c`` degrees Celsius."""
     begin = time.monotonic()
     while limit_c is not None:
-        temperature = read_state(0.0).temperature_c
+        temperature = monitor.sample().temperature_c
         if temperature is None:
             raise MeasurementInvalid(
                 "--cooldown needs a temperature sensor", why="none found on this device", hint="omit --cooldown"
