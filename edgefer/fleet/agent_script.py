@@ -9,18 +9,22 @@ from __future__ import annotations
 __all__ = ["BUSY", "DAMAGED", "DISK_FULL", "MARK", "NOT_THERE", "SCRIPT", "TOO_OLD", "UNWRITABLE"]
 
 MARK = "edgefer-reply:"
-TOO_OLD, DISK_FULL, DAMAGED, NOT_THERE, UNWRITABLE, BUSY = 70, 71, 72, 73, 74, 75
+EXIT_CODES = TOO_OLD, DISK_FULL, DAMAGED, NOT_THERE, UNWRITABLE, BUSY = (70, 71, 72, 73, 74, 75)
+CONSTANTS = f"""
+MARK = {MARK!r}
+TOO_OLD, DISK_FULL, DAMAGED, NOT_THERE, UNWRITABLE, BUSY = {EXIT_CODES}
+"""
 
 # "python -c" puts the working folder first on the path. sys is built in, so a platform.py in the home folder has not
 # been imported yet. The child of read_packages() imports every package, because metadata also lists packages for other
 # processors, or with missing libraries. A crash ends the child, which then starts again after the module that crashed.
-SCRIPT = r'''
+SCRIPT = CONSTANTS + r'''
 import sys
 if sys.path[:1] == [""]:
     del sys.path[0]
 if sys.version_info < (3, 7):
     sys.stderr.write("Python %d.%d.%d" % sys.version_info[:3])
-    sys.exit(70)
+    sys.exit(TOO_OLD)
 import errno, fcntl, glob, hashlib, json, os, platform, shutil, signal, struct, subprocess
 home = os.path.expanduser("~")
 def folder_of(name, default):
@@ -29,7 +33,7 @@ def folder_of(name, default):
     return path if os.path.isabs(path) else os.path.join(home, default)
 cache = os.path.join(folder_of("XDG_CACHE_HOME", ".cache"), "edgefer", "pushed")
 data = os.path.join(folder_of("XDG_DATA_HOME", ".local/share"), "edgefer")
-PACKAGES = """
+PACKAGES = "MARK = %r" % MARK + """
 import sys
 if sys.path[:1] == [""]:
     del sys.path[0]
@@ -55,7 +59,7 @@ def version(names, module):
     package = sys.modules.get(module.partition(".")[0])
     return str(getattr(package, "__version__", "unknown"))
 def send(**fields):
-    sys.__stdout__.write("edgefer-reply:" + json.dumps(fields) + chr(10))
+    sys.__stdout__.write(MARK + json.dumps(fields) + chr(10))
     sys.__stdout__.flush()
 send(python=list(sys.version_info[:3]), bits=8 * struct.calcsize("P"), machine=platform.machine())
 for kind in sys.argv[1:]:
@@ -106,10 +110,10 @@ def read_packages(python):
                 return None
             starting = None
             for line in output.decode(errors="replace").splitlines():
-                if "edgefer-reply:" not in line:
+                if MARK not in line:
                     continue
                 try:
-                    event = json.loads(line.partition("edgefer-reply:")[2])
+                    event = json.loads(line.partition(MARK)[2])
                 except ValueError:
                     continue
                 if "python" in event:
@@ -137,7 +141,7 @@ def read_packages(python):
             kinds = kinds[kinds.index(kind) + 1:]
     return values
 def reply(value):
-    print("edgefer-reply:" + json.dumps(value))
+    print(MARK + json.dumps(value))
 def probe(paths):
     cpu, release = fields("/proc/cpuinfo"), {}
     for line in lines("/etc/os-release"):
@@ -177,7 +181,7 @@ def put(name, digest, size):
         reply(path)
         return 0
     if size == "?":
-        return 73
+        return NOT_THERE
     folder = os.path.dirname(path)
     part = "%s.%d.part" % (path, os.getpid())
     try:
@@ -195,7 +199,7 @@ def put(name, digest, size):
             os.fsync(file.fileno())
         if remaining or actual.hexdigest() != digest:
             sys.stderr.write("received %d of %s bytes" % (int(size) - remaining, size))
-            return 72
+            return DAMAGED
         if os.path.isdir(path):
             shutil.rmtree(path)
         os.replace(part, path)
@@ -206,7 +210,7 @@ def put(name, digest, size):
             os.close(handle)
     except OSError as error:
         sys.stderr.write("%s: %s: %r" % (cache, os.strerror(error.errno), error.filename or part))
-        return 71 if error.errno in (errno.ENOSPC, errno.EDQUOT) else 74
+        return DISK_FULL if error.errno in (errno.ENOSPC, errno.EDQUOT) else UNWRITABLE
     finally:
         if os.path.exists(part):
             os.remove(part)
@@ -222,7 +226,7 @@ def clean(everything):
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             sys.stderr.write("process %s holds %s" % (holder, lock))
-            return 75
+            return BUSY
         except OSError:
             # A full disk, or a file system without locks.
             pass
