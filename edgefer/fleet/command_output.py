@@ -1,4 +1,4 @@
-"""Hold what a command on a device printed.
+"""Output of a command on a device.
 
     output = connection.run(["uname", "-m"])
     output.exit_code, output.stdout                 # 0, b"aarch64\n"

@@ -30,10 +30,10 @@ def check_limits(outcomes: Sequence[Outcome], devices: Sequence[Device], *, stri
     errors = [outcome.error for outcome in outcomes if outcome.error is not None]
     if errors:
         return next((error for error in errors if isinstance(error, Interrupted)), errors[0])
-    limits = {device.name: device.limits for device in devices}
+    limits_of = {device.name: device.limits for device in devices}
     for outcome in outcomes:
-        limit = limits.get(outcome.device, Limits())
-        exceeded, unchecked = _check(outcome.result, limit) if outcome.result else ([], [])
+        limits = limits_of.get(outcome.device, Limits())
+        exceeded, unchecked = _check(outcome.result, limits) if outcome.result else ([], [])
         if exceeded:
             hint = "raise the limit in devices.toml, or choose a smaller model"
             why = "; ".join([*exceeded, *unchecked])

@@ -1,7 +1,7 @@
 """Run the local process of a connection, such as ssh.
 
-    ended = run_process(["ssh", ...], name="pi4", frame=frame, first_line=line, timeout_s=60.0)
-    with start_process(["ssh", ...], name="pi4", frame=frame, first_line=line) as stream:
+    ended = run_process(["ssh", ...], name="pi4", frame=frame, first_line=frame.first_line(command), timeout_s=60.0)
+    with start_process(["ssh", ...], frame=frame, first_line=frame.stream_line(command)) as stream:
         for line in stream.lines(): ...
 
 Each process leads its own process group, so that Ctrl-C in the terminal reaches only edgefer, which then ends it.

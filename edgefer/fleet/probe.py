@@ -175,25 +175,24 @@ class Facts:
         Raises:
             IncompatibleError: no interpreter can use the runtime; the message has the reason for each of them.
         """
-        candidates = [runtime] if runtime and runtime != "auto" else ["litert", "tflite_runtime"]
-        for name in candidates:
+        runtimes = [runtime] if runtime and runtime != "auto" else ["litert", "tflite_runtime"]
+        for name in runtimes:
             for interpreter in self.interpreters:
                 if not interpreter.problem_with(name):
                     return name, interpreter.path, str(getattr(interpreter, name))
-        problems = [f"{candidate.path}: {candidate.problem_with(candidates[0])}" for candidate in self.interpreters]
-        libraries = [
-            candidate.missing_library() for candidate in self.interpreters if getattr(candidate, candidates[0], None)
-        ]
-        library = next(filter(None, libraries), "")
+        preferred = runtimes[0]
+        problems = [f"{interpreter.path}: {interpreter.problem_with(preferred)}" for interpreter in self.interpreters]
+        installed = [interpreter for interpreter in self.interpreters if getattr(interpreter, preferred, None)]
+        library = next(filter(None, (interpreter.missing_library() for interpreter in installed)), "")
         raise IncompatibleError(
-            f"{device} has no Python with a working {candidates[0]}",
+            f"{device} has no Python with a working {preferred}",
             why="; ".join(problems) or "no Python was found",
-            hint=f"on the board: sudo apt install {library}" if library else self._setup_hint(device, candidates),
+            hint=f"on the board: sudo apt install {library}" if library else self._setup_hint(device, runtimes),
         )
 
-    def _setup_hint(self, device: str, candidates: Sequence[str]) -> str:
-        """Return the command that installs a runtime; on a 32-bit system, only tflite-runtime has packages."""
-        runtime = "tflite_runtime" if self.bits == 32 and "tflite_runtime" in candidates else candidates[0]
+    def _setup_hint(self, device: str, runtimes: Sequence[str]) -> str:
+        """Return the command that installs one of ``runtimes``; on 32 bits, only tflite-runtime has packages."""
+        runtime = "tflite_runtime" if self.bits == 32 and "tflite_runtime" in runtimes else runtimes[0]
         return f"edgefer devices setup {device} --runtime {runtime}"
 
 

@@ -289,6 +289,8 @@ def _send_heartbeats(stream: Stream, stop: threading.Event) -> None:
 def _read_events(
     stream: Stream, name: str, python: str, *, progress: Progress, received: _Received
 ) -> BenchmarkResult:
+    """Return the result in the events of a board, or raise the error that it sent, or that of a broken connection."""
+    failure: EdgeferError | None = None
     for line in stream.lines():
         try:
             event = read_event(line)
@@ -310,9 +312,7 @@ def _read_events(
             raise DataError(
                 f"{name} sent an invalid event", why=str(error), hint=f"edgefer devices clean {name}"
             ) from error
-    else:
-        failure = _connection_lost(stream, name, python, received.measurements)
-    raise failure
+    raise failure or _connection_lost(stream, name, python, received.measurements)
 
 
 def _printable(text: str) -> str:
