@@ -21,7 +21,7 @@ def front_table(record: ArchitectureSearch) -> Table:
         ]
         for trial in record.front()
     ]
-    headers = ("trial", "drawn settings", f"int8 on {record.data.get('split', 'the validation split')}, %")
+    headers = ("trial", "drawn settings", f"int8 on {record.split_phrase}, %")
     legend = f"Search {record.name}. {' '.join(summary_sentences(record))}"
     narrow_rows = [[number, *values] for number, _, *values in rows]
     narrow = Table(("trial", "int8, %", record.unit, "KiB"), narrow_rows, legend)

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from edgefer.contract.split_names import split_phrase
 from edgefer.results import schema
 
 __all__ = [
@@ -131,6 +132,12 @@ class ArchitectureSearch:
     def front(self) -> tuple[Trial, ...]:
         """Return the Pareto front, from the least to the most expensive trial; of equal trials the first."""
         return front(self.trials)
+
+    @property
+    def split_phrase(self) -> str:
+        """Name of the validation split as a noun, such as "PublicTest" or "the validation split"."""
+        split = str(self.data.get("split", "the validation split"))
+        return split_phrase(split, data=str(self.data.get("layout")))
 
     def count(self, *states: str) -> int:
         """Return the number of trials in one of ``states``."""

@@ -10,7 +10,6 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from edgefer.contract.split_names import split_phrase
 from edgefer.report.report_data import ReportData
 from edgefer.report.sections.blocks import (
     Axis,
@@ -66,8 +65,6 @@ def _blocks(record: ArchitectureSearch) -> list[Block]:
     front = record.front()
     finished = [trial for trial in record.trials if trial.state == FINISHED]
     blocks: list[Block] = [Paragraph(" ".join(summary_sentences(record)))]
-    split = str(record.data.get("split", "the validation split"))
-    split = split_phrase(split, data=str(record.data.get("layout")))
     if front:
         numbers = {trial.number for trial in front}
         is_front = [trial.number in numbers for trial in finished]
@@ -77,7 +74,7 @@ def _blocks(record: ArchitectureSearch) -> list[Block]:
                 caption=FRONT_CAPTION,
                 points=[(trial.cost or 0.0, _percent(trial.accuracy) or 0.0) for trial in finished],
                 strong=is_front,
-                titles=(record.unit, f"accuracy on {split}, %"),
+                titles=(record.unit, f"accuracy on {record.split_phrase}, %"),
             ),
             _table("Pareto front", front, record),
             ParallelPlot(

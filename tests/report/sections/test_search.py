@@ -55,6 +55,12 @@ def test_the_front_has_the_trials_that_no_other_one_beats(search):
     assert ArchitectureSearch.from_json(json.loads(json.dumps(search.to_json()))) == search
 
 
+@pytest.mark.parametrize(("layout", "split"), [("fer2013.csv", "PublicTest"), ("AffectNet", "the validation split")])
+def test_the_table_of_the_front_names_the_split_as_other_texts_do(search, layout, split):
+    record = replace(search, data={"split": "PublicTest", "layout": layout})
+    assert f"int8 on {split}, %" in front_table(record).markdown()
+
+
 @pytest.mark.parametrize("name", ["cost", "accuracy"])
 def test_a_finished_trial_without_a_result_is_refused(search, name):
     record = json.loads(json.dumps(search.to_json()))
