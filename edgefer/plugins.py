@@ -1,6 +1,6 @@
 """Find and import plug-ins: each module in the folder of a package is one, so a new plug-in needs no registration.
 
-    names("edgefer.workstation.quantization.schemes")            # ('float32', 'int8')
+    names("edgefer.workstation.quantization.schemes")            # ('dynamic', 'float16', 'float32', ...)
     load("edgefer.workstation.quantization.schemes", "int8")     # the module
     read_constant("edgefer.workstation.quantization.schemes", "int8", "DESCRIPTION")     # without an import
 """

@@ -117,10 +117,10 @@ class ReportData:
         return compare((*self.results.evaluations, *trained), self.results.measurements)
 
     @property
-    def highlighted(self) -> Quantization | None:
-        """The first quantization that changed a label, or else the first one; a page shows it unfolded."""
-        changed = (quantization for quantization in self.quantizations if quantization.comparison.agreement < 1)
-        return next(changed, next(iter(self.quantizations), None))
+    def highlighted(self) -> int:
+        """Position of the first quantization that changed a label; 0 without one. A page shows it unfolded."""
+        agreements = [quantization.comparison.agreement for quantization in self.quantizations]
+        return next((index for index, agreement in enumerate(agreements) if agreement < 1), 0)
 
     @cached_property
     def groups(self) -> tuple[Group, ...]:

@@ -1,8 +1,8 @@
 """A training, read from its run folder or from a record of ``edgefer train``.
 
-training = Training.from_run(Path("runs/latest"))
-training = Training.from_json(record)
-training.evaluation, training.best_epoch, training.history
+    training = Training.from_run(Path("runs/latest"))
+    training = Training.from_json(record)
+    training.evaluation, training.best_epoch, training.history
 """
 
 from __future__ import annotations

@@ -65,7 +65,7 @@ class ModelImport:
             "labels": list(self.labels),
             "labels_from": self.labels_from,
             "output": self.output,
-            "tried": [{"input": trial.input, "accuracy": trial.accuracy} for trial in self.tried],
+            "tried": [{"input": tried.input, "accuracy": tried.accuracy} for tried in self.tried],
             "faces": self.faces,
             "data": self.data,
             "notes": list(self.notes),

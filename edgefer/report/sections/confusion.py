@@ -24,10 +24,7 @@ def confusion_section(data: ReportData) -> Section | None:
     parts = [*_quantizations(data), *_others(data)]
     if not parts:
         return None
-    selected = next(
-        (index for index, quantization in enumerate(data.quantizations) if quantization is data.highlighted), 0
-    )
-    choice = Choice("confusion", "Confusion matrices of", parts, selected=selected)
+    choice = Choice("confusion", "Confusion matrices of", parts, selected=data.highlighted)
     return Section("confusion", "Confusion matrices", [Paragraph(NOTE), choice])
 
 

@@ -98,10 +98,7 @@ def classes_section(data: ReportData) -> Section | None:
         Details(f"{quantization.system}, {quantization.scheme}", [_classes(quantization)])
         for quantization in data.quantizations
     ]
-    selected = next(
-        (index for index, quantization in enumerate(data.quantizations) if quantization is data.highlighted), 0
-    )
-    choice = Choice("classes", "Classes of", parts, selected=selected)
+    choice = Choice("classes", "Classes of", parts, selected=data.highlighted)
     return Section("classes", "Classes", [choice, Paragraph(CLASSES_NOTE)])
 
 

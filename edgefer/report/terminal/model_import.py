@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import textwrap
 
+from edgefer.escaping import printable
 from edgefer.results.model_import import ModelImport
-from edgefer.text_table import WIDTH, percent, printable, table
+from edgefer.text_table import WIDTH, percent, table
 
 __all__ = ["import_text"]
 
@@ -18,8 +19,8 @@ def import_text(record: ModelImport) -> str:
     lines = []
     if record.tried:
         rows = [
-            [trial.input, percent(trial.accuracy), "taken" if trial.input == record.described_input else ""]
-            for trial in record.tried
+            [tried.input, percent(tried.accuracy), "taken" if tried.input == record.described_input else ""]
+            for tried in record.tried
         ]
         lines += [table([f"input, on {record.faces:,} Training faces", "right", ""], rows), ""]
     lines += [

@@ -124,9 +124,9 @@ def _limits(record: ArchitectureSearch) -> list[str]:
 
 
 def _row(trial: Trial, record: ArchitectureSearch) -> list[str]:
-    names = [name for name, item in record.space["drawn"].items()]
+    values = [_value(trial.drawn[name]) for name in record.space["drawn"] if name in trial.drawn]
     return [
-        textwrap.shorten(", ".join(_value(trial.drawn[name]) for name in names if name in trial.drawn), MAX_DRAWN),
+        textwrap.shorten(", ".join(values), MAX_DRAWN),
         str(trial.number),
         _percent(trial.accuracy),
         cost_text(trial.cost),
