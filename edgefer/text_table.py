@@ -15,7 +15,7 @@ from typing import Any
 from edgefer.errors import EdgeferError
 from edgefer.escaping import printable
 
-__all__ = ["Result", "percent", "printable", "table"]
+__all__ = ["Result", "percent", "table"]
 
 WIDTH = 80
 

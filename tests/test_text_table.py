@@ -1,4 +1,4 @@
-from edgefer.text_table import WIDTH, percent, printable, table
+from edgefer.text_table import WIDTH, percent, table
 
 
 def test_text_to_the_left_numbers_to_the_right_and_none_is_a_dash():
@@ -42,13 +42,3 @@ def test_control_characters_of_a_cell_keep_its_row_in_one_line():
     lines = table(["name", "n"], [["a\nb\x1b[31m", 1], ["c", 2]]).splitlines()
     assert len(lines) == 4
     assert "a\\nb\\x1b[31m" in lines[2]
-
-
-def test_control_characters_are_escaped():
-    assert printable("\x1b]52;c;\x07 \x9b31m\r") == "\\x1b]52;c;\\x07 \\x9b31m\\r"
-    assert printable("caf\udce9 \u202egnp.exe \u2028") == "caf\\xe9 \\u202egnp.exe \\u2028"
-
-
-def test_other_text_is_unchanged():
-    text = "caf\u00e9 \u2500\u2014 \u4f60\u597d\n\ttab \U0001f468\u200d\U0001f469 \u00a0 %s {x} [bold]"
-    assert printable(text) == text
