@@ -23,8 +23,8 @@ import numpy as np
 
 from edgefer.data.arrow_columns import Columns, find_columns
 from edgefer.data.arrow_files import ArrowFile, Opener, readable
-from edgefer.data.class_names import FER2013_NUMBERS
 from edgefer.data.naming import (
+    FER2013_NUMBERS,
     SPLIT_WORDS,
     list_names,
     quote,
@@ -185,11 +185,11 @@ def _split(columns: Columns, row: _Row, split: str, assigned: Mapping[str, str])
 
 def _pictures(part: _Part, values: _Values, split: str, assigned: Mapping[str, str]) -> Iterator[Picture]:
     for row in part.rows:
-        own, problem = _split(part.columns, row, split, assigned)
+        row_split, problem = _split(part.columns, row, split, assigned)
         content = functools.partial(_content, values, row.number, part.shard.path.parent)
         name = _place(part.shard, row)
         yield Picture(
-            part.shard.path, name, row.label, own or SPLITS[0], row.subject, problem=problem, content=content
+            part.shard.path, name, row.label, row_split or SPLITS[0], row.subject, problem=problem, content=content
         )
 
 

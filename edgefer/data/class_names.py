@@ -32,13 +32,11 @@ from edgefer.data.naming import (
 from edgefer.data.records import SampleTable
 from edgefer.errors import DataError
 
-__all__ = ["FER2013_NUMBERS", "class_key", "read_labels_map", "with_canonical_classes"]
+__all__ = ["class_key", "read_labels_map", "with_canonical_classes"]
 
 # As in the contract of a model.
 MAX_CLASSES, LONGEST_NAME = 1000, 100
 NO_NAMES: Mapping[str, str] = {}
-# Numbered classes of tables and arrays of pixels, unless a map gives them other names.
-FER2013_NUMBERS: Mapping[str, str] = {str(index): label for index, label in enumerate(LABELS)}
 HINT = '--labels-map FILE with one line per class, such as "1" = "happy"'
 
 

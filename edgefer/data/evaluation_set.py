@@ -74,7 +74,5 @@ def make_evaluation_set(dataset: Dataset, split: Split, *, name: str, spec: Inpu
         spec: input of the model.
     """
     training = dataset.splits.get("Training")
-    seen = None
-    if training is not None and name != "Training":
-        seen = split.duplicates_of(training)
+    seen = None if training is None or name == "Training" else split.duplicates_of(training)
     return EvaluationSet(dataset.layout, name, prepared(split.pixels, spec), split.labels, split.rows, seen)

@@ -20,9 +20,9 @@ from edgefer.contract.labels import LABELS
 from edgefer.escaping import printable
 
 __all__ = [
-    "CONTEMPT", "LABEL_OF_NAME", "SPLIT_WORDS", "TEST", "UNDECODED", "assign_test", "canonical_name", "composed",
-    "is_class_name", "is_number", "label_of", "list_names", "match_names", "plain_number", "quote", "quote_name",
-    "single_test_notes", "split_of", "splits_of", "test_note",
+    "CONTEMPT", "FER2013_NUMBERS", "LABEL_OF_NAME", "SPLIT_WORDS", "TEST", "UNDECODED", "assign_test",
+    "canonical_name", "composed", "is_class_name", "is_number", "label_of", "list_names", "match_names", "plain_number",
+    "quote", "quote_name", "single_test_notes", "split_of", "splits_of", "test_note",
 ]  # fmt: skip
 
 TEST = "test"
@@ -43,7 +43,8 @@ LABEL_OF_NAME = {
 }
 # The eighth class of AffectNet, CK+ and FER+.
 CONTEMPT = "contempt"
-LABEL_OF_NUMBER = {str(index): label for index, label in enumerate(LABELS)}
+# Numbered classes of fer2013.csv, and of other tables and arrays of pixels, unless a map gives them other names.
+FER2013_NUMBERS: Mapping[str, str] = {str(index): label for index, label in enumerate(LABELS)}
 SPLIT_OF_WORD = {
     "train": "Training",
     "training": "Training",
@@ -71,7 +72,7 @@ def label_of(name: str) -> str | None:
     """Return the label for a class name or a class index of fer2013.csv, or None for any other text."""
     text = name.strip()
     number = text[:-2] if text.endswith(".0") else text
-    return LABEL_OF_NUMBER.get(number) or LABEL_OF_NAME.get(text.lower())
+    return FER2013_NUMBERS.get(number) or LABEL_OF_NAME.get(text.lower())
 
 
 def composed(name: str) -> str:
@@ -112,8 +113,8 @@ def match_names(names: Sequence[str], labels: Sequence[str]) -> dict[str, int]:
     """Return the index into ``labels`` of each name that is equal to a label, or a synonym of it."""
     exact = {label: index for index, label in enumerate(labels)}
     canonical = {canonical_name(label).lower(): index for index, label in reversed(list(enumerate(labels)))}
-    found = {name: exact.get(name, canonical.get(canonical_name(name).lower())) for name in names}
-    return {name: index for name, index in found.items() if index is not None}
+    indices = {name: exact.get(name, canonical.get(canonical_name(name).lower())) for name in names}
+    return {name: index for name, index in indices.items() if index is not None}
 
 
 def split_of(name: str) -> str | None:

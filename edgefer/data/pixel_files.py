@@ -250,9 +250,9 @@ def _create(folder: Path) -> BinaryIO:
 
 def _write(file: BinaryIO, content: bytes | bytearray) -> None:
     """Write all of the content; a single write to an almost full disk writes a part of it."""
-    rest = memoryview(content)
-    while rest:
-        rest = rest[file.write(rest) :]
+    remaining = memoryview(content)
+    while remaining:
+        remaining = remaining[file.write(remaining) :]
 
 
 def _pieces(file: BinaryIO, size: int) -> Iterator[bytes]:

@@ -77,12 +77,12 @@ class Source:
 def find_source(path: Path, *, columns: Mapping[str, str] | None = None) -> Source:
     """Find the data set in a file or a folder.
 
+    A folder may contain several: a single fer2013.csv takes precedence, then the highest folder, then the only complete
+    one.
+
     Args:
         path: file or folder.
         columns: columns of a table by role; they make the file a table of pixels, or of paths.
-
-    A folder may contain several: a single fer2013.csv takes precedence, then the highest folder, then the only complete
-    one.
 
     Raises:
         DataError: the path does not exist, or contains no data set or several.
@@ -158,9 +158,9 @@ def _loose_candidates(path: Path) -> Iterator[Source]:
     formats = {name: module for name, module in modules.items() if hasattr(module, "matches_loosely")}
     level = [path]
     for _ in range(DEPTH + 1):
-        found = [Source(name, entry) for entry in level for name in formats if formats[name].matches_loosely(entry)]
-        if found:
-            yield from found
+        sources = [Source(name, entry) for entry in level for name in formats if formats[name].matches_loosely(entry)]
+        if sources:
+            yield from sources
             return
         level = list(islice((child for entry in level for child in folders_in(entry)), LOOSE_FOLDER_LIMIT))
 

@@ -41,6 +41,8 @@ __all__ = [
 ]  # fmt: skip
 
 SPLITS = ("Training", "PublicTest", "PrivateTest")
+# Version of the cache; increase it whenever a reader returns other samples for the same source.
+FORMAT_VERSION = 6
 NAMED_BAD_ROWS = 10
 NAMED_IF_NONE_VALID = 3
 
@@ -178,10 +180,6 @@ def file_sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-# Increase it whenever a reader returns other samples for the same source.
-FORMAT_VERSION = 6
-
-
 def cache_path(key: str, *, skip_bad_rows: bool) -> Path | None:
     """Return the path of a cache entry in $XDG_CACHE_HOME/edgefer or ~/.cache/edgefer.
 
@@ -193,7 +191,7 @@ def cache_path(key: str, *, skip_bad_rows: bool) -> Path | None:
         The path, or None for a user without a home folder, such as a service.
     """
     folder, suffix = files.cache_folder(), "-skipped" if skip_bad_rows else ""
-    return folder and folder / f"{key}-v{FORMAT_VERSION}{suffix}.npz"
+    return None if folder is None else folder / f"{key}-v{FORMAT_VERSION}{suffix}.npz"
 
 
 def read_cache(path: Path) -> SampleTable | None:

@@ -24,9 +24,10 @@ import numpy as np
 
 from edgefer.contract.labels import LABELS
 from edgefer.contract.preprocessing import InputSpec
-from edgefer.data.class_names import FER2013_NUMBERS, class_key
+from edgefer.data.class_names import class_key
 from edgefer.data.naming import (
     CONTEMPT,
+    FER2013_NUMBERS,
     SPLIT_WORDS,
     TEST,
     UNDECODED,

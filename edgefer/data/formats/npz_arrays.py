@@ -25,10 +25,17 @@ import numpy as np
 import numpy.typing as npt
 
 from edgefer.contract.preprocessing import prepare_all
-from edgefer.data.class_names import FER2013_NUMBERS
-from edgefer.data.naming import SPLIT_WORDS, list_names, quote, quote_name, single_test_notes, splits_of
+from edgefer.data.naming import (
+    FER2013_NUMBERS,
+    SPLIT_WORDS,
+    list_names,
+    quote,
+    quote_name,
+    single_test_notes,
+    splits_of,
+)
 from edgefer.data.pictures import stored_spec
-from edgefer.data.pixel_rows import require_scenes
+from edgefer.data.pixel_rows import SIDE, require_scenes
 from edgefer.data.records import SPLITS, BadRows, ReadOptions, SampleTable
 from edgefer.data.table_text import DAMAGE, size_limit
 from edgefer.errors import DataError
@@ -53,7 +60,6 @@ NAMES = {
 # Words for the splits in the names of arrays of Keras style.
 PARTS = ("train", "val", "valid", "validation", "test")
 SIDES = range(8, 4097)
-SIDE = 48
 HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
@@ -197,22 +203,22 @@ def _read_arrays(path: Path, *, needs_usage: bool) -> dict[str, npt.NDArray[Any]
             if parts:
                 arrays = [_read_group(path, archive, group) for _, group in parts]
                 usage = [np.full(len(part["pixels"]), word) for (word, _), part in zip(parts, arrays)]
-                extra = _found(names, ("label_names",))
+                extra = _names_by_role(names, ("label_names",))
                 merged = {role: np.concatenate([part[role] for part in arrays]) for role in ("pixels", "emotion")}
                 return {**merged, "usage": np.concatenate(usage), **_read_group(path, archive, extra)}
-            found = _found(names, tuple(NAMES))
-            missing = [name for name in REQUIRED if name not in found and (name != "usage" or needs_usage)]
+            name_of = _names_by_role(names, tuple(NAMES))
+            missing = [role for role in REQUIRED if role not in name_of and (role != "usage" or needs_usage)]
             if missing:
                 what = f"{path} has no array {' and no array '.join(missing)}"
                 hint = f"--split 80/10/10, or {HINT}" if missing == ["usage"] else HINT
                 raise DataError(what, why=f"its arrays are {list_names(names)}", hint=hint)
-            return _read_group(path, archive, found)
+            return _read_group(path, archive, name_of)
     except DAMAGE as error:
         why = str(error) or type(error).__name__
         raise DataError(f"{path} is damaged", why=quote_name(why)[:200], hint=DAMAGED_HINT) from error
 
 
-def _found(names: list[str], roles: tuple[str, ...]) -> dict[str, str]:
+def _names_by_role(names: list[str], roles: tuple[str, ...]) -> dict[str, str]:
     """Return the names of the arrays that are present, by role."""
     lower = {name.lower(): name for name in reversed(names)}
     matches = {role: next((lower[name] for name in NAMES[role] if name in lower), None) for role in roles}
@@ -234,50 +240,59 @@ def _read_group(path: Path, archive: zipfile.ZipFile, names: dict[str, str]) -> 
     limit = size_limit(path.stat().st_size)
     # The headers are small; all of them must fit before the pixels are read.
     headers = {role: _read_header(path, archive, name, limit) for role, name in names.items()}
-    shape = headers["pixels"][0] if "pixels" in headers else ()
-    for role, (own, _, dtype) in headers.items():
-        _require(path, names[role], role, own, dtype, shape[0] if shape else 0)
-    return {role: _read_array(path, archive, names[role], header) for role, header in headers.items()}
+    shape = headers["pixels"].shape if "pixels" in headers else ()
+    for role, header in headers.items():
+        _require(path, names[role], role, header, count=shape[0] if shape else 0)
+    return {role: _read_array(archive, names[role], header) for role, header in headers.items()}
 
 
-def _read_header(
-    path: Path, archive: zipfile.ZipFile, name: str, limit: int
-) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Return shape, Fortran order and dtype of an array."""
+@dataclass(frozen=True)
+class _Header:
+    """Shape, order of the elements and dtype of an array."""
+
+    shape: tuple[int, ...]
+    is_fortran: bool
+    dtype: np.dtype[Any]
+
+    @property
+    def size_bytes(self) -> int:
+        """Size of the elements."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+def _read_header(path: Path, archive: zipfile.ZipFile, name: str, limit: int) -> _Header:
+    """Read the header of an array, and check it against the size of its file."""
     info = archive.getinfo(f"{name}.npy")
     with archive.open(info) as file:
         version = np.lib.format.read_magic(file)
         if version not in HEADERS:
             raise DataError(f"{path}: array {name} has version {version}", why="expected 1.0 or 2.0", hint=HINT)
         try:
-            shape, order, dtype = HEADERS[version](file)
+            header = _Header(*HEADERS[version](file))
         except Exception as error:  # NumPy parses the header as Python, which can raise anything
             why = quote_name(str(error))[:200]
             raise DataError(f"{path}: array {name} has a damaged header", why=why, hint=DAMAGED_HINT) from error
         offset = file.tell()
-    if dtype.hasobject:
+    if header.dtype.hasobject:
         why = "the array contains Python objects; loading them could run code"
-        raise DataError(f"{path}: array {name} has dtype {dtype}", why=why, hint=HINT)
-    size = math.prod(shape) * dtype.itemsize
-    if size != info.file_size - offset or size > limit:
-        why = f"its header declares {dtype} {shape}, {size:,} bytes; the file has {info.file_size - offset:,}"
+        raise DataError(f"{path}: array {name} has dtype {header.dtype}", why=why, hint=HINT)
+    declared, stored = header.size_bytes, info.file_size - offset
+    if declared != stored or declared > limit:
+        why = f"its header declares {header.dtype} {header.shape}, {declared:,} bytes; the file has {stored:,}"
         raise DataError(f"{path}: array {name} is damaged", why=why, hint=DAMAGED_HINT)
-    return shape, order, dtype
+    return header
 
 
-def _read_array(
-    path: Path, archive: zipfile.ZipFile, name: str, header: tuple[tuple[int, ...], bool, np.dtype[Any]]
-) -> npt.NDArray[Any]:
-    shape, is_fortran, dtype = header
+def _read_array(archive: zipfile.ZipFile, name: str, header: _Header) -> npt.NDArray[Any]:
     # Reading to the end verifies the checksum of the ZIP entry.
     content = archive.read(f"{name}.npy")
-    size = math.prod(shape) * dtype.itemsize
-    flat = np.frombuffer(content, dtype, offset=len(content) - size)
-    return flat.reshape(shape, order="F" if is_fortran else "C")
+    flat = np.frombuffer(content, header.dtype, offset=len(content) - header.size_bytes)
+    return flat.reshape(header.shape, order="F" if header.is_fortran else "C")
 
 
-def _require(path: Path, name: str, role: str, shape: tuple[int, ...], dtype: np.dtype[Any], count: int) -> None:
-    """Raise DataError unless shape and dtype are those that the module describes."""
+def _require(path: Path, name: str, role: str, header: _Header, *, count: int) -> None:
+    """Raise DataError unless shape and dtype are those that the module describes, for ``count`` faces."""
+    shape, dtype = header.shape, header.dtype
     characters = dtype.itemsize // (4 if dtype.kind == "U" else 1)
     is_text = dtype.kind in "US" and 0 < characters <= LONGEST_USAGE
     if role == "pixels":

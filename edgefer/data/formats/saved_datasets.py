@@ -89,9 +89,9 @@ def _saved_split(folder: Path, *, split: str) -> list[Shard]:
     prefix = f"{split}/" if split else ""
     missing = [name for name in files if not isinstance(name, str) or not (folder / name).is_file()]
     if missing or not files:
-        found = ", ".join(sorted(entry.name for entry in folder.iterdir())[:8])
+        entries = ", ".join(sorted(entry.name for entry in folder.iterdir())[:8])
         what = f"{quote_name(folder)} lacks {quote_name(missing[0]) if missing else 'its Arrow files'}"
-        raise DataError(what, why=f"{STATE} lists it; the folder has {quote_name(found)}", hint="copy it again")
+        raise DataError(what, why=f"{STATE} lists it; the folder has {quote_name(entries)}", hint="copy it again")
     # The name of the folder is a split only if the data set has several.
     return [Shard(folder / str(name), f"{prefix}{name}", split) for name in files]
 

@@ -226,9 +226,10 @@ def _label(sample: _Sample, names: Sequence[str], columns: Mapping[str, str]) ->
     elif "txt" in sample.labels and not wanted:
         text = decode_text(sample.labels["txt"]).strip()
     else:
-        found = f"its .json has the keys {list_names(list(values))}" if values else ""
         missing = f"no {quote(wanted)}" if wanted else "no class"
-        return "", f"it has {missing}; {found or f'its suffixes are {list_names(list(sample.files))}'}"
+        suffixes, keys = list_names(list(sample.files)), list_names(list(values))
+        content = f"its .json has the keys {keys}" if values else f"its suffixes are {suffixes}"
+        return "", f"it has {missing}; {content}"
     if UNDECODED in text:
         return "", f"its class {quote(text)} contains bytes that are no text"
     if is_number(text) and names:
