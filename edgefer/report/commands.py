@@ -31,10 +31,10 @@ def train_command(run: str, *, settings: str, data: object, origin: Mapping[str,
     """Return the command line of a training.
 
     Args:
-        run: The run folder to write.
-        settings: The settings file.
-        data: Name of the data set, from an environment or a contract; anything without a well-known name becomes DATA.
-        origin: The environment or provenance, which names the run that the weights come from and the teachers.
+        run: the run folder to write.
+        settings: the settings file.
+        data: name of the data set, from an environment or a contract; anything without a well-known name becomes DATA.
+        origin: the environment or provenance, which names the run that the weights come from and the teachers.
 
     Raises:
         DataError: ``origin`` describes them in a form that edgefer does not write.

@@ -58,10 +58,10 @@ class Group:
     """Comparable rows.
 
     Attributes:
-        rows: Rows in the order of the input.
-        evaluation: One of the evaluations, for the data, split and number of images that all rows share; None without
+        rows: rows in the order of the input.
+        evaluation: one of the evaluations, for the data, split and number of images that all rows share; None without
             any.
-        measurement: One of the measurements, for the device, runtime, threads and kernels that all rows share; None
+        measurement: one of the measurements, for the device, runtime, threads and kernels that all rows share; None
             without any.
     """
 
@@ -105,7 +105,7 @@ def compare(evaluations: Iterable[Evaluation], measurements: Iterable[Measuremen
     count once; different records of one model are never merged.
 
     Raises:
-        DataError: There are no records, or a record does not identify its model.
+        DataError: there are no records, or a record does not identify its model.
     """
     rows = _rows(_distinct_evaluations(evaluations), _distinct_measurements(measurements))
     if not rows:

@@ -37,12 +37,12 @@ def replace_section(document: str, content: str, *, name: str | None = None) -> 
     """Replace the text between two marker lines of a document.
 
     Args:
-        document: The text of the document.
-        content: The replacement.
-        name: The section's name, for documents with several pairs of markers.
+        document: the text of the document.
+        content: the replacement.
+        name: the section's name, for documents with several pairs of markers.
 
     Raises:
-        UsageError: The document does not contain both markers, once each and in order; the hint shows the two lines.
+        UsageError: the document does not contain both markers, once each and in order; the hint shows the two lines.
     """
     begin, end = (f"<!-- {f'results {name}' if name else 'results'}:{side} -->" for side in ("begin", "end"))
     before, has_begin, remainder = document.partition(begin)
@@ -60,8 +60,8 @@ def update_document(path: Path, content: str, *, section: str | None = None) -> 
     """Replace the text between two marker lines of the document at ``path``, as replace_section() does.
 
     Raises:
-        DataError: The document cannot be read.
-        UsageError: The document does not contain both markers, once each and in order.
+        DataError: the document cannot be read.
+        UsageError: the document does not contain both markers, once each and in order.
     """
     try:
         # read_text() would change the line endings of a document written on Windows.

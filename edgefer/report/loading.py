@@ -47,16 +47,16 @@ class Results:
     """The records of a set of result files, in the order of the files.
 
     Attributes:
-        evaluations: Evaluations, including those inside training and quantization records.
-        measurements: Latency measurements, including those inside benchmark records.
-        least_agreements: Lowest top-1 agreement between kernels, in 0..1, by SHA-256 of the flatbuffer.
-        benches: Results of ``edgefer bench``.
-        inspections: Results of ``edgefer inspect``.
-        quantizations: Results of ``edgefer quantize``.
-        trainings: Results of ``edgefer train``.
-        searches: Results of ``edgefer search``.
-        instructions: Results of ``edgefer bench --device emulated``.
-        extra: Records that the caller's readers parsed, by kind.
+        evaluations: evaluations, including those inside training and quantization records.
+        measurements: latency measurements, including those inside benchmark records.
+        least_agreements: lowest top-1 agreement between kernels, in 0..1, by SHA-256 of the flatbuffer.
+        benches: results of ``edgefer bench``.
+        inspections: results of ``edgefer inspect``.
+        quantizations: results of ``edgefer quantize``.
+        trainings: results of ``edgefer train``.
+        searches: results of ``edgefer search``.
+        instructions: results of ``edgefer bench --device emulated``.
+        extra: records that the caller's readers parsed, by kind.
     """
 
     evaluations: tuple[Evaluation, ...] = ()
@@ -82,13 +82,13 @@ def read_results(paths: Sequence[Path], *, readers: Mapping[str, Reader] = NO_RE
 
     Args:
         paths: JSON files; a folder means its ``*.json`` files in alphabetical order.
-        readers: Parsers for further kinds of records, by the ``kind`` in the file. A parser takes the JSON object and
+        readers: parsers for further kinds of records, by the ``kind`` in the file. A parser takes the JSON object and
             raises DataError where a field is missing or invalid.
 
     Raises:
-        DataError: A file cannot be read, contains no result or a result of an unknown kind, a field is missing or
+        DataError: a file cannot be read, contains no result or a result of an unknown kind, a field is missing or
             invalid, or a folder contains no results. The message names the file and the field.
-        IncompatibleError: A newer edgefer wrote the result.
+        IncompatibleError: a newer edgefer wrote the result.
     """
     return _combine([_read(file, readers) for path in paths for file in _files(path)])
 

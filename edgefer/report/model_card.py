@@ -59,9 +59,9 @@ def card(data: ModelCardData, *, run: str | None = None, board_notes: Sequence[s
     """Render a model card as Markdown.
 
     Args:
-        data: The facts.
-        run: The run folder of the model; without it the card includes the training command and settings too.
-        board_notes: Further blocks of Markdown for the section on boards, such as tables that the caller rendered.
+        data: the facts.
+        run: the run folder of the model; without it the card includes the training command and settings too.
+        board_notes: further blocks of Markdown for the section on boards, such as tables that the caller rendered.
     """
     parts = [
         f"# {escape_markdown(data.system)}, {escape_markdown(data.scheme)}",

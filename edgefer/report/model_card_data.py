@@ -28,19 +28,19 @@ class ModelCardData:
     """All facts about one model; parts that were not measured are None or empty.
 
     Attributes:
-        system, scheme, sha256: Identity of the model.
-        labels: Class names, in output order.
-        file_bytes: File size, including the contract.
-        provenance: Origin of the model, from its contract.
-        weight_bytes: Size of the weights.
-        comparison: Comparison with the float network, image by image, on the images of ``evaluations[0]``.
-        missed_thresholds: Accuracy thresholds that the model misses.
-        temperature: Divisor of the logits.
-        calibrated_ece: Expected calibration error with the temperature, in 0..1.
-        evaluations: One per split; the validation split comes first.
-        benches: Latency measurements.
-        inspection: Operators, parameters and memory.
-        least_agreement: Lowest top-1 agreement between two kernels, in 0..1.
+        system, scheme, sha256: identity of the model.
+        labels: class names, in output order.
+        file_bytes: file size, including the contract.
+        provenance: origin of the model, from its contract.
+        weight_bytes: size of the weights.
+        comparison: comparison with the float network, image by image, on the images of ``evaluations[0]``.
+        missed_thresholds: accuracy thresholds that the model misses.
+        temperature: divisor of the logits.
+        calibrated_ece: expected calibration error with the temperature, in 0..1.
+        evaluations: one per split; the validation split comes first.
+        benches: latency measurements.
+        inspection: operators, parameters and memory.
+        least_agreement: lowest top-1 agreement between two kernels, in 0..1.
     """
 
     system: str
@@ -91,10 +91,10 @@ class ModelCardData:
         """Collect the facts from an artifact and from all results of the same flatbuffer.
 
         Args:
-            artifact: The model with its contract.
-            file_bytes: Size of the .tflite, including the contract.
-            results: Result files; results of other models are ignored.
-            quantizations: Quantization records; those of other models are ignored.
+            artifact: the model with its contract.
+            file_bytes: size of the .tflite, including the contract.
+            results: result files; results of other models are ignored.
+            quantizations: quantization records; those of other models are ignored.
         """
         sha256, provenance = artifact.sha256, artifact.provenance
         quantized = [quantization for quantization in quantizations if quantization.sha256 == sha256]

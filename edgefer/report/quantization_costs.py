@@ -28,8 +28,8 @@ def costs_table(quantizations: Sequence[Quantization], least_agreements: Mapping
     """Tabulate quantization costs, one row per model.
 
     Args:
-        quantizations: At least one record.
-        least_agreements: Lowest top-1 agreement between kernels, in 0..1, by SHA-256 of the flatbuffer.
+        quantizations: at least one record.
+        least_agreements: lowest top-1 agreement between kernels, in 0..1, by SHA-256 of the flatbuffer.
     """
     rows = [_row(quantization, least_agreements.get(quantization.sha256)) for quantization in quantizations]
     splits = " or ".join(dict.fromkeys(quantization.evaluation.split_phrase for quantization in quantizations))

@@ -34,11 +34,11 @@ class ChangedImage:
     """One image that the quantized model and its float network label differently.
 
     Attributes:
-        row: Row of the image in the data set.
+        row: row of the image in the data set.
         label: True label.
-        before: Label from the float network.
-        now: Label from the quantized model.
-        before_probability, now_probability: Probability that each model gives its own label, in 0..1.
+        before: label from the float network.
+        now: label from the quantized model.
+        before_probability, now_probability: probability that each model gives its own label, in 0..1.
     """
 
     row: str
@@ -54,10 +54,10 @@ class ModelFile:
     """A .tflite file.
 
     Attributes:
-        file: File name.
-        file_bytes: File size, including the contract.
-        artifact: The model with its contract.
-        changes: Images whose label changes, from the .flips.csv next to the file; None without that file.
+        file: file name.
+        file_bytes: file size, including the contract.
+        artifact: the model with its contract.
+        changes: images whose label changes, from the .flips.csv next to the file; None without that file.
     """
 
     file: str
@@ -71,10 +71,10 @@ class ReportData:
     """The content of a report.
 
     Attributes:
-        sources: Names of the inputs.
-        results: Records of the result files.
+        sources: names of the inputs.
+        results: records of the result files.
         trainings: Training runs.
-        quantizations: Quantized models, each once.
+        quantizations: quantized models, each once.
         models: .tflite files.
     """
 
@@ -111,7 +111,7 @@ class ReportData:
         """Evaluations and measurements of the inputs alone, without float networks and short measurements.
 
         Raises:
-            DataError: There are none.
+            DataError: there are none.
         """
         trained = [training.evaluation for training in self.trainings if training.evaluation]
         return compare((*self.results.evaluations, *trained), self.results.measurements)
@@ -132,14 +132,14 @@ def read_report_data(paths: Sequence[Path], *, readers: Mapping[str, Reader] = N
     """Read the inputs of a report.
 
     Args:
-        paths: Run folders, .tflite files, result files, and folders of result files. A folder with a settings.toml is a
+        paths: run folders, .tflite files, result files, and folders of result files. A folder with a settings.toml is a
             run: its history, scores, artifacts and result files are read. For any other folder, all its ``*.json``
             files are read.
-        readers: Parsers for further kinds of records, as in read_results().
+        readers: parsers for further kinds of records, as in read_results().
 
     Raises:
-        DataError: A file cannot be read or is damaged; the message names it.
-        IncompatibleError: A newer edgefer wrote a file.
+        DataError: a file cannot be read or is damaged; the message names it.
+        IncompatibleError: a newer edgefer wrote a file.
     """
     runs = [path for path in paths if (path / SETTINGS_FILE).is_file()]
     artifacts = [path for path in paths if path.suffix == ".tflite"]

@@ -25,11 +25,11 @@ class Table:
     """Rows under headers, with a legend that explains the columns.
 
     Attributes:
-        headers: Column headers.
-        rows: Cells of text; None renders as a dash.
-        legend: Sentences printed below the table.
-        text_columns: Number of columns, from the left, that contain text; the others contain numbers.
-        narrow: A version for an 80-column terminal, where the full table is too wide.
+        headers: column headers.
+        rows: cells of text; None renders as a dash.
+        legend: sentences printed below the table.
+        text_columns: number of columns, from the left, that contain text; the others contain numbers.
+        narrow: a version for an 80-column terminal, where the full table is too wide.
         is_markdown: True if the cells contain Markdown; False to escape them.
     """
 
@@ -63,9 +63,9 @@ def markdown_lines(headers: Sequence[str], rows: Cells, *, text_columns: int = 2
     """Return the lines of a Markdown table.
 
     Args:
-        headers: Column headers, in Markdown.
-        rows: Cells in Markdown; None renders as a dash. Vertical bars are escaped here.
-        text_columns: Number of columns, from the left, that are left-aligned; the others are right-aligned.
+        headers: column headers, in Markdown.
+        rows: cells in Markdown; None renders as a dash. Vertical bars are escaped here.
+        text_columns: number of columns, from the left, that are left-aligned; the others are right-aligned.
     """
     rules = ["---" if index < text_columns else "---:" for index in range(len(headers))]
     lines = [headers, rules, *([cell or "-" for cell in row] for row in rows)]

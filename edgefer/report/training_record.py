@@ -31,14 +31,14 @@ class Training:
     """A training run.
 
     Attributes:
-        name: Name of the run folder.
-        settings: Resolved settings, nested.
-        environment: Versions, machine and data.
-        evaluation: Evaluation on the validation split; None while training is in progress.
-        best_epoch: Number of the epoch whose weights were kept.
-        epochs: Number of completed epochs.
-        duration_s: Total duration of all epochs in seconds, or None.
-        history: One mapping per epoch; empty where only the record is available.
+        name: name of the run folder.
+        settings: resolved settings, nested.
+        environment: versions, machine and data.
+        evaluation: evaluation on the validation split; None while training is in progress.
+        best_epoch: number of the epoch whose weights were kept.
+        epochs: number of completed epochs.
+        duration_s: total duration of all epochs in seconds, or None.
+        history: one mapping per epoch; empty where only the record is available.
     """
 
     name: str
@@ -60,8 +60,8 @@ class Training:
         """Read a record of kind "training".
 
         Raises:
-            DataError: The record has another kind, lacks a field, or holds an invalid value.
-            IncompatibleError: The schema version is newer than this edgefer supports.
+            DataError: the record has another kind, lacks a field, or holds an invalid value.
+            IncompatibleError: the schema version is newer than this edgefer supports.
         """
         record = schema.read(fields, "training", 1)
         return cls(
@@ -77,8 +77,8 @@ class Training:
         """Read a run folder; files that training has not written yet are skipped.
 
         Raises:
-            DataError: A file cannot be read or is damaged; the message names it.
-            IncompatibleError: A newer edgefer wrote a file.
+            DataError: a file cannot be read or is damaged; the message names it.
+            IncompatibleError: a newer edgefer wrote a file.
         """
         settings = read_optional(folder / SETTINGS_FILE, _toml) or {}
         environment = read_optional(folder / "environment.json", lambda text: _environment(_object(text))) or {}
@@ -97,12 +97,12 @@ def read_optional(
     """Parse the text of a file; return None where the file does not exist.
 
     Args:
-        path: The file.
-        parse: Function that parses its text, and raises DataError where the text is invalid.
-        hint: How to fix a file that cannot be read.
+        path: the file.
+        parse: function that parses its text, and raises DataError where the text is invalid.
+        hint: how to fix a file that cannot be read.
 
     Raises:
-        DataError: The file cannot be read or parsed; the message names it.
+        DataError: the file cannot be read or parsed; the message names it.
     """
     if not path.exists():
         return None
@@ -120,11 +120,11 @@ def read_table(text: str, *, numbers: Collection[str] | None = None) -> list[dic
     """Parse CSV text with a header line.
 
     Args:
-        text: The text.
-        numbers: Columns that hold numbers, all of which must exist; None for all columns.
+        text: the text.
+        numbers: columns that hold numbers, all of which must exist; None for all columns.
 
     Raises:
-        DataError: The text is not CSV, a column is missing, or a cell is empty or not a number.
+        DataError: the text is not CSV, a column is missing, or a cell is empty or not a number.
     """
     try:
         reader = csv.DictReader(text.splitlines())

@@ -43,23 +43,23 @@ class Quantization:
     """A quantized model, its scores and its comparison with the float network.
 
     Attributes:
-        path: Path of the .tflite.
+        path: path of the .tflite.
         sha256: SHA-256 of the flatbuffer.
-        scheme: Quantization scheme.
-        model_bytes: Size of the flatbuffer.
-        weight_bytes: Size of its weights.
-        file_bytes: Size of the file, including the contract.
-        provenance: Origin of the model, from its contract.
-        comparison: Comparison with the float network, image by image.
-        float_evaluation, evaluation: Evaluations of the float network and of the quantized model on the same images.
-        measurement: A one-second benchmark on the machine that quantized the model.
-        golden_tolerance: Tolerance of the golden vectors; None in records without it.
-        confidence: Temperature of the logits and its effect; None in records that predate temperature scaling.
-        missed_thresholds: Thresholds that the model misses, one clause each.
-        layers: Results of --debug-layers, one mapping per operator.
-        sensitive_layers: Names of the sensitive layers.
-        stability: Result of --calibration-trials, or None.
-        search: Result of --auto, or None.
+        scheme: quantization scheme.
+        model_bytes: size of the flatbuffer.
+        weight_bytes: size of its weights.
+        file_bytes: size of the file, including the contract.
+        provenance: origin of the model, from its contract.
+        comparison: comparison with the float network, image by image.
+        float_evaluation, evaluation: evaluations of the float network and of the quantized model on the same images.
+        measurement: a one-second benchmark on the machine that quantized the model.
+        golden_tolerance: tolerance of the golden vectors; None in records without it.
+        confidence: temperature of the logits and its effect; None in records that predate temperature scaling.
+        missed_thresholds: thresholds that the model misses, one clause each.
+        layers: results of --debug-layers, one mapping per operator.
+        sensitive_layers: names of the sensitive layers.
+        stability: result of --calibration-trials, or None.
+        search: result of --auto, or None.
     """
 
     path: str
@@ -134,8 +134,8 @@ class Quantization:
         """Read a record of kind "quantization"; further fields are ignored.
 
         Raises:
-            DataError: The record has another kind, lacks a field, or holds an invalid value.
-            IncompatibleError: The schema version is newer than this edgefer supports.
+            DataError: the record has another kind, lacks a field, or holds an invalid value.
+            IncompatibleError: the schema version is newer than this edgefer supports.
         """
         record, keys = schema.read(fields, KIND, SCHEMA_VERSION), JSON_KEYS
         check_provenance(record.object("provenance"))

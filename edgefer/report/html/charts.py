@@ -37,10 +37,10 @@ def line_chart(
     """Draw one line per series.
 
     Args:
-        series: Values of each line, by name; values that are not finite are skipped.
-        label: Description for screen readers.
-        marked: Position of a vertical line.
-        positions: Position of each value on the horizontal axis; None for epochs 1, 2, ...
+        series: values of each line, by name; values that are not finite are skipped.
+        label: description for screen readers.
+        marked: position of a vertical line.
+        positions: position of each value on the horizontal axis; None for epochs 1, 2, ...
     """
     values = [value for line in series.values() for value in line if math.isfinite(value)]
     low, high = min(values, default=0.0), max(values, default=1.0)

@@ -27,9 +27,9 @@ def element(name: str, /, *children: object, **attributes: object) -> Html:
     """Build an element.
 
     Args:
-        name: Tag name.
-        children: Content; text is escaped, None is skipped.
-        attributes: Attributes, with underscores for hyphens and a trailing underscore where the name is a Python
+        name: tag name.
+        children: content; text is escaped, None is skipped.
+        attributes: attributes, with underscores for hyphens and a trailing underscore where the name is a Python
             keyword: ``class_``, ``stroke_width``. None is skipped.
     """
     text = "".join(

@@ -28,8 +28,8 @@ class Bar:
     """A bar below a number.
 
     Attributes:
-        share: Filled part of the cell, in 0..1.
-        series: Name of the series, which selects the color; empty for the default.
+        share: filled part of the cell, in 0..1.
+        series: name of the series, which selects the color; empty for the default.
     """
 
     share: float
@@ -41,10 +41,10 @@ class Cell:
     """A table cell with more than plain text.
 
     Attributes:
-        text: The text.
+        text: the text.
         style: "better", "worse", "strong" or "code"; None for plain text.
-        bar: A bar below the text.
-        shade: Strength of the background in -1..1; negative values use the second color. None for no background.
+        bar: a bar below the text.
+        shade: strength of the background in -1..1; negative values use the second color. None for no background.
     """
 
     text: str
@@ -75,7 +75,7 @@ class BulletList:
     """A bullet list.
 
     Attributes:
-        items: One text per bullet.
+        items: one text per bullet.
         is_warning: True to render the list as warnings.
     """
 
@@ -95,10 +95,10 @@ class DataTable:
     """A table with a caption.
 
     Attributes:
-        caption: Title of the table; screen readers announce it.
-        headers: Column headers.
-        rows: Cells; the first one of a row is its header, None renders as a dash.
-        text_columns: Number of columns, from the left, that contain text; the others contain numbers.
+        caption: title of the table; screen readers announce it.
+        headers: column headers.
+        rows: cells; the first one of a row is its header, None renders as a dash.
+        text_columns: number of columns, from the left, that contain text; the others contain numbers.
         is_matrix: True for a confusion matrix, whose column headers are class names.
     """
 
@@ -114,12 +114,12 @@ class LineChart:
     """Lines over epochs or over given positions.
 
     Attributes:
-        label: Description for screen readers.
-        caption: Text below the chart.
-        series: Values of each line, by name.
-        positions: Position of each value on the horizontal axis; None for epochs 1, 2, ...
-        marked: Position of a vertical line; None for no line.
-        marked_name: Meaning of the vertical line.
+        label: description for screen readers.
+        caption: text below the chart.
+        series: values of each line, by name.
+        positions: position of each value on the horizontal axis; None for epochs 1, 2, ...
+        marked: position of a vertical line; None for no line.
+        marked_name: meaning of the vertical line.
     """
 
     label: str
@@ -135,10 +135,10 @@ class Histogram:
     """A distribution of samples, with a named line at each mark.
 
     Attributes:
-        label: Description for screen readers.
-        caption: Text below the histogram.
-        samples: Numbers (n,).
-        marks: Values to mark, by name.
+        label: description for screen readers.
+        caption: text below the histogram.
+        samples: numbers (n,).
+        marks: values to mark, by name.
     """
 
     label: str
@@ -152,11 +152,11 @@ class ScatterPlot:
     """The interactive plot of accuracy against another quantity, drawn by plot.js.
 
     Attributes:
-        caption: Text below the plot.
-        points: One mapping of plain values per model and device.
-        axes: Titles of the selectable horizontal axes, by field of the points.
-        devices: Selectable devices.
-        images: Selectable sets of images.
+        caption: text below the plot.
+        points: one mapping of plain values per model and device.
+        axes: titles of the selectable horizontal axes, by field of the points.
+        devices: selectable devices.
+        images: selectable sets of images.
     """
 
     caption: str
@@ -171,8 +171,8 @@ class Drawing:
     """A finished SVG drawing.
 
     Attributes:
-        svg: An <svg> element. Its author must escape the text in it.
-        caption: Text below the drawing.
+        svg: an <svg> element. Its author must escape the text in it.
+        caption: text below the drawing.
     """
 
     svg: str
@@ -184,11 +184,11 @@ class DotPlot:
     """Points, of which some are joined by a line.
 
     Attributes:
-        label: Description for screen readers.
-        caption: Text below the plot.
-        points: Horizontal and vertical position of each point.
+        label: description for screen readers.
+        caption: text below the plot.
+        points: horizontal and vertical position of each point.
         strong: True for each point on the line.
-        titles: Titles of the horizontal and of the vertical axis.
+        titles: titles of the horizontal and of the vertical axis.
     """
 
     label: str
@@ -203,9 +203,9 @@ class Axis:
     """An axis of a ParallelPlot.
 
     Attributes:
-        title: Title.
-        places: Position of each line on the axis, in 0..1; None for a line without a value.
-        ticks: Names of positions.
+        title: name of the quantity.
+        places: position of each line on the axis, in 0..1; None for a line without a value.
+        ticks: names of positions.
     """
 
     title: str
@@ -218,9 +218,9 @@ class ParallelPlot:
     """Parallel coordinates: a line per item across one axis per quantity.
 
     Attributes:
-        label: Description for screen readers.
-        caption: Text below the plot.
-        axes: Axes, from left to right.
+        label: description for screen readers.
+        caption: text below the plot.
+        axes: axes, from left to right.
         strong: True for each line to emphasize.
     """
 
@@ -250,10 +250,10 @@ class Choice:
     """Several foldable parts, of which the reader selects one.
 
     Attributes:
-        name: Unique name on the page.
-        label: Label of the selection.
-        parts: The parts.
-        selected: Position of the part that is unfolded at first; None if all parts are folded.
+        name: unique name on the page.
+        label: label of the selection.
+        parts: the parts.
+        selected: position of the part that is unfolded at first; None if all parts are folded.
     """
 
     name: str
@@ -271,9 +271,9 @@ class Section:
     """A section of the report.
 
     Attributes:
-        name: Anchor, unique in the report.
-        title: Heading.
-        blocks: Content in order.
+        name: anchor, unique in the report.
+        title: heading.
+        blocks: content in order.
     """
 
     name: str

@@ -41,10 +41,10 @@ class Part:
     """A possible section of the report.
 
     Attributes:
-        name: Anchor, unique in the report.
-        title: Title in the navigation.
-        build: Function that builds the section, or returns None where there is nothing to show.
-        command: Command that produces the data of the section; None to omit it from the list of missing sections.
+        name: anchor, unique in the report.
+        title: title in the navigation.
+        build: function that builds the section, or returns None where there is nothing to show.
+        command: command that produces the data of the section; None to omit it from the list of missing sections.
     """
 
     name: str
@@ -58,10 +58,10 @@ class Report:
     """A report, independent of its output format.
 
     Attributes:
-        title: Title.
-        introduction: Paragraph below the title.
-        sections: Sections in order, with their titles in the navigation.
-        missing: Sections without data, each with the command that produces it.
+        title: heading of the page, and its title in a browser.
+        introduction: paragraph below the title.
+        sections: sections in order, with their titles in the navigation.
+        missing: sections without data, each with the command that produces it.
     """
 
     title: str
@@ -97,8 +97,8 @@ def build_report(data: ReportData, *, parts: Sequence[Part] = ()) -> Report:
     """Build all sections that ``data`` has content for; the same data give the same report.
 
     Args:
-        data: The content.
-        parts: Further sections, placed before those on the environment.
+        data: the content.
+        parts: further sections, placed before those on the environment.
     """
     built = [(part, part.build(data)) for part in (*PARTS, *parts, *LAST_PARTS)]
     return Report(

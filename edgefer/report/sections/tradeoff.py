@@ -33,12 +33,12 @@ class Point:
     """One model on one device; unknown values are None.
 
     Attributes:
-        model, scheme: The model.
-        device: Device, runtime and threads; None for a model without a measurement.
-        images: Description of the evaluated images.
-        accuracy, low, high: Accuracy in percent, with its 95 % interval.
-        p50_us, p90_us: Latency of the model alone, in microseconds.
-        file_bytes: File size, including the contract.
+        model, scheme: the model.
+        device: device, runtime and threads; None for a model without a measurement.
+        images: description of the evaluated images.
+        accuracy, low, high: accuracy in percent, with its 95 % interval.
+        p50_us, p90_us: latency of the model alone, in microseconds.
+        file_bytes: file size, including the contract.
     """
 
     model: str
@@ -67,8 +67,8 @@ def front(among: Sequence[Point], axis: str) -> tuple[Point, ...]:
     """Return the Pareto front: points that no other point beats in accuracy without being worse in ``axis``.
 
     Args:
-        among: The points.
-        axis: Field of Point to minimize.
+        among: the points.
+        axis: field of Point to minimize.
 
     Returns:
         The front, in ascending order of ``axis``. Equal points are all part of it.
