@@ -1,15 +1,22 @@
 import json
+import re
+from pathlib import Path
 
 import pytest
 
 from edgefer.errors import DataError, IncompatibleError
-from edgefer.report.loading import is_result, read_results
+from edgefer.report.loading import READERS, is_result, read_results
 from edgefer.results import schema
 
 
 def write(target, /, **fields):
     target.write_text(json.dumps(fields))
     return target
+
+
+def test_the_documentation_lists_every_kind():
+    document = Path(__file__).parents[2] / "docs" / "file-formats.md"
+    assert set(READERS) <= set(re.findall(r"`([a-z_]+)`", document.read_text(encoding="utf-8")))
 
 
 def test_every_kind_gives_its_records(evaluated, measured, quantized, tmp_path):
@@ -44,8 +51,7 @@ def test_every_kind_gives_its_records(evaluated, measured, quantized, tmp_path):
 
 def test_a_caller_can_read_further_kinds(evaluated, tmp_path):
     def read_watts(fields):
-        schema.require(fields, watts=list)
-        return tuple(fields["watts"])
+        return schema.Fields(fields).numbers("watts")
 
     write(tmp_path / "a.json", **evaluated().to_json())
     power = write(tmp_path / "power.json", **schema.header("power", 1), watts=[2, 3])
@@ -55,7 +61,7 @@ def test_a_caller_can_read_further_kinds(evaluated, tmp_path):
     assert is_result(power, readers={"power": read_watts})
     assert not is_result(power)
     write(power, **schema.header("power", 1))
-    with pytest.raises(DataError, match=r"power\.json: .*'watts'"):
+    with pytest.raises(DataError, match=r"power\.json: watts is missing"):
         read_results([power], readers={"power": read_watts})
 
 
