@@ -154,14 +154,14 @@ def fit_board(
     """
     board, clock_ghz = BOARDS[processor]
     rows = [latency for latency in latencies if latency.processor == processor]
-    numbers = np.array([[getattr(counts[row.graph][processor], name) for name in CLASSES] for row in rows], float)
-    measured = np.array([row.single_thread_ms for row in rows])
-    # Milliseconds per instruction of a cycle.
-    numbers /= clock_ghz * 1e6
+    instructions = np.array([[getattr(counts[row.graph][processor], name) for name in CLASSES] for row in rows], float)
+    # Milliseconds of each class if an instruction took one cycle.
+    unit_ms = instructions / (clock_ghz * 1e6)
+    measured_ms = np.array([row.single_thread_ms for row in rows])
 
     def predict(index: int, keep: Sequence[bool]) -> float | None:
         others = np.array(keep)
-        return float(numbers[index] @ fit_cycles(numbers[others], measured[others])) if others.any() else None
+        return float(unit_ms[index] @ fit_cycles(unit_ms[others], measured_ms[others])) if others.any() else None
 
     predictions = []
     for index, row in enumerate(rows):
@@ -171,7 +171,7 @@ def fit_board(
                 "without_family_ms": predict(index, [other.family != row.family for other in rows]),
             }
         )  # fmt: skip
-    cycles = dict(zip(CLASSES, map(float, fit_cycles(numbers, measured))))
+    cycles = dict(zip(CLASSES, map(float, fit_cycles(unit_ms, measured_ms))))
     by_dtype = {dtype: [entry for entry in predictions if entry["dtype"] == dtype] for dtype in DTYPES}
     errors = {dtype: _error(entries) for dtype, entries in by_dtype.items() if entries}
     return LatencyModel(board, clock_ghz, cycles, errors), predictions
@@ -182,14 +182,14 @@ def _error(predictions: Sequence[Mapping[str, Any]]) -> FitError:
     return FitError(float(np.mean(errors)), len(errors))
 
 
-def fit_cycles(numbers: np.ndarray, latencies: np.ndarray) -> np.ndarray:
-    """Return the cost of each class, at least 0, that minimizes the relative error.
+def fit_cycles(unit_times: np.ndarray, latencies: np.ndarray) -> np.ndarray:
+    """Return the cost of each class in cycles, at least 0, that minimizes the relative error.
 
     Args:
-        numbers: (n, classes) instructions of each class, in a unit in which a cost of 1 takes one unit of time.
-        latencies: (n,) times.
+        unit_times: float (n, classes), time of the instructions of each class if each took one cycle.
+        latencies: float (n,), measured times, in the same unit.
     """
-    relative, classes = numbers / latencies[:, None], numbers.shape[1]
+    relative, classes = unit_times / latencies[:, None], unit_times.shape[1]
     # The last unknown is the common cost.
     weight = np.sqrt(SHRINKAGE * len(latencies)) * relative.sum(axis=1).mean() / classes
     pull = weight * np.hstack([np.eye(classes), -np.ones((classes, 1))])

@@ -20,9 +20,8 @@ import tensorflow as tf
 from keras import layers
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-__all__ = ["DTYPES", "NETWORKS", "convert"]
+__all__ = ["NETWORKS", "convert"]
 
-DTYPES = ("float32", "int8")
 # Repeats, kernel, stride, expansion and channels of the stages of EfficientNet-B0; the first and last never repeat.
 STAGES = (
     (1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80), (3, 5, 1, 6, 112), (4, 5, 2, 6, 192),

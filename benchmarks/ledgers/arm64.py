@@ -12,6 +12,7 @@ from typing import Any
 
 from edgefer.report.tables import Table
 from edgefer.results import schema
+from ledgers.entries import require
 
 __all__ = ["Arm64", "instructions_table", "parity_table"]
 
@@ -26,12 +27,12 @@ class Arm64:
     """One model on emulated arm64 boards.
 
     Attributes:
-        file: File name of the model.
+        file: file name of the model.
         sha256: SHA-256 of the flatbuffer; None where the record does not contain it.
-        data: Description of the faces.
-        faces: Number of faces.
-        instructions: Instructions per inference with one thread, by runtime and board.
-        parity: Comparison with the same runtime on x86-64, by runtime and board: ``identical``, the share of faces with
+        data: description of the faces.
+        faces: number of faces.
+        instructions: instructions per inference with one thread, by runtime and board.
+        parity: comparison with the same runtime on x86-64, by runtime and board: ``identical``, the share of faces with
             equal outputs; ``largest_difference`` of an output, in steps; ``top1_agreement``; ``golden_ok``.
     """
 
@@ -47,17 +48,17 @@ class Arm64:
         """Read a record of kind "arm64".
 
         Raises:
-            DataError: The record has another kind, or a field is missing or invalid.
-            IncompatibleError: The schema version is newer than this script supports.
+            DataError: the record has another kind, or a field is missing or invalid.
+            IncompatibleError: the schema version is newer than this script supports.
         """
         schema.read(fields, KIND, SCHEMA_VERSION)
-        schema.require(fields, subject=dict, data=str, faces=int, instructions=dict, parity=list)
-        schema.require(fields["subject"], file=str)
+        require(fields, subject=dict, data=str, faces=int, instructions=dict, parity=list)
+        require(fields["subject"], file=str)
         for counts in fields["instructions"].values():
-            schema.require(counts, **dict.fromkeys(counts, int))
+            require(counts, **dict.fromkeys(counts, int))
         parity = {entry["runtime"]: entry["boards"] for entry in fields["parity"]}
         for board in (board for boards in parity.values() for board in boards.values()):
-            schema.require(board, identical=NUMBER, top1_agreement=NUMBER, largest_difference=NUMBER, golden_ok=bool)
+            require(board, identical=NUMBER, top1_agreement=NUMBER, largest_difference=NUMBER, golden_ok=bool)
         subject, counts = fields["subject"], fields["instructions"]
         return cls(subject["file"], subject.get("sha256"), fields["data"], fields["faces"], counts, parity)
 

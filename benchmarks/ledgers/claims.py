@@ -14,6 +14,7 @@ from edgefer.report.tables import Table
 from edgefer.report.terminal.evaluation import accuracy_text
 from edgefer.results import schema
 from edgefer.results.evaluation import Evaluation
+from ledgers.entries import require
 
 __all__ = ["Claim", "claims_table", "read_claims"]
 
@@ -40,13 +41,13 @@ class Claim:
     """A reproduced reference system.
 
     Attributes:
-        system: Name of the system.
-        claimed_percent: Accuracy that its authors claim.
-        claim: The claim in words, with the images that it refers to.
-        parameters, macs, size_bytes: Parameters, multiply-accumulates and file size of the int8 model.
-        plain, int8: Evaluations of the float and the int8 model on PublicTest.
-        plain_p50_us, int8_p50_us: Latency of the model alone, with one thread.
-        device: Device and runtime of the measurement.
+        system: name of the system.
+        claimed_percent: accuracy that its authors claim.
+        claim: the claim in words, with the images that it refers to.
+        parameters, macs, size_bytes: parameters, multiply-accumulates and file size of the int8 model.
+        plain, int8: evaluations of the float and the int8 model on PublicTest.
+        plain_p50_us, int8_p50_us: latency of the model alone, with one thread.
+        device: device and runtime of the measurement.
     """
 
     system: str
@@ -76,16 +77,16 @@ class Claim:
         """Read one entry of a record of kind "systems".
 
         Raises:
-            DataError: A field is missing or invalid.
+            DataError: a field is missing or invalid.
         """
-        schema.require(
+        require(
             fields, system=str, claimed_percent=(int, float), claim=str, parameters=int, macs=int, bytes=dict,
             evaluations=dict, latency=dict, device=dict,
         )  # fmt: skip
         latency, int8 = fields["latency"], fields["latency"]["int8"]
         for scheme in ("float32", "int8"):
-            schema.require(latency[scheme]["invoke"], p50_us=(int, float))
-        schema.require(fields["bytes"], int8=int)
+            require(latency[scheme]["invoke"], p50_us=(int, float))
+        require(fields["bytes"], int8=int)
         return cls(
             system=fields["system"],
             claimed_percent=fields["claimed_percent"],
@@ -105,11 +106,11 @@ def read_claims(fields: Mapping[str, Any]) -> tuple[Claim, ...]:
     """Read a record of kind "systems".
 
     Raises:
-        DataError: The record has another kind, or an entry is invalid.
-        IncompatibleError: The schema version is newer than this script supports.
+        DataError: the record has another kind, or an entry is invalid.
+        IncompatibleError: the schema version is newer than this script supports.
     """
     schema.read(fields, KIND, SCHEMA_VERSION)
-    schema.require(fields, systems=list)
+    require(fields, systems=list)
     return tuple(Claim.from_json(entry) for entry in fields["systems"])
 
 

@@ -17,6 +17,7 @@ from edgefer.escaping import escape_markdown
 from edgefer.report.tables import Table
 from edgefer.results import schema
 from edgefer.results.evaluation import Accuracy
+from ledgers.entries import require
 
 __all__ = ["Int8Model", "Network", "networks_table", "read_networks"]
 
@@ -60,7 +61,7 @@ class Int8Model:
         Raises:
             DataError: a field is missing or invalid.
         """
-        schema.require(fields, correct=int, bytes=int, p50_us=(int, float))
+        require(fields, correct=int, bytes=int, p50_us=(int, float))
         return cls(fields["correct"], fields["bytes"], fields["p50_us"])
 
 
@@ -101,7 +102,7 @@ class Network:
         Raises:
             DataError: a field is missing or invalid.
         """
-        schema.require(
+        require(
             fields, name=str, what=str, source=str, input=str, n=int, float_correct=int, edgefer=dict,
             plain=(dict, type(None)), mcnemar_p=(int, float, type(None)), commands=dict,
         )  # fmt: skip
@@ -132,7 +133,7 @@ def read_networks(fields: Mapping[str, Any]) -> tuple[Network, ...]:
         IncompatibleError: the schema version is newer than this script supports.
     """
     schema.read(fields, KIND, SCHEMA_VERSION)
-    schema.require(fields, networks=list)
+    require(fields, networks=list)
     return tuple(Network.from_json(entry) for entry in fields["networks"])
 
 

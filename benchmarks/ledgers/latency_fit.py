@@ -13,8 +13,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from edgefer.fleet.latency_model import DTYPES
 from edgefer.report.tables import Table
 from edgefer.results import schema
+from ledgers.entries import require
 
 __all__ = ["LatencyFit", "latency_fit_table", "read_latency_fits"]
 
@@ -23,7 +25,6 @@ SCHEMA_VERSION = 1
 NUMBER_OR_NONE = (int, float, type(None))
 HEADERS = ("board", "network", "published, ms", "threads", "one thread, ms", "predicted, ms", "error, %")
 CLASSES = {"int8_mac": "a", "float": "b", "load_store": "c", "other": "d"}
-DTYPES = ("float32", "int8")
 LEGEND = (
     "Published: with the threads of the publication. One thread: the same, or computed with the ratio of one to four "
     "threads. Predicted: with one thread, by a fit without this network in this dtype."
@@ -67,7 +68,7 @@ def read_latency_fits(fields: Mapping[str, Any]) -> tuple[LatencyFit, ...]:
         cycles, predictions = board.object("cycles"), board.objects("predictions")
         for prediction in predictions:
             times = dict.fromkeys(("published_ms", "single_thread_ms", "predicted_ms"), (int, float))
-            schema.require(prediction, network=str, dtype=str, threads=int, without_family_ms=NUMBER_OR_NONE, **times)
+            require(prediction, network=str, dtype=str, threads=int, without_family_ms=NUMBER_OR_NONE, **times)
         fits.append(
             LatencyFit(
                 f"{board.text('board')}, {board.amount('clock_ghz'):g} GHz",

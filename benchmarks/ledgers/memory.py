@@ -16,6 +16,7 @@ from typing import Any
 from edgefer.errors import DataError
 from edgefer.report.tables import Table
 from edgefer.results import schema
+from ledgers.entries import require
 
 __all__ = ["BoundedMemory", "Step", "memory_table", "read_memory"]
 
@@ -45,7 +46,7 @@ class Step:
         Raises:
             DataError: a field is missing or invalid.
         """
-        schema.require(fields, name=str, peak_resident_bytes=int, wall_s=(int, float))
+        require(fields, name=str, peak_resident_bytes=int, wall_s=(int, float))
         if fields["peak_resident_bytes"] <= 0 or fields["wall_s"] <= 0:
             raise DataError(f"step {fields['name']!r}: memory and duration must be above 0")
         return cls(fields["name"], fields["peak_resident_bytes"], fields["wall_s"])
@@ -80,7 +81,7 @@ def read_memory(fields: Mapping[str, Any]) -> BoundedMemory:
         IncompatibleError: the schema version is newer than this script supports.
     """
     schema.read(fields, KIND, SCHEMA_VERSION)
-    schema.require(
+    require(
         fields, faces=int, shape=list, pixel_bytes=int, training_images=int, training_images_per_s=(int, float),
         steps=list,
     )  # fmt: skip

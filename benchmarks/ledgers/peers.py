@@ -21,7 +21,7 @@ from edgefer.results import schema
 from edgefer.results.evaluation import Accuracy, Evaluation
 from edgefer.results.inspection import Inspection
 from edgefer.results.measurement import Measurement
-from ledgers.entries import check_entry
+from ledgers.entries import check_entry, require
 
 __all__ = ["COUNTS", "Peer", "PeerRow", "peer_rows", "peers_table", "read_peers"]
 
@@ -45,16 +45,16 @@ class Peer:
     """A model of another project.
 
     Attributes:
-        name: Name of the model.
-        what: Short description.
-        source: Origin of the model; rendered as a link if it begins with https://.
-        bytes: Size of its int8 file.
-        public_percent, private_percent: Accuracy on FER2013's test splits.
-        mmacs: Million multiply-accumulates.
-        p50_us: Latency of an inference with one thread.
+        name: name of the model.
+        what: short description.
+        source: origin of the model; rendered as a link if it begins with https://.
+        bytes: size of its int8 file.
+        public_percent, private_percent: accuracy on FER2013's test splits.
+        mmacs: million multiply-accumulates.
+        p50_us: latency of an inference with one thread.
         measured_here: True if edgefer measured these numbers; otherwise they are older or published.
-        note: A remark for the legend, or empty.
-        pi4_minstructions, pi5_minstructions: Million instructions per inference on emulated boards, with one thread.
+        note: a remark for the legend, or empty.
+        pi4_minstructions, pi5_minstructions: million instructions per inference on emulated boards, with one thread.
     """
 
     name: str
@@ -75,7 +75,7 @@ class Peer:
         """Read one entry.
 
         Raises:
-            DataError: A field is missing or invalid; the message names the peer.
+            DataError: a field is missing or invalid; the message names the peer.
         """
         check_entry(
             fields, "peer", numbers=NUMBERS, optional=COUNTS.values(),
@@ -90,15 +90,15 @@ class PeerRow:
     """An unformatted row.
 
     Attributes:
-        name: Name of the model.
-        markdown_name, terminal_name: The same with marks, as Markdown and for a terminal.
+        name: name of the model.
+        markdown_name, terminal_name: the same with marks, as Markdown and for a terminal.
         ships: True for a model of edgefer.
-        size_bytes: Size of the int8 file.
-        public, private: Accuracy on PublicTest and PrivateTest in percent.
+        size_bytes: size of the int8 file.
+        public, private: accuracy on PublicTest and PrivateTest in percent.
         interval: 95 % interval of ``public`` in percent; None for a published number.
-        mmacs: Million multiply-accumulates.
-        p50_us: Latency of an inference with one thread.
-        counts: Million instructions per inference on the boards of COUNTS.
+        mmacs: million multiply-accumulates.
+        p50_us: latency of an inference with one thread.
+        counts: million instructions per inference on the boards of COUNTS.
     """
 
     name: str
@@ -118,11 +118,11 @@ def read_peers(fields: Mapping[str, Any]) -> tuple[Peer, ...]:
     """Read a record of kind "peers".
 
     Raises:
-        DataError: The record has another kind, or an entry is invalid.
-        IncompatibleError: The schema version is newer than this script supports.
+        DataError: the record has another kind, or an entry is invalid.
+        IncompatibleError: the schema version is newer than this script supports.
     """
     schema.read(fields, KIND, SCHEMA_VERSION)
-    schema.require(fields, peers=list)
+    require(fields, peers=list)
     return tuple(Peer.from_json(entry) for entry in fields["peers"])
 
 
@@ -137,11 +137,11 @@ def peer_rows(
     """Combine models of other projects with edgefer's, the smallest first.
 
     Args:
-        peers: Models of other projects. A peer without any number gets no row.
-        evaluations: Evaluations of edgefer's models; each int8 file among them gets a row.
-        measurements: Latency measurements of these models.
-        inspections: Inspections of these models.
-        instructions: Instructions per inference with LiteRT, by SHA-256 and board.
+        peers: models of other projects. A peer without any number gets no row.
+        evaluations: evaluations of edgefer's models; each int8 file among them gets a row.
+        measurements: latency measurements of these models.
+        inspections: inspections of these models.
+        instructions: instructions per inference with LiteRT, by SHA-256 and board.
     """
     macs = {inspection.sha256: inspection.macs for inspection in inspections}
     shipped = list(_shipped_rows(evaluations, _timed(measurements), macs, instructions))
@@ -155,10 +155,10 @@ def peers_table(peers: Sequence[Peer], rows: Sequence[PeerRow], *, measurements:
     """Tabulate models, one row each.
 
     Args:
-        peers: Models of other projects; the legend contains their notes.
-        rows: Rows of peer_rows(). Their instructions do not fit an 80-column terminal and appear in the Markdown table
+        peers: models of other projects; the legend contains their notes.
+        rows: rows of peer_rows(). Their instructions do not fit an 80-column terminal and appear in the Markdown table
             only.
-        measurements: Latency measurements of edgefer's models; the legend names the machine.
+        measurements: latency measurements of edgefer's models; the legend names the machine.
     """
     legend = _legend(peers, _timed(measurements), ships=any(row.ships for row in rows))
     narrow_rows = [[row.terminal_name, *_numbers(row)] for row in rows]

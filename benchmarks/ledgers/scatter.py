@@ -41,13 +41,13 @@ class Mark:
     """One model.
 
     Attributes:
-        name: Name beside the mark, if ``named``.
-        x: Cost, positive; the axis is logarithmic.
-        y: Accuracy.
-        tooltip: Text shown while the pointer is over the mark.
+        name: name beside the mark, if ``named``.
+        x: cost, positive; the axis is logarithmic.
+        y: accuracy.
+        tooltip: text shown while the pointer is over the mark.
         ships: True for a model of edgefer, drawn as a diamond.
         named: True to print the name.
-        interval: Lower and upper end of a vertical line through the mark, or None.
+        interval: lower and upper end of a vertical line through the mark, or None.
     """
 
     name: str
@@ -63,11 +63,11 @@ def scatter_svg(marks: Sequence[Mark], *, title: str, x_label: str, y_label: str
     """Draw ``marks``; those that ship come last, so that no other mark covers them.
 
     Args:
-        marks: Models to draw.
-        title: Title and description for screen readers.
-        x_label: Label of the horizontal axis.
-        y_label: Label of the vertical axis.
-        empty: Text that replaces a drawing without marks.
+        marks: models to draw.
+        title: title and description for screen readers.
+        x_label: label of the horizontal axis.
+        y_label: label of the vertical axis.
+        empty: text that replaces a drawing without marks.
     """
     ordered = sorted(marks, key=lambda mark: mark.ships)
     content = _plot(ordered, x_label, y_label) if ordered else [element("text", empty, x=LEFT, y=TOP + 20)]

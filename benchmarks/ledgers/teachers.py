@@ -18,6 +18,7 @@ from edgefer.escaping import escape_markdown
 from edgefer.report.tables import Table
 from edgefer.results import schema
 from edgefer.statistics import wilson_interval
+from ledgers.entries import require
 
 __all__ = ["Combination", "Student", "Teachers", "read_teachers", "teachers_table"]
 
@@ -83,14 +84,14 @@ def read_teachers(fields: Mapping[str, Any]) -> Teachers:
         IncompatibleError: the schema version is newer than this script supports.
     """
     schema.read(fields, KIND, SCHEMA_VERSION)
-    schema.require(fields, n=int, training_faces=int, combinations=list, students=list)
+    require(fields, n=int, training_faces=int, combinations=list, students=list)
     n = fields["n"]
     combinations = tuple(_combination(entry, n) for entry in fields["combinations"])
     return Teachers(n, fields["training_faces"], combinations, tuple(map(_student, fields["students"])))
 
 
 def _combination(entry: Mapping[str, Any], n: int) -> Combination:
-    schema.require(entry, teachers=list, correct=int, mirror_correct=int)
+    require(entry, teachers=list, correct=int, mirror_correct=int)
     for key in ("correct", "mirror_correct"):
         if not 0 <= entry[key] <= n:
             raise DataError(f"{key} is {entry[key]}", why=f"expected 0 to {n:,}, the number of faces")
@@ -98,18 +99,18 @@ def _combination(entry: Mapping[str, Any], n: int) -> Combination:
 
 
 def _student(entry: Mapping[str, Any]) -> Student:
-    schema.require(entry, student=str, public_agreement=float, training_agreement=float)
+    require(entry, student=str, public_agreement=float, training_agreement=float)
     return Student(entry["student"], entry["public_agreement"], entry["training_agreement"])
 
 
 def teachers_table(teachers: Teachers) -> Table:
     """Tabulate the sets of teachers, one row each, in the order of the record; the legend describes the students."""
     rows = []
-    for each in teachers.combinations:
-        low, high = (100 * bound for bound in wilson_interval(each.correct, teachers.n))
-        accuracy = f"{100 * each.correct / teachers.n:.2f} ({low:.1f}-{high:.1f})"
-        names = ", ".join(map(escape_markdown, each.teachers))
-        rows.append([names, accuracy, f"{100 * each.mirror_correct / teachers.n:.2f}"])
+    for combination in teachers.combinations:
+        low, high = (100 * bound for bound in wilson_interval(combination.correct, teachers.n))
+        accuracy = f"{100 * combination.correct / teachers.n:.2f} ({low:.1f}-{high:.1f})"
+        names = ", ".join(map(escape_markdown, combination.teachers))
+        rows.append([names, accuracy, f"{100 * combination.mirror_correct / teachers.n:.2f}"])
     sentences = [
         f"{escape_markdown(student.name)} labels {100 * student.public_agreement:.1f} % of PublicTest and "
         f"{100 * student.training_agreement:.1f} % of {teachers.training_faces:,} augmented Training faces like all "

@@ -17,6 +17,7 @@ from typing import Any
 from edgefer.errors import DataError
 from edgefer.report.tables import Table
 from edgefer.results import schema
+from ledgers.entries import require
 
 __all__ = ["Case", "read_throughput", "throughput_table"]
 
@@ -65,12 +66,12 @@ def read_throughput(fields: Mapping[str, Any]) -> tuple[Case, ...]:
         IncompatibleError: the schema version is newer than this script supports.
     """
     schema.read(fields, KIND, SCHEMA_VERSION)
-    schema.require(fields, cases=list, cpu=(str, type(None)), cores=int)
+    require(fields, cases=list, cpu=(str, type(None)), cores=int)
     return tuple(_case(entry, fields["cpu"] or "an unknown processor", fields["cores"]) for entry in fields["cases"])
 
 
 def _case(entry: Mapping[str, Any], cpu: str, cores: int) -> Case:
-    schema.require(
+    require(
         entry, system=str, backend=str, precision=str, images_per_s=dict, input_share=(int, float)
     )  # fmt: skip
     speeds = {name: tuple(map(float, entry["images_per_s"].get(name, ()))) for name in PIPELINES}

@@ -17,6 +17,7 @@ from edgefer.errors import DataError
 from edgefer.report.tables import Table
 from edgefer.results import schema
 from edgefer.statistics import wilson_interval
+from ledgers.entries import require
 
 __all__ = ["Recovered", "Transfer", "TransferTrial", "read_transfer", "transfer_table"]
 
@@ -92,13 +93,13 @@ def read_transfer(fields: Mapping[str, Any]) -> Transfer:
         IncompatibleError: the schema version is newer than this script supports.
     """
     schema.read(fields, KIND, SCHEMA_VERSION)
-    schema.require(fields, network=str, trials=list, recovered=list)
+    require(fields, network=str, trials=list, recovered=list)
     trials, recovered = map(_trial, fields["trials"]), map(_recovered, fields["recovered"])
     return Transfer(fields["network"], tuple(trials), tuple(recovered))
 
 
 def _trial(entry: Mapping[str, Any]) -> TransferTrial:
-    schema.require(entry, classes=list, initial_weights=str, faces=int, epochs=int, correct=int, n=int)
+    require(entry, classes=list, initial_weights=str, faces=int, epochs=int, correct=int, n=int)
     if not 0 <= entry["correct"] <= entry["n"] or not entry["n"]:
         raise DataError(f"a trial has {entry['correct']} correct faces of {entry['n']}")
     return TransferTrial(
@@ -108,7 +109,7 @@ def _trial(entry: Mapping[str, Any]) -> TransferTrial:
 
 
 def _recovered(entry: Mapping[str, Any]) -> Recovered:
-    schema.require(entry, model=str, correct=int, int8_correct=int, n=int, correlation=float)
+    require(entry, model=str, correct=int, int8_correct=int, n=int, correlation=float)
     return Recovered(*(entry[name] for name in ("model", "correct", "int8_correct", "n", "correlation")))
 
 
@@ -125,9 +126,9 @@ def transfer_table(transfer: Transfer) -> Table:
         for trial in transfer.trials
     ]
     sentences = [
-        f"{each.model}: {each.correct:,} of {each.n:,} PublicTest faces correct with the recovered float weights, "
-        f"{each.int8_correct:,} in int8; the correlation of the logits is {each.correlation:.4f}."
-        for each in transfer.recovered
+        f"{network.model}: {network.correct:,} of {network.n:,} PublicTest faces correct with the recovered float "
+        f"weights, {network.int8_correct:,} in int8; the correlation of the logits is {network.correlation:.4f}."
+        for network in transfer.recovered
     ]
     legend = " ".join([LEGEND.format(network=transfer.network), *sentences])
     return Table(HEADERS, rows, legend, text_columns=1, is_markdown=True)

@@ -17,7 +17,7 @@ from typing import Any
 from edgefer.errors import DataError
 from edgefer.report.tables import Table
 from edgefer.results import schema
-from ledgers.entries import check_entry
+from ledgers.entries import check_entry, require
 
 __all__ = ["Trial", "read_trials", "trials_table"]
 
@@ -37,15 +37,15 @@ class Trial:
     """One training of the search.
 
     Attributes:
-        name: Unique name.
-        system: The trained system.
-        settings: Settings that differ from the system's, by dotted name.
-        epochs: Number of epochs.
-        teachers: Names of the teachers.
-        public_float_percent, public_int8_percent: Accuracy on PublicTest before and after quantization.
-        bytes: Size of the int8 file.
-        parameters, macs: Parameters and multiply-accumulates of the network.
-        p50_us: Latency of the int8 model alone, with one thread.
+        name: unique name.
+        system: the trained system.
+        settings: settings that differ from the system's, by dotted name.
+        epochs: number of epochs.
+        teachers: names of the teachers.
+        public_float_percent, public_int8_percent: accuracy on PublicTest before and after quantization.
+        bytes: size of the int8 file.
+        parameters, macs: parameters and multiply-accumulates of the network.
+        p50_us: latency of the int8 model alone, with one thread.
         shipped: True if edgefer ships the model.
     """
 
@@ -67,7 +67,7 @@ class Trial:
         """Read one entry.
 
         Raises:
-            DataError: A field is missing or invalid; the message names the trial.
+            DataError: a field is missing or invalid; the message names the trial.
         """
         check_entry(
             fields, "trial", numbers=NUMBERS, system=str, settings=dict, epochs=int, teachers=list, shipped=bool
@@ -86,11 +86,11 @@ def read_trials(fields: Mapping[str, Any]) -> tuple[Trial, ...]:
     """Read a record of kind "search".
 
     Raises:
-        DataError: The record has another kind, has no entries, or an entry is invalid or repeated.
-        IncompatibleError: The schema version is newer than this script supports.
+        DataError: the record has another kind, has no entries, or an entry is invalid or repeated.
+        IncompatibleError: the schema version is newer than this script supports.
     """
     schema.read(fields, KIND, SCHEMA_VERSION)
-    schema.require(fields, entries=list)
+    require(fields, entries=list)
     trials = tuple(Trial.from_json(entry) for entry in fields["entries"])
     if not trials:
         raise DataError("the search has no trials", why="expected at least one entry")

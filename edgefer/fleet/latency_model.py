@@ -18,7 +18,7 @@ from typing import Any
 from edgefer.results import schema
 from edgefer.results.instructions import InstructionCounts, LatencyEstimate
 
-__all__ = ["MODEL_FILE", "FitError", "LatencyModel", "read_latency_models"]
+__all__ = ["DTYPES", "KIND", "MODEL_FILE", "SCHEMA_VERSION", "FitError", "LatencyModel", "read_latency_models"]
 
 MODEL_FILE = Path(__file__).with_name("latency_model.json")
 KIND = "latency-model"

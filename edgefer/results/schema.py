@@ -24,7 +24,6 @@ __all__ = [
     "read_device",
     "read_subject",
     "refuse_unknown",
-    "require",
 ]
 
 # Floats above this bound could overflow when a reader converts their unit.
@@ -273,21 +272,6 @@ def refuse_unknown(fields: Mapping[str, Any], known: Iterable[str], name: str) -
             why="a later edgefer wrote it",
             hint="pip install --upgrade edgefer",
         )
-
-
-def require(fields: Mapping[str, Any], **types: type | tuple[type, ...]) -> None:
-    """Check that a record has the fields ``types``, each of its type.
-
-    Raises:
-        DataError: a field is missing or has another type; the message names the first.
-    """
-    for name, expected in types.items():
-        if name not in fields:
-            raise DataError(f"a record without {name!r}", why=f"it has {', '.join(map(repr, fields)) or 'no field'}")
-        if not isinstance(fields[name], expected):
-            kinds = expected if isinstance(expected, tuple) else (expected,)
-            wanted = " or ".join(kind.__name__ for kind in kinds)
-            raise DataError(f"a record whose {name!r} is {type(fields[name]).__name__}", why=f"{wanted} was expected")
 
 
 def _typed(record: Fields, key: str, types: Mapping[str, type]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import keras
 import public_networks
 import pytest
 
+from edgefer.fleet.latency_model import DTYPES
 from edgefer.inference.runtime import select_runtime
 
 
@@ -20,7 +21,7 @@ def test_networks_have_the_parameters_of_the_papers(name, million_parameters):
 def test_a_network_is_converted_with_batch_one_in_both_dtypes():
     inputs = keras.Input((8, 8, 3))
     network = keras.Model(inputs, keras.layers.Conv2D(4, 3)(inputs))
-    for dtype in public_networks.DTYPES:
+    for dtype in DTYPES:
         runtime = select_runtime("litert").open_model(public_networks.convert(network, dtype))
         assert (runtime.input.shape, runtime.input.params.dtype) == ((1, 8, 8, 3), dtype)
         assert (runtime.output.shape, runtime.output.params.dtype) == ((1, 6, 6, 4), dtype)

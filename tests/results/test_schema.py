@@ -33,14 +33,6 @@ def test_invalid_versions_are_refused(version: object) -> None:
         schema.read({"kind": "measurement", "schema_version": version}, "measurement", 1)
 
 
-def test_required_fields_are_checked_by_name_and_type() -> None:
-    schema.require({"threads": 1, "load": None}, threads=int, load=(float, type(None)))
-    with pytest.raises(DataError, match="without 'threads'"):
-        schema.require({}, threads=int)
-    with pytest.raises(DataError, match="'threads' is str: int or NoneType was expected"):
-        schema.require({"threads": "1"}, threads=(int, type(None)))
-
-
 NAN, INFINITY = float("nan"), float("inf")
 
 
