@@ -268,9 +268,8 @@ def _train_file(name: str, dataset: Dataset, options: argparse.Namespace) -> Non
 def _draw_equally(labels: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.int64]:
     """Return about ``count`` indices with the same number of each class; those of rare classes repeat."""
     generator = np.random.default_rng(0)
-    classes = np.unique(labels)
-    each = [generator.permutation(np.flatnonzero(labels == label)) for label in classes]
-    rows = np.concatenate([np.resize(indices, count // len(classes)) for indices in each])
+    rows_by_class = [generator.permutation(np.flatnonzero(labels == label)) for label in np.unique(labels)]
+    rows = np.concatenate([np.resize(members, count // len(rows_by_class)) for members in rows_by_class])
     return rows[generator.permutation(len(rows))]
 
 

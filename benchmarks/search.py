@@ -37,7 +37,7 @@ from edgefer.workstation.workflows.train import load_system
 def main() -> None:
     """Measure the runs and write their entries."""
     options = _options()
-    entries = [entry(Run(folder)) for folder in options.runs]
+    entries = [make_entry(Run(folder)) for folder in options.runs]
     earlier = json.loads(options.out.read_text())["entries"] if options.out.exists() else []
     names = {entry["name"] for entry in entries}
     others = [entry for entry in earlier if entry["name"] not in names]
@@ -46,7 +46,7 @@ def main() -> None:
     files.write_text(options.out, json.dumps(record, indent=1) + "\n")
 
 
-def entry(run: Run) -> dict[str, Any]:
+def make_entry(run: Run) -> dict[str, Any]:
     """Measure a training and return its entry."""
     settings = run.settings()
     defaults = dict(leaves(dataclasses.asdict(load_system(settings.system))))

@@ -49,7 +49,7 @@ def main() -> None:
         {
             "teachers": list(names),
             "correct": _correct([plain[name] for name in names], public.labels),
-            "mirror_correct": _correct([each[name] for each in (plain, mirrored) for name in names], public.labels),
+            "mirror_correct": _correct([logits[name] for logits in (plain, mirrored) for name in names], public.labels),
         }
         for names in itertools.chain(*(itertools.combinations(plain, size) for size in sizes))
     ]

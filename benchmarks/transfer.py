@@ -81,7 +81,7 @@ def compare_recovered(name: str, dataset: Dataset) -> dict[str, Any]:
     network = initialize(source, source.settings, labels=source.labels, faces=dataset.split("Training").pixels)
     faces = prepare_all(public.pixels, spec)
     recovered, logits = keras_logits(network, faces, spec), Classifier.open(shipped()[name]).logits(faces)
-    correct, int8_correct = (int((each.argmax(axis=1) == public.labels).sum()) for each in (recovered, logits))
+    correct, int8_correct = (int((outputs.argmax(axis=1) == public.labels).sum()) for outputs in (recovered, logits))
     correlation = float(np.corrcoef(recovered.ravel(), logits.ravel())[0, 1])
     return {
         "model": name, "correct": correct, "int8_correct": int8_correct, "n": len(public), "correlation": correlation,
