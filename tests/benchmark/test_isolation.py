@@ -119,7 +119,7 @@ def test_an_evaluation_that_exceeds_its_time_limit_is_ended(
     assert "--accuracy" in caught.value.hint
 
 
-def test_the_time_limit_of_an_evaluation_grows_with_the_faces(tmp_path: Path) -> None:
+def test_the_faces_of_an_evaluation_are_counted_before_it_runs(tmp_path: Path) -> None:
     np.savez(tmp_path / "faces.npz", faces=np.zeros((30, 2, 2), np.uint8), labels=np.zeros(30, np.int64))
     assert count_faces(EvaluationRequest("a.tflite", str(tmp_path / "faces.npz"))) == 30
     assert count_faces(EvaluationRequest("a.tflite", str(tmp_path / "faces.npz"), most=7)) == 7
