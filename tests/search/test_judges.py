@@ -3,9 +3,11 @@ import threading
 import pytest
 
 from edgefer.benchmark.isolation import benchmark_lock
-from edgefer.errors import UsageError
+from edgefer.errors import IncompatibleError, UsageError
+from edgefer.inspection.resources import count_macs
 from edgefer.inspection.sandbox import inspect_in_subprocess
 from edgefer.search.judge import open_judge
+from edgefer.search.judges import macs
 
 
 @pytest.fixture
@@ -17,6 +19,20 @@ def test_macs_are_those_of_inspect(model_path, stop):
     judge = open_judge("macs", options={}, devices=())
     judge.check()
     assert judge.measure(model_path, place=0, stop=stop).value == inspect_in_subprocess(model_path).macs
+
+
+def test_a_model_with_an_operator_without_a_formula_is_refused(model_path, stop, monkeypatch):
+    unknown = []
+
+    def first_convolution_unknown(graph, op):
+        if op.name == "CONV_2D" and not unknown:
+            unknown.append(op)
+            return None
+        return count_macs(graph, op)
+
+    monkeypatch.setattr(macs, "count_macs", first_convolution_unknown)
+    with pytest.raises(IncompatibleError, match="MACs of CONV_2D"):
+        open_judge("macs", options={}, devices=()).measure(model_path, place=0, stop=stop)
 
 
 def test_the_local_judge_measures_microseconds_and_waits_for_other_benchmarks(model_path, stop, monkeypatch, tmp_path):

@@ -34,12 +34,12 @@ class MacsJudge:
             IncompatibleError: an operator has no formula.
         """
         graph = read_model(Artifact.load(model).model).main
-        counts = {op.name: count_macs(graph, op) for op in graph.ops}
-        unknown = [name for name, count in counts.items() if count is None]
+        counts = [(op.name, count_macs(graph, op)) for op in graph.ops]
+        unknown = dict.fromkeys(name for name, count in counts if count is None)
         if unknown:
             hint = "--judge local"
             raise IncompatibleError(f"no formula for the MACs of {', '.join(unknown)}", hint=hint)
-        return Cost(float(sum(count_macs(graph, op) or 0 for op in graph.ops)), "the file")
+        return Cost(float(sum(count or 0 for _, count in counts)), "the file")
 
 
 def open_judge(options: Mapping[str, str], devices: Sequence[str]) -> MacsJudge:
