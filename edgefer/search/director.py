@@ -12,7 +12,6 @@ build of a network and its measurement run elsewhere, and next_trial() collects 
 
 from __future__ import annotations
 
-import itertools
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
@@ -33,10 +32,10 @@ from edgefer.errors import (
 )
 from edgefer.results.architecture_search import INVALID, OVER_BUDGET, PENDING, Trial
 from edgefer.search.candidate import Candidate
-from edgefer.search.journal import apply_event
+from edgefer.search.journal import TRIALS, apply_event
 from edgefer.search.judge import Cost, Judge
 from edgefer.search.sampler import Sampler
-from edgefer.search.space import Space
+from edgefer.search.space import Space, trial_name
 from edgefer.search.stopping import CostBands, StoppingRule
 
 __all__ = ["DONE", "Budget", "Director"]
@@ -206,7 +205,7 @@ class Director:
 
     def stop(self, number: int) -> None:
         """Record that a trial was stopped early."""
-        self._record({"event": "stopped", "trial": number, "run": f"trials/{number:04d}"})
+        self._record({"event": "stopped", "trial": number, "run": f"{TRIALS}/{trial_name(number)}"})
 
     def fail(self, number: int, reason: str) -> None:
         """Record that a trial failed."""
@@ -279,7 +278,7 @@ class Director:
         candidate = self._build(drawn).result()
         size, cost = len(candidate.artifact), self._costs.get(candidate.graph)
         if cost is None and not (self._budget.max_bytes and size > self._budget.max_bytes):
-            path, place = self._folder / f"{number:04d}.tflite", self._places.get()
+            path, place = self._folder / f"{trial_name(number)}.tflite", self._places.get()
             try:
                 files.write_bytes(path, candidate.artifact)
                 cost = self._judge.measure(path, place=place, stop=self._stop)
@@ -315,7 +314,7 @@ class Director:
             return DONE
         states = [trial.state for trial in self.trials.values()]
         counts = ", ".join(f"{states.count(state)} {state}" for state in (OVER_BUDGET, INVALID) if state in states)
-        last = next(itertools.islice(reversed(self.trials.values()), 1))
+        last = next(reversed(self.trials.values()))
         raise EdgeferError(
             f"no network to train among {len(states)} candidates",
             why=f"{counts}; the last one: {last.reason}",

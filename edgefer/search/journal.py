@@ -26,10 +26,10 @@ from edgefer.errors import DataError
 from edgefer.results import schema
 from edgefer.results.architecture_search import FAILED, FINISHED, INVALID, OVER_BUDGET, STOPPED, Trial
 
-__all__ = ["Journal", "SearchFolder", "apply_event", "find_search", "replay"]
+__all__ = ["TRIALS", "Journal", "SearchFolder", "apply_event", "find_search", "replay"]
 
 PREFIX = "search-"
-REQUEST, JOURNAL, RECORD = "request.json", "journal.jsonl", "search.json"
+REQUEST, JOURNAL, RECORD, TRIALS = "request.json", "journal.jsonl", "search.json", "trials"
 STATE_OF = {
     "finished": FINISHED, "stopped": STOPPED, "failed": FAILED, "over_budget": OVER_BUDGET, "invalid": INVALID,
 }  # fmt: skip
@@ -88,11 +88,7 @@ class SearchFolder:
     @property
     def trials(self) -> Path:
         """Folder of the run folders."""
-        return self.path / "trials"
-
-    def trial(self, number: int) -> Path:
-        """Return the run folder of a trial."""
-        return self.trials / f"{number:04d}"
+        return self.path / TRIALS
 
     def exists(self) -> bool:
         """Return True if the folder contains a search."""

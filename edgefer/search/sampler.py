@@ -4,6 +4,7 @@
     number, drawn = sampler.ask()
     sampler.tell_result(number, accuracy=0.61, cost=812.0)
     sampler.ask_again({"learning_rate": 0.05})      # repeats the draw of a recorded trial
+    importance(space, trials)["accuracy"]           # {"learning_rate": 0.75, ...}
 
 The draw of trial n depends on the seed, n and the earlier calls alone, so a search that continues with the recorded
 calls draws what it would have drawn without an interruption.
@@ -47,7 +48,7 @@ class Sampler:
     def __init__(self, space: Space, *, seed: int) -> None:
         self._optuna = _optuna()
         self._space, self._seed = space, seed
-        self._distributions = {name: _distribution(self._optuna, item) for name, item in space.drawn.items()}
+        self._distributions = _distributions(self._optuna, space)
         # Relative excess over the budget, by number in the study; at most 0 within it.
         self._excess: dict[int, float] = {}
         self._study = self._optuna.create_study(directions=["maximize", "minimize"])
@@ -74,7 +75,7 @@ class Sampler:
 
     def ask_again(self, drawn: Mapping[str, Any]) -> int:
         """Repeat a recorded draw, and return the number of the trial."""
-        self._study.enqueue_trial({name: self._encoded(name, value) for name, value in drawn.items()})
+        self._study.enqueue_trial(_encode(self._space, drawn))
         number, _ = self._add(*self._suggest(len(self._drawn)))
         return number
 
@@ -101,7 +102,7 @@ class Sampler:
                 constraints_func=lambda trial: (self._excess.get(trial.number, 0.0),),
             )
             trial = self._study.ask(self._distributions)
-        return trial.number, {name: self._decoded(name, value) for name, value in trial.params.items()}
+        return trial.number, _decode(self._space, trial.params)
 
     def _add(self, studied: int, drawn: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         self._drawn.append(drawn)
@@ -115,12 +116,6 @@ class Sampler:
             warnings.simplefilter("ignore")
             self._study.tell(studied, [accuracy, cost])
 
-    def _encoded(self, name: str, value: Any) -> Any:
-        return json.dumps(value) if isinstance(self._space.drawn[name], Choice) else value
-
-    def _decoded(self, name: str, value: Any) -> Any:
-        return json.loads(value) if isinstance(self._space.drawn[name], Choice) else value
-
 
 def importance(space: Space, trials: Sequence[Trial], *, seed: int = 0) -> dict[str, dict[str, float]]:
     """Return the share of the variance of "accuracy" and "cost" that each drawn setting explains (fANOVA).
@@ -133,35 +128,50 @@ def importance(space: Space, trials: Sequence[Trial], *, seed: int = 0) -> dict[
     Returns:
         Shares in 0..1 by setting; no entry for a quantity that is constant or known for fewer than five trials.
     """
-    optuna = _optuna()
+    accuracies = [(trial.drawn, trial.accuracy) for trial in trials if trial.state == FINISHED]
+    costs = [(trial.drawn, trial.cost) for trial in trials]
     shares = {}
-    quantities: Mapping[str, list[tuple[Trial, float | None]]] = {
-        "accuracy": [(trial, trial.accuracy) for trial in trials if trial.state == FINISHED],
-        "cost": [(trial, trial.cost) for trial in trials],
-    }
-    for quantity, pairs in quantities.items():
-        known = [(trial, value) for trial, value in pairs if value is not None]
-        if len(known) < MIN_TRIALS or len({value for _, value in known}) < 2:
-            continue
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            study = optuna.create_study()
-            distributions = {name: _distribution(optuna, item) for name, item in space.drawn.items()}
-            for trial, value in known:
-                values = {
-                    name: json.dumps(drawn) if isinstance(space.drawn[name], Choice) else drawn
-                    for name, drawn in trial.drawn.items()
-                }
-                study.add_trial(optuna.trial.create_trial(params=values, distributions=distributions, value=value))
-            evaluator = optuna.importance.FanovaImportanceEvaluator(seed=seed)
-            found = optuna.importance.get_param_importances(study, evaluator=evaluator)
-        shares[quantity] = {name: min(1.0, max(0.0, float(share))) for name, share in found.items()}
+    for quantity, pairs in (("accuracy", accuracies), ("cost", costs)):
+        known = [(drawn, value) for drawn, value in pairs if value is not None]
+        if len(known) >= MIN_TRIALS and len({value for _, value in known}) > 1:
+            shares[quantity] = _explained_shares(space, known, seed=seed)
     return shares
+
+
+def _explained_shares(space: Space, known: Sequence[tuple[Mapping[str, Any], float]], *, seed: int) -> dict[str, float]:
+    """Return the share of the variance of a quantity that each setting explains, from pairs of settings and value."""
+    optuna = _optuna()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        study, distributions = optuna.create_study(), _distributions(optuna, space)
+        for drawn, value in known:
+            params = _encode(space, drawn)
+            study.add_trial(optuna.trial.create_trial(params=params, distributions=distributions, value=value))
+        evaluator = optuna.importance.FanovaImportanceEvaluator(seed=seed)
+        shares = optuna.importance.get_param_importances(study, evaluator=evaluator)
+    return {name: min(1.0, max(0.0, float(share))) for name, share in shares.items()}
+
+
+def _encode(space: Space, drawn: Mapping[str, Any]) -> dict[str, Any]:
+    """Return drawn values as Optuna stores them: it compares choices, and keeps only plain ones, so lists are JSON."""
+    return {name: json.dumps(value) if _is_choice(space, name) else value for name, value in drawn.items()}
+
+
+def _decode(space: Space, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return drawn values from those of Optuna."""
+    return {name: json.loads(value) if _is_choice(space, name) else value for name, value in params.items()}
+
+
+def _is_choice(space: Space, name: str) -> bool:
+    return isinstance(space.drawn[name], Choice)
+
+
+def _distributions(optuna: Any, space: Space) -> dict[str, Any]:
+    return {name: _distribution(optuna, item) for name, item in space.drawn.items()}
 
 
 def _distribution(optuna: Any, item: Distribution) -> Any:
     if isinstance(item, Choice):
-        # Optuna compares choices by identity or equality, and stores only plain values; a list is neither.
         return optuna.distributions.CategoricalDistribution([json.dumps(value) for value in item.values])
     if isinstance(item, FloatRange):
         return optuna.distributions.FloatDistribution(item.low, item.high, log=item.log)

@@ -48,7 +48,10 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-__all__ = ["Choice", "Distribution", "FloatRange", "IntRange", "Space", "open_teachers", "parse_space", "read_space"]
+__all__ = [
+    "Choice", "Distribution", "FloatRange", "IntRange", "Space", "open_teachers", "parse_space", "read_space",
+    "trial_name",
+]  # fmt: skip
 
 SYSTEMS = "edgefer.workstation.training.systems"
 ARCHITECTURES = "edgefer.workstation.networks.architectures"
@@ -163,7 +166,7 @@ class Space:
             values = {name: value for name, value in values.items() if _accepts(architecture, name)}
         assignments = [f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in values.items()]
         settings = resolve(base, assignments=[*assignments, f"epochs={self.epochs}"])
-        return settings if number is None else replace(settings, system=f"{self.system}-{number:04d}")
+        return settings if number is None else replace(settings, system=f"{self.system}-{trial_name(number)}")
 
     def teacher(self, drawn: Mapping[str, Any]) -> str:
         """Return the teachers of a trial, separated by commas; empty for none."""
@@ -179,6 +182,11 @@ class Space:
             "system": self.system, "epochs": self.epochs, "faces": self.faces, "fixed": dict(self.fixed),
             "drawn": drawn, "sha256": self.sha256,
         }  # fmt: skip
+
+
+def trial_name(number: int) -> str:
+    """Return the name of a trial, such as "0007": that of its run folder, and the end of its system's name."""
+    return f"{number:04d}"
 
 
 def read_space(path: Path) -> Space:
@@ -213,7 +221,7 @@ def parse_space(text: str) -> Space:
         tomllib.TOMLDecodeError: the text is not TOML.
     """
     tables = tomllib.loads(text)
-    _refuse_unknown(tables, KEYS, "entry")
+    _refuse_unknown(tables, KEYS)
     system = tables.get("system", "compact_small")
     if not isinstance(system, str):
         raise UsageError(f"system = {system!r}", why="expected the name of a system", hint='system = "nano"')
@@ -264,7 +272,7 @@ def _distribution(name: str, value: Any, base: TrainSettings) -> Distribution:
         why, hint = "a drawn setting has choices or a range", f"{name} = {{ choice = [...] }}, or move it to [fixed]"
         raise UsageError(f"[drawn] {name} = {value!r}", why=why, hint=hint)
     if "choice" in value:
-        _refuse_unknown(value, ("choice",), f"entry of [drawn] {name}:")
+        _refuse_unknown(value, ("choice",), setting=name)
         choices = value["choice"]
         if not isinstance(choices, list) or len(choices) < 2:
             raise UsageError(f"[drawn] {name}: choice = {choices!r}", why="expected a list of at least two values")
@@ -276,7 +284,7 @@ def _distribution(name: str, value: Any, base: TrainSettings) -> Distribution:
         return Choice(tuple(choices))
     if name == TEACHER:
         _check_teachers(f"[drawn] {name}", [dict(value)])
-    _refuse_unknown(value, RANGE_KEYS, f"entry of [drawn] {name}:")
+    _refuse_unknown(value, RANGE_KEYS, setting=name)
     return _range(name, value, base)
 
 
@@ -325,12 +333,14 @@ def _accepts(architecture: str, name: str) -> bool:
     return not name.startswith("model.") or name.removeprefix("model.") in _options(architecture)
 
 
-def _refuse_unknown(table: Mapping[str, Any], known: tuple[str, ...], what: str) -> None:
+def _refuse_unknown(table: Mapping[str, Any], known: tuple[str, ...], *, setting: str = "") -> None:
+    """Raise UsageError for an unknown entry of the file, or of the drawn ``setting``."""
     for name in table:
         if name not in known:
+            entry = f"entry of [drawn] {setting}: {name}" if setting else f"entry {name}"
             close = difflib.get_close_matches(name, known, n=1)
-            hint = f"{close[0]}" if close else "" if "entry of" in what else f"move it to [fixed]: {name} = ..."
-            raise UsageError(f"unknown {what} {name}", why=f"expected {', '.join(known)}", hint=hint)
+            hint = close[0] if close else "" if setting else f"move it to [fixed]: {name} = ..."
+            raise UsageError(f"unknown {entry}", why=f"expected {', '.join(known)}", hint=hint)
 
 
 def _check_json(entry: str, value: Any) -> None:

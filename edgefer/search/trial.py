@@ -26,6 +26,7 @@ import numpy as np
 from edgefer import files
 from edgefer.errors import DataError, EdgeferError
 from edgefer.processes import ChildResult, allow_output_suppression, call_module, serve_request
+from edgefer.search.space import trial_name
 from edgefer.workstation.training.settings_toml import from_toml
 
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ def _train(plan: TrialPlan, task: Task, report: Report) -> tuple[Run, Dataset]:
     settings = from_toml(task.settings)
     load_keras().utils.clear_session()
     dataset = take_faces(_open_once(plan.open_dataset, settings.input), plan.faces, seed=settings.seed)
-    run = Run(plan.folder / f"{task.number:04d}")
+    run = Run(plan.folder / trial_name(task.number))
     if (run.folder / "settings.toml").exists() and not (run.folder / "environment.json").exists():
         shutil.rmtree(run.folder)  # the worker was killed before its first epoch
     if not (run.folder / "settings.toml").exists():

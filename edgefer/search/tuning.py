@@ -102,19 +102,18 @@ def ray_session(address: str | None, resources: Resources) -> Iterator[None]:
     is_main = threading.current_thread() is threading.main_thread()
     logging.getLogger("ray").setLevel(logging.CRITICAL)
     folder = None if address else _temporary_folder()
-    common: dict[str, Any] = {"include_dashboard": False, "log_to_driver": False, "logging_level": logging.CRITICAL}
-    if folder is not None:
-        common |= {
-            "num_cpus": resources.cpus, "_temp_dir": str(folder), "object_store_memory": OBJECT_STORE_BYTES,
-            "_memory": resources.memory,
-        }  # fmt: skip
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
+    if folder is None:
+        options["address"] = address
     else:
-        common |= {"address": address}
-        del common["include_dashboard"]
+        options |= {
+            "include_dashboard": False, "num_cpus": resources.cpus, "_temp_dir": str(folder),
+            "object_store_memory": OBJECT_STORE_BYTES, "_memory": resources.memory,
+        }  # fmt: skip
     try:
         with _quiet():
             try:
-                ray.init(**common)
+                ray.init(**options)
             except (ConnectionError, RuntimeError, ValueError) as error:
                 why = str(error).strip().partition("\n")[0]
                 what = f"no Ray cluster at {address}" if address else "Ray does not start on this machine"
