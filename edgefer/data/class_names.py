@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Set as AbstractSet
 from dataclasses import replace
 from pathlib import Path
 
@@ -82,29 +82,11 @@ def with_canonical_classes(
         name: chosen.get(class_key(name)) or chosen.get(class_key(label)) or label
         for name, label in canonical.items()
     }
-    numbers = [name for name, label in renamed.items() if is_number(label)]
-    if numbers:
-        raise DataError(
-            f"the classes {list_names(numbers)} are numbers",
-            why=f"their meaning is unknown; there are {_counts(table)}",
-            hint=HINT,
-        )
+    _refuse_numbers(table, renamed)
     merged = _merged(table, renamed)
     renamed = {name: merged.get(label, label) for name, label in renamed.items()}
     unique = set(renamed.values())
-    unusable = next((label for label in unique if not _is_usable(label)), None)
-    if unusable is not None:
-        why = f"expected at most {LONGEST_NAME} printable characters"
-        raise DataError(f"{quote(unusable)} is not usable as a class name", why=why, hint="rename the class")
-    if len(unique) > MAX_CLASSES:
-        why = f"at most {MAX_CLASSES:,} are supported; the first are {list_names(sorted(unique))}"
-        raise DataError(f"the data set has {len(unique):,} classes", why=why)
-    notes = [
-        f"{quote_name(name)} is {quote_name(label)}"
-        for name, label in renamed.items()
-        if table.default_names.get(class_key(name)) != label
-        and (_differs(name, label) or (label in merged and composed(name) != label))
-    ]
+    _check_labels(unique)
     present = {class_key(text) for spelled in canonical.items() for text in spelled}
     unused = [name for name in names if class_key(name) not in present]
     # A run applies its map to other data too, which may have the names of the model already.
@@ -116,13 +98,46 @@ def with_canonical_classes(
         )
     if unused:
         table = table.with_notes((f"The labels map has other classes than the data: {list_names(unused)}.",))
-    if notes:
-        table = table.with_notes((f"Class names: {', '.join(notes)}.",))
+    table = table.with_notes(tuple(_notes(table, renamed, merged)))
     if tuple(renamed.values()) == table.label_names == LABELS:
         return table
     order = tuple(label for label in LABELS if label in unique) if unique <= set(LABELS) else tuple(sorted(unique))
     positions = np.array([order.index(renamed[name]) for name in table.label_names], np.int64)
     return replace(table, labels=positions[table.labels], label_names=order)
+
+
+def _refuse_numbers(table: SampleTable, renamed: Mapping[str, str]) -> None:
+    """Raise DataError if classes are numbers without a meaning."""
+    numbers = [name for name, label in renamed.items() if is_number(label)]
+    if numbers:
+        raise DataError(
+            f"the classes {list_names(numbers)} are numbers",
+            why=f"their meaning is unknown; there are {_counts(table)}",
+            hint=HINT,
+        )
+
+
+def _check_labels(labels: AbstractSet[str]) -> None:
+    """Raise DataError for a label that a contract cannot hold, or too many of them."""
+    unusable = next((label for label in labels if not _is_usable(label)), None)
+    if unusable is not None:
+        why = f"expected at most {LONGEST_NAME} printable characters"
+        raise DataError(f"{quote(unusable)} is not usable as a class name", why=why, hint="rename the class")
+    if len(labels) > MAX_CLASSES:
+        why = f"at most {MAX_CLASSES:,} are supported; the first are {list_names(sorted(labels))}"
+        raise DataError(f"the data set has {len(labels):,} classes", why=why)
+
+
+def _notes(table: SampleTable, renamed: Mapping[str, str], merged: Mapping[str, str]) -> Iterator[str]:
+    """Yield a note on the classes that have another name than in the source."""
+    changes = [
+        f"{quote_name(name)} is {quote_name(label)}"
+        for name, label in renamed.items()
+        if table.default_names.get(class_key(name)) != label
+        and (_differs(name, label) or (label in merged and composed(name) != label))
+    ]
+    if changes:
+        yield f"Class names: {', '.join(changes)}."
 
 
 def _by_key(names: Mapping[str, str]) -> dict[str, str]:

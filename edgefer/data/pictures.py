@@ -30,6 +30,7 @@ from edgefer.contract.image_header import read_header
 from edgefer.contract.preprocessing import InputSpec, prepare
 from edgefer.data.naming import UNDECODED, list_names, quote, quote_name, split_of
 from edgefer.data.pixel_files import PixelWriter
+from edgefer.data.pixels import Pixels
 from edgefer.data.records import SPLITS, BadRows, FaceCrop, ReadOptions, SampleTable, index_subjects
 from edgefer.errors import DataError
 from edgefer.progress import Progress
@@ -126,26 +127,7 @@ def read_pictures(
 
     The rows are those of fer2013.csv if each picture has a different one, otherwise positions.
     """
-    stored = stored_spec(options.spec)
-    good, faceless = [], []
-    with PixelWriter(stored.shape, folder=files.cache_folder()) as writer:
-        for position, picture in enumerate(pictures):
-            try:
-                if picture.problem:
-                    raise DataError(picture.problem)
-                face = _face(picture, stored, options.crop)
-            except DataError as error:
-                bad.add(_place(picture), f"{error.what} ({error.why})" if error.why else error.what)
-            else:
-                if face is None:
-                    faceless.append(picture.name)
-                else:
-                    writer.append(face)
-                    good.append(position)
-            if position % PROGRESS_EVERY_FILES == 0:
-                progress(position, len(pictures), "images")
-        pixels = writer.finish()
-    progress(len(pictures), len(pictures), "images")
+    pixels, good, faceless = _read_faces(pictures, options, bad, progress)
     kept = [pictures[position] for position in good]
     names = tuple(sorted({picture.label for picture in kept}))
     index_of = {name: index for index, name in enumerate(names)}
@@ -165,6 +147,33 @@ def read_pictures(
         label_names=names,
         subjects=index_subjects([picture.subject for picture in kept]),
     )
+
+
+def _read_faces(
+    pictures: Sequence[Picture], options: ReadOptions, bad: BadRows, progress: Progress
+) -> tuple[Pixels, list[int], list[str]]:
+    """Return the faces, the positions of their pictures, and the names of pictures without a face."""
+    spec = stored_spec(options.spec)
+    good, faceless = [], []
+    with PixelWriter(spec.shape, folder=files.cache_folder()) as writer:
+        for position, picture in enumerate(pictures):
+            try:
+                if picture.problem:
+                    raise DataError(picture.problem)
+                face = _face(picture, spec, options.crop)
+            except DataError as error:
+                bad.add(_place(picture), f"{error.what} ({error.why})" if error.why else error.what)
+            else:
+                if face is None:
+                    faceless.append(picture.name)
+                else:
+                    writer.append(face)
+                    good.append(position)
+            if position % PROGRESS_EVERY_FILES == 0:
+                progress(position, len(pictures), "images")
+        pixels = writer.finish()
+    progress(len(pictures), len(pictures), "images")
+    return pixels, good, faceless
 
 
 def subject_of(stem: str) -> str:

@@ -14,7 +14,7 @@ import os
 import tarfile
 import zipfile
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -192,16 +192,7 @@ def _unknown_folder(path: Path) -> DataError:
         return DataError(f"cannot read {quote_name(path)}", why=error.strerror or str(error), hint=hint)
     folders = sorted(entry.name for entry in entries if os.path.isdir(entry))  # noqa: PTH112
     others = [entry for entry in entries if entry.name not in folders]
-    suffixes = Counter(entry.suffix.lower() or "no suffix" for entry in others)
-    content = []
-    if folders:
-        noun = "folder" if len(folders) == 1 else "folders"
-        content.append(f"{len(folders):,} {noun} ({list_names([f'{name}/' for name in folders])})")
-    if others:
-        kinds = [f"{count:,} {suffix}" for suffix, count in suffixes.most_common(3)]
-        content.append(f"{len(others):,} {'file' if len(others) == 1 else 'files'} ({list_names(kinds)})")
-    why = f"it contains {' and '.join(content)}" if content else "the folder is empty"
-    hint = EXPECTED
+    why, hint = _describe_entries(folders, others), EXPECTED
     if any(map(is_class_name, folders)):
         with_pictures = [name for name in folders if holds_pictures(path / name)]
         if with_pictures:
@@ -222,6 +213,19 @@ def _unknown_folder(path: Path) -> DataError:
         reason, hint = _described_table(table)
         why += f"; {quote_name(table.name)}: {reason}"
     return DataError(f"{quote_name(path)} contains no data set", why=why, hint=hint)
+
+
+def _describe_entries(folders: Sequence[str], others: Sequence[Path]) -> str:
+    """Describe the content of a folder: its folders by name, its files by suffix."""
+    content = []
+    if folders:
+        noun = "folder" if len(folders) == 1 else "folders"
+        content.append(f"{len(folders):,} {noun} ({list_names([f'{name}/' for name in folders])})")
+    if others:
+        suffixes = Counter(entry.suffix.lower() or "no suffix" for entry in others)
+        kinds = [f"{count:,} {suffix}" for suffix, count in suffixes.most_common(3)]
+        content.append(f"{len(others):,} {'file' if len(others) == 1 else 'files'} ({list_names(kinds)})")
+    return f"it contains {' and '.join(content)}" if content else "the folder is empty"
 
 
 def _unknown_file(path: Path) -> DataError:
