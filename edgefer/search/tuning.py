@@ -92,7 +92,8 @@ def ray_session(address: str | None, resources: Resources) -> Iterator[None]:
         resources: resources of the search.
 
     Raises:
-        UsageError: no cluster answers at the address, or no machine has the resources of one trial.
+        UsageError: no cluster answers at the address, Ray does not start on this machine, or no machine has the
+            resources of one trial.
     """
     added = {name: value for name, value in QUIET.items() if name not in os.environ}
     os.environ.update(added)
@@ -114,10 +115,13 @@ def ray_session(address: str | None, resources: Resources) -> Iterator[None]:
         with _quiet():
             try:
                 ray.init(**options)
-            except (ConnectionError, RuntimeError, ValueError) as error:
+            except Exception as error:  # Ray raises a bare Exception if a process of it starts too slowly
                 why = str(error).strip().partition("\n")[0]
-                what = f"no Ray cluster at {address}" if address else "Ray does not start on this machine"
-                raise UsageError(what, why=why, hint="ray start --head   (on the head)") from error
+                if address:
+                    what, hint = f"no Ray cluster at {address}", "ray start --head   (on the head)"
+                else:
+                    what, hint = "Ray does not start on this machine", "ray start --head, then --address auto"
+                raise UsageError(what, why=why, hint=hint) from error
             finally:
                 # Ray's own handlers would end the process without the cleanup of the command.
                 for number, handler in handlers.items() if is_main else ():
