@@ -17,6 +17,7 @@ from edgefer.escaping import escape_markdown
 from edgefer.report.tables import Table
 from edgefer.results import schema
 from edgefer.statistics import wilson_interval
+from ledgers.entries import require
 
 __all__ = ["BitExactModel", "bit_exact_table", "read_bit_exact"]
 
@@ -67,12 +68,12 @@ def read_bit_exact(fields: Mapping[str, Any]) -> tuple[BitExactModel, ...]:
         IncompatibleError: the schema version is newer than this script supports.
     """
     schema.read(fields, KIND, SCHEMA_VERSION)
-    schema.require(fields, calibration_faces=int, models=list)
+    require(fields, calibration_faces=int, models=list)
     return tuple(map(_model, fields["models"]))
 
 
 def _model(entry: Mapping[str, Any]) -> BitExactModel:
-    schema.require(
+    require(
         entry, model=str, bit_exact=bool, model_bytes=int, correct=int, n=int, float_agreement=float,
         kernels_agreement=float, kernels_identical=float, kernels_compared=int,
     )  # fmt: skip
