@@ -249,7 +249,8 @@ def _read_label_file(path: Path) -> list[str]:
         with path.open("rb") as file:
             text = file.read(MAX_LABEL_FILE_BYTES).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read labels from {path}", why=str(error), hint="one name per line, UTF-8") from error
+        why = str(error) if isinstance(error, OSError) else "the file is not text in UTF-8"
+        raise UsageError(f"cannot read labels from {path}", why=why, hint="a file with one name per line") from error
     return [name for line in text.splitlines() if (name := line.strip())]
 
 

@@ -48,6 +48,8 @@ INPUTS = [
     for parameter in command.params
     if isinstance(parameter.type, (click.Path, InputName)) and not isinstance(parameter.type, OutputPath)
     if (" ".join(words), parameter.opts[0]) not in UNUSED and words[0] != "devices"
+    # Labels can be names instead of a file, and FFmpeg plays nearly any file as a video.
+    if parameter.name not in ("labels", "video")
 ]
 
 
