@@ -2,7 +2,6 @@
 
 import json
 import re
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -119,11 +118,11 @@ def test_labels_that_do_not_fit_are_refused(edgefer, foreign, labels, reason):
     assert reason in result.err
 
 
-def test_a_labels_file_that_is_not_text_is_named(edgefer, foreign):
-    Path("labels.bin").write_bytes(bytes(range(256)))
-    result = edgefer("import", foreign, "--labels", "labels.bin", "--input", "0..1")
+def test_a_labels_file_that_is_not_text_is_named(edgefer, foreign, tmp_path):
+    (tmp_path / "labels.bin").write_bytes(bytes(range(256)))
+    result = edgefer("import", foreign, "--labels", tmp_path / "labels.bin", "--input", "0..1")
     assert result.code == 2
-    assert "cannot read labels from labels.bin: the file is not text in UTF-8" in result.err
+    assert "labels.bin: the file is not text in UTF-8" in result.err
 
 
 def test_faces_that_the_model_cannot_tell_apart_need_the_input(edgefer, foreign, tmp_path):
