@@ -170,7 +170,7 @@ def with_provenance(path, provenance):
     ("change", "error", "named"),
     [
         ({"settings": {}}, IncompatibleError, "cannot be trained further"),
-        ({"settings": ["epochs"]}, IncompatibleError, "cannot be trained further"),
+        ({"settings": ["epochs"]}, DataError, "expected an object"),
         ({"settings": {"architecture": "my_net-1a2b3c4d5e6f:build"}}, IncompatibleError, "cannot be trained further"),
         ({"settings": {"epochs": "many"}}, DataError, "invalid settings in its contract: epochs"),
         ({"settings": {"model": {"stem": 8}, "architecture": "residual"}}, IncompatibleError, "do not fit"),
