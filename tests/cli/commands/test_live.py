@@ -220,7 +220,8 @@ def test_a_closed_terminal_ends_it_with_the_code_of_its_signal(video, tmp_path):
 
 def test_an_ignored_hangup_stays_ignored(video):
     process = started(
-        "--video", video, "--jsonl", "--every-frame", "--frames", 40, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        "--video", video, "--jsonl", "--every-frame", "--frames", 40,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
     )  # fmt: skip
     process.stdout.readline()
