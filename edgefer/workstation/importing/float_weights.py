@@ -26,11 +26,10 @@ import numpy.typing as npt
 
 from edgefer.errors import DataError, IncompatibleError
 from edgefer.workstation.quantization.bit_exact import is_mean
-from edgefer.workstation.quantization.flatbuffer_editor import Flatbuffer, Op
+from edgefer.workstation.quantization.flatbuffer_editor import WEIGHTED, Flatbuffer, Op
 
 __all__ = ["FoldedLayer", "assign_weights", "read_weights", "restore_normalization"]
 
-KINDS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 BATCH = 256
 # A kernel of a channel that is always zero has no direction.
 LEAST_NORM = 1e-6
@@ -67,20 +66,20 @@ def read_weights(model: bytes) -> list[FoldedLayer]:
     try:
         graph = Flatbuffer(model)
         sources = {op.outputs[0]: op.inputs[0] for op in graph.ops if op.kind == "DEQUANTIZE"}
-        return [_folded(graph, op, sources) for op in graph.ops if op.kind in KINDS and not is_mean(graph, op)]
+        return [_folded(graph, op, sources) for op in graph.ops if op.kind in WEIGHTED and not is_mean(graph, op)]
     except READ_ERRORS as error:
         why = f"{type(error).__name__}: {error}"
         raise DataError("the weights of the model cannot be read", why=why, hint="copy the file again") from error
 
 
 def _folded(graph: Flatbuffer, op: Op, sources: Mapping[int, int]) -> FoldedLayer:
-    kernel = _values(graph, sources.get(op.inputs[1], op.inputs[1]), axis=3 if op.kind == KINDS[1] else 0)
+    kernel = _values(graph, sources.get(op.inputs[1], op.inputs[1]), axis=3 if op.kind == "DEPTHWISE_CONV_2D" else 0)
     if op.kind == "CONV_2D":
         kernel = kernel.transpose(1, 2, 3, 0)
     elif op.kind == "FULLY_CONNECTED":
         kernel = kernel.T
     bias = np.zeros(kernel.shape[-1])
-    if len(op.inputs) > 2 and op.inputs[2] >= 0:
+    if op.has_bias:
         bias = _values(graph, sources.get(op.inputs[2], op.inputs[2]), axis=0)
     return FoldedLayer(op.layer, op.kind, kernel, bias)
 

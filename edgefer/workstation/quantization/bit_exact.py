@@ -71,7 +71,7 @@ def replace_means(model: bytes) -> bytes:
 
 def is_mean(graph: Flatbuffer, op: Op) -> bool:
     """Return True if an operator is a mean that replace_means() replaced."""
-    if op.kind != "DEPTHWISE_CONV_2D" or len(op.inputs) < 3 or not all(map(graph.constant, op.inputs[1:])):
+    if op.kind != "DEPTHWISE_CONV_2D" or not op.has_bias or not all(map(graph.constant, op.inputs[1:])):
         return False
     weights, bias = (graph.values(index) for index in op.inputs[1:])
     return not bias.any() and bool(np.ptp(weights) == 0)
@@ -158,7 +158,7 @@ def _align_weights(graph: Flatbuffer, op: Op, weights: npt.NDArray[np.float64], 
         for divisor, smallest in zip(map(_divisor, limits), smallest_scales)
     ]
     graph.set_scales(op.inputs[1], np.array(scales))
-    if len(op.inputs) > 2 and op.inputs[2] >= 0:
+    if op.has_bias:
         graph.set_scales(op.inputs[2], source * graph.scales(op.inputs[1])[0])
 
 

@@ -53,6 +53,11 @@ class Op:
     options: Any
     weighted: bool
 
+    @property
+    def has_bias(self) -> bool:
+        """True if input 2 is a bias."""
+        return len(self.inputs) > 2 and self.inputs[2] >= 0
+
 
 class Flatbuffer:
     """The main graph of a model.

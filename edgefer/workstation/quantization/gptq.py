@@ -194,7 +194,7 @@ def apply_gptq(
             steps = rounded
             graph.set_values(op.inputs[1], _from_rows(steps, op, graph.shape(op.inputs[1])))
         error_mean = mean if bias_correction else None
-        if len(op.inputs) > 2 and op.inputs[2] >= 0 and (error_mean is not None or multiple > 1):
+        if op.has_bias and (error_mean is not None or multiple > 1):
             bias = origin.values(float_op.inputs[2]).astype(np.float64)
             if error_mean is not None:
                 bias += np.einsum("goi,gi->go", weights - steps * scales, error_mean).reshape(-1)
@@ -259,7 +259,7 @@ def _factor(covariance: Array, floor: float) -> Array:
 
 def _is_plain(graph: Flatbuffer, op: Op) -> bool:
     """Return True if _patches() supports the operator and it has a bias."""
-    if len(op.inputs) < 3 or op.inputs[2] < 0:
+    if not op.has_bias:
         return False
     if op.kind == "FULLY_CONNECTED":
         return True
