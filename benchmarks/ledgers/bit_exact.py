@@ -8,6 +8,7 @@ A record has ``kind`` "bit-exact", ``schema_version`` 1, ``calibration_faces``, 
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,8 +17,8 @@ from edgefer.errors import DataError
 from edgefer.escaping import escape_markdown
 from edgefer.report.tables import Table
 from edgefer.results import schema
-from edgefer.statistics import wilson_interval
 from ledgers.entries import require
+from ledgers.percent import percent_with_interval
 
 __all__ = ["BitExactModel", "bit_exact_table", "read_bit_exact"]
 
@@ -39,7 +40,7 @@ class BitExactModel:
     """One int8 model.
 
     Attributes:
-        model: name of the run.
+        name: name of the run.
         bit_exact: True if its scales are bit-exact.
         model_bytes: size of the file with its contract.
         correct, n: correct PublicTest faces, of how many.
@@ -49,7 +50,7 @@ class BitExactModel:
         kernels_compared: number of kinds of kernels.
     """
 
-    model: str
+    name: str
     bit_exact: bool
     model_bytes: int
     correct: int
@@ -79,18 +80,18 @@ def _model(entry: Mapping[str, Any]) -> BitExactModel:
     )  # fmt: skip
     if not 0 <= entry["correct"] <= entry["n"]:
         raise DataError(f"correct is {entry['correct']}", why=f"expected 0 to {entry['n']:,}, the number of faces")
-    return BitExactModel(**{name: entry[name] for name in BitExactModel.__dataclass_fields__})
+    names = [field.name for field in dataclasses.fields(BitExactModel)][1:]
+    return BitExactModel(entry["model"], **{name: entry[name] for name in names})
 
 
 def bit_exact_table(models: tuple[BitExactModel, ...]) -> Table:
     """Tabulate the models, one row each, in the order of the record."""
     rows = []
-    for each in models:
-        low, high = (100 * bound for bound in wilson_interval(each.correct, each.n))
+    for model in models:
         rows.append([
-            escape_markdown(each.model), "yes" if each.bit_exact else "no", f"{each.model_bytes / 1024:.0f}",
-            f"{100 * each.correct / each.n:.2f} ({low:.1f}-{high:.1f})", f"{100 * each.float_agreement:.2f}",
-            f"{100 * each.kernels_agreement:.2f}", f"{100 * each.kernels_identical:.1f}",
+            escape_markdown(model.name), "yes" if model.bit_exact else "no", f"{model.model_bytes / 1024:.0f}",
+            percent_with_interval(model.correct, model.n, digits=2), f"{100 * model.float_agreement:.2f}",
+            f"{100 * model.kernels_agreement:.2f}", f"{100 * model.kernels_identical:.1f}",
         ])  # fmt: skip
-    legend = LEGEND.format(n=models[0].n, kernels=max(each.kernels_compared for each in models))
+    legend = LEGEND.format(n=models[0].n, kernels=max(model.kernels_compared for model in models))
     return Table(HEADERS, rows, legend, text_columns=2, is_markdown=True)

@@ -17,8 +17,8 @@ from edgefer.errors import DataError
 from edgefer.escaping import escape_markdown
 from edgefer.report.tables import Table
 from edgefer.results import schema
-from edgefer.statistics import wilson_interval
 from ledgers.entries import require
+from ledgers.percent import percent_with_interval
 
 __all__ = ["Combination", "Student", "Teachers", "read_teachers", "teachers_table"]
 
@@ -107,8 +107,7 @@ def teachers_table(teachers: Teachers) -> Table:
     """Tabulate the sets of teachers, one row each, in the order of the record; the legend describes the students."""
     rows = []
     for combination in teachers.combinations:
-        low, high = (100 * bound for bound in wilson_interval(combination.correct, teachers.n))
-        accuracy = f"{100 * combination.correct / teachers.n:.2f} ({low:.1f}-{high:.1f})"
+        accuracy = percent_with_interval(combination.correct, teachers.n, digits=2)
         names = ", ".join(map(escape_markdown, combination.teachers))
         rows.append([names, accuracy, f"{100 * combination.mirror_correct / teachers.n:.2f}"])
     sentences = [

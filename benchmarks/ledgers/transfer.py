@@ -16,8 +16,8 @@ from typing import Any
 from edgefer.errors import DataError
 from edgefer.report.tables import Table
 from edgefer.results import schema
-from edgefer.statistics import wilson_interval
 from ledgers.entries import require
+from ledgers.percent import percent_with_interval
 
 __all__ = ["Recovered", "Transfer", "TransferTrial", "read_transfer", "transfer_table"]
 
@@ -121,7 +121,7 @@ def transfer_table(transfer: Transfer) -> Table:
             f"{trial.faces:,}",
             trial.initial_weights,
             str(trial.epochs),
-            _percent(trial.correct, trial.n),
+            percent_with_interval(trial.correct, trial.n, digits=1),
         ]
         for trial in transfer.trials
     ]
@@ -132,8 +132,3 @@ def transfer_table(transfer: Transfer) -> Table:
     ]
     legend = " ".join([LEGEND.format(network=transfer.network), *sentences])
     return Table(HEADERS, rows, legend, text_columns=1, is_markdown=True)
-
-
-def _percent(correct: int, n: int) -> str:
-    low, high = wilson_interval(correct, n)
-    return f"{100 * correct / n:.1f} ({100 * low:.1f}-{100 * high:.1f})"
