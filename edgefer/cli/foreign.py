@@ -56,6 +56,18 @@ class FeedOptions:
     labels: str | None = None
     words: str | None = None
 
+    @property
+    def first_option(self) -> str:
+        """The option of the first value that is set, or an empty text."""
+        if self.labels is not None:
+            return "--labels"
+        return "--input" if self.words is not None else ""
+
+    def refuse_for_run(self) -> None:
+        """Raise UsageError if a value is set: a run defines both."""
+        if option := self.first_option:
+            raise UsageError(f"{option} with a run", why="the run defines labels and input", hint=f"omit {option}")
+
 
 def _feed_options(defaults: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     return option_group(
@@ -102,8 +114,7 @@ def find_contract(
     path, reason = find_model(named)
     if has_contract(path):
         log(f"model: {path} ({reason})")
-        if feed != FeedOptions():
-            option = "--labels" if feed.labels is not None else "--input"
+        if option := feed.first_option:
             why, hint = "its contract defines labels and input", f"edgefer import {shlex.quote(str(path))} {option} ..."
             raise UsageError(f"{option} with {path}", why=why, hint=hint)
         return path

@@ -60,9 +60,7 @@ def command(
         if runtime is not None:
             hint = "pass a .tflite, or omit --runtime"
             raise UsageError("--runtime with a run", why="Keras evaluates runs", hint=hint)
-        if feed != FeedOptions():
-            option = "--labels" if feed.labels is not None else "--input"
-            raise UsageError(f"{option} with a run", why="the run defines labels and input", hint=f"omit {option}")
+        feed.refuse_for_run()
         outputs, run = _score_run(subject, data, split)
     else:
         outputs = _score_model(subject, feed, data, split, runtime)

@@ -274,9 +274,7 @@ def _open_run(subject: Path | None, data: DataOptions, feed: FeedOptions, *, tru
         record, run = import_network(subject, data, feed, trust=trust, check=check)
         log(f"{import_text(record)}\n")
         return run
-    if feed != FeedOptions():
-        option = "--labels" if feed.labels is not None else "--input"
-        raise UsageError(f"{option} with a run", why="the run defines labels and input", hint=f"omit {option}")
+    feed.refuse_for_run()
     return find_run(subject)
 
 
