@@ -16,11 +16,12 @@ outputs, and all later layers see the difference. Here no product comes that clo
   than the error of the first rounding. Weights keep 127 of 255 values.
 - Sums of two tensors: their scales are integer multiples of 1 / 255 of the output scale. The result is then a multiple
   of 1 / 255, and at least 1 / 510 away from a tie; kernels approximate the scales better than that.
-- Means over all rows and columns before a fully connected layer: the first rounding of the built-in kernel is to
-  multiples of 1/2 to 1/8, and no scale avoids that. They become depthwise convolutions with equal weights.
+- Means over all rows and columns before a fully connected layer or a convolution: the first rounding of the built-in
+  kernel is to multiples of 1/2 to 1/8, and no scale avoids that. They become depthwise convolutions with equal weights.
 
-Ranges become slightly wider, never narrower. Other operators stay as they are: MAX_POOL_2D and RESHAPE do not round,
-but AVERAGE_POOL_2D, MUL, LOGISTIC and others can still differ.
+Ranges become slightly wider, never narrower. Other operators stay as they are. MAX_POOL_2D, CONCATENATION, PAD and
+RESHAPE do not round, and XNNPACK computes AVERAGE_POOL_2D, PRELU, HARD_SWISH, TANH and MAXIMUM like the other kernels.
+LEAKY_RELU, MUL, RESIZE_BILINEAR, TRANSPOSE_CONV and other means can still differ.
 """
 
 from __future__ import annotations
@@ -53,13 +54,14 @@ LARGEST_MEAN = 256
 def replace_means(model: bytes) -> bytes:
     """Return a float model with each mean over rows and columns as a DEPTHWISE_CONV_2D.
 
-    Only fully connected layers may read the mean. The indices of operators and tensors stay the same.
+    Only convolutions and fully connected layers may read the mean. The indices of operators and tensors stay the same.
     """
     graph = Flatbuffer(model)
     for position, op in enumerate(graph.ops):
         source = graph.shape(op.inputs[0])
         readers = {reader.kind for reader in graph.ops if op.outputs[0] in reader.inputs}
-        if op.kind != "MEAN" or len(source) != 4 or readers != {"FULLY_CONNECTED"}:
+        is_read = readers and readers <= {*WEIGHTED} and op.outputs[0] not in graph.outputs
+        if op.kind != "MEAN" or len(source) != 4 or not is_read:
             continue
         height, width, channels = source[1:]
         axes = {int(axis) % 4 for axis in graph.values(op.inputs[1]).reshape(-1)}

@@ -72,6 +72,30 @@ def test_all_kernels_compute_the_same_outputs(calibrators, noise, name, options)
     assert np.array_equal(reference, builtin)
 
 
+@pytest.mark.parametrize(
+    ("layer", "kind"),
+    [
+        (lambda layers: layers.AveragePooling2D(2), "AVERAGE_POOL_2D"),
+        (lambda layers: layers.AveragePooling2D(3, strides=2, padding="same"), "AVERAGE_POOL_2D"),
+        (lambda layers: layers.Activation("hard_swish"), "HARD_SWISH"),
+        (lambda layers: layers.PReLU(shared_axes=[1, 2], alpha_initializer="random_uniform"), "PRELU"),
+        (lambda layers: layers.Activation("tanh"), "TANH"),
+        (lambda layers: layers.ZeroPadding2D(1), "PAD"),
+    ],
+)
+def test_other_operators_that_all_kernels_compute_alike(build, drawn, noise, layer, kind):
+    def body(layers, face):
+        x = layers.Conv2D(8, 3, strides=4, padding="same", name="stem")(face)
+        x = layers.Conv2D(16, 3, padding="same", name="conv")(layer(layers)(x))
+        return layers.Dense(7, name="logits")(layers.GlobalAveragePooling2D(name="average")(x))
+
+    model = Calibrator(convert(build(body)), drawn).quantize(DEFAULTS)
+    assert kind in [op.kind for op in Flatbuffer(model).ops]
+    xnnpack, builtin, reference = outputs(model, noise)
+    assert np.array_equal(xnnpack, builtin)
+    assert np.array_equal(reference, builtin)
+
+
 def test_kernels_differ_without_aligned_scales(calibrators, noise):
     xnnpack, builtin, _ = outputs(calibrators["residual"].quantize(INEXACT), noise)
     assert 0.01 < (xnnpack != builtin).mean() < 0.5
@@ -134,12 +158,25 @@ def test_a_mean_becomes_a_convolution_with_equal_weights(calibrators):
     assert np.allclose(graph.scales(mean.inputs[1])[0], 1 / 126 / 6**2, rtol=1e-5)
 
 
-def test_a_mean_that_no_dense_layer_reads_stays(build, drawn):
+def test_a_mean_before_a_convolution_becomes_a_convolution(build, drawn, noise):
     def body(layers, face):
-        x = layers.Conv2D(8, 3, strides=8, activation="relu", name="conv")(face)
-        weight = layers.GlobalAveragePooling2D(keepdims=True, name="squeeze")(x)
-        x = layers.Multiply(name="scaled")([x, layers.Conv2D(8, 1, activation="sigmoid", name="excite")(weight)])
-        return layers.Dense(7, name="logits")(layers.Flatten(name="flat")(x))
+        x = layers.Conv2D(8, 3, strides=4, padding="same", activation="relu", name="conv")(face)
+        x = layers.GlobalAveragePooling2D(keepdims=True, name="average")(x)
+        return layers.Flatten(name="flat")(layers.Conv2D(7, 1, name="logits")(x))
+
+    model = Calibrator(convert(build(body)), drawn).quantize(DEFAULTS)
+    assert [op.kind for op in Flatbuffer(model).ops] == ["CONV_2D", "DEPTHWISE_CONV_2D", "CONV_2D", "RESHAPE"]
+    xnnpack, builtin, reference = outputs(model, noise)
+    assert np.array_equal(xnnpack, builtin)
+    assert np.array_equal(reference, builtin)
+
+
+@pytest.mark.parametrize("reader", ["output", "product"])
+def test_a_mean_that_no_weights_follow_stays(build, drawn, reader):
+    def body(layers, face):
+        x = layers.Conv2D(7, 3, strides=8, activation="relu", name="conv")(face)
+        mean = layers.GlobalAveragePooling2D(keepdims=reader == "product", name="average")(x)
+        return layers.Flatten(name="flat")(layers.Multiply(name="scaled")([x, mean])) if reader == "product" else mean
 
     model = convert(build(body))
     assert replace_means(model) == Flatbuffer(model).to_bytes()
