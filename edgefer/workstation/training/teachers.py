@@ -17,10 +17,9 @@ import numpy.typing as npt
 from edgefer import files
 from edgefer.data.pixels import Pixels, prepared
 from edgefer.inference.classifier import Classifier
-from edgefer.inference.evaluation import compute_logits
 from edgefer.models import find_model, shipped
 from edgefer.workstation.networks.backend import load_keras
-from edgefer.workstation.training.keras_inference import flatbuffer_logits, keras_logits, load_network
+from edgefer.workstation.training.keras_inference import flatbuffer_logits, keras_logits, load_network, parallel_logits
 from edgefer.workstation.training.run import Run, find_run
 
 __all__ = ["ModelTeacher", "RunTeacher", "Teacher", "open_teacher"]
@@ -83,18 +82,18 @@ class ModelTeacher:
 
     def __init__(self, path: Path) -> None:
         """Open the model."""
-        self._classifier = Classifier.open(path)
+        classifier = Classifier.open(path)
+        self._artifact = artifact = classifier.artifact
         self.name = path.name
-        self.labels = self._classifier.artifact.labels
-        self.reference = {"run": path.name, **self._classifier.subject}
+        self.labels = artifact.labels
+        self.reference = {"run": path.name, **classifier.subject}
         self.cache = files.cache_folder("teachers")
         # The digest is that of the flatbuffer; a contract with another input gives it other pixels.
-        artifact = self._classifier.artifact
         self.cache_key = json.dumps([artifact.sha256, artifact.input_spec.to_json(), artifact.output])
 
     def logits(self, pixels: Pixels) -> npt.NDArray[np.float32]:
         """Compute the logits, float32 (n, classes), of unprepared images, uint8 (n, h, w)."""
-        return compute_logits(self._classifier, prepared(pixels, self._classifier.artifact.input_spec))
+        return parallel_logits(self._artifact, prepared(pixels, self._artifact.input_spec))
 
 
 def open_teacher(name: str) -> Teacher:
