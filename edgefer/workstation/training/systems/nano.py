@@ -2,7 +2,7 @@
 
 A stem with stride 2 halves the side length, so the stages run at 24, 12 and 6 pixels. At the same size in bytes, this
 takes about half the instructions of stages at 48, 24 and 12 pixels on a processor without int8 dot products. The
-shipped weights were distilled on 24 shared views (``--views 24``).
+shipped weights were distilled on 24 shared views (``--views 24``), then on others with weaker augmentation.
 """
 
 from edgefer.workstation.training.settings import Augment, TrainSettings
