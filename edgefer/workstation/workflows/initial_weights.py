@@ -45,6 +45,8 @@ __all__ = [
     "initialize", "new_classes", "open_initial_weights",
 ]  # fmt: skip
 
+# Learning rate of a fine-tuning for each optimizer. That of the source may be the end of a long schedule.
+FINE_TUNING_RATES = {"sgd": 0.02, "adam": 2e-4, "adamw": 2e-4}
 # Training faces that measure the statistics of the normalizations.
 STATISTICS_FACES = 2048
 # Faces that compare the recovered network with the model, and the least correlation of their logits.
@@ -337,7 +339,7 @@ def fine_tuning_settings(settings: TrainSettings, *, teachers: bool) -> TrainSet
     return dataclasses.replace(
         settings,
         epochs=20,
-        learning_rate=settings.learning_rate / 5,
+        learning_rate=FINE_TUNING_RATES[settings.optimizer],
         backbone_lr_factor=0.1,
         warmup_epochs=1,
         early_stopping=0,

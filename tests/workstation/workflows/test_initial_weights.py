@@ -202,6 +202,12 @@ def test_fine_tuning_settings_keep_the_network_and_need_no_teacher(nano):
     assert fine_tuning_settings(dataclasses.replace(nano.settings, views=24), teachers=True).views == 24
 
 
+@pytest.mark.parametrize(("optimizer", "rate"), [("sgd", 0.02), ("adam", 2e-4), ("adamw", 2e-4)])
+def test_the_rate_of_a_fine_tuning_does_not_depend_on_that_of_the_source(nano, optimizer, rate):
+    sources = [dataclasses.replace(nano.settings, optimizer=optimizer, learning_rate=each) for each in (0.1, 0.001)]
+    assert {fine_tuning_settings(source, teachers=False).learning_rate for source in sources} == {rate}
+
+
 def test_an_architecture_with_another_input_size_is_refused_where_it_has_weights_for_it(finished_run, drawn):
     keras = load_keras()
     settings = TrainSettings(architecture="two_conv")
