@@ -64,12 +64,16 @@ def outputs(model, faces):
     return [run_model(model, faces, Configuration("litert", kernels, 1)) for kernels in kinds]
 
 
+def assert_equal_outputs(model, faces):
+    xnnpack, builtin, reference = outputs(model, faces)
+    assert np.array_equal(xnnpack, builtin)
+    assert np.array_equal(reference, builtin)
+
+
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
 @pytest.mark.parametrize("name", ["small", "depthwise", "residual"])
 def test_all_kernels_compute_the_same_outputs(calibrators, noise, name, options):
-    xnnpack, builtin, reference = outputs(calibrators[name].quantize(options), noise)
-    assert np.array_equal(xnnpack, builtin)
-    assert np.array_equal(reference, builtin)
+    assert_equal_outputs(calibrators[name].quantize(options), noise)
 
 
 @pytest.mark.parametrize(
@@ -91,9 +95,7 @@ def test_other_operators_that_all_kernels_compute_alike(build, drawn, noise, lay
 
     model = Calibrator(convert(build(body)), drawn).quantize(DEFAULTS)
     assert kind in [op.kind for op in Flatbuffer(model).ops]
-    xnnpack, builtin, reference = outputs(model, noise)
-    assert np.array_equal(xnnpack, builtin)
-    assert np.array_equal(reference, builtin)
+    assert_equal_outputs(model, noise)
 
 
 def test_kernels_differ_without_aligned_scales(calibrators, noise):
@@ -166,9 +168,7 @@ def test_a_mean_before_a_convolution_becomes_a_convolution(build, drawn, noise):
 
     model = Calibrator(convert(build(body)), drawn).quantize(DEFAULTS)
     assert [op.kind for op in Flatbuffer(model).ops] == ["CONV_2D", "DEPTHWISE_CONV_2D", "CONV_2D", "RESHAPE"]
-    xnnpack, builtin, reference = outputs(model, noise)
-    assert np.array_equal(xnnpack, builtin)
-    assert np.array_equal(reference, builtin)
+    assert_equal_outputs(model, noise)
 
 
 @pytest.mark.parametrize("reader", ["output", "product"])
