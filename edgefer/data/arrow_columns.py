@@ -16,7 +16,7 @@ from typing import Any
 from edgefer.data.arrow_files import load_pyarrow
 from edgefer.data.naming import list_names, quote_name
 from edgefer.data.shards import Shard
-from edgefer.data.table_columns import SUBJECT_NAMES
+from edgefer.data.table_columns import SPLIT_NAMES, SUBJECT_NAMES
 from edgefer.errors import DataError, UsageError
 
 __all__ = ["Columns", "find_columns"]
@@ -24,7 +24,6 @@ __all__ = ["Columns", "find_columns"]
 PICTURE_NAMES = ("image", "img", "picture", "photo", "face", "image_bytes", "bytes", "jpg", "jpeg", "png")
 PIXEL_NAMES = ("pixels", "pixel_values", "image")
 LABEL_NAMES = ("label", "labels", "emotion", "emotions", "expression", "class", "category", "target")
-SPLIT_NAMES = ("usage", "split", "subset")
 PICTURE_ROLES = ("image", "path", "pixels")
 NAMED_COLUMNS = 12
 HINT = "--columns label=NAME,image=NAME"

@@ -17,13 +17,14 @@ from dataclasses import dataclass
 
 from edgefer.data.naming import label_of, split_of
 
-__all__ = ["DELIMITERS", "SUBJECT_NAMES", "Columns", "columns_hint", "find_columns", "split_line"]
+__all__ = ["DELIMITERS", "SPLIT_NAMES", "SUBJECT_NAMES", "Columns", "columns_hint", "find_columns", "split_line"]
 
 DELIMITERS = (",", ";", "\t", "|")
 EMOTION_NAMES = ("emotion", "label", "expression", "class")
 # Not read without --columns, because tables of pixels have the names above.
 LABEL_NAMES = (*EMOTION_NAMES, "labels", "emotions", "mood", "category", "target")
-USAGE_NAMES = ("usage", "split", "subset", "set")
+SPLIT_NAMES = ("usage", "split", "subset")
+USAGE_NAMES = (*SPLIT_NAMES, "set")
 SUBJECT_NAMES = ("subject", "person")
 # One column per pixel, such as pixel0 to pixel2303.
 PIXEL_COLUMN = re.compile(r"(?:pixels?|px|p)[\s_.\-]*\d+")

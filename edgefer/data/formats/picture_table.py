@@ -3,8 +3,8 @@
     read(Path("faces.csv"), options=ReadOptions(columns={"path": "file", "label": "mood"}), bad=bad, progress=silent)
 
 Paths are relative to the table, and may have the backslashes of Windows. The role image is another name for path. The
-optional columns split and subject assign pictures to splits and to persons; a column named subject or person needs no
-role. Without a column of splits, all pictures belong to Training.
+optional columns split and subject assign pictures to splits and to persons; columns with usual names, such as Usage,
+split, subject or person, need no role. Without a column of splits, all pictures belong to Training.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from edgefer.data.naming import SPLIT_WORDS, UNDECODED, list_names, quote, single_test_notes, splits_of
 from edgefer.data.pictures import Picture, path_problem, pictures_key, read_pictures
 from edgefer.data.records import SPLITS, BadRows, ReadOptions, SampleTable
-from edgefer.data.table_columns import DELIMITERS, SEPARATOR_LINE, SUBJECT_NAMES, split_line
+from edgefer.data.table_columns import DELIMITERS, SEPARATOR_LINE, SPLIT_NAMES, SUBJECT_NAMES, split_line
 from edgefer.data.table_text import Table, open_table
 from edgefer.errors import DataError, UsageError
 from edgefer.progress import Progress
@@ -61,7 +61,7 @@ def _pictures(path: Path, options: ReadOptions) -> tuple[list[Picture], tuple[st
         rows = list(_rows(path, table, options))
         notes = table.notes()
     splits = splits_of(row["split"] for _, row in rows if "split" in row)
-    notes = (*notes, *single_test_notes(splits, column=options.columns.get("split", "")))
+    notes = (*notes, *single_test_notes(splits, column=options.columns.get("split", "Split")))
     return [_picture(path.parent, line, row, splits) for line, row in rows], notes
 
 
@@ -70,7 +70,8 @@ def _rows(path: Path, table: Table, options: ReadOptions) -> Iterator[tuple[int,
     positions: dict[str, int] = {}
     delimiter, width = "", 0
     for number, line in table.lines():
-        if not line.strip():
+        # Spreadsheets leave rows of empty cells at the end.
+        if not line.strip(delimiter + ' "\t\r\n'):
             continue
         if not positions:
             if not delimiter and (separator := SEPARATOR_LINE.match(line.lstrip("\ufeff"))):
@@ -94,8 +95,9 @@ def _positions(path: Path, header: list[str], options: ReadOptions) -> dict[str,
             why=f"its columns are {list_names(header)}",
             hint="--columns label=NAME,path=NAME",
         )
-    subject = next((name for name in SUBJECT_NAMES if name in lower), None)
-    names = {**({"subject": subject} if subject else {}), **options.columns}
+    usual = {"split": SPLIT_NAMES, "subject": SUBJECT_NAMES}
+    named = {role: next((name for name in choices if name in lower), "") for role, choices in usual.items()}
+    names = {**{role: name for role, name in named.items() if name}, **options.columns}
     return {role: lower.index(name.lower()) for role, name in names.items()}
 
 

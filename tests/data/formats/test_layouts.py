@@ -312,6 +312,20 @@ def test_a_table_of_paths(drawn, put):
         load(table, columns={"path": "file", "label": "emotion"})
 
 
+@pytest.mark.parametrize("column", ["Usage", "split"])
+def test_a_table_of_paths_has_a_column_of_splits_by_its_usual_name(column, drawn, put):
+    rows = [f"path,label,{column}"]
+    for label in ("happy", "sad"):
+        for index, face in enumerate(drawn[label]):
+            root = put(f"{label}{index}.png", face)
+            rows.append(f"{label}{index}.png,{label},{('Training', 'PublicTest')[index % 2]}")
+    table = root / "faces.csv"
+    table.write_text("\n".join([*rows, ",,", ' , ,""']))
+    two = {"happy": 2, "sad": 2}
+    dataset = load(table, columns={"path": "path", "label": "label"})
+    assert counts(dataset) == {"Training": two, "PublicTest": two}
+
+
 GERMAN = "fr\u00f6hlich"
 
 
