@@ -21,6 +21,7 @@ from edgefer.contract.preprocessing import InputSpec, prepare_all
 from edgefer.data.naming import quote, quote_name
 from edgefer.data.pictures import stored_spec
 from edgefer.data.records import ReadOptions
+from edgefer.data.table_columns import LIST_SEPARATORS
 from edgefer.errors import UsageError
 
 __all__ = [
@@ -106,7 +107,7 @@ def usual_side(counts: Iterable[int]) -> int:
 
 
 def parse_pixels(tokens: Sequence[str]) -> bytes:
-    """Parse pixels such as "70", "[70,", "70.0".
+    """Parse pixels such as "70", "[70,", "[[70", "70.0".
 
     Raises:
         BadPixels: a value is not an integer in 0..255.
@@ -130,8 +131,8 @@ def _shape(count: int) -> str:
 
 
 def _parse_other_numbers(text: str) -> bytes:
-    """Parse pixels such as "[70, 80]" and "70.0 80.0"."""
-    tokens = text.strip("[]() ").replace(",", " ").replace(";", " ").split()
+    """Parse pixels such as "[70, 80]", "[[70 80] [82 72]]" and "70.0 80.0"."""
+    tokens = text.translate(LIST_SEPARATORS).split()
     face = bytearray()
     for position, token in enumerate(tokens, start=1):
         try:

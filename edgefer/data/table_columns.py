@@ -17,7 +17,10 @@ from dataclasses import dataclass
 
 from edgefer.data.naming import label_of, split_of
 
-__all__ = ["DELIMITERS", "SPLIT_NAMES", "SUBJECT_NAMES", "Columns", "columns_hint", "find_columns", "split_line"]
+__all__ = [
+    "DELIMITERS", "LIST_SEPARATORS", "SPLIT_NAMES", "SUBJECT_NAMES", "Columns", "columns_hint", "find_columns",
+    "split_line",
+]  # fmt: skip
 
 DELIMITERS = (",", ";", "\t", "|")
 EMOTION_NAMES = ("emotion", "label", "expression", "class")
@@ -26,8 +29,10 @@ LABEL_NAMES = (*EMOTION_NAMES, "labels", "emotions", "mood", "category", "target
 SPLIT_NAMES = ("usage", "split", "subset")
 USAGE_NAMES = (*SPLIT_NAMES, "set")
 SUBJECT_NAMES = ("subject", "person")
-# One column per pixel, such as pixel0 to pixel2303.
-PIXEL_COLUMN = re.compile(r"(?:pixels?|px|p)[\s_.\-]*\d+")
+# One column per pixel, such as pixel0 to pixel2303, in any order.
+PIXEL_COLUMN = re.compile(r"(?:pixels?|px|p)[\s_.\-]*(\d+)")
+# Characters beside the numbers of a list, such as [70, 80] and [[70 80] [82 72]].
+LIST_SEPARATORS = str.maketrans("[](),;", "      ")
 LEAST_PIXEL_COLUMNS = 100
 LEAST_PIXELS = 256
 NUMBER = re.compile(r"[\d.]+")
@@ -45,7 +50,8 @@ class Columns:
         width: number of columns.
         delimiter: character between cells.
         emotion, usage, subject: positions of the columns, or None.
-        pixels: position of the column with all pixels, or positions of columns with one pixel each.
+        pixels: position of the column with all pixels, or positions of columns with one pixel each, in the order of
+            the pixels.
         skipped: lines before the first data row: blank lines, Excel's "sep=;" and the header.
     """
 
@@ -127,9 +133,11 @@ def _from_header(cells: list[str], delimiter: str, skipped: int, roles: Mapping[
     names = tuple(cell.strip(" \t\r\n\"'\ufeff").lower() for cell in cells)
     pixels = tuple(index for index, name in enumerate(names) if name in chosen.get("pixels", ("pixels",)))[:1]
     if not pixels:
-        pixels = tuple(index for index, name in enumerate(names) if PIXEL_COLUMN.fullmatch(name))
-        if len(pixels) < LEAST_PIXEL_COLUMNS:
+        matches = ((index, PIXEL_COLUMN.fullmatch(name)) for index, name in enumerate(names))
+        numbers = {index: int(match[1]) for index, match in matches if match}
+        if len(numbers) < LEAST_PIXEL_COLUMNS:
             return None
+        pixels = tuple(sorted(numbers, key=lambda index: numbers[index]))
     usual = {"label": EMOTION_NAMES, "split": USAGE_NAMES, "subject": SUBJECT_NAMES}
     emotion, usage, subject = (
         next((names.index(name) for name in chosen.get(role, choices) if name in names), None)
@@ -157,5 +165,5 @@ def _from_row(cells: list[str], delimiter: str, skipped: int) -> Columns | None:
 
 
 def _is_pixel_list(cell: str) -> bool:
-    tokens = cell.strip("[]()").replace(",", " ").split()
+    tokens = cell.translate(LIST_SEPARATORS).split()
     return len(tokens) >= LEAST_PIXELS and all(NUMBER.fullmatch(token) for token in tokens[:LEAST_PIXELS])

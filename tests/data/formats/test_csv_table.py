@@ -66,6 +66,8 @@ def zipped(**members: bytes) -> bytes:
     return packed.getvalue()
 
 
+# pixel0, pixel1, pixel10, pixel100, ..., as tools write columns that they sort.
+BY_NAME = sorted(range(2304), key=str)
 VARIANTS = {
     "semicolons": PLAIN.replace(",", ";"),
     "tabs": PLAIN.replace(",", "\t"),
@@ -92,6 +94,13 @@ VARIANTS = {
     "line breaks within pixels": make_table(
         lambda e, i, u: f'{e},"[{chr(10).join(" ".join(map(str, row)) for row in FACES[i].tolist())}]",{u}'
     ),
+    "lists of lists": make_table(lambda e, i, u: f'{e},"{FACES[i].tolist()}",{u}'),
+    "arrays that NumPy printed": make_table(
+        lambda e, i, u: f'{e},"{np.array2string(FACES[i].ravel(), threshold=10_000)}",{u}'
+    ),
+    "arrays of two dimensions that NumPy printed": make_table(
+        lambda e, i, u: f'{e},"{np.array2string(FACES[i], threshold=10_000)}",{u}'
+    ),
     "empty rows of a spreadsheet": PLAIN.replace(",", ";") + ";;\n;;\n",
     "every cell quoted": make_table(lambda e, i, u: f'"{e}","{joined(i)}","{u}"', header='"emotion","pixels","Usage"'),
     "quoted pixels": make_table(lambda e, i, u: f'{e},"{joined(i)}",{u}'),
@@ -107,6 +116,10 @@ VARIANTS = {
     "a column per pixel": make_table(
         lambda e, i, u: f"{e},{u},{','.join(map(str, values(i)))}",
         header=",".join(["emotion", "Usage", *(f"pixel{number}" for number in range(2304))]),
+    ),
+    "columns of pixels in the order of their names": make_table(
+        lambda e, i, u: f"{e},{u},{','.join(str(values(i)[number]) for number in BY_NAME)}",
+        header=",".join(["emotion", "Usage", *(f"pixel{number}" for number in BY_NAME)]),
     ),
 }
 
