@@ -26,6 +26,7 @@ from edgefer.data.arrow_files import ArrowFile, Opener, readable
 from edgefer.data.naming import (
     FER2013_NUMBERS,
     SPLIT_WORDS,
+    is_missing,
     list_names,
     quote,
     quote_name,
@@ -53,7 +54,7 @@ __all__ = ["read_shards"]
 BATCH_ROWS = 64
 LABEL_BATCH_ROWS = 8192
 # Hugging Face datasets store -1 for the hidden class of a test image.
-UNLABELED = (None, -1, "")
+UNLABELED = (None, -1)
 
 
 @dataclass(frozen=True)
@@ -146,8 +147,7 @@ def _read_rows(file: ArrowFile, columns: Columns) -> tuple[list[_Row], int]:
     for batch in file.batches(names, LABEL_BATCH_ROWS):
         values = {name: batch.column(batch.schema.get_field_index(name)).to_pylist() for name in names}
         for index, label in enumerate(values[columns.label]):
-            # A number that is not equal to itself is the missing value of pandas.
-            if label not in UNLABELED and label == label:
+            if label not in UNLABELED and not is_missing(str(label)):
                 split = values[columns.split][index] if columns.split else None
                 subject = values[columns.subject][index] if columns.subject else None
                 rows.append(_Row(count + index, _label(label, columns), _text(split), _text(subject)))

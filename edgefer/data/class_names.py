@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Set as AbstractSet
+from collections.abc import Iterator, Mapping, Sequence, Set as AbstractSet
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,12 +32,13 @@ from edgefer.data.naming import (
 from edgefer.data.records import SampleTable
 from edgefer.errors import DataError
 
-__all__ = ["class_key", "read_labels_map", "with_canonical_classes"]
+__all__ = ["NUMBERS_HINT", "class_key", "numbers_from_1", "read_labels_map", "with_canonical_classes"]
 
 # As in the contract of a model.
 MAX_CLASSES, LONGEST_NAME = 1000, 100
 NO_NAMES: Mapping[str, str] = {}
 HINT = '--labels-map FILE with one line per class, such as "1" = "happy"'
+NUMBERS_HINT = '--labels-map FILE with one line per number, such as "1" = "happy"'
 
 
 def read_labels_map(path: Path) -> dict[str, str]:
@@ -61,6 +62,24 @@ def read_labels_map(path: Path) -> dict[str, str]:
         why = f"{quote(wrong)} is {quote(values[wrong])}, expected a class name" if wrong is not None else "it is empty"
         raise DataError(f"{quote_name(path)} is not a labels map", why=why, hint='joy = "happy"')
     return {key: value.strip() for key, value in values.items()}
+
+
+def numbers_from_1(path: Path, names: Sequence[str], *, last: int, unit: str, hint: str) -> DataError:
+    """Return the error for numbers of classes that count from 1: to skip the last class would shift all labels.
+
+    Args:
+        path: the data set.
+        names: names of the classes 0 to n - 1.
+        last: number of rows or samples with the number n.
+        unit: noun for them, in the plural.
+        hint: option or change that gives the numbers their meaning.
+    """
+    first, end = (f"{index} ({quote_name(names[index])})" for index in (0, len(names) - 1))
+    return DataError(
+        f"{quote_name(path)}: emotion ranges from 1 to {len(names)}",
+        why=f"{last:,} {unit} have {len(names)} and none has 0; expected {first} to {end}",
+        hint=hint,
+    )
 
 
 def with_canonical_classes(

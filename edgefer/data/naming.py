@@ -21,8 +21,8 @@ from edgefer.escaping import printable
 
 __all__ = [
     "CONTEMPT", "FER2013_NUMBERS", "LABEL_OF_NAME", "SPLIT_WORDS", "TEST", "UNDECODED", "assign_test",
-    "canonical_name", "composed", "is_class_name", "is_number", "label_of", "list_names", "match_names", "plain_number",
-    "quote", "quote_name", "single_test_notes", "split_of", "splits_of", "test_note",
+    "canonical_name", "composed", "is_class_name", "is_missing", "is_number", "label_of", "list_names", "match_names",
+    "plain_number", "quote", "quote_name", "single_test_notes", "split_of", "splits_of", "test_note",
 ]  # fmt: skip
 
 TEST = "test"
@@ -62,6 +62,7 @@ SPLIT_OF_WORD = {
 # Words around the name of a split, as in FER2013Train, train_set and images-test.
 DECORATION = re.compile(r"^(?:fer2013|ferplus|fer|images?)|(?:set|split|data|images?|folder)$")
 NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
+MISSING = frozenset({"", "nan", "<na>"})
 # Stands for bytes that are no text in the encoding of a file.
 UNDECODED = "\ufffd"
 QUOTED_CHARACTERS = 40
@@ -94,6 +95,11 @@ def canonical_name(name: str) -> str:
 def is_number(text: str) -> bool:
     """Return True for a decimal number, such as "3", "-1", "3.0" or "3.0e+00"."""
     return NUMBER.fullmatch(text) is not None
+
+
+def is_missing(text: str) -> bool:
+    """Return True for the text of a missing value: an empty one, or "nan" and "<NA>" as pandas writes them."""
+    return text.strip().lower() in MISSING
 
 
 def plain_number(text: str) -> str:

@@ -24,7 +24,7 @@ import numpy as np
 
 from edgefer.contract.labels import LABELS
 from edgefer.contract.preprocessing import InputSpec
-from edgefer.data.class_names import class_key
+from edgefer.data.class_names import NUMBERS_HINT, class_key, numbers_from_1
 from edgefer.data.naming import (
     CONTEMPT,
     FER2013_NUMBERS,
@@ -33,6 +33,7 @@ from edgefer.data.naming import (
     UNDECODED,
     assign_test,
     canonical_name,
+    is_missing,
     plain_number,
     quote,
     quote_name,
@@ -246,7 +247,8 @@ class _Rows:
 
     def _is_class(self, name: str) -> bool:
         """Return True for a class of the user's map, a number of a class, or a text that does not start with one."""
-        is_name = 0 < len(name) <= LONGEST_NAME and not name[0].isdecimal() and UNDECODED not in name
+        is_text = not is_missing(name) and UNDECODED not in name
+        is_name = is_text and len(name) <= LONGEST_NAME and not name[0].isdecimal()
         return is_name or name in CLASS_NUMBERS or class_key(name) in self.mapped
 
     def _add(self, line: str, number: int) -> None:
@@ -373,11 +375,7 @@ def _require_numbers_from_0(path: Path, rows: _Rows) -> None:
     last = str(len(LABELS))
     has_meaning = all(number in rows.mapped for number in rows.emotions if number.isdecimal())
     if rows.emotions[last] and not rows.emotions["0"] and not has_meaning:
-        raise DataError(
-            f"{path}: emotion ranges from 1 to {last}",
-            why=f"{rows.emotions[last]:,} rows have {last} and none has 0; expected 0 (angry) to 6 (neutral)",
-            hint='--labels-map FILE with one line per number, such as "1" = "happy"',
-        )
+        raise numbers_from_1(path, LABELS, last=rows.emotions[last], unit="rows", hint=NUMBERS_HINT)
 
 
 def _notes(table: Table, columns: Columns) -> tuple[str, ...]:

@@ -24,10 +24,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edgefer.contract.labels import LABELS
 from edgefer.contract.preprocessing import prepare_all
+from edgefer.data.class_names import NUMBERS_HINT, numbers_from_1
 from edgefer.data.naming import (
     FER2013_NUMBERS,
     SPLIT_WORDS,
+    is_missing,
     list_names,
     quote,
     quote_name,
@@ -45,6 +48,7 @@ __all__ = ["cache_key", "is_complete", "matches", "read"]
 
 DAMAGED_HINT = "write or copy the file again"
 HINT = "np.savez('data.npz', pixels=..., emotion=..., usage=...)"
+NAMES_HINT = "write numbers from 0, or the names of the classes as emotion"
 VOTE_COLUMNS = 10
 LONGEST_USAGE = 64
 MOST_VOTES = 1_000_000
@@ -114,12 +118,15 @@ def read(path: Path, *, options: ReadOptions, bad: BadRows, progress: Progress) 
     splits, notes = _splits(text)
     classes = _classes(path, emotion, arrays.get("label_names"), options.class_names)
     labels = classes.positions
+    if emotion.dtype.kind in "iu":
+        _require_numbers_from_0(path, emotion, classes, has_names="label_names" in arrays)
     is_good = (splits >= 0) & (labels >= 0)
     for row in np.flatnonzero(~is_good):
         if splits[row] < 0:
             reason = f"usage is {quote(text[row])}, expected {SPLIT_WORDS}"
         else:
-            reason = f"emotion is {emotion[row]}, expected {classes.expected}"
+            value = quote(emotion[row]) if emotion.dtype.kind in "US" else emotion[row]
+            reason = f"emotion is {value}, expected {classes.expected}"
         bad.add(f"row {row} (from 0)", reason)
     progress(count, count, "rows")
     kept = np.flatnonzero(is_good)
@@ -140,6 +147,16 @@ def read(path: Path, *, options: ReadOptions, bad: BadRows, progress: Progress) 
     )
 
 
+def _require_numbers_from_0(
+    path: Path, emotion: npt.NDArray[Any], classes: _Classes, *, has_names: bool
+) -> None:
+    """Refuse emotions from 1 on without a meaning: to skip the rows of the last one would shift all labels."""
+    names, hint = (classes.names, NAMES_HINT) if has_names else (LABELS, NUMBERS_HINT)
+    last = int(((emotion == len(names)) & (classes.positions < 0)).sum())
+    if last and not (emotion == 0).any():
+        raise numbers_from_1(path, names, last=last, unit="rows", hint=hint)
+
+
 @dataclass(frozen=True)
 class _Classes:
     """Class names, the index of each row's class in int64 (n,), -1 for an unknown one, and the known ones in words."""
@@ -154,8 +171,11 @@ def _classes(
 ) -> _Classes:
     """Return the classes by their names in the archive, or their numbers: those of FER2013 and of the user's map."""
     if emotion.dtype.kind in "US":
-        words, positions = np.unique(_text(emotion), return_inverse=True)
-        return _Classes(tuple(map(str, words)), positions.reshape(-1).astype(np.int64))
+        texts = _text(emotion)
+        is_known = np.array([not is_missing(text) for text in texts.tolist()], np.bool_)
+        words = tuple(map(str, np.unique(texts[is_known])))
+        positions = np.where(is_known, np.searchsorted(words or ("",), texts), -1)
+        return _Classes(words, positions.astype(np.int64), "the name of a class")
     if names is None:
         numbers = sorted({*FER2013_NUMBERS, *(name for name in mapped if _is_number(name))}, key=int)
         if not mapped.isdisjoint(numbers):

@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from edgefer.data.naming import SPLIT_WORDS, UNDECODED, list_names, quote, single_test_notes, splits_of
+from edgefer.data.naming import SPLIT_WORDS, UNDECODED, is_missing, list_names, quote, single_test_notes, splits_of
 from edgefer.data.pictures import Picture, path_problem, pictures_key, read_pictures
 from edgefer.data.records import SPLITS, BadRows, ReadOptions, SampleTable
 from edgefer.data.table_columns import DELIMITERS, SEPARATOR_LINE, SPLIT_NAMES, SUBJECT_NAMES, split_line
@@ -105,7 +105,8 @@ def _picture(folder: Path, line: int, row: dict[str, str], splits: Mapping[str, 
     split = splits[row["split"]] if "split" in row else SPLITS[0]
     label, name = row.get("label", "").strip(), row["path" if "path" in row else "image"].strip()
     problem = "" if split else f"line {line}: the split is {quote(row.get('split', ''))}, expected {SPLIT_WORDS}"
-    problem = problem or ("" if label else f"line {line}: the class is empty")
+    if not problem and is_missing(label):
+        problem = f"line {line}: the class is {quote(label) if label else 'empty'}"
     if UNDECODED in label:
         problem = f"line {line}: the class {quote(label)} contains bytes that are no text"
     if reason := path_problem(name):

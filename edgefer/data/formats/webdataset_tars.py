@@ -14,6 +14,7 @@ import contextlib
 import functools
 import json
 import tarfile
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -21,7 +22,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from edgefer import files
-from edgefer.data.naming import UNDECODED, is_number, list_names, plain_number, quote, quote_name
+from edgefer.data.class_names import numbers_from_1
+from edgefer.data.naming import UNDECODED, is_missing, is_number, list_names, plain_number, quote, quote_name
 from edgefer.data.pictures import PICTURE_LIMIT_BYTES, Picture, read_pictures
 from edgefer.data.records import SPLITS, BadRows, ReadOptions, SampleTable
 from edgefer.data.shards import Shard, find_shards, has_shards, shards_key, splits_of_shards
@@ -37,6 +39,7 @@ PICTURE_SUFFIXES = ("jpg", "jpeg", "png", "webp", "bmp", "ppm", "pgm", "tif", "t
 LABEL_SUFFIXES = ("cls", "json", "txt")
 LABEL_KEYS = ("label", "labels", "emotion", "emotions", "expression", "class", "cls", "category", "target")
 NAMES_FILES = ("classnames.txt", "classes.txt", "labels.txt")
+NUMBERS_HINT = "number the classes from 0, or begin the file of their names with one for 0"
 LABEL_LIMIT_BYTES = 1 << 16
 LONGEST_NUMBER = 9
 SAMPLED_MEMBERS = 32
@@ -64,19 +67,23 @@ def read(path: Path, *, options: ReadOptions, bad: BadRows, progress: Progress) 
     """Read the picture of each sample for a model.
 
     Raises:
-        DataError: an archive is damaged.
+        DataError: an archive is damaged, or its classes count from 1.
     """
     shards = find_shards(path, suffixes=SUFFIXES)
     splits, notes = splits_of_shards(shards)
     archives = _Archives()
     names = _class_names(path)
+    numbers: Counter[str] = Counter()
     try:
         pictures = [
             picture
             for shard in shards
             if shard.name in splits
-            for picture in _pictures(shard, splits[shard.name], archives, names, options.columns)
+            for picture in _pictures(shard, splits[shard.name], archives, names, options.columns, numbers)
         ]
+        last = numbers[str(len(names))]
+        if names and last and not numbers["0"]:
+            raise numbers_from_1(path, names, last=last, unit="samples", hint=NUMBERS_HINT)
         return read_pictures(pictures, layout=LAYOUT, options=options, bad=bad, progress=progress, notes=notes)
     finally:
         archives.close()
@@ -166,11 +173,17 @@ def _class_names(path: Path) -> tuple[str, ...]:
 
 
 def _pictures(
-    shard: Shard, split: str, archives: _Archives, names: Sequence[str], columns: Mapping[str, str]
-) -> Iterator[Picture]:
+    shard: Shard, split: str, archives: _Archives, names: Sequence[str], columns: Mapping[str, str],
+    numbers: Counter[str],
+) -> Iterator[Picture]:  # fmt: skip
+    """Yield the pictures of an archive, and count the numbers of their classes."""
     for key, sample in _samples(shard, archives).items():
         name = f"{shard.name}, {key}"
-        label, problem = _label(sample, names, columns)
+        label, problem = _label_text(sample, columns)
+        if is_number(label):
+            numbers[plain_number(label)] += 1
+        if not problem:
+            label, problem = _named(label, names)
         content = None
         if (picture := sample.picture) is None:
             if not sample.labels:
@@ -214,15 +227,15 @@ def _json(sample: _Sample) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _label(sample: _Sample, names: Sequence[str], columns: Mapping[str, str]) -> tuple[str, str]:
-    """Return the class of a sample, and the reason why it has none."""
+def _label_text(sample: _Sample, columns: Mapping[str, str]) -> tuple[str, str]:
+    """Return the class of a sample as the archive spells it, and the reason why it has none."""
     values = _json(sample)
     wanted = columns.get("label")
     key = next((key for key in ((wanted,) if wanted else LABEL_KEYS) if key in values), None)
     if "cls" in sample.labels and not wanted:
         text = decode_text(sample.labels["cls"]).strip()
     elif key is not None:
-        text = str(values[key]).strip()
+        text = "" if values[key] is None else str(values[key]).strip()
     elif "txt" in sample.labels and not wanted:
         text = decode_text(sample.labels["txt"]).strip()
     else:
@@ -232,9 +245,16 @@ def _label(sample: _Sample, names: Sequence[str], columns: Mapping[str, str]) ->
         return "", f"it has {missing}; {content}"
     if UNDECODED in text:
         return "", f"its class {quote(text)} contains bytes that are no text"
-    if is_number(text) and names:
-        number = plain_number(text)
-        if not number.isdecimal() or len(number) > LONGEST_NUMBER or int(number) >= len(names):
-            return "", f"its class is {quote(text)}, expected 0 to {len(names) - 1}"
-        return names[int(number)], ""
-    return (text, "") if text else ("", "its class is empty")
+    if is_missing(text):
+        return "", f"its class is {quote(text) if text else 'empty'}"
+    return text, ""
+
+
+def _named(text: str, names: Sequence[str]) -> tuple[str, str]:
+    """Return the name of a class, and the reason why its number has none."""
+    if not is_number(text) or not names:
+        return text, ""
+    number = plain_number(text)
+    if not number.isdecimal() or len(number) > LONGEST_NUMBER or int(number) >= len(names):
+        return "", f"its class is {quote(text)}, expected 0 to {len(names) - 1}"
+    return names[int(number)], ""

@@ -257,6 +257,13 @@ def test_a_class_name_with_bytes_that_are_no_text_is_a_bad_row(tmp_path):
         load_bytes(tmp_path, table.replace(b"?", b"\x81"))
 
 
+@pytest.mark.parametrize("missing", ["", "nan", "NaN", "<NA>"])
+def test_a_missing_class_name_is_a_bad_row(missing, tmp_path):
+    table = make_table(lambda e, i, u: f"{missing if i < 2 else LABELS[e]},{joined(i)},{u}")
+    with pytest.raises(DataError, match=f"2 rows .*line 2: emotion is '{missing}', expected 0 to 6 or a name"):
+        load_bytes(tmp_path, table)
+
+
 def test_only_a_table_with_the_classes_size_and_splits_of_fer2013_has_its_layout(tmp_path):
     assert load_bytes(tmp_path, PLAIN).layout == "fer2013.csv"
     others = (

@@ -326,6 +326,14 @@ def test_a_table_of_paths_has_a_column_of_splits_by_its_usual_name(column, drawn
     assert counts(dataset) == {"Training": two, "PublicTest": two}
 
 
+@pytest.mark.parametrize(("missing", "reason"), [("", "empty"), ("NaN", "'NaN'"), ("nan", "'nan'")])
+def test_a_missing_class_in_a_table_of_paths_is_a_bad_row(missing, reason, drawn, put):
+    root = put("a.png", drawn["happy"][0])
+    (root / "faces.csv").write_text(f"path,label\na.png,happy\na.png,{missing}\n")
+    with pytest.raises(DataError, match=f"1 row .*line 3: the class is {reason}"):
+        load(root / "faces.csv", columns={"path": "path", "label": "label"})
+
+
 GERMAN = "fr\u00f6hlich"
 
 

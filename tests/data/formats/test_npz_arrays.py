@@ -136,8 +136,30 @@ def test_a_labels_map_precedes_the_numbers_of_fer2013(tmp_path):
     path.write_bytes(packed(emotion=ARRAYS["emotion"] + 1))
     dataset = load(path, labels_map={str(number): name for number, name in enumerate(names)})
     assert [dataset.labels[label] for label in dataset.split("Training").labels] == list(names[1:])
-    with pytest.raises(DataError, match="emotion is 7, expected 0 to 6"):
-        load(path)
     with pytest.raises(DataError, match=r"no class of the data: it has froh: .* are 0 \(2 images\)"):
         path.write_bytes(packed())
         load(path, labels_map={"froh": "joyful"})
+
+
+@pytest.mark.parametrize("names", [None, np.array(["calm", "glad", "sad"])])
+def test_emotions_from_1_are_refused_even_if_rows_may_be_skipped(names, tmp_path):
+    count = 7 if names is None else len(names)
+    path = tmp_path / "faces.npz"
+    path.write_bytes(packed(emotion=np.arange(14) % count + 1, label_names=names))
+    message = rf"emotion ranges from 1 to {count}: \d rows have {count} and none has 0"
+    with pytest.raises(DataError, match=message) as caught:
+        load(path, skip_bad_rows=True)
+    assert "--skip-bad-rows" not in str(caught.value)
+
+
+@pytest.mark.parametrize("missing", ["", "nan", "NaN"])
+def test_a_missing_name_of_a_class_is_a_bad_row(missing, tmp_path):
+    path = tmp_path / "faces.npz"
+    words = np.array(["happy", "sad"] * 7)
+    words[4] = missing
+    path.write_bytes(packed(emotion=words))
+    with pytest.raises(DataError, match=rf"row 4 \(from 0\): emotion is '{missing}', expected the name of a class"):
+        load(path)
+    dataset = load(path, skip_bad_rows=True)
+    assert dataset.labels == ("happy", "sad")
+    assert dataset.split("Training").labels.tolist() == [0, 1, 0, 1, 1, 0]

@@ -168,6 +168,14 @@ def test_pictures_without_a_class_are_left_out_with_a_note(pa, parquet, tmp_path
     assert "Skipped: 2 pictures without a class, in train.parquet." in dataset.notes
 
 
+@pytest.mark.parametrize("missing", ["", " ", "nan", "NaN", "<NA>"])
+def test_the_text_of_a_missing_class_is_none(missing, pa, parquet, tmp_path):
+    parquet.write_table(pa.table({"image": [png(0), png(1)], "label": ["sad", missing]}), tmp_path / "train.parquet")
+    dataset = load(tmp_path)
+    assert numbers_of(dataset) == {"Training": [(0, "sad")]}
+    assert "Skipped: 1 picture without a class, in train.parquet." in dataset.notes
+
+
 def test_numbers_without_names_need_a_labels_map(pa, parquet, tmp_path):
     parquet.write_table(image_table(pa, range(4), metadata=False), tmp_path / "train.parquet")
     with pytest.raises(DataError, match="the classes 0, 1, 2 are numbers"):
@@ -449,6 +457,23 @@ def test_other_numbers_than_those_of_the_names_are_bad(number, tmp_path):
     (tmp_path / "classes.txt").write_text("\n".join(CLASSES))
     with pytest.raises(DataError, match=rf"faces\.tar, 000002: its class is '{number[:30]}.*', expected 0 to 2"):
         load(tmp_path)
+
+
+@pytest.mark.parametrize("label", [b'{"label": null}', b'{"label": NaN}', b'{"label": " "}'])
+def test_a_sample_with_a_missing_class_is_bad(label, tmp_path):
+    known = LABELS_OF_TARS["json"]
+    path = tmp_path / "faces.tar"
+    write_tar(path, samples(range(3), "json", lambda number: label if number == 1 else known(number)))
+    with pytest.raises(DataError, match=r"faces\.tar, 000001: its class is (empty|'nan')"):
+        load(path)
+
+
+def test_numbers_of_named_classes_from_1_are_refused_even_if_samples_may_be_skipped(tmp_path):
+    write_tar(tmp_path / "faces.tar", samples(range(6), "cls", lambda number: str(number % 3 + 1).encode()))
+    (tmp_path / "classes.txt").write_text("\n".join(CLASSES))
+    with pytest.raises(DataError, match=r"emotion ranges from 1 to 3: 2 samples have 3 and none has 0") as caught:
+        load(tmp_path, skip_bad_rows=True)
+    assert caught.value.hint.startswith("number the classes from 0")
 
 
 def test_a_later_file_of_an_archive_replaces_an_earlier_one(tmp_path):
