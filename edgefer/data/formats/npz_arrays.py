@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 import zipfile
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,7 @@ NAMES = {
 # Words for the splits in the names of arrays of Keras style.
 PARTS = ("train", "val", "valid", "validation", "test")
 SIDES = range(8, 4097)
+Arrays = dict[str, npt.NDArray[Any]]
 HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
@@ -103,7 +105,7 @@ def read(path: Path, *, options: ReadOptions, bad: BadRows, progress: Progress) 
         DataError: an array is missing or damaged, or has another shape or dtype than described above.
     """
     require_scenes(path, options)
-    arrays = _read_arrays(path, needs_usage=options.needs_splits)
+    arrays, unread = _read_arrays(path, needs_usage=options.needs_splits)
     pixels, emotion, votes = arrays["pixels"], arrays["emotion"], arrays.get("votes")
     count = len(pixels)
     usage = arrays.get("usage", np.full(count, SPLITS[0]))
@@ -141,7 +143,7 @@ def read(path: Path, *, options: ReadOptions, bad: BadRows, progress: Progress) 
         votes=None if votes is None else votes[kept].astype(np.float32),
         layout="npz",
         row_count=count,
-        notes=notes,
+        notes=(*notes, *unread),
         label_names=classes.names,
         default_names={} if "label_names" in arrays else FER2013_NUMBERS,
     )
@@ -210,8 +212,8 @@ def _splits(usage: npt.NDArray[np.str_]) -> tuple[npt.NDArray[np.int8], tuple[st
     return indices[positions], single_test_notes(split_by_name, column="Split")
 
 
-def _read_arrays(path: Path, *, needs_usage: bool) -> dict[str, npt.NDArray[Any]]:
-    """Read the arrays that the module describes, by their usual names.
+def _read_arrays(path: Path, *, needs_usage: bool) -> tuple[Arrays, tuple[str, ...]]:
+    """Read the arrays that the module describes, by their usual names, and return a note on the others.
 
     Raises:
         DataError: an array is missing, damaged, or has another shape or dtype.
@@ -221,21 +223,38 @@ def _read_arrays(path: Path, *, needs_usage: bool) -> dict[str, npt.NDArray[Any]
             names = [name.removesuffix(".npy") for name in archive.namelist()]
             parts = _parts(names)
             if parts:
-                arrays = [_read_group(path, archive, group) for _, group in parts]
-                usage = [np.full(len(part["pixels"]), word) for (word, _), part in zip(parts, arrays)]
-                extra = _names_by_role(names, ("label_names",))
-                merged = {role: np.concatenate([part[role] for part in arrays]) for role in ("pixels", "emotion")}
-                return {**merged, "usage": np.concatenate(usage), **_read_group(path, archive, extra)}
+                return _merged(path, archive, names, parts)
             name_of = _names_by_role(names, tuple(NAMES))
             missing = [role for role in REQUIRED if role not in name_of and (role != "usage" or needs_usage)]
             if missing:
                 what = f"{path} has no array {' and no array '.join(missing)}"
                 hint = f"--split 80/10/10, or {HINT}" if missing == ["usage"] else HINT
                 raise DataError(what, why=f"its arrays are {list_names(names)}", hint=hint)
-            return _read_group(path, archive, name_of)
+            return _read_group(path, archive, name_of), _unread_notes(names, name_of.values())
     except DAMAGE as error:
         why = str(error) or type(error).__name__
         raise DataError(f"{path} is damaged", why=quote_name(why)[:200], hint=DAMAGED_HINT) from error
+
+
+def _merged(
+    path: Path, archive: zipfile.ZipFile, names: list[str], parts: list[tuple[str, dict[str, str]]]
+) -> tuple[Arrays, tuple[str, ...]]:
+    """Read the arrays of all splits of an archive of Keras style as one group, with their splits as usage."""
+    arrays = [_read_group(path, archive, group) for _, group in parts]
+    sizes = {group["pixels"]: part["pixels"].shape[1:] for (_, group), part in zip(parts, arrays)}
+    if len(set(sizes.values())) > 1:
+        why = ", ".join(f"{name} has {' x '.join(map(str, size))}" for name, size in sizes.items())
+        raise DataError(f"{path}: its splits have images of different sizes", why=why, hint="resize them to one size")
+    usage = np.concatenate([np.full(len(part["pixels"]), word) for (word, _), part in zip(parts, arrays)])
+    merged = {role: np.concatenate([part[role] for part in arrays]) for role in ("pixels", "emotion")}
+    extra = _names_by_role(names, ("label_names",))
+    used = [name for group in (*(group for _, group in parts), extra) for name in group.values()]
+    return {**merged, "usage": usage, **_read_group(path, archive, extra)}, _unread_notes(names, used)
+
+
+def _unread_notes(names: Sequence[str], used: Iterable[str]) -> tuple[str, ...]:
+    unread = sorted(set(names) - set(used))
+    return (f"Not read: {list_names(unread)}.",) if unread else ()
 
 
 def _names_by_role(names: list[str], roles: tuple[str, ...]) -> dict[str, str]:
@@ -255,7 +274,7 @@ def _parts(names: list[str]) -> list[tuple[str, dict[str, str]]]:
     ]
 
 
-def _read_group(path: Path, archive: zipfile.ZipFile, names: dict[str, str]) -> dict[str, npt.NDArray[Any]]:
+def _read_group(path: Path, archive: zipfile.ZipFile, names: dict[str, str]) -> Arrays:
     """Read arrays by role; all of them have one entry per face."""
     limit = size_limit(path.stat().st_size)
     # The headers are small; all of them must fit before the pixels are read.

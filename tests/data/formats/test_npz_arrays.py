@@ -115,6 +115,22 @@ def test_arrays_of_keras_style_are_splits(tmp_path):
     assert any(note.startswith("Split 'test' is used as the validation split") for note in dataset.notes)
 
 
+def test_splits_of_keras_style_have_images_of_one_size(tmp_path):
+    path = tmp_path / "faces.npz"
+    labels = np.arange(14) % 7
+    np.savez(path, x_train=PIXELS[:10], y_train=labels[:10], x_test=PIXELS[10:, :40], y_test=labels[10:])
+    with pytest.raises(DataError, match="splits have images of different sizes: x_train has 48 x 48, x_test has 40 x"):
+        load(path)
+
+
+@pytest.mark.parametrize("names", [("x_train", "y_train", "x_test"), ("pixels", "emotion", "usage", "images")])
+def test_a_note_lists_the_arrays_that_are_not_read(names, tmp_path):
+    path = tmp_path / "faces.npz"
+    arrays = {"y": ARRAYS["emotion"], "e": ARRAYS["emotion"], "u": ARRAYS["usage"]}
+    np.savez(path, **{name: arrays.get(name[0], PIXELS) for name in names})
+    assert f"Not read: {names[-1]}." in load(path).notes
+
+
 def test_a_single_test_set_is_noted(tmp_path):
     path = tmp_path / "faces.npz"
     path.write_bytes(packed(usage=np.array(["train"] * 7 + ["test"] * 7)))
