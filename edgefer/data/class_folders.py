@@ -1,11 +1,12 @@
-"""List the pictures of a tree with folders of classes: train/<class>/* with test/<class>/*, or <class>/* alone.
+"""List the pictures of a tree with folders of classes: train/<class>/*, <class>/train/*, or <class>/* alone.
 
     tree = survey(Path("my_faces"))
     table = read_tree(Path("my_faces"), options=ReadOptions(), bad=BadRows(), progress=silent)
 
 Splits are matched by folder name, and each folder with pictures in a split is a class, except those of other layouts,
-such as images/ beside labels/. Without known names, a tree has two classes or more. Without folders of splits, all
-pictures belong to Training. File names that start with a split of FER2013 ("PrivateTest_00032298.jpg") separate
+such as images/ beside labels/, and the runs of edgefer. Without known names, a tree has two classes or more. Folders of
+splits may also be in those of the classes, if all pictures are in them. Without folders of splits, all pictures belong
+to Training. File names that start with a split of FER2013 ("PrivateTest_00032298.jpg") separate
 PublicTest from PrivateTest. Without such names, all of test/ becomes the validation split unless there is another one,
 and a note reports it. Another note lists the skipped folders and files, except hidden files, trash folders and
 thumbnails. The person in a picture is the folder within the class (happy/S005/1.png), or is read from a file name as in
@@ -18,7 +19,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from edgefer import files
 from edgefer.contract.labels import LABELS
@@ -44,10 +45,11 @@ PREFIX = re.compile(rf"({'|'.join(SPLITS)})_(\d+)?")
 ROWS_OF_SPLIT = {"Training": range(28709), "PublicTest": range(28709, 32298), "PrivateTest": range(32298, 35887)}
 NAMED_LEFTOVERS = 5
 LEAST_CLASSES = 2
-# Folders of pictures and their annotations in other layouts, such as train/images/ with train/labels/.
+# Folders of pictures and their annotations in other layouts, such as train/images/ with train/labels/, and of runs.
 NOT_CLASSES = frozenset(
-    {"annotation", "annotations", "image", "images", "img", "imgs", "jpegimages", "label", "labels", "masks"}
+    {"annotation", "annotations", "image", "images", "img", "imgs", "jpegimages", "label", "labels", "masks", "runs"}
 )
+RUN_FILE = "settings.toml"
 NO_NAMES: Mapping[str, str] = {}
 # Trees with the seven classes are often FER2013, but the names of the classes do not prove it.
 UNSPECIFIED_TEST = (
@@ -145,7 +147,10 @@ def survey(path: Path, *, names: Mapping[str, str] = NO_NAMES) -> Tree:
             pictures += [_picture(file, path, split.name if splits else SPLITS[0], entry) for file in walk.files]
     place = "class folder of a split" if splits else "class folder"
     notes = [f"Skipped, not in a {place}: {', '.join(_first(omitted))}."] if omitted else []
-    folders = tuple(dict.fromkeys(picture.split for picture in pictures)) if splits else ()
+    has_splits = bool(splits)
+    if not splits and _are_in_splits(pictures):
+        pictures, has_splits = list(map(_in_inner_split, pictures)), True
+    folders = tuple(dict.fromkeys(picture.split for picture in pictures)) if has_splits else ()
     return Tree(tuple(pictures), tuple(unreadable), (*notes, *_missing_classes(pictures, folders, names)), folders)
 
 
@@ -202,6 +207,19 @@ def _picture(file: Path, root: Path, split: str, folder: Path) -> Picture:
     return Picture(file, file.relative_to(root).as_posix(), folder.name, split, subject)
 
 
+def _are_in_splits(pictures: Sequence[Picture]) -> bool:
+    """Return True if the folder within the class is that of a split for all pictures, and Training for some."""
+    # The folder is the subject of the picture, unless it is known to be a split.
+    splits = set(map(split_of, {picture.subject for picture in pictures}))
+    return SPLITS[0] in splits and None not in splits
+
+
+def _in_inner_split(picture: Picture) -> Picture:
+    """Return a picture such as happy/train/S005/1.png with its split and its person."""
+    _, split, *inner = PurePosixPath(picture.name).parts
+    return replace(picture, split=split, subject=inner[0] if len(inner) > 1 else subject_of(picture.path.stem))
+
+
 def _missing_classes(
     pictures: Sequence[Picture], folders: Sequence[str], names: Mapping[str, str]
 ) -> Iterator[str]:
@@ -256,13 +274,19 @@ def _class_folders(path: Path, *, any_name: bool = False) -> list[Path]:
     folders = [folder for folder in folders_in(path) if not split_of(folder.name)]
     if not any_name and not any(map(_has_known_name, folders)):
         return []
-    classes = [folder for folder in folders if folder.name.lower() not in NOT_CLASSES and holds_pictures(folder)]
+    classes = list(filter(_may_be_class, folders))
     is_known = any_name or any(map(_has_known_name, classes))
     return classes if len(classes) >= LEAST_CLASSES and is_known else []
 
 
 def _is_class(folder: Path) -> bool:
-    return is_class_name(folder.name) or (folder.name.lower() not in NOT_CLASSES and holds_pictures(folder))
+    return is_class_name(folder.name) or _may_be_class(folder)
+
+
+def _may_be_class(folder: Path) -> bool:
+    """Return True for a folder with pictures, except those of other layouts and the plots of a run."""
+    is_other = folder.name.lower() in NOT_CLASSES or (folder / RUN_FILE).exists()
+    return not is_other and holds_pictures(folder)
 
 
 def _has_known_name(folder: Path) -> bool:

@@ -14,6 +14,7 @@ from edgefer.contract.labels import LABELS
 from edgefer.contract.preprocessing import InputSpec, prepare
 from edgefer.data.dataset import load
 from edgefer.data.records import FaceCrop
+from edgefer.data.splitting import SplitShares
 from edgefer.errors import DataError
 
 RNG = np.random.default_rng(4)
@@ -109,6 +110,37 @@ def test_a_class_without_images_in_one_split_is_named(tmp_path):
     root = make_tree(tmp_path / "tree", "train")
     make_tree(root, "test", labels=LABELS[2:])
     assert "test/ has no images of angry, disgust, other splits do." in load(root).notes
+
+
+def test_folders_of_splits_in_those_of_the_classes_are_splits(tmp_path):
+    for label in ("happy", "sad"):
+        for split in ("train", "val", "test"):
+            for number in range(2):
+                put(tmp_path / label / split / f"{number}.png")
+    assert sizes(tmp_path) == {"Training": 4, "PublicTest": 4, "PrivateTest": 4}
+    # A picture of unknown split: the folders may be of persons.
+    put(tmp_path / "sad" / "3.png")
+    assert sizes(tmp_path) == {"Training": 13}
+
+
+def test_folders_of_a_split_in_those_of_the_classes_are_not_persons(tmp_path):
+    for label in ("happy", "sad"):
+        for number in range(6):
+            put(tmp_path / label / "train" / f"person{number}_1.png")
+    note = load(tmp_path, split=SplitShares.parse("50/50")).notes[-1]
+    assert note.startswith("Split by subject (3, 3 subjects)")
+
+
+@pytest.mark.parametrize("run", ["runs/20261130-demo", "mine"])
+def test_the_plots_of_a_run_beside_the_classes_are_no_class(run, tmp_path):
+    root = tmp_path / "faces"
+    for label in ("happy", "calm"):
+        put(root / label / "1.png")
+    put(root / run / "curves.png")
+    (root / run / "settings.toml").write_text("epochs = 1\n")
+    dataset = load(root)
+    assert dataset.labels == ("calm", "happy")
+    assert f"Skipped, not in a class folder: {run.split('/')[0]}/ (2 files)." in dataset.notes
 
 
 def test_content_decides_what_a_picture_is(tmp_path):
