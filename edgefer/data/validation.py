@@ -113,7 +113,7 @@ def summary(report: DataCheck) -> Result:
         "conflicting labels."
     )
     lines = [
-        f"{report.source}: {report.layout}, {sum(totals.values()):,} images",
+        f"{quote_name(report.source)}: {report.layout}, {sum(totals.values()):,} images",
         f"sha256 {report.sha256}",
         table(["", *(split_title(name, data=report.layout) for name in splits)], rows),
         *(textwrap.fill(sentence, WIDTH, subsequent_indent="  ") for sentence in (duplicates, *report.notes)),

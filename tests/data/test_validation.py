@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 
@@ -8,7 +9,7 @@ import numpy as np
 from edgefer.contract.labels import LABELS
 from edgefer.data.dataset import Dataset, Split
 from edgefer.data.ferplus import VOTES
-from edgefer.data.validation import check
+from edgefer.data.validation import check, summary
 
 FACES = np.random.default_rng(5).integers(0, 256, (6, 48, 48), np.uint8)
 
@@ -75,6 +76,11 @@ def test_the_record_contains_json_values():
     assert fields == report.to_json()
     assert fields["notes"] == ["a note"]
     assert fields["also_in_training"] == {"PublicTest": 1}
+
+
+def test_the_summary_shows_the_name_of_the_source_in_one_line():
+    report = dataclasses.replace(check(dataset(Training=split([0, 1], [3, 3]))), source="my\nfaces\x1b[2J")
+    assert summary(report).text.startswith("my\\nfaces\\x1b[2J: ")
 
 
 def faces_split(pixels: np.ndarray) -> Split:
