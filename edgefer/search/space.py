@@ -60,7 +60,9 @@ KEYS = ("system", "epochs", "faces", "fixed", "drawn")
 TOP = {"system": 'the line system = "nano" at the top sets it', "epochs": "the line epochs = N at the top sets it"}
 RANGE_KEYS = ("low", "high", "step", "log")
 MAX_NUMBER = 2**63
-TEACHER = "teacher"
+TEACHER, ARCHITECTURE = "teacher", "architecture"
+# Parameters of an architecture's build() that are no options.
+NO_OPTIONS = ("keras", "input_shape", "classes")
 EXAMPLE = "learning_rate = { low = 0.02, high = 0.3, log = true }"
 
 
@@ -161,8 +163,8 @@ class Space:
         """
         base = plugins.load(SYSTEMS, self.system).SYSTEM
         values = {name: value for name, value in {**self.fixed, **drawn}.items() if name != TEACHER}
-        architecture = values.get("architecture", base.architecture)
-        if isinstance(self.drawn.get("architecture"), Choice):
+        architecture = values.get(ARCHITECTURE, base.architecture)
+        if isinstance(self.drawn.get(ARCHITECTURE), Choice):
             values = {name: value for name, value in values.items() if _accepts(architecture, name)}
         assignments = [f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in values.items()]
         settings = resolve(base, assignments=[*assignments, f"epochs={self.epochs}"])
@@ -247,15 +249,35 @@ def parse_space(text: str) -> Space:
 
 
 def _check_values(space: Space) -> None:
-    """Check each value of each drawn setting, with the first values of the others."""
+    """Check each value of each drawn setting, with the first values of the others and with each architecture."""
     first = {name: item.examples()[0] for name, item in space.drawn.items()}
+    architectures = space.drawn[ARCHITECTURE].examples() if ARCHITECTURE in space.drawn else ()
     for name, item in space.drawn.items():
         for value in item.examples():
-            try:
-                check_options(space.settings({**first, name: value}))
-            except UsageError as error:
-                hint = error.hint.replace("--set ", "")
-                raise UsageError(f"[drawn] {name}: {error.what}", why=error.why, hint=hint) from error
+            for architecture in architectures if name != ARCHITECTURE else ():
+                _check_value(space, name, {**first, ARCHITECTURE: architecture, name: value})
+            _check_value(space, name, {**first, name: value})
+    _check_names(space, architectures)
+
+
+def _check_value(space: Space, name: str, drawn: Mapping[str, Any]) -> None:
+    """Check the settings of a trial, and name the drawn setting in the error."""
+    try:
+        check_options(space.settings(drawn))
+    except UsageError as error:
+        hint = error.hint.replace("--set ", "")
+        raise UsageError(f"[drawn] {name}: {error.what}", why=error.why, hint=hint) from error
+
+
+def _check_names(space: Space, architectures: tuple[Any, ...]) -> None:
+    """Raise UsageError for an option of ``model`` that none of several drawn architectures has."""
+    known = {f"model.{name}": None for architecture in architectures for name in _options(architecture)}
+    for table, names in (("fixed", space.fixed), ("drawn", space.drawn)):
+        unknown = next((name for name in names if name.startswith("model.") and name not in known), None)
+        if architectures and unknown is not None:
+            close = difflib.get_close_matches(unknown, known, n=1)
+            why = f"expected an option of {', '.join(map(str, architectures))}"
+            raise UsageError(f"[{table}] {unknown}", why=why, hint=close[0] if close else f"remove {unknown}")
 
 
 def _flatten(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -325,8 +347,8 @@ def _options(architecture: str) -> dict[str, Any]:
     """Return the options of an architecture of the catalog with their defaults; empty for an unknown one."""
     if architecture not in plugins.names(ARCHITECTURES):
         return {}
-    parameters = inspect.signature(plugins.load(ARCHITECTURES, architecture).build).parameters
-    return {name: parameter.default for name, parameter in parameters.items()}
+    parameters = inspect.signature(plugins.load(ARCHITECTURES, architecture).build).parameters.values()
+    return {parameter.name: parameter.default for parameter in parameters if parameter.name not in NO_OPTIONS}
 
 
 def _accepts(architecture: str, name: str) -> bool:

@@ -43,6 +43,9 @@ def test_a_teacher_is_no_setting():
     assert space.settings({"learning_rate": 0.05}).learning_rate == 0.05
 
 
+TWO = '[drawn]\narchitecture = { choice = ["residual", "compact"] }'
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -60,6 +63,9 @@ def test_a_teacher_is_no_setting():
         ("[drawn]\nmodel.foo = {choice=[1, 2]}", "no option model.foo"),
         ('[drawn]\nmodel.stem = {choice=[8, "a"]}', "model.stem = 'a'"),
         ("[drawn]\nmodel.stem = {choice=[8]}", "at least two values"),
+        (f"[fixed]\nmodel.stme = 8\n{TWO}", "[fixed] model.stme: expected an option of residual, compact"),
+        (f"{TWO}\nmodel.stem_strid = {{choice=[1, 2]}}", "[drawn] model.stem_strid: expected an option of"),
+        (f"{TWO}\nmodel.depth = {{choice=[2, 'a']}}", "[drawn] model.depth: model.depth = 'a'"),
         ("[drawn]\nmodel.stem = {choice=[8, 8]}", "twice"),
         ("[drawn]\nepochs = {choice=[1, 2]}", "epochs is in [drawn]"),
         ('[drawn]\nsystem = {choice=["nano", "small"]}', 'system is in [drawn]: the line system = "nano" at the top'),
