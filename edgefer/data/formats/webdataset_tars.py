@@ -5,7 +5,8 @@
         0001.cls                                    # a class: its number or name; or .json, or .txt
     classnames.txt                                  # optional: names of numbered classes, one a line
 
-A .json file has the class under one of the usual keys, or under the one that --columns label=NAME names.
+A .json file has the class under one of the usual keys, or under the one that --columns label=NAME names. Of several
+pictures, that with the suffix of --columns image=SUFFIX is read, otherwise 0001.png rather than 0001.mask.png.
 """
 
 from __future__ import annotations
@@ -96,10 +97,11 @@ class _Sample:
     files: dict[str, tarfile.TarInfo] = field(default_factory=dict)
     labels: dict[str, bytes] = field(default_factory=dict)
 
-    @property
-    def picture(self) -> tarfile.TarInfo | None:
-        """The first picture, or None."""
-        return next((member for suffix, member in self.files.items() if _is_picture(suffix)), None)
+    def picture(self, wanted: str) -> tarfile.TarInfo | None:
+        """Return the picture with the suffix ``wanted``, else one with a plain suffix before mask.png, or None."""
+        suffixes = filter(_is_picture, self.files)
+        chosen = min(suffixes, key=lambda suffix: (suffix != wanted, suffix.count(".")), default=None)
+        return None if chosen is None else self.files[chosen]
 
 
 class _Archives:
@@ -185,7 +187,7 @@ def _pictures(
         if not problem:
             label, problem = _named(label, names)
         content = None
-        if (picture := sample.picture) is None:
+        if (picture := sample.picture(columns.get("image", "").lower())) is None:
             if not sample.labels:
                 continue  # a file that belongs to no sample, such as a read-me
             problem = f"it has no picture; its suffixes are {list_names(list(sample.files))}"

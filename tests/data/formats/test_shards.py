@@ -476,6 +476,18 @@ def test_numbers_of_named_classes_from_1_are_refused_even_if_samples_may_be_skip
     assert caught.value.hint.startswith("number the classes from 0")
 
 
+def test_a_plain_suffix_or_the_named_one_selects_among_the_pictures_of_a_sample(tmp_path):
+    files = {}
+    for number in range(3):
+        content = json.dumps({"label": CLASSES[number]}).encode()
+        name = f"{number:06d}"
+        files |= {f"{name}.crop.png": png(number + 3), f"{name}.json": content, f"{name}.png": png(number)}
+    write_tar(tmp_path / "faces.tar", files)
+    assert numbers_of(load(tmp_path / "faces.tar")) == {"Training": expected(0, 1, 2)}
+    crops = load(tmp_path / "faces.tar", columns={"label": "label", "image": "crop.png"})
+    assert numbers_of(crops) == {"Training": [(number + 3, label) for number, label in expected(0, 1, 2)]}
+
+
 def test_a_later_file_of_an_archive_replaces_an_earlier_one(tmp_path):
     path = tmp_path / "faces.tar"
     label = LABELS_OF_TARS["txt"]
