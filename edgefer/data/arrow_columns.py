@@ -65,6 +65,12 @@ def find_columns(shard: Shard, schema: Any, roles: Mapping[str, str]) -> Columns
             why=f"its columns are {_described(schema)}",
             hint=HINT,
         )
+    if not _is_scalar(schema, label):
+        raise DataError(
+            f"{quote_name(shard.path)}: column {quote_name(label)} is {schema.field(label).type}",
+            why="expected classes: names or numbers",
+            hint=HINT,
+        )
     split = chosen.get("split") or next((name for name in schema.names if name.lower() in SPLIT_NAMES), None)
     classes = features.get(label, {}).get("names", [])
     kind = schema.field(picture).type

@@ -236,6 +236,8 @@ def _label_text(sample: _Sample, columns: Mapping[str, str]) -> tuple[str, str]:
     key = next((key for key in ((wanted,) if wanted else LABEL_KEYS) if key in values), None)
     if "cls" in sample.labels and not wanted:
         text = decode_text(sample.labels["cls"]).strip()
+    elif key is not None and isinstance(values[key], (list, dict)):
+        return "", f"its class is {quote(values[key])}, expected a name or a number"
     elif key is not None:
         text = "" if values[key] is None else str(values[key]).strip()
     elif "txt" in sample.labels and not wanted:

@@ -459,12 +459,18 @@ def test_other_numbers_than_those_of_the_names_are_bad(number, tmp_path):
         load(tmp_path)
 
 
-@pytest.mark.parametrize("label", [b'{"label": null}', b'{"label": NaN}', b'{"label": " "}'])
+def test_lists_are_no_classes(pa, parquet, tmp_path):
+    parquet.write_table(pa.table({"image": [png(0), png(1)], "label": [[0, 1], [1, 0]]}), tmp_path / "train.parquet")
+    with pytest.raises(DataError, match=r"column label is list<.*>: expected classes: names or numbers"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize("label", [b'{"label": null}', b'{"label": NaN}', b'{"label": " "}', b'{"label": [0, 1]}'])
 def test_a_sample_with_a_missing_class_is_bad(label, tmp_path):
     known = LABELS_OF_TARS["json"]
     path = tmp_path / "faces.tar"
     write_tar(path, samples(range(3), "json", lambda number: label if number == 1 else known(number)))
-    with pytest.raises(DataError, match=r"faces\.tar, 000001: its class is (empty|'nan')"):
+    with pytest.raises(DataError, match=r"faces\.tar, 000001: its class is (empty|'nan'|'\[0, 1\]', exp)"):
         load(path)
 
 
