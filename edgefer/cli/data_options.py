@@ -208,7 +208,7 @@ def open_data(options: DataOptions, *, spec: InputSpec | None = None) -> Dataset
         with progress_bar("generating faces") as progress:
             return synthetic_dataset(progress=progress)
     log(f"data: {path}{', the largest face of each picture' if options.detect else ''}")
-    with progress_bar(f"reading {path.name}") as progress:
+    with progress_bar(f"reading {path.name or path}") as progress:
         dataset = load(
             path,
             spec=spec or InputSpec(),
@@ -293,6 +293,8 @@ def select_classes(dataset: Dataset, classes: tuple[str, ...]) -> Dataset:
     """
     from edgefer.data.naming import canonical_name, list_names, match_names
 
+    if not all(classes):
+        raise UsageError(f"--classes {','.join(classes)}", why="a name is empty", hint="--classes NAME,NAME")
     unknown = [name for name in classes if name not in match_names(classes, dataset.labels)]
     if unknown:
         why = f"{dataset.source} has the classes {dataset.class_counts()}"
@@ -301,7 +303,8 @@ def select_classes(dataset: Dataset, classes: tuple[str, ...]) -> Dataset:
     index_of = match_names(classes, dataset.labels)
     labels = tuple(dataset.labels[index_of[name]] for name in classes)
     if len(set(map(canonical_name, labels))) < max(2, len(labels)):
-        raise UsageError(f"--classes {','.join(classes)}", why="expected at least two different classes")
+        why = "a class occurs twice" if len(labels) > 1 else "expected at least two classes"
+        raise UsageError(f"--classes {','.join(classes)}", why=why, hint="--classes NAME,NAME")
     return _selected(dataset, labels)
 
 

@@ -245,6 +245,8 @@ def test_unknown_classes_are_refused_with_those_of_the_data(refused, workplace):
     error = refused("train", "--data", workplace.data, "--classes", "neutral,joyful", code=2)
     assert "--classes names joyful" in error
     assert "has the classes angry (" in error
+    for classes, why in (("sad,,happy", "a name is empty"), ("happy,happiness,sad", "a class occurs twice")):
+        assert f"--classes {classes}: {why}" in refused("train", "--data", workplace.data, "--classes", classes, code=2)
 
 
 @pytest.fixture(scope="module")
