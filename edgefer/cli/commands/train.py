@@ -254,7 +254,10 @@ def _log_initial_weights(parent: InitialWeights, settings: TrainSettings, labels
     from edgefer.workstation.workflows.initial_weights import new_classes
 
     added = new_classes(parent, labels)
-    log(f"initial weights: {parent.name}; {f'new outputs: {list_names(added)}' if added else 'all outputs are kept'}")
+    outputs = f"new outputs: {list_names(added)}" if added else "all outputs are kept"
+    if not added and len(labels) < len(parent.labels):
+        outputs = f"{len(labels)} of its {len(parent.labels)} outputs are kept"
+    log(f"initial weights: {parent.name}; {outputs}")
     rates = f"learning rate {settings.learning_rate:g}"
     if settings.backbone_lr_factor != 1:
         rates += f", times {settings.backbone_lr_factor:g} before the last layer"

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from edgefer.data.naming import list_names
 from edgefer.errors import DataError
 from edgefer.progress import Progress, silent
 from edgefer.workstation.networks.backend import load_keras
@@ -38,9 +39,13 @@ def check_trainable(split: ValidationSplit, settings: TrainSettings) -> None:
 
     Raises:
         UsageError: the architecture does not exist, or does not accept the options.
-        DataError: there are no training images, or no validation images.
+        DataError: there are no training images, no validation images, or all images have one class.
     """
     check_options(settings)
+    labels = split.training.label_names
+    if len(labels) < 2:
+        why, hint = "a network learns to distinguish two or more", "--data with images of another class"
+        raise DataError(f"all images have the class {list_names(labels)}", why=why, hint=hint)
     training, validation = len(split.training), len(split.validation)
     if not training or not validation:
         raise DataError(

@@ -158,6 +158,12 @@ def test_an_empty_validation_split_is_rejected():
     check_trainable(validation_split(dataset, half), half)
 
 
+def test_images_of_a_single_class_are_rejected():
+    dataset = Dataset("test", "npz", {"Training": split_of([0] * 30)}, "", (), labels=("calm",))
+    with pytest.raises(DataError, match="all images have the class calm: a network learns to distinguish two"):
+        check_trainable(validation_split(dataset, TrainSettings()), TrainSettings())
+
+
 @pytest.mark.parametrize("value", ["wide", 3.5, True, None, [8]])
 def test_a_model_option_of_the_wrong_type_is_rejected_before_training(faces, value):
     with pytest.raises(UsageError, match=r"model\.width = .*type int"):
