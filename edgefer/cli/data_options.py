@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +44,8 @@ SPLITS = {
 }  # fmt: skip
 SYNTHETIC = "synthetic"
 COLUMN_ROLES = ("label", "pixels", "path", "image", "split", "subject")
+# The commas between the columns; the name of a column may have others.
+COLUMN_COMMA = re.compile(rf",(?=\s*(?:{'|'.join(COLUMN_ROLES)})\s*=)")
 
 
 @dataclass(frozen=True)
@@ -157,12 +160,14 @@ def parse_columns(text: str) -> dict[str, str]:
     """Parse columns by role such as "label=mood,path=file".
 
     Raises:
-        UsageError: a role is unknown or lacks a name, or label or one of pixels, path and image is missing.
+        UsageError: a role is unknown, occurs twice or lacks a name, or label or one of pixels, path and image is
+            missing.
     """
-    pairs = [pair.partition("=") for pair in text.split(",")]
+    pairs = [pair.partition("=") for pair in COLUMN_COMMA.split(text)]
     columns = {role.strip(): name.strip() for role, _, name in pairs}
     is_complete = "label" in columns and len(set(columns) & {"pixels", "path", "image"}) == 1
-    if not is_complete or not set(columns) <= set(COLUMN_ROLES) or not all(columns.values()):
+    is_valid = set(columns) <= set(COLUMN_ROLES) and len(columns) == len(pairs) and all(columns.values())
+    if not is_complete or not is_valid:
         expected = "label=NAME with one of pixels=NAME, path=NAME and image=NAME"
         why = f"expected {expected}; the roles are {', '.join(COLUMN_ROLES)}"
         raise UsageError(f"--columns {text}", why=why, hint="--columns label=expression,path=file")

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import csv
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -112,7 +113,7 @@ def columns_hint(names: Sequence[str], row: Sequence[str]) -> str:
     known = next((name for name in others if name.lower() in LABEL_NAMES), None)
     label = known or (others[0] if len(others) == 1 else "NAME")
     picture = f"pixels={pixels}" if pixels else f"path={path or 'NAME'}"
-    return f"--columns label={label},{picture}"
+    return f"--columns {shlex.quote(f'label={label},{picture}')}"
 
 
 def split_line(line: str, delimiter: str) -> list[str]:

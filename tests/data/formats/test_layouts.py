@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgefer.cli.data_options import parse_columns
 from edgefer.contract.labels import LABELS
 from edgefer.contract.preprocessing import InputSpec
 from edgefer.data.dataset import Dataset, load
@@ -394,7 +395,8 @@ def test_a_separator_line_of_excel_and_paths_of_windows_are_read(drawn, put):
     assert faces_of(load(table, columns=columns), "Training", "sad") == [drawn["sad"][1].tobytes()]
     with pytest.raises(DataError, match="its first line is 'file', 'mood,or not'") as caught:
         load(table)
-    assert caught.value.hint == "--columns label=mood,or not,path=file"
+    assert caught.value.hint == "--columns 'label=mood,or not,path=file'"
+    assert parse_columns("label=mood,or not,path=file") == columns
 
 
 @pytest.mark.parametrize(
