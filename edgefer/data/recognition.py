@@ -11,6 +11,7 @@ from __future__ import annotations
 import difflib
 import io
 import os
+import shlex
 import tarfile
 import zipfile
 from collections import Counter
@@ -208,7 +209,7 @@ def _unknown_folder(path: Path) -> DataError:
         table = next((entry for entry in sorted(others) if _is_table_name(entry)), None)
         hint = f"{_described_table(table)[1] if table else TABLE_HINT}, or one folder per class"
     elif archive := next((entry for entry in others if entry.suffix in (".zip", ".gz", ".tgz", ".tar")), None):
-        hint = f"--data {quote_name(str(archive))}"
+        hint = f"--data {shlex.quote(str(archive))}"
     elif table := next((entry for entry in sorted(others) if _is_table_name(entry)), None):
         reason, hint = _described_table(table)
         why += f"; {quote_name(table.name)}: {reason}"
@@ -237,7 +238,7 @@ def _unknown_file(path: Path) -> DataError:
     if not head:
         return DataError(what, why="the file is empty", hint="copy or download it again")
     why, hint = _file_type(path, head)
-    return DataError(what, why=why, hint=hint.replace("{path}", quote_name(path)))
+    return DataError(what, why=why, hint=hint.replace("{path}", shlex.quote(str(path))))
 
 
 def _file_type(path: Path, head: bytes) -> tuple[str, str]:
@@ -289,7 +290,7 @@ def _described_table(path: Path) -> tuple[str, str]:
             why, hint = _file_type(path, file.read(HEAD_BYTES))
     except OSError as error:
         return error.strerror or str(error), EXPECTED
-    return why, f"--data {quote_name(str(path))} {hint}" if hint.startswith("--columns") else hint
+    return why, f"--data {shlex.quote(str(path))} {hint}" if hint.startswith("--columns") else hint
 
 
 def _tar_type(path: Path) -> tuple[str, str]:

@@ -16,6 +16,7 @@ import dataclasses
 import fcntl
 import json
 import os
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -152,7 +153,7 @@ class SearchFolder:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                hint = f"watch it: edgefer search --show {self.path}"
+                hint = f"watch it: edgefer search --show {shlex.quote(str(self.path))}"
                 raise DataError(f"another process searches in {self.path}", hint=hint) from error
             except OSError:  # some network file systems have no locks
                 pass

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import shlex
 import zipfile
 from pathlib import Path
 
@@ -148,6 +149,7 @@ def test_an_unnamed_table_gets_the_columns_that_its_cells_suggest(tmp_path):
         "paths.csv": ("file,mood\na/1.JPG,happy\n", "--columns label=mood,path=file"),
         "pixels.csv": (f"mood;data\nhappy;{pixels}\n", "--columns label=mood,pixels=data"),
         "others.csv": ("a,b,c\n1,2,3\n", "--columns label=NAME,path=NAME"),
+        "my faces.csv": ("my file,mood\na/1.JPG,happy\n", "--columns 'label=mood,path=my file'"),
     }
     for name, (text, hint) in tables.items():
         path = tmp_path / Path(name).stem / name
@@ -158,7 +160,7 @@ def test_an_unnamed_table_gets_the_columns_that_its_cells_suggest(tmp_path):
         assert caught.value.hint == hint
         with pytest.raises(DataError, match=f"contains no data set: .*{name}: it has no column of pixels") as caught:
             find_source(path.parent)
-        assert caught.value.hint == f"--data {path} {hint}"
+        assert caught.value.hint == f"--data {shlex.quote(str(path))} {hint}"
 
 
 def test_a_single_class_is_named(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -205,7 +206,7 @@ def _start(
     space = read_space(path)
     folder = SearchFolder(RUNS / f"search-{name}")
     if folder.exists():
-        hint = f"edgefer search --resume {name}, or --name with another name"
+        hint = f"edgefer search --resume {shlex.quote(name)}, or --name with another name"
         raise DataError(f"{folder.path} already contains a search", hint=hint)
     judge_name, options = _judge(budget)
     limits = _budget(budget, judge_name)
@@ -273,7 +274,7 @@ def _show(name: str | None, best: Path | None, number: int | None) -> Result:
     chosen = front[-1:] if number is None else [trial for trial in record.trials if trial.number == number]
     if not chosen:
         what = f"search {record.name} has no {'complete trial' if number is None else f'trial {number}'}"
-        raise DataError(what, hint=f"edgefer search --show {record.name}")
+        raise DataError(what, hint=f"edgefer search --show {shlex.quote(record.name)}")
     trial = chosen[0]
     settings = request.space.settings(trial.drawn, number=trial.number)
     files.write_text(best, to_toml(settings))
@@ -310,7 +311,7 @@ def _run(folder: SearchFolder, request: SearchRequest, scale: ScaleOptions) -> R
                 folder, request, open_dataset=source, resources=resources, address=scale.address, on_change=on_change
             )
     except KeyboardInterrupt:
-        log(f"to continue: edgefer search --resume {folder.name}")
+        log(f"to continue: edgefer search --resume {shlex.quote(folder.name)}")
         raise
     return Result(record.to_json(), f"{search_text(record)}\n{folder.record}: for edgefer report")
 

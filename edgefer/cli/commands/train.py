@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -166,7 +167,7 @@ def command(
                 parallel=parallel,
             )  # fmt: skip
     except (KeyboardInterrupt, OSError):
-        log(f"to resume: edgefer train --resume {run.folder}")
+        log(f"to resume: edgefer train --resume {shlex.quote(str(run.folder))}")
         raise
     record = training_record(run)
     return Result(record, training_text(record))

@@ -19,6 +19,7 @@ import io
 import json
 import os
 import re
+import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -143,7 +144,7 @@ class Run:
             DataError: no epoch has completed.
         """
         if not self.is_imported and not self.best_weights.exists():
-            hint = f"edgefer train --resume {self.folder}"
+            hint = f"edgefer train --resume {shlex.quote(str(self.folder))}"
             raise DataError(f"no checkpoint in {self.folder}", why="no epoch has completed", hint=hint)
 
     def progress_note(self) -> str:
@@ -168,7 +169,7 @@ class Run:
             raise DataError(
                 f"{self.folder} was trained on other data than {dataset.source}",
                 why=f"sha256 {recorded['sha256'][:12]} ({recorded['source']}), not {dataset.sha256[:12]}",
-                hint=f"--data {recorded['opened_with']['data']}",
+                hint=f"--data {shlex.quote(str(recorded['opened_with']['data']))}",
             )
 
     @property
@@ -357,7 +358,7 @@ def check_new_folder(folder: Path | None, *, root: Path = RUNS) -> None:
     if folder is None:
         return
     if (folder / "settings.toml").exists():
-        raise DataError(f"{folder} already contains a run", hint=f"edgefer train --resume {folder}")
+        raise DataError(f"{folder} already contains a run", hint=f"edgefer train --resume {shlex.quote(str(folder))}")
     if folder.exists() and not folder.is_dir():
         raise DataError(f"{folder} is a file", why="a run is a folder", hint="--run FOLDER with another name")
 

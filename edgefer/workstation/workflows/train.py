@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -227,7 +228,8 @@ def training_record(run: Run) -> dict[str, Any]:
     """
     metrics = run.metrics()
     if metrics is None:
-        raise DataError(f"the training in {run.folder} is not complete", hint=f"edgefer train --resume {run.folder}")
+        hint = f"edgefer train --resume {shlex.quote(str(run.folder))}"
+        raise DataError(f"the training in {run.folder} is not complete", hint=hint)
     environment = run.environment()
     data = environment["data"]
     return {

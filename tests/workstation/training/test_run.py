@@ -68,6 +68,16 @@ def test_a_dangling_latest_link_is_an_error(tmp_path):
     assert find_run(first.folder, root=tmp_path) == first
 
 
+def test_commands_in_hints_quote_the_name_of_a_run(tmp_path):
+    run = new_run(tmp_path, TrainSettings(), folder=tmp_path / "my run")
+    with pytest.raises(DataError, match="no checkpoint in") as caught:
+        run.require_weights()
+    assert caught.value.hint == f"edgefer train --resume '{run.folder}'"
+    with pytest.raises(DataError, match="already contains a run") as caught:
+        new_run(tmp_path, TrainSettings(), folder=run.folder)
+    assert caught.value.hint == f"edgefer train --resume '{run.folder}'"
+
+
 def test_a_moved_run_is_the_same_run(run, finished_run, tmp_path):
     moved = Run(run.folder.rename(tmp_path / "elsewhere"))
     assert moved.subject == finished_run.subject
