@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from edgefer.contract.labels import LABELS
+from edgefer.data.ferplus import VOTED_LABELS, rename_votes
 from edgefer.data.naming import (
     CONTEMPT,
     UNDECODED,
@@ -45,7 +46,7 @@ def read_labels_map(path: Path) -> dict[str, str]:
     """Read a TOML file that gives each class name of a data set the name that models use.
 
     Raises:
-        DataError: the file cannot be read, or is not a table of texts.
+        DataError: the file cannot be read, is not a table of texts, or has two names for a class.
     """
     if sys.version_info >= (3, 11):
         import tomllib
@@ -61,6 +62,12 @@ def read_labels_map(path: Path) -> dict[str, str]:
     if wrong is not None or not values:
         why = f"{quote(wrong)} is {quote(values[wrong])}, expected a class name" if wrong is not None else "it is empty"
         raise DataError(f"{quote_name(path)} is not a labels map", why=why, hint='joy = "happy"')
+    names: dict[str, str] = {}
+    for key, value in values.items():
+        other = names.setdefault(class_key(key), value.strip())
+        if other != value.strip():
+            why = f"upper and lower case are equal; expected one of {quote(other)} and {quote(value)}"
+            raise DataError(f"{quote_name(path)} has two names for the class {quote(key)}", why=why, hint="remove one")
     return {key: value.strip() for key, value in values.items()}
 
 
@@ -93,7 +100,8 @@ def with_canonical_classes(
         defaults: the same, as the format defines them; ``names`` takes precedence.
 
     Raises:
-        DataError: the classes are numbers without a meaning, there are too many, or ``names`` are those of other data.
+        DataError: the classes are numbers without a meaning, there are too many, ``names`` are those of other data, or
+            give a class with FER+ votes a name that FER+ lacks.
     """
     chosen, known = _by_key(names), _by_key({**table.default_names, **defaults})
     canonical = {name: known.get(class_key(name)) or canonical_name(name) for name in table.label_names}
@@ -118,6 +126,9 @@ def with_canonical_classes(
     if unused:
         table = table.with_notes((f"The labels map has other classes than the data: {list_names(unused)}.",))
     table = table.with_notes(tuple(_notes(table, renamed, merged)))
+    moved = {canonical[name]: label for name, label in renamed.items() if canonical[name] != label}
+    if table.votes is not None and not moved.keys().isdisjoint(VOTED_LABELS):
+        table = replace(table, votes=rename_votes(table.votes, moved))
     if tuple(renamed.values()) == table.label_names == LABELS:
         return table
     order = tuple(label for label in LABELS if label in unique) if unique <= set(LABELS) else tuple(sorted(unique))

@@ -10,6 +10,7 @@ the images without a face. Votes are therefore matched by position, and the Usag
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,14 +18,14 @@ import numpy as np
 import numpy.typing as npt
 
 from edgefer.contract.labels import LABELS
-from edgefer.data.naming import quote, quote_name
+from edgefer.data.naming import list_names, quote, quote_name
 from edgefer.data.records import SPLITS, SampleTable
 from edgefer.data.table_columns import DELIMITERS, split_line
 from edgefer.data.table_text import open_table
 from edgefer.errors import DataError
 from edgefer.file_kinds import describe_kind
 
-__all__ = ["VOTES", "attach", "in_label_order"]
+__all__ = ["VOTED_LABELS", "VOTES", "attach", "in_label_order", "rename_votes"]
 
 VOTES = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt", "unknown", "NF")
 LABEL_OF_VOTE = {"happiness": "happy", "sadness": "sad", "anger": "angry"}
@@ -40,6 +41,30 @@ def in_label_order(votes: npt.NDArray[np.float32], labels: tuple[str, ...] = LAB
     columns = [VOTED_LABELS.index(label) if label in VOTED_LABELS else -1 for label in labels]
     selected: npt.NDArray[np.float32] = np.where(np.array(columns) >= 0, votes[:, columns], np.float32(0))
     return selected
+
+
+def rename_votes(votes: npt.NDArray[np.float32], names: Mapping[str, str]) -> npt.NDArray[np.float32]:
+    """Return votes (n, 10) with those for each class in the column of its new name.
+
+    Args:
+        votes: votes in the column order of fer2013new.csv.
+        names: new names by class of FER+, for classes that a labels map renames.
+
+    Raises:
+        DataError: FER+ has no class of a new name.
+    """
+    renamed = votes.copy()
+    renamed[:, : len(VOTED_LABELS)] = 0
+    for column, label in enumerate(VOTED_LABELS):
+        name = names.get(label, label)
+        if name not in VOTED_LABELS:
+            raise DataError(
+                f"FER+ has no votes for the class {quote_name(name)}",
+                why=f"the labels map gives {label} this name; expected one of {list_names(VOTED_LABELS)}",
+                hint="omit --ferplus",
+            )
+        renamed[:, VOTED_LABELS.index(name)] += votes[:, column]
+    return renamed
 
 
 def attach(path: Path, table: SampleTable) -> SampleTable:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edgefer.contract.labels import LABELS
-from edgefer.data.class_names import with_canonical_classes
+from edgefer.data.class_names import read_labels_map, with_canonical_classes
 from edgefer.data.dataset import Dataset, Split, ferplus_targets, synthetic_dataset
 from edgefer.data.ferplus import VOTES
 from edgefer.data.naming import canonical_name, match_names
@@ -126,3 +126,12 @@ def test_a_class_name_that_no_model_can_carry_is_refused(name):
     with pytest.raises(DataError, match="is not usable as a class name") as caught:
         with_canonical_classes(faces, {})
     assert str(caught.value).replace("\n", "").isprintable()
+
+
+def test_a_labels_map_has_one_name_for_each_class(tmp_path):
+    path = tmp_path / "names.toml"
+    path.write_text('"Froh" = "happy"\n"froh " = "happy"\n')
+    assert set(read_labels_map(path).values()) == {"happy"}
+    path.write_text('"Froh" = "happy"\nfroh = "joyful"\n')
+    with pytest.raises(DataError, match=r"names\.toml has two names for the class 'froh': .* 'happy' and 'joyful'"):
+        read_labels_map(path)

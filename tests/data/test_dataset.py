@@ -631,6 +631,20 @@ def test_votes_in_an_npz(faces, tmp_path):
     assert np.array_equal(dataset.split("PrivateTest").votes, votes[11:])
 
 
+def test_votes_follow_the_classes_that_a_labels_map_renames(faces, tmp_path):
+    path = write_csv(tmp_path, faces)
+    votes = votes_for(len(faces))
+    file = write_votes(tmp_path, USAGE, votes)
+    merged = load(path, ferplus=file, labels_map={"fear": "surprise", "4": "neutral"}).split("Training")
+    plain = load(path, ferplus=file).split("Training")
+    assert merged.votes.sum() == plain.votes.sum()
+    for name, sources in (("surprise", ("surprise", "fear")), ("neutral", ("neutral", "sadness"))):
+        expected = sum(plain.votes[:, VOTES.index(source)] for source in sources)
+        assert merged.votes[:, VOTES.index(name)].tolist() == expected.tolist()
+    with pytest.raises(DataError, match="FER\\+ has no votes for the class joy: the labels map gives happy this name"):
+        load(path, ferplus=file, labels_map={"happy": "joy"})
+
+
 def test_votes_of_skipped_rows_are_skipped(faces, tmp_path):
     table = lines(faces)
     table[3] = "9,1 2 3,Training"
