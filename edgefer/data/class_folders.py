@@ -49,7 +49,8 @@ LEAST_CLASSES = 2
 NOT_CLASSES = frozenset(
     {"annotation", "annotations", "image", "images", "img", "imgs", "jpegimages", "label", "labels", "masks", "runs"}
 )
-RUN_FILE = "settings.toml"
+# A file of a run folder, and one of those that evaluate --pictures writes.
+PLOT_FILES = ("settings.toml", "confusion_counts.csv")
 NO_NAMES: Mapping[str, str] = {}
 # Trees with the seven classes are often FER2013, but the names of the classes do not prove it.
 UNSPECIFIED_TEST = (
@@ -284,9 +285,9 @@ def _is_class(folder: Path) -> bool:
 
 
 def _may_be_class(folder: Path) -> bool:
-    """Return True for a folder with pictures, except those of other layouts and the plots of a run."""
-    is_other = folder.name.lower() in NOT_CLASSES or (folder / RUN_FILE).exists()
-    return not is_other and holds_pictures(folder)
+    """Return True for a folder with pictures, except those of other layouts and the plots of edgefer."""
+    has_plots = any((folder / name).exists() for name in PLOT_FILES)
+    return folder.name.lower() not in NOT_CLASSES and not has_plots and holds_pictures(folder)
 
 
 def _has_known_name(folder: Path) -> bool:

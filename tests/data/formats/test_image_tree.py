@@ -131,16 +131,23 @@ def test_folders_of_a_split_in_those_of_the_classes_are_not_persons(tmp_path):
     assert note.startswith("Split by subject (3, 3 subjects)")
 
 
-@pytest.mark.parametrize("run", ["runs/20261130-demo", "mine"])
-def test_the_plots_of_a_run_beside_the_classes_are_no_class(run, tmp_path):
+@pytest.mark.parametrize(
+    ("folder", "file"),
+    [
+        ("runs/20261130-demo", "settings.toml"),
+        ("mine", "settings.toml"),
+        ("plots", "confusion_counts.csv"),
+    ],
+)
+def test_plots_of_edgefer_beside_the_classes_are_no_class(folder, file, tmp_path):
     root = tmp_path / "faces"
     for label in ("happy", "calm"):
         put(root / label / "1.png")
-    put(root / run / "curves.png")
-    (root / run / "settings.toml").write_text("epochs = 1\n")
+    put(root / folder / "curves.png")
+    (root / folder / file).touch()
     dataset = load(root)
     assert dataset.labels == ("calm", "happy")
-    assert f"Skipped, not in a class folder: {run.split('/')[0]}/ (2 files)." in dataset.notes
+    assert f"Skipped, not in a class folder: {folder.split('/')[0]}/ (2 files)." in dataset.notes
 
 
 def test_content_decides_what_a_picture_is(tmp_path):
