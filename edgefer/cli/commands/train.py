@@ -304,10 +304,13 @@ def _teacher_names(text: str | None) -> list[str]:
 
 def _system(options: TrainOptions) -> TrainSettings:
     """Return the settings of the system that the options or their settings file name, or of the default."""
+    from edgefer.workstation.training.architecture_file import register_beside
     from edgefer.workstation.training.settings_toml import named_system
     from edgefer.workstation.workflows.train import load_system
 
     named = named_system(options.settings) if options.settings else None
+    if options.settings:
+        register_beside(options.settings)
     if options.system and named not in {None, options.system}:
         why = f"the file has the settings of the system {named}"
         raise UsageError(f"--system {options.system} with --settings {options.settings}", why=why, hint="omit --system")

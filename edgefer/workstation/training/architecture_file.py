@@ -19,8 +19,12 @@ from typing import Any
 
 from edgefer.errors import DataError, UsageError
 
-__all__ = ["find_build", "is_file_architecture", "register_file", "register_source", "source_of"]
+__all__ = [
+    "STORED_NAME", "find_build", "is_file_architecture", "register_beside", "register_file", "register_source",
+    "source_of",
+]  # fmt: skip
 
+STORED_NAME = "architecture.py"
 NAME = re.compile(r"(?P<stem>.+)-(?P<digest>[0-9a-f]{12}):(?P<function>[A-Za-z_]\w*)")
 # Source and module by hash.
 _sources: dict[str, bytes] = {}
@@ -54,6 +58,13 @@ def register_source(source: bytes) -> str:
     return digest
 
 
+def register_beside(settings: Path) -> None:
+    """Make the source in the run folder of a settings file known, if there is one."""
+    source = settings.with_name(STORED_NAME)
+    if source.is_file():
+        register_source(source.read_bytes())
+
+
 def is_file_architecture(name: str) -> bool:
     """Return True for a name of register_file()."""
     return NAME.fullmatch(name) is not None
@@ -75,7 +86,7 @@ def find_build(name: str) -> Callable[..., Any]:
     match = NAME.fullmatch(name)
     source = source_of(name)
     if match is None or source is None:
-        hint = "restore architecture.py in the run folder"
+        hint = f"restore {STORED_NAME} in the run folder, or --architecture FILE.py"
         raise DataError(f"the source of the architecture {name} is missing", hint=hint)
     digest, filename = match["digest"], f"{match['stem']}.py"
     if digest not in _modules:

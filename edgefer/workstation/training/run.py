@@ -33,7 +33,12 @@ from edgefer.errors import DataError, UsageError
 from edgefer.file_kinds import IMPORTED_NETWORK, RUN, command_for, describe_kind
 from edgefer.results import schema
 from edgefer.results.evaluation import Evaluation
-from edgefer.workstation.training.architecture_file import is_file_architecture, register_source, source_of
+from edgefer.workstation.training.architecture_file import (
+    STORED_NAME,
+    is_file_architecture,
+    register_source,
+    source_of,
+)
 from edgefer.workstation.training.schedule import Epoch, ValidationScore
 from edgefer.workstation.training.settings import TrainSettings
 from edgefer.workstation.training.settings_toml import from_toml, to_toml
@@ -65,7 +70,7 @@ class Run:
     @property
     def architecture(self) -> Path:
         """Path of the source of an architecture that is not in the catalog."""
-        return self.folder / "architecture.py"
+        return self.folder / STORED_NAME
 
     @property
     def last_weights(self) -> Path:

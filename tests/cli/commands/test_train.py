@@ -1,4 +1,5 @@
 import functools
+import hashlib
 import json
 import shutil
 
@@ -239,6 +240,20 @@ def test_the_classes_of_a_run_define_its_outputs_and_are_remembered(edgefer, wor
     evaluated = edgefer("evaluate", tmp_path / "three", "--json")
     assert evaluated.record["accuracy"] == outcome.record["evaluation"]["accuracy"]
     assert "images of other classes: disgust" in evaluated.err
+
+
+def test_the_settings_of_a_run_name_the_architecture_file_in_its_folder(refused, tmp_path):
+    source = (
+        b"def build(keras, *, input_shape, classes):\n"
+        b"    image = keras.Input(input_shape)\n"
+        b"    return keras.Model(image, keras.layers.Dense(classes)(keras.layers.Flatten()(image)))\n"
+    )
+    digest = hashlib.sha256(source).hexdigest()[:12]
+    (tmp_path / "settings.toml").write_text(f'system = "mine"\narchitecture = "mine-{digest}:build"\n')
+    options = ("train", "--settings", tmp_path / "settings.toml", "--data", "nowhere.csv")
+    assert "or --architecture FILE.py" in refused(*options, code=1)
+    (tmp_path / "architecture.py").write_bytes(source)
+    assert "nowhere.csv, which does not exist" in refused(*options, code=1)
 
 
 def test_unknown_classes_are_refused_with_those_of_the_data(refused, workplace):
