@@ -173,10 +173,10 @@ def _classes(
 ) -> _Classes:
     """Return the classes by their names in the archive, or their numbers: those of FER2013 and of the user's map."""
     if emotion.dtype.kind in "US":
-        texts = _text(emotion)
-        is_known = np.array([not is_missing(text) for text in texts.tolist()], np.bool_)
-        words = tuple(map(str, np.unique(texts[is_known])))
-        positions = np.where(is_known, np.searchsorted(words or ("",), texts), -1)
+        values = _text(emotion)
+        is_known = np.array([not is_missing(value) for value in values.tolist()], np.bool_)
+        words = tuple(map(str, np.unique(values[is_known])))
+        positions = np.where(is_known, np.searchsorted(words or ("",), values), -1)
         return _Classes(words, positions.astype(np.int64), "the name of a class")
     if names is None:
         numbers = sorted({*FER2013_NUMBERS, *(name for name in mapped if _is_number(name))}, key=int)
