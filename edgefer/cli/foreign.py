@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import atexit
+import dataclasses
 import shlex
 import tempfile
 from collections.abc import Callable, Mapping
@@ -202,6 +203,9 @@ def import_network(
         trust_model(network.flatbuffer)
         model = ForeignModel.load(network.flatbuffer, name=path.name)
         choice, dataset = _choose(model, path, data, feed)
+        if network.removed:
+            # Logits can be in 0..1, too, as those of a sigmoid before the softmax.
+            choice = dataclasses.replace(choice, output="logits")
         run = create_imported_run(
             network, choice, source=path, dataset=dataset, folder=folder,
             opened_with=data.opened_with(dataset) if dataset else NO_DATA_SET,

@@ -27,7 +27,7 @@ from edgefer.workstation.quantization.flatbuffer_editor import remove_softmax
 
 __all__ = [
     "FORMATS", "ImportedNetwork", "NetworkFormat", "SourceNetwork", "check_ends", "check_input", "find_format",
-    "read_network",
+    "read_network", "without_probabilities",
 ]  # fmt: skip
 
 MODULE = "edgefer.workstation.importing.network"
@@ -85,12 +85,14 @@ class ImportedNetwork:
         flatbuffer: float32 .tflite with batch 1; its output is logits if the network ended in a softmax.
         keras: path of a Keras file with the same outputs, or None.
         notes: sentences for the user.
+        removed: "softmax" or "sigmoid" if this activation at the end was removed, otherwise empty.
     """
 
     kind: str
     flatbuffer: bytes
     keras: Path | None
     notes: tuple[str, ...]
+    removed: str = ""
 
 
 def check_input(name: str, shape: Sequence[int | None], *, hint: str) -> None:
@@ -169,24 +171,41 @@ def read_network(path: Path, *, folder: Path, trust: bool = False) -> ImportedNe
     reply = call_module(MODULE, request, folder=folder, describe_crash=describe_crash, timeout_s=TIMEOUT_S)
     keras = next((file for file in folder.glob("network.*") if file.suffix in (".keras", ".h5")), None)
     return ImportedNetwork(
-        module.DESCRIPTION, (folder / IMPORTED_NETWORK).read_bytes(), keras, tuple(map(str, reply["notes"]))
-    )
+        module.DESCRIPTION, (folder / IMPORTED_NETWORK).read_bytes(), keras, tuple(map(str, reply["notes"])),
+        str(reply["removed"]),
+    )  # fmt: skip
+
+
+def without_probabilities(source: SourceNetwork) -> SourceNetwork:
+    """Return a network without the softmax or sigmoid at its end, and a note about it.
+
+    Its Keras model is dropped if only the flatbuffer can be cut, because both have the same outputs. A softmax or
+    sigmoid before one that the format has removed is a part of the network.
+    """
+    flatbuffer, removed, notes = source.flatbuffer, source.removed, list(source.notes)
+    keras = source.keras
+    if not removed:
+        flatbuffer, removed = remove_softmax(flatbuffer)
+        if removed and keras is not None:
+            notes.append(
+                f"The {removed} is inside or before the last layer, so only int8 and float32 convert this network."
+            )
+            keras = None
+    if removed:
+        notes.append(f"The {removed} at the end was removed: the model gives logits, which int8 represents better.")
+    return SourceNetwork(flatbuffer, keras, tuple(notes), removed)
 
 
 def _serve(request: dict[str, Any]) -> dict[str, Any]:
     """Convert the network of a request; the results are files in its folder."""
     folder, trust = Path(request["folder"]), bool(request["trust"])
-    source = cast("NetworkFormat", plugins.load(FORMATS, request["format"])).read(Path(request["path"]), trust=trust)
-    flatbuffer, removed = remove_softmax(source.flatbuffer)
-    notes = list(source.notes)
-    removed = removed or source.removed
-    if removed:
-        notes.append(f"The {removed} at the end was removed: the model gives logits, which int8 represents better.")
+    module = cast("NetworkFormat", plugins.load(FORMATS, request["format"]))
+    source = without_probabilities(module.read(Path(request["path"]), trust=trust))
     if source.keras is not None:
         suffix = ".h5" if type(source.keras).__module__.startswith("tf_keras") else ".keras"
         source.keras.save(folder / f"network{suffix}")
-    files.write_bytes(folder / IMPORTED_NETWORK, flatbuffer)
-    return {"notes": notes}
+    files.write_bytes(folder / IMPORTED_NETWORK, source.flatbuffer)
+    return {"notes": list(source.notes), "removed": source.removed}
 
 
 def main(request_path: str, reply_path: str) -> int:

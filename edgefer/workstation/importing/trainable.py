@@ -10,6 +10,7 @@ import json
 from typing import Any
 
 from edgefer.errors import UsageError
+from edgefer.workstation.training.model import final_operation
 
 __all__ = ["architecture_source"]
 
@@ -48,7 +49,7 @@ def architecture_source(network: Any, *, name: str) -> bytes:
     if type(network).__module__.startswith("tf_keras"):
         why = "only Keras 2 can load it; expected a network that Keras 3 can load"
         raise UsageError(what, why=why, hint="save it with Keras 3: model.save('my_model.keras')")
-    head = network.layers[-1]
+    head = final_operation(network)
     if type(network).__name__ not in ("Functional", "Sequential") or type(head).__name__ != "Dense":
         why = f"it ends in {head.name} ({type(head).__name__}); expected a functional model that ends in a Dense layer"
         raise UsageError(what, why=why, hint="--teacher with the run of the network")

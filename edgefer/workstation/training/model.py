@@ -19,7 +19,8 @@ from edgefer.workstation.training.architecture_file import find_build, is_file_a
 from edgefer.workstation.training.settings import TrainSettings
 
 __all__ = [
-    "IMPORTED", "build_network", "check_options", "final_activation", "last_layer", "load_weights", "save_weights",
+    "IMPORTED", "build_network", "check_options", "final_activation", "final_operation", "last_layer", "load_weights",
+    "save_weights",
 ]  # fmt: skip
 
 ARCHITECTURES = "edgefer.workstation.networks.architectures"
@@ -88,13 +89,22 @@ def _check_network(keras: Any, network: Any, architecture: str, *, shape: tuple[
         raise UsageError(f"{architecture} ends in a {activation}", why=why, hint=f"remove the {activation}")
 
 
-def final_activation(framework: Any, layer: Any) -> str:
-    """Return "softmax" or "sigmoid" if the last layer ends in it, also inside nested models, otherwise empty."""
-    while isinstance(layer, framework.Model) and layer.layers:
-        layer = layer.layers[-1]
-    if isinstance(layer, framework.layers.Softmax):
-        return "softmax"
-    name = getattr(getattr(layer, "activation", None), "__name__", "")
+def final_operation(model: Any) -> Any:
+    """Return the layer or the operation that computes the output of a functional or Sequential Keras model.
+
+    ``model.layers`` lists no operations, such as ``keras.ops.softmax(logits)`` or ``scores[:, ::-1]``.
+    """
+    history = model.outputs[0]._keras_history
+    return history.operation if hasattr(history, "operation") else history.layer
+
+
+def final_activation(framework: Any, model: Any) -> str:
+    """Return "softmax" or "sigmoid" if the output of a model is that of one, also inside nested models, or ""."""
+    last = model
+    while isinstance(last, framework.Model) and getattr(last, "outputs", None):
+        last = final_operation(last)
+    kind = type(last).__name__.lower()
+    name = kind if kind in ACTIVATIONS else getattr(getattr(last, "activation", None), "__name__", "")
     return name if name in ACTIVATIONS else ""
 
 

@@ -199,6 +199,16 @@ def test_several_inputs_are_refused_where_the_outputs_count(edgefer, several, pa
     assert "edgefer bench" in result.err
 
 
+def test_logits_in_0_to_1_before_a_softmax_are_no_probabilities(edgefer, network, tmp_path):
+    import keras
+
+    scores = keras.layers.Activation("sigmoid")(network.outputs[0])
+    keras.Model(network.inputs[0], keras.layers.Softmax()(scores)).save(tmp_path / "net.keras")
+    result = edgefer("import", "net.keras", "--labels", NAMES, "--input", "gray,-1..1", "--json")
+    assert result.code == 0, result.err
+    assert result.record["output"] == "logits"
+
+
 def test_folder_with_a_run_is_refused_before_the_network_is_read(edgefer, workplace, tmp_path):
     (tmp_path / "my_model.keras").touch()
     result = edgefer("import", "my_model.keras", "--run", workplace.run)

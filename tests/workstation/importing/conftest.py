@@ -10,8 +10,7 @@ sys.path.append(str(Path(__file__).parents[3] / "benchmarks"))
 
 from edgefer import plugins
 from edgefer.data.dataset import synthetic_dataset
-from edgefer.workstation.importing.network import FORMATS, find_format
-from edgefer.workstation.quantization.flatbuffer_editor import remove_softmax
+from edgefer.workstation.importing.network import FORMATS, find_format, without_probabilities
 
 CLASSES = ("happy", "surprise", "angry")
 
@@ -35,10 +34,10 @@ def frameworks():
 
 @pytest.fixture(scope="session")
 def read():
-    """Convert a file in this process: source network, flatbuffer without the softmax, True if it was cut from it."""
+    """Convert a file in this process: source network without the softmax, its flatbuffer, name of what was removed."""
 
     def convert(path, *, trust=False):
-        source = plugins.load(FORMATS, find_format(path)).read(path, trust=trust)
-        return source, *remove_softmax(source.flatbuffer)
+        source = without_probabilities(plugins.load(FORMATS, find_format(path)).read(path, trust=trust))
+        return source, source.flatbuffer, source.removed
 
     return convert

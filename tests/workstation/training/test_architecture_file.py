@@ -123,11 +123,12 @@ HEAD = "def build(keras, *, input_shape, classes):\n    k, image = keras.layers,
         ("return keras.Model(image, k.Dense(classes, 'softmax')(k.Flatten()(image)))", "ends in a softmax", "remove"),
         ("return keras.Model(image, k.Softmax()(k.Dense(classes)(k.Flatten()(image))))", "in a softmax", "remove"),
         ("return keras.Model(image, k.Dense(classes, 'sigmoid')(k.Flatten()(image)))", "in a sigmoid", "remove"),
+        ("return keras.Model(image, keras.ops.softmax(k.Dense(classes)(k.Flatten()(image))))", "a softmax", "remove"),
         ("raise SystemExit('usage')", "usage", "correct it"),
     ],
     ids=[
         "nothing", "sequential", "subclass", "classes", "rank", "outputs", "size", "softmax", "softmax-layer",
-        "sigmoid", "exit",
+        "sigmoid", "softmax-operation", "exit",
     ],
 )  # fmt: skip
 def test_function_that_returns_no_network_of_logits_is_refused(tmp_path, body, what, hint):

@@ -13,7 +13,7 @@ from edgefer.file_kinds import HDF5, KERAS, describe_kind
 from edgefer.workstation.importing.network import SourceNetwork, check_ends, check_input
 from edgefer.workstation.networks.backend import load_keras
 from edgefer.workstation.quantization.converter import convert, framework_of
-from edgefer.workstation.training.model import final_activation
+from edgefer.workstation.training.model import final_activation, final_operation
 
 __all__ = ["DESCRIPTION", "find_code", "matches", "read"]
 
@@ -53,9 +53,6 @@ def read(path: Path, *, trust: bool) -> SourceNetwork:
         note = "Its layers run code of their author, so only int8 and float32 convert this network."
         return SourceNetwork(convert(model), notes=(*notes, note))
     logits, removed = _without_activation(model)
-    if logits is None:
-        note = f"The {removed} is inside another layer, so only int8 and float32 convert this network."
-        return SourceNetwork(convert(model), notes=(*notes, note))
     return SourceNetwork(convert(logits), logits, notes=notes, removed=removed)
 
 
@@ -113,18 +110,18 @@ def _with_float32(value: Any, replaced: set[str]) -> Any:
     return value
 
 
-def _without_activation(model: Any) -> tuple[Any | None, str]:
+def _without_activation(model: Any) -> tuple[Any, str]:
     """Return the model without the softmax or sigmoid at its end, and the name of that activation, empty if none.
 
-    Instead of a model that cannot be cut, return None. The model must not be used afterwards.
+    A model that cannot be cut is returned as it is. The argument must not be used afterwards.
     """
     framework = framework_of(model)
-    last, name = model.layers[-1], final_activation(framework, model)
-    if not name:
+    last, name = final_operation(model), final_activation(framework, model)
+    # The activation of a layer with several uses belongs to all of them.
+    if not name or isinstance(last, framework.Model) or len(last._inbound_nodes) > 1:
         return model, ""
-    if isinstance(last, framework.Model):
-        return None, name
-    if isinstance(last, (framework.layers.Softmax, framework.layers.Activation)):
+    has_weights = isinstance(last, framework.layers.Layer) and last.weights
+    if not has_weights:
         return framework.Model(model.inputs[0], last.input), name
     last.activation = framework.activations.linear
     return framework.Model(model.inputs[0], last(last.input)), name
