@@ -154,12 +154,12 @@ def _classes(quantization: Quantization) -> str:
 
 def _stability(stability: CalibrationStability, data: str) -> str:
     low, high = (100 * bound(stability.accuracies) for bound in (min, max))
-    return (
-        f"\n{len(stability.correct)} disjoint sets of {stability.size:,} calibration faces: {low:.2f} to {high:.2f} %, "
-        f"std {stability.std_points:.2f} points;\n"
-        f"two such models give the same label to {percent(stability.agreement)} of {stability.n:,} images of "
-        f"{split_phrase(stability.split, data=data)}"
+    text = (
+        f"{len(stability.correct)} disjoint sets of {stability.size:,} calibration faces: {low:.2f} to {high:.2f} %, "
+        f"std {stability.std_points:.2f} points; two such models give the same label to "
+        f"{percent(stability.agreement)} of {stability.n:,} images of {split_phrase(stability.split, data=data)}"
     )
+    return f"\n{_fill(text)}"
 
 
 def _layers(quantization: Quantization) -> str:

@@ -52,6 +52,13 @@ def test_calibration_trials_come_before_the_next_command(quantization):
     assert max(map(len, lines(text))) <= 80
 
 
+def test_calibration_trials_on_a_share_of_training_fit_80_columns(quantization):
+    stability = dataclasses.replace(STABILITY, size=5000, split="10% of Training", n=28709)
+    text = lines(quantization_text(dataclasses.replace(quantization, stability=stability)))
+    assert max(map(len, text)) <= 80
+    assert "of 28,709 images of 10% of Training" in " ".join(" ".join(text).split())
+
+
 def layer_rows(layer, count):
     return tuple({**layer, "layer": LONG.format(index // 2 + 1, index % 2 + 1)} for index in range(count))
 
