@@ -15,7 +15,7 @@ from edgefer.errors import UsageError
 
 __all__ = ["RANGES", "describe_input", "describe_range", "parse_input"]
 
-# Mean and standard deviation of the pixels, by the name of the range. Names that end in bgr or rgb require that order.
+# Mean and standard deviation of the pixels, by the name of the range.
 RANGES: Final[dict[str, tuple[tuple[float, ...], tuple[float, ...]]]] = {
     "0..1": ((0.0,), (255.0,)),
     "-1..1": ((127.5,), (127.5,)),
@@ -25,6 +25,8 @@ RANGES: Final[dict[str, tuple[tuple[float, ...], tuple[float, ...]]]] = {
     # Mode "caffe" of keras.applications: mean of ImageNet, in BGR, without a scale.
     "caffe": ((103.939, 116.779, 123.68), (1.0,)),
 }
+# Order of the channels of a range with a mean for each, unless the words name another one.
+ORDERS: Final = {"imagenet": "rgb", "caffe": "bgr"}
 EXAMPLE = "gray,0..1"
 EXPECTED = (
     f"expected a comma-separated list of {', '.join(CHANNELS)}; {', '.join(RANGES)}, mean=M or std=S; "
@@ -77,6 +79,8 @@ def parse_input(text: str, spec: InputSpec) -> InputSpec:
             mean, std = RANGES[word]
             given |= {"mean", "std"}
             spec = dataclasses.replace(spec, mean=mean, std=std)
+            if word in ORDERS and spec.channels != "gray" and not given & {*CHANNELS}:
+                spec = dataclasses.replace(spec, channels=ORDERS[word])
         elif word in RESIZING:
             spec = dataclasses.replace(spec, resize=word)
         elif equals and name == "mean":

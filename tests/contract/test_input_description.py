@@ -32,6 +32,14 @@ def test_mean_and_std_are_one_number_or_one_per_channel():
     assert parse_input(f"rgb,{describe_range(spec)}", InputSpec()) == spec
 
 
+@pytest.mark.parametrize(
+    ("words", "channels"),
+    [("caffe", "bgr"), ("imagenet", "rgb"), ("rgb,caffe", "rgb"), ("caffe,rgb", "rgb"), ("bgr,imagenet", "bgr")],
+)
+def test_a_mean_for_each_channel_has_the_order_of_its_framework(words, channels):
+    assert parse_input(words, InputSpec(channels="rgb")).channels == channels
+
+
 def test_range_of_minus_one_to_one_reaches_both_ends():
     table = encoder(FLOAT32, parse_input("-1..1", InputSpec()))
     assert (table[0], table[255]) == (-1, 1)
