@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgefer.contract.input_description import RANGES, describe_input
-from edgefer.contract.preprocessing import RESIZING, InputSpec, prepare_all
+from edgefer.contract.preprocessing import RESIZING, Clahe, InputSpec, prepare_all
 from edgefer.contract.quantization_params import dequantize
 from edgefer.errors import DataError, IncompatibleError
 from edgefer.inference.interpreters import run_faces
@@ -140,6 +140,7 @@ def search_input(
     classes: Sequence[str],
     outputs: Sequence[str] | None = None,
     spec: InputSpec | None = None,
+    clahe: Clahe | None = None,
     progress: Progress = silent,
 ) -> InputSearch:
     """Score the plausible inputs of a model on labeled faces.
@@ -151,13 +152,14 @@ def search_input(
         classes: class names of the data.
         outputs: class names in the order of the model's outputs; None to find the order.
         spec: the input; None to find it.
+        clahe: CLAHE of every candidate, if the model is known to need it.
         progress: called before each trial.
 
     Raises:
         IncompatibleError: the model is not a classifier of one image.
         DataError: the number of outputs differs from that of the names, or the order cannot be found.
     """
-    shape, count = tensor_input(runtime), count_classes(runtime)
+    shape, count = dataclasses.replace(tensor_input(runtime), clahe=clahe), count_classes(runtime)
     fixed = None if outputs is None else _fix_order(outputs, classes, count)
     if fixed is None and not len(classes) == count <= MAX_MATCHED:
         why = f"the data has {len(classes)} classes: {', '.join(classes)}"

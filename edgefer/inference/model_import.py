@@ -60,8 +60,9 @@ class ForeignModel:
         name: name of the file.
         content: the flatbuffer.
         runtime: the loaded model.
-        spec: size and channels of its input, with the default range.
+        spec: size and channels of its input, with the default range, and CLAHE if its contract has it.
         classes: number of outputs.
+        contract: the contract in the file, which the new one replaces, or None.
     """
 
     name: str
@@ -69,10 +70,11 @@ class ForeignModel:
     runtime: Runtime
     spec: InputSpec
     classes: int
+    contract: Artifact | None = None
 
     @classmethod
     def open(cls, path: Path, *, runtime: str | None = None, is_classifier: bool = True) -> ForeignModel:
-        """Load a model file; a contract in it is ignored.
+        """Load a model file; of a contract in it, labels and range are ignored.
 
         Args:
             path: a .tflite.
@@ -90,12 +92,17 @@ class ForeignModel:
             raise DataError(f"cannot read {path}", why=error.strerror or str(error)) from error
         if len(content) > MAX_FILE_BYTES:
             raise DataError(f"{path} is too large for a model", why=f"it has more than {MAX_FILE_BYTES // 2**20} MiB")
-        if has_contract(path):
-            content = Artifact.load(path).model
+        contract = Artifact.load(path) if has_contract(path) else None
+        content = content if contract is None else contract.model
         try:
-            return cls.load(content, name=path.name, runtime=runtime, is_classifier=is_classifier)
+            model = cls.load(content, name=path.name, runtime=runtime, is_classifier=is_classifier)
         except IncompatibleError as error:
             raise IncompatibleError(f"{path}: {error.what}", why=error.why, hint=error.hint) from error
+        if contract is None:
+            return model
+        # --input has no word for CLAHE.
+        spec = dataclasses.replace(model.spec, clahe=contract.input_spec.clahe)
+        return dataclasses.replace(model, spec=spec, contract=contract)
 
     @classmethod
     def load(
@@ -190,8 +197,9 @@ def choose_input(
     def search_on(indices: npt.NDArray[np.int64]) -> InputSearch:
         pixels, known_labels = split.pixels[indices], split.labels[indices]
         return search_input(
-            model.runtime, pixels, known_labels, classes=classes, outputs=names, spec=spec, progress=progress
-        )
+            model.runtime, pixels, known_labels, classes=classes, outputs=names, spec=spec, clahe=model.spec.clahe,
+            progress=progress,
+        )  # fmt: skip
 
     search = search_on(chosen)
     if search.problem and len(more) > len(chosen):
@@ -216,7 +224,10 @@ def choose_input(
 
 
 def make_artifact(model: ForeignModel, choice: InputChoice, *, dataset: Dataset | None = None) -> Artifact:
-    """Return the model with a contract: labels, input and golden vectors."""
+    """Return the model with a contract: labels, input and golden vectors.
+
+    The temperature of an earlier contract stays if the input does.
+    """
     bare = Artifact.bare(model.content, choice.labels, choice.spec, scheme="imported", output=choice.output)
     faces = np.empty((0, *choice.spec.shape), np.uint8)
     if dataset is not None:
@@ -228,7 +239,10 @@ def make_artifact(model: ForeignModel, choice: InputChoice, *, dataset: Dataset 
         "imported": {"file": model.name, "sha256": bare.sha256, "labels_from": choice.labels_from},
         **({"data": {"name": dataset.layout, "sha256": dataset.sha256}} if dataset is not None else {}),
     }
-    return dataclasses.replace(golden, provenance=provenance)
+    earlier = model.contract
+    is_same = earlier is not None and (earlier.input_spec, earlier.output) == (choice.spec, choice.output)
+    temperature = earlier.temperature if earlier is not None and is_same else golden.temperature
+    return dataclasses.replace(golden, provenance=provenance, temperature=temperature)
 
 
 def sidecar_labels(path: Path, classes: int) -> tuple[tuple[str, ...], str] | None:
