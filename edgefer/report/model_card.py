@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from edgefer.contract.split_names import split_phrase
 from edgefer.escaping import escape_markdown, printable
@@ -96,12 +97,7 @@ def _head(data: ModelCardData) -> Iterator[str]:
     )
     shape = (data.provenance.get("settings") or {}).get("input") or {}
     if shape.get("width") and shape.get("height"):
-        clahe = " after CLAHE" if shape.get("clahe") else ""
-        yield _filled(
-            f"Input: raw gray pixels, {_plain(shape['width'])} x {_plain(shape['height'])}{clahe}, without mean or "
-            "scale. "
-            f"Output: {len(data.labels)} logits; the host applies softmax."
-        )
+        yield _filled(_input_and_output(data, shape))
     inspection = data.inspection
     if inspection is not None:
         minimum = inspection.minimum_runtime
@@ -112,10 +108,44 @@ def _head(data: ModelCardData) -> Iterator[str]:
         )
 
 
+def _input_and_output(data: ModelCardData, shape: Mapping[str, Any]) -> str:
+    channels = shape.get("channels", "gray")
+    colors = "gray" if channels == "gray" else str(channels).upper()
+    clahe = " after CLAHE" if shape.get("clahe") else ""
+    mean, std = shape.get("mean"), shape.get("std")
+    scale = "without mean or scale"
+    if mean or std:
+        scale = f"of which the model takes (pixel - {_numbers(mean, 0)}) / {_numbers(std, 255)}"
+    kind, after = "logits", "; the host applies softmax"
+    if _imported(data).get("output") == "probabilities":
+        kind, after = "probabilities", ""
+    return (
+        f"Input: raw {_plain(colors)} pixels, {_plain(shape['width'])} x {_plain(shape['height'])}{clahe}, {scale}. "
+        f"Output: {len(data.labels)} {kind}{after}."
+    )
+
+
+def _numbers(values: object, default: float) -> str:
+    """Format the value of each channel, whose type is not checked."""
+    return _plain(", ".join(map(str, values)) if isinstance(values, (list, tuple)) and values else default)
+
+
+def _imported(data: ModelCardData) -> Mapping[str, Any]:
+    """Return the origin of an imported model; empty for others."""
+    imported = data.provenance.get("imported")
+    return imported if isinstance(imported, Mapping) else {}
+
+
 def _data(data: ModelCardData) -> Iterator[str]:
     origin = data.provenance.get("data") or {}
     name = str(origin.get("name", "unknown"))
-    yield _filled(f"Trained on {escape_markdown(name)}, sha256 {_code_span(origin.get('sha256', 'unknown'))}.")
+    source = f"{escape_markdown(name)}, sha256 {_code_span(origin.get('sha256', 'unknown'))}"
+    imported = _imported(data)
+    if imported:
+        file = _code_span(imported.get("file", "unknown"))
+        yield _filled(f"Imported from {file}, which another program trained on unknown data. Used here: {source}.")
+    else:
+        yield _filled(f"Trained on {source}.")
     yield _filled(ABOUT_FER2013 if name in FER2013_NAMES else ABOUT_SYNTHETIC if name == SYNTHETIC else ABOUT_CUSTOM)
     calibration = data.provenance.get("calibration") or {}
     if calibration:
@@ -134,7 +164,7 @@ def _scores(data: ModelCardData) -> Iterator[str]:
         if scored.deduplicated is not None:
             deduplicated = f"{accuracy_text(scored.deduplicated)} of {scored.deduplicated.n:,}"
             text += f" Excluding duplicates of Training images: {deduplicated}."
-        if scored.split == data.validation_split:
+        if scored.split == data.validation_split and not _imported(data):
             split = escape_markdown(split_phrase(scored.split, data=scored.data))
             text += f" The best epoch was selected on {split}, so these numbers are slightly optimistic."
         yield _filled(text)

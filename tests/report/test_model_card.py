@@ -54,6 +54,20 @@ def test_the_cost_is_the_paired_comparison(made):
     assert "Both models give the same label to 90.00 % of 20 images" in text
 
 
+def test_the_card_of_an_imported_model_has_its_input_its_output_and_its_origin(made):
+    quantization = made()
+    for output, words in (("logits", "2 logits; the host applies softmax."), ("probabilities", "2 probabilities.")):
+        spec = {"height": 64, "width": 96, "clahe": None, "channels": "rgb", "mean": [123.5], "std": [58.5, 57, 57.25]}
+        imported = {"file": "theirs.h5", "output": output}
+        provenance = {**quantization.provenance, "settings": {"input": spec}, "imported": imported}
+        text = " ".join(card(dataclasses.replace(quantization, provenance=provenance)).split())
+        assert "raw RGB pixels, 96 x 64, of which the model takes (pixel - 123.5) / 58.5, 57, 57.25." in text
+        assert words in text
+        assert "Imported from `theirs.h5`, which another program trained on unknown data." in text
+        assert "Trained on" not in text
+        assert "The best epoch" not in text
+
+
 def test_a_temperature_comes_with_its_calibration_error(made):
     confidence = {"n": 20, "temperature": 0.8125, "ece": 0.04, "calibrated_ece": 0.0123}
     text = " ".join(card(made(confidence=confidence)).split())
