@@ -199,7 +199,7 @@ def test_training_accepts_the_settings_in_a_card(artifact):
     # A continued training gets a new run folder, not that of its initial run.
     parent = artifact.provenance["parent"]["run"]
     assert f"edgefer train --settings settings.toml --data fer2013.csv --run runs/{parent}-on --init-from" in flat
-    assert f"--init-from runs/{parent} --teacher runs/" in flat
+    assert f"--init-from runs/{parent} --teacher b1-int8.tflite," in flat
     assert f"edgefer quantize runs/{parent}-on " in flat
     lines = re.search(r"```toml\n(.*?)\n```", text, re.DOTALL)[1]
     read = settings.from_toml(lines)
