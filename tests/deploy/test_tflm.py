@@ -7,13 +7,13 @@ from edgefer.inspection.flatbuffer import Model
 
 # Reported by the wheel tflite-micro 0.dev20261023182759 for these files on x86_64:
 # Interpreter.from_bytes(model, arena_size=3_000_000).print_allocations(), "head" and "total".
-HEAD_BYTES = {"shipped": 147_456, "int8": 6_912, "float32": 27_648}
-TOTAL_BYTES = {"shipped": 159_840, "int8": 8_768, "float32": 29_440}
+HEAD_BYTES = {"small-1": 147_456, "int8": 6_912, "float32": 27_648}
+TOTAL_BYTES = {"small-1": 159_840, "int8": 8_768, "float32": 29_440}
 
 
 @pytest.fixture
-def models(tiny, shipped):
-    return {"shipped": shipped, **tiny}
+def models(tiny, small_1):
+    return {"small-1": small_1, **tiny}
 
 
 def one_operator(make, name, *, dtype="int8"):
@@ -34,8 +34,8 @@ def test_arena_is_large_enough_with_little_headroom(models, name):
     assert requirements.arena_bytes % 1024 == 0
 
 
-def test_operators_have_the_names_of_the_resolver_without_duplicates(shipped):
-    assert micro_requirements(shipped).operators == ("Conv2D", "Add", "Mean", "FullyConnected")
+def test_operators_have_the_names_of_the_resolver_without_duplicates(small_1):
+    assert micro_requirements(small_1).operators == ("Conv2D", "Add", "Mean", "FullyConnected")
 
 
 @pytest.mark.parametrize(

@@ -71,8 +71,8 @@ def test_costs_of_the_tiny_models(tiny) -> None:
         assert counts == [9 * 8 + 8, 9 * 8 * 16 + 16, 0, 16 * 7 + 7]
 
 
-def test_costs_of_the_shipped_model(shipped) -> None:
-    graph = shipped.main
+def test_costs_of_a_trained_model(small_1) -> None:
+    graph = small_1.main
     total_macs, total_parameters = 48 * 48 * 16 * 9, 9 * 16 + 16
     size, before = 48, 16
     for stage, (width, blocks) in enumerate([(16, 2), (32, 2), (72, 3)]):

@@ -7,7 +7,7 @@ from edgefer.results.inspection import Inspection
 def test_the_text_for_the_shipped_model(edgefer):
     outcome = edgefer("inspect", SHIPPED)
     assert outcome.code == 0, outcome.err
-    assert "77,350,392" in outcome.out
+    assert "45,475,872" in outcome.out
     assert "golden vectors: ok" in outcome.out
     assert max(map(len, outcome.out.splitlines())) <= 80
 

@@ -1,4 +1,5 @@
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +10,6 @@ from edgefer.inference.interpreters import installed_runtimes, run_model
 from edgefer.inspection.flatbuffer import read_model
 from edgefer.inspection.inspector import inspect_in_process
 from edgefer.inspection.tensor_probe import list_layers, probe_tensors
-from edgefer.models import SHIPPED
 from edgefer.results.parity import Configuration
 from edgefer.workstation.quantization.calibrator import Calibrator
 from edgefer.workstation.quantization.converter import convert
@@ -17,6 +17,8 @@ from edgefer.workstation.quantization.flatbuffer_editor import Flatbuffer, compa
 from edgefer.workstation.quantization.float_network import FloatNetwork
 from edgefer.workstation.quantization.options import QuantizationOptions
 from edgefer.workstation.quantization.sensitivity import layer_errors
+
+SMALL_1 = Path(__file__).parents[3] / "benchmarks" / "checkpoints" / "small-1-int8.tflite"
 
 
 @pytest.fixture(scope="module")
@@ -163,8 +165,8 @@ def test_a_compacted_model_returns_the_same_bits(quantized, compacted, drawn, ru
     assert np.array_equal(run_model(compacted, drawn, configuration), outputs)
 
 
-def test_a_shipped_model_shrinks_and_keeps_its_outputs():
-    artifact = Artifact.load(SHIPPED)
+def test_a_trained_model_shrinks_and_keeps_its_outputs():
+    artifact = Artifact.load(SMALL_1)
     smaller = compact(artifact.model)
     assert len(smaller) < 0.97 * len(artifact.model)
     for kernels in ("default", "reference"):
