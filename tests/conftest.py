@@ -32,7 +32,6 @@ from edgefer.inspection.flatbuffer import Model, Op, Subgraph, Tensor, load_sche
 from edgefer.models import SHIPPED
 
 DATA = Path(__file__).parent / "fixtures"
-SMALL_1 = Path(__file__).parents[1] / "benchmarks" / "checkpoints" / "small-1-int8.tflite"
 # Modules that tests of several folders import. The folder comes last, so that it hides no installed module.
 sys.path.append(str(Path(__file__).parent / "helpers"))
 
@@ -187,15 +186,20 @@ def shipped(litert: ModuleType) -> Model:
 
 
 @pytest.fixture(scope="session")
-def small_1(litert: ModuleType) -> Model:
-    """Return a trained model with a MEAN, which the shipped models do not have."""
-    return read_model(SMALL_1.read_bytes())
+def small_1_path() -> Path:
+    """Return the path of a trained model with a MEAN and the default stem, which the shipped models do not have."""
+    return Path(__file__).parents[1] / "benchmarks" / "checkpoints" / "small-1-int8.tflite"
 
 
 @pytest.fixture(scope="session")
-def crashing_artifact(small_1: Model) -> Artifact:
+def small_1(litert: ModuleType, small_1_path: Path) -> Model:
+    return read_model(small_1_path.read_bytes())
+
+
+@pytest.fixture(scope="session")
+def crashing_artifact(small_1_path: Path, small_1: Model) -> Artifact:
     """Return a trained model whose first ADD overwrites the constant axes of its MEAN; it crashes LiteRT 2.3."""
-    artifact, graph = Artifact.load(SMALL_1), small_1.main
+    artifact, graph = Artifact.load(small_1_path), small_1.main
     add = next(position for position, op in enumerate(graph.ops) if op.name == "ADD")
     axes = next(op.inputs[1] for op in graph.ops if op.name == "MEAN")
     content = bytearray(artifact.model)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -167,7 +166,7 @@ def command(
                 parallel=parallel,
             )  # fmt: skip
     except (KeyboardInterrupt, OSError):
-        log(f"to resume: edgefer train --resume {shlex.quote(str(run.folder))}")
+        log(f"to resume: {run.resume_command}")
         raise
     record = training_record(run)
     return Result(record, training_text(record))
@@ -255,9 +254,12 @@ def _log_initial_weights(parent: InitialWeights, settings: TrainSettings, labels
     from edgefer.workstation.workflows.initial_weights import new_classes
 
     added = new_classes(parent, labels)
-    outputs = f"new outputs: {list_names(added)}" if added else "all outputs are kept"
-    if not added and len(labels) < len(parent.labels):
+    if added:
+        outputs = f"new outputs: {list_names(added)}"
+    elif len(labels) < len(parent.labels):
         outputs = f"{len(labels)} of its {len(parent.labels)} outputs are kept"
+    else:
+        outputs = "all outputs are kept"
     log(f"initial weights: {parent.name}; {outputs}")
     rates = f"learning rate {settings.learning_rate:g}"
     if settings.backbone_lr_factor != 1:

@@ -49,8 +49,7 @@ def load_network(keras: Any, run: Run) -> Any:
     if run.is_imported:
         return load_imported(keras, run)
     network = build_network(keras, run.settings(), classes=len(run.labels))
-    hint = f"edgefer train --settings {run.folder / 'settings.toml'}   (a new run)"
-    load_weights(network, run.best_weights, hint=hint)
+    load_weights(network, run.best_weights, hint=run.restart_command)
     return network
 
 

@@ -73,6 +73,16 @@ class Run:
         return self.folder / STORED_NAME
 
     @property
+    def resume_command(self) -> str:
+        """Command that continues the training."""
+        return f"edgefer train --resume {shlex.quote(str(self.folder))}"
+
+    @property
+    def restart_command(self) -> str:
+        """Command that trains a new run with the same settings."""
+        return f"edgefer train --settings {shlex.quote(str(self.folder / 'settings.toml'))}   (a new run)"
+
+    @property
     def last_weights(self) -> Path:
         """Path of the weights of the last epoch, averaged if averaging is enabled."""
         return self.folder / "last.weights.h5"
@@ -149,8 +159,7 @@ class Run:
             DataError: no epoch has completed.
         """
         if not self.is_imported and not self.best_weights.exists():
-            hint = f"edgefer train --resume {shlex.quote(str(self.folder))}"
-            raise DataError(f"no checkpoint in {self.folder}", why="no epoch has completed", hint=hint)
+            raise DataError(f"no checkpoint in {self.folder}", why="no epoch has completed", hint=self.resume_command)
 
     def progress_note(self) -> str:
         """Summarize the progress of the training in a few words."""
@@ -363,7 +372,7 @@ def check_new_folder(folder: Path | None, *, root: Path = RUNS) -> None:
     if folder is None:
         return
     if (folder / "settings.toml").exists():
-        raise DataError(f"{folder} already contains a run", hint=f"edgefer train --resume {shlex.quote(str(folder))}")
+        raise DataError(f"{folder} already contains a run", hint=Run(folder).resume_command)
     if folder.exists() and not folder.is_dir():
         raise DataError(f"{folder} is a file", why="a run is a folder", hint="--run FOLDER with another name")
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import random
-import shlex
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -328,7 +327,7 @@ def read_training_state(run: Run) -> State[Epoch] | None:
     Raises:
         DataError: the state file is damaged, missing or belongs to other settings.
     """
-    new_run = _new_run(run)
+    new_run = run.restart_command
     if not run.state.exists():
         if completed := len(run.history()):
             raise DataError(
@@ -361,13 +360,8 @@ def _other_settings(run: Run, why: str) -> DataError:
     return DataError(
         f"{run.state} does not match {run.folder / 'settings.toml'}",
         why=why,
-        hint=f"restore the settings, or {_new_run(run)}",
+        hint=f"restore the settings, or {run.restart_command}",
     )
-
-
-def _new_run(run: Run) -> str:
-    """Return the command that trains with the settings of a run from the beginning."""
-    return f"edgefer train --settings {shlex.quote(str(run.folder / 'settings.toml'))}   (a new run)"
 
 
 def _sample(pixels: Pixels) -> npt.NDArray[np.uint8]:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -228,8 +227,7 @@ def training_record(run: Run) -> dict[str, Any]:
     """
     metrics = run.metrics()
     if metrics is None:
-        hint = f"edgefer train --resume {shlex.quote(str(run.folder))}"
-        raise DataError(f"the training in {run.folder} is not complete", hint=hint)
+        raise DataError(f"the training in {run.folder} is not complete", hint=run.resume_command)
     environment = run.environment()
     data = environment["data"]
     return {

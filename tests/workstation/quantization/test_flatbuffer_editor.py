@@ -1,5 +1,4 @@
 import dataclasses
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,8 +16,6 @@ from edgefer.workstation.quantization.flatbuffer_editor import Flatbuffer, compa
 from edgefer.workstation.quantization.float_network import FloatNetwork
 from edgefer.workstation.quantization.options import QuantizationOptions
 from edgefer.workstation.quantization.sensitivity import layer_errors
-
-SMALL_1 = Path(__file__).parents[3] / "benchmarks" / "checkpoints" / "small-1-int8.tflite"
 
 
 @pytest.fixture(scope="module")
@@ -165,8 +162,8 @@ def test_a_compacted_model_returns_the_same_bits(quantized, compacted, drawn, ru
     assert np.array_equal(run_model(compacted, drawn, configuration), outputs)
 
 
-def test_a_trained_model_shrinks_and_keeps_its_outputs():
-    artifact = Artifact.load(SMALL_1)
+def test_a_trained_model_shrinks_and_keeps_its_outputs(small_1_path):
+    artifact = Artifact.load(small_1_path)
     smaller = compact(artifact.model)
     assert len(smaller) < 0.97 * len(artifact.model)
     for kernels in ("default", "reference"):

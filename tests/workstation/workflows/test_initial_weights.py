@@ -34,7 +34,6 @@ from edgefer.workstation.workflows.initial_weights import (
 )
 from edgefer.workstation.workflows.train import complete, start, training_record
 
-CHECKPOINTS = Path(__file__).parents[3] / "benchmarks" / "checkpoints"
 OPENED = {"data": "synthetic", "ferplus": None, "skip_bad_rows": False}
 LABELS = ("happy", "calm", "angry")
 
@@ -142,8 +141,8 @@ def test_settings_of_another_network_are_refused(nano, changes, named, why):
     assert why in caught.value.why
 
 
-def test_an_option_that_a_model_leaves_at_its_default_cannot_change():
-    source = open_initial_weights(CHECKPOINTS / "small-1-int8.tflite")
+def test_an_option_that_a_model_leaves_at_its_default_cannot_change(small_1_path):
+    source = open_initial_weights(small_1_path)
     settings = dataclasses.replace(source.settings, model={**source.settings.model, "stem_stride": 2})
     with pytest.raises(UsageError, match=r"model\.stem_stride = 2 with --init-from small-1") as caught:
         check_initial_weights(source, settings)
