@@ -6,11 +6,11 @@
 Splits are matched by folder name, and each folder with pictures in a split is a class, except those of other layouts,
 such as images/ beside labels/, and the runs of edgefer. Without known names, a tree has two classes or more. Folders of
 splits may also be in those of the classes, if all pictures are in them. Without folders of splits, all pictures belong
-to Training. File names that start with a split of FER2013 ("PrivateTest_00032298.jpg") separate
-PublicTest from PrivateTest. Without such names, all of test/ becomes the validation split unless there is another one,
-and a note reports it. Another note lists the skipped folders and files, except hidden files, trash folders and
-thumbnails. The person in a picture is the folder within the class (happy/S005/1.png), or is read from a file name as in
-CK+, KDEF and JAFFE.
+to Training. File names that start with a split of FER2013 ("PrivateTest_00032298.jpg") separate PublicTest from
+PrivateTest. Without such names, all of test/ becomes the validation split unless there is another one, and a note
+reports it. Another note lists the skipped folders and files, except hidden files, trash folders and thumbnails. The
+person in a picture is the folder within the class (happy/S005/1.png), or is read from a file name as in CK+, KDEF and
+JAFFE.
 """
 
 from __future__ import annotations
