@@ -43,7 +43,7 @@ PASSED_ON = ("KERAS_BACKEND", "TF_ENABLE_ONEDNN_OPTS")
 
 @dataclass(frozen=True)
 class SearchRequest:
-    """Complete definition of a search, besides the machines that run it.
+    """Complete definition of a search, besides the cluster that runs it.
 
     Attributes:
         space: the search space.
@@ -58,6 +58,7 @@ class SearchRequest:
         devices: devices of the judge.
         seed: seed of the sampler.
         grace_epochs: epochs before a trial can be stopped early; 0 runs all trials to the end.
+        scale: options on cores, GPUs and memory, by name, for a continuation.
     """
 
     space: Space
@@ -73,6 +74,7 @@ class SearchRequest:
     devices: tuple[str, ...] = ()
     seed: int = 0
     grace_epochs: int = 1
+    scale: Mapping[str, float] = field(default_factory=dict)
 
     def open_judge(self) -> Judge:
         """Create the judge; raise UsageError for an invalid option."""
@@ -92,7 +94,7 @@ def read_request(folder: SearchFolder) -> SearchRequest:
         UsageError: the search space is not valid for this version of edgefer.
     """
     record = folder.request()
-    options = record.object("options")
+    options, scale = record.object("options"), record.optional(record.object, "scale")
     return SearchRequest(
         space=parse_space(record.text("space")),
         judge=record.text("judge"),
@@ -107,6 +109,7 @@ def read_request(folder: SearchFolder) -> SearchRequest:
         devices=record.texts("devices"),
         seed=record.count("seed"),
         grace_epochs=record.count("grace_epochs"),
+        scale={} if scale is None else {name: scale.amount(name) for name in scale},
     )
 
 
@@ -147,7 +150,6 @@ def run_search(
     judge = request.open_judge()
     with folder.locked():
         judge.check()
-        folder.write_request(request.to_json())
         journal = folder.open_journal()
         plan = TrialPlan(
             folder=folder.trials.resolve(), open_dataset=open_dataset, opened_with=request.opened_with,
@@ -156,6 +158,8 @@ def run_search(
         folder.trials.mkdir(exist_ok=True)
         try:
             with ray_session(address, resources):
+                # After the check of the resources, so that a start with too many can be repeated with fewer.
+                folder.write_request(request.to_json())
                 director, notify = _direct(folder, request, judge, journal.append, plan.variables, on_change)
                 try:
                     director.restore(folder.events())

@@ -123,9 +123,10 @@ def test_a_killed_search_continues_with_the_results_of_an_uninterrupted_one(on_c
         wait_until(lambda: events(folder, "finished") and len(events(folder, "epoch")) % 2, process=search)
         search.send_signal(signal.SIGKILL)
     finished = {event["trial"] for event in events(folder, "finished")}
-    with start(["--resume", "killed", "--cpus", 1, "--memory-per-trial", 1], workplace) as resumed:
+    with start(["--resume", "killed"], workplace) as resumed:
         _, err = resumed.communicate(timeout=DEADLINE_S)
     assert resumed.returncode == 0, err
+    assert SearchFolder(folder).request()["scale"] == {"cpus": 1, "memory_per_trial": 1}
     ended = [event["trial"] for event in events(folder, "finished")]
     assert finished < set(ended)
     assert len(ended) == len(set(ended))
@@ -147,3 +148,13 @@ def test_sigterm_ends_a_search_and_its_processes(workplace, drawn_faces_file):
     assert "edgefer search --resume ended" in err
     wait_until(lambda: not processes(workplace))
     assert replay(SearchFolder(folder).events())
+
+
+@pytest.mark.slow
+def test_a_search_that_no_machine_can_run_is_not_started(workplace, drawn_faces_file):
+    arguments = ["tiny.toml", "--data", drawn_faces_file, "--name", "wide", *START, "--cpus", 1, "--cpus-per-trial", 2]
+    with start(arguments, workplace) as search:
+        _, err = search.communicate(timeout=DEADLINE_S)
+    assert (search.returncode, "the largest one has 1 CPUs, a trial needs 2" in err) == (2, True)
+    # The same command may follow with fewer cores.
+    assert not SearchFolder(workplace / "runs" / "search-wide").exists()

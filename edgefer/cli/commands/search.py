@@ -6,7 +6,7 @@ import contextlib
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +33,7 @@ NEEDS_WORKSTATION = True
 
 NEWEST = "newest"
 GIB = 2**30
+DEFAULT_GIB = 2.0
 # No machine has more memory; the product with GIB is a finite number.
 MAX_GIB = 2**20
 JUDGES = ", ".join(plugins.names("edgefer.search.judges"))
@@ -57,7 +58,7 @@ class BudgetOptions:
 
 @dataclass(frozen=True)
 class ScaleOptions:
-    """Machines of the search; None takes the default.
+    """Machines of the search; None takes the value that the search was started with, or the default.
 
     Attributes:
         address: a Ray cluster, or None for this machine.
@@ -68,9 +69,19 @@ class ScaleOptions:
 
     address: str | None
     cpus: int | None
-    cpus_per_trial: float
-    gpus_per_trial: float
-    memory_per_trial: float
+    cpus_per_trial: float | None
+    gpus_per_trial: float | None
+    memory_per_trial: float | None
+
+    @property
+    def recorded(self) -> dict[str, float]:
+        """The given options that a search keeps; the address of a cluster may be another one after an interruption."""
+        return {name: value for name, value in vars(self).items() if name != "address" and value is not None}
+
+    def with_defaults(self, recorded: Mapping[str, float]) -> ScaleOptions:
+        """Return the options with the ``recorded`` values of those that were not given."""
+        missing = {name: value for name, value in recorded.items() if getattr(self, name, 0) is None}
+        return replace(self, **missing)
 
 
 budget_options = option_group(
@@ -99,16 +110,15 @@ scale_options = option_group(
         help="Cores to use here.  [default: all; one is left to the judge local]",
     ),
     click.option(
-        "--cpus-per-trial", type=POSITIVE, default=1, show_default=True, metavar="N",
-        help="Cores of one trial.",
+        "--cpus-per-trial", type=POSITIVE, metavar="N", help="Cores of one trial.  [default: 1]",
     ),
     click.option(
-        "--gpus-per-trial", type=FiniteRange(0), default=0, show_default=True, metavar="N",
-        help="GPUs of one trial; 0.25 shares one among four, 0 trains on the processor.",
+        "--gpus-per-trial", type=FiniteRange(0), metavar="N",
+        help="GPUs of one trial; 0.25 shares one among four, 0 trains on the processor.  [default: 0]",
     ),
     click.option(
-        "--memory-per-trial", type=FiniteRange(0, MAX_GIB, min_open=True), default=2, show_default=True, metavar="GIB",
-        help="Memory that one trial reserves.",
+        "--memory-per-trial", type=FiniteRange(0, MAX_GIB, min_open=True), metavar="GIB",
+        help="Memory that one trial reserves.  [default: 2]",
     ),
 )  # fmt: skip
 
@@ -174,11 +184,12 @@ def command(
         "--max-cost": budget.max_cost, "--max-bytes": budget.max_bytes,
         "the options of the data set": None if data == DataOptions() else data,
         "--trials": trials if show else None,
+        **({f"--{name.replace('_', '-')}": value for name, value in vars(scale).items()} if show else {}),
     }  # fmt: skip
     conflicts = [option for option, value in given.items() if value is not None]
     if (resume or show) and conflicts:
         option = "--resume" if resume else "--show"
-        why = "a search keeps what it was started with"
+        why = "it shows what was recorded" if show else "a search keeps what it was started with"
         raise UsageError(f"{option} with {', '.join(conflicts)}", why=why, hint=f"omit {', '.join(conflicts)}")
     if show:
         return _show(None if show == NEWEST else show, best, trial)
@@ -226,7 +237,7 @@ def _start(
     request = SearchRequest(
         space=space, judge=judge_name, budget=limits, target=trials, labels=dataset.labels, data=facts,
         opened_with=opened_with, unit="", description="", options=options, devices=budget.devices, seed=seed,
-        grace_epochs=0 if all_epochs else 1,
+        grace_epochs=0 if all_epochs else 1, scale=scale.recorded,
     )  # fmt: skip
     judge = request.open_judge()
     request = replace(request, unit=judge.unit, description=judge.description)
@@ -254,7 +265,8 @@ def _resume(name: str | None, trials: int | None, scale: ScaleOptions) -> Result
             why=f"sha256 {request.data['sha256'][:12]}, not {dataset.sha256[:12]}",
             hint="restore the data set, or start another search",
         )
-    return _run(folder, replace(request, target=trials or request.target), scale)
+    scale = scale.with_defaults(request.scale)
+    return _run(folder, replace(request, target=trials or request.target, scale=scale.recorded), scale)
 
 
 def _show(name: str | None, best: Path | None, number: int | None) -> Result:
@@ -311,7 +323,8 @@ def _run(folder: SearchFolder, request: SearchRequest, scale: ScaleOptions) -> R
                 folder, request, open_dataset=source, resources=resources, address=scale.address, on_change=on_change
             )
     except KeyboardInterrupt:
-        log(f"to continue: edgefer search --resume {shlex.quote(folder.name)}")
+        address = f" --address {shlex.quote(scale.address)}" if scale.address else ""
+        log(f"to continue: edgefer search --resume {shlex.quote(folder.name)}{address}")
         raise
     return Result(record.to_json(), f"{search_text(record)}\n{folder.record}: for edgefer report")
 
@@ -323,8 +336,8 @@ def _resources(scale: ScaleOptions, *, judge: str) -> Resources:
     # A training on the core of a measurement would multiply the latency.
     left = max(1, cores - 1) if judge == "local" else cores
     return Resources(
-        cpus=scale.cpus or left, cpus_per_trial=scale.cpus_per_trial, gpus_per_trial=scale.gpus_per_trial,
-        memory_per_trial=int(scale.memory_per_trial * GIB),
+        cpus=scale.cpus or left, cpus_per_trial=scale.cpus_per_trial or 1, gpus_per_trial=scale.gpus_per_trial or 0,
+        memory_per_trial=int((scale.memory_per_trial or DEFAULT_GIB) * GIB),
     )  # fmt: skip
 
 

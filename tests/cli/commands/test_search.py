@@ -1,11 +1,13 @@
 import json
+from dataclasses import replace
 
 import pytest
 from tiny_space import SPACE
 
+from edgefer.cli.commands.search import ScaleOptions
 from edgefer.search.director import Budget
 from edgefer.search.journal import SearchFolder
-from edgefer.search.run import SearchRequest
+from edgefer.search.run import SearchRequest, read_request
 from edgefer.search.space import parse_space
 from edgefer.workstation.training.settings_toml import from_toml
 
@@ -65,6 +67,7 @@ def test_best_writes_settings_for_a_training(edgefer, folder):
         (["--best", "b.toml"], "--best without --show"),
         (["--show", "--trial", "1"], "--trial without --best"),
         (["--show", "--resume"], "--show with --resume"),
+        (["--show", "--cpus", "1"], "--show with --cpus"),
         (["space.toml", "--resume"], "--resume with SPACE.toml"),
         (["--resume", "tiny", "--max-bytes", "1", "--seed", "0"], "--resume with --seed, --max-bytes"),
         (["--resume", "tiny", "--data", "x"], "the options of the data set"),
@@ -91,3 +94,12 @@ def test_a_record_of_a_search_is_a_report(edgefer, folder):
     edgefer("search", "--show", "--out", "search.json", cwd=folder)
     assert json.loads((folder / "search.json").read_text())["target"] == 9
     assert "Search tiny" in edgefer("report", "search.json", cwd=folder).out
+
+def test_the_cores_of_a_trial_are_kept_unless_they_are_given_again(folder):
+    search, none = SearchFolder(folder / "runs" / "search-tiny"), ScaleOptions(None, None, None, None, None)
+    assert none.with_defaults(read_request(search).scale) == none
+    given = replace(none, address="head:6379", cpus=3, cpus_per_trial=2.5, gpus_per_trial=0.0)
+    search.write_request(replace(read_request(search), scale=given.recorded).to_json())
+    kept = read_request(search).scale
+    assert none.with_defaults(kept) == replace(given, address=None)
+    assert replace(none, cpus_per_trial=1.0).with_defaults(kept) == replace(given, address=None, cpus_per_trial=1.0)
