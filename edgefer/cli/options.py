@@ -27,7 +27,7 @@ from edgefer.errors import UsageError
 from edgefer.escaping import printable
 
 __all__ = [
-    "MODEL_HELP", "PATH", "POSITIVE", "RUNTIMES", "SECONDS", "FiniteRange", "detector_options", "log",
+    "MODEL_HELP", "NAME", "PATH", "POSITIVE", "RUNTIMES", "SECONDS", "FiniteRange", "detector_options", "log",
     "log_ignored_settings", "option_group", "parse_face_count", "parse_threads",
 ]  # fmt: skip
 
@@ -86,6 +86,17 @@ class FiniteRange(click.FloatRange):
         return number
 
 
+class _Name(click.types.StringParamType):
+    """Refuse an empty text, such as an unset variable of a shell: it would select the default."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Parse a name."""
+        if value == "":
+            self.fail("the value is empty.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+NAME = _Name()
 POSITIVE = FiniteRange(0, min_open=True)
 SECONDS = FiniteRange(0)
 

@@ -15,7 +15,7 @@ from edgefer.cli.bench_results import BenchOutputs, make_result
 from edgefer.cli.data_options import DataOptions, data_options, open_artifact_data, resolve_model_data
 from edgefer.cli.emulated import count_instructions, is_emulated
 from edgefer.cli.foreign import NO_DATA, FeedOptions, feed_options, find_contract
-from edgefer.cli.options import PATH, RUNTIMES, FiniteRange, log, option_group, parse_face_count, parse_threads
+from edgefer.cli.options import NAME, PATH, RUNTIMES, FiniteRange, log, option_group, parse_face_count, parse_threads
 from edgefer.cli.outputs import OUTPUT_FOLDER
 from edgefer.errors import EdgeferError, Interrupted, UsageError
 from edgefer.results.benchmark_plan import PRESETS
@@ -108,15 +108,17 @@ plan_options = option_group(
 @click.command()
 @click.argument("model", metavar="[MODEL]", required=False, type=PATH)
 @click.option(
-    "--device", "devices", multiple=True, is_flag=False, flag_value=LOCAL, metavar="[NAME|USER@HOST]",
+    "--device", "devices", type=NAME, multiple=True, is_flag=False, flag_value=LOCAL, metavar="[NAME|USER@HOST]",
     help="Device to measure on; repeat for several in parallel.  [default: local]",
 )  # fmt: skip
 @click.option(
     "--estimate", is_flag=True, help="Estimate latencies from instructions that --device emulated counts."
 )
-@click.option("--tag", metavar="TAG", help="Measure on all devices with this tag in devices.toml.")
+@click.option("--tag", type=NAME, metavar="TAG", help="Measure on all devices with this tag in devices.toml.")
 @click.option("--compare", type=PATH, metavar="MODEL", help="A second model, measured alternately with the first.")
-@click.option("--python", metavar="PATH", help="Another Python on this machine, for the runtimes installed there.")
+@click.option(
+    "--python", type=NAME, metavar="PATH", help="Another Python on this machine, for the runtimes installed there."
+)
 @plan_options
 @click.option(
     "--faces", type=PATH, metavar="FILE", help="An .npz with 'faces', uint8 (n, 48, 48).  [default: synthetic faces]"
@@ -187,6 +189,8 @@ def command(
     selected = () if is_local else _select_devices(names, tag)
     if is_local:
         plan = select_interpreters(plan, python)
+        if python and not any(case.python for case in plan.cases):
+            log(f"note: --python has no effect without --runtime with a runtime that only {python} has")
     outputs = BenchOutputs(options.samples, output_dir, contribute)
     with tempfile.TemporaryDirectory(prefix="edgefer-faces-") as folder:
         plan = _add_faces(plan, faces, data, folder=Path(folder))

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from edgefer.cli.options import NAME
 from edgefer.errors import DataError, IncompatibleError
 from edgefer.text_table import WIDTH, Result
 
@@ -18,7 +19,7 @@ MARKS = {"ok": "ok   ", "note": "note ", "broken": "WRONG"}
 
 
 @click.command()
-@click.option("--device", metavar="NAME|USER@HOST", help="Check a board instead of this machine.")
+@click.option("--device", type=NAME, metavar="NAME|USER@HOST", help="Check a board instead of this machine.")
 def command(device: str | None) -> Result:
     """Check Python, numpy, OpenCV, the runtimes, the camera, the GPU and thermal throttling.
 

@@ -15,7 +15,7 @@ import click
 
 from edgefer import plugins
 from edgefer.cli.data_options import DataOptions, data_options, open_data
-from edgefer.cli.options import PATH, POSITIVE, FiniteRange, log, log_ignored_settings, option_group
+from edgefer.cli.options import NAME, PATH, POSITIVE, FiniteRange, log, log_ignored_settings, option_group
 from edgefer.cli.outputs import OUTPUT_FILE, check_output
 from edgefer.errors import DataError, UsageError
 from edgefer.progress import is_stdout_terminal
@@ -88,11 +88,12 @@ budget_options = option_group(
     "budget",
     BudgetOptions,
     click.option(
-        "--judge", metavar="NAME[:KEY=VALUE,...]",
+        "--judge", type=NAME, metavar="NAME[:KEY=VALUE,...]",
         help=f"Measure of the cost: {JUDGES}.  [default: device with --device, else local]",
     ),
     click.option(
-        "--device", "devices", multiple=True, metavar="NAME|USER@HOST", help="Board that measures; may be repeated."
+        "--device", "devices", type=NAME, multiple=True, metavar="NAME|USER@HOST",
+        help="Board that measures; may be repeated.",
     ),
     click.option("--max-p90-us", type=POSITIVE, metavar="US", help="Largest latency, p90."),
     click.option(
@@ -104,7 +105,9 @@ budget_options = option_group(
 scale_options = option_group(
     "scale",
     ScaleOptions,
-    click.option("--address", metavar="HOST:PORT|auto", help="Ray cluster to run on.  [default: this machine]"),
+    click.option(
+        "--address", type=NAME, metavar="HOST:PORT|auto", help="Ray cluster to run on.  [default: this machine]"
+    ),
     click.option(
         "--cpus", type=click.IntRange(1), metavar="N",
         help="Cores to use here.  [default: all; one is left to the judge local]",
@@ -144,11 +147,17 @@ class DataSource:
 @click.option("--trials", type=click.IntRange(1), metavar="N", help="Networks to train.  [default: 50]")
 @click.option("--seed", type=click.IntRange(0), metavar="N", help="Random seed of the search.  [default: 0]")
 @click.option("--all-epochs", is_flag=True, help="Train every network to the end; none is stopped early.")
-@click.option("--name", metavar="NAME", help="Name of the search: runs/search-NAME.  [default: that of SPACE.toml]")
+@click.option(
+    "--name", type=NAME, metavar="NAME", help="Name of the search: runs/search-NAME.  [default: that of SPACE.toml]"
+)
 @data_options
 @scale_options
-@click.option("--resume", is_flag=False, flag_value=NEWEST, metavar="[NAME]", help="Continue an interrupted search.")
-@click.option("--show", is_flag=False, flag_value=NEWEST, metavar="[NAME]", help="Show a search, also while it runs.")
+@click.option(
+    "--resume", type=NAME, is_flag=False, flag_value=NEWEST, metavar="[NAME]", help="Continue an interrupted search."
+)
+@click.option(
+    "--show", type=NAME, is_flag=False, flag_value=NEWEST, metavar="[NAME]", help="Show a search, also while it runs."
+)
 @click.option("--best", type=OUTPUT_FILE, metavar="FILE", help="With --show: write the settings of the best trial.")
 @click.option("--trial", type=click.IntRange(0), metavar="N", help="With --best: another trial.")
 def command(
@@ -323,6 +332,8 @@ def _run(folder: SearchFolder, request: SearchRequest, scale: ScaleOptions) -> R
                 folder, request, open_dataset=source, resources=resources, address=scale.address, on_change=on_change
             )
     except KeyboardInterrupt:
+        if not folder.exists():
+            raise
         address = f" --address {shlex.quote(scale.address)}" if scale.address else ""
         log(f"to continue: edgefer search --resume {shlex.quote(folder.name)}{address}")
         raise

@@ -9,7 +9,7 @@ import click
 
 from edgefer.cli.data_options import SYNTHETIC, DataOptions, open_data
 from edgefer.cli.foreign import FeedOptions, feed_options, find_contract
-from edgefer.cli.options import PATH, RUNTIMES, FiniteRange, log, parse_face_count, parse_threads
+from edgefer.cli.options import NAME, PATH, RUNTIMES, FiniteRange, log, parse_face_count, parse_threads
 from edgefer.cli.outputs import INPUT
 from edgefer.errors import EdgeferError, IncompatibleError, ThresholdNotMet
 from edgefer.text_table import Result, percent
@@ -49,6 +49,7 @@ def parse_faces(text: str) -> int | None:
 @click.option(
     "--python",
     "pythons",
+    type=NAME,
     multiple=True,
     metavar="PATH",
     help="Also use the runtimes of this Python, which needs numpy and OpenCV; may be repeated.",

@@ -78,7 +78,7 @@ def test_a_model_in_the_place_of_a_device_gets_a_hint(refused):
         (["--threads", "²"], 2, "--threads 1,2,4"),
         (["--threads", "99999999999"], 2, "--threads 1"),
         (["--runtime", "litret"], 2, "'litert'"),
-        (["--faces", "nowhere.npz"], 1, "--faces"),
+        (["--faces", "nowhere.npz"], 1, "nowhere.npz: No such file or directory\n"),
         (["--seconds", "-1"], 2, "--seconds"),
         (["--seconds", "nan"], 2, "--seconds"),
         (["--seconds", "inf"], 2, "--seconds"),
@@ -167,6 +167,9 @@ def test_latencies_before_a_failed_evaluation_are_shown_and_written(
         (["--cooldown", "nan"], "--cooldown"),
         (["--cooldown", "-300"], "--cooldown"),
         (["--cooldown", "151"], "--cooldown"),
+        (["--device", ""], "the value is empty"),
+        (["--tag", ""], "the value is empty"),
+        (["--python", ""], "the value is empty"),
         (["--runs", "1000000001"], "--runs"),
         (["--seconds", "1e9"], "--seconds"),
         (["--soak", "1000h"], "at most 500,000 s"),
@@ -179,6 +182,11 @@ def test_options_without_an_effect_or_out_of_range_are_refused(refused, options,
 @pytest.mark.parametrize("options", [("--data", "synthetic"), ("--skip-bad-rows",)], ids=["data", "bad-rows"])
 def test_a_data_set_without_accuracy_is_noted(edgefer, options):
     assert f"note: {options[0]} has no effect without --accuracy" in edgefer("bench", NANO, *QUICK, *options).err
+
+
+def test_an_interpreter_that_no_case_uses_is_noted(edgefer):
+    noted = edgefer("bench", NANO, *QUICK, "--python", sys.executable)
+    assert f"note: --python has no effect without --runtime with a runtime that only {sys.executable} has" in noted.err
 
 
 def test_a_runtime_that_is_named_twice_is_measured_once(edgefer):

@@ -23,6 +23,11 @@ def test_a_failed_check_ends_with_exit_code_5_and_the_command_that_fixes_it(edge
     assert "try: pip install opencv-python-headless" in outcome.err
 
 
+def test_an_empty_device_is_not_this_machine(edgefer):
+    refused = edgefer("doctor", "--device", "")
+    assert (refused.code, "the value is empty" in refused.err) == (2, True)
+
+
 @pytest.mark.parametrize("address", ["pi@127.0.0.1:9"])
 def test_an_unreachable_board_is_exit_code_4(refused, monkeypatch, address):
     monkeypatch.setenv("EDGEFER_SSH_CONFIG", "/dev/null")
