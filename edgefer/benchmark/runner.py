@@ -228,7 +228,8 @@ def read_faces(path: str) -> npt.NDArray[Any]:
                 raise ValueError("it is an .npy file, as written by np.save; expected an .npz")
             return np.asarray(loaded["faces"])
     except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        why, hint = str(error).strip("'\""), "np.savez(path, faces=...), or omit --faces"
+        detail = error.strerror if isinstance(error, OSError) else str(error).strip("'\"")
+        why, hint = detail or str(error), "np.savez(path, faces=...), or omit --faces"
         raise DataError(f"cannot read faces from {path}", why=why, hint=hint) from error
 
 

@@ -135,7 +135,7 @@ class Device:
         facts = Fields(values.get("facts", {}), f"facts of {name}").to_plain()
         plain = {key: values[key] for key in ("address", "kind", "python", "runtime") if key in values}
         threads, tags = tuple(values.get("threads", ())), tuple(values.get("tags", ()))
-        if not all(isinstance(count, int) and count > 0 for count in threads):
+        if not all(type(count) is int and count > 0 for count in threads):
             raise DataError(f"threads = {_shorten(list(threads))} of {name}", why="expected positive integers")
         if not all(isinstance(tag, str) for tag in tags):
             raise DataError(f"tags = {_shorten(list(tags))} of {name}", why="expected strings")
@@ -210,7 +210,8 @@ class Registry:
             return Device(name, name)
         known = ", ".join([LOCAL, *self.devices])
         why = f"expected one of {known}, or an address user@host"
-        raise UsageError(f"unknown device {name!r}", why=why, hint=f"edgefer devices add {name} USER@HOST")
+        hint = f"edgefer devices add {name if NAME.fullmatch(name) else 'NAME'} USER@HOST"
+        raise UsageError(f"unknown device {name!r}", why=why, hint=hint)
 
     def with_device(self, device: Device) -> Registry:
         """Return a registry with ``device`` added, or replaced if one has its name.

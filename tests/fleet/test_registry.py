@@ -71,6 +71,13 @@ def test_unknown_device_or_tag_lists_the_known_ones(
     assert message in caught.value.why
 
 
+@pytest.mark.parametrize(("name", "shown"), [("pi5", "pi5"), ("my board", "NAME"), ("", "NAME")])
+def test_the_hint_for_an_unknown_device_is_a_command_that_works(path: Path, name: str, shown: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        Registry.read(path).select([name])
+    assert caught.value.hint == f"edgefer devices add {shown} USER@HOST"
+
+
 def test_adding_a_device_keeps_the_text_of_the_user(path: Path) -> None:
     registry = Registry.read(path)
     registry.with_device(Device("zero", "pi@zero", facts={"cores": 4})).save()
@@ -118,6 +125,7 @@ def test_invalid_names_are_refused(path: Path, name: str) -> None:
         ("[pi4]\naddress = 7\n", "address = 7"),
         ("[pi4]\nthreads = [0]\n", "threads = [0]"),
         ("[pi4]\nthreads = ['two']\n", "threads"),
+        ("[pi4]\nthreads = [true]\n", "threads = [True]"),
         ("[pi4]\ntags = [1]\n", "tags"),
         ("[pi4.limits]\np90 = 3\n", "'p90'"),
         ("[pi4.limits]\np90_us = true\n", "p90_us"),

@@ -73,7 +73,7 @@ class SshConnection:
 
     def __init__(self, device: Device, *, stop: threading.Event | None = None) -> None:
         self.name, self.python = device.name, device.python or "python3"
-        self._address, self._stop = parse_address(device.address), stop or threading.Event()
+        self._address, self._stop = _address_of(device), stop or threading.Event()
         temporary = tempfile.gettempdir()
         self._folder = tempfile.mkdtemp(prefix="edgefer-ssh-", dir="/tmp" if _is_too_long(temporary) else None)
 
@@ -204,6 +204,17 @@ def connect(device: Device, *, stop: threading.Event | None = None) -> SshConnec
 def _config() -> list[str]:
     path = os.environ.get("EDGEFER_SSH_CONFIG")
     return ["-F", path] if path else []
+
+
+def _address_of(device: Device) -> Address:
+    """Parse the address of a device, and name the device in the error."""
+    try:
+        return parse_address(device.address)
+    except UsageError as error:
+        if device.name == device.address:
+            raise
+        hint = f"edgefer devices add {device.name} USER@HOST"
+        raise UsageError(f"{device.name} has the {error.what}", why=error.why, hint=hint) from error
 
 
 def _is_too_long(folder: str) -> bool:

@@ -75,8 +75,9 @@ def test_unknown_host_name() -> None:
 
 @pytest.mark.parametrize("address", ["", "-oProxyCommand=touch /tmp/x", "pi@two words", "--", ":22"])
 def test_invalid_address_is_refused_before_ssh_starts(address: str) -> None:
-    with pytest.raises(UsageError, match="invalid address"):
+    with pytest.raises(UsageError, match="shelf has the invalid address") as caught:
         connect(Device("shelf", address))
+    assert caught.value.hint == "edgefer devices add shelf USER@HOST"
 
 
 @pytest.fixture
