@@ -13,6 +13,7 @@ records in ``extra``:
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -124,7 +125,8 @@ def _files(path: Path) -> list[Path]:
     # A leading dot marks a file that is still being written.
     files = sorted(file for file in path.glob("*.json") if not file.name.startswith("."))
     if not files:
-        raise DataError(f"{path} contains no *.json", hint=f"edgefer bench MODEL.tflite --out {path / 'bench.json'}")
+        hint = f"edgefer bench MODEL.tflite --out {shlex.quote(str(path / 'bench.json'))}"
+        raise DataError(f"{path} contains no *.json", hint=hint)
     return files
 
 
@@ -136,8 +138,8 @@ def _read(path: Path, readers: Mapping[str, Reader]) -> Results:
             raise DataError("not a result", why=f"it is {kind}, expected JSON that --out wrote", hint=hint)
         return _parse(path.read_bytes(), readers)
     except OSError as error:
-        why = error.strerror or str(error)
-        raise DataError(f"cannot read {path}", why=why, hint=f"edgefer bench MODEL.tflite --out {path}") from error
+        why, hint = error.strerror or str(error), f"edgefer bench MODEL.tflite --out {shlex.quote(str(path))}"
+        raise DataError(f"cannot read {path}", why=why, hint=hint) from error
     except EdgeferError as error:
         hint = error.hint or f"run the command that wrote it again, or remove {path} from the arguments"
         raise type(error)(f"{path}: {error.what}", why=error.why, hint=hint) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -240,7 +241,8 @@ def _check_emulated(options: PlanOptions, refused: Mapping[str, Any]) -> None:
 def _device_names(devices: tuple[str, ...], tag: str | None) -> tuple[str, ...]:
     for device in devices:
         if device.endswith(".tflite"):
-            raise UsageError(f"--device {device}", why="expected a device", hint=f"edgefer bench {device} --device")
+            hint = f"edgefer bench {shlex.quote(device)} --device"
+            raise UsageError(f"--device {device}", why="expected a device", hint=hint)
     return devices or (() if tag else (LOCAL,))
 
 

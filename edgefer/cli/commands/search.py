@@ -184,7 +184,8 @@ def command(
     if show and resume:
         raise UsageError("--show with --resume", why="one reads a search, the other continues it", hint="omit one")
     if best is not None and show is None:
-        raise UsageError("--best without --show", why="it reads a search", hint=f"edgefer search --show --best {best}")
+        hint = f"edgefer search --show --best {shlex.quote(str(best))}"
+        raise UsageError("--best without --show", why="it reads a search", hint=hint)
     if trial is not None and best is None:
         raise UsageError("--trial without --best", why="it selects what --best writes", hint="add --best best.toml")
     given: dict[str, Any] = {
@@ -300,8 +301,8 @@ def _show(name: str | None, best: Path | None, number: int | None) -> Result:
     settings = request.space.settings(trial.drawn, number=trial.number)
     files.write_text(best, to_toml(settings))
     teacher = request.space.teacher(trial.drawn)
-    text = f"{best}: settings of trial {trial.number}\nnext: edgefer train --settings {best}"
-    return Result(record.to_json(), text + (f" --teacher {teacher}" if teacher else ""))
+    text = f"{best}: settings of trial {trial.number}\nnext: edgefer train --settings {shlex.quote(str(best))}"
+    return Result(record.to_json(), text + (f" --teacher {shlex.quote(teacher)}" if teacher else ""))
 
 
 def _judge(budget: BudgetOptions) -> tuple[str, dict[str, str]]:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import shlex
 import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -48,7 +49,7 @@ def search_text(record: ArchitectureSearch, *, next_step: bool = True) -> str:
         lines += ["no trial is complete"]
     lines += _importance(record.importance)
     if front and next_step:
-        lines += ["", f"next: edgefer search --show {record.name} --best best.toml"]
+        lines += ["", f"next: edgefer search --show {shlex.quote(record.name)} --best best.toml"]
     return "\n".join(lines)
 
 

@@ -66,6 +66,7 @@ def test_faces_can_come_from_a_file(edgefer, workplace, tmp_path):
 
 def test_a_model_in_the_place_of_a_device_gets_a_hint(refused):
     assert "edgefer bench model.tflite --device" in refused("bench", "--device", "model.tflite", code=2)
+    assert "edgefer bench 'a b.tflite' --device" in refused("bench", "--device", "a b.tflite", code=2)
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,13 @@ def test_best_writes_settings_for_a_training(edgefer, folder):
     assert (missing.code, "no trial 7" in missing.err) == (1, True)
 
 
+def test_suggested_commands_quote_names_with_spaces(edgefer, folder):
+    (folder / "runs" / "search-tiny").rename(folder / "runs" / "search-a b")
+    assert "next: edgefer search --show 'a b' --best best.toml" in edgefer("search", "--show", cwd=folder).out
+    done = edgefer("search", "--show", "a b", "--best", "a b.toml", cwd=folder)
+    assert "next: edgefer train --settings 'a b.toml'" in done.out
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
