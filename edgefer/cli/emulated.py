@@ -11,7 +11,7 @@ from pathlib import Path
 
 from edgefer import plugins
 from edgefer.cli.options import log
-from edgefer.errors import UsageError
+from edgefer.errors import EdgeferError, Interrupted, UsageError
 from edgefer.text_table import Result
 
 __all__ = ["count_instructions", "is_emulated"]
@@ -44,7 +44,7 @@ def is_emulated(devices: Sequence[str], *, estimate: bool) -> bool:
 def count_instructions(
     models: Sequence[Path], device: str, *, estimate: bool, runtimes: Sequence[str | None]
 ) -> Result:
-    """Count the instructions of one inference on each processor.
+    """Count the instructions of one inference on each processor; a failure keeps the counts of the models before it.
 
     Args:
         models: files with a contract.
@@ -54,7 +54,7 @@ def count_instructions(
 
     Raises:
         UsageError: an option or a runtime is unknown, or has no estimate.
-        DeviceUnreachable: the board does not run.
+        DeviceUnreachable: the board does not run, or not the first model.
     """
     from edgefer.contract.artifact import Artifact
     from edgefer.fleet.emulated_board import OPTIONS, PROCESSORS, PYTHONS, open_emulated_board
@@ -79,17 +79,23 @@ def count_instructions(
     log("device: an emulated arm64 board; this builds it, if it does not exist")
     board.prepare()
     latency_models = read_latency_models() if estimate else {}
-    records = []
-    for path in models:
-        artifact = Artifact.load(path)
-        subject = {
-            "file": path.name, "file_bytes": path.stat().st_size, "sha256": artifact.sha256, "scheme": artifact.scheme,
-        }  # fmt: skip
-        for runtime in runtimes:
-            name = runtime or DEFAULT_RUNTIME
-            counts = {key: board.count(artifact.model, processor=key, runtime=name) for key in PROCESSORS}
-            estimates = {key: model.estimate(counts[key]) for key, model in latency_models.items()}
-            records.append(InstructionRecord(subject, name, counts, estimates))
+    records, failure = [], None
+    try:
+        for path in models:
+            artifact = Artifact.load(path)
+            subject = {
+                "file": path.name, "file_bytes": path.stat().st_size, "sha256": artifact.sha256,
+                "scheme": artifact.scheme,
+            }  # fmt: skip
+            for runtime in runtimes:
+                name = runtime or DEFAULT_RUNTIME
+                counts = {key: board.count(artifact.model, processor=key, runtime=name) for key in PROCESSORS}
+                estimates = {key: model.estimate(counts[key]) for key, model in latency_models.items()}
+                records.append(InstructionRecord(subject, name, counts, estimates))
+    except (EdgeferError, KeyboardInterrupt) as error:
+        if not records:
+            raise
+        failure = Interrupted.from_exception(error) if isinstance(error, KeyboardInterrupt) else error
     values = [record.to_json() for record in records]
     record = values[0] if len(values) == 1 else {**schema.header("instruction_records", 1), "records": values}
-    return Result(record, instruction_table(records).text())
+    return Result(record, instruction_table(records).text(), failure)

@@ -113,6 +113,28 @@ def test_the_emulated_board_refuses_what_it_cannot_do(refused, workplace, monkey
     assert named in refused("bench", workplace.int8, *options, code=2)
 
 
+# A board that counts the first model on its three processors, and fails for the second one.
+FAILING_BOARD = """
+mkdir -p "$2/rootfs/var/tmp/edgefer"
+[ "$1" = exec ] || exit 0
+echo >> "$2/calls"
+[ $(wc -l < "$2/calls") -le 3 ] || exit 9
+echo "instructions 0 1 2 3 4"
+echo "instructions 1 6 7 8 9"
+"""
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
+def test_counted_instructions_before_a_failure_are_shown_and_written(edgefer, tmp_path):
+    (tmp_path / "board.sh").write_text(FAILING_BOARD)
+    board = f"emulated:script=board.sh,folder={tmp_path / 'board'}"
+    outcome = edgefer("bench", NANO, "--compare", "small", "--device", board, "--out", "counts.json")
+    assert (outcome.code, "exit code 9" in outcome.err) == (4, True)
+    assert "nano-int8" in outcome.out
+    record = json.loads((tmp_path / "counts.json").read_text())
+    assert (record["kind"], record["subject"]["file"]) == ("instructions", "nano-int8.tflite")
+
+
 def bench_measurement():
     device = {"board": "Raspberry Pi 5", "machine": "aarch64", "cpu": "Cortex-A76", "cores": 4, "host": "secret"}
     latency = Latency.from_samples(np.full(2000, 100_000))
