@@ -26,7 +26,7 @@ from edgefer.fleet.upload import upload
 from edgefer.progress import Progress, silent
 from edgefer.requirements import LITERT, NUMPY, NUMPY_1, OPENCV, OPENCV_FOR_NUMPY_1, TFLITE_RUNTIME
 
-__all__ = ["REQUIREMENTS", "provision"]
+__all__ = ["REQUIREMENTS", "check_options", "provision"]
 
 REQUIREMENTS = {
     "litert": (LITERT, NUMPY, OPENCV),
@@ -52,6 +52,20 @@ DOWNLOAD_HINTS = {
     r"No matching distribution found for (\S+)": "--wheels FOLDER, with a wheel of {0}",
 }
 VENV_S, INSTALL_S = 300.0, 1800.0
+
+
+def check_options(runtime: str, wheels: Path | None = None) -> None:
+    """Check the options of provision(), before a board is reached.
+
+    Raises:
+        UsageError: unknown runtime.
+        DataError: the folder ``wheels`` has no wheels.
+    """
+    if runtime not in REQUIREMENTS:
+        why = f"expected one of {', '.join(REQUIREMENTS)}"
+        raise UsageError(f"unknown runtime {runtime!r}", why=why, hint="--runtime litert")
+    if wheels is not None:
+        _list_wheels(wheels)
 
 
 def provision(
@@ -85,6 +99,7 @@ def provision(
         EdgeferError: a command on the board failed.
         DeviceUnreachable: the connection broke.
     """
+    check_options(runtime, wheels)
     version = _check_board(facts, runtime, device)
     folder = f"{facts.data}/venv-{runtime}"
     python = f"{folder}/bin/python"
@@ -117,9 +132,6 @@ def provision(
 
 def _check_board(facts: Facts, runtime: str, device: str) -> tuple[int, ...]:
     """Return the version of the board's default Python, after checking that the runtime has wheels for it."""
-    if runtime not in REQUIREMENTS:
-        why = f"expected one of {', '.join(REQUIREMENTS)}"
-        raise UsageError(f"unknown runtime {runtime!r}", why=why, hint="--runtime litert")
     version = facts.python or facts.interpreters[-1].python
     newest, machines = NEWEST_PYTHON[runtime], MACHINES[runtime]
     if not (3, 10) <= version[:2] <= newest:
@@ -181,17 +193,21 @@ def _download_error(stderr: str, machine: str) -> DataError:
 
 def _pack_wheels(folder: Path) -> bytes:
     """Return the wheels in a folder as a tar archive; equal wheels give equal bytes, so an upload is cached."""
-    wheels = sorted(folder.glob("*.whl"))
-    if not wheels:
-        raise DataError(f"{folder} has no wheels", why="expected *.whl files", hint="--offline")
     buffer = io.BytesIO()
     with tarfile.TarFile(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
-        for wheel in wheels:
+        for wheel in _list_wheels(folder):
             entry = tarfile.TarInfo(wheel.name)
             entry.size = wheel.stat().st_size
             with wheel.open("rb") as file:
                 archive.addfile(entry, file)
     return buffer.getvalue()
+
+
+def _list_wheels(folder: Path) -> list[Path]:
+    wheels = sorted(folder.glob("*.whl"))
+    if not wheels:
+        raise DataError(f"{folder} has no wheels", why="expected *.whl files", hint="--offline")
+    return wheels
 
 
 def _pip_causes(runtime: str) -> list[Cause]:

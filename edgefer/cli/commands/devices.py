@@ -83,13 +83,12 @@ def add(
         edgefer devices add pi5 pi@192.168.0.20 --python /usr/bin/python3.11
     """
     from edgefer.fleet.addresses import parse_address
-    from edgefer.fleet.provisioning import REQUIREMENTS
+    from edgefer.fleet.provisioning import check_options
     from edgefer.fleet.registry import Device, Limits, Registry
 
     parse_address(address)
-    if runtime and runtime not in REQUIREMENTS:
-        why = f"expected one of {', '.join(REQUIREMENTS)}"
-        raise UsageError(f"--runtime {runtime}", why=why, hint="--runtime litert")
+    if runtime:
+        check_options(runtime)
     if not all(tag.strip() for tag in tags):
         raise UsageError("an empty --tag", why="expected the name of a group", hint="--tag lab")
     given = Device(
@@ -162,10 +161,11 @@ def setup(name: str, runtime: str, offline: bool, wheels: Path | None) -> Result
     """
     from edgefer.fleet.connection import connect
     from edgefer.fleet.probe import probe as probe_board
-    from edgefer.fleet.provisioning import provision
+    from edgefer.fleet.provisioning import check_options, provision
     from edgefer.fleet.registry import Registry
     from edgefer.progress import progress_bar
 
+    check_options(runtime, wheels)
     (device,) = Registry.read().select([name])
     with closing(connect(device)) as connection, progress_bar(name) as progress:
         facts = probe_board(connection)

@@ -72,12 +72,13 @@ class Report:
 
 QUANTIZE = "edgefer quantize RUN --int8 --out int8.json"
 LAYERS = "edgefer quantize RUN --int8 --debug-layers --out int8.json"
+TRADE_OFF = "edgefer bench MODEL.tflite --accuracy full --out bench.json"
 BENCHMARK = "edgefer bench A.tflite --compare B.tflite --soak 5m --out bench.json"
 PARTS = (
     Part("training", "Training", training_section, "edgefer report RUN --html FILE"),
     Part("models", "Models", models_section, "edgefer report MODEL.tflite --html FILE"),
     Part("verdicts", "Accuracy change", accuracy_section, QUANTIZE),
-    Part("pareto", "Trade-off", tradeoff_section, "edgefer bench MODEL.tflite --out bench.json"),
+    Part("pareto", "Trade-off", tradeoff_section, TRADE_OFF),
     Part("classes", "Classes", classes_section, QUANTIZE),
     Part("flips", "Changed labels", changes_section, QUANTIZE),
     Part("confusion", "Confusion", confusion_section, "edgefer evaluate MODEL.tflite --out evaluation.json"),

@@ -76,6 +76,8 @@ def test_a_probe_is_printed_even_if_it_cannot_be_stored(edgefer, registry):
         (["add", "pi4", "pi@board", "--limit", "p90=1"], 2, "p90_us"),
         (["add", "pi4", "pi@board", "--limit", f"p90_us={'9' * 400}"], 2, "a finite number"),
         (["add", "pi4", "pi@board", "--runtime", "nonsense"], 2, "litert, tflite_runtime"),
+        (["setup", "pi@127.0.0.1:9", "--runtime", "nonsense"], 2, "litert, tflite_runtime"),
+        (["setup", "pi@127.0.0.1:9", "--wheels", "nowhere"], 1, "nowhere has no wheels"),
         (["add", "pi4", "pi@board", "--tag", ""], 2, "--tag lab"),
         (["remove", "pi4"], 2, "edgefer devices list"),
     ],
