@@ -221,7 +221,7 @@ def _cool_down(limit_c: float | None, monitor: _StateMonitor, *, progress: Progr
         if time.monotonic() - begin > MAX_COOLDOWN_S:
             raise MeasurementInvalid(
                 f"the device did not cool down to {limit_c:g} C within {MAX_COOLDOWN_S / 60:.0f} minutes",
-                why=f"its temperature is {temperature:.0f} C",
+                why=f"its temperature is {temperature:g} C",
                 hint="add a fan, or set a higher --cooldown",
             )
         progress(0, 1, f"cooling down from {temperature:.0f} C to {limit_c:g} C")

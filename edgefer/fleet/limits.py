@@ -52,13 +52,13 @@ def _check(result: BenchmarkResult, limits: Limits) -> tuple[list[str], list[str
     for measurement in result.measurements:
         name = f"{measurement.subject.get('file')}, {measurement.threads} thread{'s' * (measurement.threads != 1)}"
         if limits.p90_us is not None and measurement.p90_us > limits.p90_us:
-            exceeded.append(f"p90 of {name}: {measurement.p90_us:.0f} us, limit {limits.p90_us:g} us")
+            exceeded.append(f"p90 of {name}: {_precise(measurement.p90_us)} us, limit {limits.p90_us:g} us")
         if limits.rss_mib is not None:
             if measurement.peak_rss_bytes is None:
                 unchecked.append(f"memory of {name}: not reported, limit {limits.rss_mib:g} MiB")
             elif measurement.peak_rss_bytes > limits.rss_mib * 2**20:
                 rss_mib = measurement.peak_rss_bytes / 2**20
-                exceeded.append(f"memory of {name}: {rss_mib:.0f} MiB, limit {limits.rss_mib:g} MiB")
+                exceeded.append(f"memory of {name}: {_precise(rss_mib)} MiB, limit {limits.rss_mib:g} MiB")
     if limits.temperature_c is not None:
         states = [state for measurement in result.measurements for state in measurement.conditions]
         states += [interval.conditions for interval in result.soak]
@@ -66,5 +66,10 @@ def _check(result: BenchmarkResult, limits: Limits) -> tuple[list[str], list[str
         if temperature_c is None:
             unchecked.append(f"temperature: no sensor, limit {limits.temperature_c:g} C")
         elif temperature_c > limits.temperature_c:
-            exceeded.append(f"temperature: {temperature_c:.0f} C, limit {limits.temperature_c:g} C")
+            exceeded.append(f"temperature: {_precise(temperature_c)} C, limit {limits.temperature_c:g} C")
     return exceeded, unchecked
+
+
+def _precise(value: float) -> str:
+    """Format a value that is above its limit, so that both never look equal."""
+    return f"{round(value, 3):.10g}"

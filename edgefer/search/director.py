@@ -71,7 +71,7 @@ class Budget:
         if self.max_bytes and file_bytes > self.max_bytes:
             parts.append(f"{file_bytes:,} bytes, at most {self.max_bytes:,} allowed")
         if self.max_cost and cost is not None and cost > self.max_cost:
-            parts.append(f"{cost:,.0f} {unit}, at most {self.max_cost:,.0f} allowed")
+            parts.append(f"{cost:,.15g} {unit}, at most {self.max_cost:,.15g} allowed")
         return "; ".join(parts)
 
 

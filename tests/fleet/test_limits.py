@@ -41,6 +41,21 @@ def test_the_temperature_of_the_soak_test_counts() -> None:
 @pytest.mark.parametrize(
     ("limits", "changes", "why"),
     [
+        (Limits(p90_us=99.7), {}, "p90 of a.tflite, 1 thread: 100 us, limit 99.7 us"),
+        (Limits(p90_us=100.0), {"invoke": Latency.from_samples(np.full(9, 100_400))}, "100.4 us, limit 100 us"),
+        (Limits(rss_mib=50.0), {"peak_rss_bytes": 50 * 2**20 + 2**18}, "50.25 MiB, limit 50 MiB"),
+        (Limits(temperature_c=60.0), {"conditions": (DeviceState(0.0, temperature_c=60.2),)}, "60.2 C, limit 60 C"),
+    ],
+)
+def test_a_value_above_its_limit_never_looks_equal_to_it(limits: Limits, changes: dict[str, object], why: str) -> None:
+    error = failure(limits, **changes)
+    assert error is not None
+    assert error.why.endswith(why)
+
+
+@pytest.mark.parametrize(
+    ("limits", "changes", "why"),
+    [
         (Limits(temperature_c=60.0), {"conditions": (DeviceState(0.0),)}, "temperature: no sensor, limit 60 C"),
         (Limits(temperature_c=60.0), {"conditions": ()}, "temperature: no sensor, limit 60 C"),
         (Limits(rss_mib=60.0), {"peak_rss_bytes": None}, "memory of a.tflite, 1 thread: not reported, limit 60 MiB"),

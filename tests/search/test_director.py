@@ -283,3 +283,11 @@ def test_a_failed_training_counts_and_is_recorded(search):
     made.director.finish(made.next(), {"reason": "the training has diverged"})
     assert made.next() == DONE
     assert made.director.trials[0].reason == "the training has diverged"
+
+
+def test_a_cost_above_the_budget_never_looks_equal_to_it():
+    budget = Budget(max_cost=1500.0)
+    assert budget.describe_excess(cost=1500.3, file_bytes=1, unit="us") == "1,500.3 us, at most 1,500 allowed"
+    assert budget.describe_excess(cost=1500.0, file_bytes=1, unit="us") == ""
+    macs = Budget(max_cost=2e6).describe_excess(cost=17_320_888_123.0, file_bytes=1, unit="MACs")
+    assert macs == "17,320,888,123 MACs, at most 2,000,000 allowed"
