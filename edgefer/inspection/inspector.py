@@ -171,6 +171,7 @@ def _contract(content: bytes, *, runnable: bool) -> tuple[Artifact | None, Contr
         golden_tolerance=golden.tolerance,
         golden_unit=golden.unit,
         temperature=artifact.temperature,
+        output=artifact.output,
     )
 
 

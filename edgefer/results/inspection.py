@@ -102,6 +102,7 @@ class Contract:
         golden_tolerance: largest difference that the contract allows, in ``golden_unit``.
         golden_unit: "steps" or "logits".
         temperature: divisor of the logits.
+        output: "logits" or "probabilities"; None in records of earlier versions.
     """
 
     status: str
@@ -115,6 +116,7 @@ class Contract:
     golden_tolerance: float | None = None
     golden_unit: str | None = None
     temperature: float | None = None
+    output: str | None = None
 
 
 @dataclass(frozen=True)
@@ -272,4 +274,5 @@ def _read_contract(record: schema.Fields) -> Contract:
         golden_tolerance=record.optional(record.amount, "golden_tolerance"),
         golden_unit=record.optional(record.text, "golden_unit"),
         temperature=record.optional(record.number, "temperature"),
+        output=record.optional(record.text, "output"),
     )

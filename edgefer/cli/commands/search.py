@@ -80,7 +80,7 @@ class ScaleOptions:
 
     def with_defaults(self, recorded: Mapping[str, float]) -> ScaleOptions:
         """Return the options with the ``recorded`` values of those that were not given."""
-        missing = {name: value for name, value in recorded.items() if getattr(self, name, 0) is None}
+        missing: dict[str, Any] = {name: value for name, value in recorded.items() if getattr(self, name, 0) is None}
         return replace(self, **missing)
 
 

@@ -126,7 +126,9 @@ def _contract(contract: Contract) -> Iterator[str]:
     fields = contract.input or {}
     described = describe_input(InputSpec.from_json(fields)) if fields else "unknown input"
     yield from _wrapped(f"contract: {contract.scheme}, {described}; {', '.join(contract.labels)}")
-    if contract.temperature is not None:
+    if contract.temperature is not None and contract.output == "probabilities":
+        yield f"probabilities: the output of the model, with temperature {contract.temperature:g}"
+    elif contract.temperature is not None:
         yield f"probabilities: softmax of logits / {contract.temperature:g}"
     origin = [f"{name} {value}" for name, value in (contract.provenance or {}).items() if isinstance(value, str)]
     if origin:
