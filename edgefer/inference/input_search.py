@@ -77,6 +77,7 @@ class InputSearch:
         classes: class names of the data.
         output: "logits" or "probabilities".
         problem: reason why the search is not conclusive; empty if it is.
+        has_input: the input is certain; a problem is then about the order of the outputs.
         equal: other trials that give at least as many faces the correct label, but no significant difference.
     """
 
@@ -85,6 +86,7 @@ class InputSearch:
     classes: tuple[str, ...]
     output: str
     problem: str
+    has_input: bool
     equal: tuple[Trial, ...] = ()
 
     @property
@@ -179,15 +181,18 @@ def search_input(
 
     trials = try_all([spec] if spec is not None else list(_ranges(shape, faces)))
     best = _select(trials)
-    problem = _ambiguity(trials, best) or ("" if fixed else _order_problem(best, labels, classes))
+    ambiguity = _ambiguity(trials, best)
+    problem = ambiguity or ("" if fixed else _order_problem(best, labels, classes))
     equal = tuple(trial for trial in trials if trial is not best and trial.accuracy >= best.accuracy)
-    others = [] if spec is not None or problem else try_all(_interpolations(best.spec, faces))
+    interpolations = [] if spec is not None or problem else _interpolations(best.spec, faces)
+    others = try_all(interpolations) if interpolations else []
     for trial in others:
         # Interpolations differ little, so only a significant gain replaces the default.
         if trial.accuracy > best.accuracy and _p_value(trial, best) <= P_VALUE:
             best = trial
     ranked = sorted([*trials, *others], key=lambda trial: -trial.accuracy)
-    return InputSearch(tuple(ranked), best, tuple(classes), find_output(scores[best]), problem, equal)
+    output = find_output(scores[best])
+    return InputSearch(tuple(ranked), best, tuple(classes), output, problem, not ambiguity, equal)
 
 
 def _fix_order(outputs: Sequence[str], classes: Sequence[str], count: int) -> tuple[int, ...]:

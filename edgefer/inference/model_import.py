@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 import edgefer
 from edgefer.contract.artifact import Artifact, has_contract
-from edgefer.contract.input_description import describe_input, parse_input
+from edgefer.contract.input_description import describe_input, describe_range, parse_input
 from edgefer.contract.preprocessing import CHANNELS, InputSpec, prepare_all
 from edgefer.contract.quantization_params import dequantize
 from edgefer.data.dataset import Dataset
@@ -205,11 +205,14 @@ def choose_input(
     if search.problem and len(more) > len(chosen):
         search, chosen = search_on(more), more
     if search.problem and (spec is None or names is None):
-        # The labels of the best candidate are a guess, too: a wrong order gives wrong names to right outputs.
-        missing, options = ("input", f"--input {model.spec.channels},0..1 and ") if spec is None else ("labels", "")
+        missing, options = "labels", ["--labels A,B,..."] if names is None else []
+        if spec is None and not search.has_input:
+            # The labels of the best candidate are a guess, too: a wrong order gives wrong names to right outputs.
+            best = search.best.spec
+            missing, options = "input", [f"--input {best.channels},{describe_range(best)}", *options]
         raise UsageError(
             f"the {missing} of {model.name} cannot be found on {len(chosen):,} faces", why=search.problem,
-            hint=f"{options}--labels A,B,..., as the model was trained",
+            hint=f"{' and '.join(options)}, as the model was trained",
         )  # fmt: skip
     notes: tuple[str, ...] = ()
     if search.problem:

@@ -158,16 +158,39 @@ def test_two_classes_that_the_model_confuses_have_no_order():
     assert "angry and happy cannot be distinguished" in search.problem
 
 
-@pytest.mark.parametrize(("shape", "channels"), [((12, 12), "gray"), ((12, 12, 3), "rgb")])
-def test_the_error_shows_an_input_with_the_channels_of_the_model(shape, channels):
-    templates, faces, labels = faces_of(4, shape=shape)
-    templates[1] = templates[0]
-    runtime = TemplateModel(templates, InputSpec(12, 12, channels=channels), order=range(4))
+@pytest.mark.parametrize(
+    ("words", "shape"), [("gray,0..255", (12, 12)), ("gray,-1..1", (12, 12)), ("bgr,-1..1", (12, 12, 3))]
+)
+def test_the_error_suggests_the_best_input_and_what_is_missing(words, shape):
+    # A few faces do not separate the inputs.
+    templates, faces, labels = faces_of(4, per_class=1, shape=shape)
+    runtime = TemplateModel(templates, parse_input(words, InputSpec(12, 12)), order=range(4))
     dataset = SimpleNamespace(labels=CLASSES, split=lambda name: Split(faces, labels, np.arange(len(labels))))
     model = ForeignModel("net.tflite", b"", runtime, tensor_input(runtime), len(CLASSES))
-    with pytest.raises(UsageError, match="the input of net.tflite cannot be found") as refused:
+    for given, hint in ((None, f"--input {words} and --labels A,B,..., as"), (CLASSES, f"--input {words}, as")):
+        with pytest.raises(UsageError, match="the input of net.tflite cannot be found") as refused:
+            choose_input(model, labels=given, dataset=dataset)
+        assert refused.value.hint.startswith(hint)
+
+
+def test_the_error_does_not_ask_for_an_input_that_is_certain():
+    templates, faces, labels = faces_of(4)
+    templates[1] = templates[0]
+    runtime = TemplateModel(templates, InputSpec(12, 12), order=range(4))
+    dataset = SimpleNamespace(labels=CLASSES, split=lambda name: Split(faces, labels, np.arange(len(labels))))
+    model = ForeignModel("net.tflite", b"", runtime, tensor_input(runtime), len(CLASSES))
+    with pytest.raises(UsageError, match="the labels of net.tflite cannot be found") as refused:
         choose_input(model, dataset=dataset)
-    assert f"--input {channels},0..1 " in refused.value.hint
+    assert refused.value.hint == "--labels A,B,..., as the model was trained"
+
+
+def test_the_progress_has_no_step_without_inputs_to_try():
+    templates, faces, labels = faces_of(4)
+    steps = []
+    runtime = TemplateModel(templates, InputSpec(12, 12), order=range(4))
+    search_input(runtime, faces, labels, classes=CLASSES, progress=lambda *step: steps.append(step))
+    assert steps
+    assert all(total for _, total, _ in steps)
 
 
 def test_inputs_that_the_faces_do_not_distinguish_are_noted():
