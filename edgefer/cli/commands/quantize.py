@@ -15,6 +15,7 @@ from edgefer.cli.data_options import DataOptions, data_options, open_run_data
 from edgefer.cli.foreign import FeedOptions, feed_options, import_network
 from edgefer.cli.options import PATH, FiniteRange, log, log_ignored_settings, option_group
 from edgefer.cli.outputs import check_output
+from edgefer.cli.streams import write
 from edgefer.errors import EdgeferError, Interrupted, ThresholdNotMet, UsageError
 from edgefer.file_kinds import RUN, describe_kind
 from edgefer.text_table import Result
@@ -249,10 +250,10 @@ def command(
     if not selection.all_schemes and shared.unused_options():
         log(f"{shared.scheme} does not use calibration; ignored: {', '.join(shared.unused_options())}")
     trains = len(schemes) == 1 and plugins.load(SCHEMES, schemes[0]).NEEDS_TRAINING
-    run = _open_run(subject, data, feed, trust=trust, trains=trains)
+    run, origin = _open_run(subject, data, feed, trust=trust, trains=trains)
     run.require_weights()
     log_ignored_settings()
-    log(f"run: {run.folder} ({'as named' if subject else 'the newest'}); {run.progress_note()}")
+    log(f"run: {run.folder} ({origin}); {run.progress_note()}")
     check_output("the run folder", run.folder, is_folder=True)
     network = load_trained(run, backend="tensorflow")
     plans = _supported(run, plans)
@@ -260,8 +261,10 @@ def command(
     return _result(run, quantizations, failure, is_table=selection.all_schemes)
 
 
-def _open_run(subject: Path | None, data: DataOptions, feed: FeedOptions, *, trust: bool, trains: bool) -> Run:
-    """Return the run, or import a model from another program into a new run.
+def _open_run(
+    subject: Path | None, data: DataOptions, feed: FeedOptions, *, trust: bool, trains: bool
+) -> tuple[Run, str]:
+    """Return the run, or a new run with a model from another program, and why this run.
 
     If a scheme ``trains``, a model with a layer that does not support it is refused before the data set is read.
     """
@@ -272,10 +275,10 @@ def _open_run(subject: Path | None, data: DataOptions, feed: FeedOptions, *, tru
     if subject is not None and describe_kind(subject) != RUN and find_format(subject) is not None:
         check = functools.partial(_require_supported, name=str(subject)) if trains else None
         record, run = import_network(subject, data, feed, trust=trust, check=check)
-        log(f"{import_text(record)}\n")
-        return run
+        write(f"{import_text(record)}\n", to_stderr=True)
+        return run, "new"
     feed.refuse_for_run()
-    return find_run(subject)
+    return find_run(subject), "as named" if subject else "the newest"
 
 
 def _require_supported(network: ImportedNetwork, *, name: str) -> None:

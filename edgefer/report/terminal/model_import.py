@@ -17,6 +17,7 @@ __all__ = ["import_text"]
 def import_text(record: ModelImport) -> str:
     """Render the inputs that were tried, the choice, and the next command."""
     lines = []
+    labels = printable(", ".join(record.labels), kept="")
     if record.tried:
         rows = [
             [tried.input, percent(tried.accuracy), "taken" if tried.input == record.described_input else ""]
@@ -24,14 +25,12 @@ def import_text(record: ModelImport) -> str:
         ]
         lines += [table([f"input, on {record.faces:,} Training faces", "right", ""], rows), ""]
     lines += [
-        f"file: {printable(record.file)}, {record.kind}",
+        f"file: {printable(record.file, kept='')}, {record.kind}",
         f"input: {record.described_input}",
-        *textwrap.wrap(
-            f"labels (from {record.labels_from}): {printable(', '.join(record.labels))}", WIDTH, subsequent_indent="  "
-        ),
+        *textwrap.wrap(f"labels (from {record.labels_from}): {labels}", WIDTH, subsequent_indent="  "),
         f"output: {record.output}",
         *(line for note in record.notes for line in textwrap.wrap(printable(note), WIDTH)),
         "",
-        f"wrote {printable(record.path)}",
+        f"wrote {printable(record.path, kept='')}",
     ]
     return "\n".join(lines)

@@ -273,6 +273,26 @@ def test_labels_of_a_model_with_a_contract_are_not_replaced_silently(edgefer, wo
     assert "its contract defines labels and input" in result.err
 
 
+@pytest.mark.slow
+def test_quantize_prints_the_inputs_that_it_tried_and_the_new_run(edgefer, network, patterns, tmp_path):
+    network.save(tmp_path / "net.keras")
+    result = edgefer("quantize", "net.keras", "--int8", "--data", patterns)
+    assert result.code == 0, result.err
+    lines = result.err.splitlines()
+    assert "output: logits" in lines
+    (taken,) = (line for line in lines if line.endswith("taken"))
+    assert taken.split() == ["gray", "48x48,", "-1..1", "100.00", "%", "taken"]
+    assert any(re.fullmatch(r"run: runs/\S+-net \(new\); imported from net\.keras", line) for line in lines)
+
+
+def test_names_with_line_breaks_stay_in_their_line(edgefer, foreign, tmp_path):
+    (tmp_path / "a\nwrote b.tflite").write_bytes(foreign.read_bytes())
+    result = edgefer("import", "a\nwrote b.tflite", "--labels", NAMES, "--input", "0..1")
+    assert result.code == 0, result.err
+    written = [line for line in result.out.splitlines() if line.startswith("wrote")]
+    assert written == ["wrote a\\nwrote b-edgefer.tflite"]
+
+
 def test_quantize_refuses_labels_for_a_run(edgefer, workplace):
     result = edgefer("quantize", "--int8", workplace.run, "--labels", NAMES)
     assert result.code == 2
