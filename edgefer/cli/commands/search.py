@@ -153,10 +153,12 @@ class DataSource:
 @data_options
 @scale_options
 @click.option(
-    "--resume", type=NAME, is_flag=False, flag_value=NEWEST, metavar="[NAME]", help="Continue an interrupted search."
+    "--resume", type=NAME, is_flag=False, flag_value=NEWEST, metavar="[NAME]",
+    help="Continue an interrupted search; without NAME, the newest.",
 )
 @click.option(
-    "--show", type=NAME, is_flag=False, flag_value=NEWEST, metavar="[NAME]", help="Show a search, also while it runs."
+    "--show", type=NAME, is_flag=False, flag_value=NEWEST, metavar="[NAME]",
+    help="Show a search, also while it runs; without NAME, the newest.",
 )
 @click.option("--best", type=OUTPUT_FILE, metavar="FILE", help="With --show: write the settings of the best trial.")
 @click.option("--trial", type=click.IntRange(0), metavar="N", help="With --best: another trial.")
