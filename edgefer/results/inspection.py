@@ -102,7 +102,7 @@ class Contract:
         golden_tolerance: largest difference that the contract allows, in ``golden_unit``.
         golden_unit: "steps" or "logits".
         temperature: divisor of the logits.
-        output: "logits" or "probabilities"; None in records of earlier versions.
+        output: "logits" or "probabilities"; None in older records.
     """
 
     status: str

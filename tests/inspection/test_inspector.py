@@ -68,6 +68,11 @@ def test_contract_for_another_shape_is_not_replayed(litert, int8_artifact: Artif
     assert "(1, 7)" in contract.detail
 
 
+def test_contract_tells_logits_from_probabilities(litert, int8_artifact: Artifact, saved) -> None:
+    assert inspect_in_process(saved(int8_artifact)).contract.output == "logits"
+    assert inspect_in_process(saved(replace(int8_artifact, output="probabilities"))).contract.output == "probabilities"
+
+
 def test_damaged_contract_does_not_hide_the_other_facts(litert, int8_artifact: Artifact, saved) -> None:
     path = saved(int8_artifact)
     content = bytearray(path.read_bytes())

@@ -126,10 +126,8 @@ def _contract(contract: Contract) -> Iterator[str]:
     fields = contract.input or {}
     described = describe_input(InputSpec.from_json(fields)) if fields else "unknown input"
     yield from _wrapped(f"contract: {contract.scheme}, {described}; {', '.join(contract.labels)}")
-    if contract.temperature is not None and contract.output == "probabilities":
-        yield f"probabilities: the output of the model, with temperature {contract.temperature:g}"
-    elif contract.temperature is not None:
-        yield f"probabilities: softmax of logits / {contract.temperature:g}"
+    if contract.temperature is not None:
+        yield f"probabilities: {_probabilities(contract.output, contract.temperature)}"
     origin = [f"{name} {value}" for name, value in (contract.provenance or {}).items() if isinstance(value, str)]
     if origin:
         yield from _wrapped(f"provenance: {', '.join(origin)}")
@@ -139,6 +137,13 @@ def _contract(contract: Contract) -> Iterator[str]:
     else:
         worst = f"up to {contract.golden_worst:g} {contract.golden_unit} off in {contract.golden_vectors} vectors"
         yield from _wrapped(f"golden vectors: {contract.status}, {worst}; {tolerance}")
+
+
+def _probabilities(output: str | None, temperature: float) -> str:
+    """Describe the probabilities of a model; a temperature of 1 leaves those of a model without logits as they are."""
+    if output != "probabilities":
+        return f"softmax of logits / {temperature:g}"
+    return "outputs / their sum" if temperature == 1 else f"softmax of log(outputs) / {temperature:g}"
 
 
 def _wrapped(sentence: str, *, indent: str = "  ") -> list[str]:

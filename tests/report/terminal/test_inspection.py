@@ -71,8 +71,12 @@ def test_an_unknown_delegation_is_reported_with_its_reason(inspection: Inspectio
             "probabilities: softmax of logits / 0.85",
         ),
         (
-            Contract("ok", "", ("sad",), "int8", {}, {}, 9, 0.0, 3.0, "steps", temperature=1.0, output="probabilities"),
-            "probabilities: the output of the model, with temperature 1",
+            Contract("ok", "", ("sad",), "imported", {}, {}, 9, 0, 4, "steps", temperature=1, output="probabilities"),
+            "probabilities: outputs / their sum",
+        ),
+        (
+            Contract("ok", "", ("sad",), "int8", {}, {}, 9, 0, 4, "steps", temperature=0.85, output="probabilities"),
+            "probabilities: softmax of log(outputs) / 0.85",
         ),
         (
             Contract("not replayed", "no run", ("sad",), "int8", {}, {"system": "demo"}, 24, None, 3.0, "steps"),
