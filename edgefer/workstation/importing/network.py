@@ -188,7 +188,8 @@ def without_probabilities(source: SourceNetwork) -> SourceNetwork:
         flatbuffer, removed = remove_softmax(flatbuffer)
         if removed and keras is not None:
             notes.append(
-                f"The {removed} is inside or before the last layer, so only int8 and float32 convert this network."
+                f"The {removed} is in a nested model or a custom layer, or before the last layer, so only int8 and "
+                "float32 convert this network."
             )
             keras = None
     if removed:

@@ -1,5 +1,6 @@
 """Files that cannot be imported are refused with a reason and a hint, before or after a subprocess has read them."""
 
+import numpy as np
 import pytest
 
 pytest.importorskip("tensorflow", reason="imports are for a workstation")
@@ -67,6 +68,54 @@ def test_class_of_another_program_is_refused_and_cannot_be_loaded_with_trust(ker
     assert "Twice" in refused.value.why
     with pytest.raises(DataError, match=r"Keras cannot load net\.keras") as failed:
         read_network(path, folder=private, trust=True)
+    assert "model.export('my_model')" in failed.value.hint
+
+
+@pytest.mark.parametrize(("name", "is_old"), [("net.keras", False), ("net.h5", False), ("net.h5", True)])
+@pytest.mark.parametrize("kind", ["layer", "function"])
+def test_a_layer_or_function_of_the_author_is_named_with_the_format_that_works(
+    frameworks, read, tmp_path, name, is_old, kind
+):
+    keras = frameworks[is_old]
+
+    class Twice(keras.layers.Layer):
+        def call(self, x):
+            return 2 * x
+
+    def bent(x):
+        return x * x
+
+    # Keras records the module of a class, except that of the program itself.
+    Twice.__module__ = bent.__module__ = "__main__"
+    path = rebuilt(keras, tmp_path / name, layer=Twice() if kind == "layer" else keras.layers.Activation(bent))
+    with pytest.raises(DataError, match="Keras cannot load net") as failed:
+        read(path)
+    assert failed.value.why == f"it contains {'Twice' if kind == 'layer' else 'bent'}, which is no part of Keras"
+    assert "model.export('my_model')" in failed.value.hint
+
+
+def test_keras_file_of_keras_2_is_refused_with_the_format_that_works(frameworks, read, tmp_path):
+    small(frameworks[True]).save(tmp_path / "net.keras")
+    with pytest.raises(DataError, match=r"it is a \.keras file of Keras 2\.") as refused:
+        read(tmp_path / "net.keras")
+    assert "model.save('my_model.h5')" in refused.value.hint
+
+
+def test_subclass_of_a_model_is_named_with_the_format_that_works(keras, read, tmp_path):
+    class Scorer(keras.Model):
+        def __init__(self, **options):
+            super().__init__(**options)
+            self.scores = keras.layers.Dense(3)
+
+        def call(self, x):
+            return self.scores(keras.ops.reshape(x, (-1, 256)))
+
+    Scorer.__module__ = "__main__"
+    model = Scorer()
+    model(np.zeros((1, 16, 16, 1), np.float32))
+    model.save(tmp_path / "net.keras")
+    with pytest.raises(DataError, match=r"Keras cannot load net\.keras: it contains Scorer") as failed:
+        read(tmp_path / "net.keras")
     assert "model.export('my_model')" in failed.value.hint
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,9 @@ __all__ = ["DESCRIPTION", "find_code", "matches", "read"]
 
 DESCRIPTION = "a Keras model (.keras or .h5)"
 HINT = "save the whole model: model.save('my_model.keras')"
+EXPORT_HINT = "model.export('my_model') in the program that built it, then edgefer import my_model"
+# Errors of Keras 3 and Keras 2 about classes and functions that they lack.
+UNKNOWN = re.compile(r"(?:Could not locate (?:class|function)|Unknown [\w ]+:) '([^']+)'")
 MAX_CONFIG_BYTES = 2**26
 # Layers whose configuration is a program.
 CODE_LAYERS = ("Lambda", "TorchModuleWrapper", "TFSMLayer", "JaxLayer", "FlaxLayer")
@@ -63,10 +68,27 @@ def _load(keras: Any, path: Path, *, trust: bool) -> Any:
             return load()
         # A file of another version can fail in any way.
         except Exception as error:  # noqa: BLE001
-            errors.append(" ".join(str(error).split())[:200])
-    # Only the program of its author has the classes.
-    hint = "model.export('my_model') where its classes exist, and edgefer import my_model" if trust else HINT
-    raise DataError(f"Keras cannot load {path.name}", why=errors[0], hint=hint)
+            errors.append(" ".join(str(error).split()))
+    if (version := _keras_version(path)).startswith("2."):
+        why = f"it is a .keras file of Keras {version}, which Keras 3 cannot read"
+        hint = f"with Keras {version}: model.save('my_model.h5')"
+        raise DataError(f"Keras cannot load {path.name}", why=why, hint=hint)
+    # Only the program of its author has them.
+    if unknown := UNKNOWN.search(errors[0]):
+        why = f"it contains {unknown[1]}, which is no part of Keras"
+        raise DataError(f"Keras cannot load {path.name}", why=why, hint=EXPORT_HINT)
+    raise DataError(f"Keras cannot load {path.name}", why=errors[0][:200], hint=EXPORT_HINT if trust else HINT)
+
+
+def _keras_version(path: Path) -> str:
+    """Return the version of Keras that wrote a .keras file, or an empty string."""
+    if describe_kind(path) != KERAS:
+        return ""
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open("metadata.json") as file:
+            return str(json.loads(file.read(MAX_CONFIG_BYTES))["keras_version"])
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, RecursionError, zipfile.BadZipFile, zlib.error):
+        return ""
 
 
 def _loaders(keras: Any, path: Path, *, trust: bool) -> Iterator[Callable[[], Any]]:
