@@ -16,8 +16,8 @@ from edgefer.cli.foreign import FeedOptions, feed_options, import_network
 from edgefer.cli.options import PATH, FiniteRange, log, log_ignored_settings, option_group
 from edgefer.cli.outputs import check_output
 from edgefer.cli.streams import write
-from edgefer.errors import EdgeferError, Interrupted, ThresholdNotMet, UsageError
-from edgefer.file_kinds import RUN, describe_kind
+from edgefer.errors import DataError, EdgeferError, Interrupted, ThresholdNotMet, UsageError
+from edgefer.file_kinds import RUN, TFLITE, describe_kind
 from edgefer.text_table import Result
 
 if TYPE_CHECKING:
@@ -277,6 +277,10 @@ def _open_run(
         record, run = import_network(subject, data, feed, trust=trust, check=check)
         write(f"{import_text(record)}\n", to_stderr=True)
         return run, "new"
+    if subject is not None and describe_kind(subject) == TFLITE:
+        why = "a .tflite is converted already; expected a run, a Keras model, a SavedModel or an ONNX file"
+        hint = "edgefer quantize with the run or the model that it was converted from"
+        raise DataError(f"cannot quantize {subject}", why=why, hint=hint)
     feed.refuse_for_run()
     return find_run(subject), "as named" if subject else "the newest"
 
