@@ -13,9 +13,13 @@ import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from edgefer.contract.input_description import describe_range
+from edgefer.contract.preprocessing import InputSpec
 from edgefer.results.provenance import check_origin
 
-__all__ = ["leaves", "quantize_command", "settings_toml", "teachers_of", "train_command"]
+__all__ = [
+    "import_command", "imported_from", "leaves", "quantize_command", "settings_toml", "teachers_of", "train_command",
+]  # fmt: skip
 
 # Values of --data that name a data set without a path.
 NAMED_DATA = ("fer2013.csv", "synthetic")
@@ -44,6 +48,30 @@ def train_command(run: str, *, settings: str, data: object, origin: Mapping[str,
     words = ["edgefer", "train", "--settings", settings, "--data", data_argument, "--run", run]
     words += ["--init-from", _source_path(parent)] if parent else []
     return _joined([*words, *(["--teacher", ",".join(map(_source_path, teachers))] if teachers else [])])
+
+
+def imported_from(origin: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the origin of an imported model, from an environment or a contract; empty for others."""
+    imported = origin.get("imported")
+    return imported if isinstance(imported, Mapping) else {}
+
+
+def import_command(run: str, *, environment: Mapping[str, Any], spec: InputSpec) -> str:
+    """Return the command line that imports the network of an imported run into the run folder ``run``.
+
+    Args:
+        run: the run folder to write.
+        environment: the environment of the imported run.
+        spec: the input of the network.
+    """
+    imported, data = imported_from(environment), environment.get("data") or {}
+    words = ["edgefer", "import", str(imported.get("file", "MODEL"))]
+    words += ["--data", "synthetic" if data.get("source") == "synthetic" else "DATA"] if data.get("sha256") else []
+    if imported.get("labels_from") != "the data":
+        words += ["--labels", ",".join(map(str, environment.get("labels") or ()))]
+    # The environment does not tell an input of the user from one that was determined with the data.
+    resize = "" if spec.resize == "area" else f",{spec.resize}"
+    return _joined([*words, "--input", f"{spec.channels},{describe_range(spec)}{resize}", "--run", run])
 
 
 def teachers_of(origin: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from edgefer.contract.split_names import split_phrase
 from edgefer.escaping import escape_markdown, printable
-from edgefer.report.commands import quantize_command, settings_toml, teachers_of, train_command
+from edgefer.report.commands import imported_from, quantize_command, settings_toml, teachers_of, train_command
 from edgefer.report.model_card_data import ModelCardData
 from edgefer.report.tables import DOCUMENT_WIDTH, escape_cells, markdown_lines
 from edgefer.report.terminal.evaluation import accuracy_text
@@ -132,8 +132,7 @@ def _numbers(values: object, default: float) -> str:
 
 def _imported(data: ModelCardData) -> Mapping[str, Any]:
     """Return the origin of an imported model; empty for others."""
-    imported = data.provenance.get("imported")
-    return imported if isinstance(imported, Mapping) else {}
+    return imported_from(data.provenance)
 
 
 def _data(data: ModelCardData) -> Iterator[str]:

@@ -11,9 +11,18 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from edgefer.report.commands import leaves, quantize_command, settings_toml, train_command
+from edgefer.contract.preprocessing import InputSpec
+from edgefer.report.commands import (
+    import_command,
+    imported_from,
+    leaves,
+    quantize_command,
+    settings_toml,
+    train_command,
+)
 from edgefer.report.report_data import ReportData, distinct
 from edgefer.report.sections.blocks import Block, Code, DataTable, Details, Paragraph, Section
+from edgefer.report.training_record import Training
 
 __all__ = ["environment_section", "flattened", "reproduce_section"]
 
@@ -25,7 +34,7 @@ NOTE = "RUN and DATA represent a run folder and a data set whose paths the recor
 def environment_section(data: ReportData) -> Section | None:
     """List the machines and versions of trainings, conversions and benchmarks; return None without any."""
     rows = [
-        (f"training of {training.name}", ", ".join(_training_versions(training.environment)))
+        (f"{_step(training)} of {training.name}", ", ".join(_training_versions(training.environment)))
         for training in data.trainings
         if training.environment
     ]
@@ -57,6 +66,11 @@ def reproduce_section(data: ReportData) -> Section | None:
     lines: list[str] = []
     settings_files: list[Block] = []
     for training in data.trainings:
+        if imported_from(training.environment):
+            fields = training.settings.get("input")
+            spec = InputSpec.from_json(fields) if fields else InputSpec()
+            lines.append(import_command(f"runs/{training.name}", environment=training.environment, spec=spec))
+            continue
         file = f"{training.name}.toml"
         layout = (training.environment.get("data") or {}).get("layout")
         lines.append(train_command(f"runs/{training.name}", settings=file, data=layout, origin=training.environment))
@@ -88,6 +102,10 @@ def _quantize_commands(data: ReportData) -> list[str]:
             for scheme, provenance in origins
         ]
     )
+
+
+def _step(training: Training) -> str:
+    return "import" if imported_from(training.environment) else "training"
 
 
 def _training_versions(environment: Mapping[str, Any]) -> list[str]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from edgefer.contract.split_names import split_title
+from edgefer.report.commands import imported_from
 from edgefer.report.report_data import ReportData
 from edgefer.report.sections.blocks import (
     Block,
@@ -40,6 +41,10 @@ def training_section(data: ReportData) -> Section | None:
 
 def _training(training: Training) -> Iterator[Block]:
     yield Heading(f"{training.system} ({training.name})")
+    if imported := imported_from(training.environment):
+        facts = [("file", imported.get("file")), ("format", imported.get("kind")), *_data_facts(training)]
+        yield DataTable(f"Import of {training.system}", ["property", "value"], facts, text_columns=2)
+        return
     yield DataTable(f"Training of {training.system}", ["property", "value"], list(_facts(training)), text_columns=2)
     if training.history:
         yield Columns(list(_curves(training)))
@@ -47,13 +52,17 @@ def _training(training: Training) -> Iterator[Block]:
     yield Details("All settings", [settings])
 
 
-def _facts(training: Training) -> Iterator[tuple[str, CellContent]]:
+def _data_facts(training: Training) -> Iterator[tuple[str, CellContent]]:
     data: Mapping[str, Any] = training.environment.get("data") or {}
     yield "data", data.get("layout")
     yield "SHA-256 of the data", Cell(str(data.get("sha256", "-")), "code")
     if data.get("votes_sha256"):
         yield "SHA-256 of the FER+ votes", Cell(str(data["votes_sha256"]), "code")
     yield "images", _images(data)
+
+
+def _facts(training: Training) -> Iterator[tuple[str, CellContent]]:
+    yield from _data_facts(training)
     planned = training.settings.get("epochs")
     if training.evaluation is None:
         yield "epochs", f"{training.epochs or 0} of {planned}, not finished"

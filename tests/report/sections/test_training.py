@@ -1,9 +1,13 @@
 import dataclasses
+import json
 import re
 
 import pytest
 
 from edgefer import plugins
+from edgefer.contract.input_description import parse_input
+from edgefer.contract.preprocessing import InputSpec
+from edgefer.report.commands import import_command
 from edgefer.report.report_data import ReportData, read_report_data
 from edgefer.report.sections.blocks import Code, Columns, Details
 from edgefer.report.sections.provenance import reproduce_section
@@ -33,6 +37,26 @@ def test_a_training_in_progress_is_marked_as_unfinished(run_folder, cells):
     (run_folder / "metrics.json").unlink()
     rows = {row["property"]: row["value"] for row in cells(read_report_data([run_folder]), "Training of small")}
     assert rows["epochs"] == "2 of 2, not finished"
+
+
+def test_an_imported_run_has_no_epochs_and_is_imported_again(run_folder, cells):
+    for name in ("metrics.json", "history.csv"):
+        (run_folder / name).unlink()
+    path = run_folder / "environment.json"
+    environment = json.loads(path.read_text())
+    imported = {"file": "my model.h5", "kind": "a Keras model", "labels_from": "the data"}
+    path.write_text(json.dumps({**environment, "imported": imported}))
+    data = read_report_data([run_folder])
+    rows = {row["property"]: row["value"] for row in cells(data, "Import of small")}
+    assert (rows["file"], rows["format"], rows["SHA-256 of the data"]) == ("my model.h5", "a Keras model", "d" * 64)
+    assert "epochs" not in rows
+    (commands,) = [block.text for block in reproduce_section(data).blocks if isinstance(block, Code)]
+    assert "edgefer import 'my model.h5' --data DATA --input gray,0..1 --run runs/first" in commands
+    assert "edgefer train" not in commands
+    given = {"data": {}, "labels": ["happy", "sad"], "imported": {**imported, "labels_from": "--labels"}}
+    line = "edgefer import 'my model.h5' --labels happy,sad --input bgr,caffe,nearest --run runs/a"
+    spec = parse_input("caffe,nearest", InputSpec(48, 48, channels="rgb"))
+    assert import_command("runs/a", environment=given, spec=spec) == line
 
 
 @pytest.mark.parametrize("system", ["compact_small", "vgg_clahe"])
