@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 __all__ = [
-    "FolderWalk", "atomic_write", "cache_folder", "create_temporary", "is_filesystem_leftover", "is_utf8", "link_to",
-    "remove_leftovers", "utf8_path", "walk_files", "write_bytes", "write_text",
+    "FolderWalk", "atomic_write", "cache_folder", "create_temporary", "is_filesystem_leftover", "is_loop", "is_utf8",
+    "link_to", "remove_leftovers", "utf8_path", "walk_files", "write_bytes", "write_text",
 ]  # fmt: skip
 
 # Bytes. A name has at most 255, of which a dot, the process, eight random characters and separators take up to 30.
@@ -208,8 +208,19 @@ class FolderWalk:
     unreadable: tuple[tuple[Path, OSError], ...]
 
 
+def is_loop(folder: Path) -> bool:
+    """Return True for a link to a folder that contains it, such as ``faces/happy/all`` to ``faces``."""
+    if not os.path.islink(folder):  # noqa: PTH114 - Path.is_symlink() raises an error for a name that is too long
+        return False
+    outer, target = os.path.realpath(folder.parent), os.path.realpath(folder)
+    return os.path.commonpath((outer, target)) == target
+
+
 def walk_files(folder: Path) -> FolderWalk:
-    """List the files below ``folder`` without filesystem leftovers; follow links to folders, each folder once."""
+    """List the files below ``folder`` without filesystem leftovers; follow links to folders, each folder once.
+
+    A link to a folder that contains it is ignored: files beside ``folder`` are not below it.
+    """
     entries: list[Path] = []
     unreadable: list[tuple[Path, OSError]] = []
     pending, visited = [folder], {os.path.realpath(folder)}
@@ -225,7 +236,7 @@ def walk_files(folder: Path) -> FolderWalk:
                 continue
             if not os.path.isdir(child):  # noqa: PTH112 - Path.is_dir() raises PermissionError
                 entries.append(child)
-            elif (target := os.path.realpath(child)) not in visited:
+            elif (target := os.path.realpath(child)) not in visited and not is_loop(child):
                 visited.add(target)
                 pending.append(child)
     return FolderWalk(tuple(sorted(entries)), tuple(sorted(unreadable, key=lambda item: item[0])))

@@ -167,6 +167,17 @@ def test_a_walk_lists_files_in_order_and_follows_each_link_once(tmp_path):
     assert walk.unreadable == ()
 
 
+def test_a_walk_does_not_leave_the_folder_by_a_link_to_one_around_it(tmp_path):
+    for name in ("root/happy/1.jpg", "root/sad/2.jpg"):
+        files.write_bytes(tmp_path / name, b"")
+    (tmp_path / "root" / "happy" / "up").symlink_to("..")
+    (tmp_path / "root" / "happy" / "far").symlink_to(tmp_path)
+    (tmp_path / "root" / "happy" / "beside").symlink_to("../sad")
+    for folder in (tmp_path / "root" / "happy", tmp_path / "root" / "happy" / "far" / "root" / "happy"):
+        names = [path.relative_to(folder).as_posix() for path in files.walk_files(folder).files]
+        assert names == ["1.jpg", "beside/2.jpg"]
+
+
 def test_the_folder_that_is_named_may_be_hidden(tmp_path):
     files.write_bytes(tmp_path / ".faces" / "a.jpg", b"")
     assert files.walk_files(tmp_path / ".faces").files == (tmp_path / ".faces" / "a.jpg",)

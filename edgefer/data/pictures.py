@@ -183,13 +183,14 @@ def subject_of(stem: str) -> str:
 
 
 def folders_in(folder: Path) -> list[Path]:
-    """List the folders in a folder, without filesystem leftovers; return nothing for a file."""
+    """List the folders in a folder, without filesystem leftovers and loops; return nothing for a file."""
     try:
         with os.scandir(folder) as entries:
             names = sorted(entry.name for entry in entries if entry.is_dir())
     except OSError:
         return []
-    return [folder / name for name in names if not files.is_filesystem_leftover(name)]
+    folders = [folder / name for name in names if not files.is_filesystem_leftover(name)]
+    return [entry for entry in folders if not files.is_loop(entry)]
 
 
 def split_folders(folder: Path) -> list[Path]:

@@ -272,6 +272,16 @@ def test_class_folders_without_splits_are_training(drawn, put):
     assert "Class names: anger is angry." in dataset.notes
 
 
+@pytest.mark.parametrize(("link", "target"), [("happy/all", ".."), ("everything", "."), ("sad/data", "../..")])
+def test_a_link_to_a_folder_around_it_gives_no_pictures(link, target, drawn, put):
+    for label in ("happy", "sad", "neutral"):
+        for index, face in enumerate(drawn[label]):
+            root = put(f"{label}/{index}.png", face)
+    whole = counts(load(root))
+    (root / link).symlink_to(target)
+    assert counts(load(root)) == whole == {"Training": {"happy": 4, "neutral": 4, "sad": 4}}
+
+
 def test_unknown_class_names_stay_and_a_map_renames_them(drawn, put):
     for folder, label in (("content", "happy"), ("calm", "neutral")):
         for split in ("train", "test"):
