@@ -87,23 +87,36 @@ class DataOptions:
     def with_defaults(self, saved: Mapping[str, Any]) -> DataOptions:
         """Return these options, with those of a run in place of the ones that are not set.
 
-        Votes belong to the images of one data set, and columns to a kind of file: neither applies to ``data`` of
-        another place or another kind.
+        Votes and the numbers of a labels map belong to one data set, and columns to a kind of file: they do not apply
+        to ``data`` of another place or another kind.
         """
         data = Path(self.data or saved["data"] or "")
         is_other = saved["data"] is not None and data.resolve() != Path(saved["data"]).resolve()
         is_other_kind = is_other and data.suffix != Path(saved["data"]).suffix
         ferplus = self.ferplus or (None if is_other else saved["ferplus"])
+        labels_map = self.labels_map or saved.get("labels_map")
+        if is_other and labels_map and not self.labels_map:
+            labels_map = _without_numbers(labels_map, is_noted=self.data != SYNTHETIC)
         return DataOptions(
             data=self.data or saved["data"],
             ferplus=Path(ferplus) if ferplus else None,
             skip_bad_rows=self.skip_bad_rows or saved["skip_bad_rows"],
             shares=self.shares or saved.get("split"),
             columns=self.columns or (None if is_other_kind else saved.get("columns")),
-            labels_map=self.labels_map or saved.get("labels_map"),
+            labels_map=labels_map,
             detect=saved.get("detect") if self.detect is None else self.detect,
             split_if_needed=not self.shares,
         )
+
+
+def _without_numbers(labels_map: Mapping[str, str], *, is_noted: bool) -> Mapping[str, str] | None:
+    """Return the names in the labels map of a run: a number means another class in other data."""
+    from edgefer.data.naming import is_number, list_names
+
+    numbers = [name for name in labels_map if is_number(name)]
+    if numbers and is_noted:
+        log(f"not applied to other data, the numbers in the run's labels map: {list_names(numbers)} (see --labels-map)")
+    return {name: label for name, label in labels_map.items() if name not in numbers} or None
 
 
 class LabelsMap(click.ParamType):  # type: ignore[type-arg]

@@ -111,6 +111,24 @@ def test_votes_and_columns_of_a_run_do_not_apply_to_other_data(data, votes, colu
     assert (given.ferplus, given.columns) == (Path("v.csv"), "label=a,path=b")
 
 
+@pytest.mark.parametrize(
+    ("data", "given", "expected"),
+    [
+        (None, None, {"0": "neutral", "calm": "neutral"}),
+        ("/data/faces.csv", None, {"0": "neutral", "calm": "neutral"}),
+        ("/elsewhere/faces.csv", None, {"calm": "neutral"}),
+        ("/elsewhere/faces.csv", {"0": "happy"}, {"0": "happy"}),
+    ],
+)
+def test_numbers_in_the_labels_map_of_a_run_do_not_apply_to_other_data(data, given, expected, capsys):
+    saved = {**RUN_DATA, "skip_bad_rows": False, "labels_map": {"0": "neutral", "calm": "neutral"}}
+    assert DataOptions(data, labels_map=given).with_defaults(saved).labels_map == expected
+    is_noted = expected == {"calm": "neutral"}
+    assert ("the numbers in the run's labels map: 0 (see --labels-map)" in capsys.readouterr().err) == is_noted
+    only_numbers = DataOptions("/elsewhere/faces.csv").with_defaults({**saved, "labels_map": {"0": "neutral"}})
+    assert only_numbers.labels_map is None
+
+
 @pytest.mark.parametrize("origin", [None, "fer2013", ["fer2013"], {}])
 def test_a_contract_with_unusual_data_needs_a_data_set(origin, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
