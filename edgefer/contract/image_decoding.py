@@ -23,6 +23,8 @@ DECODING = {
 }  # fmt: skip
 # Every supported board has this much memory.
 SMALL_MEMORY_BYTES = 32 * 2**20
+# Formats of which OpenCV may lack the decoder, with their suffix. The oldest supported version lacks the first two.
+OPTIONAL_FORMATS = {"gif": ".gif", "avif": ".avif", "jp2": ".jp2", "webp": ".webp", "tiff": ".tiff"}
 # End markers of formats; other programs display images without them.
 ENDS = {"jpeg": b"\xff\xd9", "png": b"\0\0\0\0IEND\xae\x42\x60\x82"}
 # Tags and values of TIFF files.
@@ -65,7 +67,7 @@ def read_image(content: bytes, *, reduction: int = 1) -> Image:
     if image is None and header.format in ENDS:
         image = _decode_without_end(content, header.format, flags)
     if image is None:
-        raise _cannot_read(content)
+        raise _no_decoder(header.format) or _cannot_read(content)
     return orient(image, header.orientation)
 
 
@@ -96,6 +98,15 @@ def _cannot_read(content: bytes) -> DataError:
             return DataError("the image was cut short", why="its end is missing", hint="copy it again")
     why = f"{len(content)} bytes, damaged or in an unknown format" if content else "the file is empty"
     return DataError("OpenCV cannot read the image", why=why, hint="a JPEG or PNG file")
+
+
+def _no_decoder(kind: str) -> DataError | None:
+    """Return the error for a format that this build of OpenCV does not decode; None if it does."""
+    # OpenCV has the encoder of a format if it has the decoder, and recognizes the encoder without a file.
+    if kind not in OPTIONAL_FORMATS or cv2.haveImageWriter(OPTIONAL_FORMATS[kind]):
+        return None
+    why = f"OpenCV {cv2.__version__} does not decode {kind.upper()} images"
+    return DataError("OpenCV cannot read the image", why=why, hint="convert it to JPEG")
 
 
 def _decode(content: bytes, flags: int) -> Image | None:

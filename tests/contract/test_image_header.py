@@ -146,6 +146,17 @@ def test_a_small_file_with_a_huge_size_is_rejected_before_it_is_decoded(name, mo
         read_image(BOMBS[name])
 
 
+@pytest.mark.parametrize("kind", ["avif", "gif"])
+def test_a_format_that_this_opencv_does_not_decode_is_not_called_damage(kind):
+    content = avif(48, 48) if kind == "avif" else b"GIF89a" + struct.pack("<HHBBB", 48, 48, 0, 0, 0) + b";"
+    assert header(content).format == kind
+    with pytest.raises(DataError, match="OpenCV cannot read the image") as caught:
+        read_image(content)
+    has_decoder = cv2.haveImageWriter(f".{kind}")
+    assert (f"does not decode {kind.upper()} images" in caught.value.why) != has_decoder
+    assert ("damaged" in caught.value.why) == has_decoder
+
+
 @pytest.mark.parametrize(
     "content",
     [
