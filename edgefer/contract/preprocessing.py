@@ -219,10 +219,12 @@ def require_image(image: npt.NDArray[Any] | None) -> Image:
     if image is None:
         # cv2.imread() returns None for a file that it cannot read.
         raise DataError("the image is None", why="cv2.imread() could not read the file", hint="a JPEG or PNG file")
+    if not isinstance(image, np.ndarray):
+        what, why = f"the image is a {type(image).__name__}", "expected a numpy array, uint8 in 0..255"
+        raise DataError(what, why=why, hint="cv2.imread('photo.jpg')")
     if image.dtype != np.uint8:
-        raise DataError(
-            f"the image has dtype {image.dtype}", why="expected uint8 in 0..255", hint="image.astype('uint8')"
-        )
+        hint = "image.astype('uint8'), or (255 * image).astype('uint8') for values in 0..1"
+        raise DataError(f"the image has dtype {image.dtype}", why="expected uint8 in 0..255", hint=hint)
     channels = image.shape[2] if image.ndim == 3 else 1
     if image.ndim not in (2, 3) or image.size == 0 or channels not in (1, 3, 4):
         raise DataError(f"the image has shape {image.shape}", why="expected (h, w), (h, w, 1), (h, w, 3) or (h, w, 4)")

@@ -167,9 +167,10 @@ class Classifier:
             DataError: an image has another shape or dtype.
         """
         spec, labels = self.artifact.input_spec, self.artifact.labels
-        if not images:
+        faces = [prepare(image, spec) for image in images]
+        if not faces:
             return []
-        logits = self.logits(np.stack([prepare(image, spec) for image in images]))
+        logits = self.logits(np.stack(faces))
         probabilities = self.artifact.probabilities(logits)
         classes = logits.argmax(axis=1).tolist()
         return [

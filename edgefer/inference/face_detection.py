@@ -1,6 +1,6 @@
 """Detect faces in an image and crop them as the training images are cropped.
 
-    detector = FaceDetector.open()                      # Haar; or FaceDetector.open("yunet", model=Path("yunet.onnx"))
+    detector = FaceDetector.open()                      # Haar; or FaceDetector.open("yunet", model="yunet.onnx")
     for box in detector.detect(image):                  # uint8 BGR (h, w, 3)
         crop = detector.crop(image, box)                # square, for Classifier.predict()
 
@@ -10,6 +10,7 @@ boxes map to crops like those of FER2013. benchmarks/framing.py measures the eff
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, cast
@@ -92,7 +93,11 @@ class FaceDetector:
 
     @classmethod
     def open(
-        cls, name: str = DEFAULT_DETECTOR, *, model: Path | None = None, longest_side: int = LONGEST_SIDE
+        cls,
+        name: str = DEFAULT_DETECTOR,
+        *,
+        model: str | os.PathLike[str] | None = None,
+        longest_side: int = LONGEST_SIDE,
     ) -> FaceDetector:
         """Load the detector ``name``.
 
@@ -111,8 +116,8 @@ class FaceDetector:
             what = f"longest side of {longest_side} pixels"
             raise UsageError(what, why="expected at least 1", hint=str(LONGEST_SIDE))
         return cls(
-            module.open_detector(model), uses_color=module.USES_COLOR, crop_scale=module.CROP_SCALE,
-            crop_shift=module.CROP_SHIFT, longest_side=longest_side,
+            module.open_detector(None if model is None else Path(model)), uses_color=module.USES_COLOR,
+            crop_scale=module.CROP_SCALE, crop_shift=module.CROP_SHIFT, longest_side=longest_side,
         )  # fmt: skip
 
     def detect(self, image: npt.NDArray[np.uint8]) -> tuple[FaceBox, ...]:

@@ -23,7 +23,7 @@ from edgefer.contract.image_header import memory_limit
 from edgefer.contract.preprocessing import require_image
 from edgefer.errors import DataError
 from edgefer.inference.classifier import Classifier, Prediction
-from edgefer.inference.face_detection import LONGEST_SIDE, FaceBox, FaceDetector
+from edgefer.inference.face_detection import DEFAULT_DETECTOR, LONGEST_SIDE, FaceBox, FaceDetector
 from edgefer.inference.image_source import DecodedImage, ImageSource
 
 __all__ = ["Face", "ImageResult", "Pipeline", "predict_batch"]
@@ -54,19 +54,26 @@ class Pipeline:
 
     @classmethod
     def open(
-        cls, model: str | os.PathLike[str], *, detector: str = "haar", longest_side: int = LONGEST_SIDE
+        cls,
+        model: str | os.PathLike[str],
+        *,
+        detector: str = DEFAULT_DETECTOR,
+        detector_model: str | os.PathLike[str] | None = None,
+        longest_side: int = LONGEST_SIDE,
     ) -> Pipeline:
         """Load a model and a detector.
 
         Args:
             model: path of a .tflite with a contract.
             detector: a module in ``inference/detectors``.
+            detector_model: model file of the detector; None takes the default of the detector, if it has one.
             longest_side: larger images are shrunk to this many pixels for detection.
 
         Raises:
             EdgeferError: the errors of Classifier.open() and FaceDetector.open().
         """
-        return cls(Classifier.open(model), FaceDetector.open(detector, longest_side=longest_side))
+        classifier = Classifier.open(model)
+        return cls(classifier, FaceDetector.open(detector, model=detector_model, longest_side=longest_side))
 
     def __call__(self, image: npt.NDArray[np.uint8]) -> tuple[Face, ...]:
         """Return the faces in uint8 (h, w), BGR (h, w, 3) or BGRA (h, w, 4), largest first.

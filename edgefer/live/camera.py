@@ -143,8 +143,8 @@ class Source:
 
 def find_source(
     *,
-    camera: str | None = None,
-    video: str | None = None,
+    camera: int | str | None = None,
+    video: str | os.PathLike[str] | None = None,
     stream: str | None = None,
     size: tuple[int, int] = DEFAULT_SIZE,
 ) -> Source:
@@ -159,6 +159,7 @@ def find_source(
     Raises:
         UsageError: more than one source, an empty text, or an unknown kind of camera.
     """
+    camera, video = None if camera is None else str(camera), None if video is None else os.fspath(video)
     arguments = {"camera": camera, "video": video, "stream": stream}
     selected = [name for name, value in arguments.items() if value is not None]
     empty = [name for name in selected if not arguments[name]]

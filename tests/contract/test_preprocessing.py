@@ -71,6 +71,12 @@ def test_array_that_is_not_an_image_is_rejected(image):
         prepare(image, SPEC)
 
 
+@pytest.mark.parametrize("image", ["photo.jpg", [[0, 255]]])
+def test_other_types_than_arrays_are_rejected(image):
+    with pytest.raises(DataError, match=f"the image is a {type(image).__name__}: expected a numpy array"):
+        prepare(image, SPEC)
+
+
 def test_none_from_imread_is_rejected():
     with pytest.raises(DataError, match="the image is None"):
         prepare(cv2.imread("nowhere.png"), SPEC)

@@ -132,6 +132,12 @@ def test_images_of_any_size_are_preprocessed(int8_classifier: Classifier) -> Non
     assert (int8_classifier.predict(image).logits == int8_classifier.logits(prepared[np.newaxis])[0]).all()
 
 
+def test_an_array_of_images_is_a_sequence_of_them(int8_classifier: Classifier, faces: np.ndarray) -> None:
+    labels = [int8_classifier.predict(face).label for face in faces[:3]]
+    assert [prediction.label for prediction in int8_classifier.predict_all(faces[:3])] == labels
+    assert int8_classifier.predict_all(faces[:0]) == []
+
+
 def test_logits_are_the_dequantized_raw_outputs(int8_classifier: Classifier, faces: np.ndarray) -> None:
     raw, params = int8_classifier.raw(faces), int8_classifier.runtime.output.params
     assert raw.shape == (len(faces), 7)

@@ -8,6 +8,8 @@ import pytest
 
 from edgefer.errors import DataError, UsageError
 from edgefer.inference.face_detection import FaceBox, FaceDetector
+from edgefer.inference.pipeline import Pipeline
+from edgefer.models import SHIPPED
 
 PORTRAIT = Path(__file__).parents[1] / "fixtures" / "astronaut.jpg"
 
@@ -95,8 +97,11 @@ def test_invalid_arguments_are_rejected() -> None:
 
 def test_a_file_that_is_not_a_yunet_model_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_text("not a model")
-    with pytest.raises(DataError, match="not a YuNet model"):
-        FaceDetector.open("yunet", model=tmp_path / "model.onnx")
+    for path in (tmp_path / "model.onnx", str(tmp_path / "model.onnx")):
+        with pytest.raises(DataError, match="not a YuNet model"):
+            FaceDetector.open("yunet", model=path)
+        with pytest.raises(DataError, match="not a YuNet model"):
+            Pipeline.open(SHIPPED, detector="yunet", detector_model=path)
 
 
 @pytest.mark.parametrize(("uses_color", "channels"), [(False, ()), (True, (3,))])

@@ -64,6 +64,11 @@ def test_invalid_arguments_raise_usage_errors() -> None:
             find_source(camera=kind).open()
 
 
+def test_a_number_is_a_camera_and_a_path_is_a_video() -> None:
+    assert find_source(camera=0) == find_source(camera="0") == find_source()
+    assert find_source(video=Path("clip.mp4")) == find_source(video="clip.mp4")
+
+
 @pytest.mark.parametrize("option", ["camera", "video", "stream"])
 def test_an_empty_value_is_not_the_default_camera(option: str) -> None:
     with pytest.raises(UsageError, match=f"--{option} without a value"):
