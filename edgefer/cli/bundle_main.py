@@ -60,7 +60,9 @@ def describe(file: str) -> str:
 
 
 def _is_picture(argument: str) -> bool:
-    """Return True for a file name; a mistyped command is not one, so that click can suggest the right command."""
+    """Return True for a file name or "-"; a mistyped command is not one: click suggests the right command."""
+    if argument == "-":
+        return True
     has_path_syntax = "." in argument or "/" in argument or Path(argument).exists()
     return argument not in plugins.names(COMMANDS) and not argument.startswith("-") and has_path_syntax
 

@@ -86,10 +86,12 @@ def board(content, tmp_path_factory):
 def python(board):
     """Return a function that runs Python in that folder, without environment variables that lead to this checkout."""
 
-    def run(*arguments, code=0, flag="-I"):
+    def run(*arguments, code=0, flag="-I", stdin=None):
         environment = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
         command = [sys.executable, flag, *map(str, arguments)]
-        ended = subprocess.run(command, cwd=board, env=environment, capture_output=True, text=True, check=False)
+        ended = subprocess.run(
+            command, cwd=board, env=environment, stdin=stdin, capture_output=True, text=True, check=False
+        )  # fmt: skip
         assert ended.returncode == code, ended.stderr
         assert "Traceback" not in ended.stderr
         return ended
@@ -161,6 +163,12 @@ def test_image_path_runs_predict(python, artifact):
     assert prediction["label"] == expected.label
     probabilities = [prediction["probabilities"][label] for label in artifact.labels]
     np.testing.assert_array_equal(np.float32(probabilities), expected.probabilities)
+
+
+def test_a_picture_on_standard_input_is_predicted(python, board):
+    with (board / "face.png").open("rb") as picture:
+        (image,) = json.loads(python("bundle.pyz", "-", "--no-detect", "--json", stdin=picture).stdout)["predictions"]
+    assert (image["image"], len(image["faces"])) == ("-", 1)
 
 
 def test_only_numpy_opencv_and_the_runtime_come_from_outside_the_bundle(python, board):
