@@ -12,12 +12,13 @@ from __future__ import annotations
 import atexit
 import functools
 import importlib.resources
+import shlex
 import tempfile
 from pathlib import Path
 
 from edgefer import files
 from edgefer.errors import DataError
-from edgefer.file_kinds import TFLITE, artifacts_in, command_for, describe_kind
+from edgefer.file_kinds import RUN, TFLITE, artifacts_in, command_for, describe_kind
 
 __all__ = ["SHIPPED", "bundled", "find_model", "shipped"]
 
@@ -52,7 +53,8 @@ def find_model(named: Path | None, *, runs: Path = RUNS) -> tuple[Path, str]:
             return shipped()[str(named)], "a shipped model"
         why = f"it is {kind}, expected a .tflite"
         hint = f"edgefer quantize --int8 RUN, or a shipped model: {', '.join(shipped()) or 'none in a bundle'}"
-        raise DataError(f"{named} is not a model file", why=why, hint=command_for(named) or hint)
+        hint = _hint_for_run(named) if kind == RUN else command_for(named) or hint
+        raise DataError(f"{named} is not a model file", why=why, hint=hint)
     inside = bundled()
     if inside is not None:
         return inside, "the model in this bundle"
@@ -63,6 +65,13 @@ def find_model(named: Path | None, *, runs: Path = RUNS) -> tuple[Path, str]:
     if not SHIPPED.is_file():
         raise DataError("no model was named", why="this bundle contains none", hint="name one, such as model.tflite")
     return SHIPPED, f"the shipped model, because {runs}/ contains no artifact"
+
+
+def _hint_for_run(run: Path) -> str:
+    """Return the newest artifact in a run folder, or the command that makes one."""
+    made = artifacts_in(run)
+    newest = max(made, key=lambda path: path.stat().st_mtime_ns) if made else None
+    return shlex.quote(str(newest)) if newest else f"edgefer quantize {shlex.quote(str(run))} --int8"
 
 
 @functools.cache

@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from edgefer.errors import DataError
 from edgefer.models import SHIPPED, find_model
 
 
@@ -20,6 +21,18 @@ def runs(tmp_path):
 def test_the_float_network_of_an_import_and_an_unfinished_file_are_not_artifacts(runs):
     path, reason = find_model(None, runs=runs)
     assert (path, "newest artifact" in reason) == (runs / "first" / "a-int8.tflite", True)
+
+
+def test_the_hint_for_a_run_is_its_artifact_or_the_command_that_makes_one(runs):
+    run = runs / "first"
+    (run / "settings.toml").write_text("")
+    with pytest.raises(DataError, match="it is a run folder") as caught:
+        find_model(run)
+    assert caught.value.hint == str(run / "a-int8.tflite")
+    (run / "a-int8.tflite").unlink()
+    with pytest.raises(DataError, match="it is a run folder") as caught:
+        find_model(run)
+    assert caught.value.hint == f"edgefer quantize {run} --int8"
 
 
 def test_without_an_artifact_the_shipped_model_is_taken(runs):
