@@ -66,7 +66,11 @@ def expand_paths(words: Sequence[str], *, on_other_file: Callable[[Path], None] 
         else:
             # A missing file results in its own error, and the others are still read.
             paths.append(word)
-    return tuple(dict.fromkeys(paths))
+    # "./a.jpg" is the a.jpg of a folder.
+    unique: dict[str | Path, str] = {}
+    for path in paths:
+        unique.setdefault(path if path == STDIN else Path(path), path)
+    return tuple(unique.values())
 
 
 def _folder_files(folder: Path) -> list[Path]:

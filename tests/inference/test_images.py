@@ -351,6 +351,13 @@ def test_a_folder_that_cannot_be_listed_is_a_separate_error(tmp_path: Path, monk
     assert image.read().shape == IMAGE.shape
 
 
+def test_a_picture_is_read_once_by_any_spelling_of_its_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    written(tmp_path / "a.png")
+    assert expand_paths([".", "./a.png", ".//a.png", "a.png"]) == ("a.png",)
+    assert expand_paths(["-", "./-", "-"]) == ("-", "./-")
+
+
 def test_a_pipe_is_read_once(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     content = cv2.imencode(".png", IMAGE)[1].tobytes()
