@@ -27,7 +27,7 @@ from edgefer.contract.preprocessing import InputSpec
 from edgefer.contract.split_names import split_title
 from edgefer.data import ferplus as ferplus_file, records
 from edgefer.data.class_names import class_key, with_canonical_classes
-from edgefer.data.naming import list_names, match_names, quote_name
+from edgefer.data.naming import counted, list_names, match_names, quote_name
 from edgefer.data.pixel_files import StoredPixels
 from edgefer.data.pixels import Pixels, chunks, nbytes, subset
 from edgefer.data.recognition import FORMATS, Source, find_source
@@ -169,7 +169,7 @@ class Dataset:
         if not total:
             return ()
         names = list_names([f"{name} ({count:,})" for name, count in dropped.items()])
-        return (f"Skipped: {total:,} images of other classes: {names}.",)
+        return (f"Skipped: {counted(total, 'image')} of other classes: {names}.",)
 
     def split(self, name: str) -> Split:
         """Return a split.

@@ -21,8 +21,8 @@ from edgefer.escaping import printable
 
 __all__ = [
     "CONTEMPT", "FER2013_NUMBERS", "LABEL_OF_NAME", "SPLIT_WORDS", "TEST", "UNDECODED", "assign_test",
-    "canonical_name", "composed", "is_class_name", "is_missing", "is_number", "label_of", "list_names", "match_names",
-    "plain_number", "quote", "quote_name", "single_test_notes", "split_of", "splits_of", "test_note",
+    "canonical_name", "composed", "counted", "is_class_name", "is_missing", "is_number", "label_of", "list_names",
+    "match_names", "plain_number", "quote", "quote_name", "single_test_notes", "split_of", "splits_of", "test_note",
 ]  # fmt: skip
 
 TEST = "test"
@@ -176,6 +176,11 @@ def quote(value: object, *, limit: int = QUOTED_CHARACTERS) -> str:
 def list_names(names: Sequence[object], *, limit: int = LISTED_NAMES) -> str:
     """Return the first names for a message, separated by commas."""
     return ", ".join(map(quote_name, names[:limit])) + (", ..." if len(names) > limit else "")
+
+
+def counted(number: int, noun: str) -> str:
+    """Format a number of things: "1 image", "3,589 images"."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
 def quote_name(name: object) -> str:

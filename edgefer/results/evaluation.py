@@ -274,7 +274,7 @@ def _check(
         raise DataError(f"labels in {labels.min()}..{labels.max()}", why=f"expected 0..{classes - 1}")
     if not np.isfinite(logits).all():
         images = int((~np.isfinite(logits)).any(axis=1).sum())
-        raise DataError(f"{images} images have logits that are not finite", why="expected finite numbers")
+        raise DataError(f"logits of {images:,} of {len(labels):,} images are not finite", why="expected finite numbers")
     if seen_in_training is not None and (seen_in_training.shape != labels.shape or seen_in_training.dtype != np.bool_):
         raise DataError(
             f"seen_in_training has shape {seen_in_training.shape} and dtype {seen_in_training.dtype}",

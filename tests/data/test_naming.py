@@ -2,7 +2,7 @@
 
 import pytest
 
-from edgefer.data.naming import splits_of
+from edgefer.data.naming import counted, splits_of
 
 
 @pytest.mark.parametrize(
@@ -17,3 +17,7 @@ from edgefer.data.naming import splits_of
 )
 def test_splits_of_names_depend_on_the_other_names(expected):
     assert splits_of(expected) == expected
+
+
+def test_one_thing_is_not_in_the_plural():
+    assert [counted(number, "image") for number in (0, 1, 3589)] == ["0 images", "1 image", "3,589 images"]

@@ -108,7 +108,7 @@ def test_other_records_are_refused(evaluation: Evaluation) -> None:
         ({"logits": np.zeros((0, 3)), "labels": np.zeros(0, np.int64)}, "n >= 1"),
         ({"labels": np.array([0, 3])}, r"labels in 0\.\.3"),
         ({"labels": np.array([-1, 0])}, r"labels in -1\.\.0"),
-        ({"logits": np.array([[0, 0, np.nan], [0, 0, 0]])}, "1 images"),
+        ({"logits": np.array([[0, 0, np.nan], [0, 0, 0]])}, "1 of 2 images"),
         ({"seen_in_training": np.array([0, 1])}, "seen_in_training"),
         ({"seen_in_training": np.array([True])}, "seen_in_training"),
     ],

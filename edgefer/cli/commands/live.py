@@ -28,6 +28,7 @@ from edgefer.cli.options import (
 )
 from edgefer.cli.outputs import INPUT
 from edgefer.cli.streams import write
+from edgefer.data.naming import counted
 from edgefer.errors import IncompatibleError, UsageError
 from edgefer.results import schema
 from edgefer.text_table import Result
@@ -292,5 +293,5 @@ def _describe(summary: LiveSummary) -> str:
     if summary.max_age_in_frames is not None:
         lines.append(f"highest frame age: {summary.max_age_in_frames:.1f} frame times")
     if summary.disconnects:
-        lines.append(f"the camera was disconnected {summary.disconnects:,} times")
+        lines.append(f"the camera was disconnected {counted(summary.disconnects, 'time')}")
     return "\n".join([*lines, "", timing_table(summary.timing)])

@@ -20,7 +20,7 @@ import numpy as np
 
 from edgefer import files
 from edgefer.data.class_folders import class_folder_names, read_tree, tree_key
-from edgefer.data.naming import quote, quote_name, splits_of
+from edgefer.data.naming import counted, quote, quote_name, splits_of
 from edgefer.data.pictures import Picture, pictures_key, read_pictures, split_folders
 from edgefer.data.records import BadRows, ReadOptions, SampleTable
 from edgefer.progress import Progress
@@ -61,7 +61,7 @@ def read(path: Path, *, options: ReadOptions, bad: BadRows, progress: Progress) 
     notes: tuple[str, ...] = ()
     if others:
         numbers = ", ".join(f"{number} ({count:,})" for number, count in sorted(others.items()))
-        notes = (f"Skipped: {sum(others.values()):,} images without one of the eight expressions: {numbers}.",)
+        notes = (f"Skipped: {counted(sum(others.values()), 'image')} without one of the eight expressions: {numbers}.",)
     known = [picture for picture in pictures if not _is_other(picture.label)]
     return read_pictures(known, layout=LAYOUT, options=options, bad=bad, progress=progress, notes=notes)
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edgefer.data.ferplus import VOTED_LABELS, VOTES
-from edgefer.data.naming import quote, splits_of
+from edgefer.data.naming import counted, quote, splits_of
 from edgefer.data.pictures import Picture, path_problem, pictures_key, read_pictures, split_folders
 from edgefer.data.records import BadRows, ReadOptions, SampleTable
 from edgefer.data.table_columns import split_line
@@ -47,7 +47,7 @@ def cache_key(path: Path, *, options: ReadOptions) -> str:
 def read(path: Path, *, options: ReadOptions, bad: BadRows, progress: Progress) -> SampleTable:
     """Read all pictures with an expression, and their votes, for a model."""
     pictures, left_out = _pictures(path)
-    notes = (f"Skipped: {left_out:,} images with most votes for unknown or no face.",) if left_out else ()
+    notes = (f"Skipped: {counted(left_out, 'image')} with most votes for unknown or no face.",) if left_out else ()
     return read_pictures(pictures, layout=LAYOUT, options=options, bad=bad, progress=progress, notes=notes)
 
 

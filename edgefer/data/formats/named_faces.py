@@ -15,7 +15,7 @@ from pathlib import Path
 
 from edgefer import files
 from edgefer.data.class_folders import has_class_folders
-from edgefer.data.naming import SPLIT_WORDS, quote_name, single_test_notes, split_of, splits_of
+from edgefer.data.naming import SPLIT_WORDS, counted, quote_name, single_test_notes, split_of, splits_of
 from edgefer.data.pictures import Picture, pictures_key, read_pictures, sample_files
 from edgefer.data.records import SPLITS, BadRows, ReadOptions, SampleTable
 from edgefer.progress import Progress
@@ -83,9 +83,9 @@ def _pictures(path: Path) -> tuple[list[Picture], tuple[str, ...]]:
     notes = list(single_test_notes(splits))
     others, beside = len(everything) - len(named), len(named) - len(pictures)
     if others:
-        notes.append(f"Skipped: {others:,} files with other names.")
+        notes.append(f"Skipped: {counted(others, 'file')} with other names.")
     if beside:
-        notes.append(f"Skipped: {beside:,} pictures that are not in the folder of a split.")
+        notes.append(f"Skipped: {counted(beside, 'picture')} not in the folder of a split.")
     return pictures, tuple(notes)
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from edgefer.data.naming import counted
 from edgefer.escaping import printable
 from edgefer.results.evaluation import Accuracy, ClassScore, Evaluation
 from edgefer.text_table import percent, table
@@ -48,7 +49,7 @@ def accuracy_text(accuracy: Accuracy | None) -> str | None:
 def describe(evaluation: Evaluation) -> str:
     """Summarize an evaluation in one clause that names the split."""
     accuracy = accuracy_text(evaluation.accuracy)
-    return printable(f"{evaluation.split_name} accuracy {accuracy} of {evaluation.n:,} images", kept="")
+    return printable(f"{evaluation.split_name} accuracy {accuracy} of {counted(evaluation.n, 'image')}", kept="")
 
 
 def evaluation_text(evaluation: Evaluation) -> str:

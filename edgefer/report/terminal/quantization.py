@@ -14,6 +14,7 @@ from pathlib import PurePath
 from typing import Any
 
 from edgefer.contract.split_names import split_phrase
+from edgefer.data.naming import counted
 from edgefer.results.accuracy_search import AccuracySearch
 from edgefer.results.calibration_stability import CalibrationStability
 from edgefer.results.evaluation import Accuracy
@@ -129,9 +130,10 @@ def _changes(quantization: Quantization) -> str:
     file = PurePath(quantization.path).with_suffix(".flips.csv").name
     return (
         f"{comparison.difference_points:+.2f} points (95 %: {low:+.2f} to {high:+.2f}), "
-        f"McNemar p = {comparison.p_value:.2g}: {comparison.only_float} images are correct only with the float "
-        f"network, {comparison.only_quantized} only with {scheme}. Both give {comparison.agreement:.2%} of "
-        f"{comparison.n:,} images the same label; {file} lists the {changes} changes."
+        f"McNemar p = {comparison.p_value:.2g}: only the float network is correct on "
+        f"{counted(comparison.only_float, 'image')}, only {scheme} on {comparison.only_quantized:,}. Both give "
+        f"{comparison.agreement:.2%} of {counted(comparison.n, 'image')} the same label; {file} lists the "
+        f"{counted(changes, 'change')}."
     )
 
 

@@ -247,7 +247,7 @@ def test_kdef_in_folders_of_splits_alone_has_these_splits(folder, drawn, put):
     assert counts(dataset) == {"Training": {"angry": 2, "happy": 2}, "PublicTest": {"angry": 1, "happy": 1}}
     assert any(note.startswith("test/ is used as the validation split") for note in dataset.notes)
     put("AF03ANS.JPG", drawn["angry"][1])
-    assert "Skipped: 1 pictures that are not in the folder of a split." in load(root).notes
+    assert "Skipped: 1 picture not in the folder of a split." in load(root).notes
 
 
 def test_jaffe_by_file_name(drawn, put):
@@ -259,7 +259,7 @@ def test_jaffe_by_file_name(drawn, put):
     dataset = load(root)
     assert (dataset.layout, dataset.labels) == ("JAFFE", LABELS)
     assert counts(dataset) == {"Training": dict.fromkeys(sorted(LABELS), 2)}
-    assert "Skipped: 1 files with other names." in dataset.notes
+    assert "Skipped: 1 file with other names." in dataset.notes
 
 
 def test_class_folders_without_splits_are_training(drawn, put):

@@ -2,6 +2,7 @@ import dataclasses
 
 import pytest
 
+from edgefer.data.naming import counted
 from edgefer.report.terminal.quantization import quantization_text, quantizations_text
 from edgefer.results.accuracy_search import AccuracySearch, Candidate, MethodResult
 from edgefer.results.calibration_stability import CalibrationStability
@@ -33,7 +34,8 @@ def test_the_number_of_changed_labels_is_that_of_the_comparison(quantization):
     comparison = quantization.comparison
     changes = round((1 - comparison.agreement) * comparison.n)
     assert changes > 0
-    assert f"small-int8.flips.csv lists the {changes} changes" in " ".join(quantization_text(quantization).split())
+    text = " ".join(quantization_text(quantization).split())
+    assert f"small-int8.flips.csv lists the {counted(changes, 'change')}." in text
 
 
 def test_a_temperature_at_the_bound_of_its_fit_is_marked(quantization):
