@@ -12,10 +12,11 @@ from edgefer.cli.data_options import SPLITS, DataOptions, data_options_without_s
 from edgefer.cli.foreign import FeedOptions, feed_options, find_contract
 from edgefer.cli.options import PATH, RUNTIMES, log, log_ignored_settings
 from edgefer.cli.outputs import OUTPUT_FOLDER
-from edgefer.errors import UsageError
+from edgefer.errors import DataError, UsageError
 from edgefer.text_table import Result
 
 if TYPE_CHECKING:
+    from edgefer.data.dataset import Dataset, Split
     from edgefer.data.evaluation_set import ModelOutputs
     from edgefer.workstation.training.run import Run
 
@@ -95,8 +96,22 @@ def _score_run(folder: Path, data: DataOptions, split: str) -> tuple[ModelOutput
     log(f"run: {run.folder}")
     network = load_trained(run)  # damaged weights are reported before the data set is read
     dataset, name = open_run_data(run, data), SPLITS[split]
-    images = make_evaluation_set(dataset, dataset.split(name), name=name, spec=run.settings().input)
+    images = make_evaluation_set(dataset, _find_split(dataset, name), name=name, spec=run.settings().input)
     return score_run(run, images, network), run
+
+
+def _find_split(dataset: Dataset, name: str) -> Split:
+    """Return the split to score.
+
+    Raises:
+        DataError: the data set does not have it.
+    """
+    try:
+        return dataset.split(name)
+    except DataError as error:
+        if list(dataset.splits) == ["Training"]:
+            error.hint = "--split train scores all images, for a model that was not trained on them"
+        raise
 
 
 def _score_model(
@@ -111,7 +126,7 @@ def _score_model(
     classifier = Classifier.open(path, runtime=runtime)  # a wrong file is reported before the data set is read
     dataset = open_model_data(path, classifier.artifact, data)
     name = SPLITS[split]
-    images = make_evaluation_set(dataset, dataset.split(name), name=name, spec=classifier.artifact.input_spec)
+    images = make_evaluation_set(dataset, _find_split(dataset, name), name=name, spec=classifier.artifact.input_spec)
     with progress_bar("evaluating") as progress:
         logits = compute_logits(classifier, images.faces, progress=progress)
     evaluation = evaluate_logits(

@@ -119,6 +119,14 @@ def test_a_missing_split_is_named(refused, workplace, tmp_path):
     assert "two.npz has no test images: it has Training (280), validation (70)" in error
 
 
+def test_faces_without_splits_are_scored_with_the_option_in_the_hint(edgefer, refused, data, tmp_path):
+    arrays = np.load(data)
+    chosen = arrays["usage"] == "Training"
+    np.savez(tmp_path / "mine.npz", **{name: arrays[name][chosen] for name in arrays.files})
+    assert "--split train" in refused("evaluate", "nano", "--data", "mine.npz", code=1)
+    assert edgefer("evaluate", "nano", "--data", "mine.npz", "--split", "train", "--json").record["n"] == 280
+
+
 @pytest.mark.parametrize(("words", "count"), [(("public", "validation"), 70), (("private", "test"), 35)])
 def test_a_split_has_two_names(words, count, edgefer, workplace):
     records = [edgefer("evaluate", workplace.int8, "--split", word, "--json").record for word in words]
