@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgefer.errors import DataError, IncompatibleError
+from edgefer.contract.artifact import Artifact
+from edgefer.errors import DataError, EdgeferError, IncompatibleError
 from edgefer.inference import first_load
 from edgefer.inference.classifier import Classifier
 from edgefer.inference.first_load import check_first_load, trust_model
 from edgefer.inference.interpreters import run_model
 from edgefer.inference.runtime import select_runtime
-from edgefer.models import shipped
+from edgefer.models import SHIPPED, shipped
 from edgefer.results.parity import Configuration
 
 # Open models in a process that can start no child.
@@ -106,6 +107,15 @@ def test_changed_model_is_checked_again(unknown, children):
     Classifier.from_artifact(unknown)
     Classifier.from_artifact(dataclasses.replace(unknown, model=unknown.model + b"\0"))
     assert len(children) == 2
+
+
+def test_a_part_of_a_shipped_model_is_not_a_shipped_model(children):
+    model = Artifact.load(SHIPPED).model
+    with pytest.raises(EdgeferError):
+        check_first_load(model[:100_000], select_runtime(None))
+    assert len(children) == 1
+    check_first_load(model, select_runtime(None))
+    assert len(children) == 1
 
 
 def test_shipped_models_start_no_child():
