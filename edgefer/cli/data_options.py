@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgefer.cli.options import PATH, log, option_group
+from edgefer.cli.options import PATH, log, option_group, optional_flag
 from edgefer.cli.outputs import INPUT, record_input
 from edgefer.errors import UsageError
 
@@ -153,8 +153,8 @@ LAYOUT_OPTIONS = (
         "--labels-map", type=LabelsMap(), metavar="FILE",
         help='TOML file with class names of the data and those of the model, such as joy = "happy".',
     ),
-    click.option(
-        "--detect/--no-detect", default=None,
+    optional_flag(
+        "--detect/--no-detect",
         help="Crop the largest face from each picture first, for pictures of scenes; others are skipped.",
     ),
 )  # fmt: skip

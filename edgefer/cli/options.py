@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from edgefer import plugins
 from edgefer.cli.outputs import PATH
@@ -28,7 +29,7 @@ from edgefer.escaping import printable
 
 __all__ = [
     "MODEL_HELP", "NAME", "PATH", "POSITIVE", "RUNTIMES", "SECONDS", "FiniteRange", "detector_options", "log",
-    "log_ignored_settings", "option_group", "parse_face_count", "parse_threads",
+    "log_ignored_settings", "option_group", "optional_flag", "parse_face_count", "parse_threads",
 ]  # fmt: skip
 
 RUNTIMES = ", ".join(plugins.names("edgefer.inference.runtimes"))
@@ -99,6 +100,17 @@ class _Name(click.types.StringParamType):
 NAME = _Name()
 POSITIVE = FiniteRange(0, min_open=True)
 SECONDS = FiniteRange(0)
+
+
+def optional_flag(*names: str, help: str) -> Decorator:  # noqa: A002 - the name in click
+    """Return a decorator for a flag such as "--detect/--no-detect" whose value is None if it is not given."""
+
+    def value_if_given(context: click.Context, parameter: click.Parameter, value: bool | None) -> bool | None:
+        # Click before 8.3 replaces the default None of a flag by False.
+        is_given = context.get_parameter_source(str(parameter.name)) is not ParameterSource.DEFAULT
+        return value if is_given else None
+
+    return click.option(*names, default=None, callback=value_if_given, help=help)
 
 
 def option_group(name: str, kind: Callable[..., Any], *options: Decorator) -> Callable[[Callback], Callback]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 import pytest
 
+from edgefer.cli.main import load_command
 from edgefer.errors import IncompatibleError
 from edgefer.live.camera import Source
 from edgefer.live.opencv import require_opencv, require_window
@@ -118,3 +119,10 @@ def test_the_search_for_a_window_runs_nothing_from_the_working_folder(
     with pytest.raises(IncompatibleError):
         require_window()
     assert not (tmp_path / "executed").exists()
+
+
+@pytest.mark.parametrize(("command", "flag"), [("live", "window"), ("bench", "detect"), ("evaluate", "detect")])
+def test_a_flag_that_is_not_given_has_no_value_with_any_click(command: str, flag: str) -> None:
+    for arguments, expected in (([], None), ([f"--{flag}"], True), ([f"--no-{flag}"], False)):
+        values = load_command(command).make_context(f"edgefer {command}", arguments).params
+        assert values[flag] is expected

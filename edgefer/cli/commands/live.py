@@ -25,6 +25,7 @@ from edgefer.cli.options import (
     detector_options,
     log,
     option_group,
+    optional_flag,
 )
 from edgefer.cli.outputs import INPUT
 from edgefer.cli.streams import write
@@ -145,7 +146,7 @@ pipeline_options = option_group(
 output_options = option_group(
     "output",
     OutputOptions,
-    click.option("--window/--no-window", default=None, help="Show a window.  [default: if there is a display]"),
+    optional_flag("--window/--no-window", help="Show a window.  [default: if there is a display]"),
     click.option("--jsonl", is_flag=True, help="Write one JSON object per frame to stdout."),
     click.option("--serve", metavar="[HOST]:PORT", help="Serve a web page; with a HOST, to the network."),
     click.option(
