@@ -207,7 +207,9 @@ def command(
     with _serve(output, annotated=has_window) as pages, live, stop_on_signals(live.stop) as received:
         log(f"source: {source}; press Ctrl-C to stop")
         summary = run_live(live, [*pages, *_sinks(live, has_window, output.jsonl)], frames=frames, seconds=seconds)
-    record = {**schema.header("live", 1), "model": str(path), "source": str(source), **summary.to_json()}
+    # The copy of a model without a contract is temporary.
+    model = pipeline_options.model if feed.first_option else path
+    record = {**schema.header("live", 1), "model": str(model), "source": str(source), **summary.to_json()}
     if output.jsonl:
         write(_describe(summary), to_stderr=True)
     return Result(record, "" if output.jsonl else _describe(summary), failure=received.error)

@@ -120,7 +120,9 @@ def command(
         failure.why = f"complete results: {len(images):,}"
     failure = failure or _failure(images) or _write_failure(unwritten)
     predictions = [to_record(image, labels) for image in images]
-    record = {**schema.header("predictions", 2), "model": str(path), "predictions": predictions}
+    # The copy of a model without a contract is temporary.
+    model = pipeline.model if feed.first_option else path
+    record = {**schema.header("predictions", 2), "model": str(model), "predictions": predictions}
     return Result(record, "" if jsonl or as_csv else format_table(images), failure)
 
 

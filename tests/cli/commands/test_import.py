@@ -265,6 +265,15 @@ def test_predict_needs_labels_and_input(edgefer, foreign, tmp_path):
     )
     assert told.code == 0, told.err
     assert told.record["predictions"][0]["faces"][0]["label"] in LABELS
+    assert told.record["model"] == str(foreign)
+
+
+def test_the_record_of_live_names_the_model_and_not_its_temporary_copy(edgefer, foreign, film, tmp_path):
+    video = film(tmp_path / "film.avi", [np.full((48, 64, 3), 100, np.uint8)] * 3)
+    known = ("--labels", NAMES, "--input", "0..1", "--every-frame", "--no-window", "--json")
+    played = edgefer("live", "--video", video, "--model", foreign, *known)
+    assert played.code == 0, played.err
+    assert played.record["model"] == str(foreign)
 
 
 def test_labels_of_a_model_with_a_contract_are_not_replaced_silently(edgefer, workplace):
