@@ -138,7 +138,7 @@ def test_a_name_is_printed_as_it_is(edgefer, place, words, parameter, name):
 @pytest.mark.parametrize(("name", "command"), [
     ("face.png", "edgefer predict face.png"), ("m.tflite", "edgefer evaluate m.tflite"),
     ("model.keras", "edgefer quantize model.keras --int8 --data PATH"), ("faces.npz", "edgefer data check faces.npz"),
-    ("run", "edgefer evaluate run"),
+    ("run", "edgefer quantize run --int8"),
 ])  # fmt: skip
 @pytest.mark.parametrize("words", [["report"], ["inspect"], ["quantize", "--int8"], ["train", "--init-from"]], ids=str)
 def test_the_hint_names_the_command_that_takes_the_file(edgefer, place, name, command, words):

@@ -17,7 +17,7 @@ from edgefer.cli.options import PATH, FiniteRange, log, log_ignored_settings, op
 from edgefer.cli.outputs import check_output
 from edgefer.cli.streams import write
 from edgefer.errors import DataError, EdgeferError, Interrupted, ThresholdNotMet, UsageError
-from edgefer.file_kinds import RUN, TFLITE, describe_kind
+from edgefer.file_kinds import RUN, TFLITE, command_for, describe_kind
 from edgefer.text_table import Result
 
 if TYPE_CHECKING:
@@ -279,7 +279,7 @@ def _open_run(
         return run, "new"
     if subject is not None and describe_kind(subject) == TFLITE:
         why = "a .tflite is converted already; expected a run, a Keras model, a SavedModel or an ONNX file"
-        hint = "edgefer quantize with the run or the model that it was converted from"
+        hint = f"quantize the run or the model that it was converted from, or {command_for(subject)}"
         raise DataError(f"cannot quantize {subject}", why=why, hint=hint)
     feed.refuse_for_run()
     return find_run(subject), "as named" if subject else "the newest"

@@ -141,7 +141,7 @@ def test_only_the_training_data_of_the_run_are_accepted(refused, workplace, tmp_
 def test_a_tflite_is_not_quantized_again(refused, workplace):
     error = refused("quantize", "--int8", workplace.int8, code=1)
     assert "a .tflite is converted already; expected a run, a Keras model" in error
-    assert "with the run or the model that it was converted from" in error
+    assert "quantize the run or the model that it was converted from" in error
 
 
 def test_without_a_run_the_hint_is_to_train(refused, tmp_path):
