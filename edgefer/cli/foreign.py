@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "NO_DATA", "FeedOptions", "feed_options", "feed_options_without_data", "find_contract", "import_network",
-    "import_tflite",
+    "import_tflite", "recorded_path",
 ]  # fmt: skip
 
 
@@ -128,6 +128,14 @@ def find_contract(
     record = import_tflite(path, data, feed, output)
     log(f"input: {record.described_input}; labels: {', '.join(record.labels)} (from {record.labels_from})")
     return output
+
+
+def recorded_path(named: Path | None, path: Path, feed: FeedOptions) -> str:
+    """Return the path that a record states for ``path``, which find_contract() returned for ``named``.
+
+    The copy of a model without a contract is temporary, so its record states the named model.
+    """
+    return str(named if feed.first_option else path)
 
 
 def _write_unknown(path: Path, output: Path) -> None:

@@ -117,7 +117,7 @@ def _input_and_output(data: ModelCardData, shape: Mapping[str, Any]) -> str:
     if mean or std:
         scale = f"of which the model takes (pixel - {_numbers(mean, 0)}) / {_numbers(std, 255)}"
     kind, after = "logits", "; the host applies softmax"
-    if _imported(data).get("output") == "probabilities":
+    if imported_from(data.provenance).get("output") == "probabilities":
         kind, after = "probabilities", ""
     return (
         f"Input: raw {_plain(colors)} pixels, {_plain(shape['width'])} x {_plain(shape['height'])}{clahe}, {scale}. "
@@ -130,16 +130,11 @@ def _numbers(values: object, default: float) -> str:
     return _plain(", ".join(map(str, values)) if isinstance(values, (list, tuple)) and values else default)
 
 
-def _imported(data: ModelCardData) -> Mapping[str, Any]:
-    """Return the origin of an imported model; empty for others."""
-    return imported_from(data.provenance)
-
-
 def _data(data: ModelCardData) -> Iterator[str]:
     origin = data.provenance.get("data") or {}
     name = str(origin.get("name", "unknown"))
     source = f"{escape_markdown(name)}, sha256 {_code_span(origin.get('sha256', 'unknown'))}"
-    imported = _imported(data)
+    imported = imported_from(data.provenance)
     if imported:
         file = _code_span(imported.get("file", "unknown"))
         yield _filled(f"Imported from {file}, which another program trained on unknown data. Used here: {source}.")
@@ -163,7 +158,7 @@ def _scores(data: ModelCardData) -> Iterator[str]:
         if scored.deduplicated is not None:
             deduplicated = f"{accuracy_text(scored.deduplicated)} of {scored.deduplicated.n:,}"
             text += f" Excluding duplicates of Training images: {deduplicated}."
-        if scored.split == data.validation_split and not _imported(data):
+        if scored.split == data.validation_split and not imported_from(data.provenance):
             split = escape_markdown(split_phrase(scored.split, data=scored.data))
             text += f" The best epoch was selected on {split}, so these numbers are slightly optimistic."
         yield _filled(text)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edgefer import plugins
-from edgefer.cli.foreign import FeedOptions, feed_options_without_data, find_contract
+from edgefer.cli.foreign import FeedOptions, feed_options_without_data, find_contract, recorded_path
 from edgefer.cli.options import (
     MODEL_HELP,
     PATH,
@@ -207,9 +207,8 @@ def command(
     with _serve(output, annotated=has_window) as pages, live, stop_on_signals(live.stop) as received:
         log(f"source: {source}; press Ctrl-C to stop")
         summary = run_live(live, [*pages, *_sinks(live, has_window, output.jsonl)], frames=frames, seconds=seconds)
-    # The copy of a model without a contract is temporary.
-    model = pipeline_options.model if feed.first_option else path
-    record = {**schema.header("live", 1), "model": str(model), "source": str(source), **summary.to_json()}
+    model = recorded_path(pipeline_options.model, path, feed)
+    record = {**schema.header("live", 1), "model": model, "source": str(source), **summary.to_json()}
     if output.jsonl:
         write(_describe(summary), to_stderr=True)
     return Result(record, "" if output.jsonl else _describe(summary), failure=received.error)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgefer.cli.foreign import FeedOptions, feed_options_without_data, find_contract
+from edgefer.cli.foreign import FeedOptions, feed_options_without_data, find_contract, recorded_path
 from edgefer.cli.options import MODEL_HELP, PATH, RUNTIMES, detector_options, log, option_group
 from edgefer.cli.outputs import INPUT, OUTPUT_FOLDER, describe_os_error, is_same_file
 from edgefer.cli.streams import DataStream, write, write_json
@@ -120,9 +120,8 @@ def command(
         failure.why = f"complete results: {len(images):,}"
     failure = failure or _failure(images) or _write_failure(unwritten)
     predictions = [to_record(image, labels) for image in images]
-    # The copy of a model without a contract is temporary.
-    model = pipeline.model if feed.first_option else path
-    record = {**schema.header("predictions", 2), "model": str(model), "predictions": predictions}
+    model = recorded_path(pipeline.model, path, feed)
+    record = {**schema.header("predictions", 2), "model": model, "predictions": predictions}
     return Result(record, "" if jsonl or as_csv else format_table(images), failure)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
+from edgefer.data.naming import counted
 from edgefer.escaping import printable
 from edgefer.report.terminal.evaluation import accuracy_text, describe
 from edgefer.results.benchmark import BenchmarkResult, Comparison, SoakInterval, merge_intervals
@@ -111,7 +112,7 @@ def _comparison(result: BenchmarkResult, index: int) -> str:
 
 def _interval(comparison: Comparison) -> str:
     if comparison.interval is None or comparison.confidence is None:
-        rounds = f": {comparison.rounds} round{'s' * (comparison.rounds != 1)}" if comparison.rounds else ""
+        rounds = f": {counted(comparison.rounds, 'round')}" if comparison.rounds else ""
         return f"no interval{rounds}"
     low, high = comparison.interval
     return f"{100 * comparison.confidence:.0f} %: {low:.2f} to {high:.2f}"
@@ -131,7 +132,7 @@ def _line(text: str) -> str:
 
 
 def _threads(measurement: Measurement) -> str:
-    return f"{measurement.threads} thread{'s' * (measurement.threads != 1)}"
+    return counted(measurement.threads, "thread")
 
 
 def _device_state(samples: Sequence[DeviceState]) -> list[str]:

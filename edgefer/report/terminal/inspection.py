@@ -11,6 +11,7 @@ from itertools import groupby
 
 from edgefer.contract.input_description import describe_input
 from edgefer.contract.preprocessing import InputSpec
+from edgefer.data.naming import counted
 from edgefer.escaping import printable
 from edgefer.results.inspection import Contract, Inspection, OpFacts, Target, TensorFacts
 from edgefer.text_table import WIDTH, table
@@ -70,7 +71,7 @@ def _ops(ops: Sequence[OpFacts], inspection: Inspection) -> str:
         notes.append("* dynamic dimension; all numbers are for the shape shown")
     if inspection.subgraphs > 1:
         others = len(inspection.ops) - len(ops)
-        where = _count(inspection.subgraphs - 1, "subgraph")
+        where = counted(inspection.subgraphs - 1, "subgraph")
         notes.append(f"{others} more operators in {where} run a data-dependent number of times")
     return "\n".join([text, *(line for note in notes for line in _wrapped(note))])
 
@@ -106,7 +107,7 @@ def _totals(inspection: Inspection) -> Iterator[str]:
         yield from _wrapped(f"XNNPACK: unknown: {inspection.delegate_detail}")
     else:
         delegated, groups = sum(bool(op.in_delegate) for op in ops), inspection.delegate_groups
-        yield f"XNNPACK: delegates {delegated} of {len(ops)} operators, in {_count(groups, 'group')}"
+        yield f"XNNPACK: delegates {delegated} of {len(ops)} operators, in {counted(groups, 'group')}"
     yield from _wrapped(f"first run on {inspection.runtime} {inspection.runtime_version}: {inspection.first_run}")
 
 
@@ -157,11 +158,7 @@ def _plain(text: str, max_length: int) -> str:
 
 
 def _excluding(number: int, noun: str, qualifier: str) -> str:
-    return f", excluding {_count(number, noun)}{qualifier}" if number else ""
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'s' * (number != 1)}"
+    return f", excluding {counted(number, noun)}{qualifier}" if number else ""
 
 
 def _shape(shape: Sequence[int]) -> str:

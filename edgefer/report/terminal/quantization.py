@@ -79,7 +79,7 @@ def calibration_set_text(record: Mapping[str, Any]) -> str:
     deciles = [[name, *record[f"{name}_tenths"]] for name in ("brightness", "contrast")]
     return "\n\n".join(
         [
-            f"{record['path']}: {record['faces']:,} face{'s' * (record['faces'] != 1)}, sha256 {record['sha256']}",
+            f"{record['path']}: {counted(record['faces'], 'face')}, sha256 {record['sha256']}",
             table(["class", "selected", "of"], classes),
             table(["decile", *map(str, range(1, 11))], deciles),
             _excluded(record),
