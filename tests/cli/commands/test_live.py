@@ -324,7 +324,7 @@ def test_a_closed_pipe_stops_it_without_a_traceback(video):
 
 def test_a_terminal_of_80_columns_shows_the_dashboard(video):
     controller, terminal = pty.openpty()
-    process = started("--video", video, "--every-frame", "--no-window", stdout=subprocess.DEVNULL, stderr=terminal)
+    process = started("--video", video, "--no-window", stdout=subprocess.DEVNULL, stderr=terminal)
     os.close(terminal)
     shown = b""
     while True:
