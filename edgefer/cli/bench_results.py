@@ -110,6 +110,8 @@ def _write_records(
 
     names = _file_names([record["device"] for record in records])
     for name, record in zip(names, records) if folder is not None else ():
-        write(f"{name}{'.partial' if record['failure'] else ''}.bench.json", record)
+        path = write(f"{name}{'.partial' if record['failure'] else ''}.bench.json", record)
+        if not record["failure"]:  # what an earlier benchmark that failed has left
+            path.with_name(f"{name}.partial.bench.json").unlink(missing_ok=True)
     paths = [write(contribution_name(result), result.to_json()) for result in contributions]
     return f"written: {', '.join(map(str, paths))}; to contribute, see benchmarks/boards/README.md" if paths else ""

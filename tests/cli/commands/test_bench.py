@@ -159,6 +159,14 @@ def test_measurements_before_a_failure_are_shown_and_written(tmp_path):
     assert BenchmarkResult.from_json(record).failure == "the connection to pi4 was lost"
 
 
+def test_a_complete_result_replaces_the_incomplete_one_of_an_earlier_benchmark(tmp_path):
+    for device in ("pi4", "pi5"):
+        (tmp_path / f"{device}.partial.bench.json").write_text("{}")
+    outputs = BenchOutputs(samples=False, folder=tmp_path, contribute=False)
+    make_result([BenchmarkResult("pi4", (bench_measurement(),))], [], None, outputs).save()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["pi4.bench.json", "pi5.partial.bench.json"]
+
+
 @pytest.mark.parametrize(
     ("error", "code", "named"),
     [(MeasurementInvalid("it took too long"), 6, "it took too long"), (KeyboardInterrupt(), 130, "interrupted")],
