@@ -11,6 +11,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -118,6 +119,7 @@ def _runtimes() -> Iterator[Check]:
     """Yield a check for each runtime of a board, and a broken one if none of them works."""
     from edgefer.inference.runtime import RUNTIMES, RuntimeModule
 
+    # The best one first.
     packages = {"litert": "ai_edge_litert.interpreter", "tflite_runtime": "tflite_runtime.interpreter"}
     checks = []
     for name, package in packages.items():
@@ -133,7 +135,9 @@ def _runtimes() -> Iterator[Check]:
         else:
             check = check_import(name, package, version, module.INSTALL)
             checks.append(Check(name, "ok" if check.status == "ok" else "note", check.text, check.fix))
-    yield from checks
+    for index, check in enumerate(checks):
+        # tflite-runtime is no improvement on LiteRT, and would replace the numpy 2 that OpenCV needs.
+        yield replace(check, fix="") if any(better.status == "ok" for better in checks[:index]) else check
     if not any(check.status == "ok" for check in checks):
         fix = next((check.fix for check in checks if check.fix), "")
         yield Check("runtime", "broken", f"none of {', '.join(names(RUNTIMES))} works", fix)

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 import edgefer
+from edgefer.deploy import environment
 from edgefer.deploy.check import Check
 from edgefer.deploy.environment import SYSTEM_PACKAGES, check_disk, check_environment, check_import
+from edgefer.inference.runtimes import litert, tflite_runtime
 
 
 def install(folder: Path, monkeypatch: pytest.MonkeyPatch, code: str) -> None:
@@ -33,6 +35,20 @@ def test_this_machine_passes_every_check() -> None:
     has_litert = importlib.util.find_spec("ai_edge_litert") is not None
     assert by_name["litert" if has_litert else "tflite_runtime"].status == "ok"
     assert all(check.text for check in checks)
+
+
+@pytest.mark.parametrize(
+    ("version", "fix"), [(None, tflite_runtime.INSTALL), ("9.9", "")], ids=["no runtime", "a better runtime"]
+)
+def test_tflite_runtime_is_suggested_only_without_a_better_runtime(
+    monkeypatch: pytest.MonkeyPatch, version: str | None, fix: str
+) -> None:
+    monkeypatch.setattr(litert, "available", lambda: version)
+    monkeypatch.setattr(tflite_runtime, "available", lambda: None)
+    monkeypatch.setattr(environment, "check_import", lambda name, *others, **options: Check(name, "ok", "9.9"))
+    checks = {check.name: check for check in check_environment()}
+    assert checks["litert"].status == ("ok" if version else "note")
+    assert checks["tflite_runtime"] == Check("tflite_runtime", "note", "not installed", fix)
 
 
 def test_wheel_for_another_processor_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
