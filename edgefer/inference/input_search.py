@@ -40,7 +40,7 @@ EQUAL_SHARE = 0.97
 MAX_MATCHED = 12
 # Largest rounding error of a probability.
 PROBABILITY_TOLERANCE = 1e-3
-# The accuracy must exceed chance by this factor.
+# The mean recall must exceed chance by this factor.
 CHANCE_MARGIN = 1.2
 LABELS_HINT = "--labels with one name for each output, in their order"
 
@@ -181,7 +181,7 @@ def search_input(
 
     trials = try_all([spec] if spec is not None else list(_ranges(shape, faces)))
     best = _select(trials)
-    ambiguity = _ambiguity(trials, best)
+    ambiguity = _ambiguity(trials, best, labels)
     problem = ambiguity or ("" if fixed else _order_problem(best, labels, classes))
     equal = tuple(trial for trial in trials if trial is not best and trial.accuracy >= best.accuracy)
     interpolations = [] if spec is not None or problem else _interpolations(best.spec, faces)
@@ -285,13 +285,17 @@ def _p_value(one: Trial, other: Trial) -> float:
     return mcnemar_p(int((one.hits & ~other.hits).sum()), int((other.hits & ~one.hits).sum()))
 
 
-def _ambiguity(trials: Sequence[Trial], chosen: Trial) -> str:
+def _ambiguity(trials: Sequence[Trial], chosen: Trial, labels: npt.NDArray[np.int64]) -> str:
     """Return why ``chosen`` is not clearly the best trial, or an empty string."""
-    # A class without an output has no faces here.
-    chance = 1 / sum(output >= 0 for output in chosen.order)
-    low, _ = wilson_interval(int(chosen.hits.sum()), len(chosen.hits), 0.99)
+    # A constant answer has the accuracy of a class's share, which can be large, but always this mean recall.
+    present = np.unique(labels)
+    recall = float(np.mean([chosen.hits[labels == label].mean() for label in present]))
+    chance = 1 / len(present)
+    # The number of faces whose accuracy varies like the mean recall; all faces, if the classes have equally many.
+    effective = int(len(present) ** 2 / sum(1 / (labels == label).sum() for label in present))
+    low, _ = wilson_interval(round(recall * effective), effective, 0.99)
     if low <= CHANCE_MARGIN * chance:
-        return f"the best input gives {chosen.accuracy:.1%} accuracy, hardly more than chance ({chance:.1%})"
+        return f"the best input gives {recall:.1%} mean recall of the classes, hardly more than chance ({chance:.1%})"
     rivals = [trial for trial in trials if not _same(trial, chosen) and _p_value(trial, chosen) > P_VALUE]
     if rivals:
         rival = max(rivals, key=lambda trial: trial.accuracy)

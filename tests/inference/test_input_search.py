@@ -148,6 +148,30 @@ def test_a_model_with_random_outputs_has_no_input():
     assert search.problem
 
 
+def take_share(faces, labels, counts):
+    """Return the first ``counts`` faces of each class, with their labels."""
+    rows = np.concatenate([np.flatnonzero(labels == label)[:count] for label, count in enumerate(counts)])
+    return faces[rows], labels[rows]
+
+
+@pytest.mark.parametrize("counts", [(60, 10, 10, 10), (60, 0, 0, 0), (60, 60, 0, 0)])
+def test_a_model_that_always_answers_the_largest_class_is_not_right(counts):
+    templates, faces, labels = faces_of(4)
+    model = TemplateModel(templates, InputSpec(12, 12), order=range(4))
+    model._weights[:], model._bias = 0, np.float32([1, 0, 0, 0])
+    faces, labels = take_share(faces, labels, counts)
+    search = search_input(model, faces, labels, classes=CLASSES, outputs=CLASSES)
+    assert search.best.accuracy == counts[0] / sum(counts)
+    assert "hardly more than chance" in search.problem
+
+
+def test_a_good_model_is_right_on_faces_of_very_different_classes():
+    templates, faces, labels = faces_of(4, noise=20)
+    model = TemplateModel(templates, InputSpec(12, 12), order=range(4))
+    search = search_input(model, *take_share(faces, labels, (60, 6, 6, 6)), classes=CLASSES, outputs=CLASSES)
+    assert search.problem == ""
+
+
 def test_two_classes_that_the_model_confuses_have_no_order():
     templates, _, _ = faces_of(4)
     templates[1] = templates[0]
