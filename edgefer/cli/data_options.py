@@ -14,7 +14,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,6 +43,8 @@ SPLITS = {
     "validation": "PublicTest", "test": "PrivateTest",
 }  # fmt: skip
 SYNTHETIC = "synthetic"
+# Key of click's context for the notes on data sets that this command has printed.
+PRINTED_NOTES = "edgefer.printed_notes"
 COLUMN_ROLES = ("label", "pixels", "path", "image", "split", "subject")
 # The commas between the columns; the name of a column may have others.
 COLUMN_COMMA = re.compile(rf",(?=\s*(?:{'|'.join(COLUMN_ROLES)})\s*=)")
@@ -238,9 +240,19 @@ def open_data(options: DataOptions, *, spec: InputSpec | None = None) -> Dataset
             crop=_face_crop() if options.detect else None,
             progress=progress,
         )
-    for note in dataset.notes:
-        log(f"  {note}")
+    _log_notes(dataset.source, dataset.notes)
     return dataset
+
+
+def _log_notes(source: str, notes: Sequence[str]) -> None:
+    """Print the notes of a data set; a command that opens it again does not repeat them."""
+    context = click.get_current_context(silent=True)
+    printed: set[tuple[Path, str]] = set() if context is None else context.meta.setdefault(PRINTED_NOTES, set())
+    for note in notes:
+        key = (Path(source).absolute(), note)
+        if key not in printed:
+            log(f"  {note}")
+        printed.add(key)
 
 
 def _face_crop() -> FaceCrop:
@@ -329,8 +341,7 @@ def select_classes(dataset: Dataset, classes: tuple[str, ...]) -> Dataset:
 def _selected(dataset: Dataset, labels: tuple[str, ...]) -> Dataset:
     """Return the faces of a model's classes, and print a note on the others."""
     selected = dataset.select(labels)
-    for note in selected.notes[len(dataset.notes) :]:
-        log(f"  {note}")
+    _log_notes(dataset.source, selected.notes[len(dataset.notes) :])
     return selected
 
 

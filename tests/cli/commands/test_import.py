@@ -72,6 +72,14 @@ def test_record_lists_every_input_that_was_tried(edgefer, foreign, patterns):
     assert accuracies == sorted(accuracies, reverse=True)
 
 
+def test_the_notes_of_a_data_set_that_is_read_twice_are_printed_once(edgefer, foreign, network, patterns, tmp_path):
+    network.save(tmp_path / "net.keras")
+    for arguments in (("verify", foreign), ("quantize", "net.keras", "--dynamic")):
+        result = edgefer(*arguments, "--data", patterns)
+        assert result.code == 0, result.err
+        assert result.err.count("There are no test images") == 1
+
+
 def test_given_labels_and_input_need_no_data(edgefer, foreign, tmp_path):
     result = edgefer("import", foreign, "--labels", NAMES, "--input", "gray,-1..1", "--output", "mine.tflite")
     assert result.code == 0, result.err
