@@ -28,8 +28,8 @@ from edgefer.errors import UsageError
 from edgefer.escaping import printable
 
 __all__ = [
-    "MODEL_HELP", "NAME", "PATH", "POSITIVE", "RUNTIMES", "SECONDS", "FiniteRange", "detector_options", "log",
-    "log_ignored_settings", "option_group", "optional_flag", "parse_face_count", "parse_threads",
+    "MODEL_HELP", "NAME", "PATH", "POSITIVE", "RUNTIMES", "SECONDS", "FiniteRange", "detector_options", "is_given",
+    "log", "log_ignored_settings", "option_group", "optional_flag", "parse_face_count", "parse_threads",
 ]  # fmt: skip
 
 RUNTIMES = ", ".join(plugins.names("edgefer.inference.runtimes"))
@@ -100,6 +100,11 @@ class _Name(click.types.StringParamType):
 NAME = _Name()
 POSITIVE = FiniteRange(0, min_open=True)
 SECONDS = FiniteRange(0)
+
+
+def is_given(parameter: str) -> bool:
+    """Return True if the user has set a parameter of the current command, also to its default."""
+    return click.get_current_context().get_parameter_source(parameter) is not ParameterSource.DEFAULT
 
 
 def optional_flag(*names: str, help: str) -> Decorator:  # noqa: A002 - the name in click

@@ -23,6 +23,7 @@ from edgefer.cli.options import (
     SECONDS,
     FiniteRange,
     detector_options,
+    is_given,
     log,
     option_group,
     optional_flag,
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
     from edgefer.live.session import Live
     from edgefer.live.sinks import Sink
 
+# Sources that determine the size of their frames.
+UNSIZED = ("video", "stream")
 CAMERAS = ", ".join(plugins.names("edgefer.live.cameras"))
 
 
@@ -224,6 +227,8 @@ def _find_source(options: SourceOptions) -> Source:
     if options.every_frame and source.live:
         what = f"--every-frame with {source}"
         raise UsageError(what, why="a camera does not wait for processing", hint="omit it, or use --video FILE")
+    if is_given("size") and source.kind in UNSIZED:
+        raise UsageError(f"--size with {source}", why="only cameras take a frame size", hint="omit --size")
     return source
 
 

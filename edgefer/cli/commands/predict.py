@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edgefer.cli.foreign import FeedOptions, feed_options_without_data, find_contract, recorded_path
-from edgefer.cli.options import MODEL_HELP, PATH, RUNTIMES, detector_options, log, option_group
+from edgefer.cli.options import MODEL_HELP, PATH, RUNTIMES, detector_options, is_given, log, option_group
 from edgefer.cli.outputs import INPUT, OUTPUT_FOLDER, describe_os_error, is_same_file
 from edgefer.cli.streams import DataStream, write, write_json
 from edgefer.errors import DataError, EdgeferError, Interrupted, OutputError, UsageError
@@ -93,6 +93,7 @@ def command(
     if len(selected) > 1:
         hint = "leave one out; --out FILE writes the JSON to a file"
         raise UsageError(" with ".join(selected[:2]), why="only one output format is possible", hint=hint)
+    _check_detector(no_detect=pipeline.no_detect)
     _check_no_address(sources)
     other_files: list[Path] = []
     files = expand_paths(sources, on_other_file=other_files.append)
@@ -123,6 +124,14 @@ def command(
     model = recorded_path(pipeline.model, path, feed)
     record = {**schema.header("predictions", 2), "model": model, "predictions": predictions}
     return Result(record, "" if jsonl or as_csv else format_table(images), failure)
+
+
+def _check_detector(*, no_detect: bool) -> None:
+    """Raise UsageError if --no-detect comes with an option of the face detector."""
+    for option, parameter in (("--detector", "detector"), ("--detector-model", "detector_model")):
+        if no_detect and is_given(parameter):
+            why = "no face is detected: each picture is one cropped face"
+            raise UsageError(f"--no-detect with {option}", why=why, hint=f"omit {option}, or --no-detect for scenes")
 
 
 def _check_no_address(sources: tuple[str, ...]) -> None:

@@ -282,7 +282,11 @@ def _open_run(
         hint = f"quantize the run or the model that it was converted from, or {command_for(subject)}"
         raise DataError(f"cannot quantize {subject}", why=why, hint=hint)
     feed.refuse_for_run()
-    return find_run(subject), "as named" if subject else "the newest"
+    run = find_run(subject)
+    if trust:
+        why = "it loads a model from another program that could run code"
+        raise UsageError("--trust with a run", why=why, hint="omit --trust")
+    return run, "as named" if subject else "the newest"
 
 
 def _require_supported(network: ImportedNetwork, *, name: str) -> None:

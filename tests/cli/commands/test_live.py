@@ -150,6 +150,8 @@ def test_an_opencv_without_windows_gets_the_command_that_installs_one(refused, v
         (["--video", "nowhere.mp4"], 1, "nowhere.mp4"),
         (["--stream", "rtsp://127.0.0.1:9/live"], 4, "127.0.0.1:9"),
         (["--camera", "0", "--every-frame"], 2, "--every-frame"),
+        (["--video", "nowhere.mp4", "--size", "640x480"], 2, "--size with video nowhere.mp4: only cameras"),
+        (["--stream", "rtsp://127.0.0.1:9/live", "--size", "320x240"], 2, "omit --size"),
         (["--size", "large"], 2, "--size 640x480"),
         (["--detector", "yunet"], 2, "--detector-model"),
         (["--window"], 5, "no display"),

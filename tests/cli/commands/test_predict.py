@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from edgefer.contract.labels import LABELS
+from edgefer.errors import DataError
+from edgefer.inference.face_detection import FaceDetector
 
 PORTRAIT = Path(__file__).parents[2] / "fixtures" / "astronaut.jpg"
 
@@ -200,6 +202,9 @@ def test_an_interruption_keeps_the_results_that_are_complete(edgefer, workplace,
         (["--csv", "--json"], 2, "--out FILE"),
         (["rtsp://me:secret@cam/x"], 2, "rtsp://cam/x is an address"),
         (["--detector", "yunet"], 2, "--detector-model"),
+        (["--no-detect", "--detector", "yunet"], 2, "--no-detect with --detector: no face is detected"),
+        (["--no-detect", "--detector", "haar"], 2, "omit --detector"),
+        (["--detector-model", "faces.xml", "--no-detect"], 2, "omit --detector-model"),
         (["--detector", "har"], 2, "'haar'"),
         (["--detector", "haar", "--detector-model", "nowhere.xml"], 1, "nowhere.xml"),
         (["--detector", "yunet", "--detector-model", "nowhere.onnx"], 1, "nowhere.onnx"),
@@ -209,9 +214,13 @@ def test_invalid_options_get_a_hint(refused, workplace, pictures, options, code,
     assert named in refused("predict", pictures[0], "--model", workplace.int8, *options, code=code)
 
 
-def test_the_detector_is_not_loaded_for_crops(edgefer, workplace, pictures):
-    arguments = ("predict", pictures[0], "--no-detect", "--model", workplace.int8, "--json")
-    # This detector could not be loaded without its model file.
-    outcome = edgefer(*arguments, "--detector", "yunet")
+def test_the_detector_is_not_loaded_for_crops(edgefer, workplace, pictures, monkeypatch):
+    def open_detector(*arguments, **options):
+        raise DataError("the detector cannot be loaded")
+
+    monkeypatch.setattr(FaceDetector, "open", open_detector)
+    arguments = ("predict", pictures[0], "--model", workplace.int8, "--json")
+    assert edgefer(*arguments).code == 1
+    outcome = edgefer(*arguments, "--no-detect")
     assert outcome.code == 0, outcome.err
-    assert outcome.record == edgefer(*arguments).record
+    assert len(outcome.record["predictions"][0]["faces"]) == 1

@@ -74,6 +74,7 @@ def test_the_same_settings_give_the_same_bytes(edgefer, workplace, scratch):
         ([], 2, "edgefer quantize --int8"),
         (["--int8", "--float32"], 2, "2 schemes selected"),
         (["--int8", "--scheme", "float32"], 2, "2 schemes selected"),
+        (["--int8", "--trust"], 2, "--trust with a run"),
         (["--scheme", "itn8"], 2, "'int8'"),
         (["--int8", "--calibration-size", "281"], 1, "--calibration-size 280"),
         (["--int8", "--data", "nowhere.csv"], 1, "nowhere.csv"),
