@@ -28,8 +28,9 @@ OPTIONAL_FORMATS = {"gif": ".gif", "avif": ".avif", "jp2": ".jp2", "webp": ".web
 # End markers of formats; other programs display images without them.
 ENDS = {"jpeg": b"\xff\xd9", "png": b"\0\0\0\0IEND\xae\x42\x60\x82"}
 # Tags and values of TIFF files.
-BITS_PER_SAMPLE, SAMPLES_PER_PIXEL, EXTRA_SAMPLES = 258, 277, 338
+BITS_PER_SAMPLE, SAMPLES_PER_PIXEL, EXTRA_SAMPLES, SAMPLE_FORMAT = 258, 277, 338, 339
 ASSOCIATED_ALPHA, UNASSOCIATED_ALPHA = 1, 2
+FLOAT_SAMPLES, MAX_SAMPLE_BITS = 3, 16
 ROWS = 64
 # Chunks of a PNG that inflate to any size and do not change the pixels that OpenCV returns.
 TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt", b"iCCP")
@@ -48,7 +49,7 @@ def read_image(content: bytes, *, reduction: int = 1) -> Image:
         reduction: 1, 2, 4 or 8; divides height and width. A JPEG is then not decoded at full size.
 
     Raises:
-        DataError: the image is damaged, cut short or too large, or OpenCV cannot decode its format.
+        DataError: the image is damaged, cut short or too large, or OpenCV cannot decode its format or its samples.
     """
     header = read_header(io.BytesIO(content))
     if header is None:
@@ -67,7 +68,7 @@ def read_image(content: bytes, *, reduction: int = 1) -> Image:
     if image is None and header.format in ENDS:
         image = _decode_without_end(content, header.format, flags)
     if image is None:
-        raise _no_decoder(header.format) or _cannot_read(content)
+        raise _no_decoder(header.format) or _unreadable_samples(header.format, content) or _cannot_read(content)
     return orient(image, header.orientation)
 
 
@@ -107,6 +108,16 @@ def _no_decoder(kind: str) -> DataError | None:
         return None
     why = f"OpenCV {cv2.__version__} does not decode {kind.upper()} images"
     return DataError("OpenCV cannot read the image", why=why, hint="convert it to JPEG")
+
+
+def _unreadable_samples(kind: str, content: bytes) -> DataError | None:
+    """Return the error for a TIFF file with floats or wide integers, which OpenCV does not convert; None for others."""
+    tags = read_tags(io.BytesIO(content)) if kind == "tiff" else {}
+    bits, is_float = max(tags.get(BITS_PER_SAMPLE, (1,))), FLOAT_SAMPLES in tags.get(SAMPLE_FORMAT, ())
+    if bits <= MAX_SAMPLE_BITS and not is_float:
+        return None
+    what = f"the TIFF image has {bits}-bit {'float' if is_float else 'integer'} samples"
+    return DataError(what, why="expected integers of 8 or 16 bits", hint="convert it to 8 bits, from 0 to 255")
 
 
 def _decode(content: bytes, flags: int) -> Image | None:

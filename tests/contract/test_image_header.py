@@ -286,6 +286,15 @@ def test_a_png_without_its_end_chunk_is_decoded():
     assert np.array_equal(read_image(encode(".png")[:-12]), IMAGE)
 
 
+@pytest.mark.parametrize(
+    ("dtype", "samples"), [(np.float32, "32-bit float"), (np.float64, "64-bit float"), (np.int32, "32-bit integer")]
+)
+def test_a_tiff_with_samples_that_opencv_does_not_convert_is_not_damaged(dtype, samples):
+    with pytest.raises(DataError, match=f"the TIFF image has {samples} samples: expected integers") as refused:
+        read_image(encode(".tiff", IMAGE[..., 0].astype(dtype)))
+    assert "8 bits" in refused.value.hint
+
+
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.8])
 @pytest.mark.parametrize("extension", [".jpg", ".png"])
 def test_half_a_picture_is_rejected(extension, share):

@@ -150,6 +150,18 @@ def test_a_file_that_is_not_an_image_is_named(tmp_path: Path, content: bytes, na
     assert named in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "image", "named"),
+    [
+        ("depth.tiff", np.ones((48, 48), np.float32), "depth.tiff: the TIFF image has 32-bit float samples"),
+    ],
+)
+def test_a_file_of_other_samples_is_named(tmp_path: Path, name: str, image: np.ndarray, named: str) -> None:
+    (tmp_path / name).write_bytes(cv2.imencode(Path(name).suffix, image)[1].tobytes())
+    with pytest.raises(DataError, match=named):
+        read(tmp_path / name)
+
+
 def test_files_of_folders_and_patterns_are_sorted_and_unique(tmp_path: Path) -> None:
     (tmp_path / "b").mkdir()
     files = [written(tmp_path / name) for name in ("b/2.png", "a.JPG.png", "c.png")]
