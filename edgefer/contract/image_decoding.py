@@ -31,6 +31,8 @@ ENDS = {"jpeg": b"\xff\xd9", "png": b"\0\0\0\0IEND\xae\x42\x60\x82"}
 BITS_PER_SAMPLE, SAMPLES_PER_PIXEL, EXTRA_SAMPLES, SAMPLE_FORMAT = 258, 277, 338, 339
 ASSOCIATED_ALPHA, UNASSOCIATED_ALPHA = 1, 2
 FLOAT_SAMPLES, MAX_SAMPLE_BITS = 3, 16
+# Formats whose samples of 16 bits OpenCV divides by 256.
+DEEP_FORMATS = ("png", "tiff")
 ROWS = 64
 # Chunks of a PNG that inflate to any size and do not change the pixels that OpenCV returns.
 TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt", b"iCCP")
@@ -49,7 +51,8 @@ def read_image(content: bytes, *, reduction: int = 1) -> Image:
         reduction: 1, 2, 4 or 8; divides height and width. A JPEG is then not decoded at full size.
 
     Raises:
-        DataError: the image is damaged, cut short or too large, or OpenCV cannot decode its format or its samples.
+        DataError: the image is damaged, cut short or too large, OpenCV cannot decode its format, or its values have
+            8 bits in samples of 16 bits.
     """
     header = read_header(io.BytesIO(content))
     if header is None:
@@ -69,6 +72,8 @@ def read_image(content: bytes, *, reduction: int = 1) -> Image:
         image = _decode_without_end(content, header.format, flags)
     if image is None:
         raise _no_decoder(header.format) or _unreadable_samples(header.format, content) or _cannot_read(content)
+    if header.format in DEEP_FORMATS and image.max() <= 1:
+        _check_depth(content)
     return orient(image, header.orientation)
 
 
@@ -113,11 +118,29 @@ def _no_decoder(kind: str) -> DataError | None:
 def _unreadable_samples(kind: str, content: bytes) -> DataError | None:
     """Return the error for a TIFF file with floats or wide integers, which OpenCV does not convert; None for others."""
     tags = read_tags(io.BytesIO(content)) if kind == "tiff" else {}
-    bits, is_float = max(tags.get(BITS_PER_SAMPLE, (1,))), FLOAT_SAMPLES in tags.get(SAMPLE_FORMAT, ())
+    bits, is_float = max(tags.get(BITS_PER_SAMPLE, ()), default=1), FLOAT_SAMPLES in tags.get(SAMPLE_FORMAT, ())
     if bits <= MAX_SAMPLE_BITS and not is_float:
         return None
     what = f"the TIFF image has {bits}-bit {'float' if is_float else 'integer'} samples"
     return DataError(what, why="expected integers of 8 or 16 bits", hint="convert it to 8 bits, from 0 to 255")
+
+
+def _check_depth(content: bytes) -> None:
+    """Refuse values of 8 bits in samples of 16 bits, of which OpenCV makes a black image.
+
+    Raises:
+        DataError: no value of the image exceeds 255 of 65,535, and not all are 0.
+    """
+    try:
+        decoded = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error:  # more memory than the image of 8 bits takes
+        return
+    if decoded is None or decoded.dtype != np.uint16:
+        return
+    largest = int(decoded[..., :3].max() if decoded.ndim == 3 else decoded.max())
+    if 0 < largest <= 255:
+        why = f"its largest value is {largest} of 65,535, so that it would be black"
+        raise DataError("the image has 8-bit values in 16-bit samples", why=why, hint="save it with 8 bits per sample")
 
 
 def _decode(content: bytes, flags: int) -> Image | None:

@@ -295,6 +295,23 @@ def test_a_tiff_with_samples_that_opencv_does_not_convert_is_not_damaged(dtype, 
     assert "8 bits" in refused.value.hint
 
 
+@pytest.mark.parametrize("extension", [".png", ".tiff"])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_values_of_8_bits_in_samples_of_16_bits_are_not_a_black_image(extension, channels):
+    values = np.full((48, 48, channels), 200, np.uint16)
+    values[..., 3:] = 65_535
+    with pytest.raises(DataError, match=r"its largest value is 200 of 65,535") as refused:
+        read_image(encode(extension, values))
+    assert "8 bits" in refused.value.hint
+    values[0, 0] = 65_535
+    assert read_image(encode(extension, values)).max() == 255
+
+
+@pytest.mark.parametrize("extension", [".png", ".tiff"])
+def test_a_black_image_of_16_bits_is_black(extension):
+    assert read_image(encode(extension, np.zeros((48, 48), np.uint16))).max() == 0
+
+
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.8])
 @pytest.mark.parametrize("extension", [".jpg", ".png"])
 def test_half_a_picture_is_rejected(extension, share):

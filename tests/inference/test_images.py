@@ -154,6 +154,7 @@ def test_a_file_that_is_not_an_image_is_named(tmp_path: Path, content: bytes, na
     ("name", "image", "named"),
     [
         ("depth.tiff", np.ones((48, 48), np.float32), "depth.tiff: the TIFF image has 32-bit float samples"),
+        ("dark.png", np.full((48, 48), 255, np.uint16), "dark.png: the image has 8-bit values in 16-bit samples"),
     ],
 )
 def test_a_file_of_other_samples_is_named(tmp_path: Path, name: str, image: np.ndarray, named: str) -> None:

@@ -150,6 +150,16 @@ def test_an_emotion_of_ck_plus_is_an_integer_from_0_to_7(text, drawn, put):
     assert load(root, skip_bad_rows=True).labels == ("happy",)
 
 
+def test_values_of_8_bits_in_samples_of_16_bits_are_bad_rows(drawn, put):
+    for index, name in enumerate(("happy", "sad")):
+        put(f"train/{name}/right.png", drawn[name][0])
+        root = put(f"train/{name}/{index}.png", drawn[name][1].astype(np.uint16))
+    with pytest.raises(DataError, match=r"train/happy/0\.png: the image has 8-bit values in 16-bit samples"):
+        load(root, split=SplitShares.parse("50/50"))
+    dataset = load(root, split=SplitShares.parse("50/50"), skip_bad_rows=True)
+    assert sum(len(split) for split in dataset.splits.values()) == 2
+
+
 def test_files_of_macos_beside_annotations_are_ignored(drawn, put):
     put("ck/cohn-kanade-images/S001/001/S001_001_00000011.png", drawn["happy"][0])
     put("affectnet/train_set/images/1.png", drawn["happy"][0])
