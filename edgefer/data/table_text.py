@@ -29,7 +29,9 @@ from typing import IO, Any
 from edgefer.data.naming import quote_name
 from edgefer.errors import DataError
 
-__all__ = ["DAMAGE", "HEAD_BYTES", "Table", "decode_head", "decode_text", "open_table", "size_limit"]
+__all__ = [
+    "DAMAGE", "HEAD_BYTES", "Table", "archived_tables", "decode_head", "decode_text", "open_table", "size_limit",
+]  # fmt: skip
 
 HEAD_BYTES = 1 << 18
 PIECE_BYTES = 1 << 14
@@ -38,6 +40,7 @@ LINE_LIMIT = 5 << 20
 MEMBER_LIMIT = 1000
 BLANK_LINE_LIMIT = 1_000_000
 TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".data")
+ZIP_MARK = b"PK\x03\x04"
 COMPRESSIONS: dict[bytes, tuple[str, Callable[..., Any]]] = {
     b"\x1f\x8b": ("gzip", gzip.open),
     b"BZh": ("bzip2", bz2.open),
@@ -171,26 +174,53 @@ def open_table(path: Path, *, accepts: Callable[[str], bool]) -> Iterator[Table 
         OSError: the file cannot be read.
     """
     with contextlib.ExitStack() as stack:
-        raw = stack.enter_context(path.open("rb"))
-        limit = size_limit(os.fstat(raw.fileno()).st_size)
-        head = raw.read(HEAD_BYTES)
-        raw.seek(0)
-        if head.startswith(b"PK\x03\x04"):
-            yield _zip_member(raw, limit, accepts, stack)
-            return
-        compression = next((entry for magic, entry in COMPRESSIONS.items() if head.startswith(magic)), None)
-        origin = ""
-        stream: IO[bytes] = raw
-        if compression:
-            origin = f"{compression[0]}-compressed"
-            head = _head(compression[1](raw))
-            raw.seek(0)
-            stream = _bounded(stack.enter_context(compression[1](raw)), limit)
-        if head[257:262] == b"ustar":
+        stream, head, origin, limit = _open(path, stack)
+        if head.startswith(ZIP_MARK):
+            yield _zip_member(stream, limit, accepts, stack)
+        elif _is_tar(head):
             yield _tar_member(stream, origin, accepts, stack)
-            return
-        encoding, text = decode_head(head)
-        yield _table(stream, encoding, text, origin) if accepts(text) else None
+        else:
+            encoding, text = decode_head(head)
+            yield _table(stream, encoding, text, origin) if accepts(text) else None
+
+
+def archived_tables(path: Path, *, accepts: Callable[[str], bool]) -> list[str]:
+    """Return the names of all tables in a ZIP or tar archive; open_table() opens the first one.
+
+    Args:
+        path: file; one that is no archive has none.
+        accepts: returns True for the decoded beginning of a table.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    names: list[str] = []
+    with contextlib.ExitStack() as stack:
+        stream, head, _, _ = _open(path, stack)
+        with contextlib.suppress(*DAMAGE):
+            if head.startswith(ZIP_MARK):
+                names = [name for name, start, _ in _zip_heads(stream, stack) if accepts(decode_head(start)[1])]
+            elif _is_tar(head):
+                names = [name for name, start, _ in _tar_heads(stream, stack) if accepts(decode_head(start)[1])]
+    return names
+
+
+def _open(path: Path, stack: contextlib.ExitStack) -> tuple[IO[bytes], bytes, str, int]:
+    """Return the decompressed content of a file, its beginning, its compression for messages, and its size limit."""
+    raw = stack.enter_context(path.open("rb"))
+    limit = size_limit(os.fstat(raw.fileno()).st_size)
+    head = raw.read(HEAD_BYTES)
+    raw.seek(0)
+    compression = next((entry for magic, entry in COMPRESSIONS.items() if head.startswith(magic)), None)
+    if compression is None:
+        return raw, head, "", limit
+    head = _head(compression[1](raw))
+    raw.seek(0)
+    return _bounded(stack.enter_context(compression[1](raw)), limit), head, f"{compression[0]}-compressed", limit
+
+
+def _is_tar(head: bytes) -> bool:
+    return head[257:262] == b"ustar"
 
 
 def _table(stream: IO[bytes], encoding: str, head: str, origin: str) -> Table:
@@ -201,10 +231,8 @@ def _zip_member(
     raw: IO[bytes], limit: int, accepts: Callable[[str], bool], stack: contextlib.ExitStack
 ) -> Table | None:
     try:
-        archive = stack.enter_context(zipfile.ZipFile(raw))
-        for name in filter(_may_be_table, archive.namelist()[:MEMBER_LIMIT]):
-            with archive.open(name) as file:
-                encoding, text = decode_head(_head(file))
+        for name, head, archive in _zip_heads(raw, stack):
+            encoding, text = decode_head(head)
             if accepts(text):
                 stream = _bounded(stack.enter_context(archive.open(name)), limit)
                 return _table(stream, encoding, text, f"{quote_name(name)} in a ZIP archive")
@@ -213,26 +241,40 @@ def _zip_member(
     return None
 
 
+def _zip_heads(raw: IO[bytes], stack: contextlib.ExitStack) -> Iterator[tuple[str, bytes, zipfile.ZipFile]]:
+    """Yield the name and the beginning of each file that may be a table, and the archive."""
+    archive = stack.enter_context(zipfile.ZipFile(raw))
+    for name in filter(_may_be_table, archive.namelist()[:MEMBER_LIMIT]):
+        with archive.open(name) as file:
+            head = _head(file)
+        yield name, head, archive
+
+
 def _tar_member(
     stream: IO[bytes], origin: str, accepts: Callable[[str], bool], stack: contextlib.ExitStack
 ) -> Table | None:
     try:
-        archive = stack.enter_context(tarfile.open(fileobj=stream, mode="r|"))  # noqa: SIM115
-        for number, member in enumerate(archive):
-            file = archive.extractfile(member) if member.isfile() and _may_be_table(member.name) else None
-            if file is not None:
+        for name, head, file in _tar_heads(stream, stack):
+            encoding, text = decode_head(head)
+            if accepts(text):
                 # A streamed archive cannot be rewound, so the head is put in front of the remainder.
-                head = _head(file)
-                encoding, text = decode_head(head)
-                if accepts(text):
-                    whole = io.BufferedReader(_Joined(head, file))
-                    kind = " ".join(part for part in (origin, "tar archive") if part)
-                    return _table(whole, encoding, text, f"{quote_name(member.name)} in a {kind}")
-            if number >= MEMBER_LIMIT:
-                break
+                whole = io.BufferedReader(_Joined(head, file))
+                kind = " ".join(part for part in (origin, "tar archive") if part)
+                return _table(whole, encoding, text, f"{quote_name(name)} in a {kind}")
     except DAMAGE:
         return None
     return None
+
+
+def _tar_heads(stream: IO[bytes], stack: contextlib.ExitStack) -> Iterator[tuple[str, bytes, IO[bytes]]]:
+    """Yield the name and the beginning of each file that may be a table, and the remainder of its content."""
+    archive = stack.enter_context(tarfile.open(fileobj=stream, mode="r|"))  # noqa: SIM115
+    for number, member in enumerate(archive):
+        file = archive.extractfile(member) if member.isfile() and _may_be_table(member.name) else None
+        if file is not None:
+            yield member.name, _head(file), file
+        if number >= MEMBER_LIMIT:
+            break
 
 
 def _may_be_table(name: str) -> bool:

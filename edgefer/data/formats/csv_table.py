@@ -16,7 +16,7 @@ import contextlib
 import functools
 import hashlib
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
 
@@ -34,6 +34,7 @@ from edgefer.data.naming import (
     assign_test,
     canonical_name,
     is_missing,
+    list_names,
     plain_number,
     quote,
     quote_name,
@@ -54,7 +55,7 @@ from edgefer.data.pixel_rows import (
 )
 from edgefer.data.records import SPLITS, BadRows, ReadOptions, SampleTable, file_sha256, index_subjects
 from edgefer.data.table_columns import NO_ROLES, Columns, columns_hint, find_columns
-from edgefer.data.table_text import Table, open_table
+from edgefer.data.table_text import Table, archived_tables, open_table
 from edgefer.errors import DataError
 from edgefer.progress import Progress
 
@@ -108,13 +109,16 @@ def read(path: Path, *, options: ReadOptions, bad: BadRows, progress: Progress) 
 
     Raises:
         UsageError: faces are to be detected in the rows.
-        DataError: a column is missing, the content is damaged, or the emotions count from 1.
+        DataError: a column is missing, the content is damaged, an archive has several tables, or the emotions count
+            from 1.
     """
     require_scenes(path, options)
     roles = options.columns
-    accepts = _has_all_columns if is_complete(path) else _has_pixels
-    if roles:
-        accepts = functools.partial(_has_pixels, roles=roles)
+    accepts = _best_accepts(path, roles)
+    tables = archived_tables(path, accepts=accepts)
+    if len(tables) > 1:
+        what, hint = f"{path} has {len(tables)} tables", "extract one table from the archive, and pass its path"
+        raise DataError(what, why=f"expected one; it has {list_names(tables)}", hint=hint)
     with open_table(path, accepts=accepts) as table:
         columns = find_columns(table.head, roles) if table else None
         if table is None or columns is None:
@@ -286,14 +290,30 @@ def _has_pixels(head: str, roles: Mapping[str, str] = NO_ROLES) -> bool:
     return find_columns(head, roles) is not None
 
 
+def _has_emotions(head: str) -> bool:
+    columns = find_columns(head)
+    return columns is not None and columns.emotion is not None
+
+
 def _has_all_columns(head: str) -> bool:
     columns = find_columns(head)
     return columns is not None and columns.emotion is not None and columns.usage is not None
 
 
+def _best_accepts(path: Path, roles: Mapping[str, str]) -> Callable[[str], bool]:
+    """Return the function that selects the table with the most columns of FER2013 in an archive."""
+    if roles:
+        return functools.partial(_has_pixels, roles=roles)
+    for accepts in (_has_all_columns, _has_emotions):
+        with open_table(path, accepts=accepts) as table:
+            if table is not None:
+                return accepts
+    return _has_pixels
+
+
 def _side(path: Path, roles: Mapping[str, str]) -> int:
     """Return the usual height and width of the first rows of a table; 0 if none can be parsed."""
-    with open_table(path, accepts=functools.partial(_has_pixels, roles=roles)) as table:
+    with open_table(path, accepts=_best_accepts(path, roles)) as table:
         columns = find_columns(table.head, roles) if table else None
         if table is None or columns is None:
             return 0

@@ -132,6 +132,35 @@ def test_a_table_is_read_in_every_variant(variant, name, plain, tmp_path):
     assert [split.rows.tolist() for split in dataset.splits.values()] == [list(range(s, s + 7)) for s in (0, 7, 14)]
 
 
+PARTIAL = PLAIN.replace("Usage", "other").encode()
+
+
+def tarred(members: dict[str, bytes]) -> bytes:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        for name, content in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    return packed.getvalue()
+
+
+@pytest.mark.parametrize("table", [PLAIN.encode(), PARTIAL], ids=["complete", "without splits"])
+@pytest.mark.parametrize("pack", [lambda members: zipped(**members), tarred], ids=["zip", "tar.gz"])
+def test_an_archive_with_several_tables_is_refused(tmp_path, pack, table):
+    members = {"a.csv": table, "b.csv": table, "c.csv": b"pixels\n"}
+    with pytest.raises(DataError, match=r"data\.csv has 2 tables: expected one; it has a\.csv, b\.csv") as refused:
+        load_bytes(tmp_path, pack(members))
+    assert "extract one table" in refused.value.hint
+
+
+@pytest.mark.parametrize("pack", [lambda members: zipped(**members), tarred], ids=["zip", "tar.gz"])
+def test_the_only_table_of_an_archive_with_all_columns_is_read(tmp_path, plain, pack):
+    dataset = load_bytes(tmp_path, pack({"a.csv": PARTIAL, "b.csv": PLAIN.encode(), "c.csv": PARTIAL}))
+    assert dataset.sha256 == plain.sha256
+    assert any("The table is b.csv in a" in note for note in dataset.notes)
+
+
 @pytest.mark.parametrize(
     ("variant", "note"),
     [
