@@ -160,18 +160,34 @@ class CommandGroup(click.Group):
         return super().resolve_command(ctx, args)
 
 
-@click.command(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+ABOUT = """Recognize facial expressions, from training on a workstation to inference on an embedded board.
+
+Train a compact network, quantize it to int8, and measure its accuracy and latency on the board:
+
+\b
+    edgefer train
+    edgefer quantize --int8
+    edgefer bench --device
+"""
+# A bundle has no commands that train.
+ABOUT_BUNDLE = """Recognize facial expressions on an embedded board.
+
+Classify the faces in pictures or in live video, and measure the model on this board:
+
+\b
+    edgefer predict photo.jpg
+    edgefer live
+    edgefer bench
+"""
+
+
+@click.command(
+    cls=CommandGroup, help=ABOUT if "train" in plugins.names(COMMANDS) else ABOUT_BUNDLE,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)  # fmt: skip
 @click.version_option(__version__, prog_name="edgefer")
 def app() -> None:
-    """Recognize facial expressions, from training on a workstation to inference on an embedded board.
-
-    Train a compact network, quantize it to int8, and measure its accuracy and latency on the board:
-
-    \b
-        edgefer train
-        edgefer quantize --int8
-        edgefer bench --device
-    """
+    """Run the command that the arguments name."""
 
 
 app.params.append(next(option for option in _common_options() if option.name == "debug"))

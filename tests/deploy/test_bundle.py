@@ -181,8 +181,9 @@ def test_only_numpy_opencv_and_the_runtime_come_from_outside_the_bundle(python, 
 
 
 def test_every_command_has_help_and_workstation_commands_are_absent(python):
-    listed = python("bundle.pyz", "--help").stdout.partition("Commands:")[2]
+    about, _, listed = python("bundle.pyz", "--help").stdout.partition("Commands:")
     commands = [line.split()[0] for line in listed.strip().splitlines()]
+    assert set(re.findall(r"^ +edgefer (\w+)", about, re.MULTILINE)) <= set(commands)
     assert {"bench", "evaluate", "export", "inspect", "predict", "report"} <= set(commands)
     assert {"data", "evaluate"} <= set(commands)
     assert not {"calibrate", "devices", "quantize", "train"} & set(commands)
