@@ -60,6 +60,8 @@ class StoredPixels(LazyPixels):
         self.path, self.is_temporary = path, is_temporary
         self._descriptor = os.open(path, os.O_RDONLY)
         weakref.finalize(self, os.close, self._descriptor)
+        # Removing a file on a network file system would end the processes of other hosts that have mapped it.
+        files.lock_shared(self._descriptor)
         self._size = HEADER_BYTES + int(np.prod(shape))
         self._check_size()
         self._map = mmap.mmap(self._descriptor, self._size, access=mmap.ACCESS_READ)

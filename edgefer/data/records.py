@@ -203,6 +203,7 @@ def read_cache(path: Path) -> SampleTable | None:
             pixels = open_pixels(path.with_suffix(".npy"), crc=facts["pixels_crc"])
             if pixels is None or len(pixels) != len(archive["labels"]):
                 return None
+            files.mark_used(path)
             return SampleTable(
                 pixels=pixels,
                 labels=archive["labels"],
@@ -239,6 +240,7 @@ def write_cache(path: Path | None, table: SampleTable) -> str:
         _save_facts(path, table)
     except OSError as error:
         return error.strerror or str(error)
+    files.trim_cache()
     return ""
 
 

@@ -4,12 +4,14 @@ import csv
 import gc
 import gzip
 import os
+import time
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+from edgefer import files
 from edgefer.contract.labels import LABELS
 from edgefer.data import pixel_files
 from edgefer.data.dataset import Dataset, Split, ferplus_targets, load, resolve, synthetic_dataset
@@ -463,6 +465,27 @@ def test_a_second_load_comes_from_the_cache(write, faces, tmp_path):
     assert [split.rows.tolist() for split in again.splits.values()] == [
         split.rows.tolist() for split in first.splits.values()
     ]
+
+
+def test_the_cache_loses_the_data_set_that_was_not_read_for_longest(faces, tmp_path, monkeypatch):
+    # As if a process of its own read each data set.
+    monkeypatch.setattr(files, "STARTED_AT", time.time() + 3600)
+    paths = []
+    for number, hours in enumerate((2, 1)):
+        (tmp_path / str(number)).mkdir()
+        paths.append(write_csv(tmp_path / str(number), faces ^ np.uint8(number)))
+        earlier = entries(tmp_path)
+        load(paths[-1])
+        for entry in set(entries(tmp_path)) - set(earlier):
+            os.utime(entry, (time.time() - 3600 * hours,) * 2)
+    first, second = paths
+    assert seen(first)[1] == ["from the cache"]
+    limit = sum(entry.stat().st_size for entry in entries(tmp_path)) + 1000
+    monkeypatch.setenv("EDGEFER_CACHE_GB", str(limit / 1e9))
+    load(write_csv(tmp_path, faces ^ np.uint8(2)))
+    assert len(entries(tmp_path)) == 4
+    assert seen(first)[1] == ["from the cache"]
+    assert seen(second)[1] != ["from the cache"]
 
 
 def test_the_cache_is_keyed_by_content(faces, tmp_path):

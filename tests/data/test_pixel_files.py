@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 
+from edgefer import files
 from edgefer.data import pixel_files
 from edgefer.data.pixel_files import PixelWriter, StoredPixels, open_pixels, pixels_crc, save_pixels
 from edgefer.errors import DataError
@@ -155,3 +156,19 @@ def test_faces_survive_a_full_disk(limit, later, expected, tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == expected.strip()
     assert [list(folder.iterdir()) for folder in folders] == [[], []]
+
+
+def test_mapped_pixels_stay_in_the_cache(small_memory, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("EDGEFER_CACHE_GB", "0")
+    path = tmp_path / "edgefer" / "faces.npy"
+    save_pixels(path, FACES)
+    os.utime(path, (0, 0))
+    pixels = open_pixels(path, crc=pixels_crc(FACES))
+    assert isinstance(pixels, StoredPixels)
+    files.trim_cache()
+    assert path.exists()
+    del pixels
+    gc.collect()
+    files.trim_cache()
+    assert not path.exists()

@@ -1,6 +1,8 @@
 import dataclasses
 import io
+import os
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -132,6 +134,30 @@ def test_a_stopped_training_with_views_ends_with_the_same_weights(teacher, faces
     train(split, with_views, run=stopped)
     assert stopped.last_weights.read_bytes() == whole.last_weights.read_bytes()
     assert len(whole.history()) == 2
+
+
+def test_the_logits_of_teachers_are_within_the_limit_of_the_cache(faces, settings, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("EDGEFER_CACHE_GB", "0")
+    training = validation_split(faces, settings).training
+    folder = tmp_path / "edgefer" / "teachers"
+    asked = []
+
+    def logits(pixels):
+        asked.append(len(pixels))
+        return np.zeros((len(pixels), len(training.label_names)), np.float32)
+
+    teacher = SimpleNamespace(name="odd", cache=folder, cache_key="odd", labels=training.label_names, logits=logits)
+    settings = dataclasses.replace(settings, views=0, distill_views="plain")
+    folder.mkdir(parents=True)
+    (folder / "answers-old.npy").touch()
+    os.utime(folder / "answers-old.npy", (0, 0))
+    compute_teacher_logits([teacher], training, settings)
+    (stored,) = folder.iterdir()
+    assert stored.name != "answers-old.npy"
+    os.utime(stored, (0, 0))
+    compute_teacher_logits([teacher], training, settings)
+    assert (len(asked), stored.stat().st_mtime > 0) == (1, True)
 
 
 def test_a_shipped_model_can_be_a_teacher(faces, with_views, tmp_path, monkeypatch):
