@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from edgefer.data.naming import counted
 from edgefer.device import sysfs
 from edgefer.errors import IncompatibleError
 from edgefer.inference.first_load import check_first_load
@@ -56,7 +57,7 @@ def diagnose_int8_latency(
         if few.p50_us < MIN_THREAD_SPEEDUP * many.p50_us:
             causes.append(
                 f"threads: the model is too small to split; {many.threads} threads take {many.p50_us:.0f} us, "
-                f"{few.threads} thread{'s' * (few.threads > 1)} {few.p50_us:.0f} us"
+                f"{counted(few.threads, 'thread')} {few.p50_us:.0f} us"
             )
     return tuple(causes) or (f"float takes {speedup:.2f} x the time of int8; no known cause applies",)
 

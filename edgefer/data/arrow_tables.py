@@ -26,6 +26,7 @@ from edgefer.data.arrow_files import ArrowFile, Opener, readable
 from edgefer.data.naming import (
     FER2013_NUMBERS,
     SPLIT_WORDS,
+    counted,
     is_missing,
     list_names,
     quote,
@@ -101,8 +102,7 @@ def read_shards(
     omitted = {part.shard.name: part.row_count - len(part.rows) for part in parts if part.row_count > len(part.rows)}
     if omitted:
         total = sum(omitted.values())
-        noun = "picture" if total == 1 else "pictures"
-        notes = (*notes, f"Skipped: {total:,} {noun} without a class, in {list_names(list(omitted))}.")
+        notes = (*notes, f"Skipped: {counted(total, 'picture')} without a class, in {list_names(list(omitted))}.")
     assigned = splits_of(row.split for part in parts for row in part.rows if part.columns.split)
     column = next((part.columns.split for part in parts if part.columns.split), "")
     notes = (*notes, *single_test_notes(assigned, column=column))

@@ -24,7 +24,16 @@ from pathlib import Path, PurePosixPath
 from edgefer import files
 from edgefer.contract.labels import LABELS
 from edgefer.contract.split_names import FER2013_TREE
-from edgefer.data.naming import TEST, assign_test, canonical_name, is_class_name, quote_name, split_of, test_note
+from edgefer.data.naming import (
+    TEST,
+    assign_test,
+    canonical_name,
+    counted,
+    is_class_name,
+    quote_name,
+    split_of,
+    test_note,
+)
 from edgefer.data.pictures import (
     Picture,
     folders_in,
@@ -244,7 +253,7 @@ def _description(entry: Path, root: Path) -> str:
     if not os.path.isdir(entry):  # noqa: PTH112
         return name
     count = len(files.walk_files(entry).files)
-    return f"{name}/ ({count:,} {'file' if count == 1 else 'files'})"
+    return f"{name}/ ({counted(count, 'file')})"
 
 
 def _may_hold_images(entry: Path) -> bool:

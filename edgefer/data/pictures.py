@@ -28,7 +28,7 @@ from edgefer import files
 from edgefer.contract.image_decoding import read_image
 from edgefer.contract.image_header import read_header
 from edgefer.contract.preprocessing import InputSpec, prepare
-from edgefer.data.naming import UNDECODED, list_names, quote, quote_name, split_of
+from edgefer.data.naming import UNDECODED, counted, list_names, quote, quote_name, split_of
 from edgefer.data.pixel_files import PixelWriter
 from edgefer.data.pixels import Pixels
 from edgefer.data.records import SPLITS, BadRows, FaceCrop, ReadOptions, SampleTable, index_subjects
@@ -268,8 +268,8 @@ def _stat(path: Path) -> os.stat_result | None:
 
 def _faceless_notes(names: Sequence[str]) -> Iterator[str]:
     if names:
-        noun = "picture" if len(names) == 1 else "pictures"
-        yield f"Skipped: {len(names):,} {noun} without a detected face: {list_names(names, limit=NAMED_FACELESS)}."
+        skipped = counted(len(names), "picture")
+        yield f"Skipped: {skipped} without a detected face: {list_names(names, limit=NAMED_FACELESS)}."
 
 
 def _face(picture: Picture, spec: InputSpec, crop: FaceCrop | None) -> npt.NDArray[np.uint8] | None:

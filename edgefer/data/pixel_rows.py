@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgefer.contract.preprocessing import InputSpec, prepare_all
-from edgefer.data.naming import quote, quote_name
+from edgefer.data.naming import counted, quote, quote_name
 from edgefer.data.pictures import stored_spec
 from edgefer.data.records import ReadOptions
 from edgefer.data.table_columns import LIST_SEPARATORS
@@ -72,8 +72,8 @@ class PixelRows:
         side = square_side(len(face))
         self.side = self.side or side
         if side != self.side or not side:
-            noun = "value" if len(face) == 1 else "values"
-            raise BadPixels(f"pixels has {len(face):,} {noun}{_shape(len(face))}, expected {self._expected()}")
+            values = counted(len(face), "value")
+            raise BadPixels(f"pixels has {values}{_shape(len(face))}, expected {self._expected()}")
         self.place = self.place or place
         self.pixels += face
 

@@ -23,7 +23,7 @@ from pathlib import Path
 from edgefer import files, plugins
 from edgefer.contract.image_header import read_header
 from edgefer.contract.labels import LABELS
-from edgefer.data.naming import is_class_name, list_names, quote, quote_name, split_of
+from edgefer.data.naming import counted, is_class_name, list_names, quote, quote_name, split_of
 from edgefer.data.pictures import folders_in, holds_pictures
 from edgefer.data.table_columns import DELIMITERS, SEPARATOR_LINE, columns_hint, split_line
 from edgefer.data.table_text import DAMAGE, decode_head
@@ -220,12 +220,11 @@ def _describe_entries(folders: Sequence[str], others: Sequence[Path]) -> str:
     """Describe the content of a folder: its folders by name, its files by suffix."""
     content = []
     if folders:
-        noun = "folder" if len(folders) == 1 else "folders"
-        content.append(f"{len(folders):,} {noun} ({list_names([f'{name}/' for name in folders])})")
+        content.append(f"{counted(len(folders), 'folder')} ({list_names([f'{name}/' for name in folders])})")
     if others:
         suffixes = Counter(entry.suffix.lower() or "no suffix" for entry in others)
         kinds = [f"{count:,} {suffix}" for suffix, count in suffixes.most_common(3)]
-        content.append(f"{len(others):,} {'file' if len(others) == 1 else 'files'} ({list_names(kinds)})")
+        content.append(f"{counted(len(others), 'file')} ({list_names(kinds)})")
     return f"it contains {' and '.join(content)}" if content else "the folder is empty"
 
 

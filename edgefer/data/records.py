@@ -31,6 +31,7 @@ import numpy.typing as npt
 from edgefer import files
 from edgefer.contract.labels import LABELS
 from edgefer.contract.preprocessing import InputSpec
+from edgefer.data.naming import counted
 from edgefer.data.pixel_files import open_pixels, pixels_crc, save_pixels
 from edgefer.data.pixels import Pixels
 from edgefer.errors import DataError
@@ -159,7 +160,7 @@ class BadRows:
         if not self.count:
             return ()
         reasons = self.first_reasons()
-        rows = "1 row" if self.count == 1 else f"{self.count:,} rows"
+        rows = counted(self.count, "row")
         if not valid:
             verb = "is" if self.count == 1 else "are"
             first = "; ".join(self.first[:NAMED_IF_NONE_VALID])

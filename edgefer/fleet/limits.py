@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from edgefer.data.naming import counted
 from edgefer.errors import EdgeferError, Interrupted, ThresholdNotMet
 from edgefer.fleet.registry import Device, Limits
 from edgefer.fleet.remote_benchmark import Outcome
@@ -50,7 +51,7 @@ def _check(result: BenchmarkResult, limits: Limits) -> tuple[list[str], list[str
     """Return the limits that are exceeded, and those that cannot be checked because the device reports no value."""
     exceeded, unchecked = [], []
     for measurement in result.measurements:
-        name = f"{measurement.subject.get('file')}, {measurement.threads} thread{'s' * (measurement.threads != 1)}"
+        name = f"{measurement.subject.get('file')}, {counted(measurement.threads, 'thread')}"
         if limits.p90_us is not None and measurement.p90_us > limits.p90_us:
             exceeded.append(f"p90 of {name}: {_precise(measurement.p90_us)} us, limit {limits.p90_us:g} us")
         if limits.rss_mib is not None:

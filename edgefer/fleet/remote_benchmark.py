@@ -22,6 +22,7 @@ from pathlib import Path
 
 from edgefer.benchmark.remote_worker import read_event
 from edgefer.contract.artifact import Artifact
+from edgefer.data.naming import counted
 from edgefer.deploy.bundle import SUFFIX, bundle
 from edgefer.errors import DataError, DeviceUnreachable, EdgeferError, IncompatibleError, Interrupted
 from edgefer.fleet.board_errors import describe_failure
@@ -323,7 +324,7 @@ def _connection_lost(stream: Stream, name: str, python: str, measurements: Seque
     """Return the error for events that ended before the result."""
     exit_code = stream.wait(EXIT_S)
     stderr = stream.stderr_tail()
-    received = f"{len(measurements)} measurement{'s' * (len(measurements) != 1)} received"
+    received = f"{counted(len(measurements), 'measurement')} received"
     if exit_code is None or exit_code in DISCONNECTED or (exit_code == 0 and not stderr):
         return DeviceUnreachable(
             f"the connection to {name} was lost during the benchmark; {received}",

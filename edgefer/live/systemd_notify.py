@@ -15,6 +15,7 @@ import socket
 import threading
 from collections.abc import Callable
 
+from edgefer.data.naming import counted
 from edgefer.live.frame_result import FrameResult
 
 __all__ = ["HeartbeatSink", "notify"]
@@ -84,4 +85,4 @@ class HeartbeatSink:
 
 def _status(result: FrameResult) -> str:
     fps = "" if result.timing.fps is None else f"{result.timing.fps:.1f} fps, "
-    return f"STATUS={fps}{len(result.faces)} {'face' if len(result.faces) == 1 else 'faces'}"
+    return f"STATUS={fps}{counted(len(result.faces), 'face')}"

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from edgefer.data.naming import counted
 from edgefer.errors import DataError
 from edgefer.results import schema
 from edgefer.results.evaluation import Evaluation
@@ -84,7 +85,7 @@ class Group:
         device = shared.device
         cpu = shared.processor or device.get("machine")
         machine = f"{device['board']} ({cpu})" if device.get("board") else f"{cpu}"
-        threads = f"{shared.threads} thread{'s' if shared.threads > 1 else ''} of {device['cores']} cores"
+        threads = f"{counted(shared.threads, 'thread')} of {device['cores']} cores"
         governor = f", governor {device['governor']}" if device.get("governor") else ""
         kernels = f", {shared.kernels} kernels" if shared.kernels != "default" else ""
         return f"{machine}{governor}, {shared.runtime} {shared.runtime_version}{kernels}, {threads}"

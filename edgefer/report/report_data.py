@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from edgefer.contract.artifact import Artifact
+from edgefer.data.naming import counted
 from edgefer.errors import DataError
 from edgefer.file_kinds import artifacts_in
 from edgefer.report.comparison import Group, compare
@@ -227,9 +228,8 @@ def short_device(device: Mapping[str, Any]) -> str:
 def device_name(measurement: Measurement) -> str:
     """Return device, runtime and number of threads: "Raspberry Pi 5, litert 2.3.0, 1 thread"."""
     kernels = "" if measurement.kernels == "default" else f" {measurement.kernels}"
-    threads = f"{measurement.threads} thread{'s' * (measurement.threads > 1)}"
     runtime = f"{measurement.runtime} {measurement.runtime_version}{kernels}"
-    return f"{short_device(measurement.device)}, {runtime}, {threads}"
+    return f"{short_device(measurement.device)}, {runtime}, {counted(measurement.threads, 'thread')}"
 
 
 def distinct(values: Sequence[Any]) -> list[Any]:

@@ -18,6 +18,7 @@ from edgefer.cli.emulated import count_instructions, is_emulated
 from edgefer.cli.foreign import NO_DATA, FeedOptions, feed_options, find_contract
 from edgefer.cli.options import NAME, PATH, RUNTIMES, FiniteRange, log, option_group, parse_face_count, parse_threads
 from edgefer.cli.outputs import OUTPUT_FOLDER
+from edgefer.data.naming import counted
 from edgefer.errors import EdgeferError, Interrupted, UsageError
 from edgefer.results.benchmark_plan import PRESETS
 from edgefer.text_table import Result
@@ -305,8 +306,8 @@ def _log_plan(plan: BenchmarkPlan) -> None:
     resolved = plan.resolved
     rounds = f", in {resolved.rounds} rounds" if resolved.rounds > 1 else ""
     for count in dict.fromkeys(case.threads for case in plan.cases):
-        runs = f"at least {resolved.runs:,} run{'s' * (resolved.runs > 1)} and {resolved.seconds:g} s{rounds}"
-        log(f"{count} thread{'s' if count > 1 else ''}: {runs}")
+        runs = f"at least {counted(resolved.runs, 'run')} and {resolved.seconds:g} s{rounds}"
+        log(f"{counted(count, 'thread')}: {runs}")
 
 
 def _add_faces(plan: BenchmarkPlan, faces: Path | None, data: DataOptions, *, folder: Path) -> BenchmarkPlan:

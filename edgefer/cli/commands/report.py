@@ -9,6 +9,7 @@ import click
 
 from edgefer.cli.options import PATH
 from edgefer.cli.outputs import OUTPUT_FILE
+from edgefer.data.naming import counted
 from edgefer.errors import UsageError
 from edgefer.text_table import Result
 
@@ -80,7 +81,7 @@ def _tables(data: ReportData, *, as_markdown: bool, into: Path | None, section: 
         parts = [*([markdown(groups)] if groups else []), *(table.markdown() for table in tables)]
         update_document(into, "\n\n".join(parts), section=section)
         rows = sum(len(group.rows) for group in groups) + sum(len(table.rows) for table in tables)
-        return Result(record, f"{into}: {rows} row{'s' if rows > 1 else ''} written")
+        return Result(record, f"{into}: {counted(rows, 'row')} written")
     if page is not None:
         return Result(record, to_markdown(page).rstrip("\n"))
     paragraphs = [*([text(groups)] if groups else []), *(table.text() for table in tables)]

@@ -10,6 +10,7 @@ import textwrap
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
+from edgefer.data.naming import counted
 from edgefer.results.parity import Divergence, Parity, Row
 from edgefer.text_table import WIDTH, percent, table
 
@@ -106,7 +107,7 @@ def _divergence(rows: list[int], divergence: Divergence) -> str:
     verb = "diverges" if len(rows) == 1 else "diverge"
     differing = f"{100 * divergence.differing:.2g} % of its values differ"
     unit = divergence.unit if divergence.largest_difference != 1 else divergence.unit[:-1]
-    faces = f"{divergence.faces} face{'s' * (divergence.faces != 1)} with different outputs"
+    faces = f"{counted(divergence.faces, 'face')} with different outputs"
     largest = f"by at most {_number(divergence.largest_difference)} {unit}"
     return f"{_row_names(rows)} {verb} at op {divergence.op}, {divergence.name}: {differing}, {largest}, on {faces}."
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 from edgefer import files, plugins
+from edgefer.data.naming import counted
 from edgefer.errors import DataError, EdgeferError, IncompatibleError, UsageError
 from edgefer.file_kinds import IMPORTED_NETWORK, describe_kind
 from edgefer.processes import ChildResult, call_module, serve_request
@@ -120,10 +121,10 @@ def check_ends(name: str, inputs: int, outputs: int, *, hint: str) -> None:
     """
     if (inputs, outputs) == (1, 1):
         return
-    counted = f"{inputs} input{'s' * (inputs != 1)} and {outputs} output{'s' * (outputs != 1)}"
+    numbers = f"{counted(inputs, 'input')} and {counted(outputs, 'output')}"
     if inputs != 1:
         hint = "edgefer bench MODEL.tflite measures the latency of a model with several inputs"
-    raise IncompatibleError(f"{name} has {counted}", why="expected one image and one row of scores", hint=hint)
+    raise IncompatibleError(f"{name} has {numbers}", why="expected one image and one row of scores", hint=hint)
 
 
 def find_format(path: Path) -> str | None:

@@ -29,6 +29,7 @@ from typing import Any, TypeVar
 from edgefer import files
 from edgefer.contract.labels import LABELS
 from edgefer.data.dataset import Dataset
+from edgefer.data.naming import counted
 from edgefer.errors import DataError, UsageError
 from edgefer.file_kinds import IMPORTED_NETWORK, RUN, command_for, describe_kind
 from edgefer.results import schema
@@ -167,7 +168,7 @@ class Run:
             return f"imported from {self.environment()['imported']['file']}"
         history, settings = self.history(), self.settings()
         if self.metrics() is not None:
-            return f"trained for {len(history)} epoch{'s' * (len(history) != 1)}"
+            return f"trained for {counted(len(history), 'epoch')}"
         return f"training incomplete (epoch {len(history)} of {settings.epochs}), using the best weights so far"
 
     def require_data(self, dataset: Dataset) -> None:

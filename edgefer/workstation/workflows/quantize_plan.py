@@ -16,6 +16,7 @@ from typing import Any
 
 from edgefer import plugins
 from edgefer.data.dataset import Dataset
+from edgefer.data.naming import counted
 from edgefer.errors import UsageError
 from edgefer.progress import Progress
 from edgefer.results.accuracy_search import AccuracySearch, Candidate
@@ -161,7 +162,7 @@ def run_quantization(
     scheme = plugins.load(SCHEMES, plan.scheme)
     if scheme.NEEDS_TRAINING:
         epochs = (plan.qat or QatSettings()).epochs
-        console.log(f"{plan.scheme} trains for {epochs} epoch{'s' * (epochs != 1)}, which takes minutes on FER2013")
+        console.log(f"{plan.scheme} trains for {counted(epochs, 'epoch')}, which takes minutes on FER2013")
     context = QuantizationContext(run, dataset, model=network)
     if scheme.NEEDS_CALIBRATION:
         context.calibration = _select_calibration(context, plan, console)
