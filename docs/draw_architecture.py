@@ -29,12 +29,14 @@ def read_layers(config: configparser.ConfigParser, contract: str) -> list[list[s
     return [[name.strip() for name in line.replace(":", "|").split("|")] for line in text.strip().splitlines()]
 
 
-def box(x: float, y: float, width: float, height: float, label: str, *, fill: str, dashed: bool = False) -> str:
-    """Return an SVG rectangle with a centered label."""
+def box(
+    x: float, y: float, width: float, height: float, label: str, *, fill: str, size: int = 14, dashed: bool = False
+) -> str:
+    """Return an SVG rectangle with a centered label of font size ``size``."""
     dash = " stroke-dasharray='5 4'" if dashed else ""
     return (
         f"<rect x='{x:g}' y='{y:g}' width='{width:g}' height='{height:g}' rx='6' fill='{fill}' stroke='#37474f'{dash}/>"
-        f"<text x='{x + width / 2:g}' y='{y + height / 2 + 5:g}' text-anchor='middle' {FONT} font-size='14' "
+        f"<text x='{x + width / 2:g}' y='{y + height / 2 + 5:g}' text-anchor='middle' {FONT} font-size='{size}' "
         f"fill='#102027'>{escape(label)}</text>"
     )
 
@@ -77,7 +79,7 @@ def draw(config: configparser.ConfigParser) -> str:
         else:
             parts.append(draw_row(names, y, x=MARGIN, width=inner, height=height, fills=fills))
         y += height + GAP
-    parts.append(box(MARGIN, y, inner, BOX_HEIGHT, "  ".join(modules), fill="#f5f5f5", dashed=True))
+    parts.append(box(MARGIN, y, inner, BOX_HEIGHT, "  ".join(modules), fill="#f5f5f5", size=12, dashed=True))
     y += BOX_HEIGHT + GAP + 14
     legend = "Imports point only downwards.  Orange: only on the workstation.  Green: also on boards."
     parts.append(f"<text x='{MARGIN}' y='{y:g}' {FONT} font-size='13' fill='#102027'>{legend}</text>")

@@ -6,16 +6,11 @@
 
 walk = walk_files(folder)                       # without hidden files, trash folders and thumbnails
 walk.files, walk.unreadable
-
-mark_used(path)                                 # a file of the cache, which trim_cache() then keeps longer
-trim_cache()                                    # after a new file in the cache
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import math
 import os
 import re
 import secrets
@@ -25,25 +20,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from edgefer.errors import UsageError
-
 __all__ = [
-    "FolderWalk", "atomic_write", "cache_folder", "create_temporary", "is_filesystem_leftover", "is_loop", "is_utf8",
-    "link_to", "lock_shared", "mark_used", "remove_leftovers", "trim_cache", "utf8_path", "walk_files", "write_bytes",
-    "write_text",
+    "FolderWalk", "atomic_write", "create_temporary", "is_filesystem_leftover", "is_loop", "is_utf8", "link_to",
+    "remove_leftovers", "utf8_path", "walk_files", "write_bytes", "write_text",
 ]  # fmt: skip
 
 # Bytes. A name has at most 255, of which a dot, the process, eight random characters and separators take up to 30.
 LONGEST_SUFFIX = 225
 LEFTOVER_AGE_S = 60.0
-
-# Environment variable with the limit of the cache in GB, and its default.
-CACHE_LIMIT, DEFAULT_CACHE_GB = "EDGEFER_CACHE_GB", 2.0
-# Arrays in these folders of the cache count; other folders are small or have commands of their own.
-LIMITED_FOLDERS = ("", "teachers")
-ARRAY_SUFFIXES = (".npy", ".npz")
-# File systems store times in steps of up to two seconds.
-STARTED_AT = time.time() - 2
 
 # Names that operating systems, network drives and archivers create, in lower case. Names with a leading dot, such as
 # .Trash-1000, .ipynb_checkpoints, .AppleDouble and ._photo.jpg, are covered by the rule for hidden files.
@@ -85,93 +69,6 @@ def atomic_write(path: Path, *, mode: int = 0o666) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def cache_folder(name: str = "") -> Path | None:
-    """Return the folder ``name`` of edgefer's cache, in $XDG_CACHE_HOME or ~/.cache.
-
-    Returns:
-        An absolute path, or None for a user without a home folder, such as a service.
-
-    Raises:
-        UsageError: $EDGEFER_CACHE_GB is not a number; found before the work and not after it.
-    """
-    _cache_limit_bytes()
-    # The XDG standard ignores relative paths.
-    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    try:
-        return (base if base.is_absolute() else Path.home() / ".cache") / "edgefer" / name
-    except RuntimeError:
-        return None
-
-
-def _cache_limit_bytes() -> float:
-    text = os.environ.get(CACHE_LIMIT) or str(DEFAULT_CACHE_GB)
-    try:
-        limit = float(text) * 1e9
-    except ValueError:
-        limit = math.nan
-    if not limit >= 0:
-        why, hint = "expected the limit of the cache in GB", f"export {CACHE_LIMIT}={DEFAULT_CACHE_GB:g}"
-        raise UsageError(f"{CACHE_LIMIT}={text}", why=why, hint=hint)
-    return limit
-
-
-def mark_used(path: Path) -> None:
-    """Make a file of the cache the most recently used one."""
-    with contextlib.suppress(OSError):  # a cache of another user, or a read-only one
-        os.utime(path)
-
-
-def lock_shared(descriptor: int) -> None:
-    """Protect a file from trim_cache() in all processes as long as it is open; some file systems have no locks."""
-    with contextlib.suppress(OSError):
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-
-
-def trim_cache() -> None:
-    """Remove the least recently used arrays of the cache until it is within $EDGEFER_CACHE_GB.
-
-    Files with the same stem are one entry. Entries that any process has used since this one started are kept, and so
-    are files with lock_shared(). Another process that opens an entry meanwhile finds no file, or keeps the open one.
-    """
-    entries: dict[Path, list[tuple[Path, os.stat_result]]] = {}
-    for folder in filter(None, map(cache_folder, LIMITED_FOLDERS)):
-        for file in _listed(folder):
-            if file.suffix in ARRAY_SUFFIXES and not is_filesystem_leftover(file.name):
-                with contextlib.suppress(OSError):  # another process has removed it
-                    stat = file.lstat()
-                    entries.setdefault(file.with_suffix(""), []).append((file, stat))
-    excess = sum(stat.st_size for entry in entries.values() for _, stat in entry) - _cache_limit_bytes()
-    for entry in sorted(entries.values(), key=_used_at):
-        if excess <= 0 or _used_at(entry) >= STARTED_AT:
-            return
-        if not any(_is_locked(file) for file, _ in entry):
-            # The .npz first: without it, there is no entry.
-            for file, stat in sorted(entry, reverse=True):
-                with contextlib.suppress(OSError):
-                    file.unlink(missing_ok=True)
-                    excess -= stat.st_size
-
-
-def _used_at(entry: list[tuple[Path, os.stat_result]]) -> float:
-    return max(stat.st_mtime for _, stat in entry)
-
-
-def _is_locked(path: Path) -> bool:
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    finally:
-        os.close(descriptor)
-    return False
-
-
 def remove_leftovers(path: Path) -> None:
     """Remove the temporary files of killed processes in the folder of ``path``.
 
@@ -179,20 +76,15 @@ def remove_leftovers(path: Path) -> None:
     """
     path = Path(os.path.realpath(path))
     pattern = re.compile(rf"\.(\d+)_\w{{8}}{re.escape(_temporary_suffix(path))}")
-    names = [file.name for file in _listed(path.parent)]
+    try:
+        names = [file.name for file in path.parent.iterdir()]
+    except OSError:  # no such folder, or one that cannot be listed
+        return
     for leftover in filter(None, map(pattern.fullmatch, names)):
         with contextlib.suppress(OSError):
             file = path.with_name(leftover[0])
             if time.time() - file.lstat().st_mtime > LEFTOVER_AGE_S and not _is_running(int(leftover[1])):
                 file.unlink()
-
-
-def _listed(folder: Path) -> list[Path]:
-    """Return the content of a folder; nothing if it does not exist or cannot be listed."""
-    try:
-        return list(folder.iterdir())
-    except OSError:
-        return []
 
 
 def _is_running(process: int) -> bool:

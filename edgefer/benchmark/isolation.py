@@ -19,7 +19,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from edgefer import files
+from edgefer import cache
 from edgefer.errors import DeviceUnreachable, EdgeferError, MeasurementInvalid
 from edgefer.inference.evaluation import EvaluationRequest, count_faces
 from edgefer.processes import ChildResult, call_module
@@ -110,7 +110,7 @@ def _describe_crash(child: ChildResult, model: str, smaller: str) -> EdgeferErro
 
 def cache_folder() -> Path:
     """Return the folder of uploaded files on a device: edgefer/pushed in $XDG_CACHE_HOME or ~/.cache."""
-    folder = files.cache_folder("pushed")
+    folder = cache.folder("pushed")
     if folder is None:
         raise EdgeferError("this user has no home folder", hint="export XDG_CACHE_HOME=/var/cache/edgefer")
     return folder

@@ -24,7 +24,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edgefer import files
+from edgefer import cache, files
 from edgefer.contract.image_decoding import read_image
 from edgefer.contract.image_header import read_header
 from edgefer.contract.preprocessing import InputSpec, prepare
@@ -155,7 +155,7 @@ def _read_faces(
     """Return the faces, the positions of their pictures, and the names of pictures without a face."""
     spec = stored_spec(options.spec)
     good, faceless = [], []
-    with PixelWriter(spec.shape, folder=files.cache_folder()) as writer:
+    with PixelWriter(spec.shape, folder=cache.folder()) as writer:
         for position, picture in enumerate(pictures):
             try:
                 if picture.problem:

@@ -27,7 +27,7 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from edgefer import files
+from edgefer import cache, files
 from edgefer.data.pixels import LazyPixels, Pixels, chunks
 from edgefer.errors import DataError
 
@@ -61,7 +61,7 @@ class StoredPixels(LazyPixels):
         self._descriptor = os.open(path, os.O_RDONLY)
         weakref.finalize(self, os.close, self._descriptor)
         # Removing a file on a network file system would end the processes of other hosts that have mapped it.
-        files.lock_shared(self._descriptor)
+        cache.lock_shared(self._descriptor)
         self._size = HEADER_BYTES + int(np.prod(shape))
         self._check_size()
         self._map = mmap.mmap(self._descriptor, self._size, access=mmap.ACCESS_READ)

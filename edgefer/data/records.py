@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgefer import files
+from edgefer import cache, files
 from edgefer.contract.labels import LABELS
 from edgefer.contract.preprocessing import InputSpec
 from edgefer.data.naming import counted
@@ -191,7 +191,7 @@ def cache_path(key: str, *, skip_bad_rows: bool) -> Path | None:
     Returns:
         The path, or None for a user without a home folder, such as a service.
     """
-    folder, suffix = files.cache_folder(), "-skipped" if skip_bad_rows else ""
+    folder, suffix = cache.folder(), "-skipped" if skip_bad_rows else ""
     return None if folder is None else folder / f"{key}-v{FORMAT_VERSION}{suffix}.npz"
 
 
@@ -204,7 +204,7 @@ def read_cache(path: Path) -> SampleTable | None:
             pixels = open_pixels(path.with_suffix(".npy"), crc=facts["pixels_crc"])
             if pixels is None or len(pixels) != len(archive["labels"]):
                 return None
-            files.mark_used(path)
+            cache.mark_used(path)
             return SampleTable(
                 pixels=pixels,
                 labels=archive["labels"],
@@ -241,7 +241,7 @@ def write_cache(path: Path | None, table: SampleTable) -> str:
         _save_facts(path, table)
     except OSError as error:
         return error.strerror or str(error)
-    files.trim_cache()
+    cache.trim()
     return ""
 
 

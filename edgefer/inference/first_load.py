@@ -25,7 +25,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from edgefer import files, models
+from edgefer import cache, files, models
 from edgefer.contract.preprocessing import InputSpec, encode, encoder
 from edgefer.errors import DataError, EdgeferError, IncompatibleError
 from edgefer.inference.runtime import RuntimeModule, cannot_run, select_runtime
@@ -133,7 +133,7 @@ def limit_process(*, memory_bytes: int | None = None, more_bytes: int | None = N
 
 def _marker(key: str) -> Path | None:
     """Return the file that marks a model as checked; None without a home folder."""
-    folder = files.cache_folder(f"checked-models-v{CHECK_VERSION}")
+    folder = cache.folder(f"checked-models-v{CHECK_VERSION}")
     return folder and folder / key
 
 

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from edgefer import files
+from edgefer import cache
 from edgefer.data import pixel_files
 from edgefer.data.pixel_files import PixelWriter, StoredPixels, open_pixels, pixels_crc, save_pixels
 from edgefer.errors import DataError
@@ -166,9 +166,9 @@ def test_mapped_pixels_stay_in_the_cache(small_memory, tmp_path, monkeypatch):
     os.utime(path, (0, 0))
     pixels = open_pixels(path, crc=pixels_crc(FACES))
     assert isinstance(pixels, StoredPixels)
-    files.trim_cache()
+    cache.trim()
     assert path.exists()
     del pixels
     gc.collect()
-    files.trim_cache()
+    cache.trim()
     assert not path.exists()

@@ -24,7 +24,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from edgefer import files
+from edgefer import cache, files
 from edgefer.data.dataset import Split
 from edgefer.data.naming import list_names, match_names
 from edgefer.data.pixels import LazyPixels, Pixels, chunks
@@ -112,14 +112,14 @@ def _cached_logits(teacher: Teacher, training: Split, identity: str, images: lis
         with contextlib.suppress(OSError, ValueError, EOFError):  # treat a damaged cache as a miss
             cached: Logits = np.load(path, allow_pickle=False)
             if cached.shape == (len(training), len(teacher.labels)):
-                files.mark_used(path)
+                cache.mark_used(path)
                 return cached
     mean: Logits = np.stack([teacher.logits(copy) for copy in images]).mean(axis=0, dtype=np.float32)
     if path is not None:
         # The folder of a teacher may be one that cannot be written.
         with contextlib.suppress(OSError), files.atomic_write(path) as temporary:
             np.save(temporary, mean)
-        files.trim_cache()
+        cache.trim()
     return mean
 
 

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from edgefer import files
+from edgefer import cache
 from edgefer.data.pixels import Pixels, prepared
 from edgefer.inference.classifier import Classifier
 from edgefer.models import find_model, shipped
@@ -87,7 +87,7 @@ class ModelTeacher:
         self.name = path.name
         self.labels = artifact.labels
         self.reference = {"run": path.name, **classifier.subject}
-        self.cache = files.cache_folder("teachers")
+        self.cache = cache.folder("teachers")
         # The digest is that of the flatbuffer; a contract with another input gives it other pixels.
         self.cache_key = json.dumps([artifact.sha256, artifact.input_spec.to_json(), artifact.output])
 
