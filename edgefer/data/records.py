@@ -5,7 +5,7 @@
     table = reader.read(path, options=ReadOptions(), bad=bad, progress=silent)
     bad.check(path, skip=False, valid=len(table.labels))    # DataError with the first ten rows
 
-    path = cache_path(key, skip_bad_rows=False)             # ~/.cache/edgefer/<key>-v7.npz
+    path = cache_path(key, skip_bad_rows=False)             # ~/.cache/edgefer/<key>-v8.npz
     table = read_cache(path)                                # None if the entry is missing or damaged
     problem = write_cache(path, table)                      # empty on success
 
@@ -42,7 +42,7 @@ __all__ = [
 
 SPLITS = ("Training", "PublicTest", "PrivateTest")
 # Version of the cache; increase it whenever a reader returns other samples for the same source.
-FORMAT_VERSION = 7
+FORMAT_VERSION = 8
 NAMED_BAD_ROWS = 10
 NAMED_IF_NONE_VALID = 3
 
