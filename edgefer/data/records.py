@@ -31,6 +31,7 @@ import numpy.typing as npt
 from edgefer import files
 from edgefer.contract.labels import LABELS
 from edgefer.contract.preprocessing import InputSpec
+from edgefer.data.naming import counted
 from edgefer.data.pixel_files import open_pixels, pixels_crc, save_pixels
 from edgefer.data.pixels import Pixels
 from edgefer.errors import DataError
@@ -167,6 +168,8 @@ class BadRows:
             raise DataError(f"{path} has no usable images: {rows} {verb} unusable", why=first, hint=hint)
         if not skip:
             hint = f"add --skip-bad-rows to use the other {valid:,}"
+            if valid < self.count:
+                hint = f"correct the file, or name another data set; --skip-bad-rows leaves {counted(valid, 'image')}"
             raise DataError(f"{path} has {rows} that cannot be used", why=reasons, hint=hint)
         return (f"{rows} that cannot be used left out ({reasons}).",)
 
