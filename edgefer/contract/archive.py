@@ -96,9 +96,11 @@ def _read_entry(opened: zipfile.ZipFile, name: str, limit: int, *, archive: str)
 
 def write_entries(model: bytes, entries: Mapping[str, bytes]) -> bytes:
     """Append a ZIP archive to ``model``; equal arguments give equal bytes."""
-    buffer = io.BytesIO(model)
-    # Appending keeps the offsets right for readers that count from the start of the file, such as unzip.
-    with zipfile.ZipFile(buffer, "a") as archive:
+    buffer = io.BytesIO()
+    buffer.write(model)
+    # From here on, offsets still count from the start of the file, as unzip expects. The mode "a" would extend an
+    # archive at the end of the model, such as TFLite Metadata, and overwrite its directory.
+    with zipfile.ZipFile(buffer, "w") as archive:
         for name, content in entries.items():
             # pack_arrays() has compressed its content already.
             method = zipfile.ZIP_STORED if name.endswith(".npz") else zipfile.ZIP_DEFLATED

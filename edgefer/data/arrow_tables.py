@@ -34,6 +34,7 @@ from edgefer.data.naming import (
     single_test_notes,
     split_of,
     splits_of,
+    subject_name,
 )
 from edgefer.data.pictures import Picture, file_content, path_problem, read_pictures
 from edgefer.data.pixel_rows import (
@@ -150,7 +151,7 @@ def _read_rows(file: ArrowFile, columns: Columns) -> tuple[list[_Row], int]:
             if label not in UNLABELED and not is_missing(str(label)):
                 split = values[columns.split][index] if columns.split else None
                 subject = values[columns.subject][index] if columns.subject else None
-                rows.append(_Row(count + index, _label(label, columns), _text(split), _text(subject)))
+                rows.append(_Row(count + index, _label(label, columns), _text(split), subject_name(_text(subject))))
         count += batch.num_rows
     return rows, count
 

@@ -4,13 +4,13 @@
     table = read_tree(Path("my_faces"), options=ReadOptions(), bad=BadRows(), progress=silent)
 
 Splits are matched by folder name, and each folder with pictures in a split is a class, except those of other layouts,
-such as images/ beside labels/, and the runs of edgefer. Without known names, a tree has two classes or more. Folders of
-splits may also be in those of the classes, if all pictures are in them. Without folders of splits, all pictures belong
-to Training. File names that start with a split of FER2013 ("PrivateTest_00032298.jpg") separate PublicTest from
-PrivateTest. Without such names, all of test/ becomes the validation split unless there is another one, and a note
-reports it. Another note lists the skipped folders and files, except hidden files, trash folders and thumbnails. The
-person in a picture is the folder within the class (happy/S005/1.png), or is read from a file name as in CK+, KDEF and
-JAFFE.
+such as images/ beside labels/, folders that contain those of classes, and the runs of edgefer. Without known names, a
+tree has two classes or more. Folders of splits may also be in those of the classes, if all pictures are in them.
+Without folders of splits, all pictures belong to Training. File names that start with a split of FER2013
+("PrivateTest_00032298.jpg") separate PublicTest from PrivateTest. Without such names, all of test/ becomes the
+validation split unless there is another one, and a note reports it. Another note lists the skipped folders and files,
+except hidden files, trash folders and thumbnails. The person in a picture is the folder within the class
+(happy/S005/1.png), or is read from a file name as in CK+, KDEF and JAFFE.
 """
 
 from __future__ import annotations
@@ -145,8 +145,11 @@ def survey(path: Path, *, names: Mapping[str, str] = NO_NAMES) -> Tree:
     beside = [entry for folder in (path, *sorted(outer)) for entry in _entries(folder) if entry not in used]
     omitted = [_description(entry, path) for entry in beside if _may_hold_images(entry)]
     for split in splits or [path]:
-        for entry in _entries(split) if splits else classes:
-            if not os.path.isdir(entry) or not _is_class(entry):  # noqa: PTH112 - Path.is_dir() may raise
+        entries = _entries(split) if splits else classes
+        is_folder = os.path.isdir  # Path.is_dir() may raise
+        read = _without_nested([entry for entry in entries if is_folder(entry) and _is_class(entry)])
+        for entry in entries:
+            if entry not in read:
                 omitted.append(_description(entry, path))
                 continue
             walk = files.walk_files(entry)
@@ -284,7 +287,7 @@ def _class_folders(path: Path, *, any_name: bool = False) -> list[Path]:
     folders = [folder for folder in folders_in(path) if not split_of(folder.name)]
     if not any_name and not any(map(_has_known_name, folders)):
         return []
-    classes = list(filter(_may_be_class, folders))
+    classes = _without_nested(list(filter(_may_be_class, folders)))
     is_known = any_name or any(map(_has_known_name, classes))
     return classes if len(classes) >= LEAST_CLASSES and is_known else []
 
@@ -297,6 +300,21 @@ def _may_be_class(folder: Path) -> bool:
     """Return True for a folder with pictures, except those of other layouts and the plots of edgefer."""
     has_plots = any((folder / name).exists() for name in PLOT_FILES)
     return folder.name.lower() not in NOT_CLASSES and not has_plots and holds_pictures(folder)
+
+
+def _without_nested(classes: Sequence[Path]) -> list[Path]:
+    """Return the classes without folders of other classes, such as augmented/happy/ and augmented/sad/ beside happy/.
+
+    If fewer than two remain, as of happy/ and others/, all are classes.
+    """
+    outer = [folder for folder in classes if is_class_name(folder.name) or not _holds_classes(folder)]
+    return outer if len(outer) >= LEAST_CLASSES else list(classes)
+
+
+def _holds_classes(folder: Path) -> bool:
+    """Return True for a folder with two folders of known classes, or of the classes beside it."""
+    names = [entry.name for entry in folders_in(folder)]
+    return sum(is_class_name(name) or (folder.parent / name).is_dir() for name in names) >= LEAST_CLASSES
 
 
 def _has_known_name(folder: Path) -> bool:

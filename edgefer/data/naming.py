@@ -22,7 +22,8 @@ from edgefer.escaping import printable
 __all__ = [
     "CONTEMPT", "FER2013_NUMBERS", "LABEL_OF_NAME", "SPLIT_WORDS", "TEST", "UNDECODED", "assign_test",
     "canonical_name", "composed", "counted", "is_class_name", "is_missing", "is_number", "label_of", "list_names",
-    "match_names", "plain_number", "quote", "quote_name", "single_test_notes", "split_of", "splits_of", "test_note",
+    "match_names", "plain_number", "quote", "quote_name", "single_test_notes", "split_of", "splits_of", "subject_name",
+    "test_note",
 ]  # fmt: skip
 
 TEST = "test"
@@ -100,6 +101,11 @@ def is_number(text: str) -> bool:
 def is_missing(text: str) -> bool:
     """Return True for the text of a missing value: an empty one, or "nan" and "<NA>" as pandas writes them."""
     return text.strip().lower() in MISSING
+
+
+def subject_name(text: str) -> str:
+    """Return the person that a cell names, or "" for a missing value."""
+    return "" if is_missing(text) else text
 
 
 def plain_number(text: str) -> str:

@@ -15,7 +15,7 @@ import shlex
 import tarfile
 import zipfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set as AbstractSet
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -115,7 +115,20 @@ def find_source(path: Path, *, columns: Mapping[str, str] | None = None) -> Sour
             hint=f"name one of them: {quote_name(str(chosen[0].path))}",
         )
     others = [_name_beside(source.path, chosen[0].path) for source in candidates if source is not chosen[0]]
+    others += map(str, _single_classes(path, chosen[0].path, {source.path for source in candidates}))
     return replace(chosen[0], notes=(f"Not read: {list_names(others)}.",) if others else ())
+
+
+def _single_classes(path: Path, chosen: Path, candidates: AbstractSet[Path]) -> Iterator[Path]:
+    """Yield the folders beside the data set, up to ``path``, that hold one class and are no data set by themselves."""
+    for inner, folder in zip((chosen, *chosen.parents), chosen.parents):
+        if inner == path or folder in candidates:
+            return
+        for entry in folders_in(folder):
+            if entry != inner and entry not in candidates and any(
+                is_class_name(child.name) and holds_pictures(child) for child in folders_in(entry)
+            ):
+                yield entry
 
 
 def _name_beside(path: Path, chosen: Path) -> str:

@@ -168,6 +168,8 @@ class BadRows:
             raise DataError(f"{path} has no usable images: {rows} {verb} unusable", why=first, hint=hint)
         if not skip:
             hint = f"add --skip-bad-rows to use the other {valid:,}"
+            if valid < self.count:
+                hint = f"correct the file, or name another data set; --skip-bad-rows leaves {counted(valid, 'image')}"
             raise DataError(f"{path} has {rows} that cannot be used", why=reasons, hint=hint)
         return (f"{rows} that cannot be used left out ({reasons}).",)
 

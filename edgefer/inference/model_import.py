@@ -11,6 +11,7 @@ Without a data set, the caller passes the labels and the input.
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,7 @@ from edgefer.contract.input_description import describe_input, describe_range, p
 from edgefer.contract.preprocessing import CHANNELS, InputSpec, prepare_all
 from edgefer.contract.quantization_params import dequantize
 from edgefer.data.dataset import Dataset
-from edgefer.data.naming import label_of
+from edgefer.data.naming import match_names
 from edgefer.data.synthetic import golden_faces
 from edgefer.errors import DataError, IncompatibleError, UsageError
 from edgefer.inference.first_load import check_first_load
@@ -45,6 +46,7 @@ __all__ = ["ForeignModel", "InputChoice", "choose_input", "make_artifact", "pars
 
 MAX_FILE_BYTES = 2**28
 MAX_LABEL_FILE_BYTES = 2**16
+INDEXED_NAME = re.compile(r"([0-9]{1,4})[\s:,;]+([^\s:,;0-9].*)")
 # Training faces that, with the golden ones, measure the difference between kernels.
 TOLERANCE_FACES = 64
 PROBED_FACES = 8
@@ -184,7 +186,7 @@ def choose_input(
     if dataset is None:
         return _take_given(model, labels, labels_from, spec)
     classes = dataset.labels
-    names = None if labels is None else tuple(_canonical(name, classes) for name in labels)
+    names = None if labels is None else _as_in_data(labels, classes)
     split = dataset.split("Training")
     known = np.isin(split.labels, [index for index, name in enumerate(classes) if names is None or name in names])
     rows = np.flatnonzero(known)
@@ -268,7 +270,15 @@ def _read_label_file(path: Path) -> list[str]:
     except (OSError, UnicodeDecodeError) as error:
         why = str(error) if isinstance(error, OSError) else "the file is not text in UTF-8"
         raise UsageError(f"cannot read labels from {path}", why=why, hint="a file with one name per line") from error
-    return [name for line in text.splitlines() if (name := line.strip())]
+    return _without_indices([name for line in text.splitlines() if (name := line.strip())])
+
+
+def _without_indices(names: list[str]) -> list[str]:
+    """Return names without the index before each, as in "0 happy" of Teachable Machine; other names stay."""
+    matches = [match for name in names if (match := INDEXED_NAME.fullmatch(name))]
+    indices = [int(match[1]) for match in matches]
+    is_indexed = len(matches) == len(names) and indices in (list(range(len(names))), list(range(1, len(names) + 1)))
+    return [match[2] for match in matches] if is_indexed else names
 
 
 def _take_given(
@@ -293,9 +303,7 @@ def _take_given(
     return InputChoice(spec, tuple(labels), labels_from, find_output(outputs))
 
 
-def _canonical(name: str, classes: Sequence[str]) -> str:
-    """Return the class of the data that a label means, or the label itself."""
-    if name in classes:
-        return name
-    known = label_of(name) if not name.isdigit() else None
-    return known if known is not None and known in classes else name
+def _as_in_data(labels: Sequence[str], classes: Sequence[str]) -> tuple[str, ...]:
+    """Return the labels in the spelling of the data; other ones stay as they are."""
+    index_of = match_names(labels, classes)
+    return tuple(classes[index_of[name]] if name in index_of else name for name in labels)

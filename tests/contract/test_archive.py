@@ -50,6 +50,14 @@ def test_written_entries_are_read_after_any_model():
     assert read_entries(content, {"a.txt": 4, "b.npz": 5}) == {"a.txt": b"text", "b.npz": b"bytes"}
 
 
+def test_model_with_an_archive_of_its_own_keeps_every_byte():
+    model = b"model" + archive({"labels.txt": b"of TFLite Metadata", "a.txt": b"other"})
+    content = write_entries(model, {"a.txt": b"text"})
+    assert content.startswith(model)
+    assert read_entries(content, LIMITS) == {"a.txt": b"text"}
+    assert zipfile.ZipFile(io.BytesIO(content)).namelist() == ["a.txt"]
+
+
 def test_entries_are_read_from_the_end_of_a_large_file():
     content = write_entries(bytes(2**24), {"a.txt": b"text"})
     assert read_entries(content, LIMITS) == {"a.txt": b"text"}

@@ -106,6 +106,15 @@ def test_data_sets_beside_the_chosen_one_are_named(tmp_path):
     assert source.notes == (f"Not read: {other}.",)
 
 
+def test_a_folder_of_one_class_beside_the_chosen_data_set_is_named(tmp_path):
+    for name in ("negative/angry", "negative/sad", "positive/happy", "raw/day1"):
+        (tmp_path / "faces" / name).mkdir(parents=True)
+        cv2.imwrite(str(tmp_path / "faces" / name / "1.png"), np.zeros((48, 48), np.uint8))
+    source = find_source(tmp_path)
+    assert source.path == tmp_path / "faces" / "negative"
+    assert source.notes == (f"Not read: {tmp_path / 'faces' / 'positive'}.",)
+
+
 def test_a_table_in_an_image_tree_is_read_or_named(tmp_path):
     for folder in ("train/happy", "train/sad", "test/happy"):
         (tmp_path / folder).mkdir(parents=True)

@@ -11,6 +11,7 @@ from edgefer.data.dataset import Dataset, load
 from edgefer.data.records import SampleTable, index_subjects
 from edgefer.data.splitting import SplitShares, assign_splits
 
+MISSING = ("nan", "NaN", "<NA>", "")
 SHARES = SplitShares.parse("60/20/20")
 
 
@@ -85,6 +86,24 @@ def test_tables_have_a_column_of_subjects_by_its_usual_name(column, tmp_path):
     paths = [f"{row},{index}.png" for index, row in enumerate(rows)]
     (tmp_path / "paths.csv").write_text("\n".join([f"emotion,{column},file", *paths]) + "\n")
     assert by_subject(load(tmp_path / "paths.csv", columns={"label": "emotion", "path": "file"}, split=shares))
+
+
+def test_missing_subjects_in_tables_are_not_one_person(tmp_path):
+    faces = np.random.default_rng(9).integers(0, 256, (8, 48, 48), np.uint8)
+    shares = SplitShares.parse("50/50")
+    rows = [f"{('happy', 'sad')[index % 2]},{person}" for index, person in enumerate(["a", "a", "b", "b", *MISSING])]
+    pixels = [f"{row},{' '.join(map(str, face.ravel().tolist()))}" for row, face in zip(rows, faces)]
+    for index, face in enumerate(faces):
+        cv2.imwrite(str(tmp_path / f"{index}.png"), face)
+    paths = [f"{row},{index}.png" for index, row in enumerate(rows)]
+    for header, lines, columns in (
+        ("emotion,subject,pixels", pixels, None),
+        ("emotion,subject,file", paths, {"label": "emotion", "path": "file"}),
+    ):
+        (tmp_path / "faces.csv").write_text("\n".join([header, *lines]) + "\n")
+        note = load(tmp_path / "faces.csv", columns=columns, split=shares).notes[-1]
+        assert note.startswith("Split by subject (1, 1 subjects)")
+        assert note.endswith("4 images without a known subject are split at random.")
 
 
 def test_a_picture_without_a_subject_in_a_tree_is_a_group_of_its_own(tmp_path):

@@ -41,6 +41,7 @@ from edgefer.data.naming import (
     single_test_notes,
     split_of,
     splits_of,
+    subject_name,
 )  # fmt: skip
 from edgefer.data.pictures import stored_spec
 from edgefer.data.pixel_rows import (
@@ -272,7 +273,7 @@ class _Rows:
         self.split_names[usage] += 1
         self.labels.append(label)
         if columns.subject is not None:
-            self.subjects.append(cells[columns.subject])
+            self.subjects.append(subject_name(cells[columns.subject]))
         self.usage.append(UNASSIGNED if split == TEST else SPLITS.index(split))
         self.rows.append(self.count)
         self.lines.append(number)

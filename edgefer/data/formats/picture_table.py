@@ -13,7 +13,16 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from edgefer.data.naming import SPLIT_WORDS, UNDECODED, is_missing, list_names, quote, single_test_notes, splits_of
+from edgefer.data.naming import (
+    SPLIT_WORDS,
+    UNDECODED,
+    is_missing,
+    list_names,
+    quote,
+    single_test_notes,
+    splits_of,
+    subject_name,
+)
 from edgefer.data.pictures import Picture, path_problem, pictures_key, read_pictures
 from edgefer.data.records import SPLITS, BadRows, ReadOptions, SampleTable
 from edgefer.data.table_columns import DELIMITERS, SEPARATOR_LINE, SPLIT_NAMES, SUBJECT_NAMES, split_line
@@ -114,4 +123,4 @@ def _picture(folder: Path, line: int, row: dict[str, str], splits: Mapping[str, 
     path = folder / name
     if "\\" in name and not os.path.exists(path):  # noqa: PTH110
         path = folder / name.replace("\\", "/")
-    return Picture(path, name, label, split or SPLITS[0], row.get("subject", ""), problem=problem)
+    return Picture(path, name, label, split or SPLITS[0], subject_name(row.get("subject", "")), problem=problem)

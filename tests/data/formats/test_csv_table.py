@@ -402,3 +402,15 @@ def test_a_stray_quote_costs_one_line(tmp_path):
     path.write_text("\n".join(lines))
     with pytest.raises(DataError, match=r"has 1 row that cannot be used: line 5: "):
         load(path)
+
+
+def test_rows_of_black_among_fractions_are_not_suggested_as_the_data(tmp_path):
+    black = " ".join(["0.0"] * 2304)
+    table = make_table(
+        lambda emotion, index, usage: (
+            f"{emotion},{' '.join(f'{v / 255:.4f}' for v in values(index)) if index else black},{usage}"
+        )
+    )
+    with pytest.raises(DataError, match="20 rows that cannot be used") as caught:
+        load_bytes(tmp_path, table)
+    assert caught.value.hint == "correct the file, or name another data set; --skip-bad-rows leaves 1 image"

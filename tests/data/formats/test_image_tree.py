@@ -150,6 +150,27 @@ def test_plots_of_edgefer_beside_the_classes_are_no_class(folder, file, tmp_path
     assert f"Skipped, not in a class folder: {folder.split('/')[0]}/ (2 files)." in dataset.notes
 
 
+@pytest.mark.parametrize("labels", [("happy", "sad"), ("froh", "traurig")])
+@pytest.mark.parametrize("split", ["", "train/"])
+def test_a_folder_of_classes_beside_classes_is_no_class(split, labels, tmp_path):
+    root = tmp_path / "faces"
+    for label in labels:
+        put(root / split / label / "1.png")
+        put(root / split / "augmented" / label / "1.png")
+    dataset = load(root)
+    assert dataset.labels == labels
+    place = "class folder of a split" if split else "class folder"
+    assert f"Skipped, not in a {place}: {split}augmented/ (2 files)." in dataset.notes
+
+
+def test_a_second_class_may_contain_folders_of_classes(tmp_path):
+    for name in ("happy/Anna", "happy/Bob", "other/angry", "other/sad"):
+        put(tmp_path / "faces" / name / "1.png")
+    dataset = load(tmp_path / "faces")
+    assert dataset.labels == ("happy", "other")
+    assert np.bincount(dataset.split("Training").labels).tolist() == [2, 2]
+
+
 def test_content_decides_what_a_picture_is(tmp_path):
     root = make_tree(tmp_path / "tree", "train", "test")
     put(root / "train" / "happy" / "picture")

@@ -155,6 +155,10 @@ def test_columns_of_splits_and_subjects_are_read(pa, parquet, tmp_path):
     columns = {"label": "label", "image": "image", "subject": "person"}
     dataset = load(tmp_path / "faces.parquet", columns=columns, split=SplitShares.parse("50/50"))
     assert any("by subject (2, 2 subjects)" in note for note in dataset.notes)
+    table["person"] = ["a", "a", "b", "b", "nan", "<NA>", None, ""]
+    parquet.write_table(pa.table(table), tmp_path / "faces.parquet")
+    dataset = load(tmp_path / "faces.parquet", columns=columns, split=SplitShares.parse("50/50"))
+    assert any(note.endswith("4 images without a known subject are split at random.") for note in dataset.notes)
     table["split"] = ["train"] * 7 + ["fold 3"]
     parquet.write_table(pa.table(table), tmp_path / "faces.parquet")
     with pytest.raises(DataError, match=r"faces\.parquet, row 7 \(from 0\): split is 'fold 3', expected"):
