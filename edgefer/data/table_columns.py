@@ -30,7 +30,7 @@ LABEL_NAMES = (*EMOTION_NAMES, "labels", "emotions", "mood", "category", "target
 SPLIT_NAMES = ("usage", "split", "subset")
 USAGE_NAMES = (*SPLIT_NAMES, "set")
 SUBJECT_NAMES = ("subject", "person")
-# One column per pixel, such as pixel0 to pixel2303, in any order.
+# One column per pixel, such as pixel0 to pixel2303, in any order; the names may also be 0 to 2303.
 PIXEL_COLUMN = re.compile(r"(?:pixels?|px|p)[\s_.\-]*(\d+)")
 # Characters beside the numbers of a list, such as [70, 80] and [[70 80] [82 72]].
 LIST_SEPARATORS = str.maketrans("[](),;", "      ")
@@ -137,6 +137,8 @@ def _from_header(cells: list[str], delimiter: str, skipped: int, roles: Mapping[
         matches = ((index, PIXEL_COLUMN.fullmatch(name)) for index, name in enumerate(names))
         numbers = {index: int(match[1]) for index, match in matches if match}
         if len(numbers) < LEAST_PIXEL_COLUMNS:
+            numbers = _counted_columns(names)
+        if len(numbers) < LEAST_PIXEL_COLUMNS:
             return None
         pixels = tuple(sorted(numbers, key=lambda index: numbers[index]))
     usual = {"label": EMOTION_NAMES, "split": USAGE_NAMES, "subject": SUBJECT_NAMES}
@@ -145,6 +147,12 @@ def _from_header(cells: list[str], delimiter: str, skipped: int, roles: Mapping[
         for role, choices in usual.items()
     )
     return Columns(names, len(cells), delimiter, emotion, usage, pixels, skipped + 1, subject)
+
+
+def _counted_columns(names: Sequence[str]) -> dict[int, int]:
+    """Return the numbers of columns that are named 0, 1, 2 and so on, as pandas does; empty for other numbers."""
+    numbers = {index: int(name) for index, name in enumerate(names) if re.fullmatch(r"[0-9]{1,9}", name)}
+    return numbers if sorted(numbers.values()) == list(range(len(numbers))) else {}
 
 
 def _from_row(cells: list[str], delimiter: str, skipped: int) -> Columns | None:

@@ -14,6 +14,7 @@ import pytest
 from edgefer.contract.labels import LABELS
 from edgefer.contract.preprocessing import InputSpec, prepare, prepare_all
 from edgefer.data.dataset import Dataset, load
+from edgefer.data.table_columns import find_columns
 from edgefer.errors import DataError
 
 USAGE = ["Training"] * 7 + ["PublicTest"] * 7 + ["PrivateTest"] * 7
@@ -121,7 +122,16 @@ VARIANTS = {
         lambda e, i, u: f"{e},{u},{','.join(str(values(i)[number]) for number in BY_NAME)}",
         header=",".join(["emotion", "Usage", *(f"pixel{number}" for number in BY_NAME)]),
     ),
+    "columns with the numbers of pandas": make_table(
+        lambda e, i, u: f"{i},{','.join(map(str, values(i)))},{u},{e}",
+        header=",".join(["", *map(str, range(2304)), "Usage", "emotion"]),
+    ),
 }
+
+
+@pytest.mark.parametrize("names", [map(str, range(1, 2305)), [*map(str, range(2303)), "0"], ["9" * 5000] * 2304])
+def test_columns_with_other_numbers_are_not_pixels(names):
+    assert find_columns(",".join(["emotion", "Usage", *names])) is None
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
