@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edgefer import files
+from edgefer import cache
 from edgefer.contract.labels import LABELS
 from edgefer.data import pixel_files
 from edgefer.data.dataset import Dataset, Split, ferplus_targets, load, resolve, synthetic_dataset
@@ -469,7 +469,7 @@ def test_a_second_load_comes_from_the_cache(write, faces, tmp_path):
 
 def test_the_cache_loses_the_data_set_that_was_not_read_for_longest(faces, tmp_path, monkeypatch):
     # As if a process of its own read each data set.
-    monkeypatch.setattr(files, "STARTED_AT", time.time() + 3600)
+    monkeypatch.setattr(cache, "STARTED_AT", time.time() + 3600)
     paths = []
     for number, hours in enumerate((2, 1)):
         (tmp_path / str(number)).mkdir()
