@@ -270,7 +270,9 @@ def _read_label_file(path: Path) -> list[str]:
     except (OSError, UnicodeDecodeError) as error:
         why = str(error) if isinstance(error, OSError) else "the file is not text in UTF-8"
         raise UsageError(f"cannot read labels from {path}", why=why, hint="a file with one name per line") from error
-    return _without_indices([name for line in text.splitlines() if (name := line.strip())])
+    lines = text.strip().splitlines()
+    names = lines[0].split(",") if len(lines) == 1 else lines
+    return _without_indices([stripped for name in names if (stripped := name.strip())])
 
 
 def _without_indices(names: list[str]) -> list[str]:

@@ -52,9 +52,11 @@ def test_model_with_tflite_metadata_gets_a_contract(tmp_path):
         (["0 happy", "sad"], ("0 happy", "sad")),
         (["0", "1", "2"], ("0", "1", "2")),
         (["2 years", "3 years"], ("2 years", "3 years")),
+        (["happy, very sad,neutral", ""], ("happy", "very sad", "neutral")),
+        (["happy, laughing", "sad"], ("happy, laughing", "sad")),
     ],
 )
-def test_indices_in_a_file_of_labels_are_not_part_of_the_names(tmp_path, lines, names):
+def test_the_names_in_a_file_of_labels(tmp_path, lines, names):
     path = tmp_path / "labels.txt"
     path.write_text("\n".join(lines))
     assert parse_labels(str(path)) == names

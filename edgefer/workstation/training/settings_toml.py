@@ -14,7 +14,7 @@ import difflib
 import json
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -136,11 +136,11 @@ def _merge(value: Any, delta: Mapping[str, Any], *, prefix: str = "") -> Any:
         value = dataclasses.replace(value, model={})
     for key, new in delta.items():
         if key not in known:
-            close = difflib.get_close_matches(key, known, n=1)
+            similar = _similar(key, value)
             raise UsageError(
                 f"unknown setting {prefix}{key}",
                 why=f"known settings: {', '.join(known)}",
-                hint=f"{prefix}{close[0]}" if close else f"--set {prefix}{known[0]}=VALUE",
+                hint=f"{prefix}{similar}" if similar else f"--set {prefix}NAME=VALUE with one of these names",
             )
         current = getattr(value, key)
         if key == "clahe":  # the only optional table
@@ -158,6 +158,26 @@ def _merge(value: Any, delta: Mapping[str, Any], *, prefix: str = "") -> Any:
         else:
             changes[key] = _converted(new, current)
     return dataclasses.replace(value, **changes)
+
+
+def _similar(key: str, value: Any) -> str:
+    """Return the setting that ``key`` abbreviates or misspells, also in the tables of ``value``; "" without one."""
+    names = [item.name for item in dataclasses.fields(value)]
+    for table in tuple(names):
+        content = getattr(value, table)
+        if dataclasses.is_dataclass(content):
+            content = {item.name: item for item in dataclasses.fields(content)}
+        names += [f"{table}.{name}" for name in content] if isinstance(content, Mapping) else []
+    last = {name: name.rpartition(".")[2] for name in names}
+    initials = {name: "".join(word[0] for word in text.split("_")) for name, text in last.items() if "_" in text}
+    close = difflib.get_close_matches(key, last.values(), n=1)
+    tests: tuple[Callable[[str], bool], ...] = (
+        lambda name: last[name] == key,
+        lambda name: initials.get(name) == key,
+        lambda name: last[name].startswith(f"{key}_"),
+        lambda name: last[name] in close,
+    )
+    return next((name for resembles in tests for name in names if resembles(name)), "")
 
 
 def _converted(new: Any, current: Any) -> Any:

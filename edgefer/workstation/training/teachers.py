@@ -103,6 +103,6 @@ def open_teacher(name: str) -> Teacher:
         DataError: there is no such run or model, or it has no weights.
     """
     path = Path(name)
-    if not path.is_dir() and (name in shipped() or path.suffix == ".tflite"):
+    if not path.is_dir() and (name in shipped() or path.suffix.lower() == ".tflite"):
         return ModelTeacher(find_model(path)[0])
     return RunTeacher(find_run(path))

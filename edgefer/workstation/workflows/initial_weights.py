@@ -223,7 +223,7 @@ def open_initial_weights(name: Path) -> InitialWeights:
         DataError: there is no such run or model, or it has no weights.
         IncompatibleError: the model has no settings of a training.
     """
-    if not name.is_dir() and (str(name) in shipped() or name.suffix == ".tflite"):
+    if not name.is_dir() and (str(name) in shipped() or name.suffix.lower() == ".tflite"):
         return ModelWeights(find_model(name)[0])
     run = find_run(name)
     if run.is_imported:

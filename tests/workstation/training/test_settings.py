@@ -249,6 +249,21 @@ def test_an_unknown_setting_in_a_file_names_the_file(tmp_path):
         resolve(BASE, file=tmp_path / "mine.toml")
 
 
+@pytest.mark.parametrize(
+    ("key", "hint"),
+    [
+        ("learningrate", "learning_rate"), ("lr", "learning_rate"), ("wd", "weight_decay"), ("batch", "batch_size"),
+        ("dropout", "model.dropout"), ("rotation", "augment.rotation_degrees"), ("input.heigth", "input.height"),
+        ("zzz", "--set NAME=VALUE with one of these names"),
+        ("augment.zzz", "--set augment.NAME=VALUE with one of these names"),
+    ],
+)  # fmt: skip
+def test_an_unknown_setting_suggests_the_one_that_is_meant(key, hint):
+    with pytest.raises(UsageError, match=f"unknown setting {key}") as refused:
+        resolve(load_system("base"), assignments=[f"{key}=1"])
+    assert refused.value.hint == hint
+
+
 def test_augmentation_presets_can_be_overridden():
     settings = resolve(TrainSettings(), assignments=["augment=strong", "augment.zoom=0.3"])
     assert settings.augment == dataclasses.replace(AUGMENT_PRESETS["strong"], zoom=0.3)

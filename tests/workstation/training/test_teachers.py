@@ -5,10 +5,12 @@ import dataclasses
 import numpy as np
 import pytest
 
+from edgefer.contract.labels import LABELS
 from edgefer.contract.preprocessing import FLOAT32, InputSpec, encode, encoder, prepare_all
 from edgefer.errors import DataError
 from edgefer.inference.first_load import trust_model
 from edgefer.inference.model_import import ForeignModel, InputChoice, make_artifact
+from edgefer.models import shipped
 from edgefer.statistics import softmax
 from edgefer.workstation.importing.network import ImportedNetwork
 from edgefer.workstation.networks.backend import load_keras
@@ -17,6 +19,7 @@ from edgefer.workstation.training.distillation import compute_teacher_logits, so
 from edgefer.workstation.training.teachers import open_teacher
 from edgefer.workstation.training.validation import validation_split
 from edgefer.workstation.workflows.import_network import create_imported_run
+from edgefer.workstation.workflows.initial_weights import open_initial_weights
 from edgefer.workstation.workflows.train import complete, start
 
 OPENED = {"data": "synthetic", "ferplus": None, "skip_bad_rows": False}
@@ -101,6 +104,13 @@ def test_a_model_that_was_imported_again_with_another_input_is_another_teacher(
 def test_a_teacher_without_a_class_of_the_student_is_refused(teacher, faces, settings):
     with pytest.raises(DataError, match="lacks the classes angry, disgust, fear, sad"):
         compute_teacher_logits([teacher], faces.split("Training"), settings)
+
+
+def test_the_suffix_of_a_model_may_be_in_upper_case(tmp_path):
+    path = tmp_path / "NANO.TFLITE"
+    path.write_bytes(shipped()["nano"].read_bytes())
+    assert open_teacher(str(path)).labels == LABELS
+    assert open_initial_weights(path).labels == LABELS
 
 
 def test_a_model_without_a_contract_is_refused_with_the_command_that_adds_one(network, tmp_path):
