@@ -573,7 +573,7 @@ def test_a_large_data_set_without_a_cache_is_in_a_temporary_file(faces, tmp_path
     for cached in (False, True):
         dataset = load(path, cache=cached)
         assert f"The faces are in a temporary file in {tmp_path / 'temporary'}" in dataset.notes[-1]
-        assert any("could not be cached" in note for note in dataset.notes) == cache
+        assert any("could not be cached" in note for note in dataset.notes) == cached
         assert np.array_equal(dataset.split("Training").pixels[:], faces[:7])
         del dataset
         gc.collect()
