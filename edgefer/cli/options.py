@@ -112,8 +112,7 @@ def optional_flag(*names: str, help: str) -> Decorator:  # noqa: A002 - the name
 
     def value_if_given(context: click.Context, parameter: click.Parameter, value: bool | None) -> bool | None:
         # Click before 8.3 replaces the default None of a flag by False.
-        is_given = context.get_parameter_source(str(parameter.name)) is not ParameterSource.DEFAULT
-        return value if is_given else None
+        return value if is_given(str(parameter.name)) else None
 
     return click.option(*names, default=None, callback=value_if_given, help=help)
 

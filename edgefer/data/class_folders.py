@@ -146,8 +146,9 @@ def survey(path: Path, *, names: Mapping[str, str] = NO_NAMES) -> Tree:
     omitted = [_description(entry, path) for entry in beside if _may_hold_images(entry)]
     for split in splits or [path]:
         entries = _entries(split) if splits else classes
-        is_folder = os.path.isdir  # Path.is_dir() may raise
-        read = _without_nested([entry for entry in entries if is_folder(entry) and _is_class(entry)])
+        # Path.is_dir() may raise.
+        present = [entry for entry in entries if os.path.isdir(entry)]  # noqa: PTH112
+        read = _without_nested(list(filter(_is_class, present)))
         for entry in entries:
             if entry not in read:
                 omitted.append(_description(entry, path))

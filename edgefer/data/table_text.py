@@ -13,6 +13,7 @@ from __future__ import annotations
 import bz2
 import codecs
 import contextlib
+import functools
 import gzip
 import io
 import lzma
@@ -30,7 +31,7 @@ from edgefer.data.naming import quote_name
 from edgefer.errors import DataError
 
 __all__ = [
-    "DAMAGE", "HEAD_BYTES", "Table", "archived_tables", "decode_head", "decode_text", "open_table", "size_limit",
+    "DAMAGE", "HEAD_BYTES", "Table", "archived_heads", "decode_head", "decode_text", "open_table", "size_limit",
 ]  # fmt: skip
 
 HEAD_BYTES = 1 << 18
@@ -159,6 +160,16 @@ def _in_other_encoding(line: str) -> str:
     return line.encode("utf-8", KEEP_BYTES).decode(OTHER_ENCODING, errors="replace")
 
 
+@dataclass(frozen=True)
+class _Member:
+    """A file of an archive that may be a table."""
+
+    archive: str
+    name: str
+    head: bytes
+    open: Callable[[], IO[bytes]]
+
+
 @contextlib.contextmanager
 def open_table(path: Path, *, accepts: Callable[[str], bool]) -> Iterator[Table | None]:
     """Open the table in a file.
@@ -175,34 +186,27 @@ def open_table(path: Path, *, accepts: Callable[[str], bool]) -> Iterator[Table 
     """
     with contextlib.ExitStack() as stack:
         stream, head, origin, limit = _open(path, stack)
-        if head.startswith(ZIP_MARK):
-            yield _zip_member(stream, limit, accepts, stack)
-        elif _is_tar(head):
-            yield _tar_member(stream, origin, accepts, stack)
-        else:
+        members = _members(stream, head, limit, stack)
+        if members is None:
             encoding, text = decode_head(head)
             yield _table(stream, encoding, text, origin) if accepts(text) else None
+        else:
+            yield _first_table(members, accepts, origin)
 
 
-def archived_tables(path: Path, *, accepts: Callable[[str], bool]) -> list[str]:
-    """Return the names of all tables in a ZIP or tar archive; open_table() opens the first one.
+def archived_heads(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield the name and the decoded beginning of each file in a ZIP or tar archive that may be a table.
 
-    Args:
-        path: file; one that is no archive has none.
-        accepts: returns True for the decoded beginning of a table.
+    A damaged archive ends early. A file that is no archive has none.
 
     Raises:
         OSError: the file cannot be read.
     """
-    names: list[str] = []
     with contextlib.ExitStack() as stack:
-        stream, head, _, _ = _open(path, stack)
-        with contextlib.suppress(*DAMAGE):
-            if head.startswith(ZIP_MARK):
-                names = [name for name, start, _ in _zip_heads(stream, stack) if accepts(decode_head(start)[1])]
-            elif _is_tar(head):
-                names = [name for name, start, _ in _tar_heads(stream, stack) if accepts(decode_head(start)[1])]
-    return names
+        stream, head, _, limit = _open(path, stack)
+        with contextlib.suppress(DataError, *DAMAGE):
+            for member in _members(stream, head, limit, stack) or ():
+                yield member.name, decode_head(member.head)[1]
 
 
 def _open(path: Path, stack: contextlib.ExitStack) -> tuple[IO[bytes], bytes, str, int]:
@@ -219,60 +223,47 @@ def _open(path: Path, stack: contextlib.ExitStack) -> tuple[IO[bytes], bytes, st
     return _bounded(stack.enter_context(compression[1](raw)), limit), head, f"{compression[0]}-compressed", limit
 
 
-def _is_tar(head: bytes) -> bool:
-    return head[257:262] == b"ustar"
-
-
 def _table(stream: IO[bytes], encoding: str, head: str, origin: str) -> Table:
     return Table(head, encoding, origin, io.TextIOWrapper(stream, encoding=encoding, errors=_errors(encoding)))
 
 
-def _zip_member(
-    raw: IO[bytes], limit: int, accepts: Callable[[str], bool], stack: contextlib.ExitStack
-) -> Table | None:
-    try:
-        for name, head, archive in _zip_heads(raw, stack):
-            encoding, text = decode_head(head)
+def _first_table(members: Iterator[_Member], accepts: Callable[[str], bool], origin: str) -> Table | None:
+    with contextlib.suppress(*DAMAGE):
+        for member in members:
+            encoding, text = decode_head(member.head)
             if accepts(text):
-                stream = _bounded(stack.enter_context(archive.open(name)), limit)
-                return _table(stream, encoding, text, f"{quote_name(name)} in a ZIP archive")
-    except DAMAGE:
-        return None
+                kind = " ".join(part for part in (origin, member.archive) if part)
+                return _table(member.open(), encoding, text, f"{quote_name(member.name)} in a {kind}")
     return None
 
 
-def _zip_heads(raw: IO[bytes], stack: contextlib.ExitStack) -> Iterator[tuple[str, bytes, zipfile.ZipFile]]:
-    """Yield the name and the beginning of each file that may be a table, and the archive."""
+def _members(stream: IO[bytes], head: bytes, limit: int, stack: contextlib.ExitStack) -> Iterator[_Member] | None:
+    """Return the files of an archive that may be tables; None for another file."""
+    if head.startswith(ZIP_MARK):
+        return _zip_members(stream, limit, stack)
+    return _tar_members(stream, stack) if head[257:262] == b"ustar" else None
+
+
+def _zip_members(raw: IO[bytes], limit: int, stack: contextlib.ExitStack) -> Iterator[_Member]:
     archive = stack.enter_context(zipfile.ZipFile(raw))
+
+    def open_member(name: str) -> IO[bytes]:
+        return _bounded(stack.enter_context(archive.open(name)), limit)
+
     for name in filter(_may_be_table, archive.namelist()[:MEMBER_LIMIT]):
         with archive.open(name) as file:
             head = _head(file)
-        yield name, head, archive
+        yield _Member("ZIP archive", name, head, functools.partial(open_member, name))
 
 
-def _tar_member(
-    stream: IO[bytes], origin: str, accepts: Callable[[str], bool], stack: contextlib.ExitStack
-) -> Table | None:
-    try:
-        for name, head, file in _tar_heads(stream, stack):
-            encoding, text = decode_head(head)
-            if accepts(text):
-                # A streamed archive cannot be rewound, so the head is put in front of the remainder.
-                whole = io.BufferedReader(_Joined(head, file))
-                kind = " ".join(part for part in (origin, "tar archive") if part)
-                return _table(whole, encoding, text, f"{quote_name(name)} in a {kind}")
-    except DAMAGE:
-        return None
-    return None
-
-
-def _tar_heads(stream: IO[bytes], stack: contextlib.ExitStack) -> Iterator[tuple[str, bytes, IO[bytes]]]:
-    """Yield the name and the beginning of each file that may be a table, and the remainder of its content."""
+def _tar_members(stream: IO[bytes], stack: contextlib.ExitStack) -> Iterator[_Member]:
     archive = stack.enter_context(tarfile.open(fileobj=stream, mode="r|"))  # noqa: SIM115
     for number, member in enumerate(archive):
         file = archive.extractfile(member) if member.isfile() and _may_be_table(member.name) else None
         if file is not None:
-            yield member.name, _head(file), file
+            head = _head(file)
+            # A streamed archive cannot be rewound, so the head is put in front of the remainder.
+            yield _Member("tar archive", member.name, head, functools.partial(io.BufferedReader, _Joined(head, file)))
         if number >= MEMBER_LIMIT:
             break
 

@@ -20,7 +20,7 @@ from edgefer import files
 from edgefer.errors import DataError
 from edgefer.file_kinds import RUN, TFLITE, artifacts_in, command_for, describe_kind
 
-__all__ = ["SHIPPED", "bundled", "find_model", "shipped"]
+__all__ = ["SHIPPED", "bundled", "find_model", "is_model", "shipped"]
 
 ENDING = "-int8.tflite"
 SHIPPED = Path(__file__).with_name(f"small{ENDING}")
@@ -30,6 +30,11 @@ RUNS = Path("runs")
 def shipped() -> dict[str, Path]:
     """Return the paths of the shipped models by name."""
     return {path.name.removesuffix(ENDING): path for path in sorted(Path(__file__).parent.glob(f"*{ENDING}"))}
+
+
+def is_model(name: Path) -> bool:
+    """Return True for the path of a .tflite file or the name of a shipped model, unless a folder has that name."""
+    return not name.is_dir() and (str(name) in shipped() or name.suffix.lower() == ".tflite")
 
 
 def find_model(named: Path | None, *, runs: Path = RUNS) -> tuple[Path, str]:

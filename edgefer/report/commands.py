@@ -87,7 +87,7 @@ def teachers_of(origin: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 def _source_path(source: Mapping[str, Any]) -> str:
     """Return the path of a run or a .tflite file."""
     name: str = source["run"]
-    return name if name.endswith(".tflite") else f"runs/{name}"
+    return name if name.lower().endswith(".tflite") else f"runs/{name}"
 
 
 def quantize_command(scheme: str, provenance: Mapping[str, Any], run: str) -> str:

@@ -261,7 +261,8 @@ def _reproduce(data: ModelCardData, run: str | None) -> Iterator[str]:
     yield f"{_command(train)} && \\\n{_command(quantize)}"
     yield "with this `settings.toml`:"
     yield f"```toml\n{settings_toml(settings)}\n```"
-    files = [source for source in teachers_of(provenance) if source["run"].endswith(".tflite") and source.get("sha256")]
+    teachers = [source for source in teachers_of(provenance) if source.get("sha256")]
+    files = [source for source in teachers if source["run"].lower().endswith(".tflite")]
     if files:
         yield _filled("SHA-256 of the teachers:")
         yield "\n".join(f"- {_code_span(source['run'])}: {_code_span(source['sha256'])}" for source in files)

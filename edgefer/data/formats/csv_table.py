@@ -13,7 +13,6 @@ first line is 1.
 from __future__ import annotations
 
 import contextlib
-import functools
 import hashlib
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
@@ -56,7 +55,7 @@ from edgefer.data.pixel_rows import (
 )
 from edgefer.data.records import SPLITS, BadRows, ReadOptions, SampleTable, file_sha256, index_subjects
 from edgefer.data.table_columns import NO_ROLES, Columns, columns_hint, find_columns
-from edgefer.data.table_text import Table, archived_tables, open_table
+from edgefer.data.table_text import Table, archived_heads, open_table
 from edgefer.errors import DataError
 from edgefer.progress import Progress
 
@@ -69,6 +68,8 @@ SAMPLED_CHARACTERS = 16 << 20
 MIB = 1 << 20
 HINT = "a table with a column of classes and a column of pixels: --columns label=NAME,pixels=NAME"
 UNASSIGNED = len(SPLITS)
+# Rank of a table with all columns of fer2013.csv.
+COMPLETE = 3
 # A class in a table has at least two rows; a single one is a misspelling.
 LEAST_ROWS = LEAST_CLASSES = 2
 HEAD_BYTES = 1000
@@ -84,13 +85,13 @@ def matches(path: Path) -> bool:
     """Return True for a file whose beginning is a table with a column of pixels."""
     if not path.is_file():
         return False
-    with open_table(path, accepts=_has_pixels) as table:
+    with open_table(path, accepts=lambda head: _rank(head) > 0) as table:
         return table is not None
 
 
 def is_complete(path: Path) -> bool:
     """Return True for a table with the columns emotion, pixels and Usage."""
-    with open_table(path, accepts=_has_all_columns) as table:
+    with open_table(path, accepts=lambda head: _rank(head) == COMPLETE) as table:
         return table is not None
 
 
@@ -115,8 +116,7 @@ def read(path: Path, *, options: ReadOptions, bad: BadRows, progress: Progress) 
     """
     require_scenes(path, options)
     roles = options.columns
-    accepts = _best_accepts(path, roles)
-    tables = archived_tables(path, accepts=accepts)
+    tables, accepts = _best_tables(path, roles)
     if len(tables) > 1:
         what, hint = f"{path} has {len(tables)} tables", "extract one table from the archive, and pass its path"
         raise DataError(what, why=f"expected one; it has {list_names(tables)}", hint=hint)
@@ -287,34 +287,26 @@ def _unknown_emotion(emotion: str) -> str:
     return f"emotion is {quote(emotion)}, expected 0 to {len(LABELS) - 1} or a name such as 'happy'"
 
 
-def _has_pixels(head: str, roles: Mapping[str, str] = NO_ROLES) -> bool:
-    return find_columns(head, roles) is not None
+def _rank(head: str, roles: Mapping[str, str] = NO_ROLES) -> int:
+    """Return 0 without pixels, 1 with pixels or the named columns, 2 also with emotions, COMPLETE also with splits."""
+    columns = find_columns(head, roles)
+    if columns is None:
+        return 0
+    if roles or columns.emotion is None:
+        return 1
+    return 2 if columns.usage is None else COMPLETE
 
 
-def _has_emotions(head: str) -> bool:
-    columns = find_columns(head)
-    return columns is not None and columns.emotion is not None
-
-
-def _has_all_columns(head: str) -> bool:
-    columns = find_columns(head)
-    return columns is not None and columns.emotion is not None and columns.usage is not None
-
-
-def _best_accepts(path: Path, roles: Mapping[str, str]) -> Callable[[str], bool]:
-    """Return the function that selects the table with the most columns of FER2013 in an archive."""
-    if roles:
-        return functools.partial(_has_pixels, roles=roles)
-    for accepts in (_has_all_columns, _has_emotions):
-        with open_table(path, accepts=accepts) as table:
-            if table is not None:
-                return accepts
-    return _has_pixels
+def _best_tables(path: Path, roles: Mapping[str, str]) -> tuple[list[str], Callable[[str], bool]]:
+    """Return the tables of the highest rank in an archive, and the function that accepts them or another file."""
+    ranks = [(name, _rank(head, roles)) for name, head in archived_heads(path)]
+    best = max([1, *(rank for _, rank in ranks)])
+    return [name for name, rank in ranks if rank == best], lambda head: _rank(head, roles) >= best
 
 
 def _side(path: Path, roles: Mapping[str, str]) -> int:
     """Return the usual height and width of the first rows of a table; 0 if none can be parsed."""
-    with open_table(path, accepts=_best_accepts(path, roles)) as table:
+    with open_table(path, accepts=_best_tables(path, roles)[1]) as table:
         columns = find_columns(table.head, roles) if table else None
         if table is None or columns is None:
             return 0

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from edgefer import cache
 from edgefer.data.pixels import Pixels, prepared
 from edgefer.inference.classifier import Classifier
-from edgefer.models import find_model, shipped
+from edgefer.models import find_model, is_model
 from edgefer.workstation.networks.backend import load_keras
 from edgefer.workstation.training.keras_inference import flatbuffer_logits, keras_logits, load_network, parallel_logits
 from edgefer.workstation.training.run import Run, find_run
@@ -103,6 +103,6 @@ def open_teacher(name: str) -> Teacher:
         DataError: there is no such run or model, or it has no weights.
     """
     path = Path(name)
-    if not path.is_dir() and (name in shipped() or path.suffix.lower() == ".tflite"):
+    if is_model(path):
         return ModelTeacher(find_model(path)[0])
     return RunTeacher(find_run(path))

@@ -24,7 +24,7 @@ from edgefer.data.naming import list_names, match_names
 from edgefer.data.pixels import Pixels
 from edgefer.errors import DataError, IncompatibleError, UsageError
 from edgefer.inference.classifier import Classifier
-from edgefer.models import find_model, shipped
+from edgefer.models import find_model, is_model
 from edgefer.workstation.importing.float_weights import (
     FoldedLayer,
     assign_weights,
@@ -223,7 +223,7 @@ def open_initial_weights(name: Path) -> InitialWeights:
         DataError: there is no such run or model, or it has no weights.
         IncompatibleError: the model has no settings of a training.
     """
-    if not name.is_dir() and (str(name) in shipped() or name.suffix.lower() == ".tflite"):
+    if is_model(name):
         return ModelWeights(find_model(name)[0])
     run = find_run(name)
     if run.is_imported:
